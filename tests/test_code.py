@@ -1,0 +1,161 @@
+"""The checks on the code itself: lint, format, types, the rooms of the design and the arrows between them."""
+
+import ast
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+TOP_LEVEL = {
+    "app.py",
+    "hgc",
+    "assets",
+    "tests",
+    "requirements.txt",
+    "README.md",
+    "Spacefile",
+    "LICENSE",
+    "CHANGELOG.md",
+    "pyproject.toml",
+}
+
+# Rows of the design, from the top: a module imports from its own row or from a lower one.
+ROWS = [
+    {"app", "hgc.ui", "hgc.__main__"},
+    {"hgc.service", "hgc.sweep", "hgc.bench", "hgc.space"},
+    {"hgc.request", "hgc.charts", "hgc.history"},
+    {"hgc.cache", "hgc.control", "hgc.models", "hgc.metrics", "hgc.landscapes"},
+]
+# Made anywhere: neither a model library nor an interface is needed to make a plan, a request or a chart.
+PURE = ["hgc.cache.plan", "hgc.cache.schedules", "hgc.cache.trace", "hgc.request", "hgc.charts"]
+DISTRIBUTIONS = {
+    "PIL": "pillow",
+    "cv2": "opencv-python-headless",
+    "skimage": "scikit-image",
+    "yaml": "PyYAML",
+    "controlnet_aux": "controlnet-aux",
+}
+
+
+def run(*command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def tracked(*patterns: str) -> list[Path]:
+    """Files of the project, committed or about to be; nothing that git ignores."""
+    listed = run("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *patterns)
+    if listed.returncode:
+        pytest.skip(f"not a git checkout: {listed.stderr.strip()}")
+    return [path for name in listed.stdout.split("\0") if name and (path := Path(name)) and (ROOT / path).exists()]
+
+
+def module_name(path: Path) -> str:
+    parts = path.with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports(path: Path) -> set[str]:
+    """Absolute dotted names that a file imports, at its top or inside a function."""
+    package = module_name(path) if path.name == "__init__.py" else module_name(path).rpartition(".")[0]
+    names: set[str] = set()
+    for node in ast.walk(ast.parse((ROOT / path).read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = ".".join(package.split(".")[: len(package.split(".")) - node.level + 1]) if node.level else ""
+            origin = ".".join(part for part in (base, node.module) if part)
+            names |= {f"{origin}.{alias.name}" for alias in node.names}
+    return names
+
+
+def row(module: str) -> int | None:
+    """Index of the row that holds a module, None for what lies outside the rows (the package's own face)."""
+    room = module if module == "app" else ".".join(module.split(".")[:2])
+    return next((index for index, rooms in enumerate(ROWS) if room in rooms), None)
+
+
+def sources() -> list[Path]:
+    return tracked("app.py", "hgc/*.py")
+
+
+def test_lint() -> None:
+    checked = run(sys.executable, "-m", "ruff", "check", "--no-cache", ".")
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_format() -> None:
+    checked = run(sys.executable, "-m", "ruff", "format", "--no-cache", "--check", ".")
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_types() -> None:
+    checked = run(sys.executable, "-m", "mypy")
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_top_level_holds_exactly_what_the_design_lists() -> None:
+    names = {path.parts[0] for path in tracked()}
+    assert {name for name in names if not name.startswith(".")} == TOP_LEVEL
+
+
+def test_every_module_has_a_row() -> None:
+    assert [str(path) for path in sources() if module_name(path) != "hgc" and row(module_name(path)) is None] == []
+
+
+def test_imports_run_downwards() -> None:
+    wrong = []
+    for path in sources():
+        module = module_name(path)
+        mine = row(module)
+        for name in imports(path) if mine is not None else ():
+            theirs = row(name)
+            if theirs is not None and theirs < mine:
+                wrong.append(f"{path} imports {name}, which stands above it")
+    assert wrong == []
+
+
+def test_the_cache_knows_nothing_of_the_rest() -> None:
+    outside = {
+        f"{path} imports {name}"
+        for path in tracked("hgc/cache/*.py")
+        for name in imports(path)
+        if name.startswith("hgc.") and not name.startswith("hgc.cache")
+    }
+    assert outside == set()
+
+
+def test_gradio_is_imported_by_the_interface_only() -> None:
+    importers = {str(path) for path in sources() for name in imports(path) if name.split(".")[0] == "gradio"}
+    assert {name for name in importers if not name.startswith(("hgc/ui/", "app.py"))} == set()
+
+
+@pytest.mark.parametrize("module", PURE)
+def test_pure_modules_load_no_model_library_and_no_interface(module: str) -> None:
+    code = f"import sys, {module}; print(sorted({{'torch', 'diffusers', 'gradio'}} & set(sys.modules)))"
+    loaded = run(sys.executable, "-c", code)
+    assert loaded.returncode == 0, loaded.stderr
+    assert loaded.stdout.strip() == "[]"
+
+
+def test_everything_imported_is_pinned() -> None:
+    pins = dict(
+        line.split("==") for line in (ROOT / "requirements.txt").read_text().split("\n") if line and line[0] != "#"
+    )
+    pinned = {name.lower().replace("_", "-") for name in pins}
+    roots = {name.split(".")[0] for path in sources() for name in imports(path)}
+    ours = set(sys.stdlib_module_names) | {"hgc", "__future__"}
+    needed = {DISTRIBUTIONS.get(root, root).lower().replace("_", "-") for root in roots - ours}
+    # A ZeroGPU Space brings `spaces` itself; the code runs without it.
+    assert needed - pinned - {"spaces"} == set()
+
+
+def test_packaging_reads_its_dependencies_from_the_requirements() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert settings["project"]["dynamic"] == ["dependencies"]
+    assert settings["tool"]["setuptools"]["dynamic"]["dependencies"] == {"file": ["requirements.txt"]}
+    assert settings["project"]["license"] == "Apache-2.0"
+    assert "Apache License" in (ROOT / "LICENSE").read_text()
