@@ -1,0 +1,222 @@
+"""Drawing to control map: compose the layers, snap colours to classes, find the lines, fit the model's size."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from .images import RGB, WHITE, ImageRefused, decode
+
+Pixels = NDArray[np.uint8]
+Kind = Literal["labels", "photo", "edges"]
+Framing = Literal["cover", "letterbox"]
+
+# CIE76 distance below which a colour is taken for the class itself (JPEG noise), not for a blend of two.
+SAME_COLOUR = 6.0
+# Anti-aliasing and JPEG's colour bleeding reach this many pixels from the shape they belong to.
+BLEND_REACH_PX = 3
+# Grey levels between paper and pen below which a sheet counts as blank.
+LINE_CONTRAST = 40
+CLOSED_SHARE = 0.35
+
+
+@dataclass(frozen=True)
+class Snapped:
+    """A label map: `labels` uint8 [H, W] counts the palette's classes from 0, `map` uint8 [H, W, 3] has their colours.
+
+    `share_snapped` is the share of all pixels that were painted in no exact palette colour,
+    `share_unpainted` the share that was bare and took the class for unpainted parts; both 0..1.
+    """
+
+    labels: Pixels
+    map: Pixels
+    share_snapped: float
+    share_unpainted: float
+
+
+@dataclass(frozen=True)
+class EdgeMap:
+    """White lines on black, uint8 [H, W, 3] of 0 and 255; `share_lines` 0..1 is the white part."""
+
+    map: Pixels
+    inverted: bool
+    share_lines: float
+    notes: tuple[str, ...] = ()
+
+
+def compose(value: Mapping[str, Any]) -> Pixels:
+    """One uint8 [H, W, 4] picture from an image editor's `background`, `layers` and `composite`.
+
+    The composite wins where there is one; a caller of the API may leave it out. Alpha 0 means not painted.
+    Raises ImageRefused when nothing is given or the layers differ in size.
+    """
+    if value.get("composite") is not None:
+        return np.array(_rgba(value["composite"]))
+    given = [value.get("background"), *(value.get("layers") or ())]
+    sheets = [_rgba(sheet) for sheet in given if sheet is not None]
+    if not sheets:
+        raise ImageRefused("The canvas holds no picture: paint something, upload a picture or take an example.")
+    composed = sheets[0]
+    for sheet in sheets[1:]:
+        if sheet.size != composed.size:
+            raise ImageRefused(
+                f"The drawing's layers differ in size, {composed.width} × {composed.height} and "
+                f"{sheet.width} × {sheet.height} pixels: send layers of one size."
+            )
+        composed = Image.alpha_composite(composed, sheet)
+    return np.array(composed)
+
+
+def _rgba(sheet: Image.Image | np.ndarray) -> Image.Image:
+    """Keep the alpha that says what is painted; everything else is decoded as any picture is."""
+    image = Image.fromarray(sheet) if isinstance(sheet, np.ndarray) and sheet.dtype == np.uint8 else sheet
+    if isinstance(image, Image.Image) and image.mode in ("RGBA", "LA", "PA"):
+        return image.convert("RGBA")
+    return decode(image).image.convert("RGBA")
+
+
+def snap(
+    image: Pixels,
+    palette: Mapping[str, RGB],
+    unpainted: str,
+    paper: RGB | None = WHITE,
+) -> Snapped:
+    """Give every pixel the palette class it was meant as.
+
+    `image` is uint8 [H, W, 3] or [H, W, 4]. Exact colours keep their class; others take the nearest one in CIE Lab.
+    A blend of two (anti-aliasing) only chooses among the classes painted within BLEND_REACH_PX of it, so that no
+    third class appears along an outline. Transparent and paper-coloured pixels take the class `unpainted`.
+    """
+    if unpainted not in palette:
+        raise ValueError(f"class {unpainted!r} for unpainted pixels is not in the palette: {', '.join(palette)}")
+    colours = list(palette.values())
+    if paper is not None and paper not in colours:
+        colours.append(paper)
+    names = list(palette)
+    rgb, painted = _painted(image)
+    exact = np.full(rgb.shape[:2], -1, np.int16)  # [H, W], -1 where no class has this very colour
+    for index, colour in enumerate(colours):
+        exact[(rgb == colour).all(axis=2)] = index
+    labels = _nearest(rgb, exact, colours, (exact < 0) & painted)
+    bare = ~painted | (labels >= len(names))
+    labels[bare] = names.index(unpainted)
+    return Snapped(
+        labels=labels.astype(np.uint8),
+        map=np.array(colours, np.uint8)[labels],
+        share_snapped=float(((exact < 0) & ~bare).mean()),
+        share_unpainted=float(bare.mean()),
+    )
+
+
+def _painted(image: Pixels) -> tuple[Pixels, NDArray[np.bool_]]:
+    """Colours [H, W, 3] and where they were painted [H, W]: alpha at least one half."""
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] not in (3, 4):
+        raise ValueError(f"drawing has shape {image.shape} of {image.dtype}; needs uint8 [H, W, 3] or [H, W, 4]")
+    if image.shape[2] == 3:
+        return image, np.ones(image.shape[:2], np.bool_)
+    return image[:, :, :3], image[:, :, 3] >= 128
+
+
+def _lab(rgb: Pixels) -> NDArray[np.float32]:
+    """CIE Lab of sRGB pixels [..., 3]."""
+    flat = rgb.reshape(1, -1, 3).astype(np.float32) / 255
+    return cv2.cvtColor(flat, cv2.COLOR_RGB2Lab).reshape(rgb.shape).astype(np.float32)
+
+
+def _nearest(rgb: Pixels, exact: NDArray[np.int16], colours: list[RGB], off: NDArray[np.bool_]) -> NDArray[np.int16]:
+    """Class of every pixel [H, W]; only those `off` the palette are measured."""
+    labels = exact.copy()
+    if not off.any():
+        return labels
+    lab, targets = _lab(rgb[off]), _lab(np.array(colours, np.uint8))  # [n, 3], [classes, 3]
+    distance = np.stack([np.linalg.norm(lab - target, axis=1) for target in targets])  # [classes, n]
+    nearest = distance.argmin(axis=0)
+    sure = distance.min(axis=0) < SAME_COLOUR
+    labels[off] = np.where(sure, nearest, -1)
+
+    reach = np.ones((2 * BLEND_REACH_PX + 1,) * 2, np.uint8)
+    for index in range(len(colours)):
+        around = cv2.dilate((labels == index).astype(np.uint8), reach)[off]
+        distance[index, around == 0] = np.inf
+    beside_any = np.isfinite(distance).any(axis=0)
+    labels[off] = np.where(sure | ~beside_any, nearest, distance.argmin(axis=0))
+    return labels
+
+
+def fit(image: Pixels, size: tuple[int, int], kind: Kind, framing: Framing = "cover") -> Pixels:
+    """Resize to the model's (height, width): `cover` crops the middle, `letterbox` keeps all and adds black bars.
+
+    `image` is [H, W] or [H, W, C]. Labels are never mixed (nearest), lines never vanish (the brightest pixel wins),
+    photos are averaged when shrunk.
+    """
+    height, width = size
+    rows, columns = image.shape[:2]
+    choose = max if framing == "cover" else min
+    scale = choose(height / rows, width / columns)
+    inner = max(round(rows * scale), 1), max(round(columns * scale), 1)
+    resized = _resized(image, inner, kind)
+    if framing == "cover":
+        top, left = (inner[0] - height) // 2, (inner[1] - width) // 2
+        return np.ascontiguousarray(resized[top : top + height, left : left + width])
+    framed = np.zeros((height, width, *image.shape[2:]), np.uint8)
+    top, left = (height - inner[0]) // 2, (width - inner[1]) // 2
+    framed[top : top + inner[0], left : left + inner[1]] = resized
+    return framed
+
+
+def _resized(image: Pixels, size: tuple[int, int], kind: Kind) -> Pixels:
+    height, width = size
+    if (height, width) == image.shape[:2]:
+        return image
+    shrink = image.shape[0] / height
+    if kind == "edges" and shrink > 1:
+        # Each target pixel must see every source pixel it stands for.
+        image = cv2.dilate(image, np.ones((math.ceil(shrink),) * 2, np.uint8)).astype(np.uint8)
+    if kind == "photo":
+        method = cv2.INTER_AREA if shrink > 1 else cv2.INTER_CUBIC
+    else:
+        method = cv2.INTER_NEAREST_EXACT
+    return cv2.resize(image, (width, height), interpolation=method).astype(np.uint8)
+
+
+def edge_map(image: Pixels) -> EdgeMap:
+    """Clean white lines on black from a sketch of either polarity, uint8 [H, W, 3] or [H, W, 4].
+
+    Transparent parts count as paper. The paper's own shading is divided out and the threshold between paper and pen
+    is Otsu's (IEEE Trans. SMC 9, 1979). A sheet without enough contrast comes out black, and says so.
+    """
+    rgb, painted = _painted(image)
+    grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY).astype(np.uint8)
+    if painted.any():
+        grey[~painted] = 255 if np.median(grey[painted]) < 128 else 0
+    inverted = bool(np.median(grey) > 127) if painted.any() else False
+    dark_paper = 255 - grey if inverted else grey
+    strength = cv2.subtract(dark_paper, _paper_shade(dark_paper))
+    _, lines = cv2.threshold(strength, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
+    on_line = lines > 0
+    contrast = strength[on_line].mean() - strength[~on_line].mean() if 0 < on_line.mean() < 1 else 0.0
+    if contrast < LINE_CONTRAST:
+        blank = np.zeros((*grey.shape, 3), np.uint8)
+        return EdgeMap(blank, False, 0.0, ("no lines were found: the control map is empty",))
+    share = float(on_line.mean())
+    notes = ["dark lines on light paper were turned into white lines on black"] if inverted else []
+    if share > CLOSED_SHARE:
+        notes.append(f"{share:.0%} of the picture became line: for a photo, choose an annotator such as Canny")
+    return EdgeMap(np.repeat(lines[:, :, None], 3, axis=2).astype(np.uint8), inverted, share, tuple(notes))
+
+
+def _paper_shade(dark_paper: Pixels) -> Pixels:
+    """Slowly varying brightness of the paper [H, W], estimated where no line is: an opening wider than any stroke."""
+    rows, columns = dark_paper.shape
+    small = cv2.resize(dark_paper, (64, 64), interpolation=cv2.INTER_AREA)
+    opened = cv2.morphologyEx(small, cv2.MORPH_OPEN, np.ones((23, 23), np.uint8))
+    return cv2.resize(cv2.GaussianBlur(opened, (0, 0), 6), (columns, rows), interpolation=cv2.INTER_LINEAR).astype(
+        np.uint8
+    )
