@@ -19,7 +19,7 @@ Kind = Literal["labels", "photo", "edges"]
 Framing = Literal["cover", "letterbox"]
 
 # CIE76 distance below which a colour is taken for the class itself (JPEG noise), not for a blend of two.
-SAME_COLOUR = 6.0
+SAME_COLOUR = 4.0
 # Anti-aliasing and JPEG's colour bleeding reach this many pixels from the shape they belong to.
 BLEND_REACH_PX = 3
 # Grey levels between paper and pen below which a sheet counts as blank.
