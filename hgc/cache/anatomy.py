@@ -1,0 +1,194 @@
+"""The anatomy of a denoiser as plain data: its sites, who consumes whom, and which of them a step needs."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property
+
+from hgc.cache.plan import Action
+
+UNGUIDED = "guidance.unguided"
+PREDICTION = "unet"
+
+
+class Kind(StrEnum):
+    """What a site computes. A site is a module call whose output can be kept (design: 'Site')."""
+
+    PREDICTION = "prediction"
+    BRANCH = "branch"
+    EMBEDDING = "embedding"
+    CONDITION = "condition embedding"
+    CONV = "convolution"
+    RESNET = "ResNet"
+    TRANSFORMER = "transformer"
+    SAMPLER = "sampler"
+    RESIDUAL = "control residual"
+    CROSS_ATTENTION = "cross-attention"
+    TEXT_KV = "text keys and values"
+
+
+class State(StrEnum):
+    """What became of a cell of the table: the actions, and the two ways of not being asked at all."""
+
+    COMPUTED = "C"
+    REUSED = "R"
+    FORECAST = "F"
+    DEAD = "."
+    ABSENT = "-"
+
+
+_EXECUTED = {Action.COMPUTE: State.COMPUTED, Action.REUSE: State.REUSED, Action.FORECAST: State.FORECAST}
+
+
+@dataclass(frozen=True)
+class Macs:
+    """Multiply-accumulates of one sample: `paper` counts convolutions and linear layers, `full` attention as well."""
+
+    paper: int = 0
+    full: int = 0
+
+    def __add__(self, other: Macs) -> Macs:
+        return Macs(self.paper + other.paper, self.full + other.full)
+
+    def __sub__(self, other: Macs) -> Macs:
+        return Macs(self.paper - other.paper, self.full - other.full)
+
+    def __mul__(self, times: int) -> Macs:
+        return Macs(self.paper * times, self.full * times)
+
+
+@dataclass(frozen=True)
+class Site:
+    """One module call whose output can be kept.
+
+    `inputs` are the sites whose outputs it consumes; `parent` is the site it runs inside of; `block` groups sites for
+    people; a `constant` site's output does not depend on the denoising step; `shape` is the output's for a batch of
+    one; `macs` include the sites inside it.
+    """
+
+    name: str
+    kind: Kind
+    block: str
+    inputs: tuple[str, ...] = ()
+    parent: str | None = None
+    constant: bool = False
+    shape: tuple[int, ...] = ()
+    macs: Macs = field(default_factory=Macs)
+
+
+@dataclass(frozen=True)
+class Block:
+    """A module that only passes through its sites: `hidden` is its main output, `skips` what it hands across the U."""
+
+    name: str
+    sites: tuple[str, ...]
+    hidden: str
+    skips: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """All sites of one denoiser at one latent size, in the order in which a step meets them."""
+
+    model: str
+    sites: tuple[Site, ...]
+    blocks: tuple[Block, ...]
+    output: str
+
+    def __iter__(self) -> Iterator[Site]:
+        return iter(self.sites)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.by_name
+
+    def __getitem__(self, name: str) -> Site:
+        return self.by_name[name]
+
+    @cached_property
+    def by_name(self) -> Mapping[str, Site]:
+        return {site.name: site for site in self.sites}
+
+    @cached_property
+    def consumers(self) -> Mapping[str, tuple[str, ...]]:
+        found: dict[str, list[str]] = {site.name: [] for site in self.sites}
+        for site in self.sites:
+            for name in site.inputs:
+                found[name].append(site.name)
+        return {name: tuple(names) for name, names in found.items()}
+
+    @cached_property
+    def children(self) -> Mapping[str, tuple[Site, ...]]:
+        found: dict[str, list[Site]] = {site.name: [] for site in self.sites}
+        for site in self.sites:
+            if site.parent is not None:
+                found[site.parent].append(site)
+        return {name: tuple(sites) for name, sites in found.items()}
+
+    @cached_property
+    def own_macs(self) -> Mapping[str, Macs]:
+        """MACs of every site without those of the sites inside it, for one sample."""
+        return {s.name: s.macs - sum((c.macs for c in self.children[s.name]), Macs()) for s in self.sites}
+
+    def of(self, *kinds: Kind) -> tuple[Site, ...]:
+        return tuple(site for site in self.sites if site.kind in kinds)
+
+    def within(self, prefix: str) -> tuple[Site, ...]:
+        """The sites of one network or block, by the start of their dotted name."""
+        return tuple(site for site in self.sites if site.name.startswith(prefix + "."))
+
+    @cached_property
+    def decoder(self) -> tuple[Site, ...]:
+        """The chain of UNet sites from the middle to the output, first to last."""
+        return tuple(
+            s for s in self.sites if s.parent is None and s.name.startswith(("unet.mid_block", "unet.up_blocks"))
+        )
+
+    @cached_property
+    def control_residuals(self) -> tuple[Site, ...]:
+        return self.of(Kind.RESIDUAL)
+
+
+def states(anatomy: Anatomy, actions: Mapping[str, Action], *, off: Collection[str] = ()) -> dict[str, State]:
+    """What a step really does under the given actions (sites not named are computed).
+
+    Walks backwards from the prediction: a reused site asks for none of its inputs, and what nobody asks for is dead.
+    The residuals of the ControlNets named in `off` are zero in this step, so that nothing of these is asked for.
+    """
+    result = {site.name: State.DEAD for site in anatomy}
+    result[UNGUIDED] = _EXECUTED[actions.get(UNGUIDED, Action.COMPUTE)]
+    result[PREDICTION] = _EXECUTED[actions.get(PREDICTION, Action.COMPUTE)]
+    if result[PREDICTION] is not State.COMPUTED:
+        return result
+    pending = [anatomy.output]
+    while pending:
+        name = pending.pop()
+        if result[name] is not State.DEAD:
+            continue
+        site = anatomy[name]
+        if site.kind is Kind.RESIDUAL and name.rpartition(".controlnet_")[0] in off:
+            continue
+        result[name] = _EXECUTED[actions.get(name, Action.COMPUTE)]
+        if result[name] is State.COMPUTED:
+            pending += site.inputs
+            pending += (child.name for child in anatomy.children[name])
+    return result
+
+
+def blame(anatomy: Anatomy, result: Mapping[str, State], name: str) -> str:
+    """Why a site is dead: the kept site nearest downstream that made its output unwanted."""
+    parent = anatomy[name].parent
+    if parent is not None and result[parent] is not State.COMPUTED:
+        return blame(anatomy, result, parent) if result[parent] is State.DEAD else f"inside {parent}, which is kept"
+    if result[PREDICTION] is not State.COMPUTED:
+        return "the whole prediction is kept"
+    seen, pending = {name}, list(anatomy.consumers[name])
+    while pending:
+        consumer = pending.pop(0)
+        if result[consumer] in (State.REUSED, State.FORECAST):
+            return f"nobody consumes it: {consumer} is kept"
+        if consumer not in seen:
+            seen.add(consumer)
+            pending += anatomy.consumers[consumer]
+    return "the control is off in this step"

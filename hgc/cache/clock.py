@@ -1,0 +1,118 @@
+"""The engine's clock: opens each step, lets the run-time gate and changed inputs amend what the plan asks of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from hgc.cache.anatomy import UNGUIDED, Anatomy, Kind, State, states
+from hgc.cache.gate import ChangeGate
+from hgc.cache.plan import Action, Plan, PlanRefused
+
+WATCHED = {
+    Kind.TEXT_KV: "encoder_hidden_states",
+    Kind.CONDITION: "controlnet_cond",
+    Kind.EMBEDDING: "added_cond_kwargs",
+}
+FINE = (Kind.CROSS_ATTENTION, Kind.BRANCH)
+
+
+@dataclass
+class Step:
+    """The step under way: what is asked of every site, what follows from it, and how many branches run."""
+
+    number: int
+    guidance: bool
+    actions: dict[str, Action]
+    reason: str = "planned"
+    reasons: dict[str, str] = field(default_factory=dict)
+    off: set[str] = field(default_factory=set)
+    states: dict[str, State] = field(default_factory=dict)
+
+    @property
+    def branches(self) -> int:
+        """Two when the unguided branch runs beside the guided one."""
+        return 2 if self.guidance and UNGUIDED not in self.actions else 1
+
+    def resolve(self, anatomy: Anatomy) -> None:
+        """Works out what follows for every site from the actions asked."""
+        self.states = states(anatomy, self.actions, off=self.off)
+        if not self.guidance:
+            self.states[UNGUIDED] = State.ABSENT
+
+
+class Clock:
+    """Counts steps by the denoiser's own calls, never by looking up timesteps, which may repeat."""
+
+    def __init__(self, plan: Plan, anatomy: Anatomy) -> None:
+        self._plan, self._anatomy = plan, anatomy
+        self._next = 0
+        self._gate = ChangeGate(plan.gate) if plan.gate else None
+        self._seen: dict[tuple[str, str], tuple[Any, Any]] = {}
+        self._gated = [n for n in plan.table if not anatomy[n].constant and anatomy[n].kind not in FINE]
+        followed = [n for n in self._gated if anatomy[n].kind is not Kind.RESIDUAL]
+        self.followed = (followed or self._gated or [""])[0] if self._gate else ""
+
+    def begin(self, guidance: bool, guided: torch.Tensor) -> Step:
+        """Opens the next step; `guided` are the latents [images, C, h, w] it starts from.
+
+        Raises PlanRefused when the plan has no more steps.
+        """
+        if self._next >= self._plan.steps:
+            raise PlanRefused(
+                f"plan '{self._plan.name}' has {self._plan.steps} steps and the pipeline asks for one more; "
+                "enter `cached` again for every call, with a plan for its number of steps"
+            )
+        step = Step(self._next, guidance, dict(self._plan.columns[self._next]))
+        self._next += 1
+        if self._gate is not None:
+            self._ask(self._gate, step, guided)
+        return step
+
+    def _ask(self, gate: ChangeGate, step: Step, guided: torch.Tensor) -> None:
+        """Turns an in-between step into a full one when the gate fires."""
+        gate.see_input(guided)
+        kept = [name for name in self._gated if name in step.actions]
+        if not kept:
+            return
+        fires, expected = gate.fires(), gate.expected
+        step.reason = f"gate: expected change {expected:.3f}, threshold {gate.rule.threshold:g}"
+        if fires:
+            for name in kept:
+                del step.actions[name]
+
+    def see_feature(self, guided: torch.Tensor) -> None:
+        """Tells the gate the value of the site it follows, computed in this step."""
+        if self._gate is not None:
+            self._gate.see_feature(guided)
+
+    def watch(self, step: Step, network: str, call: Mapping[str, Any]) -> None:
+        """Has constant sites computed again when what they depend on was replaced, as a callback may do."""
+        for kind, argument in WATCHED.items():
+            value = call.get(argument)
+            if value is None:
+                continue
+            mark = _fingerprint(value)
+            known, _ = self._seen.setdefault((network, argument), (mark, value))
+            if known == mark:
+                continue
+            self._seen[network, argument] = (mark, value)
+            for site in self._anatomy.within(network):
+                if site.constant and site.kind is kind and site.name in step.actions:
+                    del step.actions[site.name]
+                    step.reasons[site.name] = f"{argument} changed"
+
+
+def _fingerprint(value: Any) -> Any:
+    """What identifies a tensor's content without reading it: where it lies, its shape, how often it was written."""
+    if isinstance(value, torch.Tensor):
+        written = 0 if value.is_inference() else value._version
+        return value.data_ptr(), tuple(value.shape), written
+    if isinstance(value, Mapping):
+        return tuple((key, _fingerprint(value[key])) for key in sorted(value))
+    if isinstance(value, list | tuple):
+        return tuple(_fingerprint(item) for item in value)
+    return value

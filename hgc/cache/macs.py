@@ -1,0 +1,180 @@
+"""MACs of every site, counted on the meta device, and of anything that runs.
+
+Two conventions, never mixed: `paper` counts convolutions and linear layers only (the published 18.22T for SD 1.5 with
+ControlNet counts so), `full` adds the two attention products.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from functools import partial
+from math import prod
+from typing import Any
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from hgc.cache.anatomy import PREDICTION, UNGUIDED, Anatomy, Macs
+from hgc.cache.patching import replaced_forwards
+from hgc.cache.sites import Networks, anatomy_of, survey
+
+aten = torch.ops.aten
+
+
+def _convolution(out: torch.Tensor, inputs: torch.Tensor, weight: torch.Tensor, *rest: Any) -> Macs:
+    transposed = rest[4]
+    places = inputs.shape[0] * prod((inputs if transposed else out).shape[2:])
+    return _both(places * weight.numel())
+
+
+def _matrix(out: torch.Tensor, left: torch.Tensor, *_: Any) -> Macs:
+    return _both(out.numel() * left.shape[-1])
+
+
+def _biased_matrix(out: torch.Tensor, _bias: torch.Tensor, left: torch.Tensor, *_: Any) -> Macs:
+    return _both(out.numel() * left.shape[-1])
+
+
+def _batched(out: torch.Tensor, left: torch.Tensor, *_: Any) -> Macs:
+    return Macs(0, out.numel() * left.shape[-1])
+
+
+def _biased_batched(out: torch.Tensor, _bias: torch.Tensor, left: torch.Tensor, *_: Any) -> Macs:
+    return Macs(0, out.numel() * left.shape[-1])
+
+
+def _attention(_out: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, *_: Any) -> Macs:
+    rows = prod(query.shape[:-1])  # batch * heads * tokens
+    return Macs(0, rows * key.shape[-2] * (query.shape[-1] + value.shape[-1]))
+
+
+def _both(count: int) -> Macs:
+    return Macs(count, count)
+
+
+FORMULAS: Mapping[Any, Callable[..., Macs]] = {
+    aten.convolution: _convolution,
+    aten.mm: _matrix,
+    aten.addmm: _biased_matrix,
+    aten.bmm: _batched,
+    aten.baddbmm: _biased_batched,
+    aten._scaled_dot_product_flash_attention_for_cpu: _attention,
+    aten._scaled_dot_product_flash_attention: _attention,
+    aten._scaled_dot_product_efficient_attention: _attention,
+    aten._scaled_dot_product_cudnn_attention: _attention,
+    aten._scaled_dot_product_fused_attention_overrideable: _attention,
+}
+
+
+class MacCounter(TorchDispatchMode):
+    """Counts the MACs of every operation executed inside the `with` block; slow, never time under it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.total = Macs()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        formula = FORMULAS.get(func.overloadpacket)
+        if formula is not None:
+            self.total += formula(out, *args)
+        return out
+
+
+def on_meta(module: Any) -> Any:
+    """A copy of a diffusers model without storage."""
+    with torch.device("meta"):
+        return type(module).from_config(module.config).eval()
+
+
+_MEASURED: OrderedDict[tuple[Any, ...], Anatomy] = OrderedDict()
+_REMEMBERED = 32
+
+
+def measure(networks: Networks, latent: tuple[int, int], tokens: int, *, model: str = "this model") -> Anatomy:
+    """The anatomy of the networks with shapes and MACs, from one forward of one sample on the meta device.
+
+    `latent` is the height and width of the latents, `tokens` the length of the text. The condition image is taken to be
+    eight times the latents' size, as in Stable Diffusion. Remembered by configuration.
+    """
+    configs = [networks.unet.config, *(net.config for net in networks.controls.values())]
+    key = (model, latent, tokens, tuple(networks.controls), *(repr(sorted(c.items(), key=str)) for c in configs))
+    if key not in _MEASURED:
+        _MEASURED[key] = _measure(networks, latent, tokens, model)
+        if len(_MEASURED) > _REMEMBERED:
+            _MEASURED.popitem(last=False)
+    return _MEASURED[key]
+
+
+def _measure(networks: Networks, latent: tuple[int, int], tokens: int, model: str) -> Anatomy:
+    meta = Networks(on_meta(networks.unet), {name: on_meta(net) for name, net in networks.controls.items()})
+    found = survey(meta)
+    measured: dict[str, tuple[tuple[int, ...], Macs]] = {}
+    with MacCounter() as counter, torch.no_grad():
+        handlers = {
+            module: partial(_measured_forward, measured, counter, name)
+            for name, modules in found.modules.items()
+            for module in modules
+        }
+        with replaced_forwards(handlers):
+            _one_forward(meta, latent, tokens)
+    for name in (PREDICTION, UNGUIDED):
+        measured[name] = ((1, networks.unet.config.out_channels, *latent), Macs())
+    inner = sum((measured[site.name][1] for site in found.sites if site.parent is None), Macs())
+    if inner != counter.total:
+        raise RuntimeError(f"{model}: sites hold {inner}, a forward executes {counter.total}; a module is not a site")
+    return anatomy_of(found, model, measured)
+
+
+def _measured_forward(
+    measured: dict[str, tuple[tuple[int, ...], Macs]],
+    counter: MacCounter,
+    name: str,
+    original: Callable[..., Any],
+    *args: Any,
+    **kwargs: Any,
+) -> Any:
+    before = counter.total
+    out = original(*args, **kwargs)
+    value = out[0] if isinstance(out, tuple) else out
+    known = measured.get(name, ((), Macs()))[1]
+    measured[name] = (tuple(value.shape), known + (counter.total - before))
+    return out
+
+
+def _one_forward(meta: Networks, latent: tuple[int, int], tokens: int) -> None:
+    config = meta.unet.config
+    empty = partial(torch.empty, device="meta")
+    sample, step = empty(1, config.in_channels, *latent), torch.zeros((), device="meta")
+    width = config.encoder_hid_dim or config.cross_attention_dim
+    text = empty(1, tokens, width)
+    added = _added_conditions(meta.unet)
+    image = empty(1, 3, latent[0] * 8, latent[1] * 8)
+    down, middle = None, None
+    for net in meta.controls.values():
+        noise = empty(1, net.config.in_channels, *latent)
+        more, last = net(noise, step, text, image, added_cond_kwargs=added, return_dict=False)
+        down = more if down is None else [a + b for a, b in zip(down, more, strict=True)]
+        middle = last if middle is None else middle + last
+    meta.unet(
+        sample,
+        step,
+        text,
+        added_cond_kwargs=added,
+        down_block_additional_residuals=down,
+        mid_block_additional_residual=middle,
+        return_dict=False,
+    )
+
+
+def _added_conditions(unet: Any) -> dict[str, torch.Tensor] | None:
+    """SDXL's pooled text and size embeddings, in the widths the model was built for."""
+    if unet.config.addition_embed_type != "text_time":
+        return None
+    sizes = 6
+    pooled = unet.config.projection_class_embeddings_input_dim - sizes * unet.config.addition_time_embed_dim
+    return {
+        "text_embeds": torch.empty(1, pooled, device="meta"),
+        "time_ids": torch.empty(1, sizes, device="meta"),
+    }

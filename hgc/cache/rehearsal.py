@@ -1,0 +1,107 @@
+"""A plan played through without a model: what every step will do, cost and need. Plain data, no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from hgc.cache.anatomy import PREDICTION, UNGUIDED, Anatomy, Kind, Macs, State, states
+from hgc.cache.plan import Plan, PlanRefused
+
+KEPT = (State.REUSED, State.FORECAST)
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """`steps[i][site]` is the state of a site in step i; `branches[i]` how many guidance branches step i runs."""
+
+    steps: tuple[Mapping[str, State], ...]
+    branches: tuple[int, ...]
+    macs_per_step: tuple[Macs, ...]
+
+    @property
+    def macs(self) -> Macs:
+        return sum(self.macs_per_step, Macs())
+
+
+@dataclass
+class _Memory:
+    """In how many steps each site has been computed so far, by branch; enough to know what can be kept."""
+
+    computed: dict[tuple[str, str], int] = field(default_factory=dict)
+
+    def note(self, site: str, branches: Sequence[str]) -> None:
+        for branch in branches:
+            self.computed[site, branch] = self.computed.get((site, branch), 0) + 1
+
+    def require(self, plan: Plan, site: str, step: int, state: State, branches: Sequence[str]) -> None:
+        needed = 2 if state is State.FORECAST else 1
+        for branch in branches:
+            if (found := self.computed.get((site, branch), 0)) < needed:
+                raise PlanRefused(
+                    f"plan '{plan.name}', site '{site}', step {step}: {state.name.lower()} needs {needed} computed "
+                    f"value(s) of the {branch} branch, there are {found}; compute it in an earlier step"
+                )
+
+
+def check(plan: Plan, anatomy: Anatomy, steps: int) -> None:
+    """Raises PlanRefused when the plan was made for another model or another number of steps."""
+    if unknown := [site for site in plan.table if site not in anatomy]:
+        raise PlanRefused(
+            f"plan '{plan.name}' was made for {plan.model}: {len(unknown)} of its sites, '{unknown[0]}' first, do not "
+            f"exist in {anatomy.model}; make the plan again for this model"
+        )
+    if plan.steps != steps:
+        raise PlanRefused(
+            f"plan '{plan.name}' has {plan.steps} steps, this run has {steps}; make the plan for {steps} steps"
+        )
+
+
+def step_macs(anatomy: Anatomy, result: Mapping[str, State], branches: int) -> Macs:
+    """MACs of one step for one image, given the state of every site."""
+    own = anatomy.own_macs
+    return sum((own[n] for n, state in result.items() if state is State.COMPUTED), Macs()) * branches
+
+
+def rehearse(
+    plan: Plan, anatomy: Anatomy, *, guidance: bool = True, off: Sequence[Collection[str]] | None = None
+) -> Rehearsal:
+    """Plays the plan through; a plan with a run-time gate is played as if the gate never fired.
+
+    `off[i]` names the ControlNets whose scale is zero in step i, outside their window. Raises PlanRefused where the
+    plan keeps a value that was never computed.
+    """
+    check(plan, anatomy, plan.steps)
+    memory, rows, counts = _Memory(), [], []
+    for step, actions in enumerate(plan.columns):
+        result = states(anatomy, actions, off=off[step] if off else ())
+        if not guidance:
+            result[UNGUIDED] = State.ABSENT
+        both = result[UNGUIDED] is State.COMPUTED
+        branches = ("guided", "unguided") if both else ("guided",)
+        _advance(plan, memory, result, step, branches, anatomy)
+        rows.append(result)
+        counts.append(len(branches) if result[PREDICTION] is State.COMPUTED else 0)
+    macs = tuple(step_macs(anatomy, row, count) for row, count in zip(rows, counts, strict=True))
+    return Rehearsal(tuple(rows), tuple(counts), macs)
+
+
+def _advance(
+    plan: Plan, memory: _Memory, result: Mapping[str, State], step: int, branches: Sequence[str], anatomy: Anatomy
+) -> None:
+    for site, state in result.items():
+        kind = anatomy[site].kind
+        if kind is Kind.BRANCH:
+            if state in KEPT and plan.fusion == "difference":
+                memory.require(plan, site, step, state, ("unguided",))
+            if state is State.COMPUTED:
+                memory.note(site, ("unguided",))
+        elif state in KEPT:
+            memory.require(plan, site, step, state, branches)
+        elif state is State.COMPUTED:
+            memory.note(site, branches)
+
+
+def plan_macs(plan: Plan, anatomy: Anatomy, *, guidance: bool = True) -> Macs:
+    """MACs of a whole plan for one image."""
+    return rehearse(plan, anatomy, guidance=guidance).macs

@@ -1,0 +1,91 @@
+"""The feature store of one run: past values of sites, by branch. Nothing is kept on a module."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from hgc.cache.forecast import extrapolate
+from hgc.cache.plan import PlanRefused
+
+Key = tuple[str, int]  # a site and, for sites of several modules, which of them
+
+
+@dataclass(frozen=True, eq=False)
+class Kept:
+    """A value of a step; with two branches the unguided samples come first, with one they are all guided."""
+
+    value: torch.Tensor
+    step: int
+    branches: int
+
+    def whole(self) -> torch.Tensor:
+        return self.value
+
+    def guided(self) -> torch.Tensor:
+        return self.value if self.branches == 1 else self.value.chunk(2)[1]
+
+    def unguided(self) -> torch.Tensor:
+        return self.value.chunk(2)[0]
+
+
+class Store:
+    """Keeps, of every site, the last `depth` values of each branch, and counts their bytes."""
+
+    def __init__(self) -> None:
+        self._kept: dict[Key, list[Kept]] = {}
+        self._bytes = 0
+        self.peak_bytes = 0
+
+    def keep(self, key: Key, value: torch.Tensor, step: int, branches: int, depth: int) -> None:
+        """Puts a value in front and lets go of those that no branch needs any more."""
+        history = [Kept(value, step, branches), *self._kept.get(key, ())]
+        both = [kept for kept in history if kept.branches == 2][:depth]
+        wanted = [kept for i, kept in enumerate(history) if i < depth or kept in both]
+        before = sum(_bytes(kept) for kept in history[1:])
+        self._bytes += sum(_bytes(kept) for kept in wanted) - before
+        self.peak_bytes = max(self.peak_bytes, self._bytes)
+        self._kept[key] = wanted
+
+    def latest(self, key: Key) -> torch.Tensor | None:
+        history = self._kept.get(key)
+        return history[0].value if history else None
+
+    def newest(self, key: Key) -> int:
+        """The step of the last value."""
+        return self._kept[key][0].step
+
+    def read(self, key: Key, step: int, branches: int, shape: tuple[int, ...], order: int) -> torch.Tensor:
+        """The value to use in `step`: the last one (order 0), or extrapolated from up to order + 1 past ones.
+
+        Raises PlanRefused when there is none for these branches, or when it has not the shape needed.
+        """
+        value = self._read(self._kept.get(key, []), step, branches, order)
+        if value is None:
+            raise PlanRefused(f"site '{key[0]}', step {step}: nothing is kept; compute it in an earlier step")
+        if tuple(value.shape) != shape:
+            raise PlanRefused(
+                f"site '{key[0]}', step {step}: kept {tuple(value.shape)}, needs {shape}; "
+                "the size changed inside the run, enter `cached` again for every image"
+            )
+        return value
+
+    def _read(self, history: list[Kept], step: int, branches: int, order: int) -> torch.Tensor | None:
+        if branches == 1:
+            return _series(history, Kept.guided, step, order)
+        if all(kept.branches == 2 for kept in history[: order + 1]):
+            return _series(history, Kept.whole, step, order)
+        unguided = _series([kept for kept in history if kept.branches == 2], Kept.unguided, step, order)
+        guided = _series(history, Kept.guided, step, order)
+        return None if unguided is None or guided is None else torch.cat([unguided, guided])
+
+
+def _series(history: list[Kept], part: Callable[[Kept], torch.Tensor], step: int, order: int) -> torch.Tensor | None:
+    past = history[: order + 1][::-1]
+    return extrapolate([kept.step for kept in past], [part(kept) for kept in past], step) if past else None
+
+
+def _bytes(kept: Kept) -> int:
+    return kept.value.numel() * kept.value.element_size()

@@ -1,0 +1,54 @@
+"""The values of one run: what a site computed goes in, what stands in for a site comes out, and both are recorded."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from hgc.cache.anatomy import Anatomy, State
+from hgc.cache.clock import Step
+from hgc.cache.forecast import relative_l1
+from hgc.cache.plan import Plan
+from hgc.cache.recorder import Recorder
+from hgc.cache.store import Store
+
+
+class Values:
+    """Keeps a value only while the plan has a use for it; `observe` keeps the last one of every site as well."""
+
+    def __init__(self, plan: Plan, anatomy: Anatomy, images: int, recorder: Recorder, observe: bool) -> None:
+        self._order, self._anatomy, self._images = plan.order, anatomy, images
+        self._recorder, self._observe = recorder, observe
+        self.store = Store()
+        self._last_use = {site: max(row.rfind("R"), row.rfind("F")) for site, row in plan.table.items()}
+        self._depth = {site: plan.order + 1 if "F" in row else 1 for site, row in plan.table.items()}
+        self._blanks: dict[tuple[int, ...], torch.Tensor] = {}
+
+    def computed(self, step: Step, name: str, part: int, value: torch.Tensor, branches: int, span: Any) -> None:
+        """Takes in what a site computed for `branches` branches."""
+        observed = self._observe and part == 0
+        drift = self._drift(name, value) if observed else None
+        depth = self._depth.get(name, 0) if step.number < self._last_use.get(name, -1) else 0
+        if depth or observed:
+            self.store.keep((name, part), value, step.number, branches, max(depth, 1))
+        self._recorder.computed(name, self._images * branches, step.reasons.get(name, step.reason), span, drift)
+
+    def stand_in(self, step: Step, name: str, part: int, branches: int, like: torch.Tensor) -> torch.Tensor:
+        """A kept or forecast value; for a dead site a blank of the right shape, which nobody reads.
+
+        Raises PlanRefused when nothing that fits is kept.
+        """
+        shape, state = (self._images * branches, *self._anatomy[name].shape[1:]), step.states[name]
+        if state is State.DEAD:
+            if shape not in self._blanks:
+                self._blanks[shape] = like.new_zeros(()).expand(shape)
+            return self._blanks[shape]
+        order = self._order if state is State.FORECAST else 0
+        value = self.store.read((name, part), step.number, branches, shape, order)
+        self._recorder.kept(name, state, step.number - self.store.newest((name, part)), step.reason)
+        return value
+
+    def _drift(self, name: str, value: torch.Tensor) -> torch.Tensor | None:
+        before = self.store.latest((name, 0))
+        return None if before is None else relative_l1(value[-self._images :], before[-self._images :])

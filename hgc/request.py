@@ -1,0 +1,121 @@
+"""A request: everything that determines an image. Plain data that travels by form, API, command line and PNG."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64decode, b64encode
+from binascii import Error as Base64Error
+from collections.abc import Mapping
+from hashlib import sha256
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from hgc.cache.plan import Fusion, Plan, PlanRefused
+
+Sampler = Literal["ddim", "dpmpp", "unipc", "euler"]
+Share = Annotated[float, Field(ge=0, le=1)]
+PNG_KEY = "hgc-request"
+
+
+class RequestRefused(ValueError):
+    """A request that cannot be run; one sentence says which field, what it is and what it may be."""
+
+
+class CacheSettings(BaseModel):
+    """The settings of the two caches (see hgc.cache.schedules.hgc); `gate` is a share of the steps.
+
+    `order` is how kept values are extrapolated: 0 repeats, 1 follows a line, 2 a parabola. With `threshold` the coarse
+    cache decides while running.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    coarse: bool = True
+    fine: bool = True
+    lambda_inter: Share = 0.45
+    lambda_intra: Share = 0.09
+    gate: Share = 0.6
+    attention_every: Annotated[int, Field(ge=1, le=10)] = 1
+    fusion: Fusion = "difference"
+    order: Annotated[int, Field(ge=0, le=2)] = 1
+    threshold: Annotated[float, Field(gt=0, lt=10)] | None = None
+
+    @property
+    def off(self) -> bool:
+        return not (self.coarse or self.fine)
+
+
+class Request(BaseModel):
+    """One picture to make. `control_png` is the control map as the model sees it, a PNG in base64.
+
+    `plan` overrides `cache` with a table of its own.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str = "landscapes"
+    control: Literal["segmentation", "edges"] = "segmentation"
+    control_png: str
+    prompt: str = ""
+    negative_prompt: str = ""
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    steps: Annotated[int, Field(ge=2, le=200)] = 20
+    sampler: Sampler = "ddim"
+    guidance: Annotated[float, Field(ge=0, le=30)] = 4.0
+    control_scale: Annotated[float, Field(ge=0, le=2)] = 1.0
+    control_start: Share = 0.0
+    control_end: Share = 1.0
+    cache: CacheSettings = CacheSettings()
+    plan: dict[str, Any] | None = None
+
+    @field_validator("control_png")
+    @classmethod
+    def _is_png(cls, value: str) -> str:
+        try:
+            data = b64decode(value, validate=True)
+        except Base64Error as error:
+            raise ValueError("not base64; encode the bytes of a PNG") from error
+        if not data.startswith(b"\x89PNG\r\n\x1a\n"):
+            raise ValueError("not a PNG; save the control map as PNG")
+        return value
+
+    @model_validator(mode="after")
+    def _window(self) -> Request:
+        if self.control_start >= self.control_end:
+            raise ValueError(f"control_start {self.control_start} must lie before control_end {self.control_end}")
+        return self
+
+    @classmethod
+    def make(cls, control_png: bytes, **fields: Any) -> Request:
+        """A request from the bytes of a PNG. Raises RequestRefused."""
+        return cls.parse({"control_png": b64encode(control_png).decode(), **fields})
+
+    @classmethod
+    def parse(cls, data: Mapping[str, Any] | str) -> Request:
+        """A request from a mapping or JSON text. Raises RequestRefused with one sentence."""
+        try:
+            return cls.model_validate_json(data) if isinstance(data, str) else cls.model_validate(dict(data))
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"]) or "request"
+            given = "" if where == "control_png" else f" (given: {str(first['input'])[:60]})"
+            raise RequestRefused(f"{where}: {first['msg']}{given}") from error
+
+    @property
+    def control_bytes(self) -> bytes:
+        return b64decode(self.control_png)
+
+    @property
+    def own_plan(self) -> Plan | None:
+        """The plan that overrides `cache`. Raises RequestRefused when it is malformed."""
+        try:
+            return None if self.plan is None else Plan.from_dict(self.plan)
+        except PlanRefused as error:
+            raise RequestRefused(f"plan: {error}") from error
+
+    @property
+    def picture_digest(self) -> str:
+        """Twelve hex digits that name what both arms share: noise, map, prompt, scheduler; not the caches."""
+        shared = self.model_dump(mode="json", exclude={"cache", "plan"})
+        return sha256(json.dumps(shared, sort_keys=True).encode()).hexdigest()[:12]
