@@ -114,7 +114,8 @@ def edge_f1(predicted: NDArray, target: NDArray, tolerance_px: float = 2.0) -> f
 
 
 def _edges(edge_map: NDArray) -> Mask:
-    return np.asarray(edge_map.reshape(*edge_map.shape[:2], -1) != 0).any(axis=2)
+    strongest = np.abs(edge_map).max(axis=2) if edge_map.ndim == 3 else edge_map
+    return np.asarray(strongest != 0, np.bool_)
 
 
 def _distance_px(edges: Mask) -> NDArray[np.float32]:
