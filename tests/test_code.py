@@ -159,3 +159,18 @@ def test_packaging_reads_its_dependencies_from_the_requirements() -> None:
     assert settings["tool"]["setuptools"]["dynamic"]["dependencies"] == {"file": ["requirements.txt"]}
     assert settings["project"]["license"] == "Apache-2.0"
     assert "Apache License" in (ROOT / "LICENSE").read_text()
+
+
+def test_ci_runs_the_readmes_test_command() -> None:
+    shown = run("bash", ".ci/run", "--show")
+    assert shown.returncode == 0, shown.stderr
+    assert shown.stdout.strip() == (
+        "python3.11 -m venv .venv && "
+        ".venv/bin/pip install -r requirements.txt -r tests/requirements.txt && "
+        ".venv/bin/python -m pytest"
+    )
+
+
+def test_the_readmes_first_command_opens_the_app() -> None:
+    command = "python3.11 -m venv .venv && .venv/bin/pip install -r requirements.txt && .venv/bin/python app.py"
+    assert command in (ROOT / "README.md").read_text().splitlines()
