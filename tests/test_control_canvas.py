@@ -82,6 +82,15 @@ class TestCompose:
         with pytest.raises(ImageRefused, match="32 × 32 and 40 × 40"):
             compose({"background": self.background, "layers": [layer((0, 0, 0), (0, 0, 9, 9), side=40)]})
 
+    @pytest.mark.parametrize("channels", [1, 3, 4])
+    def test_a_canvas_of_one_pixel_is_refused_like_any_picture(self, channels: int) -> None:
+        with pytest.raises(ImageRefused, match="1 × 1 pixels and at least 8 × 8 are needed"):
+            compose({"composite": np.zeros((1, 1, channels), np.uint8)})
+
+    def test_an_array_that_is_no_picture_is_refused(self) -> None:
+        with pytest.raises(ImageRefused, match=r"shape \(32, 32, 5\) is not a picture"):
+            compose({"background": np.zeros((32, 32, 5), np.uint8)})
+
 
 class TestSnap:
     @given(arrays(np.uint8, (12, 9), elements=st.integers(0, len(PALETTE) - 1)))

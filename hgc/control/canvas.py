@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from .images import RGB, WHITE, ImageRefused, decode
+from .images import RGB, WHITE, ImageRefused, check_size, decode
 
 Pixels = NDArray[np.uint8]
 Kind = Literal["labels", "photo", "edges"]
@@ -76,10 +76,12 @@ def compose(value: Mapping[str, Any]) -> Pixels:
 
 def _rgba(sheet: Image.Image | np.ndarray) -> Image.Image:
     """Keep the alpha that says what is painted; everything else is decoded as any picture is."""
-    image = Image.fromarray(sheet) if isinstance(sheet, np.ndarray) and sheet.dtype == np.uint8 else sheet
-    if isinstance(image, Image.Image) and image.mode in ("RGBA", "LA", "PA"):
-        return image.convert("RGBA")
-    return decode(image).image.convert("RGBA")
+    if isinstance(sheet, np.ndarray) and sheet.dtype == np.uint8 and sheet.shape[2:] == (4,):
+        sheet = Image.fromarray(sheet)
+    if isinstance(sheet, Image.Image) and sheet.mode in ("RGBA", "LA", "PA"):
+        check_size(*sheet.size)
+        return sheet.convert("RGBA")
+    return decode(sheet).image.convert("RGBA")
 
 
 def snap(

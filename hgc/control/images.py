@@ -57,7 +57,7 @@ def decode(source: bytes | Path | Image.Image | np.ndarray, background: RGB = WH
     The longer side of the result is at most MAX_SIDE_PX. Raises ImageRefused.
     """
     if isinstance(source, np.ndarray):
-        _check_size(*_array_size(source))
+        check_size(*_array_size(source))
         image, notes = _image_of(source)
     elif isinstance(source, Image.Image):
         image, notes = _loaded(source)
@@ -67,6 +67,17 @@ def decode(source: bytes | Path | Image.Image | np.ndarray, background: RGB = WH
     rgb, colour_notes = _rgb(image, background)
     small, size_notes = _bounded(rgb)
     return Decoded(small, (*notes, *colour_notes, *size_notes))
+
+
+def check_size(width: int, height: int) -> None:
+    """Raise ImageRefused for a picture too small to say anything or too large to read."""
+    if min(width, height) < MIN_SIDE_PX:
+        raise ImageRefused(
+            f"This picture is {width} × {height} pixels and at least {MIN_SIDE_PX} × {MIN_SIDE_PX} are needed: "
+            "choose a larger one."
+        )
+    if width * height > MAX_PIXELS:
+        raise ImageRefused(_too_large(f"{width} × {height} pixels, more"))
 
 
 def _opened(source: bytes | Path) -> Image.Image:
@@ -91,7 +102,7 @@ def _opened(source: bytes | Path) -> Image.Image:
 
 def _loaded(opened: Image.Image) -> tuple[Image.Image, list[str]]:
     """The first frame with its pixels read, upright; the size is checked before any pixel is decoded."""
-    _check_size(*opened.size)
+    check_size(*opened.size)
     notes = []
     try:
         # The attribute belongs to file formats that can hold several frames.
@@ -185,16 +196,6 @@ def _colour_name(colour: RGB) -> str:
 def _too_large(found: str) -> str:
     limit = f"{MAX_PIXELS // 10**6} million pixels"
     return f"This picture has {found} than the {limit} that are read: scale it down and try again."
-
-
-def _check_size(width: int, height: int) -> None:
-    if min(width, height) < MIN_SIDE_PX:
-        raise ImageRefused(
-            f"This picture is {width} × {height} pixels and at least {MIN_SIDE_PX} × {MIN_SIDE_PX} are needed: "
-            "choose a larger one."
-        )
-    if width * height > MAX_PIXELS:
-        raise ImageRefused(_too_large(f"{width} × {height} pixels, more"))
 
 
 def _bounded(image: Image.Image) -> tuple[Image.Image, list[str]]:
