@@ -38,7 +38,7 @@ def corners(decoded: Decoded) -> list[tuple[int, ...]]:
     return [tuple(int(value) for value in decoded.pixels[0, column]) for column in (0, -1)]
 
 
-def refusal(source: Any) -> str:
+def checked_refusal(source: Any) -> str:
     with pytest.raises(ImageRefused) as caught:
         decode(source)
     message = str(caught.value)
@@ -74,25 +74,25 @@ def test_the_given_image_is_left_alone() -> None:
 
 @pytest.mark.parametrize("source", [b"", b"<svg></svg>", b"%PDF-1.7", b"\x89PNG\r\n\x1a\n", b"GIF89a", bytes(1000)])
 def test_what_is_no_image_is_refused(source: bytes) -> None:
-    assert "not a picture" in refusal(source)
+    assert "not a picture" in checked_refusal(source)
 
 
 def test_a_missing_file_is_refused_by_name(tmp_path: Path) -> None:
-    assert "'absent.png'" in refusal(tmp_path / "absent.png")
+    assert "'absent.png'" in checked_refusal(tmp_path / "absent.png")
 
 
 @pytest.mark.parametrize("file_format", ["PNG", "JPEG", "WEBP", "BMP", "TIFF", "AVIF"])
 def test_truncated_is_refused(file_format: str) -> None:
     whole = encoded(noise(), file_format)
-    refusal(whole[: len(whole) // 2])
+    checked_refusal(whole[: len(whole) // 2])
 
 
 @pytest.mark.parametrize("size", [(1, 1), (7, 100), (100, 7)])
 def test_too_small_is_refused_with_both_numbers(size: tuple[int, int]) -> None:
-    message = refusal(encoded(Image.new("RGB", size), "PNG"))
+    message = checked_refusal(encoded(Image.new("RGB", size), "PNG"))
     assert f"{size[0]} × {size[1]}" in message
     assert "8 × 8" in message
-    assert refusal(np.zeros((size[1], size[0], 3), np.uint8)) == message
+    assert checked_refusal(np.zeros((size[1], size[0], 3), np.uint8)) == message
 
 
 def test_20000_px_wide_is_scaled_down_and_said() -> None:
@@ -102,15 +102,15 @@ def test_20000_px_wide_is_scaled_down_and_said() -> None:
 
 
 def test_too_long_and_thin_is_refused() -> None:
-    assert "20000 × 20" in refusal(encoded(Image.new("L", (20_000, 20)), "PNG"))
+    assert "20000 × 20" in checked_refusal(encoded(Image.new("L", (20_000, 20)), "PNG"))
 
 
 def test_a_decompression_bomb_is_refused_before_its_pixels_are_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
     below_pillows_limit = encoded(Image.new("1", (9000, 9000)), "PNG")
     above_pillows_limit = encoded(Image.new("1", (20_000, 20_000)), "PNG")
     monkeypatch.setattr("PIL.ImageFile.ImageFile.load", lambda self: pytest.fail("pixels were decoded"))
-    assert "9000 × 9000" in refusal(below_pillows_limit)
-    assert "50 million" in refusal(above_pillows_limit)
+    assert "9000 × 9000" in checked_refusal(below_pillows_limit)
+    assert "50 million" in checked_refusal(above_pillows_limit)
 
 
 def palette_image() -> Image.Image:
@@ -184,12 +184,12 @@ def test_a_stretched_range_is_said() -> None:
 
 @pytest.mark.parametrize("shape", [(20,), (20, 30, 2), (2, 20, 30, 3)])
 def test_an_array_of_another_shape_is_refused(shape: tuple[int, ...]) -> None:
-    assert str(shape) in refusal(np.zeros(shape, np.uint8))
+    assert str(shape) in checked_refusal(np.zeros(shape, np.uint8))
 
 
 def test_arrays_without_pixels_are_refused() -> None:
-    assert "complex128" in refusal(halves(0, 1j, np.complex128))
-    assert "not numbers" in refusal(halves(0.0, np.nan, np.float32))
+    assert "complex128" in checked_refusal(halves(0, 1j, np.complex128))
+    assert "not numbers" in checked_refusal(halves(0.0, np.nan, np.float32))
 
 
 @pytest.mark.parametrize("file_format", ["JPEG", "TIFF"])
