@@ -14,19 +14,7 @@ from skimage.color import deltaE_cie76, rgb2lab
 
 from hgc.control.canvas import Framing, Kind, compose, edge_map, fit, snap
 from hgc.control.images import ImageRefused
-
-PALETTE = {
-    "sky": (70, 130, 180),
-    "sun_moon": (255, 220, 60),
-    "cloud": (220, 220, 235),
-    "mountain": (120, 100, 90),
-    "grass": (90, 180, 80),
-    "water": (40, 80, 220),
-    "path": (210, 180, 120),
-    "tree": (20, 110, 50),
-    "house": (200, 60, 60),
-}
-COLOURS = np.array(list(PALETTE.values()), np.uint8)
+from hgc.landscapes.labels import COLOURS, PALETTE
 
 
 def painted(labels: np.ndarray) -> np.ndarray:

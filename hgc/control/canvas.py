@@ -24,7 +24,8 @@ SAME_COLOUR = 4.0
 BLEND_REACH_PX = 3
 # Grey levels between paper and pen below which a sheet counts as blank.
 LINE_CONTRAST = 40
-CLOSED_SHARE = 0.35
+# A sketch is mostly paper; above this share of line the picture is more likely a photo.
+LINE_SHARE_LIMIT = 0.35
 
 
 @dataclass(frozen=True)
@@ -209,7 +210,7 @@ def edge_map(image: Pixels) -> EdgeMap:
         return EdgeMap(blank, False, 0.0, ("no lines were found: the control map is empty",))
     share = float(on_line.mean())
     notes = ["dark lines on light paper were turned into white lines on black"] if inverted else []
-    if share > CLOSED_SHARE:
+    if share > LINE_SHARE_LIMIT:
         notes.append(f"{share:.0%} of the picture became line: for a photo, choose an annotator such as Canny")
     return EdgeMap(np.repeat(lines[:, :, None], 3, axis=2).astype(np.uint8), inverted, share, tuple(notes))
 
