@@ -60,8 +60,15 @@ def describe(content: Content, rng: np.random.Generator) -> str:
     article = "an" if season[0] in "aeiou" else "a"
     noun = _pick(SCENE_NOUNS, rng)
     lead = f"{article} {season} {noun} {when}"
-    if rng.random() < 0.25:
+    style = rng.random()
+    if style < 0.20:
         lead = f"{season} {when}"
+    elif style < 0.32:
+        lead = _pick((f"{season}, {content.time}", f"{season} {content.time}", f"{content.time}, {season}"), rng)
+    elif style < 0.40:
+        lead = f"{article} {season} {noun}"
+    elif style < 0.48:
+        lead = f"a {noun} {when}"
     if rng.random() < 0.2:
         lead = f"{_pick(('flat illustration', 'poster', 'painting'), rng)} of {lead}"
     return f"{lead} with {listing}" if listing else lead
@@ -101,5 +108,5 @@ def _things(content: Content, rng: np.random.Generator) -> list[str]:
 def vocabulary() -> tuple[str, ...]:
     """Every word a caption can hold, and its near neighbours, sorted."""
     phrases = [phrase for group in (*TIME_WORDS.values(), *SEASON_WORDS.values()) for phrase in group]
-    words = {word for phrase in phrases for word in phrase.split()}
+    words = {word for phrase in phrases for word in phrase.split()} | set(TIME_WORDS)
     return tuple(sorted(words | set(COUNTS) | set(EXTRA_WORDS) | set(SCENE_NOUNS)))

@@ -1,0 +1,48 @@
+"""Training state on disk: written whole or not at all, checked when read."""
+
+import hashlib
+import io
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+
+MAGIC = b"HGC-CKP1"
+_DIGEST_BYTES = 32
+
+
+class CheckpointError(RuntimeError):
+    """A checkpoint file that must not be trained on."""
+
+
+def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
+    """Write the state beside its SHA-256 under a temporary name, then put it in place of the old one at once."""
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    payload = buffer.getvalue()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("wb") as file:
+        file.write(MAGIC + hashlib.sha256(payload).digest() + payload)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(partial, path)
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a state back. Raises CheckpointError when the file is not one of ours or is not whole."""
+    content = path.read_bytes()
+    header = len(MAGIC) + _DIGEST_BYTES
+    if content[: len(MAGIC)] != MAGIC or len(content) < header:
+        raise CheckpointError(
+            f"checkpoint {path.name}: {len(content)} bytes and no training state of this program; "
+            f"delete it to start its stage again"
+        )
+    if hashlib.sha256(content[header:]).digest() != content[len(MAGIC) : header]:
+        raise CheckpointError(
+            f"checkpoint {path.name}: its {len(content) - header} bytes of state do not match their checksum, "
+            f"the file is truncated or damaged; delete it to start its stage again, or put a whole copy back"
+        )
+    state = torch.load(io.BytesIO(content[header:]), map_location="cpu", weights_only=True)
+    return dict(state)

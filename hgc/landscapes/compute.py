@@ -1,0 +1,41 @@
+"""The device and number format training runs in."""
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Compute:
+    """Where to train, and whether matrix products run in bfloat16 (weights stay float32)."""
+
+    device: str
+    bf16: bool
+
+    def autocast(self) -> AbstractContextManager[object]:
+        return torch.autocast(self.device, torch.bfloat16, enabled=self.bf16)
+
+    def put(self, x: Tensor) -> Tensor:
+        """Onto the device; pictures in the layout that convolutions like."""
+        moved = x.to(self.device, non_blocking=True)
+        return moved.contiguous(memory_format=torch.channels_last) if moved.ndim == 4 else moved
+
+    def words(self) -> str:
+        """What the record of a training says about the machine."""
+        if self.device == "cuda":
+            return f"{torch.cuda.get_device_name()}, autocast {'bfloat16' if self.bf16 else 'off'}"
+        return f"CPU, {torch.get_num_threads()} threads, autocast {'bfloat16' if self.bf16 else 'off'}"
+
+
+def best_compute() -> Compute:
+    """An accelerator where there is one; bfloat16 unless the CPU would only emulate it."""
+    if torch.cuda.is_available():
+        return Compute("cuda", bf16=torch.cuda.is_bf16_supported())
+    return Compute("cpu", bf16=torch.cpu._is_avx512_bf16_supported())
+
+
+def generator(seed: int, stage: int, step: int) -> torch.Generator:
+    """The randomness of one training step: the same after a resume as without one."""
+    return torch.Generator().manual_seed((seed * 1_000_003 + stage) * 10_000_019 + step)

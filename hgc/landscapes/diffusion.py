@@ -1,0 +1,196 @@
+"""Joint training of text encoder, UNet and both ControlNets on the encoded scenes."""
+
+import copy
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import CLIPTokenizer
+
+from hgc.landscapes.augment import drawn_edges, drawn_labels
+from hgc.landscapes.checkpoint import load_checkpoint, save_checkpoint
+from hgc.landscapes.compute import Compute, generator
+from hgc.landscapes.denoiser import Denoiser, DenoiserPlan, build_scheduler
+from hgc.landscapes.ema import Average
+from hgc.landscapes.labels import CLASSES, colour_map
+from hgc.landscapes.optim import Pair
+from hgc.landscapes.pace import Budget, Pace, warm_constant_decay
+from hgc.landscapes.shelf import Shelf
+from hgc.landscapes.tokenizer import word_ids
+
+log = logging.getLogger(__name__)
+
+STAGE = 2
+
+
+@dataclass(frozen=True)
+class DiffusionPlan:
+    """Sizes, batch make-up and pace of the joint training.
+
+    A batch is `mapped` samples under a label map, as many under edges, and `free` ones under neither.
+    Up to `small_until` of the way the samples are `small` latents on a side instead of 32:
+    twice the images a second while colours and words are learnt.
+    """
+
+    sizes: DenoiserPlan = field(default_factory=DenoiserPlan)
+    mapped: int = 7
+    free: int = 2
+    rate: float = 1e-3
+    matrix_rate: float = 0.01
+    warmup: int = 80
+    decay_from: float = 0.7
+    ema: float = 0.998
+    prompt_dropout: float = 0.11
+    snr_cap: float = 5.0
+    small: int = 24
+    small_until: float = 0.4
+    save_every: int = 150
+
+    @property
+    def batch(self) -> int:
+        return 2 * self.mapped + self.free
+
+
+@dataclass(frozen=True)
+class Batch:
+    """latents [B, 12, h, w]; ids [B, T]; maps, edges [mapped, 3, 8h, 8w] in 0..1."""
+
+    latents: Tensor
+    ids: Tensor
+    maps: Tensor
+    edges: Tensor
+
+
+def draw_batch(
+    shelf: Shelf, tokens: Tensor, empty: Tensor, plan: DiffusionPlan, side: int, draw: torch.Generator
+) -> Batch:
+    """A batch of `side` latents on a side; tokens [N, T] are the captions', empty [T] is the empty prompt's."""
+    rng = np.random.default_rng(int(torch.randint(2**31, (1,), generator=draw)))
+    picks = rng.integers(len(shelf.captions), size=plan.batch)
+    whole = shelf.latents.shape[-1]
+    tops, lefts = rng.integers(whole - side + 1, size=(2, plan.batch))
+    latents, maps, edges = [], [], []
+    for n, (i, y, x) in enumerate(zip(picks, tops, lefts, strict=True)):
+        latents.append(shelf.latents[i, :, y : y + side, x : x + side])
+        window = (slice(8 * y, 8 * (y + side)), slice(8 * x, 8 * (x + side)))
+        if n < plan.mapped:
+            maps.append(colour_map(drawn_labels(shelf.labels[i], len(CLASSES), rng))[window])
+        elif n < 2 * plan.mapped:
+            edges.append(drawn_edges(shelf.edge_map(int(i)), rng)[window])
+    ids = tokens[torch.from_numpy(picks)].clone()
+    ids[torch.from_numpy(rng.random(plan.batch) < plan.prompt_dropout)] = empty
+    return Batch(
+        torch.from_numpy(np.stack(latents)).float(),
+        ids,
+        torch.from_numpy(np.stack(maps)).permute(0, 3, 1, 2).float() / 255,
+        torch.from_numpy(np.stack(edges))[:, None].expand(-1, 3, -1, -1).float() / 255,
+    )
+
+
+def diffusion_loss(
+    model: Denoiser, batch: Batch, alphas: Tensor, snr_cap: float, compute: Compute, draw: torch.Generator
+) -> Tensor:
+    """v-prediction error, lighter where little noise is left.
+
+    After min-SNR (arXiv 2303.09556), but never zero at pure noise: the last step decides the whole palette.
+    """
+    count = len(batch.latents)
+    steps = torch.randint(len(alphas), (count,), generator=draw)
+    noise = torch.randn(batch.latents.shape, generator=draw)
+    kept = alphas[steps]
+    signal, blur = kept.sqrt().view(-1, 1, 1, 1), (1 - kept).sqrt().view(-1, 1, 1, 1)
+    noisy, wanted = signal * batch.latents + blur * noise, signal * noise - blur * batch.latents
+    snr = kept / (1 - kept).clamp(min=1e-6)
+    weight = (snr + 1).clamp(max=snr_cap + 1) / (snr + 1)
+    with compute.autocast():
+        made = model(
+            compute.put(noisy),
+            compute.put(steps),
+            compute.put(batch.ids),
+            compute.put(batch.maps),
+            compute.put(batch.edges),
+        )
+    error = ((made.float() - compute.put(wanted)) ** 2).mean(dim=(1, 2, 3))
+    return (error * compute.put(weight)).mean()
+
+
+def train_denoiser(
+    shelf: Shelf,
+    tokenizer: CLIPTokenizer,
+    plan: DiffusionPlan,
+    budget: Budget,
+    compute: Compute,
+    work: Path,
+    seed: int,
+    on_save: Callable[[Denoiser, int], None] | None = None,
+) -> Denoiser:
+    """Train, or go on training; returns the averaged weights. `on_save` is shown them at every checkpoint."""
+    torch.manual_seed(seed)
+    model = Denoiser(plan.sizes, tokenizer).to(compute.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    _forget_unseen_words(model, tokenizer)
+    optimizer = Pair(model, plan.rate, plan.matrix_rate)
+    average, pace, losses = Average(model, plan.ema), Pace(budget), []
+    path = work / "denoiser.ckpt"
+    if path.exists():
+        state = load_checkpoint(path)
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        average.weights = {name: weight.to(compute.device) for name, weight in state["average"].items()}
+        pace, losses = Pace(budget, state["step"], state["spent_s"]), state["losses"]
+    tokens, empty = _tokens(tokenizer, shelf.captions), _tokens(tokenizer, [""])[0]
+    alphas = build_scheduler().alphas_cumprod.float()
+    whole, recent = shelf.latents.shape[-1], []
+
+    def save() -> None:
+        record = {"step": pace.step, "spent_s": pace.spent_s, "losses": losses, "average": average.weights}
+        save_checkpoint(path, {"model": model.state_dict(), "optimizer": optimizer.state_dict(), **record})
+        if on_save:
+            on_save(averaged(model, average), pace.step)
+
+    model.train()
+    while not pace.done:
+        draw = generator(seed, STAGE, pace.step)
+        side = plan.small if pace.progress < plan.small_until else whole
+        batch = draw_batch(shelf, tokens, empty, plan, side, draw)
+        loss = diffusion_loss(model, batch, alphas, plan.snr_cap, compute, draw)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step(warm_constant_decay(pace.step, pace.progress, plan.warmup, plan.decay_from))
+        pace.step += 1
+        average.update(model, pace.step)
+        recent.append(float(loss.detach()))
+        if pace.step % 20 == 0:
+            losses.append([pace.step, round(sum(recent) / len(recent), 5)])
+            recent.clear()
+            log.info("denoiser %s", json.dumps({"at": losses[-1], "progress": round(pace.progress, 4), "side": side}))
+        if pace.step % plan.save_every == 0:
+            save()
+    save()
+    return averaged(model, average)
+
+
+def averaged(model: Denoiser, average: Average) -> Denoiser:
+    """A copy of the model that carries the averaged weights."""
+    twin = copy.deepcopy(model).eval()
+    average.copy_to(twin)
+    return twin
+
+
+def _tokens(tokenizer: CLIPTokenizer, captions: list[str]) -> Tensor:
+    length = tokenizer.model_max_length
+    ids = tokenizer(captions, padding="max_length", truncation=True, max_length=length)["input_ids"]
+    return torch.tensor(ids)
+
+
+@torch.no_grad()
+def _forget_unseen_words(model: Denoiser, tokenizer: CLIPTokenizer) -> None:
+    """Pieces of words that no caption holds start, and stay, at zero: an unknown word says nothing instead of noise."""
+    table = model.text_encoder.get_input_embeddings().weight
+    unseen = torch.ones(len(table), dtype=torch.bool)
+    unseen[word_ids(tokenizer)] = False
+    table[unseen.to(table.device)] = 0

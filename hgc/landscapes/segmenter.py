@@ -1,0 +1,167 @@
+"""A small network that reads a picture's label map back, for scoring how well an image follows its drawing."""
+
+import json
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from hgc.landscapes.checkpoint import load_checkpoint, save_checkpoint
+from hgc.landscapes.compute import Compute, generator
+from hgc.landscapes.labels import CLASSES
+from hgc.landscapes.optim import Pair
+from hgc.landscapes.pace import Budget, Pace, warm_constant_decay
+
+log = logging.getLogger(__name__)
+
+STAGE = 3
+WEIGHTS, CONFIG = "model.safetensors", "config.json"
+
+
+@dataclass(frozen=True)
+class SegmenterPlan:
+    """Channels of the levels from full size to 1/16, and the pace."""
+
+    channels: tuple[int, ...] = (16, 32, 48, 64, 64)
+    batch: int = 6
+    rate: float = 3e-3
+    matrix_rate: float = 0.02
+    warmup: int = 20
+    save_every: int = 200
+
+
+def _convolutions(inputs: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, 3, padding=1),
+        nn.GroupNorm(outputs // 8, outputs),
+        nn.SiLU(),
+        nn.Conv2d(outputs, outputs, 3, padding=1),
+        nn.GroupNorm(outputs // 8, outputs),
+        nn.SiLU(),
+    )
+
+
+class Segmenter(nn.Module):
+    """A U-Net. Images [B, 3, H, W] in 0..1, sides divisible by 16, to class scores [B, 9, H, W]."""
+
+    def __init__(self, channels: tuple[int, ...] = SegmenterPlan.channels) -> None:
+        super().__init__()
+        self.channels = channels
+        inputs = (3, *channels[:-1])
+        self.down = nn.ModuleList(_convolutions(i, o) for i, o in zip(inputs, channels, strict=True))
+        pairs = list(zip(channels[:0:-1], channels[-2::-1], strict=True))
+        self.up = nn.ModuleList(_convolutions(deep + shallow, shallow) for deep, shallow in pairs)
+        self.head = nn.Conv2d(channels[0], len(CLASSES), 1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        x, kept = images * 2 - 1, []
+        for i, level in enumerate(self.down):
+            x = level(F.avg_pool2d(x, 2) if i else x)
+            kept.append(x)
+        for level, skip in zip(self.up, reversed(kept[:-1]), strict=True):
+            x = level(torch.cat([F.interpolate(x, scale_factor=2.0), skip], dim=1))
+        scores: Tensor = self.head(x)
+        return scores
+
+    @torch.no_grad()
+    def segment(self, images: Tensor) -> Tensor:
+        """Labels int64 [B, H, W] of images [B, 3, H, W] in 0..1. Raises ValueError where the sides do not fit."""
+        if images.ndim != 4 or images.shape[1] != 3 or images.shape[2] % 16 or images.shape[3] % 16:
+            raise ValueError(f"segmenter: images {tuple(images.shape)}, needs [B, 3, H, W] with sides divisible by 16")
+        return self(images).argmax(dim=1)
+
+    def save(self, folder: Path) -> None:
+        """Weights in half precision and the sizes that go with them."""
+        folder.mkdir(parents=True, exist_ok=True)
+        save_file({name: w.half().contiguous() for name, w in self.state_dict().items()}, folder / WEIGHTS)
+        (folder / CONFIG).write_text(
+            json.dumps({"channels": list(self.channels), "classes": list(CLASSES)}, indent=2) + "\n"
+        )
+
+    @classmethod
+    def load(cls, folder: Path | str) -> Self:
+        """Ready to score, in float32. Raises FileNotFoundError or ValueError with what is missing."""
+        folder = Path(folder)
+        for name in (WEIGHTS, CONFIG):
+            if not (folder / name).exists():
+                raise FileNotFoundError(f"segmenter: {folder} has no {name}; train it or restore the assets")
+        config = json.loads((folder / CONFIG).read_text())
+        if tuple(config["classes"]) != CLASSES:
+            raise ValueError(
+                f"segmenter: {folder} was trained on classes {config['classes']}, this world has {list(CLASSES)}"
+            )
+        model = cls(tuple(config["channels"]))
+        model.load_state_dict({name: w.float() for name, w in load_file(folder / WEIGHTS).items()})
+        return model.eval()
+
+
+def class_iou(made: Tensor, wanted: Tensor) -> dict[str, float]:
+    """Intersection over union of every class that either label tensor holds; both of one shape."""
+    shares = {}
+    for number, name in enumerate(CLASSES):
+        ours, theirs = made == number, wanted == number
+        either = int((ours | theirs).sum())
+        if either:
+            shares[name] = int((ours & theirs).sum()) / either
+    return shares
+
+
+def mean_iou(made: Tensor, wanted: Tensor) -> float:
+    """Mean over the classes present of their intersection over union, 0..1."""
+    shares = class_iou(made, wanted)
+    return sum(shares.values()) / len(shares)
+
+
+def train_segmenter(
+    pictures: Tensor, labels: Tensor, plan: SegmenterPlan, budget: Budget, compute: Compute, work: Path, seed: int
+) -> Segmenter:
+    """Train, or go on training, with state kept in `work`. Pictures uint8 [N, H, W, 3], labels uint8 [N, H, W]."""
+    torch.manual_seed(seed)
+    model = Segmenter(plan.channels).to(compute.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimizer = Pair(model, plan.rate, plan.matrix_rate)
+    pace, losses, path = Pace(budget), [], work / "segmenter.ckpt"
+    if path.exists():
+        state = load_checkpoint(path)
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        pace, losses = Pace(budget, state["step"], state["spent_s"]), state["losses"]
+
+    def save() -> None:
+        record = {"step": pace.step, "spent_s": pace.spent_s, "losses": losses}
+        save_checkpoint(path, {"model": model.state_dict(), "optimizer": optimizer.state_dict(), **record})
+
+    model.train()
+    while not pace.done:
+        images, wanted = _examples(pictures, labels, plan.batch, generator(seed, STAGE, pace.step))
+        with compute.autocast():
+            scores = model(compute.put(images)).float()
+        loss = F.cross_entropy(scores, compute.put(wanted))
+        loss.backward()
+        optimizer.step(warm_constant_decay(pace.step, pace.progress, plan.warmup, 0.4))
+        pace.step += 1
+        if pace.step % 20 == 0:
+            losses.append([pace.step, round(float(loss.detach()), 5)])
+            log.info("segmenter %s", json.dumps({"at": losses[-1], "progress": round(pace.progress, 4)}))
+        if pace.step % plan.save_every == 0:
+            save()
+    save()
+    return model.eval()
+
+
+def _examples(pictures: Tensor, labels: Tensor, batch: int, draw: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Half of the pictures are softened or made grainy, because generated ones are."""
+    picks = torch.randint(len(pictures), (batch,), generator=draw)
+    images, wanted = pictures[picks].permute(0, 3, 1, 2).float() / 255, labels[picks].long()
+    half = batch // 2
+    soft = F.interpolate(F.avg_pool2d(images[:half], 2), scale_factor=2.0, mode="bilinear")
+    share = torch.rand(half, 1, 1, 1, generator=draw)
+    grain = 0.02 * torch.randn(soft.shape, generator=draw)
+    images = torch.cat([(images[:half] * (1 - share) + soft * share + grain).clamp(0, 1), images[half:]])
+    if float(torch.rand(1, generator=draw)) < 0.5:
+        images, wanted = images.flip(3), wanted.flip(2)
+    return images, wanted

@@ -1,0 +1,93 @@
+"""The denoiser's data set on disk: latents, label maps, edge maps and captions of painted scenes, made once."""
+
+import json
+import logging
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import AutoencoderTiny
+from numpy.lib.format import open_memmap
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hgc.landscapes.autoencoder import LATENT_CHANNELS
+from hgc.landscapes.canvas import SIZE
+from hgc.landscapes.compute import Compute
+from hgc.landscapes.scene import Scene, paint
+
+log = logging.getLogger(__name__)
+
+LATENT_SIZE = SIZE // 8
+CHUNK = 64
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """latents float16 [N, 12, 32, 32]; labels uint8 [N, 256, 256]; edges uint8 [N, 256, 32], eight pixels a byte."""
+
+    latents: NDArray[np.float16]
+    labels: NDArray[np.uint8]
+    edges: NDArray[np.uint8]
+    captions: list[str]
+
+    def edge_map(self, index: int) -> NDArray[np.uint8]:
+        """Edges of one scene, 0 or 255, [256, 256]."""
+        return np.asarray(np.unpackbits(self.edges[index], axis=-1) * 255, np.uint8)
+
+
+def encode(model: AutoencoderTiny, pictures: Tensor, compute: Compute) -> Tensor:
+    """Pictures uint8 [N, H, W, 3] to latents float32 [N, 12, H/8, W/8]."""
+    batch = compute.put(pictures.permute(0, 3, 1, 2).float() / 127.5 - 1)
+    with torch.no_grad(), compute.autocast():
+        return model.encoder(batch).float().cpu()
+
+
+def fill_shelf(folder: Path, model: AutoencoderTiny, first_seed: int, count: int, compute: Compute) -> Shelf:
+    """Paint and encode what is missing of `count` scenes; a stop costs at most one chunk."""
+    folder.mkdir(parents=True, exist_ok=True)
+    progress = folder / "captions.json"
+    captions: list[str] = json.loads(progress.read_text()) if progress.exists() else []
+    mode = "r+" if progress.exists() else "w+"
+    latents = _array(folder / "latents.npy", mode, np.float16, (count, LATENT_CHANNELS, LATENT_SIZE, LATENT_SIZE))
+    labels = _array(folder / "labels.npy", mode, np.uint8, (count, SIZE, SIZE))
+    edges = _array(folder / "edges.npy", mode, np.uint8, (count, SIZE, SIZE // 8))
+    while len(captions) < count:
+        start = len(captions)
+        scenes = [paint(first_seed + i) for i in range(start, min(count, start + CHUNK))]
+        span = slice(start, start + len(scenes))
+        pictures = torch.from_numpy(np.stack([scene.image for scene in scenes]))
+        latents[span] = encode(model, pictures, compute).numpy()
+        labels[span] = np.stack([scene.labels for scene in scenes])
+        edges[span] = np.packbits(np.stack([scene.edges for scene in scenes]) > 0, axis=-1)
+        captions += [scene.caption for scene in scenes]
+        for array in (latents, labels, edges):
+            array.flush()
+        _write_captions(progress, captions)
+        if start % 1024 == 0:
+            log.info("shelf %d of %d scenes", len(captions), count)
+    return Shelf(np.asarray(latents), np.asarray(labels), np.asarray(edges), captions)
+
+
+def shelf_of(scenes: list[Scene], latents: Tensor) -> Shelf:
+    """The same in memory, from scenes at hand."""
+    edges = np.packbits(np.stack([scene.edges for scene in scenes]) > 0, axis=-1)
+    labels = np.stack([scene.labels for scene in scenes])
+    return Shelf(latents.half().numpy(), labels, edges, [scene.caption for scene in scenes])
+
+
+def _array(path: Path, mode: str, kind: type, shape: tuple[int, ...]) -> np.memmap:
+    array = open_memmap(path, mode=mode, dtype=kind, shape=shape) if mode == "w+" else open_memmap(path, mode=mode)
+    if array.shape != shape:
+        raise ValueError(
+            f"{path.name} holds {array.shape}, the plan asks for {shape}; delete the folder to fill it again"
+        )
+    return array
+
+
+def _write_captions(path: Path, captions: list[str]) -> None:
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(captions))
+    os.replace(partial, path)

@@ -1,0 +1,153 @@
+"""From nothing to weights: tokenizer, autoencoder, encoded scenes, segmenter, denoiser, export.
+
+python -m hgc train                      # about two hours on two cores
+python -m hgc train --tiny               # seconds, no quality: a test of every stage
+"""
+
+import json
+import logging
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import torch
+import transformers
+
+from hgc.landscapes.autoencoder import AutoencoderPlan, build_autoencoder, train_autoencoder
+from hgc.landscapes.checkpoint import load_checkpoint
+from hgc.landscapes.compute import Compute, best_compute
+from hgc.landscapes.data import SEGMENTER_SEEDS, TRAINING_SEEDS, paint_pictures
+from hgc.landscapes.denoiser import Denoiser, DenoiserPlan
+from hgc.landscapes.diffusion import DiffusionPlan, train_denoiser
+from hgc.landscapes.export import export, weight_bytes
+from hgc.landscapes.pace import Budget
+from hgc.landscapes.segmenter import SegmenterPlan, train_segmenter
+from hgc.landscapes.sheet import draw_sheet
+from hgc.landscapes.shelf import fill_shelf
+from hgc.landscapes.tokenizer import build_tokenizer
+
+log = logging.getLogger(__name__)
+
+NO_STEP_LIMIT = 10_000_000
+
+
+def minutes(count: float) -> Budget:
+    """A stage that ends by the clock."""
+    return Budget(NO_STEP_LIMIT, 60 * count)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything a training depends on but the seed. Budgets are per stage; pictures are painted, never stored."""
+
+    autoencoder: AutoencoderPlan = field(default_factory=AutoencoderPlan)
+    segmenter: SegmenterPlan = field(default_factory=SegmenterPlan)
+    denoiser: DiffusionPlan = field(default_factory=DiffusionPlan)
+    autoencoder_budget: Budget = field(default_factory=lambda: minutes(24))
+    segmenter_budget: Budget = field(default_factory=lambda: minutes(2.5))
+    denoiser_budget: Budget = field(default_factory=lambda: minutes(80))
+    autoencoder_scenes: int = 1500
+    segmenter_scenes: int = 700
+    scenes: int = 4096
+    sheet_every: int = 600
+
+
+def tiny_recipe() -> Recipe:
+    """Every stage with a handful of steps on a handful of scenes."""
+    sizes = DenoiserPlan(
+        channels=(16, 16, 16, 16), text_width=16, text_layers=1, norm_groups=8, condition_channels=(8, 8, 8, 8)
+    )
+    return Recipe(
+        AutoencoderPlan(channels=8, encoder_blocks=(0, 1, 1, 1), decoder_blocks=(1, 1, 1, 1), batch=2, save_every=2),
+        SegmenterPlan(channels=(8, 8, 8), batch=2, save_every=2),
+        DiffusionPlan(sizes, mapped=1, free=1, warmup=2, small=16, save_every=2),
+        Budget(4),
+        Budget(4),
+        Budget(4),
+        autoencoder_scenes=4,
+        segmenter_scenes=4,
+        scenes=6,
+    )
+
+
+def train(
+    out: Path,
+    work: Path,
+    *,
+    tiny: bool = False,
+    seed: int = 0,
+    recipe: Recipe | None = None,
+    compute: Compute | None = None,
+    command: str = "python -m hgc train",
+) -> None:
+    """Train whatever of the stages is not finished in `work`, then write the weights and training.json to `out`.
+
+    Stopping it at any moment loses at most the steps since the last checkpoint; a damaged one raises CheckpointError.
+    """
+    recipe = recipe or (tiny_recipe() if tiny else Recipe())
+    compute = compute or best_compute()
+    work.mkdir(parents=True, exist_ok=True)
+    tokenizer = build_tokenizer()
+    pictures, _ = paint_pictures(TRAINING_SEEDS, recipe.autoencoder_scenes)
+    autoencoder = train_autoencoder(
+        pictures, recipe.autoencoder, recipe.autoencoder_budget, compute, work, seed
+    ).requires_grad_(False)
+    pictures, labels = paint_pictures(SEGMENTER_SEEDS, recipe.segmenter_scenes)
+    segmenter = train_segmenter(pictures, labels, recipe.segmenter, recipe.segmenter_budget, compute, work, seed)
+    segmenter.save(out / "segmenter")
+    del pictures, labels
+    shelf = fill_shelf(work / "shelf", autoencoder, TRAINING_SEEDS, recipe.scenes, compute)
+
+    def look(model: Denoiser, step: int) -> None:
+        if step % recipe.sheet_every == 0:
+            draw_sheet(work / f"sheet-{step:06d}.png", model, autoencoder, tokenizer, compute)
+
+    denoiser = train_denoiser(shelf, tokenizer, recipe.denoiser, recipe.denoiser_budget, compute, work, seed, look)
+    export(out, denoiser.cpu(), autoencoder.cpu(), tokenizer)
+    write_record(out, work, recipe, seed, compute, command)
+
+
+def publish(out: Path, work: Path, recipe: Recipe, seed: int, compute: Compute, command: str) -> None:
+    """Export the averaged weights of the last checkpoints, while training goes on elsewhere."""
+    tokenizer = build_tokenizer()
+    autoencoder = build_autoencoder(recipe.autoencoder)
+    autoencoder.load_state_dict(load_checkpoint(work / "autoencoder.ckpt")["model"])
+    denoiser = Denoiser(recipe.denoiser.sizes, tokenizer)
+    denoiser.load_state_dict(load_checkpoint(work / "denoiser.ckpt")["average"], strict=False)
+    export(out, denoiser, autoencoder, tokenizer)
+    write_record(out, work, recipe, seed, compute, command)
+
+
+def write_record(out: Path, work: Path, recipe: Recipe, seed: int, compute: Compute, command: str) -> None:
+    """training.json: how these weights came to be. Losses are [step, loss, …], one entry every 20 steps."""
+    stages: dict[str, Any] = {}
+    for name in ("autoencoder", "segmenter", "denoiser"):
+        state = load_checkpoint(work / f"{name}.ckpt")
+        stages[name] = {"steps": state["step"], "seconds": round(state["spent_s"], 1), "losses": state["losses"]}
+    record = {
+        "command": command,
+        "seed": seed,
+        "hardware": compute.words(),
+        "weights_dtype": "float16",
+        "versions": {
+            "torch": torch.__version__,
+            "diffusers": diffusers.__version__,
+            "transformers": transformers.__version__,
+        },
+        "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "recipe": _plain(asdict(recipe)),
+        "weight_bytes": weight_bytes(out),
+        "stages": stages,
+    }
+    (out / "training.json").write_text(json.dumps(record, indent=1) + "\n")
+
+
+def _plain(value: Any) -> Any:
+    """JSON has no infinity: an unlimited number of seconds is null."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return None if value == float("inf") else value

@@ -1,0 +1,120 @@
+"""The painter: the same scene for the same seed, all labels in order, captions the tokenizer can read."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hgc.landscapes.augment import drawn_edges, drawn_labels
+from hgc.landscapes.caption import vocabulary
+from hgc.landscapes.colours import SEASONS, TIMES, Mood
+from hgc.landscapes.labels import CLASSES, PALETTE, colour_map, label
+from hgc.landscapes.scene import edge_map, paint
+from hgc.landscapes.tokenizer import MAX_TOKENS, build_tokenizer, read_prompt
+
+SEEDS = range(40)
+
+
+def test_palette_is_the_fixed_one_in_label_order() -> None:
+    assert CLASSES == ("sky", "sun_moon", "cloud", "mountain", "grass", "water", "path", "tree", "house")
+    assert list(PALETTE.values()) == [
+        (70, 130, 180), (255, 220, 60), (220, 220, 235), (120, 100, 90), (90, 180, 80),
+        (40, 80, 220), (210, 180, 120), (20, 110, 50), (200, 60, 60),
+    ]  # fmt: skip
+    assert tuple(PALETTE) == CLASSES
+
+
+def test_colour_map_is_the_palette_lookup_and_refuses_other_labels() -> None:
+    labels = np.arange(9, dtype=np.uint8).reshape(3, 3)
+    assert colour_map(labels).reshape(9, 3).tolist() == [list(colour) for colour in PALETTE.values()]
+    with pytest.raises(ValueError, match="label 9 is not a class; labels run from 0 to 8"):
+        colour_map(np.array([[9]], np.uint8))
+    with pytest.raises(ValueError, match="class 'river' is unknown"):
+        label("river")
+
+
+def test_a_seed_is_a_scene() -> None:
+    first, again, other = paint(11), paint(11), paint(12)
+    assert np.array_equal(first.image, again.image)
+    assert np.array_equal(first.labels, again.labels)
+    assert first.caption == again.caption
+    assert not np.array_equal(first.image, other.image)
+
+
+def test_shapes_and_kinds() -> None:
+    scene = paint(3)
+    assert (scene.image.shape, scene.image.dtype) == ((256, 256, 3), np.uint8)
+    assert (scene.labels.shape, scene.labels.dtype) == ((256, 256), np.uint8)
+    assert set(np.unique(scene.edges)) == {0, 255}
+    assert np.array_equal(scene.edges, edge_map(scene.image))
+
+
+def test_every_class_time_and_season_turns_up() -> None:
+    scenes = [paint(seed) for seed in SEEDS]
+    assert {int(c) for scene in scenes for c in np.unique(scene.labels)} == set(range(len(CLASSES)))
+    assert {scene.time for scene in scenes} == set(TIMES)
+    assert {scene.season for scene in scenes} == set(SEASONS)
+
+
+@pytest.mark.parametrize("time", TIMES)
+@pytest.mark.parametrize("season", SEASONS)
+def test_time_and_season_can_be_asked_for(time: str, season: str) -> None:
+    scene = paint(5, time=time, season=season)  # type: ignore[arg-type]
+    assert (scene.time, scene.season) == (time, season)
+
+
+def test_night_is_dark_and_winter_is_white() -> None:
+    assert paint(5, "night", "summer").image.mean() < 0.6 * paint(5, "day", "summer").image.mean()
+    grass = {}
+    for season in ("summer", "winter"):
+        scene = paint(5, "day", season)
+        grass[season] = scene.image[scene.labels == label("grass")].mean()
+    assert grass["winter"] > grass["summer"] + 40
+
+
+def test_mood_refuses_what_it_does_not_know() -> None:
+    with pytest.raises(ValueError, match="time of day 'noon' is unknown; known: dawn, day, sunset, night"):
+        Mood("noon", "summer")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="season 'monsoon' is unknown"):
+        Mood("day", "monsoon")  # type: ignore[arg-type]
+
+
+def test_labels_are_where_the_colours_are() -> None:
+    scene = paint(5, "day", "summer")
+    red, _, blue = (scene.image[scene.labels == label("sky")].mean(axis=0)[i] for i in range(3))
+    assert blue > red
+
+
+def test_captions_stay_inside_the_vocabulary_and_fit() -> None:
+    tokenizer = build_tokenizer()
+    known = set(vocabulary())
+    for seed in SEEDS:
+        caption = paint(seed).caption
+        assert set(caption.replace(",", "").split()) <= known
+        reading = read_prompt(tokenizer, caption)
+        assert not reading.unknown
+        assert not reading.cut
+
+
+def test_every_word_is_one_token() -> None:
+    tokenizer = build_tokenizer()
+    for word in vocabulary():
+        assert tokenizer.tokenize(word) == [word + "</w>"]
+    assert tokenizer.get_vocab() == build_tokenizer().get_vocab()
+
+
+def test_prompt_reading_names_unknown_words_and_the_lost_end() -> None:
+    tokenizer = build_tokenizer()
+    reading = read_prompt(tokenizer, "A purple lake at night, purple trees")
+    assert reading.unknown == ("purple",)
+    assert reading.cut == ()
+    long = read_prompt(tokenizer, "lake " * (MAX_TOKENS + 3))
+    assert long.cut == ("lake",) * 5  # start and end take two of the tokens
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 2**31 - 1))
+def test_hand_drawn_maps_invent_no_class_and_no_grey(seed: int) -> None:
+    scene, rng = paint(seed % 50), np.random.default_rng(seed)
+    assert set(np.unique(drawn_labels(scene.labels, len(CLASSES), rng))) <= set(np.unique(scene.labels))
+    assert set(np.unique(drawn_edges(scene.edges, rng))) <= {0, 255}

@@ -1,0 +1,114 @@
+"""Tiny trainings, end to end: what comes out loads in diffusers, a stop changes nothing, a damaged state is refused."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from diffusers import ControlNetModel, StableDiffusionControlNetPipeline
+from safetensors.torch import load_file
+
+from hgc.landscapes import diffusion
+from hgc.landscapes.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
+from hgc.landscapes.compute import Compute
+from hgc.landscapes.optim import orthogonalized
+from hgc.landscapes.pace import Budget, Pace, warm_constant_decay
+from hgc.landscapes.train import train
+
+CPU = Compute("cpu", bf16=False)
+SHARDS = ("unet", "controlnet", "controlnet_edges", "vae", "text_encoder", "segmenter")
+
+
+def _weights(out: Path) -> dict[str, torch.Tensor]:
+    weights = {}
+    for part in SHARDS:
+        for file in sorted((out / part).glob("*.safetensors")):
+            weights.update({f"{part}.{name}": tensor for name, tensor in load_file(file).items()})
+    return weights
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("tiny")
+    train(root / "out", root / "work", tiny=True, compute=CPU)
+    return root
+
+
+@pytest.mark.parametrize("control", ["controlnet", "controlnet_edges"])
+def test_the_folder_is_a_diffusers_pipeline(trained: Path, control: str) -> None:
+    net = ControlNetModel.from_pretrained(trained / "out" / control)
+    pipeline = StableDiffusionControlNetPipeline.from_pretrained(trained / "out", controlnet=net)
+    pipeline.set_progress_bar_config(disable=True)
+    images = pipeline(
+        "a lake at night", image=torch.rand(1, 3, 256, 256), num_inference_steps=2, output_type="np",
+        generator=torch.Generator().manual_seed(0),
+    ).images  # fmt: skip
+    assert images.shape == (1, 256, 256, 3)
+    assert np.isfinite(images).all()
+
+
+def test_the_record_says_how_the_weights_came_to_be(trained: Path) -> None:
+    record = json.loads((trained / "out" / "training.json").read_text())
+    assert record["command"] == "python -m hgc train"
+    assert record["seed"] == 0
+    assert {name: stage["steps"] for name, stage in record["stages"].items()} == {
+        "autoencoder": 4, "segmenter": 4, "denoiser": 4,
+    }  # fmt: skip
+    assert record["weight_bytes"].keys() >= {"unet/diffusion_pytorch_model.safetensors", "segmenter/model.safetensors"}
+
+
+def test_a_killed_training_ends_with_the_same_weights(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, seen = diffusion.diffusion_loss, []
+
+    def killed(*args: object) -> torch.Tensor:
+        seen.append(1)
+        if len(seen) == 4:
+            raise KeyboardInterrupt
+        return real(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(diffusion, "diffusion_loss", killed)
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "out", tmp_path / "work", tiny=True, compute=CPU)
+    assert load_checkpoint(tmp_path / "work" / "denoiser.ckpt")["step"] == 2
+    monkeypatch.undo()
+    train(tmp_path / "out", tmp_path / "work", tiny=True, compute=CPU)
+    straight, resumed = _weights(trained / "out"), _weights(tmp_path / "out")
+    assert straight.keys() == resumed.keys()
+    assert all(torch.equal(straight[name], resumed[name]) for name in straight)
+
+
+def test_a_truncated_checkpoint_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "denoiser.ckpt"
+    save_checkpoint(path, {"model": {"weight": torch.ones(8)}, "step": 3})
+    assert load_checkpoint(path)["step"] == 3
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-100])
+    with pytest.raises(CheckpointError, match=r"denoiser\.ckpt: .* truncated or damaged; delete it"):
+        load_checkpoint(path)
+    path.write_bytes(whole[:20])
+    with pytest.raises(CheckpointError, match="20 bytes and no training state"):
+        load_checkpoint(path)
+    assert not list(tmp_path.glob("*.partial"))
+
+
+def test_pace_counts_time_over_resumptions() -> None:
+    assert Pace(Budget(10), step=5).progress == 0.5
+    assert Pace(Budget(1000, seconds=100.0), step=5, spent_s=100.0).done
+    with pytest.raises(ValueError, match="0 steps"):
+        Budget(0)
+
+
+def test_rate_warms_up_holds_and_ends_at_zero() -> None:
+    assert warm_constant_decay(0, 0.0, 10, 0.7) == pytest.approx(0.1)
+    assert warm_constant_decay(50, 0.7, 10, 0.7) == 1.0
+    assert warm_constant_decay(99, 1.0, 10, 0.7) == pytest.approx(0.0)
+
+
+def test_orthogonalized_brings_every_direction_near_one_length() -> None:
+    matrices = torch.randn(3, 12, 40, generator=torch.Generator().manual_seed(0))
+    lengths = torch.linalg.svdvals(orthogonalized(matrices).float())
+    assert lengths.min() > 0.5
+    assert lengths.max() < 1.5
