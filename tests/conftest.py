@@ -31,7 +31,7 @@ CHROMIUM_ARGS = [
 # No deadline: a slow shared core is not a bug. Derandomised, so that a failure is the same failure everywhere.
 settings.register_profile("studio", deadline=None, derandomize=True, max_examples=50)
 settings.load_profile("studio")
-torch.set_num_threads(2)
+torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "2")))
 
 
 @pytest.fixture(autouse=True)

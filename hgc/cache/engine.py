@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
-from inspect import Signature, signature
+from inspect import signature
 from typing import Any
 
 import torch
@@ -56,6 +56,7 @@ class Pass:
     clock: Clock
     recorder: Recorder
     values: Values
+    constants: Mapping[str, tuple[str, ...]]  # by network; computed when first needed, whatever step that is
 
 
 class Run:
@@ -147,11 +148,20 @@ class Run:
         rehearse(self.plan, anatomy, guidance=self._guidance)
         recorder = Recorder(self.plan, anatomy, images, sample, Stopwatch(sample.device))
         values = Values(self.plan, anatomy, images, recorder, self._observe)
-        return Pass(images, sample, anatomy, Clock(self.plan, anatomy), recorder, values)
+        constants = {
+            network: tuple(site.name for site in anatomy.within(network) if site.constant)
+            for network in ("unet", *self._networks.controls)
+        }
+        return Pass(images, sample, anatomy, Clock(self.plan, anatomy), recorder, values, constants)
 
     def _prepare(self, step: Step, network: str, call: Mapping[str, Any]) -> None:
-        self._open.clock.watch(step, network, call)
-        step.resolve(self._open.anatomy)
+        """Settles what the step does in this network."""
+        now = self._open
+        now.clock.watch(step, network, call)
+        for name in now.constants[network]:
+            if name in step.actions and not now.values.holds(name, step.branches):
+                del step.actions[name]
+        step.resolve(now.anatomy)
 
     def _site(
         self, name: str, part: int, wrapped: bool, original: Callable[..., Any], *args: Any, **kwargs: Any
@@ -205,14 +215,12 @@ class Run:
         return torch.cat([guided - values.stand_in(step, UNGUIDED, 0, 1, guided), guided])
 
 
-@cache
-def _signature(network: Any) -> Signature:
-    return signature(network.forward)
+_signature = cache(signature)
 
 
 def _arguments(net: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
     """Every argument of a network's forward by name, defaults included."""
-    bound = _signature(type(net)).bind(net, *args, **kwargs)
+    bound = _signature(net.__class__.forward).bind(net, *args, **kwargs)
     bound.apply_defaults()
     return {name: value for name, value in bound.arguments.items() if name != "self"}
 

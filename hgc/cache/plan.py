@@ -116,7 +116,7 @@ class Plan:
             values["gate"] = Gate(**values["gate"])
         try:
             return cls(**values)
-        except TypeError as error:
+        except (TypeError, AttributeError) as error:
             raise PlanRefused(f"plan '{data['name']}' is malformed: {error}") from error
 
     @classmethod

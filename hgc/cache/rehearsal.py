@@ -34,6 +34,9 @@ class _Memory:
         for branch in branches:
             self.computed[site, branch] = self.computed.get((site, branch), 0) + 1
 
+    def holds(self, site: str, branches: Sequence[str]) -> bool:
+        return all((site, branch) in self.computed for branch in branches)
+
     def require(self, plan: Plan, site: str, step: int, state: State, branches: Sequence[str]) -> None:
         needed = 2 if state is State.FORECAST else 1
         for branch in branches:
@@ -68,17 +71,20 @@ def rehearse(
 ) -> Rehearsal:
     """Plays the plan through; a plan with a run-time gate is played as if the gate never fired.
 
+    A constant site is computed in the first step that needs it, whatever its row says.
+
     `off[i]` names the ControlNets whose scale is zero in step i, outside their window. Raises PlanRefused where the
     plan keeps a value that was never computed.
     """
     check(plan, anatomy, plan.steps)
     memory, rows, counts = _Memory(), [], []
-    for step, actions in enumerate(plan.columns):
+    for step, column in enumerate(plan.columns):
+        both = guidance and UNGUIDED not in column
+        branches = ("guided", "unguided") if both else ("guided",)
+        actions = {n: a for n, a in column.items() if not anatomy[n].constant or memory.holds(n, branches)}
         result = states(anatomy, actions, off=off[step] if off else ())
         if not guidance:
             result[UNGUIDED] = State.ABSENT
-        both = result[UNGUIDED] is State.COMPUTED
-        branches = ("guided", "unguided") if both else ("guided",)
         _advance(plan, memory, result, step, branches, anatomy)
         rows.append(result)
         counts.append(len(branches) if result[PREDICTION] is State.COMPUTED else 0)

@@ -49,6 +49,9 @@ class Store:
         self.peak_bytes = max(self.peak_bytes, self._bytes)
         self._kept[key] = wanted
 
+    def holds(self, key: Key, branches: int) -> bool:
+        return any(kept.branches >= branches for kept in self._kept.get(key, ()))
+
     def latest(self, key: Key) -> torch.Tensor | None:
         history = self._kept.get(key)
         return history[0].value if history else None

@@ -34,6 +34,10 @@ class Values:
             self.store.keep((name, part), value, step.number, branches, max(depth, 1))
         self._recorder.computed(name, self._images * branches, step.reasons.get(name, step.reason), span, drift)
 
+    def holds(self, name: str, branches: int) -> bool:
+        """Whether a value is kept that serves so many branches."""
+        return self.store.holds((name, 0), branches)
+
     def stand_in(self, step: Step, name: str, part: int, branches: int, like: torch.Tensor) -> torch.Tensor:
         """A kept or forecast value; for a dead site a blank of the right shape, which nobody reads.
 

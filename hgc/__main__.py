@@ -1,0 +1,164 @@
+"""The command line: `python -m hgc --help`."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Annotated, Any
+
+import typer
+from PIL import Image
+
+from hgc.cache.plan import Plan, PlanRefused
+from hgc.control.annotators import AnnotatorUnavailable
+from hgc.control.images import ImageRefused, decode
+from hgc.models.loading import ModelUnavailable
+from hgc.request import CacheSettings, Request, RequestRefused
+from hgc.service import Comparison, Progress, Studio
+
+app = typer.Typer(help="HGC Studio from the shell.", no_args_is_help=True, add_completion=False)
+bench = typer.Typer(help="Figures that anyone can repeat.", no_args_is_help=True)
+app.add_typer(bench, name="bench")
+
+REFUSALS = (ImageRefused, AnnotatorUnavailable, PlanRefused, RequestRefused, ModelUnavailable)
+
+
+@app.command()
+def compare(
+    image: Annotated[Path, typer.Option(help="A control map or drawing; with --annotator, a photo.")],
+    out: Annotated[Path, typer.Option(help="Folder for full.png, cached.png, control.png and trace.json.")],
+    model: Annotated[str, typer.Option(help="Which model.")] = "landscapes",
+    control: Annotated[str, typer.Option(help="segmentation or edges.")] = "segmentation",
+    prompt: Annotated[str, typer.Option(help="What to paint.")] = "",
+    negative_prompt: Annotated[str, typer.Option(help="What to avoid.")] = "",
+    seed: Annotated[int, typer.Option(help="Decides the noise.")] = 0,
+    steps: Annotated[int, typer.Option(help="Denoising steps.")] = 20,
+    sampler: Annotated[str, typer.Option(help="ddim, dpmpp, unipc or euler.")] = "ddim",
+    guidance: Annotated[float, typer.Option(help="How strongly the prompt pulls; 1 switches guidance off.")] = 4.0,
+    control_scale: Annotated[float, typer.Option(help="How strongly the control map pulls.")] = 1.0,
+    plan: Annotated[
+        str, typer.Option(help="A preset, a share of full compute such as 0.4, or a plan's JSON.")
+    ] = "paper",
+    annotator: Annotated[str | None, typer.Option(help="How to turn a photo into a control map, e.g. canny.")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu or cuda; the best there is by default.")] = None,
+    dtype: Annotated[str | None, typer.Option(help="float32, bfloat16 or float16.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Make the same picture twice, in full and cached, and say what the cache did."""
+    try:
+        picture = decode(image)
+        studio = Studio.load(model, device, dtype)
+        prepared = studio.prepare_control(picture.pixels, control, annotator)
+        request = Request.make(
+            prepared.png,
+            model=model,
+            control=control,
+            prompt=prompt,
+            negative_prompt=negative_prompt,
+            seed=seed,
+            steps=steps,
+            sampler=sampler,
+            guidance=guidance,
+            control_scale=control_scale,
+            **_chosen(studio, plan, steps),
+        )
+        comparison = _run(studio, request, quiet=as_json)
+    except REFUSALS as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from error
+    _write(comparison, prepared.png, out)
+    notes = [*picture.notes, *prepared.notes, *comparison.notes]
+    typer.echo(json.dumps(comparison.figures() | {"notes": notes}) if as_json else _told(comparison, notes))
+
+
+def _chosen(studio: Studio, plan: str, steps: int) -> dict[str, Any]:
+    """The request's fields for what --plan named."""
+    if plan.endswith(".json"):
+        try:
+            text = Path(plan).read_text()
+        except OSError as error:
+            raise PlanRefused(f"plan file {plan}: {error.strerror}; give the path of an exported plan") from error
+        return {"plan": Plan.from_json(text).as_dict()}
+    try:
+        wanted: str | float = float(plan)
+    except ValueError:
+        wanted = plan
+    settings: CacheSettings = studio.settings_for(wanted, steps)
+    return {"cache": settings.model_dump()}
+
+
+def _run(studio: Studio, request: Request, quiet: bool) -> Comparison:
+    for news in studio.compare(request):
+        if isinstance(news, Comparison):
+            return news
+        if not quiet and sys.stderr.isatty():
+            _tell(news)
+    raise AssertionError("a comparison ends with its result")
+
+
+def _tell(news: Progress) -> None:
+    typer.echo(f"\r{news.arm:>6}: step {news.step}/{news.steps}", nl=news.step == news.steps, err=True)
+
+
+def _write(comparison: Comparison, control_png: bytes, out: Path) -> None:
+    """Writes everything once the run is over, each file whole or not at all."""
+    out.mkdir(parents=True, exist_ok=True)
+    for arm in (comparison.full, comparison.cached):
+        with NamedTemporaryFile(dir=out, suffix=".part", delete=False) as part:
+            Image.fromarray(arm.image).save(part, "PNG")
+        os.replace(part.name, out / f"{arm.name}.png")
+    _write_bytes(out / "control.png", control_png)
+    _write_bytes(out / "trace.json", comparison.cached.trace.to_json().encode())
+    _write_bytes(out / "request.json", comparison.request.model_dump_json(indent=1).encode())
+
+
+def _write_bytes(path: Path, data: bytes) -> None:
+    with NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as part:
+        part.write(data)
+    os.replace(part.name, path)
+
+
+def _told(comparison: Comparison, notes: list[str]) -> str:
+    f = comparison.figures()
+    lines = [
+        f"plan {f['plan']}: {f['macs_ratio']:.1%} of the MACs ({f['macs_cached'] / 1e9:.1f} of "
+        f"{f['macs_full'] / 1e9:.1f} G, convolutions and linear layers)",
+        f"{f['latency_ms_cached']:.0f} ms instead of {f['latency_ms_full']:.0f} ms, {f['speedup']:.2f} times as fast,"
+        f" on {f['device']} in {f['dtype']}: {f['steps']} steps, {f['sampler']}, seed {f['seed']}",
+        f"likeness: PSNR {f['psnr']:.1f} dB, SSIM {f['ssim']:.4f}",
+        f"{f['control_score_name']}: full {f['control_score_full']:.3f}, cached {f['control_score_cached']:.3f}",
+        f"cross-attention: {f['attention_hits']} hits, {f['attention_misses']} computed",
+    ]
+    if f["nothing_reused"]:
+        lines.append("the cache did nothing: the plan reuses no value")
+    return "\n".join([*lines, *notes])
+
+
+@bench.command()
+def paper(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """The paper's MACs, counted on the shapes of SD 1.5 with ControlNet."""
+    from hgc.bench import paper as counts
+
+    table = counts.rows()
+    typer.echo(json.dumps(counts.as_json(table)) if as_json else counts.as_text(table))
+
+
+@app.command()
+def train(
+    out: Annotated[Path, typer.Option(help="Folder for the finished model.")] = Path("assets/models/landscapes"),
+    work: Annotated[Path, typer.Option(help="Folder for checkpoints; a later run resumes from it.")] = Path(
+        ".training"
+    ),
+    tiny: Annotated[bool, typer.Option(help="Seconds instead of hours, for trying the road.")] = False,
+) -> None:
+    """Train the embedded Landscapes model from nothing."""
+    from hgc.landscapes.train import train as run_training
+
+    run_training(out, work, tiny=tiny)
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,88 @@
+"""The paper's counts, from the real shapes of SD 1.5 and its ControlNet on the meta device; no weights, no timing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from diffusers import ControlNetModel, UNet2DConditionModel
+
+from hgc.cache import schedules
+from hgc.cache.anatomy import Anatomy
+from hgc.cache.macs import measure
+from hgc.cache.plan import Plan
+from hgc.cache.rehearsal import plan_macs
+from hgc.cache.sites import Networks
+from hgc.models.presets import SD15_SHAPES
+
+STEPS = 20
+LATENT = (64, 64)
+TOKENS = 77
+PAPER_SHARE = 6.70 / 18.22
+FASTER_DIFFUSION_KEYS = (0, 1, 2, 3, 5, 10, 15)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One method; tera MACs for one 512 x 512 picture in 20 steps with two guidance branches."""
+
+    method: str
+    tmacs_paper: float
+    tmacs_full: float
+    share: float
+    published_tmacs: float | None = None
+
+
+def sd15() -> Anatomy:
+    """SD 1.5 with one ControlNet at 512 x 512."""
+    shapes: dict[str, Any] = dict(SD15_SHAPES)
+    with torch.device("meta"):
+        unet = UNet2DConditionModel(sample_size=LATENT[0], **shapes)
+        control = ControlNetModel(**shapes)
+    return measure(Networks(unet, {"controlnet": control}), LATENT, TOKENS, model="sd15")
+
+
+def plans(anatomy: Anatomy) -> Mapping[str, Plan]:
+    """The methods of the table by title."""
+    density = schedules.under_budget(anatomy, STEPS, PAPER_SHARE)
+    ours = partial(schedules.hgc, anatomy, STEPS, lambda_inter=density.lambda_inter, gate_step=density.gate_step)
+    evenly = tuple(range(0, STEPS, 3))
+    return {
+        "full compute": schedules.full(anatomy, STEPS),
+        "exact savings": schedules.exact(anatomy, STEPS),
+        "HGC, coarse and fine (our plan at the paper's share)": ours(),
+        "HGC, coarse only": ours(fine=False),
+        "HGC, fine only": ours(coarse=False),
+        "DeepCache N=3, dead control work removed": schedules.deepcache(anatomy, STEPS, interval=3),
+        "T-GATE at step 10": schedules.tgate(anatomy, STEPS, gate_step=10),
+        "Faster Diffusion, 7 key steps": schedules.encoder_propagation(anatomy, STEPS, keys=FASTER_DIFFUSION_KEYS),
+        "whole prediction every 3rd step": schedules.step_skip(anatomy, STEPS, keys=evenly),
+    }
+
+
+def rows() -> list[Row]:
+    """The table; the first row against the published baseline, the HGC row against the published result."""
+    anatomy = sd15()
+    whole = plan_macs(schedules.full(anatomy, STEPS), anatomy).paper
+    published = {"full compute": 18.22, "HGC, coarse and fine (our plan at the paper's share)": 6.70}
+    table = []
+    for title, plan in plans(anatomy).items():
+        macs = plan_macs(plan, anatomy)
+        table.append(Row(title, macs.paper / 1e12, macs.full / 1e12, macs.paper / whole, published.get(title)))
+    return table
+
+
+def as_text(table: list[Row]) -> str:
+    lines = [f"{'method':<56}{'T MACs, paper':>15}{'T MACs, full':>15}{'share':>9}{'published':>11}"]
+    for row in table:
+        published = "" if row.published_tmacs is None else f"{row.published_tmacs:.2f}"
+        lines.append(f"{row.method:<56}{row.tmacs_paper:>15.2f}{row.tmacs_full:>15.2f}{row.share:>9.1%}{published:>11}")
+    lines.append(f"SD 1.5 + ControlNet, 512 x 512, {STEPS} steps, two branches; paper: convolutions and linear layers.")
+    return "\n".join(lines)
+
+
+def as_json(table: list[Row]) -> list[dict[str, object]]:
+    return [asdict(row) for row in table]

@@ -1,0 +1,113 @@
+"""From a preset to networks on a device, and from these to a pipeline of its own for every run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from diffusers import (
+    ControlNetModel,
+    DDIMScheduler,
+    DPMSolverMultistepScheduler,
+    EulerDiscreteScheduler,
+    StableDiffusionControlNetPipeline,
+    UniPCMultistepScheduler,
+)
+from diffusers.utils import logging as diffusers_logging
+
+from hgc.models.presets import ModelPreset, presets
+
+SAMPLERS: Mapping[str, Any] = {
+    "ddim": DDIMScheduler,
+    "dpmpp": DPMSolverMultistepScheduler,
+    "unipc": UniPCMultistepScheduler,
+    "euler": EulerDiscreteScheduler,
+}
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+class ModelUnavailable(RuntimeError):
+    """A model that is unknown or cannot be loaded here; one sentence with the remedy."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """The networks of one model on one device; `controls` maps a control's name to its ControlNet."""
+
+    preset: ModelPreset
+    components: Mapping[str, Any]
+    controls: Mapping[str, ControlNetModel]
+    device: torch.device
+    dtype: torch.dtype
+
+    def pipeline(self, control: str, sampler: str) -> StableDiffusionControlNetPipeline:
+        """A pipeline with a scheduler of its own over the shared networks, so that two runs never share state.
+
+        Raises ModelUnavailable for a control or sampler that this model does not have.
+        """
+        if control not in self.controls:
+            raise ModelUnavailable(f"{self.preset.title} has no control '{control}'; it has {', '.join(self.controls)}")
+        if sampler not in SAMPLERS:
+            raise ModelUnavailable(f"unknown sampler '{sampler}'; known are {', '.join(SAMPLERS)}")
+        scheduler = SAMPLERS[sampler].from_config(self.components["scheduler"].config)
+        parts = {**self.components, "scheduler": scheduler, "controlnet": self.controls[control]}
+        pipe = StableDiffusionControlNetPipeline(**parts, requires_safety_checker=False)
+        pipe.set_progress_bar_config(disable=True)
+        return pipe
+
+
+def best_device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def load(name: str, *, device: str | None = None, dtype: str | None = None) -> Loaded:
+    """Loads a preset; half precision on an accelerator and full precision on a CPU unless told otherwise.
+
+    Raises ModelUnavailable when the name or dtype is unknown, or the weights are neither here nor to be fetched.
+    """
+    known = presets()
+    if name not in known:
+        raise ModelUnavailable(f"unknown model '{name}'; known are {', '.join(known)}")
+    where = torch.device(device) if device else best_device()
+    if dtype is not None and dtype not in DTYPES:
+        raise ModelUnavailable(f"unknown dtype '{dtype}'; known are {', '.join(DTYPES)}")
+    precision = DTYPES[dtype or ("float16" if where.type == "cuda" else "float32")]
+    return from_preset(known[name], where, precision)
+
+
+def from_preset(preset: ModelPreset, device: torch.device, dtype: torch.dtype) -> Loaded:
+    """Loads the networks of a preset. Raises ModelUnavailable when they cannot be had."""
+    diffusers_logging.disable_progress_bar()
+    try:
+        controls = {name: _controlnet(preset, where, dtype) for name, where in preset.controls.items()}
+        pipe = StableDiffusionControlNetPipeline.from_pretrained(
+            preset.source,
+            controlnet=next(iter(controls.values())),
+            safety_checker=None,
+            torch_dtype=dtype,
+            local_files_only=preset.local,
+        )
+    except (OSError, ValueError) as error:
+        raise ModelUnavailable(_why(preset, error)) from error
+    pipe.to(device)
+    for net in controls.values():
+        net.to(device).eval()
+    components = {name: part for name, part in pipe.components.items() if name != "controlnet"}
+    return Loaded(preset, components, controls, device, dtype)
+
+
+def _controlnet(preset: ModelPreset, where: str, dtype: torch.dtype) -> ControlNetModel:
+    if where.startswith("./"):
+        return ControlNetModel.from_pretrained(
+            preset.source, subfolder=where[2:], torch_dtype=dtype, local_files_only=preset.local
+        )
+    return ControlNetModel.from_pretrained(where, torch_dtype=dtype)
+
+
+def _why(preset: ModelPreset, error: Exception) -> str:
+    reason = str(error).strip().split("\n")[0][:160]
+    if preset.local:
+        return f"{preset.title}: the weights are not complete ({reason}); clone again, or make them with `hgc train`"
+    return f"{preset.title}: the weights could not be fetched ({reason}); connect to the internet or choose Landscapes"

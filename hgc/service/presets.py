@@ -1,0 +1,81 @@
+"""Named budgets: one word for how much compute a picture may take."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hgc.cache import schedules
+from hgc.cache.anatomy import Anatomy
+from hgc.cache.plan import Plan, PlanRefused
+from hgc.request import CacheSettings, Request
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A share of full compute (paper convention), None for the exact savings alone, and one line of why."""
+
+    name: str
+    budget: float | None
+    reason: str
+
+
+PRESETS: Mapping[str, Preset] = {
+    preset.name.lower(): preset
+    for preset in (
+        Preset("Exact", None, "Only what changes no bit: work that does not depend on the step is done once."),
+        Preset("Quality", 0.65, "A third less compute; differences are hard to find even side by side."),
+        Preset("Balanced", 0.50, "Half the compute for a picture most people take for the same."),
+        Preset("Paper", 0.368, "The share of compute that the HGC paper reports (6.70 of 18.22 T MACs)."),
+        Preset("Turbo", 0.20, "Five times less compute; look closely at small things."),
+    )
+}
+
+
+def settings_for(anatomy: Anatomy, steps: int, wanted: str | float) -> CacheSettings:
+    """Cache settings for a preset's name or a share of full compute.
+
+    Raises PlanRefused for an unknown name or a share out of reach.
+    """
+    if isinstance(wanted, str):
+        if wanted.lower() not in PRESETS:
+            raise PlanRefused(f"unknown preset '{wanted}'; known are {', '.join(p.name for p in PRESETS.values())}")
+        budget = PRESETS[wanted.lower()].budget
+    else:
+        budget = wanted
+    if budget is None:
+        return CacheSettings(coarse=False, fine=False)
+    settings = CacheSettings()
+    density = schedules.under_budget(anatomy, steps, budget, **_shared(settings))
+    return settings.model_copy(
+        update={"lambda_inter": density.lambda_inter, "gate": density.gate_step / steps},
+    )
+
+
+def plan_of(request: Request, anatomy: Anatomy) -> Plan:
+    """The plan of a request: its own table, or the one its cache settings describe. Raises PlanRefused."""
+    own, cache, steps = request.own_plan, request.cache, request.steps
+    if own is not None:
+        return own
+    if cache.off:
+        return schedules.exact(anatomy, steps)
+    return schedules.hgc(
+        anatomy,
+        steps,
+        lambda_inter=cache.lambda_inter,
+        gate_step=max(1, round(cache.gate * steps)),
+        coarse=cache.coarse,
+        fine=cache.fine,
+        threshold=cache.threshold,
+        **_shared(cache),
+    )
+
+
+def _shared(cache: CacheSettings) -> dict[str, Any]:
+    return {
+        "lambda_intra": cache.lambda_intra,
+        "attention_every": cache.attention_every,
+        "fusion": cache.fusion,
+        "order": cache.order,
+    }

@@ -1,0 +1,237 @@
+"""One loaded model, ready to run requests; safe to use from several threads."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from queue import SimpleQueue
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import torch
+
+from hgc.cache import schedules
+from hgc.cache.anatomy import Anatomy
+from hgc.cache.engine import cached
+from hgc.cache.macs import measure
+from hgc.cache.plan import Plan
+from hgc.cache.rehearsal import check, plan_macs
+from hgc.cache.sites import Networks
+from hgc.control.annotators import AnnotatorSettings
+from hgc.control.images import RGB
+from hgc.landscapes.labels import PALETTE
+from hgc.landscapes.scene import paint
+from hgc.landscapes.tokenizer import read_prompt
+from hgc.metrics import difference, psnr, ssim
+from hgc.models.loading import SAMPLERS, Loaded, load
+from hgc.request import CacheSettings, Request, RequestRefused
+from hgc.service.arms import Arm, ArmName, Cancelled, Comparison, Forecast, Pixels, Progress
+from hgc.service.control_map import Prepared, prepare_control, read_map
+from hgc.service.judge import SCORES, Judge
+from hgc.service.presets import PRESETS, Preset, plan_of, settings_for
+from hgc.service.preview import LatentPreview
+
+Tell = Callable[[Progress], None]
+COLOURFUL_SEED = 7
+
+
+@dataclass(frozen=True)
+class Timing:
+    """What the last comparison took in this process: two points of cost against time."""
+
+    macs: tuple[int, int]
+    latency_ms: tuple[float, float]
+
+    def latency_of(self, macs: int) -> float:
+        """Time for that many MACs, on the line through the two points."""
+        (x0, x1), (y0, y1) = self.macs, self.latency_ms
+        return y0 + (macs - x0) * (y1 - y0) / (x1 - x0) if x1 != x0 else y0 * macs / x0
+
+
+class Studio:
+    """A model with its judge. Every run has a pipeline object and a scheduler of its own over shared networks."""
+
+    def __init__(self, loaded: Loaded, judge: Judge) -> None:
+        self.loaded, self._judge = loaded, judge
+        self.model, self.size = loaded.preset.name, loaded.preset.size
+        self.device, self.dtype = str(loaded.device), str(loaded.dtype).removeprefix("torch.")
+        self.controls, self.samplers = tuple(loaded.controls), tuple(SAMPLERS)
+        vae = loaded.components["vae"]
+        colourful = torch.from_numpy(paint(COLOURFUL_SEED).image).permute(2, 0, 1)[None].float() / 255
+        self._preview = LatentPreview.fit(vae, colourful)
+        self._timing: dict[str, Timing] = {}
+
+    @classmethod
+    def load(cls, model: str = "landscapes", device: str | None = None, dtype: str | None = None) -> Studio:
+        """Raises ModelUnavailable."""
+        loaded = load(model, device=device, dtype=dtype)
+        return cls(loaded, Judge.of(loaded.preset))
+
+    def palette(self) -> dict[str, RGB]:
+        """Class to colour, in label order."""
+        return dict(PALETTE)
+
+    def presets(self) -> tuple[Preset, ...]:
+        return tuple(PRESETS.values())
+
+    def settings_for(self, wanted: str | float, steps: int) -> CacheSettings:
+        """Cache settings for a preset's name or a share of full compute. Raises PlanRefused."""
+        return settings_for(self.anatomy(), steps, wanted)
+
+    def check_prompt(self, prompt: str) -> tuple[str, ...]:
+        """In plain words, what the model will not understand or not read."""
+        if self.model != "landscapes":
+            return ()
+        reading = read_prompt(self.loaded.components["tokenizer"], prompt)
+        notes = []
+        if reading.unknown:
+            notes.append(f"This model does not know: {', '.join(reading.unknown)}.")
+        if reading.cut:
+            notes.append(f"The prompt is too long; cut off: {' '.join(reading.cut)}.")
+        return tuple(notes)
+
+    def prepare_control(self, picture: Pixels, control: str, annotator: str | None = None) -> Prepared:
+        """The control map as the model will see it. Raises ImageRefused, AnnotatorUnavailable."""
+        low, high = self.loaded.preset.canny
+        settings = AnnotatorSettings(low_threshold=low, high_threshold=high)
+        return prepare_control(picture, control, self.size, PALETTE, annotator, settings)
+
+    def anatomy(self) -> Anatomy:
+        """The sites of this model; the same for all of its ControlNets, which share one architecture."""
+        parts = self.loaded.components
+        networks = Networks(parts["unet"], {"controlnet": next(iter(self.loaded.controls.values()))})
+        side = self.size // 8
+        return measure(networks, (side, side), parts["tokenizer"].model_max_length, model=self.model)
+
+    def plan(self, request: Request) -> Plan:
+        """Raises PlanRefused, RequestRefused."""
+        self._accept(request)
+        plan, anatomy = plan_of(request, self.anatomy()), self.anatomy()
+        check(plan, anatomy, request.steps)
+        return plan
+
+    def forecast(self, request: Request) -> Forecast:
+        """What the request will cost. Raises PlanRefused, RequestRefused."""
+        plan, anatomy, guided = self.plan(request), self.anatomy(), request.guidance > 1
+        macs = plan_macs(plan, anatomy, guidance=guided)
+        whole = plan_macs(schedules.full(anatomy, request.steps), anatomy, guidance=guided)
+        timing = self._timing.get(request.sampler)
+        return Forecast(
+            macs=macs,
+            macs_full=whole,
+            share=macs.paper / whole.paper,
+            latency_ms=timing.latency_of(macs.full) if timing else None,
+            latency_ms_full=timing.latency_of(whole.full) if timing else None,
+            plan=plan,
+        )
+
+    def compare(self, request: Request, *, cancel: threading.Event | None = None) -> Iterator[Progress | Comparison]:
+        """Runs the full arm, then the cached one, on the same noise; yields progress and, last, the comparison.
+
+        Setting `cancel` raises Cancelled at the next step. Raises RequestRefused, PlanRefused.
+        """
+        self._accept(request)
+        plan, stop = self.plan(request), cancel or threading.Event()
+        news: SimpleQueue[Progress | Comparison | BaseException] = SimpleQueue()
+
+        def work() -> None:
+            try:
+                news.put(self._compare(request, plan, news.put, stop))
+            except BaseException as error:
+                news.put(error)
+
+        worker = threading.Thread(target=work, name="compare", daemon=True)
+        worker.start()
+        try:
+            while True:
+                item = news.get()
+                if isinstance(item, BaseException):
+                    raise item
+                yield item
+                if isinstance(item, Comparison):
+                    return
+        finally:
+            stop.set()
+            worker.join()
+
+    def _accept(self, request: Request) -> None:
+        if request.model != self.model:
+            raise RequestRefused(f"the request is for model '{request.model}', loaded is '{self.model}'")
+        if request.control not in self.controls:
+            raise RequestRefused(f"{self.model} has no control '{request.control}'; it has {', '.join(self.controls)}")
+        height, width = read_map(request.control_bytes).shape[:2]
+        if (height, width) != (self.size, self.size):
+            raise RequestRefused(
+                f"the control map is {width} × {height} pixels, {self.model} needs {self.size} × {self.size}: "
+                "make it with control_map"
+            )
+
+    def _compare(self, request: Request, plan: Plan, tell: Tell, stop: threading.Event) -> Comparison:
+        channels = self.loaded.components["unet"].config.in_channels
+        seeded = torch.Generator().manual_seed(request.seed)
+        noise = torch.randn(1, channels, self.size // 8, self.size // 8, generator=seeded)
+        control = read_map(request.control_bytes)
+        whole = schedules.full(self.anatomy(), request.steps)
+        full = self._arm("full", request, whole, noise, control, tell, stop)
+        cached_arm = self._arm("cached", request, plan, noise, control, tell, stop)
+        self._timing[request.sampler] = Timing(
+            (full.trace.macs.full, cached_arm.trace.macs.full), (full.latency_ms, cached_arm.latency_ms)
+        )
+        return Comparison(
+            request=request,
+            full=full,
+            cached=cached_arm,
+            psnr=psnr(full.image, cached_arm.image),
+            ssim=ssim(full.image, cached_arm.image),
+            difference=np.asarray(difference(full.image, cached_arm.image), np.float32),
+            digest=sha256(noise.numpy().tobytes() + request.picture_digest.encode()).hexdigest()[:12],
+            score_name=SCORES[request.control],
+            notes=self.check_prompt(request.prompt),
+        )
+
+    def _arm(
+        self,
+        name: ArmName,
+        request: Request,
+        plan: Plan,
+        noise: torch.Tensor,
+        control: Pixels,
+        tell: Tell,
+        stop: threading.Event,
+    ) -> Arm:
+        pipe = self.loaded.pipeline(request.control, request.sampler)
+        begun = perf_counter()
+
+        def after_step(_pipe: Any, step: int, _time: Any, state: Mapping[str, Any]) -> dict[str, Any]:
+            if stop.is_set():
+                raise Cancelled(f"stopped after step {step + 1} of {request.steps} of the {name} arm")
+            spent, arms_left = perf_counter() - begun, 2 if name == "full" else 1
+            eta = spent / (step + 1) * (request.steps * arms_left - step - 1)
+            tell(Progress(name, step + 1, request.steps, self._preview(state["latents"], self.size), eta))
+            return {}
+
+        with cached(pipe, plan) as run:
+            out = pipe(**self._call(request, noise, control), callback_on_step_end=after_step)
+        latency_ms = (perf_counter() - begun) * 1e3
+        image = (out.images[0].float().clamp(0, 1) * 255).round().byte().permute(1, 2, 0).cpu().numpy()
+        score = self._judge.score(image, control, request.control)
+        return Arm(name, image, run.trace, latency_ms, sum(run.trace.step_ms), score)
+
+    def _call(self, request: Request, noise: torch.Tensor, control: Pixels) -> dict[str, Any]:
+        """The arguments of the pipeline's call, the same for both arms."""
+        image = torch.from_numpy(control.copy()).permute(2, 0, 1)[None].float() / 255  # [1, 3, H, W]
+        return {
+            "prompt": request.prompt,
+            "negative_prompt": request.negative_prompt or None,
+            "image": image,
+            "num_inference_steps": request.steps,
+            "guidance_scale": request.guidance,
+            "controlnet_conditioning_scale": request.control_scale,
+            "control_guidance_start": request.control_start,
+            "control_guidance_end": request.control_end,
+            "latents": noise.to(self.loaded.device, self.loaded.dtype),
+            "output_type": "pt",
+        }

@@ -1,0 +1,418 @@
+"""The rules the engine keeps, on tiny random pipelines of the real architecture."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+import tiny
+import torch
+from diffusers import (
+    DDIMScheduler,
+    DPMSolverMultistepScheduler,
+    EulerDiscreteScheduler,
+    HeunDiscreteScheduler,
+    UniPCMultistepScheduler,
+)
+
+from hgc.cache import schedules
+from hgc.cache.anatomy import PREDICTION, UNGUIDED, Anatomy, Kind, State
+from hgc.cache.engine import cached
+from hgc.cache.macs import MacCounter, measure
+from hgc.cache.plan import Gate, Plan, PlanRefused
+from hgc.cache.rehearsal import plan_macs
+from hgc.cache.sites import Networks
+
+STEPS = 6
+SOLVERS = [
+    DDIMScheduler,
+    DPMSolverMultistepScheduler,
+    UniPCMultistepScheduler,
+    EulerDiscreteScheduler,
+    HeunDiscreteScheduler,
+]
+
+
+@pytest.fixture(scope="module")
+def pipe() -> Any:
+    return tiny.control_pipeline()
+
+
+@pytest.fixture(scope="module")
+def anatomy(pipe: Any) -> Anatomy:
+    return anatomy_of(pipe)
+
+
+def anatomy_of(pipe: Any) -> Anatomy:
+    return measure(Networks.of(pipe), (16, 16), tiny.tokenizer().model_max_length, model="tiny")
+
+
+def every_plan(anatomy: Anatomy, steps: int = STEPS) -> Mapping[str, Plan]:
+    """One plan of each kind, and some that no method makes."""
+    cut = schedules.cut_site(anatomy, 2)
+    return {
+        "full": schedules.full(anatomy, steps),
+        "exact": schedules.exact(anatomy, steps),
+        "hgc": schedules.hgc(anatomy, steps, lambda_inter=0.5),
+        "hgc repeating": schedules.hgc(anatomy, steps, lambda_inter=0.5, order=0),
+        "hgc quadratic": schedules.hgc(anatomy, steps, lambda_inter=0.7, order=2),
+        "hgc coarse": schedules.hgc(anatomy, steps, lambda_inter=0.5, fine=False),
+        "hgc fine": schedules.hgc(anatomy, steps, coarse=False),
+        "hgc dropping": schedules.hgc(anatomy, steps, fusion="drop"),
+        "hgc shallow": schedules.hgc(anatomy, steps, lambda_intra=0),
+        "hgc deep": schedules.hgc(anatomy, steps, lambda_intra=0.8),
+        "deepcache": schedules.deepcache(anatomy, steps, interval=2, branch=1),
+        "tgate": schedules.tgate(anatomy, steps, gate_step=3),
+        "encoder": schedules.encoder_propagation(anatomy, steps, keys=(0, 1, 3)),
+        "step skip": schedules.step_skip(anatomy, steps, keys=(0, 1, 3)),
+        "branch on and off": Plan(
+            "on and off", steps, "tiny", {UNGUIDED: ("CCRRCR" * 9)[:steps], cut: ("CCCFFF" * 9)[:steps]}
+        ),
+    }
+
+
+def vars_of(pipe: Any) -> dict[str, dict[str, Any]]:
+    return {
+        f"{name}.{path}": dict(vars(module))
+        for name in ("unet", "controlnet")
+        for path, module in pipe.components[name].named_modules()
+    }
+
+
+@pytest.fixture
+def undone(pipe: Any) -> Iterator[None]:
+    """Whatever a test does, every module is afterwards what it was."""
+    before = vars_of(pipe)
+    yield
+    after = vars_of(pipe)
+    for path, attributes in before.items():
+        assert after[path].keys() == attributes.keys(), path
+        assert all(after[path][key] is value for key, value in attributes.items()), path
+
+
+@pytest.mark.parametrize("solver", SOLVERS, ids=lambda solver: solver.__name__)
+@pytest.mark.parametrize("name", ["full", "exact"])
+def test_computing_everything_changes_no_bit(solver: Any, name: str) -> None:
+    pipe = tiny.control_pipeline()
+    pipe.scheduler = solver.from_config(pipe.scheduler.config)
+    evaluations = 2 * STEPS - 1 if solver is HeunDiscreteScheduler else STEPS
+    plain = tiny.latents(pipe, steps=STEPS)
+    with cached(pipe, every_plan(anatomy_of(pipe), evaluations)[name]) as run:
+        assert torch.equal(tiny.latents(pipe, steps=STEPS), plain)
+    assert run.trace.steps == evaluations
+    assert run.trace.nothing_reused is (name == "full")
+
+
+@pytest.mark.usefixtures("undone")
+def test_modules_are_untouched_after_success(pipe: Any, anatomy: Anatomy) -> None:
+    plain = tiny.latents(pipe)
+    with cached(pipe, every_plan(anatomy)["hgc"]):
+        assert not torch.equal(tiny.latents(pipe), plain)
+    assert torch.equal(tiny.latents(pipe), plain)
+
+
+@pytest.mark.usefixtures("undone")
+def test_modules_are_untouched_after_an_error_in_the_middle(pipe: Any, anatomy: Anatomy) -> None:
+    def fail(_pipe: Any, step: int, _time: Any, _state: Any) -> dict[str, Any]:
+        if step == 2:
+            raise KeyboardInterrupt
+        return {}
+
+    with pytest.raises(KeyboardInterrupt), cached(pipe, every_plan(anatomy)["hgc"]) as run:
+        tiny.latents(pipe, callback_on_step_end=fail)
+    assert run.trace.steps == 3
+
+
+@pytest.mark.usefixtures("undone")
+def test_the_inner_block_wins_and_the_outer_one_comes_back(pipe: Any, anatomy: Anatomy) -> None:
+    plans = every_plan(anatomy)
+    with cached(pipe, plans["hgc"]):
+        alone = tiny.latents(pipe)
+    with cached(pipe, plans["hgc"]) as outer:
+        with cached(pipe, plans["full"]):
+            inside = tiny.latents(pipe)
+        assert torch.equal(tiny.latents(pipe), alone)
+    assert torch.equal(tiny.latents(pipe), inside)
+    assert outer.trace.steps == STEPS
+
+
+def test_two_runs_over_the_same_networks_never_meet(pipe: Any, anatomy: Anatomy) -> None:
+    plans = [every_plan(anatomy)["hgc"], every_plan(anatomy)["step skip"], every_plan(anatomy)["full"]]
+    parts = {**pipe.components, "requires_safety_checker": False}
+
+    def run(plan: Plan, seed: int) -> torch.Tensor:
+        own = type(pipe)(**{**parts, "scheduler": DDIMScheduler.from_config(pipe.scheduler.config)})
+        own.set_progress_bar_config(disable=True)
+        with cached(own, plan):
+            return tiny.latents(own, seed=seed)
+
+    alone = [run(plan, seed) for seed, plan in enumerate(plans)]
+    together: dict[int, torch.Tensor] = {}
+    start = threading.Barrier(len(plans))
+
+    def race(seed: int, plan: Plan) -> None:
+        start.wait()
+        together[seed] = run(plan, seed)
+
+    threads = [threading.Thread(target=race, args=(seed, plan)) for seed, plan in enumerate(plans)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all(torch.equal(together[seed], result) for seed, result in enumerate(alone))
+
+
+@pytest.mark.parametrize("name", list(every_plan(anatomy_of(tiny.control_pipeline()))))
+def test_planned_macs_are_the_executed_ones(pipe: Any, anatomy: Anatomy, name: str) -> None:
+    plan = every_plan(anatomy)[name]
+    with MacCounter() as outside:
+        pipe.encode_prompt("a lake", torch.device("cpu"), 1, True)
+    with MacCounter() as counter, cached(pipe, plan) as run:
+        tiny.latents(pipe)
+    assert counter.total - outside.total == plan_macs(plan, anatomy) == run.trace.macs
+
+
+def test_dead_control_work_is_never_run(pipe: Any, anatomy: Anatomy) -> None:
+    spent: list[int] = []
+    counters: list[MacCounter] = []
+
+    def open_counter(*_: Any) -> None:
+        counters.append(MacCounter().__enter__())
+
+    def close_counter(*_: Any) -> None:
+        counters[-1].__exit__(None, None, None)
+        spent.append(counters[-1].total.full)
+
+    hooks = [
+        pipe.controlnet.register_forward_pre_hook(open_counter),
+        pipe.controlnet.register_forward_hook(close_counter),
+    ]
+    with cached(pipe, schedules.hgc(anatomy, STEPS, lambda_inter=0.5, fine=False)):
+        tiny.latents(pipe)
+    for hook in hooks:
+        hook.remove()
+    assert [step for step, macs in enumerate(spent) if macs] == list(schedules.key_steps(STEPS, 3))
+
+
+def outputs_of(pipe: Any, module: torch.nn.Module, **call: Any) -> list[torch.Tensor]:
+    """What a module returned in each step of a run."""
+    seen: list[torch.Tensor] = []
+    hook = module.register_forward_hook(lambda _m, _a, out: seen.append(out[0] if isinstance(out, tuple) else out))
+    try:
+        tiny.latents(pipe, **call)
+    finally:
+        hook.remove()
+    return seen
+
+
+def test_a_reused_value_is_the_last_one_and_a_forecast_goes_on_from_the_last_two(pipe: Any, anatomy: Anatomy) -> None:
+    site = schedules.cut_site(anatomy, 1)
+    module = pipe.unet.get_submodule(site.removeprefix("unet."))
+    rows = {"repeat": "CCRRCR", "line": "CCFFCF"}
+    with cached(pipe, Plan("repeat", STEPS, "tiny", {site: rows["repeat"]})):
+        seen = outputs_of(pipe, module)
+    assert torch.equal(seen[2], seen[1])
+    assert torch.equal(seen[3], seen[1])
+    assert torch.equal(seen[5], seen[4])
+    with cached(pipe, Plan("line", STEPS, "tiny", {site: rows["line"]})):
+        seen = outputs_of(pipe, module)
+    torch.testing.assert_close(seen[3], seen[1] + 2 * (seen[1] - seen[0]))
+    torch.testing.assert_close(seen[5], seen[4] + (seen[4] - seen[1]) / 3)
+
+
+def test_the_unguided_branch_stands_in_with_the_last_difference(pipe: Any) -> None:
+    plan = Plan("fused", STEPS, "tiny", {UNGUIDED: "CCRRRR"})
+    with cached(pipe, plan) as run:
+        seen = outputs_of(pipe, pipe.unet)
+    unguided, guided = seen[1].chunk(2)
+    later_unguided, later_guided = seen[4].chunk(2)
+    torch.testing.assert_close(later_guided - later_unguided, guided - unguided)
+    assert run.trace.branches == (2, 2, 1, 1, 1, 1)
+
+
+def test_dropping_guidance_leaves_the_guided_prediction(pipe: Any) -> None:
+    with cached(pipe, Plan("drop", STEPS, "tiny", {UNGUIDED: "CCRRRR"}, fusion="drop")):
+        seen = outputs_of(pipe, pipe.unet)
+    unguided, guided = seen[3].chunk(2)
+    assert torch.equal(unguided, guided)
+
+
+def test_running_one_branch_gives_what_running_both_gives_for_it(pipe: Any) -> None:
+    """The first one-branch step starts from the same latents, so that its guided half must agree."""
+    with cached(pipe, Plan("fused", STEPS, "tiny", {UNGUIDED: "CCCRRR"})):
+        alone = outputs_of(pipe, pipe.unet)[3].chunk(2)[1]
+    both = outputs_of(pipe, pipe.unet)[3].chunk(2)[1]
+    torch.testing.assert_close(alone, both)
+
+
+@pytest.mark.parametrize("row", ["CCCCCC", "CCRRCR", "CCFFCF"])
+def test_control_is_added_exactly_once_on_computed_and_on_kept_steps(pipe: Any, anatomy: Anatomy, row: str) -> None:
+    """With the latents put back after each step, twice the scale must give twice the residual in every step."""
+    plan = Plan("kept control", STEPS, "tiny", dict.fromkeys([s.name for s in anatomy.control_residuals], row))
+    start = torch.randn(1, 4, 16, 16, generator=torch.Generator().manual_seed(5))
+
+    def put_back(*_: Any) -> dict[str, Any]:
+        return {"latents": start}
+
+    def residuals(scale: float) -> list[torch.Tensor]:
+        seen: list[torch.Tensor] = []
+
+        def spy(_module: Any, _args: Any, kwargs: Any) -> None:
+            seen.append(torch.cat([r.flatten() for r in kwargs["down_block_additional_residuals"]]))
+
+        hook = pipe.unet.register_forward_pre_hook(spy, with_kwargs=True)
+        with cached(pipe, plan):
+            tiny.latents(pipe, latents=start, controlnet_conditioning_scale=scale, callback_on_step_end=put_back)
+        hook.remove()
+        return seen
+
+    for once, twice in zip(residuals(1.0), residuals(2.0), strict=True):
+        assert once.abs().mean() > 0
+        torch.testing.assert_close(twice, 2 * once)
+
+
+@pytest.mark.parametrize("name", ["full", "exact"])
+def test_outside_its_window_control_is_not_run_and_no_bit_changes(pipe: Any, anatomy: Anatomy, name: str) -> None:
+    window = {"control_guidance_start": 0.2, "control_guidance_end": 0.7}
+    plain = tiny.latents(pipe, **window)
+    with cached(pipe, every_plan(anatomy)[name]) as run:
+        assert torch.equal(tiny.latents(pipe, **window), plain)
+    residual = run.trace.cells["controlnet.controlnet_mid_block"]
+    assert [cell.state for cell in residual] == [State.DEAD, State.DEAD, *[State.COMPUTED] * 2, State.DEAD, State.DEAD]
+    assert residual[0].reason == "the control is off in this step"
+    assert run.trace.macs_per_step[0].paper < run.trace.macs_per_step[3].paper
+
+
+def test_constants_are_computed_once_and_again_when_a_callback_changes_the_prompt(pipe: Any, anatomy: Anatomy) -> None:
+    def change(own: Any, step: int, _time: Any, state: Mapping[str, Any]) -> dict[str, Any]:
+        return {"prompt_embeds": state["prompt_embeds"] * 0.5} if step == 2 else {}
+
+    call = {"callback_on_step_end": change, "callback_on_step_end_tensor_inputs": ["latents", "prompt_embeds"]}
+    plain = tiny.latents(pipe, **call)
+    with cached(pipe, schedules.exact(anatomy, STEPS)) as run:
+        assert torch.equal(tiny.latents(pipe, **call), plain)
+    text = next(site.name for site in anatomy.of(Kind.TEXT_KV) if site.name.startswith("unet."))
+    assert "".join(cell.state for cell in run.trace.cells[text]) == "CRRCRR"
+    assert run.trace.cells[text][3].reason == "encoder_hidden_states changed"
+    condition = run.trace.cells["controlnet.controlnet_cond_embedding"]
+    assert "".join(cell.state for cell in condition) == "CRRRRR"
+
+
+def test_a_gate_that_always_fires_computes_everything_and_one_that_never_does_follows_the_plan(
+    pipe: Any, anatomy: Anatomy
+) -> None:
+    settings: dict[str, Any] = {"lambda_inter": 0.4, "fine": False, "order": 0}
+    plain = tiny.latents(pipe)
+    with cached(pipe, schedules.hgc(anatomy, STEPS, threshold=1e-9, **settings)) as eager:
+        assert torch.equal(tiny.latents(pipe), plain)
+    static = schedules.hgc(anatomy, STEPS, **settings)
+    with cached(pipe, static) as plan:
+        expected = tiny.latents(pipe)
+    lazy_plan = Plan("lazy", STEPS, "tiny", static.table, gate=Gate(9.9, longest=STEPS))
+    with cached(pipe, lazy_plan) as lazy:
+        assert torch.equal(tiny.latents(pipe), expected)
+    cut = schedules.cut_site(anatomy, 1)
+    assert {cell.state for cell in eager.trace.cells[cut]} == {State.COMPUTED}
+    assert [c.state for c in lazy.trace.cells[cut]] == [c.state for c in plan.trace.cells[cut]]
+    assert "threshold" in eager.trace.cells[cut][3].reason
+
+
+def test_guidance_off_runs_one_branch_and_says_so(pipe: Any, anatomy: Anatomy) -> None:
+    plain = tiny.latents(pipe, guidance=1.0)
+    with cached(pipe, schedules.exact(anatomy, STEPS)) as run:
+        assert torch.equal(tiny.latents(pipe, guidance=1.0), plain)
+    assert run.trace.branches == (1,) * STEPS
+    assert {cell.state for cell in run.trace.cells[UNGUIDED]} == {State.ABSENT}
+    with cached(pipe, every_plan(anatomy)["hgc"]) as run:
+        tiny.latents(pipe, guidance=1.0)
+    assert run.trace.macs == plan_macs(every_plan(anatomy)["hgc"], anatomy, guidance=False)
+
+
+def test_guess_mode(pipe: Any, anatomy: Anatomy) -> None:
+    plain = tiny.latents(pipe, guess_mode=True)
+    with cached(pipe, schedules.exact(anatomy, STEPS)):
+        assert torch.equal(tiny.latents(pipe, guess_mode=True), plain)
+    with cached(pipe, every_plan(anatomy)["hgc"]) as run:
+        assert torch.isfinite(tiny.latents(pipe, guess_mode=True)).all()
+    assert run.trace.attention_hits > 0
+
+
+@pytest.mark.parametrize("make", [lambda: tiny.control_pipeline(2), tiny.plain_pipeline], ids=["two nets", "no net"])
+def test_other_numbers_of_controlnets(make: Any) -> None:
+    pipe = make()
+    call = {"image": [tiny.control_image()] * 2} if "controlnet" in pipe.components else {}
+    anatomy, plain = anatomy_of(pipe), tiny.latents(pipe, **call)
+    with cached(pipe, schedules.exact(anatomy, STEPS)):
+        assert torch.equal(tiny.latents(pipe, **call), plain)
+    plan = schedules.hgc(anatomy, STEPS, lambda_inter=0.5)
+    with cached(pipe, plan) as run:
+        assert not torch.equal(tiny.latents(pipe, **call), plain)
+    assert run.trace.macs == plan_macs(plan, anatomy)
+
+
+def test_several_images_and_prompts(pipe: Any, anatomy: Anatomy) -> None:
+    plain = tiny.latents(pipe, num_images_per_prompt=3)
+    with cached(pipe, schedules.exact(anatomy, STEPS)) as run:
+        assert torch.equal(tiny.latents(pipe, num_images_per_prompt=3), plain)
+    assert run.trace.images == 3
+    with cached(pipe, every_plan(anatomy)["hgc"]) as run:
+        assert tiny.latents(pipe, num_images_per_prompt=3).shape == plain.shape
+    assert run.trace.macs == plan_macs(every_plan(anatomy)["hgc"], anatomy) * 3
+
+
+def test_observing_changes_no_bit_and_measures_drift(pipe: Any, anatomy: Anatomy) -> None:
+    plain = tiny.latents(pipe)
+    with cached(pipe, schedules.full(anatomy, STEPS), observe=True) as run:
+        assert torch.equal(tiny.latents(pipe), plain)
+    cells = run.trace.cells["unet.mid_block.resnets.0"]
+    assert cells[0].drift is None
+    assert all(cell.drift is not None and cell.drift > 0 for cell in cells[1:])
+
+
+def test_no_global_random_state_is_touched(pipe: Any, anatomy: Anatomy) -> None:
+    before = torch.get_rng_state()
+    with cached(pipe, every_plan(anatomy)["hgc"]):
+        tiny.latents(pipe)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_only_what_the_plan_needs_is_kept(pipe: Any, anatomy: Anatomy) -> None:
+    with cached(pipe, schedules.full(anatomy, STEPS)) as run:
+        tiny.latents(pipe)
+    assert run.trace.peak_bytes == 0
+    site = schedules.cut_site(anatomy, 1)
+    with cached(pipe, Plan("one", STEPS, "tiny", {site: "CRCRCR"})) as run:
+        tiny.latents(pipe)
+    channels, height, width = anatomy[site].shape[1:]
+    assert run.trace.peak_bytes == 2 * channels * height * width * 4  # two branches, float32
+
+
+@pytest.mark.parametrize(
+    ("rows", "steps", "says"),
+    [
+        ({}, 5, "has 5 steps, this run has 6"),
+        ({"unet.up_blocks.9.resnets.0": "CCCCCC"}, 6, "'unet.up_blocks.9.resnets.0' first, do not exist in tiny"),
+        ({PREDICTION: "RCCCCC"}, 6, "site 'unet', step 0: reused needs 1 computed value"),
+        ({PREDICTION: "CFCCCC"}, 6, "site 'unet', step 1: forecast needs 2 computed value"),
+        ({UNGUIDED: "RRCCCC"}, 6, "site 'guidance.unguided', step 0"),
+    ],
+)
+@pytest.mark.usefixtures("undone")
+def test_a_plan_that_does_not_fit_is_refused_by_name(pipe: Any, rows: Any, steps: int, says: str) -> None:
+    with pytest.raises(PlanRefused, match="plan 'odd'") as refused, cached(pipe, Plan("odd", steps, "tiny", rows)):
+        tiny.latents(pipe)
+    assert says in str(refused.value)
+
+
+def test_a_second_call_in_one_block_is_refused(pipe: Any, anatomy: Anatomy) -> None:
+    with cached(pipe, schedules.exact(anatomy, STEPS)):
+        tiny.latents(pipe)
+        with pytest.raises(PlanRefused, match="enter `cached` again"):
+            tiny.latents(pipe)
+
+
+def test_a_trace_before_the_first_step_says_what_is_missing(pipe: Any, anatomy: Anatomy) -> None:
+    with cached(pipe, schedules.exact(anatomy, STEPS)) as run, pytest.raises(RuntimeError, match="call the pipeline"):
+        _ = run.trace

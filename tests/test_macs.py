@@ -1,0 +1,93 @@
+"""MACs against an independent counter and against what is published."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import tiny
+import torch
+from diffusers import ControlNetModel, UNet2DConditionModel
+from diffusers.models.attention_processor import AttnProcessor
+from torch.utils.flop_counter import FlopCounterMode
+from typer.testing import CliRunner
+
+from hgc.__main__ import app
+from hgc.bench import paper
+from hgc.cache.anatomy import Kind, Macs
+from hgc.cache.macs import MacCounter, measure
+from hgc.cache.sites import Networks
+
+
+def test_the_counter_agrees_with_torchs_own() -> None:
+    """Torch counts two FLOPs a MAC; with the plain attention processor it sees the attention products too."""
+    unet = tiny.unet()
+    unet.set_attn_processor(AttnProcessor())
+    call = (torch.randn(2, 4, 16, 16), torch.tensor(7), torch.randn(2, 16, tiny.TEXT_WIDTH))
+    with torch.no_grad():
+        with FlopCounterMode(display=False) as reference:
+            unet(*call)
+        with MacCounter() as ours:
+            unet(*call)
+    assert ours.total.full * 2 == reference.get_total_flops()
+
+
+def test_fused_attention_counts_like_plain_attention() -> None:
+    fused, plain = tiny.unet(), tiny.unet()
+    plain.set_attn_processor(AttnProcessor())
+    call = (torch.randn(1, 4, 16, 16), torch.tensor(7), torch.randn(1, 16, tiny.TEXT_WIDTH))
+    totals = []
+    for unet in (fused, plain):
+        with torch.no_grad(), MacCounter() as counter:
+            unet(*call)
+        totals.append(counter.total)
+    assert totals[0] == totals[1]
+
+
+def test_the_meta_count_is_that_of_a_real_forward() -> None:
+    unet = tiny.unet()
+    anatomy = measure(Networks(unet, {}), (16, 16), 16, model="tiny")
+    with torch.no_grad(), MacCounter() as counter:
+        unet(torch.randn(1, 4, 16, 16), torch.tensor(7), torch.randn(1, 16, tiny.TEXT_WIDTH))
+    assert sum((site.macs for site in anatomy if site.parent is None), Macs()) == counter.total
+
+
+def test_sdxl_shapes_are_found_from_the_module_tree() -> None:
+    """One, two and ten transformers a block, and an embedding of text and size that does not depend on the step."""
+    shapes = {
+        "block_out_channels": (320, 640, 1280),
+        "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+        "transformer_layers_per_block": (1, 2, 10),
+        "attention_head_dim": (5, 10, 20),
+        "cross_attention_dim": 2048,
+        "use_linear_projection": True,
+        "addition_embed_type": "text_time",
+        "addition_time_embed_dim": 256,
+        "projection_class_embeddings_input_dim": 2816,
+    }
+    with torch.device("meta"):
+        unet = UNet2DConditionModel(
+            sample_size=128, up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"), **shapes
+        )
+        control = ControlNetModel(**shapes)
+    anatomy = measure(Networks(unet, {"controlnet": control}), (128, 128), 77, model="sdxl")
+    attentions = [site for site in anatomy.of(Kind.CROSS_ATTENTION) if site.name.startswith("unet.")]
+    assert len(attentions) == 70
+    assert anatomy["unet.add_embedding"].constant
+    assert len(anatomy.control_residuals) == 10
+    unet_macs = sum(site.macs.paper for site in anatomy.within("unet") if site.parent is None)
+    assert unet_macs == pytest.approx(149.4e12 / 50, rel=0.01)  # T-GATE counts 149.4 T for 25 steps of two branches
+
+
+def test_the_published_baseline_is_met_within_half_a_percent() -> None:
+    table = {row.method: row for row in paper.rows()}
+    assert table["full compute"].tmacs_paper == pytest.approx(18.22, rel=0.005)
+    assert table["full compute"].tmacs_full == pytest.approx(21.73, rel=0.005)
+    ours = next(row for row in table.values() if row.method.startswith("HGC, coarse and fine"))
+    assert ours.tmacs_paper <= 6.70
+
+
+def test_bench_paper_prints_the_table() -> None:
+    result = CliRunner().invoke(app, ["bench", "paper", "--json"])
+    assert result.exit_code == 0
+    assert [row["published_tmacs"] for row in json.loads(result.stdout)[:3]] == [18.22, None, 6.70]

@@ -1,0 +1,231 @@
+"""Plans as data, the schedules that make them, and what follows from them: nothing here needs a model."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hgc.bench.paper import sd15
+from hgc.cache import schedules
+from hgc.cache.anatomy import PREDICTION, UNGUIDED, Anatomy, Kind, State, blame, states
+from hgc.cache.plan import Action, Gate, Plan, PlanRefused
+from hgc.cache.rehearsal import plan_macs, rehearse
+
+STEPS = 20
+rows = st.text(alphabet="CRF", min_size=5, max_size=5)
+plans = st.builds(
+    Plan,
+    st.text(max_size=12),
+    st.just(5),
+    st.just("any"),
+    st.dictionaries(st.text(min_size=1, max_size=20), rows, max_size=6),
+    fusion=st.sampled_from(["difference", "drop"]),
+    order=st.sampled_from([1, 2]),
+    gate=st.none() | st.builds(Gate, st.floats(0.01, 5), st.integers(1, 9)),
+)
+
+
+@pytest.fixture(scope="module")
+def anatomy() -> Anatomy:
+    return sd15()
+
+
+@given(plans)
+def test_a_plan_survives_json(plan: Plan) -> None:
+    again = Plan.from_json(plan.to_json())
+    assert again == plan
+    assert again.digest == plan.digest
+
+
+@given(plans, st.integers(0, 4))
+def test_columns_are_the_table_turned(plan: Plan, step: int) -> None:
+    for site in plan.table:
+        asked = plan.columns[step].get(site, Action.COMPUTE)
+        assert asked == plan.action(site, step) == plan.table[site][step]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("{", "invalid JSON at line 1"),
+        ("[]", "a JSON list"),
+        ('{"name": "x"}', "without ['model', 'steps']"),
+        ('{"name": "x", "steps": 2, "model": "m", "speed": 9}', "unknown fields ['speed']"),
+        ('{"name": "x", "steps": 2, "model": "m", "table": {"a": "C"}}', "site 'a': 1 actions, 2 steps"),
+        ('{"name": "x", "steps": 2, "model": "m", "table": {"a": "CX"}}', "unknown action ['X']"),
+        ('{"name": "x", "steps": 2, "model": "m", "fusion": "melt"}', "fusion 'melt'; known are difference, drop"),
+        ('{"name": "x", "steps": 0, "model": "m"}', "0 steps"),
+        ('{"name": "x", "steps": 2, "model": "m", "table": 3}', "is malformed"),
+        ('{"name": "x", "steps": 2, "model": "m", "gate": {"threshold": 0}}', "gate threshold 0"),
+    ],
+)
+def test_a_malformed_plan_is_refused_in_one_sentence(text: str, says: str) -> None:
+    with pytest.raises(PlanRefused) as refused:
+        Plan.from_json(text)
+    assert says in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+@given(st.integers(1, 100), st.integers(1, 100), st.integers(1, 5), st.floats(0.5, 3))
+def test_key_steps_are_distinct_in_range_and_start_warm(steps: int, count: int, warm: int, power: float) -> None:
+    count = min(count, steps)
+    keys = schedules.key_steps(steps, count, warm=warm, power=power)
+    assert len(keys) == count
+    assert list(keys) == sorted(set(keys))
+    assert keys[: min(warm, count)] == tuple(range(min(warm, count)))
+    assert keys[-1] < steps
+
+
+def test_key_steps_lie_denser_at_the_start() -> None:
+    keys = schedules.key_steps(20, 8)
+    gaps = [b - a for a, b in pairwise(keys)]
+    assert sum(gaps[:3]) < sum(gaps[-3:])
+    assert gaps[0] == min(gaps)
+
+
+def test_the_anatomy_of_stable_diffusion(anatomy: Anatomy) -> None:
+    assert len(anatomy.control_residuals) == 13
+    assert len(anatomy.of(Kind.CROSS_ATTENTION)) == 16 + 7
+    assert len(schedules.decoder_layers(anatomy)) == 12 + 2
+    assert anatomy["unet.up_blocks.0.resnets.0"].inputs[:2] == (
+        "unet.mid_block.resnets.1",
+        "controlnet.controlnet_mid_block",
+    )
+    outermost = anatomy["unet.up_blocks.3.resnets.2"].inputs
+    assert {"unet.conv_in", "controlnet.controlnet_down_blocks.0"} <= set(outermost)
+
+
+def test_keeping_the_outermost_layer_needs_one_residual_of_thirteen(anatomy: Anatomy) -> None:
+    """Field note: ControlNet falls to its first convolution, the condition and one projection."""
+    asked = {schedules.cut_site(anatomy, 1): Action.REUSE}
+    result = states(anatomy, asked)
+    alive = {name for name, state in result.items() if state is State.COMPUTED and name.startswith("controlnet")}
+    assert alive == {
+        "controlnet.conv_in",
+        "controlnet.controlnet_cond_embedding",
+        "controlnet.controlnet_down_blocks.0",
+    }
+    assert result["unet.mid_block.resnets.0"] is State.DEAD
+    assert "unet.up_blocks.3.attentions.1 is kept" in blame(anatomy, result, "unet.mid_block.resnets.0")
+
+
+@given(st.data())
+def test_nothing_alive_is_left_without_a_consumer(data: st.DataObject) -> None:
+    """Whatever is kept: every computed site is asked for by a computed one, and its inputs are not dead."""
+    anatomy = sd15()
+    names = [site.name for site in anatomy if site.name != UNGUIDED]
+    kept = data.draw(st.lists(st.sampled_from(names), max_size=6))
+    result = states(anatomy, dict.fromkeys(kept, Action.REUSE))
+    for site in anatomy:
+        if result[site.name] is not State.COMPUTED or site.kind in (Kind.BRANCH, Kind.PREDICTION):
+            continue
+        asked_by = [*anatomy.consumers[site.name], *([site.parent] if site.parent else [])]
+        assert any(result[name] is State.COMPUTED for name in asked_by), site.name
+        assert all(result[name] is not State.DEAD for name in site.inputs), site.name
+
+
+def test_every_dead_site_has_a_reason(anatomy: Anatomy) -> None:
+    for row in rehearse(schedules.hgc(anatomy, STEPS), anatomy).steps:
+        for name, state in row.items():
+            if state is State.DEAD:
+                assert " is kept" in blame(anatomy, row, name)
+
+
+def test_lambdas_mean_what_they_say(anatomy: Anatomy) -> None:
+    cost = {
+        (inter, intra): plan_macs(
+            schedules.hgc(anatomy, STEPS, lambda_inter=inter, lambda_intra=intra, fine=False), anatomy
+        ).paper
+        for inter in (0.2, 0.5, 0.8)
+        for intra in (0.0, 0.25, 0.75)
+    }
+    for intra in (0.0, 0.25, 0.75):
+        assert cost[0.2, intra] < cost[0.5, intra] < cost[0.8, intra]
+    for inter in (0.2, 0.5, 0.8):
+        assert cost[inter, 0.0] < cost[inter, 0.25] < cost[inter, 0.75]
+    plan = schedules.hgc(anatomy, STEPS, lambda_inter=0.5)
+    assert plan.table[schedules.cut_site(anatomy, 1)].count("C") == 10
+
+
+def test_each_cache_works_alone_and_neither_is_the_exact_plan(anatomy: Anatomy) -> None:
+    kinds = {
+        (coarse, fine): {anatomy[name].kind for name in schedules.hgc(anatomy, STEPS, coarse=coarse, fine=fine).table}
+        for coarse in (True, False)
+        for fine in (True, False)
+    }
+    exact = {Kind.TEXT_KV, Kind.CONDITION}
+    assert kinds[False, False] == exact
+    assert kinds[False, True] == exact | {Kind.CROSS_ATTENTION, Kind.BRANCH}
+    assert kinds[True, False] == exact | {Kind.RESIDUAL, Kind.TRANSFORMER}
+    assert kinds[True, True] == kinds[True, False] | kinds[False, True]
+    assert schedules.hgc(anatomy, STEPS, coarse=False, fine=False).table == schedules.exact(anatomy, STEPS).table
+
+
+@pytest.mark.parametrize("share", [0.2, 0.368, 0.5, 0.65, 0.8])
+def test_a_budget_is_kept_and_used(anatomy: Anatomy, share: float) -> None:
+    density = schedules.under_budget(anatomy, STEPS, share)
+    plan = schedules.hgc(anatomy, STEPS, lambda_inter=density.lambda_inter, gate_step=density.gate_step)
+    spent = plan_macs(plan, anatomy).paper / plan_macs(schedules.full(anatomy, STEPS), anatomy).paper
+    assert share - 0.06 < spent <= share
+
+
+def test_a_budget_out_of_reach_names_the_nearest(anatomy: Anatomy) -> None:
+    with pytest.raises(PlanRefused, match=r"budget 2%: the cheapest plan costs 1\d\.\d% of full compute"):
+        schedules.under_budget(anatomy, STEPS, 0.02)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"lambda_inter": 1.5},
+        {"lambda_intra": -0.1},
+        {"gate_step": 0},
+        {"gate_step": 21},
+        {"attention_every": 0},
+        {"threshold": -1.0},
+        {"order": 3},
+    ],
+)
+def test_settings_out_of_range_are_refused_with_both_numbers(anatomy: Anatomy, settings: dict[str, Any]) -> None:
+    with pytest.raises(PlanRefused) as refused:
+        schedules.hgc(anatomy, STEPS, **settings)
+    assert str(next(iter(settings.values()))) in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        schedules.full,
+        schedules.exact,
+        schedules.hgc,
+        schedules.deepcache,
+        schedules.tgate,
+        lambda a, n: schedules.encoder_propagation(a, n, keys=(0, 1)),
+        lambda a, n: schedules.step_skip(a, n, keys=(0, 1)),
+    ],
+)
+@pytest.mark.parametrize("steps", [2, 3, 11, 50])
+def test_every_schedule_can_be_played_at_any_number_of_steps(anatomy: Anatomy, make: Any, steps: int) -> None:
+    if make is schedules.tgate and steps < 10:
+        with pytest.raises(PlanRefused, match="gate_step 10"):
+            make(anatomy, steps)
+        return
+    played = rehearse(make(anatomy, steps), anatomy)
+    assert len(played.steps) == steps
+    assert 0 < played.macs.paper <= plan_macs(schedules.full(anatomy, steps), anatomy).paper
+
+
+def test_keeping_the_whole_prediction_costs_nothing(anatomy: Anatomy) -> None:
+    played = rehearse(Plan("skip", 3, "sd15", {PREDICTION: "CRR"}), anatomy)
+    assert played.branches == (2, 0, 0)
+    assert [macs.full for macs in played.macs_per_step[1:]] == [0, 0]
+
+
+def test_plans_are_json_a_person_can_read(anatomy: Anatomy) -> None:
+    data = json.loads(schedules.hgc(anatomy, 6, lambda_inter=0.5).to_json())
+    assert data["table"]["controlnet.controlnet_mid_block"] == "CCCFFF"
