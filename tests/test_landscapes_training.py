@@ -96,7 +96,7 @@ def test_a_truncated_checkpoint_is_refused(tmp_path: Path) -> None:
 
 def test_pace_counts_time_over_resumptions() -> None:
     assert Pace(Budget(10), step=5).progress == 0.5
-    assert Pace(Budget(1000, seconds=100.0), step=5, spent_s=100.0).done
+    assert Pace(Budget(1000, seconds=100.0), step=5, spent_s=100.0).finished()
     with pytest.raises(ValueError, match="0 steps"):
         Budget(0)
 

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,9 +86,9 @@ def crops(images: Tensor, plan: AutoencoderPlan, draw: torch.Generator) -> Tenso
 
 
 def train_autoencoder(
-    images: Tensor, plan: AutoencoderPlan, budget: Budget, compute: Compute, work: Path, seed: int
+    painted: Callable[[], Tensor], plan: AutoencoderPlan, budget: Budget, compute: Compute, work: Path, seed: int
 ) -> AutoencoderTiny:
-    """Train, or go on training, from pictures uint8 [N, 256, 256, 3]. State is kept in `work`."""
+    """Train, or go on training, from pictures uint8 [N, 256, 256, 3]; they are painted if still needed."""
     torch.manual_seed(seed)
     model = build_autoencoder(plan).to(compute.device, memory_format=torch.channels_last)
     optimizer = Pair(model, plan.rate, plan.matrix_rate)
@@ -111,8 +112,11 @@ def train_autoencoder(
             },
         )
 
+    if pace.finished():
+        return model.eval()
+    images = painted()
     model.train()
-    while not pace.done:
+    while not pace.finished():
         loss, psnr = _step(model, images, plan, compute, generator(seed, STAGE, pace.step))
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)

@@ -153,7 +153,7 @@ def train_denoiser(
             on_save(averaged(model, average), pace.step)
 
     model.train()
-    while not pace.done:
+    while not pace.finished():
         draw = generator(seed, STAGE, pace.step)
         side = plan.small if pace.progress < plan.small_until else whole
         batch = draw_batch(shelf, tokens, empty, plan, side, draw)

@@ -37,8 +37,7 @@ class Pace:
             share = max(share, self.spent_s / self.budget.seconds)
         return min(1.0, share)
 
-    @property
-    def done(self) -> bool:
+    def finished(self) -> bool:
         return self.progress >= 1.0
 
 

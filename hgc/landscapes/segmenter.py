@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -118,9 +119,14 @@ def mean_iou(made: Tensor, wanted: Tensor) -> float:
 
 
 def train_segmenter(
-    pictures: Tensor, labels: Tensor, plan: SegmenterPlan, budget: Budget, compute: Compute, work: Path, seed: int
+    painted: Callable[[], tuple[Tensor, Tensor]],
+    plan: SegmenterPlan,
+    budget: Budget,
+    compute: Compute,
+    work: Path,
+    seed: int,
 ) -> Segmenter:
-    """Train, or go on training, with state kept in `work`. Pictures uint8 [N, H, W, 3], labels uint8 [N, H, W]."""
+    """Train, or go on training, with state kept in `work`; `painted` gives pictures and labels if still needed."""
     torch.manual_seed(seed)
     model = Segmenter(plan.channels).to(compute.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = Pair(model, plan.rate, plan.matrix_rate)
@@ -135,8 +141,11 @@ def train_segmenter(
         record = {"step": pace.step, "spent_s": pace.spent_s, "losses": losses}
         save_checkpoint(path, {"model": model.state_dict(), "optimizer": optimizer.state_dict(), **record})
 
+    if pace.finished():
+        return model.eval()
+    pictures, labels = painted()
     model.train()
-    while not pace.done:
+    while not pace.finished():
         images, wanted = _examples(pictures, labels, plan.batch, generator(seed, STAGE, pace.step))
         with compute.autocast():
             scores = model(compute.put(images)).float()

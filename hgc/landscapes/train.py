@@ -90,14 +90,23 @@ def train(
     compute = compute or best_compute()
     work.mkdir(parents=True, exist_ok=True)
     tokenizer = build_tokenizer()
-    pictures, _ = paint_pictures(TRAINING_SEEDS, recipe.autoencoder_scenes)
     autoencoder = train_autoencoder(
-        pictures, recipe.autoencoder, recipe.autoencoder_budget, compute, work, seed
+        lambda: paint_pictures(TRAINING_SEEDS, recipe.autoencoder_scenes)[0],
+        recipe.autoencoder,
+        recipe.autoencoder_budget,
+        compute,
+        work,
+        seed,
     ).requires_grad_(False)
-    pictures, labels = paint_pictures(SEGMENTER_SEEDS, recipe.segmenter_scenes)
-    segmenter = train_segmenter(pictures, labels, recipe.segmenter, recipe.segmenter_budget, compute, work, seed)
+    segmenter = train_segmenter(
+        lambda: paint_pictures(SEGMENTER_SEEDS, recipe.segmenter_scenes),
+        recipe.segmenter,
+        recipe.segmenter_budget,
+        compute,
+        work,
+        seed,
+    )
     segmenter.save(out / "segmenter")
-    del pictures, labels
     shelf = fill_shelf(work / "shelf", autoencoder, TRAINING_SEEDS, recipe.scenes, compute)
 
     def look(model: Denoiser, step: int) -> None:
