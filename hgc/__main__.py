@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sys
+from io import BytesIO
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import Annotated, Any
 
 import typer
@@ -17,7 +17,7 @@ from hgc.control.annotators import AnnotatorUnavailable
 from hgc.control.images import ImageRefused, decode
 from hgc.models.loading import ModelUnavailable
 from hgc.request import CacheSettings, Request, RequestRefused
-from hgc.service import Comparison, Progress, Studio
+from hgc.service import Arm, Comparison, Progress, Studio
 
 app = typer.Typer(help="HGC Studio from the shell.", no_args_is_help=True, add_completion=False)
 bench = typer.Typer(help="Figures that anyone can repeat.", no_args_is_help=True)
@@ -105,20 +105,24 @@ def _tell(news: Progress) -> None:
 
 def _write(comparison: Comparison, control_png: bytes, out: Path) -> None:
     """Writes everything once the run is over, each file whole or not at all."""
+    files = {
+        "control.png": control_png,
+        "full.png": _png(comparison.full),
+        "cached.png": _png(comparison.cached),
+        "trace.json": comparison.cached.trace.to_json().encode(),
+        "request.json": comparison.request.model_dump_json(indent=1).encode(),
+    }
     out.mkdir(parents=True, exist_ok=True)
-    for arm in (comparison.full, comparison.cached):
-        with NamedTemporaryFile(dir=out, suffix=".part", delete=False) as part:
-            Image.fromarray(arm.image).save(part, "PNG")
-        os.replace(part.name, out / f"{arm.name}.png")
-    _write_bytes(out / "control.png", control_png)
-    _write_bytes(out / "trace.json", comparison.cached.trace.to_json().encode())
-    _write_bytes(out / "request.json", comparison.request.model_dump_json(indent=1).encode())
+    for name, data in files.items():
+        part = out / f"{name}.part"
+        part.write_bytes(data)
+        os.replace(part, out / name)
 
 
-def _write_bytes(path: Path, data: bytes) -> None:
-    with NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as part:
-        part.write(data)
-    os.replace(part.name, path)
+def _png(arm: Arm) -> bytes:
+    buffer = BytesIO()
+    Image.fromarray(arm.image).save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def _told(comparison: Comparison, notes: list[str]) -> str:
@@ -128,8 +132,9 @@ def _told(comparison: Comparison, notes: list[str]) -> str:
         f"{f['macs_full'] / 1e9:.1f} G, convolutions and linear layers)",
         f"{f['latency_ms_cached']:.0f} ms instead of {f['latency_ms_full']:.0f} ms, {f['speedup']:.2f} times as fast,"
         f" on {f['device']} in {f['dtype']}: {f['steps']} steps, {f['sampler']}, seed {f['seed']}",
-        f"likeness: PSNR {f['psnr']:.1f} dB, SSIM {f['ssim']:.4f}",
-        f"{f['control_score_name']}: full {f['control_score_full']:.3f}, cached {f['control_score_cached']:.3f}",
+        f"likeness: PSNR {comparison.psnr:.1f} dB, SSIM {comparison.ssim:.4f}",
+        f"{comparison.score_name}: full {comparison.full.control_score:.3f}, "
+        f"cached {comparison.cached.control_score:.3f}",
         f"cross-attention: {f['attention_hits']} hits, {f['attention_misses']} computed",
     ]
     if f["nothing_reused"]:
@@ -158,6 +163,26 @@ def train(
     from hgc.landscapes.train import train as run_training
 
     run_training(out, work, tiny=tiny)
+
+
+@app.command()
+def space(
+    repo_id: Annotated[str, typer.Argument(help="owner/name of the Space to create or update.")],
+    dry_run: Annotated[bool, typer.Option(help="Show what would be pushed, push nothing.")] = False,
+    private: Annotated[bool, typer.Option(help="Keep the Space to yourself.")] = False,
+) -> None:
+    """Make a Hugging Face Space of this checkout, or bring it up to date."""
+    from hgc.space import SpaceRefused, push
+
+    try:
+        pushed = push(Path.cwd(), repo_id, dry_run=dry_run, private=private)
+    except SpaceRefused as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from error
+    verb = "would be pushed" if dry_run else "pushed"
+    for name in pushed.files if dry_run else ():
+        typer.echo(name)
+    typer.echo(f"{len(pushed.files)} files, {pushed.total_bytes / 2**20:.1f} MiB, {verb} to {pushed.url}")
 
 
 if __name__ == "__main__":

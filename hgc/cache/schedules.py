@@ -194,6 +194,8 @@ def under_budget(anatomy: Anatomy, steps: int, share: float, **settings: Any) ->
     The gate moves with the budget: a generous one keeps both branches longer. `settings` go to `hgc`. Raises
     PlanRefused when even the cheapest plan costs more, and names the nearest reachable share.
     """
+    if steps < 2:
+        raise PlanRefused(f"steps {steps}: a cache needs at least 2")
     whole = plan_macs(full(anatomy, steps), anatomy).paper
     costs = []
     for density in ladder(steps):

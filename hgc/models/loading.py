@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ from diffusers import (
     UniPCMultistepScheduler,
 )
 from diffusers.utils import logging as diffusers_logging
+from transformers.utils import logging as transformers_logging
 
 from hgc.models.presets import ModelPreset, presets
 
@@ -79,16 +81,17 @@ def load(name: str, *, device: str | None = None, dtype: str | None = None) -> L
 
 def from_preset(preset: ModelPreset, device: torch.device, dtype: torch.dtype) -> Loaded:
     """Loads the networks of a preset. Raises ModelUnavailable when they cannot be had."""
-    diffusers_logging.disable_progress_bar()
     try:
-        controls = {name: _controlnet(preset, where, dtype) for name, where in preset.controls.items()}
-        pipe = StableDiffusionControlNetPipeline.from_pretrained(
-            preset.source,
-            controlnet=next(iter(controls.values())),
-            safety_checker=None,
-            torch_dtype=dtype,
-            local_files_only=preset.local,
-        )
+        with _quiet_libraries():
+            controls = {name: _controlnet(preset, where, dtype) for name, where in preset.controls.items()}
+            pipe = StableDiffusionControlNetPipeline.from_pretrained(
+                preset.source,
+                controlnet=next(iter(controls.values())),
+                safety_checker=None,
+                dtype=dtype,
+                low_cpu_mem_usage=False,
+                local_files_only=preset.local,
+            )
     except (OSError, ValueError) as error:
         raise ModelUnavailable(_why(preset, error)) from error
     pipe.to(device)
@@ -98,12 +101,25 @@ def from_preset(preset: ModelPreset, device: torch.device, dtype: torch.dtype) -
     return Loaded(preset, components, controls, device, dtype)
 
 
+@contextmanager
+def _quiet_libraries() -> Iterator[None]:
+    """No progress bars, and none of diffusers' remarks on its own AutoencoderTiny; errors still come through."""
+    before = diffusers_logging.get_verbosity()
+    diffusers_logging.disable_progress_bar()
+    transformers_logging.disable_progress_bar()
+    diffusers_logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        diffusers_logging.set_verbosity(before)
+
+
 def _controlnet(preset: ModelPreset, where: str, dtype: torch.dtype) -> ControlNetModel:
     if where.startswith("./"):
         return ControlNetModel.from_pretrained(
-            preset.source, subfolder=where[2:], torch_dtype=dtype, local_files_only=preset.local
+            preset.source, subfolder=where[2:], dtype=dtype, low_cpu_mem_usage=False, local_files_only=preset.local
         )
-    return ControlNetModel.from_pretrained(where, torch_dtype=dtype)
+    return ControlNetModel.from_pretrained(where, dtype=dtype, low_cpu_mem_usage=False)
 
 
 def _why(preset: ModelPreset, error: Exception) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any, Literal
 
 import numpy as np
@@ -82,7 +83,10 @@ class Comparison:
         return bool(np.array_equal(self.full.image, self.cached.image))
 
     def figures(self) -> dict[str, Any]:
-        """Every number beside the pictures, with what it was measured on. MACs are the paper's unless named full."""
+        """Every number beside the pictures, with what it was measured on; MACs count as the paper does unless named.
+
+        PSNR is None for identical pictures, a control score where nothing can be said.
+        """
         full, cached = self.full, self.cached
         return {
             "macs_full": full.trace.macs.paper,
@@ -96,11 +100,11 @@ class Comparison:
             "denoise_ms_cached": cached.denoise_ms,
             "speedup": full.latency_ms / cached.latency_ms,
             "peak_bytes": cached.trace.peak_bytes,
-            "psnr": self.psnr,
+            "psnr": _finite(self.psnr),
             "ssim": self.ssim,
             "control_score_name": self.score_name,
-            "control_score_full": full.control_score,
-            "control_score_cached": cached.control_score,
+            "control_score_full": _finite(full.control_score),
+            "control_score_cached": _finite(cached.control_score),
             "attention_hits": cached.trace.attention_hits,
             "attention_misses": cached.trace.attention_misses,
             "identical": self.identical,
@@ -117,3 +121,8 @@ class Comparison:
             "sampler": self.request.sampler,
             "guidance": self.request.guidance,
         }
+
+
+def _finite(value: float) -> float | None:
+    """JSON knows neither infinity nor NaN."""
+    return value if isfinite(value) else None

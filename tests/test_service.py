@@ -1,0 +1,242 @@
+"""Requests run end to end on the embedded model, in a few steps each."""
+
+from __future__ import annotations
+
+import json
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from typer.testing import CliRunner
+
+from hgc.__main__ import app
+from hgc.cache import schedules
+from hgc.cache.plan import PlanRefused
+from hgc.control.images import ImageRefused
+from hgc.landscapes.labels import colour_map
+from hgc.landscapes.scene import paint
+from hgc.models.loading import ModelUnavailable, load
+from hgc.request import CacheSettings, Request, RequestRefused
+from hgc.service import Cancelled, Comparison, Progress, Studio
+
+SCENE = paint(9_000_001)
+STEPS = 4
+
+
+@pytest.fixture(scope="module")
+def studio() -> Studio:
+    return Studio.load("landscapes", device="cpu")
+
+
+def request(studio: Studio, control: str = "segmentation", **fields: Any) -> Request:
+    drawn = colour_map(SCENE.labels) if control == "segmentation" else np.repeat(SCENE.edges[:, :, None], 3, axis=2)
+    png = studio.prepare_control(drawn, control).png
+    return Request.make(png, **{"control": control, "prompt": SCENE.caption, "steps": STEPS} | fields)
+
+
+def compared(studio: Studio, request: Request) -> Comparison:
+    *_, last = studio.compare(request)
+    assert isinstance(last, Comparison)
+    return last
+
+
+@pytest.mark.parametrize("sampler", ["ddim", "dpmpp"])
+@pytest.mark.parametrize("control", ["segmentation", "edges"])
+def test_the_full_arm_is_the_plain_pipeline_bit_for_bit(studio: Studio, control: str, sampler: str) -> None:
+    asked = request(studio, control, sampler=sampler, cache=CacheSettings(coarse=False, fine=False))
+    comparison = compared(studio, asked)
+    noise = torch.randn(
+        1, studio.loaded.components["unet"].config.in_channels, 32, 32, generator=torch.Generator().manual_seed(0)
+    )
+    pipe = studio.loaded.pipeline(control, sampler)
+    image = Image.fromarray(np.array(studio.prepare_control(_drawn(control), control).map))
+    plain = pipe(
+        SCENE.caption,
+        image=image,
+        num_inference_steps=STEPS,
+        guidance_scale=asked.guidance,
+        latents=noise,
+        output_type="pt",
+    ).images[0]
+    pixels = (plain.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
+    assert np.array_equal(comparison.full.image, pixels)
+    assert comparison.identical
+    assert comparison.figures()["psnr"] is None
+
+
+def _drawn(control: str) -> Any:
+    return colour_map(SCENE.labels) if control == "segmentation" else np.repeat(SCENE.edges[:, :, None], 3, axis=2)
+
+
+def test_a_comparison_tells_everything(studio: Studio) -> None:
+    news = list(studio.compare(request(studio, cache=studio.settings_for("balanced", STEPS))))
+    progress, comparison = news[:-1], news[-1]
+    assert [(p.arm, p.step) for p in progress if isinstance(p, Progress)] == [
+        (arm, step) for arm in ("full", "cached") for step in range(1, STEPS + 1)
+    ]
+    assert all(isinstance(p, Progress) and p.preview is not None and p.preview.shape == (256, 256, 3) for p in progress)
+    assert isinstance(comparison, Comparison)
+    figures = comparison.figures()
+    assert json.loads(json.dumps(figures)) == figures
+    assert figures["macs_ratio"] <= 0.5
+    assert figures["attention_misses"] > 0
+    assert not figures["identical"]
+    assert comparison.difference.shape == (256, 256)
+    assert comparison.difference.max() > 0
+
+
+def test_forecast_and_run_agree(studio: Studio) -> None:
+    asked = request(studio, cache=studio.settings_for("balanced", STEPS))
+    assert studio.forecast(asked).macs == compared(studio, asked).cached.trace.macs
+    assert studio.forecast(asked).latency_ms is not None
+
+
+@pytest.mark.parametrize(("preset", "most"), [("paper", 0.37), ("balanced", 0.5), ("turbo", 0.2), ("quality", 0.65)])
+def test_presets_keep_their_budget_at_twenty_steps(studio: Studio, preset: str, most: float) -> None:
+    forecast = studio.forecast(request(studio, steps=20, cache=studio.settings_for(preset, 20)))
+    assert most - 0.06 < forecast.share <= most
+
+
+def test_stop_stops_and_leaves_the_model_untouched(studio: Studio) -> None:
+    stop = threading.Event()
+    asked = request(studio, steps=20)
+    running = studio.compare(asked, cancel=stop)
+    next(running)
+    stop.set()
+    with pytest.raises(Cancelled, match="stopped after step"):
+        list(running)
+    unet = studio.loaded.components["unet"]
+    assert not any("forward" in vars(module) for module in unet.modules())
+    assert compared(studio, request(studio)).cached.trace.steps == STEPS
+
+
+def test_two_users_at_once_each_get_their_own_picture(studio: Studio) -> None:
+    asked = [request(studio, seed=1), request(studio, "edges", seed=2, sampler="dpmpp")]
+    alone = [compared(studio, one) for one in asked]
+    together: dict[int, Comparison] = {}
+    threads = [
+        threading.Thread(target=lambda i=i, one=one: together.update({i: compared(studio, one)}))
+        for i, one in enumerate(asked)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for i, comparison in enumerate(alone):
+        assert np.array_equal(together[i].full.image, comparison.full.image)
+        assert np.array_equal(together[i].cached.image, comparison.cached.image)
+        assert together[i].cached.trace.digest == comparison.cached.trace.digest
+
+
+def test_a_plan_for_other_steps_or_another_model_is_refused_by_name(studio: Studio) -> None:
+    plan = schedules.hgc(studio.anatomy(), 9)
+    with pytest.raises(PlanRefused, match=r"plan 'hgc' has 9 steps, this run has 4"):
+        studio.forecast(request(studio, plan=plan.as_dict()))
+    foreign = plan.as_dict() | {"model": "sd15", "table": {"unet.down_blocks.7.resnets.0": "C" * 9}}
+    with pytest.raises(PlanRefused, match="was made for sd15"):
+        studio.forecast(request(studio, plan=foreign, steps=9))
+
+
+def test_a_map_of_the_wrong_size_is_refused_with_both_sizes(studio: Studio) -> None:
+    asked = request(studio)
+    small = Request.make(_png(np.zeros((64, 32, 3), np.uint8)), steps=STEPS)
+    with pytest.raises(RequestRefused, match="32 × 64 pixels, landscapes needs 256 × 256"):
+        studio.forecast(small)
+    assert studio.forecast(asked).share > 0
+
+
+def _png(pixels: Any) -> bytes:
+    from io import BytesIO
+
+    buffer = BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def test_prompts_are_read_back(studio: Studio) -> None:
+    assert studio.check_prompt("") == ()
+    assert studio.check_prompt(SCENE.caption) == ()
+    assert "dinosaur" in studio.check_prompt("a dinosaur by night")[0]
+    assert "cut off" in studio.check_prompt("a lake " * 80)[-1]
+
+
+def test_empty_canvas_and_empty_prompt_are_allowed_and_said(studio: Studio) -> None:
+    blank = studio.prepare_control(np.zeros((300, 300, 4), np.uint8), "segmentation")
+    assert blank.notes == ("nothing is painted: all of it counts as sky",)
+    comparison = compared(studio, Request.make(blank.png, steps=2))
+    assert comparison.full.image.shape == (256, 256, 3)
+
+
+def test_an_annotator_of_the_wrong_kind_is_refused(studio: Studio) -> None:
+    with pytest.raises(ImageRefused, match=r"Canny makes edges, this control reads segmentation: choose .*Colour snap"):
+        studio.prepare_control(SCENE.image, "segmentation", "canny")
+    with pytest.raises(ImageRefused, match="Unknown annotator 'psychic'"):
+        studio.prepare_control(SCENE.image, "edges", "psychic")
+
+
+def test_a_photo_becomes_an_edge_map_like_the_painters_own(studio: Studio) -> None:
+    lines = studio.prepare_control(SCENE.image, "edges", "canny").map
+    assert np.mean((lines[:, :, 0] > 127) == (SCENE.edges > 0)) > 0.97
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype", "says"),
+    [("sdxl", None, "unknown model 'sdxl'"), ("landscapes", "int4", "unknown dtype 'int4'")],
+)
+def test_a_model_that_cannot_be_had_is_refused(name: str, dtype: str | None, says: str) -> None:
+    with pytest.raises(ModelUnavailable, match=says):
+        load(name, dtype=dtype)
+
+
+def test_weights_out_of_reach_are_said_in_one_sentence() -> None:
+    with pytest.raises(ModelUnavailable, match=r"Stable Diffusion 1.5: the weights could not be fetched") as refused:
+        load("sd15", device="cpu")
+    assert "\n" not in str(refused.value)
+
+
+def test_compare_from_the_shell(tmp_path: Path) -> None:
+    drawing, out = tmp_path / "map.png", tmp_path / "out"
+    Image.fromarray(colour_map(SCENE.labels)).save(drawing)
+    command = ["compare", "--model", "landscapes", "--control", "segmentation", "--image", str(drawing)]
+    command += ["--prompt", SCENE.caption, "--seed", "0", "--steps", str(STEPS), "--plan", "balanced"]
+    result = CliRunner().invoke(app, [*command, "--out", str(out), "--json"])
+    assert result.exit_code == 0, result.output
+    figures = json.loads(result.stdout)
+    wanted = "macs_full macs_cached macs_ratio latency_ms_full latency_ms_cached psnr ssim"
+    assert {*wanted.split(), "control_score_full", "control_score_cached"} <= figures.keys()
+    assert {path.name for path in out.iterdir()} == {
+        "control.png",
+        "full.png",
+        "cached.png",
+        "trace.json",
+        "request.json",
+    }
+    assert Image.open(out / "cached.png").size == (256, 256)
+    assert json.loads((out / "trace.json").read_text())["macs_paper"] == figures["macs_cached"]
+    assert Request.parse((out / "request.json").read_text()).prompt == SCENE.caption
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (["--plan", "ludicrous"], "unknown preset 'ludicrous'"),
+        (["--plan", "0.01"], "budget 1%: the cheapest plan costs"),
+        (["--plan", "missing.json"], "plan file missing.json: No such file"),
+        (["--steps", "1"], "steps 1: a cache needs at least 2"),
+        (["--control", "depth"], "control:"),
+        (["--model", "sdxl"], "unknown model 'sdxl'"),
+        (["--image", "missing.png"], "There is no file 'missing.png'"),
+    ],
+)
+def test_a_refusal_is_one_line_and_writes_nothing(tmp_path: Path, change: list[str], says: str) -> None:
+    drawing, out = tmp_path / "map.png", tmp_path / "out"
+    Image.fromarray(colour_map(SCENE.labels)).save(drawing)
+    result = CliRunner().invoke(app, ["compare", "--image", str(drawing), "--out", str(out), *change])
+    assert result.exit_code == 2
+    assert says in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+    assert not out.exists()
