@@ -39,7 +39,7 @@ class AutoencoderPlan:
 
 
 def build_autoencoder(plan: AutoencoderPlan) -> AutoencoderTiny:
-    """An untrained autoencoder whose latents are used as they come (scaling factor 1)."""
+    """An untrained autoencoder whose latents are not scaled yet."""
     width = (plan.channels,) * 4
     return AutoencoderTiny(
         latent_channels=LATENT_CHANNELS,

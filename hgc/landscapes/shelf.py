@@ -39,10 +39,17 @@ class Shelf:
 
 
 def encode(model: AutoencoderTiny, pictures: Tensor, compute: Compute) -> Tensor:
-    """Pictures uint8 [N, H, W, 3] to latents float32 [N, 12, H/8, W/8]."""
+    """Pictures uint8 [N, H, W, 3] to latents float32 [N, 12, H/8, W/8], as the denoiser sees them."""
     batch = compute.put(pictures.permute(0, 3, 1, 2).float() / 127.5 - 1)
     with torch.no_grad(), compute.autocast():
-        return model.encoder(batch).float().cpu()
+        return model.encoder(batch).float().cpu() * model.config.scaling_factor
+
+
+def settle_scale(model: AutoencoderTiny, first_seed: int, count: int, compute: Compute) -> None:
+    """Set the scaling factor that gives the latents of `count` scenes a standard deviation of one."""
+    model.register_to_config(scaling_factor=1.0)
+    pictures = torch.from_numpy(np.stack([paint(first_seed + i).image for i in range(count)]))
+    model.register_to_config(scaling_factor=round(1 / float(encode(model, pictures, compute).std()), 4))
 
 
 def fill_shelf(folder: Path, model: AutoencoderTiny, first_seed: int, count: int, compute: Compute) -> Shelf:

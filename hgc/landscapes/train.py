@@ -25,12 +25,13 @@ from hgc.landscapes.export import export, weight_bytes
 from hgc.landscapes.pace import Budget
 from hgc.landscapes.segmenter import SegmenterPlan, train_segmenter
 from hgc.landscapes.sheet import draw_sheet
-from hgc.landscapes.shelf import fill_shelf
+from hgc.landscapes.shelf import fill_shelf, settle_scale
 from hgc.landscapes.tokenizer import build_tokenizer
 
 log = logging.getLogger(__name__)
 
 NO_STEP_LIMIT = 10_000_000
+SCALE_SCENES = 48
 
 
 def minutes(count: float) -> Budget:
@@ -98,6 +99,7 @@ def train(
         work,
         seed,
     ).requires_grad_(False)
+    settle_scale(autoencoder, TRAINING_SEEDS, SCALE_SCENES, compute)
     segmenter = train_segmenter(
         lambda: paint_pictures(SEGMENTER_SEEDS, recipe.segmenter_scenes),
         recipe.segmenter,
@@ -123,6 +125,7 @@ def publish(out: Path, work: Path, recipe: Recipe, seed: int, compute: Compute, 
     tokenizer = build_tokenizer()
     autoencoder = build_autoencoder(recipe.autoencoder)
     autoencoder.load_state_dict(load_checkpoint(work / "autoencoder.ckpt")["model"])
+    settle_scale(autoencoder, TRAINING_SEEDS, SCALE_SCENES, compute)
     denoiser = Denoiser(recipe.denoiser.sizes, tokenizer)
     denoiser.load_state_dict(load_checkpoint(work / "denoiser.ckpt")["average"], strict=False)
     export(out, denoiser, autoencoder, tokenizer)
