@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -150,8 +151,6 @@ def test_a_map_of_the_wrong_size_is_refused_with_both_sizes(studio: Studio) -> N
 
 
 def _png(pixels: Any) -> bytes:
-    from io import BytesIO
-
     buffer = BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG")
     return buffer.getvalue()
@@ -215,7 +214,8 @@ def test_compare_from_the_shell(tmp_path: Path) -> None:
         "trace.json",
         "request.json",
     }
-    assert Image.open(out / "cached.png").size == (256, 256)
+    with Image.open(out / "cached.png") as picture:
+        assert picture.size == (256, 256)
     assert json.loads((out / "trace.json").read_text())["macs_paper"] == figures["macs_cached"]
     assert Request.parse((out / "request.json").read_text()).prompt == SCENE.caption
 
