@@ -15,6 +15,8 @@ from PIL import Image
 from hgc.cache.plan import Plan, PlanRefused
 from hgc.control.annotators import AnnotatorUnavailable
 from hgc.control.images import ImageRefused, decode
+from hgc.landscapes.labels import colour_map
+from hgc.landscapes.scene import paint
 from hgc.models.loading import ModelUnavailable
 from hgc.request import CacheSettings, Request, RequestRefused
 from hgc.service import Arm, Comparison, Progress, Studio
@@ -149,6 +151,39 @@ def paper(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] =
 
     table = counts.rows()
     typer.echo(json.dumps(counts.as_json(table)) if as_json else counts.as_text(table))
+
+
+@bench.command()
+def speed(
+    plan: Annotated[str, typer.Option(help="A preset, a share of full compute, or a plan's JSON.")] = "paper",
+    model: Annotated[str, typer.Option(help="Which model.")] = "landscapes",
+    control: Annotated[str, typer.Option(help="segmentation or edges.")] = "segmentation",
+    sampler: Annotated[str, typer.Option(help="ddim, dpmpp, unipc or euler.")] = "ddim",
+    steps: Annotated[int, typer.Option(help="Denoising steps.")] = 20,
+    seed: Annotated[int, typer.Option(help="Decides scene and noise.")] = 0,
+    repeats: Annotated[int, typer.Option(help="Rounds that count, after one that warms up.")] = 5,
+    device: Annotated[str | None, typer.Option(help="cpu or cuda.")] = None,
+    dtype: Annotated[str | None, typer.Option(help="float32, bfloat16 or float16.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Warm wall time of the plain pipeline and of a cached plan, taken in turn on one scene."""
+    from hgc.bench import speed as timing
+
+    studio = Studio.load(model, device, dtype)
+    scene = paint(seed)
+    drawing = colour_map(scene.labels) if control == "segmentation" else scene.edges[:, :, None].repeat(3, axis=2)
+    request = Request.make(
+        studio.prepare_control(drawing, control).png,
+        model=model,
+        control=control,
+        sampler=sampler,
+        steps=steps,
+        seed=seed,
+        prompt=scene.caption,
+        **_chosen(studio, plan, steps),
+    )
+    found = timing.measure_speed(studio, request, repeats)
+    typer.echo(json.dumps(timing.as_json(found)) if as_json else timing.as_text(found))
 
 
 @app.command()

@@ -170,16 +170,13 @@ class Studio:
             )
 
     def _compare(self, request: Request, plan: Plan, tell: Tell, stop: threading.Event) -> Comparison:
-        channels = self.loaded.components["unet"].config.in_channels
-        seeded = torch.Generator().manual_seed(request.seed)
-        noise = torch.randn(1, channels, self.size // 8, self.size // 8, generator=seeded)
-        control = read_map(request.control_bytes)
         whole = schedules.full(self.anatomy(), request.steps)
-        full = self._arm("full", request, whole, noise, control, tell, stop)
-        cached_arm = self._arm("cached", request, plan, noise, control, tell, stop)
+        full = self._arm("full", request, whole, tell, stop)
+        cached_arm = self._arm("cached", request, plan, tell, stop)
         self._timing[request.sampler] = Timing(
             (full.trace.macs.full, cached_arm.trace.macs.full), (full.latency_ms, cached_arm.latency_ms)
         )
+        noise = self._noise(request).numpy().tobytes()
         return Comparison(
             request=request,
             full=full,
@@ -187,21 +184,12 @@ class Studio:
             psnr=psnr(full.image, cached_arm.image),
             ssim=ssim(full.image, cached_arm.image),
             difference=np.asarray(difference(full.image, cached_arm.image), np.float32),
-            digest=sha256(noise.numpy().tobytes() + request.picture_digest.encode()).hexdigest()[:12],
+            digest=sha256(noise + request.picture_digest.encode()).hexdigest()[:12],
             score_name=SCORES[request.control],
             notes=self.check_prompt(request.prompt),
         )
 
-    def _arm(
-        self,
-        name: ArmName,
-        request: Request,
-        plan: Plan,
-        noise: torch.Tensor,
-        control: Pixels,
-        tell: Tell,
-        stop: threading.Event,
-    ) -> Arm:
+    def _arm(self, name: ArmName, request: Request, plan: Plan, tell: Tell, stop: threading.Event) -> Arm:
         pipe = self.loaded.pipeline(request.control, request.sampler)
         begun = perf_counter()
 
@@ -214,24 +202,33 @@ class Studio:
             return {}
 
         with cached(pipe, plan) as run:
-            out = pipe(**self._call(request, noise, control), callback_on_step_end=after_step)
+            out = pipe(**self.call(request), callback_on_step_end=after_step)
         latency_ms = (perf_counter() - begun) * 1e3
-        image = (out.images[0].float().clamp(0, 1) * 255).round().byte().permute(1, 2, 0).cpu().numpy()
-        score = self._judge.score(image, control, request.control)
+        image = pixels_of(out.images)
+        score = self._judge.score(image, read_map(request.control_bytes), request.control)
         return Arm(name, image, run.trace, latency_ms, sum(run.trace.step_ms), score)
 
-    def _call(self, request: Request, noise: torch.Tensor, control: Pixels) -> dict[str, Any]:
-        """The arguments of the pipeline's call, the same for both arms."""
-        image = torch.from_numpy(control.copy()).permute(2, 0, 1)[None].float() / 255  # [1, 3, H, W]
+    def _noise(self, request: Request) -> torch.Tensor:
+        channels, side = self.loaded.components["unet"].config.in_channels, self.size // 8
+        return torch.randn(1, channels, side, side, generator=torch.Generator().manual_seed(request.seed))
+
+    def call(self, request: Request) -> dict[str, Any]:
+        """The arguments of the pipeline's call, noise and control map among them; the same for every arm."""
+        control = torch.from_numpy(read_map(request.control_bytes)).permute(2, 0, 1)[None].float() / 255
         return {
             "prompt": request.prompt,
             "negative_prompt": request.negative_prompt or None,
-            "image": image,
+            "image": control,  # [1, 3, H, W]
             "num_inference_steps": request.steps,
             "guidance_scale": request.guidance,
             "controlnet_conditioning_scale": request.control_scale,
             "control_guidance_start": request.control_start,
             "control_guidance_end": request.control_end,
-            "latents": noise.to(self.loaded.device, self.loaded.dtype),
+            "latents": self._noise(request).to(self.loaded.device, self.loaded.dtype),
             "output_type": "pt",
         }
+
+
+def pixels_of(images: torch.Tensor) -> Pixels:
+    """The first of a pipeline's images [B, 3, H, W] in 0..1, as uint8 [H, W, 3]."""
+    return (images[0].float().clamp(0, 1) * 255).round().byte().permute(1, 2, 0).cpu().numpy()
