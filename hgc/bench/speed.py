@@ -45,7 +45,7 @@ class Speed:
 
 
 def measure_speed(studio: Studio, request: Request, repeats: int) -> Speed:
-    """Three arms in turn, `repeats` times after a warm-up; the whole call, text and decoding included."""
+    """Three arms in turn, `repeats` times after a warm-up; the whole call, decoding included, text encoded before."""
     plan, anatomy = studio.plan(request), studio.anatomy()
     whole = schedules.full(anatomy, request.steps)
     pipe, call = studio.loaded.pipeline(request.control, request.sampler), studio.call(request)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from threading import Lock
 from typing import Any
 
 import torch
@@ -43,6 +44,18 @@ class Loaded:
     controls: Mapping[str, ControlNetModel]
     device: torch.device
     dtype: torch.dtype
+    # A fast tokenizer keeps padding and truncation as state of its own: two threads would read each other's.
+    tokenizing: Lock = field(default_factory=Lock, repr=False)
+
+    @torch.no_grad()
+    def encode(self, prompt: str, negative_prompt: str, guidance: bool) -> dict[str, torch.Tensor]:
+        """The text arguments of a pipeline's call, [1, tokens, width] each; the negative one only under guidance."""
+        pipe = self.pipeline(next(iter(self.controls)), next(iter(SAMPLERS)))
+        with self.tokenizing:
+            positive, negative = pipe.encode_prompt(
+                prompt, self.device, 1, guidance, negative_prompt=negative_prompt or None
+            )
+        return {"prompt_embeds": positive} | ({"negative_prompt_embeds": negative} if guidance else {})
 
     def pipeline(self, control: str, sampler: str) -> StableDiffusionControlNetPipeline:
         """A pipeline with a scheduler of its own over the shared networks, so that two runs never share state.

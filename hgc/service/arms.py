@@ -52,7 +52,8 @@ class Forecast:
 class Arm:
     """One picture, uint8 [H, W, 3], and how it came about.
 
-    `latency_ms` is the pipeline's whole call, text and decoding included; `denoise_ms` only what its steps took.
+    `latency_ms` is the pipeline's whole call, decoding included, text not (it is encoded once for all arms);
+    `denoise_ms` only what its steps took.
     """
 
     name: ArmName

@@ -85,7 +85,8 @@ class Studio:
         """In plain words, what the model will not understand or not read."""
         if self.model != "landscapes":
             return ()
-        reading = read_prompt(self.loaded.components["tokenizer"], prompt)
+        with self.loaded.tokenizing:
+            reading = read_prompt(self.loaded.components["tokenizer"], prompt)
         notes = []
         if reading.unknown:
             notes.append(f"This model does not know: {', '.join(reading.unknown)}.")
@@ -170,13 +171,13 @@ class Studio:
             )
 
     def _compare(self, request: Request, plan: Plan, tell: Tell, stop: threading.Event) -> Comparison:
-        whole = schedules.full(self.anatomy(), request.steps)
-        full = self._arm("full", request, whole, tell, stop)
-        cached_arm = self._arm("cached", request, plan, tell, stop)
+        whole, call = schedules.full(self.anatomy(), request.steps), self.call(request)
+        full = self._arm("full", request, whole, call, tell, stop)
+        cached_arm = self._arm("cached", request, plan, call, tell, stop)
         self._timing[request.sampler] = Timing(
             (full.trace.macs.full, cached_arm.trace.macs.full), (full.latency_ms, cached_arm.latency_ms)
         )
-        noise = self._noise(request).numpy().tobytes()
+        noise = call["latents"].float().cpu().numpy().tobytes()
         return Comparison(
             request=request,
             full=full,
@@ -189,7 +190,9 @@ class Studio:
             notes=self.check_prompt(request.prompt),
         )
 
-    def _arm(self, name: ArmName, request: Request, plan: Plan, tell: Tell, stop: threading.Event) -> Arm:
+    def _arm(
+        self, name: ArmName, request: Request, plan: Plan, call: Mapping[str, Any], tell: Tell, stop: threading.Event
+    ) -> Arm:
         pipe = self.loaded.pipeline(request.control, request.sampler)
         begun = perf_counter()
 
@@ -202,7 +205,7 @@ class Studio:
             return {}
 
         with cached(pipe, plan) as run:
-            out = pipe(**self.call(request), callback_on_step_end=after_step)
+            out = pipe(**call, callback_on_step_end=after_step)
         latency_ms = (perf_counter() - begun) * 1e3
         image = pixels_of(out.images)
         score = self._judge.score(image, read_map(request.control_bytes), request.control)
@@ -213,11 +216,10 @@ class Studio:
         return torch.randn(1, channels, side, side, generator=torch.Generator().manual_seed(request.seed))
 
     def call(self, request: Request) -> dict[str, Any]:
-        """The arguments of the pipeline's call, noise and control map among them; the same for every arm."""
+        """The arguments of the pipeline's call: text, control map and noise, made once and the same for every arm."""
         control = torch.from_numpy(read_map(request.control_bytes)).permute(2, 0, 1)[None].float() / 255
         return {
-            "prompt": request.prompt,
-            "negative_prompt": request.negative_prompt or None,
+            **self.loaded.encode(request.prompt, request.negative_prompt, request.guidance > 1),
             "image": control,  # [1, 3, H, W]
             "num_inference_steps": request.steps,
             "guidance_scale": request.guidance,
