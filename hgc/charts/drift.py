@@ -1,0 +1,76 @@
+"""How fast every block changes from step to step, in a run that computes everything: what a cache may keep."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+import plotly.graph_objects as go
+
+from hgc.cache.anatomy import Kind
+from hgc.cache.trace import Trace
+from hgc.charts.look import layout, steps_axis
+from hgc.charts.rows import Row, block_rows
+
+HEIGHT_PX = 380
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a network: its lines share one entry of the legend, from the outermost colour to the innermost."""
+
+    title: str
+    colours: tuple[str, ...]
+
+
+# The encoder is cold, the decoder warm, the control's copy of the encoder grey and dotted.
+CONTROL = Part("ControlNet", ("#8a8f9c",))
+ENCODER = Part("UNet encoder", ("#9ecae1", "#56b4e9", "#2f7fc0", "#08519c"))
+MIDDLE = Part("UNet middle", ("#009e73",))
+DECODER = Part("UNet decoder", ("#8c2d04", "#d55e00", "#e69f00", "#fdbe6b"))
+
+
+def drift_chart(trace: Trace) -> go.Figure:
+    """Relative L1 change of each block's sites against the step before, in percent; needs an observed run."""
+    figure = go.Figure()
+    seen: Counter[str] = Counter()
+    for row in block_rows(trace):
+        curve = [row_drift(trace, row, step) for step in range(trace.steps)]
+        if not any(curve) or row.main[0].kind in (Kind.BRANCH, Kind.CONDITION, Kind.PREDICTION):
+            continue
+        title = part_of(row).title
+        figure.add_trace(_line(row, curve, seen[title]))
+        seen[title] += 1
+    figure.update_xaxes(steps_axis(trace.steps))
+    figure.update_yaxes(title="change since the step before", tickformat=".0%", rangemode="tozero")
+    return layout(figure, HEIGHT_PX, hovermode="closest")
+
+
+def row_drift(trace: Trace, row: Row, step: int) -> float | None:
+    """Mean over the row's outer sites of their relative change; None where none was measured."""
+    found = [d for site in row.main if (d := trace.cells[site.name][step].drift) is not None]
+    return sum(found) / len(found) if found else None
+
+
+def part_of(row: Row) -> Part:
+    if row.title.startswith("ControlNet"):
+        return CONTROL
+    if " middle" in row.title:
+        return MIDDLE
+    return ENCODER if " down" in row.title or row.title.endswith("input") else DECODER
+
+
+def _line(row: Row, curve: list[float | None], number: int) -> go.Scatter:
+    part = part_of(row)
+    control = part is CONTROL
+    colour = part.colours[number % len(part.colours)]
+    return go.Scatter(
+        x=list(range(1, len(curve) + 1)),
+        y=curve,
+        name=part.title,
+        legendgroup=part.title,
+        showlegend=number == 0,
+        mode="lines",
+        line={"color": colour, "width": 1.5 if control else 2, "dash": "dot" if control else "solid"},
+        hovertemplate=f"{row.title}, step %{{x}}: %{{y:.1%}}<extra></extra>",
+    )

@@ -1,0 +1,115 @@
+"""The rows of a chart: which sites stand together, in U-Net order, and what people call them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from hgc.cache.anatomy import PREDICTION, Kind
+from hgc.cache.trace import Trace, TracedSite
+
+_NETWORK = re.compile(r"^(controlnet)(?:\.nets\.(\d+))?|^(unet)")
+_PARTS = (
+    (re.compile(r"down_blocks\.(\d+)"), "down"),
+    (re.compile(r"up_blocks\.(\d+)"), "up"),
+    (re.compile(r"mid_block"), "middle"),
+    (re.compile(r"residuals"), "residuals"),
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    """Sites that a chart shows as one: `title` for people, `main` the sites that carry the block's output."""
+
+    title: str
+    main: tuple[TracedSite, ...]
+    inside: tuple[TracedSite, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(site.name for site in (*self.main, *self.inside))
+
+
+def network_title(name: str) -> str:
+    """'ControlNet', 'ControlNet 2' or 'UNet', from the start of a dotted name."""
+    found = _NETWORK.match(name)
+    if found is None:
+        return name
+    if found[3]:
+        return "UNet"
+    return f"ControlNet {int(found[2]) + 1}" if found[2] else "ControlNet"
+
+
+def block_title(block: str) -> str:
+    """What people call a block: 'UNet down 2', 'ControlNet middle'."""
+    if block == "guidance":
+        return "Unguided branch"
+    for pattern, word in _PARTS:
+        if found := pattern.search(block):
+            number = f" {int(found[1]) + 1}" if found.groups() else ""
+            return f"{network_title(block)} {word}{number}"
+    return network_title(block)
+
+
+def site_title(site: TracedSite) -> str:
+    """What people call a site: 'UNet down 2 · ResNet 1'."""
+    if site.kind is Kind.BRANCH:
+        return block_title(site.block)
+    if site.name == PREDICTION:
+        return "UNet prediction"
+    if site.block == network_title(site.block).lower() or site.kind in (Kind.EMBEDDING, Kind.CONDITION, Kind.CONV):
+        return f"{network_title(site.name)} {_stem_word(site)}"
+    number = _last_number(site)
+    return f"{block_title(site.block)} · {site.kind.value}{number}"
+
+
+def block_rows(trace: Trace) -> list[Row]:
+    """One row a block, in the order in which a step meets them; a network's input and output stand apart."""
+    groups: dict[str, list[TracedSite]] = {}
+    for site in _ordered(trace):
+        groups.setdefault(_row_title(site), []).append(site)
+    return [_row(title, sites) for title, sites in groups.items()]
+
+
+def site_rows(trace: Trace) -> list[Row]:
+    """One row a site."""
+    return [Row(site_title(site), (site,)) for site in _ordered(trace)]
+
+
+def _ordered(trace: Trace) -> list[TracedSite]:
+    """The branches first: they decide how much of all the rest is computed."""
+    return sorted(trace.sites, key=lambda site: site.kind is not Kind.BRANCH)
+
+
+def _row(title: str, sites: list[TracedSite]) -> Row:
+    """What is computed once and for all would make every block 'computed in part': it is shown with the sites only."""
+    main = tuple(s for s in sites if s.parent is None and s.kind is not Kind.EMBEDDING) or tuple(sites)
+    return Row(title, main, tuple(site for site in sites if site not in main))
+
+
+def _row_title(site: TracedSite) -> str:
+    network = network_title(site.name)
+    if site.kind is Kind.PREDICTION:
+        return f"{network} prediction"
+    if site.kind is Kind.CONDITION:
+        return f"{network} control map"
+    if site.name.endswith("conv_out"):
+        return f"{network} output"
+    if site.kind in (Kind.EMBEDDING, Kind.CONV) and "_block" not in site.block:
+        return f"{network} input"
+    return block_title(site.block)
+
+
+def _stem_word(site: TracedSite) -> str:
+    words = {"conv_in": "input", "conv_out": "output", "controlnet_cond_embedding": "control map"}
+    last = site.name.rsplit(".", 1)[-1]
+    return words.get(last, last.replace("_", " "))
+
+
+def _last_number(site: TracedSite) -> str:
+    """Which of its kind in the block, counted from 1; attentions count by the transformer they sit in."""
+    path = site.name.split(".attentions.")[-1] if ".attentions." in site.name else site.name
+    numbers = [part for part in path.split(".") if part.isdigit()]
+    if ".attentions." in site.name:
+        numbers = numbers[:1]
+    return f" {int(numbers[-1]) + 1}" if numbers else ""

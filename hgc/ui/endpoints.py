@@ -1,0 +1,219 @@
+"""What the page can do, as named API endpoints: typed, documented, refused in one sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import gradio as gr
+
+from hgc.request import Sampler
+from hgc.ui.control_panel import AS_LABELS, AS_LINES, Drawn, photo_input, prepare, read_photo
+from hgc.ui.runner import Runner, blank_png, in_one_sentence, made
+
+if TYPE_CHECKING:
+    from hgc.service import Comparison
+
+SHARED = {"concurrency_id": "model", "concurrency_limit": 1}
+CONTROLS = ("segmentation", "edges")
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """Any error as one sentence for the caller, without a stack trace."""
+    try:
+        yield
+    except Exception as error:
+        raise gr.Error(in_one_sentence(error), print_exception=False) from error
+
+
+def build_endpoints(runner: Runner) -> None:
+    """Adds the endpoints to the page; none of them is seen on it."""
+    _add_plain(runner)
+    _add_control_map(runner)
+    _add_compare(runner)
+
+
+def _add_plain(runner: Runner) -> None:
+    def palette() -> dict[str, list[int]]:
+        """The classes of a segmentation map and their RGB colours, in label order."""
+        with refusals():
+            return {name: list(colour) for name, colour in runner.loader.studio().palette().items()}
+
+    def presets() -> list[dict[str, Any]]:
+        """The presets of the caches: name, share of full compute (null: only exact savings), and why."""
+        with refusals():
+            return [
+                {"name": preset.name, "budget": preset.budget, "reason": preset.reason}
+                for preset in runner.loader.studio().presets()
+            ]
+
+    def settings_for(preset: str = "Paper", budget: float | None = None, steps: int = 20) -> dict[str, Any]:
+        """Cache settings for a preset, or for a budget.
+
+        Args:
+            preset: Exact, Quality, Balanced, Paper or Turbo; not read when a budget is given.
+            budget: share of full compute that the cached arm may use, 0 to 1.
+            steps: denoising steps of the picture.
+        """
+        with refusals():
+            return runner.loader.studio().settings_for(preset if budget is None else budget, steps).model_dump()
+
+    def forecast(
+        preset: str = "Paper",
+        cache: dict[str, Any] | None = None,
+        steps: int = 20,
+        sampler: str = "ddim",
+        guidance: float = 4.0,
+    ) -> dict[str, Any]:
+        """What a run will cost: MACs in both conventions, and milliseconds once this server has measured a run.
+
+        Args:
+            preset: Exact, Quality, Balanced, Paper or Turbo; not read when cache settings are given.
+            cache: cache settings as settings_for returns them.
+            steps: denoising steps of the picture.
+            sampler: ddim, dpmpp, unipc or euler.
+            guidance: guidance scale; 1 or less runs one branch.
+        """
+        with refusals():
+            studio = runner.loader.studio()
+            settings = cache or studio.settings_for(preset, steps).model_dump()
+            fields = {"steps": steps, "sampler": sampler, "guidance": guidance}
+            found = studio.forecast(made(blank_png(studio.size), fields, settings, studio.model))
+            return {
+                "macs_full": found.macs_full.paper,
+                "macs_cached": found.macs.paper,
+                "macs_ratio": found.share,
+                "macs_with_attention_full": found.macs_full.full,
+                "macs_with_attention_cached": found.macs.full,
+                "latency_ms_full": found.latency_ms_full,
+                "latency_ms_cached": found.latency_ms,
+                "plan": found.plan.as_dict(),
+            }
+
+    for endpoint in (palette, presets, settings_for, forecast):
+        gr.api(endpoint, concurrency_limit=4)
+
+
+def _add_control_map(runner: Runner) -> None:
+    def control_map(picture: str, control: str, annotator: str | None) -> tuple[Any, list[str]]:
+        """The control map as the model will see it, and in plain words what was done to make it.
+
+        Args:
+            picture: a drawing or a photo.
+            control: segmentation or edges.
+            annotator: how to read a photo, e.g. canny; none for a drawing.
+        """
+        with refusals():
+            prepared, notes = prepare(runner.loader.studio(), _given(picture, control, annotator))
+            return prepared.map, list(notes)
+
+    with gr.Column(visible=False):
+        picture, control, annotator = _drawing_inputs()
+        outputs = [gr.Image(format="png", label="control map"), gr.JSON(label="notes")]
+        gr.Button(visible=False).click(
+            control_map, [picture, control, annotator], outputs, api_name="control_map", concurrency_limit=4
+        )
+
+
+def _add_compare(runner: Runner) -> None:
+    def compare(
+        picture: str,
+        control: str,
+        annotator: str | None,
+        prompt: str,
+        negative_prompt: str,
+        seed: float,
+        steps: float,
+        sampler: str,
+        guidance: float,
+        control_scale: float,
+        control_start: float,
+        control_end: float,
+        preset: str,
+        cache: dict[str, Any] | None,
+        with_trace: bool,
+    ) -> tuple[Any, Any, dict[str, Any]]:
+        """The same picture twice, in full and from the cache, on the same noise, and every figure of both.
+
+        Args:
+            picture: a drawing or a photo.
+            control: segmentation or edges.
+            annotator: how to read a photo, e.g. canny; none for a drawing.
+            prompt: what the picture shows.
+            negative_prompt: what it should not show.
+            seed: of the noise.
+            steps: denoising steps.
+            sampler: ddim, dpmpp, unipc or euler.
+            guidance: how strictly it follows the words.
+            control_scale: how strictly it follows the map.
+            control_start: share of the steps from which the control works.
+            control_end: share of the steps until which it works.
+            preset: Exact, Quality, Balanced, Paper or Turbo; not read when cache settings are given.
+            cache: cache settings as settings_for returns them.
+            with_trace: adds the trace, the table as executed, to the figures.
+        """
+        with refusals():
+            studio = runner.loader.studio()
+            given = _given(picture, control, annotator)
+            prepared, notes = prepare(studio, given)
+            fields = {
+                "control": given.control,
+                "prompt": prompt,
+                "negative_prompt": negative_prompt,
+                "seed": seed,
+                "steps": steps,
+                "sampler": sampler,
+                "guidance": guidance,
+                "control_scale": control_scale,
+                "control_start": control_start,
+                "control_end": control_end,
+            }
+            settings = cache or studio.settings_for(preset, int(steps)).model_dump()
+            request = made(prepared.png, fields, settings, studio.model)
+            found = runner.finish(request)
+            return found.full.image, found.cached.image, _figures(found, notes, with_trace)
+
+    with gr.Column(visible=False):
+        inputs = [
+            *_drawing_inputs(),
+            gr.Textbox("", label="prompt"),
+            gr.Textbox("", label="negative_prompt"),
+            gr.Number(0, precision=0, label="seed"),
+            gr.Number(20, precision=0, label="steps"),
+            gr.Dropdown(list(get_args(Sampler)), value="ddim", label="sampler"),
+            gr.Number(4.0, label="guidance"),
+            gr.Number(1.0, label="control_scale"),
+            gr.Number(0.0, label="control_start"),
+            gr.Number(1.0, label="control_end"),
+            gr.Textbox("Paper", label="preset"),
+            gr.JSON(None, label="cache"),
+            gr.Checkbox(False, label="with_trace"),
+        ]
+        outputs = [
+            gr.Image(format="png", label="full"),
+            gr.Image(format="png", label="cached"),
+            gr.JSON(label="figures"),
+        ]
+        gr.Button(visible=False).click(compare, inputs, outputs, api_name="compare", **SHARED)
+
+
+def _drawing_inputs() -> list[Any]:
+    return [
+        photo_input(label="picture"),
+        gr.Dropdown(list(CONTROLS), value="segmentation", label="control"),
+        gr.Textbox(None, label="annotator"),
+    ]
+
+
+def _given(picture: str | None, control: Literal["segmentation", "edges"] | str, annotator: str | None) -> Drawn:
+    """A caller's file, read by the control that was asked for."""
+    ready = AS_LABELS if control == "segmentation" else AS_LINES
+    read = read_photo(picture, annotator or ready)
+    return Drawn(read.picture, "edges" if control == "edges" else "segmentation", read.annotator, read.notes)
+
+
+def _figures(found: Comparison, notes: tuple[str, ...], with_trace: bool) -> dict[str, Any]:
+    values = found.figures() | {"notes": [*notes, *found.notes], "cache": found.request.cache.model_dump()}
+    return values | {"trace": found.cached.trace.as_dict()} if with_trace else values

@@ -1,0 +1,98 @@
+"""Loads the model while the page already serves: importing torch and diffusers takes longer than anyone waits."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from hgc.control.canvas import Pixels
+    from hgc.request import CacheSettings, Request
+    from hgc.service import Comparison, Forecast, Prepared, Preset, Progress
+
+log = logging.getLogger(__name__)
+PATIENCE_S = 180.0
+
+
+class ModelNotReady(RuntimeError):
+    """The model did not load, or not in time; one sentence says why."""
+
+
+class StudioLike(Protocol):
+    """What the interface asks of a loaded model (hgc.service.Studio)."""
+
+    model: str
+    device: str
+    dtype: str
+    size: int
+
+    def palette(self) -> dict[str, tuple[int, int, int]]: ...
+
+    def presets(self) -> tuple[Preset, ...]: ...
+
+    def settings_for(self, wanted: str | float, steps: int) -> CacheSettings: ...
+
+    def check_prompt(self, prompt: str) -> tuple[str, ...]: ...
+
+    def prepare_control(self, picture: Pixels, control: str, annotator: str | None = None) -> Prepared: ...
+
+    def forecast(self, request: Request) -> Forecast: ...
+
+    def compare(
+        self, request: Request, *, cancel: threading.Event | None = None
+    ) -> Iterator[Progress | Comparison]: ...
+
+
+def load_landscapes() -> StudioLike:
+    """The embedded model, on the best device there is."""
+    from hgc.service import Studio
+
+    return Studio.load()
+
+
+class Loader:
+    """A model on its way. `studio` waits for it; `ready` and `failure` say how it stands without waiting."""
+
+    def __init__(self, load: Callable[[], StudioLike] = load_landscapes) -> None:
+        self._load = load
+        self._done = threading.Event()
+        self._studio: StudioLike | None = None
+        self.failure = ""
+
+    def start(self) -> Loader:
+        threading.Thread(target=self._work, name="load model", daemon=True).start()
+        return self
+
+    def _work(self) -> None:
+        try:
+            self._studio = self._load()
+        # Whatever goes wrong while loading is told on the page; the log has the rest.
+        except Exception as error:
+            log.exception("the model did not load")
+            self.failure = f"The model could not be loaded: {_one_sentence(error)}"
+        finally:
+            self._done.set()
+
+    @property
+    def ready(self) -> bool:
+        return self._studio is not None
+
+    @property
+    def settled(self) -> bool:
+        """Loaded or failed."""
+        return self._done.is_set()
+
+    def studio(self, patience_s: float = PATIENCE_S) -> StudioLike:
+        """Waits for the model. Raises ModelNotReady."""
+        if not self._done.wait(patience_s):
+            raise ModelNotReady("The model is still loading: wait a little and press Run again.")
+        if self._studio is None:
+            raise ModelNotReady(self.failure)
+        return self._studio
+
+
+def _one_sentence(error: Exception) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) < 300 else text[:297] + "…"

@@ -1,0 +1,60 @@
+"""The page: a slim header, one tab for each way to look, and how it is served."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+from hgc.ui import figures
+from hgc.ui.endpoints import build_endpoints
+from hgc.ui.how import build_how
+from hgc.ui.inside import build_inside
+from hgc.ui.loader import Loader
+from hgc.ui.playground import QUIET, build_playground, greeting
+from hgc.ui.runner import Runner
+from hgc.ui.theme import css, head, theme
+
+TITLE = "HGC Studio"
+QUEUE_SIZE = 32
+# Files of the page: looked for every hour, kept for a day.
+DELETE_CACHE = (3600, 86400)
+MAX_UPLOAD = "64mb"
+
+
+def build(loader: Loader) -> gr.Blocks:
+    """The whole interface over a model that may still be loading."""
+    runner = Runner(loader)
+    with gr.Blocks(title=TITLE, fill_width=True, analytics_enabled=False, delete_cache=DELETE_CACHE) as page:
+        header = gr.HTML(figures.masthead("loading", "Loading the model"), elem_id="header")
+        with gr.Tabs(elem_id="tabs"):
+            with gr.Tab("Playground", id="playground"):
+                playground = build_playground(runner)
+            with gr.Tab("Inside", id="inside"):
+                build_inside(runner.runs, playground.results.run_id)
+            with gr.Tab("How it works", id="how"):
+                build_how(runner.runs, playground.results.run_id)
+        build_endpoints(runner)
+        greet, filled = greeting(playground)
+        page.load(
+            greet,
+            [playground.cache.preset, playground.picture.steps],
+            [header, *filled],
+            concurrency_limit=None,
+            **QUIET,
+        )
+    page.queue(max_size=QUEUE_SIZE, default_concurrency_limit=4)
+    return page
+
+
+def launch_options() -> dict[str, Any]:
+    """What `launch` needs for this page: the look, and what may come in."""
+    return {
+        "theme": theme(),
+        "css": css(),
+        "head": head(),
+        "max_file_size": MAX_UPLOAD,
+        "allowed_paths": [],
+        "footer_links": ["api", "settings"],
+        "ssr_mode": False,
+    }
