@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,18 +30,12 @@ class Step:
     reason: str = "planned"
     reasons: dict[str, str] = field(default_factory=dict)
     off: set[str] = field(default_factory=set)
-    states: dict[str, State] = field(default_factory=dict)
+    states: Mapping[str, State] = field(default_factory=dict)
 
     @property
     def branches(self) -> int:
         """Two when the unguided branch runs beside the guided one."""
         return 2 if self.guidance and UNGUIDED not in self.actions else 1
-
-    def resolve(self, anatomy: Anatomy) -> None:
-        """Works out what follows for every site from the actions asked."""
-        self.states = states(anatomy, self.actions, off=self.off)
-        if not self.guidance:
-            self.states[UNGUIDED] = State.ABSENT
 
 
 class Clock:
@@ -52,6 +46,7 @@ class Clock:
         self._next = 0
         self._gate = ChangeGate(plan.gate) if plan.gate else None
         self._seen: dict[tuple[str, str], tuple[Any, Any]] = {}
+        self._settled: dict[Hashable, Mapping[str, State]] = {}  # most steps of a plan ask the same as another
         self._gated = [n for n in plan.table if not anatomy[n].constant and anatomy[n].kind not in FINE]
         followed = [n for n in self._gated if anatomy[n].kind is not Kind.RESIDUAL]
         self.followed = (followed or self._gated or [""])[0] if self._gate else ""
@@ -83,6 +78,14 @@ class Clock:
         if fires:
             for name in kept:
                 del step.actions[name]
+
+    def settle(self, step: Step) -> None:
+        """Works out what follows for every site from the actions asked."""
+        asked = (frozenset(step.actions.items()), frozenset(step.off), step.guidance)
+        if asked not in self._settled:
+            absent = {} if step.guidance else {UNGUIDED: State.ABSENT}
+            self._settled[asked] = states(self._anatomy, step.actions, off=step.off) | absent
+        step.states = self._settled[asked]
 
     def see_feature(self, guided: torch.Tensor) -> None:
         """Tells the gate the value of the site it follows, computed in this step."""

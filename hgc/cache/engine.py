@@ -161,7 +161,7 @@ class Run:
         for name in now.constants[network]:
             if name in step.actions and not now.values.holds(name, step.branches):
                 del step.actions[name]
-        step.resolve(now.anatomy)
+        now.clock.settle(step)
 
     def _site(
         self, name: str, part: int, wrapped: bool, original: Callable[..., Any], *args: Any, **kwargs: Any

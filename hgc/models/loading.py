@@ -108,8 +108,8 @@ def from_preset(preset: ModelPreset, device: torch.device, dtype: torch.dtype) -
     except (OSError, ValueError) as error:
         raise ModelUnavailable(_why(preset, error)) from error
     pipe.to(device)
-    for net in controls.values():
-        net.to(device).eval()
+    for net in (pipe.unet, pipe.vae, *controls.values()):
+        net.to(device, memory_format=torch.channels_last).eval()
     components = {name: part for name, part in pipe.components.items() if name != "controlnet"}
     return Loaded(preset, components, controls, device, dtype)
 
