@@ -44,6 +44,18 @@ def build_scheduler() -> DDIMScheduler:
     )
 
 
+@torch.no_grad()
+def open_zero_layers(net: ControlNetModel, share: float = 0.3) -> None:
+    """Let a new ControlNet speak from the first step.
+
+    Its zero layers protect a finished UNet; here both start from nothing, and silence only delays obedience.
+    """
+    last = net.controlnet_cond_embedding.conv_out
+    nn.init.kaiming_uniform_(last.weight, a=5**0.5)
+    for layer in (*net.controlnet_down_blocks, net.controlnet_mid_block):
+        layer.weight.copy_(share * nn.init.dirac_(torch.empty_like(layer.weight)))
+
+
 class Denoiser(nn.Module):
     """Predicts v for a batch that is part segmentation-controlled, part edge-controlled, part uncontrolled."""
 
@@ -75,6 +87,8 @@ class Denoiser(nn.Module):
         condition = {"conditioning_embedding_out_channels": plan.condition_channels}
         self.controlnet = ControlNetModel(**sizes, **condition)
         self.controlnet_edges = ControlNetModel(**sizes, **condition)
+        for net in (self.controlnet, self.controlnet_edges):
+            open_zero_layers(net)
 
     def forward(self, noisy: Tensor, steps: Tensor, ids: Tensor, maps: Tensor, edges: Tensor) -> Tensor:
         """noisy [B, 12, 32, 32], steps [B], ids [B, T]; maps and edges [b, 3, 256, 256] in 0..1 for the first samples.

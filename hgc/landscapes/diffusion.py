@@ -48,7 +48,7 @@ class DiffusionPlan:
     prompt_dropout: float = 0.11
     snr_cap: float = 5.0
     small: int = 24
-    small_until: float = 0.4
+    small_until: float = 0.72
     save_every: int = 150
 
     @property

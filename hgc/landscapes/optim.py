@@ -54,7 +54,7 @@ class Muon(torch.optim.Optimizer):
             state["momentum"].lerp_(gradient, 1 - group["momentum"])
             directions.append(gradient.lerp(state["momentum"], group["momentum"]).reshape(rows, columns))
         stacked = torch.stack(directions)
-        step = orthogonalized(stacked.mT).mT if rows > columns else orthogonalized(stacked)
+        step = orthogonalized(stacked.mT.contiguous()).mT if rows > columns else orthogonalized(stacked)
         length = group["lr"] * max(1.0, rows / columns) ** 0.5
         for parameter, direction in zip(parameters, step, strict=True):
             parameter.mul_(1 - group["lr"] * group["weight_decay"])

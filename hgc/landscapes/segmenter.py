@@ -21,15 +21,18 @@ from hgc.landscapes.pace import Budget, Pace, warm_constant_decay
 log = logging.getLogger(__name__)
 
 STAGE = 3
+RARE = ("sun_moon", "path", "tree", "house")
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 
 
 @dataclass(frozen=True)
 class SegmenterPlan:
-    """Channels of the levels from full size to 1/16, and the pace."""
+    """Channels of the levels from full size to 1/16; cut-outs in pixels; how much more a rare class's pixel counts."""
 
     channels: tuple[int, ...] = (16, 32, 48, 64, 64)
-    batch: int = 6
+    batch: int = 8
+    crop: int = 128
+    rare_weight: float = 2.5
     rate: float = 3e-3
     matrix_rate: float = 0.02
     warmup: int = 20
@@ -144,12 +147,13 @@ def train_segmenter(
     if pace.finished():
         return model.eval()
     pictures, labels = painted()
+    weights = torch.tensor([plan.rare_weight if name in RARE else 1.0 for name in CLASSES], device=compute.device)
     model.train()
     while not pace.finished():
-        images, wanted = _examples(pictures, labels, plan.batch, generator(seed, STAGE, pace.step))
+        images, wanted = _examples(pictures, labels, plan, generator(seed, STAGE, pace.step))
         with compute.autocast():
             scores = model(compute.put(images)).float()
-        loss = F.cross_entropy(scores, compute.put(wanted))
+        loss = F.cross_entropy(scores, compute.put(wanted), weight=weights)
         loss.backward()
         optimizer.step(warm_constant_decay(pace.step, pace.progress, plan.warmup, 0.4))
         pace.step += 1
@@ -162,11 +166,14 @@ def train_segmenter(
     return model.eval()
 
 
-def _examples(pictures: Tensor, labels: Tensor, batch: int, draw: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Half of the pictures are softened or made grainy, because generated ones are."""
-    picks = torch.randint(len(pictures), (batch,), generator=draw)
-    images, wanted = pictures[picks].permute(0, 3, 1, 2).float() / 255, labels[picks].long()
-    half = batch // 2
+def _examples(pictures: Tensor, labels: Tensor, plan: SegmenterPlan, draw: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Cut-outs; half of them are softened and made grainy, because generated pictures are."""
+    picks = torch.randint(len(pictures), (plan.batch,), generator=draw).tolist()
+    tops, lefts = torch.randint(pictures.shape[1] - plan.crop + 1, (2, plan.batch), generator=draw).tolist()
+    spans = [(i, slice(y, y + plan.crop), slice(x, x + plan.crop)) for i, y, x in zip(picks, tops, lefts, strict=True)]
+    images = torch.stack([pictures[span] for span in spans]).permute(0, 3, 1, 2).float() / 255
+    wanted = torch.stack([labels[span] for span in spans]).long()
+    half = plan.batch // 2
     soft = F.interpolate(F.avg_pool2d(images[:half], 2), scale_factor=2.0, mode="bilinear")
     share = torch.rand(half, 1, 1, 1, generator=draw)
     grain = 0.02 * torch.randn(soft.shape, generator=draw)

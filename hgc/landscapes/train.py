@@ -47,7 +47,7 @@ class Recipe:
     segmenter: SegmenterPlan = field(default_factory=SegmenterPlan)
     denoiser: DiffusionPlan = field(default_factory=DiffusionPlan)
     autoencoder_budget: Budget = field(default_factory=lambda: minutes(24))
-    segmenter_budget: Budget = field(default_factory=lambda: minutes(2.5))
+    segmenter_budget: Budget = field(default_factory=lambda: minutes(7))
     denoiser_budget: Budget = field(default_factory=lambda: minutes(80))
     autoencoder_scenes: int = 1500
     segmenter_scenes: int = 700
@@ -62,7 +62,7 @@ def tiny_recipe() -> Recipe:
     )
     return Recipe(
         AutoencoderPlan(channels=8, encoder_blocks=(0, 1, 1, 1), decoder_blocks=(1, 1, 1, 1), batch=2, save_every=2),
-        SegmenterPlan(channels=(8, 8, 8), batch=2, save_every=2),
+        SegmenterPlan(channels=(8, 8, 8), batch=2, crop=64, save_every=2),
         DiffusionPlan(sizes, mapped=1, free=1, warmup=2, small=16, save_every=2),
         Budget(4),
         Budget(4),
