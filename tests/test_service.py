@@ -102,6 +102,13 @@ def test_presets_keep_their_budget_at_twenty_steps(studio: Studio, preset: str, 
     assert most - 0.06 < forecast.share <= most
 
 
+def test_observing_measures_every_sites_drift_apart_from_the_comparison(studio: Studio) -> None:
+    asked = request(studio)
+    assert all(cell.drift is None for cell in compared(studio, asked).full.trace.each())
+    row = studio.observe(asked).cells["unet.mid_block.attentions.0"]
+    assert [cell.drift is not None and cell.drift > 0 for cell in row] == [False, True, True, True]
+
+
 def test_stop_stops_and_leaves_the_model_untouched(studio: Studio) -> None:
     stop = threading.Event()
     asked = request(studio, steps=20)

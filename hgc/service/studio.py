@@ -20,6 +20,7 @@ from hgc.cache.macs import measure
 from hgc.cache.plan import Plan
 from hgc.cache.rehearsal import check, plan_macs
 from hgc.cache.sites import Networks
+from hgc.cache.trace import Trace
 from hgc.control.annotators import AnnotatorSettings
 from hgc.control.images import RGB
 from hgc.landscapes.labels import PALETTE
@@ -157,6 +158,17 @@ class Studio:
         finally:
             stop.set()
             worker.join()
+
+    def observe(self, request: Request) -> Trace:
+        """The trace of one more full run that measures how far every site moves from step to step.
+
+        Apart from the comparison, because measuring takes time and would flatter the cached arm. Raises RequestRefused.
+        """
+        self._accept(request)
+        pipe = self.loaded.pipeline(request.control, request.sampler)
+        with cached(pipe, schedules.full(self.anatomy(), request.steps), observe=True) as run:
+            pipe(**self.call(request) | {"output_type": "latent"})
+        return run.trace
 
     def _accept(self, request: Request) -> None:
         if request.model != self.model:
