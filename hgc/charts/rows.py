@@ -57,10 +57,12 @@ def site_title(site: TracedSite) -> str:
         return block_title(site.block)
     if site.name == PREDICTION:
         return "UNet prediction"
-    if site.block == network_title(site.block).lower() or site.kind in (Kind.EMBEDDING, Kind.CONDITION, Kind.CONV):
+    if site.kind in (Kind.EMBEDDING, Kind.CONDITION, Kind.CONV):
         return f"{network_title(site.name)} {_stem_word(site)}"
-    number = _last_number(site)
-    return f"{block_title(site.block)} · {site.kind.value}{number}"
+    if site.kind is Kind.RESIDUAL:
+        last = site.name.rsplit(".", 1)[-1]
+        return f"{network_title(site.name)} residual {int(last) + 1 if last.isdigit() else 'of the middle'}"
+    return f"{block_title(site.block)} · {site.kind.value}{_number(site)}"
 
 
 def block_rows(trace: Trace) -> list[Row]:
@@ -106,10 +108,7 @@ def _stem_word(site: TracedSite) -> str:
     return words.get(last, last.replace("_", " "))
 
 
-def _last_number(site: TracedSite) -> str:
+def _number(site: TracedSite) -> str:
     """Which of its kind in the block, counted from 1; attentions count by the transformer they sit in."""
-    path = site.name.split(".attentions.")[-1] if ".attentions." in site.name else site.name
-    numbers = [part for part in path.split(".") if part.isdigit()]
-    if ".attentions." in site.name:
-        numbers = numbers[:1]
-    return f" {int(numbers[-1]) + 1}" if numbers else ""
+    found = re.search(r"(?:resnets|attentions|samplers)\.(\d+)", site.name)
+    return f" {int(found[1]) + 1}" if found else ""

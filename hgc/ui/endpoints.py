@@ -97,7 +97,7 @@ def _add_plain(runner: Runner) -> None:
 
 
 def _add_control_map(runner: Runner) -> None:
-    def control_map(picture: str, control: str, annotator: str | None) -> tuple[Any, list[str]]:
+    def control_map(picture: str, control: str = "segmentation", annotator: str | None = None) -> tuple[Any, list[str]]:
         """The control map as the model will see it, and in plain words what was done to make it.
 
         Args:
@@ -120,20 +120,20 @@ def _add_control_map(runner: Runner) -> None:
 def _add_compare(runner: Runner) -> None:
     def compare(
         picture: str,
-        control: str,
-        annotator: str | None,
-        prompt: str,
-        negative_prompt: str,
-        seed: float,
-        steps: float,
-        sampler: str,
-        guidance: float,
-        control_scale: float,
-        control_start: float,
-        control_end: float,
-        preset: str,
-        cache: dict[str, Any] | None,
-        with_trace: bool,
+        control: str = "segmentation",
+        annotator: str | None = None,
+        prompt: str = "",
+        negative_prompt: str = "",
+        seed: float = 0,
+        steps: float = 20,
+        sampler: str = "ddim",
+        guidance: float = 4.0,
+        control_scale: float = 1.0,
+        control_start: float = 0.0,
+        control_end: float = 1.0,
+        preset: str = "Paper",
+        cache: dict[str, Any] | None = None,
+        with_trace: bool = False,
     ) -> tuple[Any, Any, dict[str, Any]]:
         """The same picture twice, in full and from the cache, on the same noise, and every figure of both.
 

@@ -1,0 +1,224 @@
+"""Every chart says what the trace says, cell by cell."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+
+import pytest
+import tiny
+from plotly.graph_objects import Figure
+
+from hgc.cache import schedules
+from hgc.cache.anatomy import Kind, State
+from hgc.cache.engine import cached
+from hgc.cache.macs import measure
+from hgc.cache.plan import Plan
+from hgc.cache.sites import Networks
+from hgc.cache.trace import Trace
+from hgc.charts import attention_chart, drift_chart, latency_chart, macs_chart, state_chart
+from hgc.charts.drift import row_drift
+from hgc.charts.look import ABSENT, COMPUTED, DEAD, FORECAST, PARTLY, REUSED
+from hgc.charts.quantity import giga, seconds, size
+from hgc.charts.rows import block_rows, site_rows
+
+STEPS = 6
+# The order of the colours in a chart's cells.
+SHADES = [COMPUTED, PARTLY, REUSED, FORECAST, DEAD, ABSENT]
+STATES = {
+    State.COMPUTED: COMPUTED,
+    State.REUSED: REUSED,
+    State.FORECAST: FORECAST,
+    State.DEAD: DEAD,
+    State.ABSENT: ABSENT,
+}
+
+
+def run(nets: int, method: str, *, observe: bool = False, guidance: float = 4.0) -> Trace:
+    pipe = tiny.control_pipeline(nets)
+    anatomy = measure(Networks.of(pipe), (16, 16), 16, model="tiny")
+    plan: Plan = {
+        "full": lambda: schedules.full(anatomy, STEPS),
+        "hgc": lambda: schedules.hgc(anatomy, STEPS, gate_step=4),
+        "fine": lambda: schedules.hgc(anatomy, STEPS, coarse=False, attention_every=2),
+    }[method]()
+    images = {"image": [tiny.control_image()] * nets} if nets > 1 else {}
+    with cached(pipe, plan, observe=observe) as running:
+        tiny.latents(pipe, steps=STEPS, guidance=guidance, **images)
+    return running.trace
+
+
+@pytest.fixture(scope="module")
+def full() -> Trace:
+    return run(1, "full", observe=True)
+
+
+@pytest.fixture(scope="module")
+def hgc() -> Trace:
+    return run(1, "hgc")
+
+
+def cells_of(figure: Figure) -> dict[str, list[int]]:
+    """Colour numbers by row title."""
+    table = next(part for part in figure.data if part.name == "cells")
+    return dict(zip(table.y, table.z, strict=True))
+
+
+def hover_of(figure: Figure) -> dict[str, list[str]]:
+    table = next(part for part in figure.data if part.name == "cells")
+    return dict(zip(table.y, table.text, strict=True))
+
+
+@pytest.mark.parametrize("method", ["hgc", "fine", "full"])
+def test_every_site_is_drawn_in_the_colour_of_its_state(method: str) -> None:
+    trace = run(1, method)
+    drawn = cells_of(state_chart(trace, "sites"))
+    rows = site_rows(trace)
+    assert sorted(drawn) == sorted(row.title for row in rows)
+    for row in rows:
+        (site,) = row.main
+        wanted = [STATES[cell.state] for cell in trace.cells[site.name]]
+        assert [SHADES[number] for number in drawn[row.title]] == wanted, site.name
+
+
+def test_hovering_gives_reason_cost_and_age(hgc: Trace) -> None:
+    hover = hover_of(state_chart(hgc, "sites"))
+    for row in site_rows(hgc):
+        for step, cell in enumerate(hgc.cells[row.main[0].name]):
+            words = hover[row.title][step]
+            assert cell.reason in words
+            assert f"step {step + 1}:" in words
+            if cell.macs_full:
+                assert f"{giga(cell.macs_paper)} MACs paper, {giga(cell.macs_full)} full" in words
+            if cell.latency_ms:
+                assert f"{cell.latency_ms:.2f} ms" in words
+            if cell.age:
+                assert f"value is {cell.age} step" in words
+
+
+def test_hovering_an_observed_run_gives_the_drift(full: Trace) -> None:
+    hover = hover_of(state_chart(full, "sites"))
+    seen = 0
+    for row in site_rows(full):
+        for step, cell in enumerate(full.cells[row.main[0].name]):
+            if cell.drift is not None:
+                seen += 1
+                assert f"changed by {cell.drift:.1%}" in hover[row.title][step]
+    assert seen > 0
+
+
+@pytest.mark.parametrize("nets", [1, 2])
+def test_rows_hold_every_site_once_under_a_title_of_their_own(nets: int) -> None:
+    trace = run(nets, "hgc")
+    everything = sorted(site.name for site in trace.sites)
+    for rows in (block_rows(trace), site_rows(trace)):
+        assert sorted(name for row in rows for name in row.names) == everything
+        assert max(Counter(row.title for row in rows).values()) == 1
+
+
+def test_a_block_is_in_part_computed_just_where_its_sites_differ(hgc: Trace) -> None:
+    drawn = cells_of(state_chart(hgc, "blocks"))
+    for row in block_rows(hgc):
+        for step in range(hgc.steps):
+            states = {hgc.cells[site.name][step].state for site in row.main}
+            shade = SHADES[drawn[row.title][step]]
+            if len(states) == 1:
+                assert shade is STATES[states.pop()]
+            else:
+                assert (shade is PARTLY) == (State.COMPUTED in states)
+
+
+def test_blocks_hover_adds_up_to_the_whole(hgc: Trace) -> None:
+    for step in range(hgc.steps):
+        total = sum(hgc.cells[name][step].macs_paper for row in block_rows(hgc) for name in row.names)
+        assert total == hgc.macs_per_step[step].paper
+
+
+@pytest.mark.parametrize("method", ["hgc", "fine"])
+def test_attention_chart_counts_hits_misses_and_branches(method: str) -> None:
+    trace = run(1, method)
+    figure = attention_chart(trace)
+    drawn = cells_of(figure)
+    layers = [site for site in trace.sites if site.kind is Kind.CROSS_ATTENTION]
+    assert len(drawn) == len(layers)
+    numbers = Counter(SHADES[number] for row in drawn.values() for number in row)
+    assert numbers[REUSED] == trace.attention_hits > 0
+    assert numbers[COMPUTED] == trace.attention_misses
+    for row, site in zip(drawn.values(), layers, strict=True):
+        hits = [cell.state in (State.REUSED, State.FORECAST) for cell in trace.cells[site.name]]
+        assert [SHADES[number] is REUSED for number in row] == hits
+    branches = next(part for part in figure.data if part.name == "branches")
+    assert tuple(branches.z[0]) == trace.branches
+
+
+@pytest.mark.parametrize("convention", ["paper", "full"])
+def test_macs_chart_holds_both_arms(full: Trace, hgc: Trace, convention: str) -> None:
+    figure = macs_chart(full, hgc, convention)  # type: ignore[arg-type]
+    for bars, trace in zip(figure.data, (full, hgc), strict=True):
+        assert list(bars.y) == [getattr(macs, convention) / 1e9 for macs in trace.macs_per_step]
+        assert sum(bars.y) * 1e9 == pytest.approx(getattr(trace.macs, convention))
+        assert list(bars.x) == list(range(1, STEPS + 1))
+
+
+def test_latency_chart_holds_both_arms(full: Trace, hgc: Trace) -> None:
+    figure = latency_chart(full, hgc)
+    assert [tuple(bars.y) for bars in figure.data] == [full.step_ms, hgc.step_ms]
+
+
+def test_drift_curves_are_the_blocks_mean_change(full: Trace) -> None:
+    figure = drift_chart(full)
+    rows = {row.title: row for row in block_rows(full)}
+    assert len(figure.data) >= 9
+    for line in figure.data:
+        row = rows[line.hovertemplate.split(", step")[0]]
+        for step, value in enumerate(line.y):
+            found = [d for site in row.main if (d := full.cells[site.name][step].drift) is not None]
+            assert value == (sum(found) / len(found) if found else None)
+
+
+def test_a_run_that_was_not_observed_has_no_drift(hgc: Trace) -> None:
+    assert len(drift_chart(hgc).data) == 0
+    assert row_drift(hgc, block_rows(hgc)[0], 0) is None
+
+
+def test_without_guidance_the_second_branch_is_not_there() -> None:
+    trace = run(1, "hgc", guidance=1.0)
+    drawn = cells_of(state_chart(trace, "blocks"))
+    assert {SHADES[number] for number in drawn["Unguided branch"]} == {ABSENT}
+
+
+def test_the_legend_names_just_what_is_drawn(hgc: Trace) -> None:
+    figure = state_chart(hgc, "blocks")
+    words = {part.name for part in figure.data if part.type == "scatter"}
+    drawn = {SHADES[number].word for row in cells_of(figure).values() for number in row}
+    assert words == drawn
+
+
+def test_cells_can_be_told_apart() -> None:
+    assert len({shade.colour for shade in SHADES}) == len(SHADES)
+    assert len({shade.word for shade in SHADES}) == len(SHADES)
+
+
+@pytest.mark.parametrize("detail", ["blocks", "sites"])
+def test_charts_are_plain_json_on_a_clear_ground(hgc: Trace, detail: str) -> None:
+    sent = json.loads(state_chart(hgc, detail).to_json())  # type: ignore[arg-type]
+    assert sent["layout"]["paper_bgcolor"] == "rgba(0, 0, 0, 0)"
+    assert sent["layout"]["plot_bgcolor"] == "rgba(0, 0, 0, 0)"
+
+
+@pytest.mark.parametrize(
+    ("said", "wanted"),
+    [
+        (giga(18.2e12), "18.2 T"),
+        (giga(6.7e12), "6.70 T"),
+        (giga(114.4e9), "114 G"),
+        (giga(999.96e9), "1000 G"),
+        (giga(12), "12"),
+        (size(15.5 * 2**20), "15.5 MB"),
+        (size(900), "900 B"),
+        (seconds(812.4), "812 ms"),
+        (seconds(2480), "2.48 s"),
+    ],
+)
+def test_quantities_keep_three_figures(said: str, wanted: str) -> None:
+    assert said == wanted
