@@ -10,12 +10,11 @@ import gradio as gr
 
 from hgc.request import Sampler
 from hgc.ui.control_panel import AS_LABELS, AS_LINES, Drawn, photo_input, prepare, read_photo
-from hgc.ui.runner import Runner, blank_png, in_one_sentence, made
+from hgc.ui.runner import MODEL_QUEUE, Runner, blank_png, in_one_sentence, made
 
 if TYPE_CHECKING:
     from hgc.service import Comparison
 
-SHARED = {"concurrency_id": "model", "concurrency_limit": 1}
 CONTROLS = ("segmentation", "edges")
 
 
@@ -196,7 +195,7 @@ def _add_compare(runner: Runner) -> None:
             gr.Image(format="png", label="cached"),
             gr.JSON(label="figures"),
         ]
-        gr.Button(visible=False).click(compare, inputs, outputs, api_name="compare", **SHARED)
+        gr.Button(visible=False).click(compare, inputs, outputs, api_name="compare", **MODEL_QUEUE)
 
 
 def _drawing_inputs() -> list[Any]:

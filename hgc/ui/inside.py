@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
 from hgc.charts import attention_chart, drift_chart, latency_chart, macs_chart, state_chart
-from hgc.ui.kept import Kept
+from hgc.ui.figures import notes_list
+from hgc.ui.runner import MODEL_QUEUE, Runner, in_one_sentence
 
 if TYPE_CHECKING:
     from hgc.service import Comparison
@@ -16,14 +18,21 @@ EMPTY = (
     '<div class="stage empty" role="status"><span class="mark"></span><h3>Nothing to open up yet</h3>'
     "<p>Run something in the Playground; what each step computed and reused will stand here.</p></div>"
 )
+UNMEASURED = (
+    '<p class="aside">Measuring takes one more full pass, apart from the comparison, so that the times above stay '
+    "fair.</p>"
+)
+MEASURING = '<p class="aside" role="status">Measuring: one full pass of the same picture.</p>'
+NOT_KEPT = "This run is no longer kept: run it again, then measure."
 FORGOTTEN = (
     '<div class="stage empty" role="status"><span class="mark"></span><h3>This run is no longer kept</h3>'
     "<p>Only the latest runs are. Run it again to open it up.</p></div>"
 )
 
 
-def build_inside(runs: Kept[Comparison], run_id: gr.State) -> None:
+def build_inside(runner: Runner, run_id: gr.State) -> None:
     """Lays the tab out; it fills itself whenever a run is finished."""
+    runs = runner.runs
     empty = gr.HTML(EMPTY, elem_id="inside-empty")
     with gr.Column(visible=False, elem_id="inside") as opened:
         summary = gr.HTML("", elem_id="inside-summary")
@@ -57,9 +66,11 @@ def build_inside(runs: Kept[Comparison], run_id: gr.State) -> None:
             with gr.Column(elem_classes="card", min_width=330):
                 gr.HTML(_heading("Time of every step", "Milliseconds in the denoiser, as measured."))
                 clock = _plot("latency")
-        with gr.Column(elem_classes="card") as drift_card:
-            gr.HTML(_heading("How fast blocks change", "In the full arm. What changes little can be kept."))
-            drift = _plot("drift")
+        with gr.Column(elem_classes="card"):
+            gr.HTML(_heading("How fast blocks change", "What changes little from step to step can be kept."))
+            drift_note = gr.HTML(UNMEASURED, elem_id="drift-note")
+            measure = gr.Button("Measure", elem_id="measure", size="md")
+            drift = _plot("drift", visible=False)
 
     def open_up(run: str | None, detail: str, convention: str) -> list[Any]:
         """All charts of a run."""
@@ -71,7 +82,6 @@ def build_inside(runs: Kept[Comparison], run_id: gr.State) -> None:
                 *[gr.skip()] * 8,
             ]
         full, cached = found.full.trace, found.cached.trace
-        observed = any(cell.drift is not None for cell in full.each())
         return [
             gr.update(visible=False),
             gr.update(visible=True),
@@ -81,8 +91,9 @@ def build_inside(runs: Kept[Comparison], run_id: gr.State) -> None:
             attention_chart(cached),
             macs_chart(full, cached, convention),  # type: ignore[arg-type]
             latency_chart(full, cached),
-            gr.update(visible=observed),
-            drift_chart(full) if observed else None,
+            gr.update(value=UNMEASURED, visible=True),
+            gr.update(interactive=True, visible=True),
+            gr.update(visible=False),
         ]
 
     def states_of(run: str | None, detail: str) -> Any:
@@ -97,15 +108,32 @@ def build_inside(runs: Kept[Comparison], run_id: gr.State) -> None:
             return gr.skip()
         return macs_chart(found.full.trace, found.cached.trace, convention)  # type: ignore[arg-type]
 
+    def drift_of(run: str | None) -> list[Any]:
+        """How fast every block changes, measured in one more full pass."""
+        try:
+            trace = runner.observed(run)
+        except Exception as error:
+            return [
+                gr.update(value=notes_list([in_one_sentence(error)], "error")),
+                gr.update(interactive=True),
+                gr.skip(),
+            ]
+        if trace is None:
+            return [gr.update(value=notes_list([NOT_KEPT], "error")), gr.update(interactive=True), gr.skip()]
+        return [gr.update(visible=False), gr.update(visible=False), gr.update(value=drift_chart(trace), visible=True)]
+
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-    charts = [empty, opened, summary, states, attention_totals, attention, macs, clock, drift_card, drift]
+    charts = [empty, opened, summary, states, attention_totals, attention, macs, clock, drift_note, measure, drift]
     run_id.change(open_up, [run_id, detail, convention], charts, **quiet)
     detail.input(states_of, [run_id, detail], states, **quiet)
+    measuring = [{"__type__": "update", "value": MEASURING}, {"__type__": "update", "interactive": False}]
+    measure.click(None, None, [drift_note, measure], js=f"() => {json.dumps(measuring)}", api_visibility="private")
+    measure.click(drift_of, run_id, [drift_note, measure, drift], **MODEL_QUEUE, **quiet)
     convention.input(macs_of, [run_id, convention], macs, **quiet)
 
 
-def _plot(name: str) -> gr.Plot:
-    return gr.Plot(show_label=False, container=False, elem_id=f"chart-{name}", elem_classes="chart")
+def _plot(name: str, visible: bool = True) -> gr.Plot:
+    return gr.Plot(show_label=False, container=False, visible=visible, elem_id=f"chart-{name}", elem_classes="chart")
 
 
 def _heading(title: str, aside: str) -> str:

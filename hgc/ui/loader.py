@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from hgc.cache.trace import Trace
     from hgc.control.canvas import Pixels
     from hgc.request import CacheSettings, Request
     from hgc.service import Comparison, Forecast, Prepared, Preset, Progress
@@ -43,6 +44,8 @@ class StudioLike(Protocol):
     def compare(
         self, request: Request, *, cancel: threading.Event | None = None
     ) -> Iterator[Progress | Comparison]: ...
+
+    def observe(self, request: Request) -> Trace: ...
 
 
 def load_landscapes() -> StudioLike:

@@ -31,7 +31,7 @@ def build(loader: Loader) -> gr.Blocks:
             with gr.Tab("Playground", id="playground"):
                 playground = build_playground(runner)
             with gr.Tab("Inside", id="inside"):
-                build_inside(runner.runs, playground.results.run_id)
+                build_inside(runner, playground.results.run_id)
             with gr.Tab("How it works", id="how"):
                 build_how(runner.runs, playground.results.run_id)
         build_endpoints(runner)

@@ -21,12 +21,11 @@ from hgc.ui.control_panel import ControlPanel, Sheet, build_control_panel, drawn
 from hgc.ui.examples import examples
 from hgc.ui.picture_panel import PicturePanel, Words, build_picture_panel, build_words, new_seed
 from hgc.ui.results import Results, build_results, wire_results
-from hgc.ui.runner import REFUSALS, Runner, blank_png, in_one_sentence, made
+from hgc.ui.runner import MODEL_QUEUE, REFUSALS, Runner, blank_png, in_one_sentence, made
 
 if TYPE_CHECKING:
     from hgc.request import CacheSettings
 
-MODEL_QUEUE = {"concurrency_id": "model", "concurrency_limit": 1}
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 # One after the other, so that the answer to the last stroke is the one that stays.
 IN_ORDER = {"concurrency_limit": 1}

@@ -17,6 +17,7 @@ from hgc.ui.kept import Jobs, Kept
 from hgc.ui.loader import Loader, ModelNotReady
 
 if TYPE_CHECKING:
+    from hgc.cache.trace import Trace
     from hgc.service import Comparison, Progress
     from hgc.ui.control_panel import Sheet
 
@@ -26,6 +27,8 @@ log = logging.getLogger(__name__)
 REFUSALS = (RequestRefused, PlanRefused, ImageRefused, ModelNotReady)
 
 
+# Everything that runs the model waits in one line.
+MODEL_QUEUE = {"concurrency_id": "model", "concurrency_limit": 1}
 RUNS_KEPT, SHEETS_KEPT = 32, 128
 
 
@@ -36,6 +39,11 @@ class Runner:
         self.loader, self._jobs = loader, Jobs()
         self.runs: Kept[Comparison] = Kept(RUNS_KEPT)
         self.sheets: Kept[Sheet] = Kept(SHEETS_KEPT)
+
+    def observed(self, run: str | None) -> Trace | None:
+        """One more full pass of a kept run that measures how fast every site changes; None when it is forgotten."""
+        found = self.runs.find(run)
+        return None if found is None else self.loader.studio().observe(found.request)
 
     def compare(self, request: Request, visitor: str) -> Iterator[Progress | Comparison]:
         """Progress and, last, the comparison; ends early when the visitor stops it. Raises REFUSALS."""
