@@ -35,7 +35,7 @@ class CacheSettings(BaseModel):
     fine: bool = True
     lambda_inter: Share = 0.45
     lambda_intra: Share = 0.09
-    gate: Share = 0.6
+    gate: Share = 0.8
     attention_every: Annotated[int, Field(ge=1, le=10)] = 1
     fusion: Fusion = "difference"
     order: Annotated[int, Field(ge=0, le=2)] = 1
