@@ -66,6 +66,7 @@ def every_plan(anatomy: Anatomy, steps: int = STEPS) -> Mapping[str, Plan]:
         "deepcache": schedules.deepcache(anatomy, steps, interval=2, branch=1),
         "tgate": schedules.tgate(anatomy, steps, gate_step=3),
         "encoder": schedules.encoder_propagation(anatomy, steps, keys=(0, 1, 3)),
+        "guidance reuse": schedules.guidance_reuse(anatomy, steps, keys=(0, 1, 3)),
         "step skip": schedules.step_skip(anatomy, steps, keys=(0, 1, 3)),
         "branch on and off": Plan(
             "on and off", steps, "tiny", {UNGUIDED: ("CCRRCR" * 9)[:steps], cut: ("CCCFFF" * 9)[:steps]}

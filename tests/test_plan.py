@@ -207,6 +207,7 @@ def test_settings_out_of_range_are_refused_with_both_numbers(anatomy: Anatomy, s
         schedules.tgate,
         lambda a, n: schedules.encoder_propagation(a, n, keys=(0, 1)),
         lambda a, n: schedules.step_skip(a, n, keys=(0, 1)),
+        lambda a, n: schedules.guidance_reuse(a, n, keys=(0, 1)),
     ],
 )
 @pytest.mark.parametrize("steps", [2, 3, 11, 50])

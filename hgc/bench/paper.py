@@ -49,7 +49,7 @@ def plans(anatomy: Anatomy) -> Mapping[str, Plan]:
     """The methods of the table by title."""
     density = schedules.under_budget(anatomy, STEPS, PAPER_SHARE)
     ours = partial(schedules.hgc, anatomy, STEPS, lambda_inter=density.lambda_inter, gate_step=density.gate_step)
-    evenly = tuple(range(0, STEPS, 3))
+    evenly, every_other = range(0, STEPS, 3), range(0, STEPS, 2)
     return {
         "full compute": schedules.full(anatomy, STEPS),
         "exact savings": schedules.exact(anatomy, STEPS),
@@ -59,7 +59,9 @@ def plans(anatomy: Anatomy) -> Mapping[str, Plan]:
         "DeepCache N=3, dead control work removed": schedules.deepcache(anatomy, STEPS, interval=3),
         "T-GATE at step 10": schedules.tgate(anatomy, STEPS, gate_step=10),
         "Faster Diffusion, 7 key steps": schedules.encoder_propagation(anatomy, STEPS, keys=FASTER_DIFFUSION_KEYS),
-        "whole prediction every 3rd step": schedules.step_skip(anatomy, STEPS, keys=evenly),
+        "guidance difference every 2nd step (FasterCache)": schedules.guidance_reuse(anatomy, STEPS, keys=every_other),
+        "whole prediction every 3rd step (TeaCache's reuse)": schedules.step_skip(anatomy, STEPS, keys=evenly),
+        "fewer steps: 7 of 20": schedules.full(anatomy, 7),
     }
 
 

@@ -179,6 +179,12 @@ def step_skip(anatomy: Anatomy, steps: int, *, keys: Iterable[int], order: int =
     return Plan("step skip", steps, anatomy.model, rows, order=max(order, 1))
 
 
+def guidance_reuse(anatomy: Anatomy, steps: int, *, keys: Iterable[int], order: int = 1) -> Plan:
+    """The guidance difference kept between key steps (FasterCache, arXiv 2410.19355, without its frequency split)."""
+    rows = constants(anatomy, steps) | {UNGUIDED: keep_between(steps, keys, order)}
+    return Plan("guidance reuse", steps, anatomy.model, rows, order=max(order, 1))
+
+
 @dataclass(frozen=True)
 class Density:
     """How much an HGC plan computes: the share of key steps and the step at which the branches fuse."""
