@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from html.parser import HTMLParser
@@ -228,6 +230,15 @@ def test_a_model_on_its_way_is_waited_for(studio: Studio) -> None:
         loader.studio(patience_s=0.01)
     go.set()
     assert loader.studio() is studio
+
+
+def test_the_page_is_built_without_loading_a_model_library() -> None:
+    code = (
+        "import sys; from hgc.ui import Loader, build; build(Loader());print({'torch', 'diffusers'} & set(sys.modules))"
+    )
+    built = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert built.returncode == 0, built.stderr
+    assert built.stdout.strip() == "set()"
 
 
 # Pieces

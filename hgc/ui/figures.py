@@ -178,7 +178,7 @@ def stage_running(latest: Mapping[str, Progress], steps: int) -> str:
     """Live previews of both arms, their steps, and how long it will still take."""
     panes = "".join(_pane(arm, latest.get(arm), steps) for arm in ("full", "cached"))
     last = latest.get("cached") or latest.get("full")
-    eta = f"About {math.ceil(last.eta_s)} s left" if last is not None and last.eta_s else "Starting"
+    eta = "Starting" if last is None else f"About {math.ceil(last.eta_s)} s left" if last.eta_s else "Finishing"
     return f'<div class="running"><div class="arms">{panes}</div><p class="eta" role="status">{eta}</p></div>'
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from hgc.cache.anatomy import Kind, State
 from hgc.ui import figures
 from hgc.ui.heat import heat_legend, heat_map
 from hgc.ui.kept import Kept
@@ -15,8 +16,8 @@ if TYPE_CHECKING:
     from hgc.service import Comparison
 
 NOTHING_DONE = (
-    '<div class="verdict warn" role="status"><b>The cache did nothing.</b> No value was reused in any step, so both '
-    "pictures cost the same. Lower the budget, or switch the coarse or the fine cache on.</div>"
+    '<div class="verdict warn" role="status"><b>The caches did nothing.</b> They kept no value in any step; only work '
+    "that does not depend on the step was saved. Lower the budget, or compute fewer key steps.</div>"
 )
 EXACT = (
     '<div class="verdict good" role="status"><b>Bit-identical to the plain pipeline.</b> Only work that does not '
@@ -99,7 +100,7 @@ def wire_results(results: Results, runs: Kept[Comparison]) -> None:
 
 def _filled(comparison: Comparison) -> list[Any]:
     values = comparison.figures()
-    verdict = NOTHING_DONE if values["nothing_reused"] else EXACT if values["identical"] else ""
+    verdict = NOTHING_DONE if did_nothing(comparison) else EXACT if values["identical"] else ""
     return [
         gr.update(visible=False),
         gr.update(visible=True),
@@ -112,6 +113,14 @@ def _filled(comparison: Comparison) -> list[Any]:
         figures.figures_row(values),
         figures.badges(values, comparison.notes),
     ]
+
+
+def did_nothing(comparison: Comparison) -> bool:
+    """Whether a cache was on and yet kept nothing but what never depends on the step."""
+    trace = comparison.cached.trace
+    by_cache = [site.name for site in trace.sites if site.kind not in (Kind.CONDITION, Kind.TEXT_KV, Kind.EMBEDDING)]
+    kept = any(cell.state in (State.REUSED, State.FORECAST) for name in by_cache for cell in trace.cells[name])
+    return not kept and not comparison.request.cache.off
 
 
 def stage(results: Results, html: str) -> dict[Any, Any]:

@@ -1,0 +1,262 @@
+"""`python app.py`, driven in a real browser as a person would."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from hgc.landscapes.labels import PALETTE
+from hgc.landscapes.scene import paint
+
+pytestmark = pytest.mark.browser
+
+ROOT = Path(__file__).parent.parent
+# A run takes seconds on two idle cores; a loaded machine may take a minute.
+LOADED_MS, RUN_MS = 60_000, 90_000
+PHONE = {"width": 390, "height": 844}
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    """Starts app.py as the README says and gives the address that it prints."""
+    environment = {**os.environ, "GRADIO_SERVER_NAME": "127.0.0.1"}
+    app = subprocess.Popen(
+        [sys.executable, "-u", "app.py"], cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    assert app.stdout is not None
+    try:
+        printed = iter(app.stdout.readline, b"")
+        found = next((match for line in printed if (match := re.search(rb"http://127\.0\.0\.1:\d+", line))), None)
+        assert found, "app.py ended without printing its address"
+        threading.Thread(target=lambda: [None for _ in printed], daemon=True).start()
+        yield found[0].decode()
+    finally:
+        app.terminate()
+        app.wait(20)
+        app.stdout.close()
+
+
+@pytest.fixture
+def page(browser: Browser, address: str) -> Iterator[Page]:
+    """The page with its model loaded; an error in its scripts fails the test."""
+    context = browser.new_context(viewport={"width": 1440, "height": 900})
+    opened = context.new_page()
+    errors: list[str] = []
+    opened.on("pageerror", lambda error: errors.append(str(error)))
+    opened.goto(address)
+    ready(opened)
+    yield opened
+    context.close()
+    assert errors == []
+
+
+def ready(page: Page) -> None:
+    expect(page.locator(".status.ready")).to_be_visible(timeout=LOADED_MS)
+    expect(page.locator("#painting canvas").first).to_be_visible()
+
+
+def finished(page: Page) -> None:
+    expect(page.locator("#figures .figure")).to_have_count(7, timeout=RUN_MS)
+    expect(page.locator("#run")).to_be_enabled()
+    expect(page.locator("#stop")).to_be_disabled()
+
+
+def started(page: Page) -> None:
+    expect(page.locator(".running .arm.full img")).to_be_visible(timeout=RUN_MS)
+
+
+def fewer_steps(page: Page) -> None:
+    """Where the pictures do not matter, six steps are enough."""
+    page.get_by_text("More settings").click()
+    steps = page.locator("#steps input[type=number]")
+    steps.fill("6")
+    steps.press("Enter")
+
+
+def natural_size(image: Locator) -> tuple[int, int]:
+    """Width and height of a picture once it is there."""
+    expect(image).to_be_visible()
+    image.evaluate("image => image.decode()")
+    width, height = image.evaluate("image => [image.naturalWidth, image.naturalHeight]")
+    return width, height
+
+
+def chart(page: Page, name: str) -> list[dict]:
+    """The data of a chart as plotly drew it."""
+    drawn = page.locator(f"#chart-{name} .js-plotly-plot")
+    expect(drawn.locator(".main-svg").first).to_be_visible(timeout=30_000)
+    return drawn.evaluate("plot => plot.data")
+
+
+def stroke(page: Page) -> None:
+    """Paints over the middle of the canvas with the mouse."""
+    box = page.locator("#painting canvas").first.bounding_box()
+    assert box is not None
+    middle = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(middle[0] - 80, middle[1])
+    page.mouse.down()
+    page.mouse.move(middle[0] + 80, middle[1], steps=6)
+    page.mouse.up()
+
+
+def colour_share(page: Page, colour: tuple[int, int, int]) -> float:
+    """Share of the control map, as the page shows it, that has a class's colour."""
+    counted = page.locator("#seen img").evaluate(
+        """async (image, [r, g, b]) => {
+            await image.decode();
+            const sheet = new OffscreenCanvas(image.naturalWidth, image.naturalHeight).getContext("2d");
+            sheet.drawImage(image, 0, 0);
+            const {data} = sheet.getImageData(0, 0, image.naturalWidth, image.naturalHeight);
+            let found = 0;
+            for (let i = 0; i < data.length; i += 4) found += data[i] == r && data[i + 1] == g && data[i + 2] == b;
+            return found / (data.length / 4);
+        }""",
+        list(colour),
+    )
+    return float(counted)
+
+
+def test_paint_run_and_look_inside(page: Page) -> None:
+    before = colour_share(page, PALETTE["house"])
+    page.get_by_test_id("house-radio-label").click()
+    shown = page.locator("#seen img").get_attribute("src")
+    assert shown is not None
+    stroke(page)
+    expect(page.locator("#seen img")).not_to_have_attribute("src", shown, timeout=20_000)
+    assert colour_share(page, PALETTE["house"]) > before + 0.01
+
+    page.locator("#run").click()
+    started(page)
+    expect(page.locator("#stop")).to_be_enabled()
+    finished(page)
+    for image in page.locator("#slider img").all()[:2]:
+        assert natural_size(image) == (256, 256)
+    page.get_by_role("tab", name="Side by side").click()
+    sources = []
+    for name in ("full", "cached"):
+        image = page.locator(f"#{name} img")
+        assert natural_size(image) == (256, 256)
+        sources.append(image.get_attribute("src") or "")
+    assert sources[0] != sources[1]
+    assert all(source.endswith(".png") for source in sources)
+    page.get_by_role("tab", name="Difference").click()
+    assert natural_size(page.locator("#heat img")) == (256, 256)
+    expect(page.locator("#badges")).to_contain_text("Same noise, same map, same scheduler")
+    expect(page.locator("#forecast")).to_contain_text("for the full picture")
+
+    page.get_by_role("tab", name="Inside").click()
+    states = next(part for part in chart(page, "states") if part["name"] == "cells")
+    assert len(states["y"]) >= 15
+    assert len(states["x"]) == 20
+    attention = chart(page, "attention")
+    assert any(part["name"] == "cells" and len(part["y"]) >= 10 for part in attention)
+    for name in ("macs", "latency"):
+        full, kept = chart(page, name)
+        assert len(full["y"]) == len(kept["y"]) == 20
+        assert sum(kept["y"]) < sum(full["y"])
+    page.get_by_test_id("All sites-radio-label").click()
+    expect(page.locator("#chart-states .ytick")).not_to_have_count(len(states["y"]))
+    page.get_by_role("tab", name="How it works").click()
+    expect(page.locator("#how-live .bars i")).to_have_count(20)
+
+
+def test_stop_at_once_and_run_again(page: Page) -> None:
+    page.locator("#prompt textarea").focus()
+    page.keyboard.press("Control+Enter")
+    started(page)
+    page.keyboard.press("Escape")
+    expect(page.locator("#stage")).to_contain_text("Stopped", timeout=3_000)
+    expect(page.locator("#run")).to_be_enabled()
+    page.locator("#run").click()
+    started(page)
+    finished(page)
+
+
+def test_a_photo_becomes_edges_and_a_picture(page: Page, tmp_path: Path) -> None:
+    photo = tmp_path / "photo.jpg"
+    Image.fromarray(paint(9_000_003).image).resize((640, 480)).save(photo)
+    page.get_by_test_id("Use a photo-radio-label").click()
+    page.locator("#photo input[type=file]").set_input_files(photo)
+    expect(page.locator("#seen-notes")).to_contain_text("Edge map", timeout=30_000)
+    assert 0.002 < colour_share(page, (255, 255, 255)) < 0.4
+    fewer_steps(page)
+    page.locator("#run").click()
+    finished(page)
+    expect(page.locator("#figures")).to_contain_text("edge F1")
+
+
+def test_bad_files_get_one_sentence(page: Page, tmp_path: Path) -> None:
+    page.get_by_test_id("Use a photo-radio-label").click()
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"\x89PNG\r\n\x1a\n" + np.random.default_rng(0).bytes(300))
+    page.locator("#photo input[type=file]").set_input_files(broken)
+    told = page.locator("#seen-notes .error")
+    expect(told).to_have_count(1, timeout=30_000)
+    assert told.inner_text().count(".") == 1
+    page.locator("#run").click()
+    expect(page.locator(".stage.error")).to_contain_text("photo", timeout=30_000)
+    expect(page.locator("#run")).to_be_enabled()
+    assert "Traceback" not in page.content()
+
+
+def test_presets_write_the_settings_and_the_forecast(page: Page) -> None:
+    forecast = page.locator("#forecast b").nth(1)
+    before = forecast.inner_text()
+    page.get_by_test_id("Turbo-radio-label").click()
+    expect(forecast).not_to_have_text(before, timeout=20_000)
+    assert float(re.sub(r"[^\d.]", "", forecast.inner_text())) <= 20
+    expect(page.locator("#budget input[type=number]")).to_have_value("20")
+    page.get_by_test_id("Exact-radio-label").click()
+    expect(page.locator("#coarse input")).not_to_be_checked()
+    expect(page.locator("#fine input")).not_to_be_checked()
+    fewer_steps(page)
+    page.locator("#run").click()
+    finished(page)
+    expect(page.locator("#verdict")).to_contain_text("Bit-identical to the plain pipeline")
+
+
+def test_a_cache_that_did_nothing_says_so(page: Page) -> None:
+    page.locator("#budget input[type=number]").fill("100")
+    page.locator("#budget input[type=number]").press("Enter")
+    expect(page.locator("#preset-reason")).to_contain_text("Your own settings", timeout=20_000)
+    page.locator("#run").click()
+    finished(page)
+    expect(page.locator("#verdict")).to_contain_text("did nothing")
+
+
+def test_an_example_fills_canvas_prompt_and_seed(page: Page) -> None:
+    page.locator("#examples button").nth(6).click()
+    expect(page.locator("#lines canvas").first).to_be_visible()
+    expect(page.locator("#prompt textarea")).to_have_value(re.compile("pond"))
+    expect(page.locator("#seen-notes")).to_contain_text("Edge map", timeout=30_000)
+    expect(page.locator("#seed input")).to_have_value("6")
+
+
+def test_unknown_words_are_named(page: Page) -> None:
+    page.locator("#prompt textarea").fill("a winter landscape with a zeppelin")
+    expect(page.locator("#prompt-notes")).to_contain_text("zeppelin", timeout=20_000)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_nothing_is_wider_than_a_phone(browser: Browser, address: str, theme: str) -> None:
+    context = browser.new_context(viewport=PHONE)
+    page = context.new_page()
+    page.goto(f"{address}/?__theme={theme}")
+    ready(page)
+    for name in ("Playground", "Inside", "How it works"):
+        page.get_by_role("tab", name=name).click()
+        assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    page.get_by_role("tab", name="Playground").click()
+    expect(page.locator("#run")).to_be_in_viewport()
+    assert page.evaluate("document.body.classList.contains('dark')") is (theme == "dark")
+    context.close()
