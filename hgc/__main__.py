@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Callable
+from functools import wraps
 from io import BytesIO
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ParamSpec
 
 import typer
 from PIL import Image
@@ -20,15 +22,32 @@ from hgc.landscapes.scene import paint
 from hgc.models.loading import ModelUnavailable
 from hgc.request import CacheSettings, Request, RequestRefused
 from hgc.service import Arm, Comparison, Progress, Studio
+from hgc.space import SpaceRefused, push
 
 app = typer.Typer(help="HGC Studio from the shell.", no_args_is_help=True, add_completion=False)
 bench = typer.Typer(help="Figures that anyone can repeat.", no_args_is_help=True)
 app.add_typer(bench, name="bench")
 
-REFUSALS = (ImageRefused, AnnotatorUnavailable, PlanRefused, RequestRefused, ModelUnavailable)
+P = ParamSpec("P")
+REFUSALS = (ImageRefused, AnnotatorUnavailable, PlanRefused, RequestRefused, ModelUnavailable, SpaceRefused)
+
+
+def in_one_line(command: Callable[P, None]) -> Callable[P, None]:
+    """Refusals as one line on the error stream and exit status 2, never a stack trace."""
+
+    @wraps(command)
+    def told(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            command(*args, **kwargs)
+        except REFUSALS as error:
+            typer.echo(str(error), err=True)
+            raise typer.Exit(2) from error
+
+    return told
 
 
 @app.command()
+@in_one_line
 def compare(
     image: Annotated[Path, typer.Option(help="A control map or drawing; with --annotator, a photo.")],
     out: Annotated[Path, typer.Option(help="Folder for full.png, cached.png, control.png and trace.json.")],
@@ -41,6 +60,8 @@ def compare(
     sampler: Annotated[str, typer.Option(help="ddim, dpmpp, unipc or euler.")] = "ddim",
     guidance: Annotated[float, typer.Option(help="How strongly the prompt pulls; 1 switches guidance off.")] = 4.0,
     control_scale: Annotated[float, typer.Option(help="How strongly the control map pulls.")] = 1.0,
+    control_start: Annotated[float, typer.Option(help="Share of the steps before the control sets in.")] = 0.0,
+    control_end: Annotated[float, typer.Option(help="Share of the steps after which the control ends.")] = 1.0,
     plan: Annotated[
         str, typer.Option(help="A preset, a share of full compute such as 0.4, or a plan's JSON.")
     ] = "paper",
@@ -50,27 +71,27 @@ def compare(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Make the same picture twice, in full and cached, and say what the cache did."""
-    try:
-        picture = decode(image)
-        studio = Studio.load(model, device, dtype)
-        prepared = studio.prepare_control(picture.pixels, control, annotator)
-        request = Request.make(
-            prepared.png,
-            model=model,
-            control=control,
-            prompt=prompt,
-            negative_prompt=negative_prompt,
-            seed=seed,
-            steps=steps,
-            sampler=sampler,
-            guidance=guidance,
-            control_scale=control_scale,
-            **_chosen(studio, plan, steps),
-        )
-        comparison = _run(studio, request, quiet=as_json)
-    except REFUSALS as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(2) from error
+    if out.exists() and not out.is_dir():
+        raise RequestRefused(f"--out {out} is a file; name a folder")
+    picture = decode(image)
+    studio = Studio.load(model, device, dtype)
+    prepared = studio.prepare_control(picture.pixels, control, annotator)
+    request = Request.make(
+        prepared.png,
+        model=model,
+        control=control,
+        prompt=prompt,
+        negative_prompt=negative_prompt,
+        seed=seed,
+        steps=steps,
+        sampler=sampler,
+        guidance=guidance,
+        control_scale=control_scale,
+        control_start=control_start,
+        control_end=control_end,
+        **_chosen(studio, plan, steps),
+    )
+    comparison = _run(studio, request, quiet=as_json)
     _write(comparison, prepared.png, out)
     notes = [*picture.notes, *prepared.notes, *comparison.notes]
     typer.echo(json.dumps(comparison.figures() | {"notes": notes}) if as_json else _told(comparison, notes))
@@ -81,8 +102,9 @@ def _chosen(studio: Studio, plan: str, steps: int) -> dict[str, Any]:
     if plan.endswith(".json"):
         try:
             text = Path(plan).read_text()
-        except OSError as error:
-            raise PlanRefused(f"plan file {plan}: {error.strerror}; give the path of an exported plan") from error
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "not a text file"
+            raise PlanRefused(f"plan file {plan}: {reason}; give the path of an exported plan") from error
         return {"plan": Plan.from_json(text).as_dict()}
     try:
         wanted: str | float = float(plan)
@@ -154,6 +176,7 @@ def paper(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] =
 
 
 @bench.command()
+@in_one_line
 def speed(
     plan: Annotated[str, typer.Option(help="A preset, a share of full compute, or a plan's JSON.")] = "paper",
     model: Annotated[str, typer.Option(help="Which model.")] = "landscapes",
@@ -201,19 +224,14 @@ def train(
 
 
 @app.command()
+@in_one_line
 def space(
     repo_id: Annotated[str, typer.Argument(help="owner/name of the Space to create or update.")],
     dry_run: Annotated[bool, typer.Option(help="Show what would be pushed, push nothing.")] = False,
     private: Annotated[bool, typer.Option(help="Keep the Space to yourself.")] = False,
 ) -> None:
     """Make a Hugging Face Space of this checkout, or bring it up to date."""
-    from hgc.space import SpaceRefused, push
-
-    try:
-        pushed = push(Path.cwd(), repo_id, dry_run=dry_run, private=private)
-    except SpaceRefused as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(2) from error
+    pushed = push(Path.cwd(), repo_id, dry_run=dry_run, private=private)
     verb = "would be pushed" if dry_run else "pushed"
     for name in pushed.files if dry_run else ():
         typer.echo(name)

@@ -15,7 +15,6 @@ from hgc.cache.plan import Fusion, Plan, PlanRefused
 
 Sampler = Literal["ddim", "dpmpp", "unipc", "euler"]
 Share = Annotated[float, Field(ge=0, le=1)]
-PNG_KEY = "hgc-request"
 
 
 class RequestRefused(ValueError):
@@ -94,12 +93,14 @@ class Request(BaseModel):
     @classmethod
     def parse(cls, data: Mapping[str, Any] | str) -> Request:
         """A request from a mapping or JSON text. Raises RequestRefused with one sentence."""
+        if not isinstance(data, str | Mapping):
+            raise RequestRefused(f"a request is an object with fields, not a {type(data).__name__}")
         try:
             return cls.model_validate_json(data) if isinstance(data, str) else cls.model_validate(dict(data))
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"]) or "request"
-            given = "" if where == "control_png" else f" (given: {str(first['input'])[:60]})"
+            given = "" if where == "control_png" else f" (given: {' '.join(str(first['input']).split())[:60]})"
             raise RequestRefused(f"{where}: {first['msg']}{given}") from error
 
     @property

@@ -144,9 +144,36 @@ def test_a_plan_for_other_steps_or_another_model_is_refused_by_name(studio: Stud
     plan = schedules.hgc(studio.anatomy(), 9)
     with pytest.raises(PlanRefused, match=r"plan 'hgc' has 9 steps, this run has 4"):
         studio.forecast(request(studio, plan=plan.as_dict()))
-    foreign = plan.as_dict() | {"model": "sd15", "table": {"unet.down_blocks.7.resnets.0": "C" * 9}}
-    with pytest.raises(PlanRefused, match="was made for sd15"):
-        studio.forecast(request(studio, plan=foreign, steps=9))
+    with pytest.raises(PlanRefused, match=r"plan 'hgc' was made for sd15, this is landscapes"):
+        studio.forecast(request(studio, plan=plan.as_dict() | {"model": "sd15"}, steps=9))
+    unplayable = plan.as_dict() | {"table": {"unet": "R" + "C" * 8}}
+    with pytest.raises(PlanRefused, match="site 'unet', step 0"):
+        studio.forecast(request(studio, plan=unplayable, steps=9))
+
+
+@pytest.mark.parametrize("preset", ["paper", "balanced", "turbo", "quality"])
+def test_each_cache_does_something_alone_under_every_preset(studio: Studio, preset: str) -> None:
+    settings = studio.settings_for(preset, 20)
+    share = {}
+    for coarse in (True, False):
+        for fine in (True, False):
+            alone = settings.model_copy(update={"coarse": coarse, "fine": fine})
+            share[coarse, fine] = studio.forecast(request(studio, steps=20, cache=alone)).share
+    assert share[True, True] < share[True, False] < share[False, False]
+    assert share[True, True] < share[False, True] < share[False, False]
+
+
+def test_a_control_window_costs_what_the_forecast_says(studio: Studio) -> None:
+    asked = request(studio, steps=6, control_start=0.3, control_end=0.9, cache=CacheSettings(lambda_inter=0.4))
+    comparison = compared(studio, asked)
+    assert studio.forecast(asked).macs == comparison.cached.trace.macs
+    assert studio.forecast(asked).macs_full == comparison.full.trace.macs
+
+
+def test_a_truncated_control_map_is_refused(studio: Studio) -> None:
+    whole = request(studio)
+    with pytest.raises(ImageRefused):
+        studio.forecast(Request.make(whole.control_bytes[:200], steps=STEPS))
 
 
 def test_a_map_of_the_wrong_size_is_refused_with_both_sizes(studio: Studio) -> None:
@@ -237,6 +264,8 @@ def test_compare_from_the_shell(tmp_path: Path) -> None:
         (["--control", "depth"], "control:"),
         (["--model", "sdxl"], "unknown model 'sdxl'"),
         (["--image", "missing.png"], "There is no file 'missing.png'"),
+        (["--device", "banana"], "device 'banana' cannot be used here"),
+        (["--plan", __file__.replace("test_service.py", "conftest.json")], "plan file"),
     ],
 )
 def test_a_refusal_is_one_line_and_writes_nothing(tmp_path: Path, change: list[str], says: str) -> None:

@@ -136,7 +136,7 @@ def test_the_gate_predicts_the_features_change_from_the_inputs() -> None:
     fired = []
     for power in (2, 3, 4):
         gate.see_input(x * 1.1**power)
-        fired.append(gate.fires())
+        fired.append(gate.decide()[0])
     assert gate.expected == pytest.approx(0.9, rel=1e-3)
     assert fired == [False, False, True]
 
@@ -147,7 +147,7 @@ def test_a_gate_waits_no_longer_than_it_may() -> None:
     for _ in range(2):
         gate.see_input(still * (1 + 0.01 * torch.rand(4)))
         gate.see_feature(still)
-    assert [gate.fires() for _ in range(3)] == [False, False, True]
+    assert [gate.decide()[0] for _ in range(3)] == [False, False, True]
 
 
 def test_a_forward_that_stood_on_the_module_before_comes_back() -> None:

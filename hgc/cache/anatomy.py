@@ -160,6 +160,8 @@ def states(anatomy: Anatomy, actions: Mapping[str, Action], *, off: Collection[s
     result[UNGUIDED] = _EXECUTED[actions.get(UNGUIDED, Action.COMPUTE)]
     result[PREDICTION] = _EXECUTED[actions.get(PREDICTION, Action.COMPUTE)]
     if result[PREDICTION] is not State.COMPUTED:
+        if result[UNGUIDED] is State.COMPUTED:
+            result[UNGUIDED] = result[PREDICTION]  # both branches lie inside the kept prediction
         return result
     pending = [anatomy.output]
     while pending:

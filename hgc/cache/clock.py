@@ -11,6 +11,7 @@ import torch
 from hgc.cache.anatomy import UNGUIDED, Anatomy, Kind, State, states
 from hgc.cache.gate import ChangeGate
 from hgc.cache.plan import Action, Plan, PlanRefused
+from hgc.cache.store import writes
 
 WATCHED = {
     Kind.TEXT_KV: "encoder_hidden_states",
@@ -73,10 +74,10 @@ class Clock:
         kept = [name for name in self._gated if name in step.actions]
         if not kept:
             return
-        fires, expected = gate.fires(), gate.expected
-        step.reason = f"gate: expected change {expected:.3f}, threshold {gate.rule.threshold:g}"
-        if fires:
-            for name in kept:
+        fires, reason = gate.decide()
+        for name in kept:
+            step.reasons[name] = reason
+            if fires:
                 del step.actions[name]
 
     def settle(self, step: Step) -> None:
@@ -92,8 +93,9 @@ class Clock:
         if self._gate is not None:
             self._gate.see_feature(guided)
 
-    def watch(self, step: Step, network: str, call: Mapping[str, Any]) -> None:
-        """Has constant sites computed again when what they depend on was replaced, as a callback may do."""
+    def changed(self, step: Step, network: str, call: Mapping[str, Any]) -> list[str]:
+        """Constant sites whose kept values no longer hold, because a callback replaced what they depend on."""
+        stale = []
         for kind, argument in WATCHED.items():
             value = call.get(argument)
             if value is None:
@@ -104,16 +106,16 @@ class Clock:
                 continue
             self._seen[network, argument] = (mark, value)
             for site in self._anatomy.within(network):
-                if site.constant and site.kind is kind and site.name in step.actions:
-                    del step.actions[site.name]
+                if site.constant and site.kind is kind:
+                    stale.append(site.name)
                     step.reasons[site.name] = f"{argument} changed"
+        return stale
 
 
 def _fingerprint(value: Any) -> Any:
     """What identifies a tensor's content without reading it: where it lies, its shape, how often it was written."""
     if isinstance(value, torch.Tensor):
-        written = 0 if value.is_inference() else value._version
-        return value.data_ptr(), tuple(value.shape), written
+        return value.data_ptr(), tuple(value.shape), writes(value)
     if isinstance(value, Mapping):
         return tuple((key, _fingerprint(value[key])) for key in sorted(value))
     if isinstance(value, list | tuple):

@@ -102,8 +102,8 @@ class Run:
         step = self._enter(call, 1 if lone or not self._guidance else 2)
         if not call["conditioning_scale"]:
             step.off.add(name)
-        self._prepare(step, name, call)
         self._branches = 1 if lone else step.branches
+        self._prepare(step, name, call)
         return original(**(call if lone else self._narrowed(step, call)))
 
     def _unet(self, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -111,15 +111,16 @@ class Run:
         call = _arguments(self._networks.unet, args, kwargs)
         as_tuple = not call.pop("return_dict")
         step = self._enter(call, 2 if self._guidance else 1)
-        self._prepare(step, "unet", call)
         self._branches, now = step.branches, self._open
+        self._prepare(step, "unet", call)
         executed = step.states[PREDICTION] is State.COMPUTED
         if executed:
             guided = original(**self._narrowed(step, call), return_dict=False)[0]
             now.values.computed(step, PREDICTION, 0, guided, step.branches, None)
+            self._follow(PREDICTION, guided)
         else:
             guided = now.values.stand_in(step, PREDICTION, 0, step.branches, now.like)
-        out = self._rejoined(step, guided)
+        out = self._rejoined(step, guided, executed)
         now.recorder.end(step.states, step.branches if executed else 0)
         self._step = None
         return (out,) if as_tuple else UNet2DConditionOutput(sample=out)
@@ -157,9 +158,10 @@ class Run:
     def _prepare(self, step: Step, network: str, call: Mapping[str, Any]) -> None:
         """Settles what the step does in this network."""
         now = self._open
-        now.clock.watch(step, network, call)
+        for name in now.clock.changed(step, network, call):
+            now.values.forget(name)
         for name in now.constants[network]:
-            if name in step.actions and not now.values.holds(name, step.branches):
+            if name in step.actions and not now.values.holds(name, self._branches):
                 del step.actions[name]
         now.clock.settle(step)
 
@@ -178,9 +180,12 @@ class Run:
         span = now.recorder.watch.stop(mark)
         value = out[0] if wrapped else out
         now.values.computed(step, name, part, value, self._branches, span)
-        if name == now.clock.followed:
-            now.clock.see_feature(value[-now.images :])
+        self._follow(name, value)
         return out
+
+    def _follow(self, name: str, value: torch.Tensor) -> None:
+        if name == self._open.clock.followed:
+            self._open.clock.see_feature(value[-self._open.images :])
 
     def _block(self, block: Block, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Passes a block by when none of its sites is computed: its outputs are kept values or nobody's business."""
@@ -200,10 +205,13 @@ class Run:
             return {name: _guided_half(value, 2 * self._open.images) for name, value in call.items()}
         return call
 
-    def _rejoined(self, step: Step, guided: torch.Tensor) -> torch.Tensor:
+    def _rejoined(self, step: Step, guided: torch.Tensor, executed: bool) -> torch.Tensor:
         """Both branches for the pipeline: the unguided one as computed, or what stands in for it."""
         values, state = self._open.values, step.states[UNGUIDED]
         if state is State.ABSENT:
+            return guided
+        if not executed and step.branches == 2:
+            self._open.recorder.kept(UNGUIDED, state, values.age(step, PREDICTION), "inside the kept prediction")
             return guided
         if state is State.COMPUTED:
             unguided, own = guided.chunk(2)

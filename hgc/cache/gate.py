@@ -39,10 +39,15 @@ class ChangeGate:
     def expected(self) -> float:
         return (self.gain or 0.0) * self.moved
 
-    def fires(self) -> bool:
-        """Whether an in-between step must be computed in full."""
+    def decide(self) -> tuple[bool, str]:
+        """Whether an in-between step must be computed in full, and why or why not."""
         self.waited += 1
-        return self.gain is None or self.expected >= self.rule.threshold or self.waited > self.rule.longest
+        if self.gain is None:
+            return True, "gate: computed twice first, to learn how fast it changes"
+        if self.waited > self.rule.longest:
+            return True, f"gate: kept for {self.rule.longest} steps in a row, the longest allowed"
+        passed = self.expected >= self.rule.threshold
+        return passed, f"gate: expected change {self.expected:.3f} {'≥' if passed else '<'} {self.rule.threshold:g}"
 
     def see_feature(self, feature: torch.Tensor) -> None:
         """Called at every full step with the feature that the plan keeps."""

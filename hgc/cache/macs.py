@@ -111,7 +111,8 @@ def _measure(networks: Networks, latent: tuple[int, int], tokens: int, model: st
     meta = Networks(on_meta(networks.unet), {name: on_meta(net) for name, net in networks.controls.items()})
     found = survey(meta)
     measured: dict[str, tuple[tuple[int, ...], Macs]] = {}
-    with MacCounter() as counter, torch.no_grad():
+    # In inference mode composite operations stay whole, and nothing would be counted.
+    with torch.inference_mode(False), torch.no_grad(), MacCounter() as counter:
         handlers = {
             module: partial(_measured_forward, measured, counter, name)
             for name, modules in found.modules.items()

@@ -45,9 +45,10 @@ def replaced_forwards(handlers: Mapping[nn.Module, Handler]) -> Iterator[None]:
             patched.append(module)
         yield
     finally:
-        _handlers.reset(token)
+        # The modules first: a generator closed from another context cannot reset the variable, and must not matter.
         for module in reversed(patched):
             _remove(module)
+        _handlers.reset(token)
 
 
 def _install(module: nn.Module) -> None:

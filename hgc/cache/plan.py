@@ -60,6 +60,10 @@ class Plan:
     gate: Gate | None = None
 
     def __post_init__(self) -> None:
+        if type(self.steps) is not int or type(self.order) is not int:
+            raise PlanRefused(
+                f"plan '{self.name}': steps {self.steps!r} and order {self.order!r} must be whole numbers"
+            )
         if self.steps < 1:
             raise PlanRefused(f"plan '{self.name}': {self.steps} steps; at least 1 is needed")
         if self.fusion not in get_args(Fusion):
@@ -67,6 +71,8 @@ class Plan:
         if self.order not in (1, 2):
             raise PlanRefused(f"plan '{self.name}': forecast order {self.order}; known are 1 and 2")
         for site, row in self.table.items():
+            if not isinstance(row, str):
+                raise PlanRefused(f"plan '{self.name}', site '{site}': {row!r}; give a string of one letter a step")
             if len(row) != self.steps:
                 raise PlanRefused(
                     f"plan '{self.name}', site '{site}': {len(row)} actions, {self.steps} steps; give one letter a step"
@@ -75,10 +81,6 @@ class Plan:
                 raise PlanRefused(
                     f"plan '{self.name}', site '{site}': unknown action {sorted(strange)}; known are C, R and F"
                 )
-
-    def action(self, site: str, step: int) -> Action:
-        row = self.table.get(site)
-        return LETTERS[row[step]] if row else Action.COMPUTE
 
     @cached_property
     def columns(self) -> tuple[Mapping[str, Action], ...]:
@@ -112,9 +114,9 @@ class Plan:
         if missing := {"name", "steps", "model"} - set(data):
             raise PlanRefused(f"plan without {sorted(missing)}: export it again from Studio or add the fields")
         values = dict(data)
-        if values.get("gate") is not None:
-            values["gate"] = Gate(**values["gate"])
         try:
+            if values.get("gate") is not None:
+                values["gate"] = Gate(**values["gate"])
             return cls(**values)
         except (TypeError, AttributeError) as error:
             raise PlanRefused(f"plan '{data['name']}' is malformed: {error}") from error

@@ -49,10 +49,14 @@ class _Memory:
 
 def check(plan: Plan, anatomy: Anatomy, steps: int) -> None:
     """Raises PlanRefused when the plan was made for another model or another number of steps."""
+    if plan.model != anatomy.model:
+        raise PlanRefused(
+            f"plan '{plan.name}' was made for {plan.model}, this is {anatomy.model}; make the plan again for this model"
+        )
     if unknown := [site for site in plan.table if site not in anatomy]:
         raise PlanRefused(
-            f"plan '{plan.name}' was made for {plan.model}: {len(unknown)} of its sites, '{unknown[0]}' first, do not "
-            f"exist in {anatomy.model}; make the plan again for this model"
+            f"plan '{plan.name}' does not fit: {len(unknown)} of its sites, '{unknown[0]}' first, do not exist in this "
+            f"{anatomy.model}; make the plan again for this model"
         )
     if plan.steps != steps:
         raise PlanRefused(
@@ -98,7 +102,8 @@ def _advance(
     for site, state in result.items():
         kind = anatomy[site].kind
         if kind is Kind.BRANCH:
-            if state in KEPT and plan.fusion == "difference":
+            asked = site in plan.columns[step]
+            if asked and state in KEPT and plan.fusion == "difference":
                 memory.require(plan, site, step, state, ("unguided",))
             if state is State.COMPUTED:
                 memory.note(site, ("unguided",))
@@ -108,6 +113,8 @@ def _advance(
             memory.note(site, branches)
 
 
-def plan_macs(plan: Plan, anatomy: Anatomy, *, guidance: bool = True) -> Macs:
+def plan_macs(
+    plan: Plan, anatomy: Anatomy, *, guidance: bool = True, off: Sequence[Collection[str]] | None = None
+) -> Macs:
     """MACs of a whole plan for one image."""
-    return rehearse(plan, anatomy, guidance=guidance).macs
+    return rehearse(plan, anatomy, guidance=guidance, off=off).macs

@@ -28,7 +28,7 @@ Rows = dict[str, str]
 
 
 def full(anatomy: Anatomy, steps: int) -> Plan:
-    """Everything computed in every step, as the plain pipeline does."""
+    """Everything computed in every step, as the plain pipeline does (which also runs a ControlNet at scale 0)."""
     return Plan("full", steps, anatomy.model)
 
 
@@ -99,12 +99,14 @@ def hgc(
     fusion: Fusion = "difference",
     order: int = 1,
     threshold: float | None = None,
+    first_control_step: int = 0,
     name: str = "hgc",
 ) -> Plan:
     """Hybrid-Grained Cache (arXiv 2511.11031); this file's first lines say which part is our reading.
 
     `coarse` and `fine` switch the two caches. With `threshold` the in-between steps are decided while running (the
     feature change expected since the last key step, see gate.py) and lambda_inter only counts the fixed key steps.
+    A control that sets in at `first_control_step` makes key steps of that step and the next.
     Raises PlanRefused for values out of range.
     """
     _in_range("lambda_inter", lambda_inter, 0, 1)
@@ -114,7 +116,9 @@ def hgc(
     rows = constants(anatomy, steps)
     keys = key_steps(steps, max(1, min(steps, round(lambda_inter * steps)))) if coarse else tuple(range(steps))
     if coarse:
-        rows |= coarse_rows(anatomy, steps, keys, lambda_intra, order)
+        if first_control_step:
+            keys = tuple(sorted({*keys, *range(first_control_step, min(first_control_step + 2, steps))}))
+        rows |= coarse_rows(anatomy, steps, keys, lambda_intra, order, first_control_step)
     if fine:
         gate = late_gate(steps) if gate_step is None else gate_step
         rows |= fine_rows(anatomy, steps, keys, gate, attention_every)
@@ -122,12 +126,17 @@ def hgc(
     return Plan(name, steps, anatomy.model, rows, fusion=fusion, order=max(order, 1), gate=gate_rule)
 
 
-def coarse_rows(anatomy: Anatomy, steps: int, keys: Iterable[int], lambda_intra: float, order: int) -> Rows:
-    """Between key steps: keep the layer beneath the refreshed ones, and the control residuals."""
-    row = keep_between(steps, keys, order)
+def coarse_rows(
+    anatomy: Anatomy, steps: int, keys: Iterable[int], lambda_intra: float, order: int, first_control_step: int = 0
+) -> Rows:
+    """Between key steps: keep the layer beneath the refreshed ones, and the control residuals once there are any."""
+    keys = tuple(keys)
     count = len(decoder_layers(anatomy))
     refreshed = min(round(lambda_intra * count), count - 1)
-    return dict.fromkeys([cut_site(anatomy, refreshed), *(s.name for s in anatomy.control_residuals)], row)
+    late = [key - first_control_step for key in keys if key >= first_control_step]
+    control = "C" * first_control_step + keep_between(steps - first_control_step, late, order)
+    residuals = dict.fromkeys([site.name for site in anatomy.control_residuals], control)
+    return {cut_site(anatomy, refreshed): keep_between(steps, keys, order)} | residuals
 
 
 def fine_rows(anatomy: Anatomy, steps: int, keys: Iterable[int], gate_step: int, attention_every: int) -> Rows:
@@ -218,8 +227,8 @@ def late_gate(steps: int) -> int:
 
 
 def ladder(steps: int) -> list[Density]:
-    """From the cheapest to the whole: more key steps, each with the branches fused late and not at all."""
-    gates = sorted({late_gate(steps), steps})
+    """From the cheapest to the whole: more key steps, each with the branches fused late and a little later."""
+    gates = [gate for gate in range(late_gate(steps), late_gate(steps) + 3) if gate < steps] or [late_gate(steps)]
     return [Density(count / steps, gate) for count in range(2, steps + 1) for gate in gates]
 
 

@@ -14,8 +14,10 @@ from typing import Any
 from torch import nn
 
 from hgc.cache.anatomy import PREDICTION, UNGUIDED, Anatomy, Block, Kind, Site
+from hgc.cache.plan import PlanRefused
 
-Modules = Mapping[str, tuple[nn.Module, ...]]
+# What the engine reads of a pipeline while it runs.
+FOLLOWED = ("do_classifier_free_guidance", "num_timesteps")
 
 
 @dataclass(frozen=True)
@@ -27,13 +29,24 @@ class Networks:
 
     @classmethod
     def of(cls, pipe: Any) -> Networks:
-        """The UNet and the ControlNets (none, one or several) of a diffusers pipeline."""
+        """The UNet and the ControlNets (none, one or several) of a diffusers pipeline.
+
+        Raises PlanRefused for a pipeline that the engine cannot follow.
+        """
+        lacking = [name for name in FOLLOWED if not hasattr(type(pipe), name)]
+        if lacking or "unet" not in pipe.components:
+            raise PlanRefused(
+                f"{type(pipe).__name__} cannot be cached: it has no {', '.join(lacking) or 'unet'}; use one of "
+                "Stable Diffusion's or SDXL's for text-to-image, image-to-image or inpainting"
+            )
         control = pipe.components.get("controlnet")
         nets = getattr(control, "nets", None)
         if control is None:
             return cls(pipe.unet, {})
         if nets is None:
             return cls(pipe.unet, {"controlnet": control})
+        if len({id(net) for net in nets}) < len(nets):
+            raise PlanRefused("the same ControlNet is used twice: load it twice, so that each keeps values of its own")
         return cls(pipe.unet, {f"controlnet.nets.{i}": net for i, net in enumerate(nets)})
 
 

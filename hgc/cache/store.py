@@ -20,6 +20,7 @@ class Kept:
     value: torch.Tensor
     step: int
     branches: int
+    written: int
 
     def whole(self) -> torch.Tensor:
         return self.value
@@ -41,7 +42,7 @@ class Store:
 
     def keep(self, key: Key, value: torch.Tensor, step: int, branches: int, depth: int) -> None:
         """Puts a value in front and lets go of those that no branch needs any more."""
-        history = [Kept(value, step, branches), *self._kept.get(key, ())]
+        history = [Kept(value, step, branches, writes(value)), *self._kept.get(key, ())]
         both = [kept for kept in history if kept.branches == 2][:depth]
         wanted = [kept for i, kept in enumerate(history) if i < depth or kept in both]
         before = sum(_bytes(kept) for kept in history[1:])
@@ -60,14 +61,25 @@ class Store:
         """The step of the last value."""
         return self._kept[key][0].step
 
+    def forget(self, key: Key) -> None:
+        """Lets go of all that is kept, because what it was computed from has changed."""
+        self._bytes -= sum(_bytes(kept) for kept in self._kept.pop(key, []))
+
     def read(self, key: Key, step: int, branches: int, shape: tuple[int, ...], order: int) -> torch.Tensor:
         """The value to use in `step`: the last one (order 0), or extrapolated from up to order + 1 past ones.
 
-        Raises PlanRefused when there is none for these branches, or when it has not the shape needed.
+        Raises PlanRefused when there are too few for these branches, when it has not the shape needed, or when the
+        pipeline wrote into it meanwhile.
         """
-        value = self._read(self._kept.get(key, []), step, branches, order)
+        history = self._kept.get(key, [])
+        if any(kept.written != writes(kept.value) for kept in history):
+            raise PlanRefused(
+                f"site '{key[0]}', step {step}: the pipeline wrote into the kept value; switch FreeU and adapters off"
+            )
+        value = self._read(history, step, branches, order)
         if value is None:
-            raise PlanRefused(f"site '{key[0]}', step {step}: nothing is kept; compute it in an earlier step")
+            few = "nothing is kept" if not order else "fewer than two values are kept to go on from"
+            raise PlanRefused(f"site '{key[0]}', step {step}: {few}; compute it in an earlier step")
         if tuple(value.shape) != shape:
             raise PlanRefused(
                 f"site '{key[0]}', step {step}: kept {tuple(value.shape)}, needs {shape}; "
@@ -87,7 +99,14 @@ class Store:
 
 def _series(history: list[Kept], part: Callable[[Kept], torch.Tensor], step: int, order: int) -> torch.Tensor | None:
     past = history[: order + 1][::-1]
-    return extrapolate([kept.step for kept in past], [part(kept) for kept in past], step) if past else None
+    if len(past) < min(order + 1, 2):
+        return None
+    return extrapolate([kept.step for kept in past], [part(kept) for kept in past], step)
+
+
+def writes(value: torch.Tensor) -> int:
+    """How often a tensor was written to; inference tensors do not say."""
+    return 0 if value.is_inference() else value._version
 
 
 def _bytes(kept: Kept) -> int:

@@ -34,6 +34,11 @@ class Values:
             self.store.keep((name, part), value, step.number, branches, max(depth, 1))
         self._recorder.computed(name, self._images * branches, step.reasons.get(name, step.reason), span, drift)
 
+    def forget(self, name: str) -> None:
+        """Lets go of a site's values, all its parts."""
+        for part in (0, 1):
+            self.store.forget((name, part))
+
     def holds(self, name: str, branches: int) -> bool:
         """Whether a value is kept that serves so many branches."""
         return self.store.holds((name, 0), branches)
@@ -50,8 +55,12 @@ class Values:
             return self._blanks[shape]
         order = self._order if state is State.FORECAST else 0
         value = self.store.read((name, part), step.number, branches, shape, order)
-        self._recorder.kept(name, state, step.number - self.store.newest((name, part)), step.reason)
+        self._recorder.kept(name, state, self.age(step, name, part), step.reasons.get(name, step.reason))
         return value
+
+    def age(self, step: Step, name: str, part: int = 0) -> int:
+        """Steps since the last value was computed."""
+        return step.number - self.store.newest((name, part))
 
     def _drift(self, name: str, value: torch.Tensor) -> torch.Tensor | None:
         before = self.store.latest((name, 0))

@@ -80,16 +80,25 @@ def best_device() -> torch.device:
 def load(name: str, *, device: str | None = None, dtype: str | None = None) -> Loaded:
     """Loads a preset; half precision on an accelerator and full precision on a CPU unless told otherwise.
 
-    Raises ModelUnavailable when the name or dtype is unknown, or the weights are neither here nor to be fetched.
+    Raises ModelUnavailable when name, device or dtype is unknown, or the weights are neither here nor to be fetched.
     """
     known = presets()
     if name not in known:
         raise ModelUnavailable(f"unknown model '{name}'; known are {', '.join(known)}")
-    where = torch.device(device) if device else best_device()
+    where = _device(device) if device else best_device()
     if dtype is not None and dtype not in DTYPES:
         raise ModelUnavailable(f"unknown dtype '{dtype}'; known are {', '.join(DTYPES)}")
     precision = DTYPES[dtype or ("float16" if where.type == "cuda" else "float32")]
     return from_preset(known[name], where, precision)
+
+
+def _device(name: str) -> torch.device:
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError) as error:
+        raise ModelUnavailable(
+            f"device '{name}' cannot be used here; choose cpu, or cuda where there is one"
+        ) from error
 
 
 def from_preset(preset: ModelPreset, device: torch.device, dtype: torch.dtype) -> Loaded:

@@ -52,8 +52,8 @@ class Forecast:
 class Arm:
     """One picture, uint8 [H, W, 3], and how it came about.
 
-    `latency_ms` is the pipeline's whole call, decoding included, text not (it is encoded once for all arms);
-    `denoise_ms` only what its steps took.
+    `latency_ms` is the pipeline's whole call, decoding included; text is encoded before, once for all arms, and
+    previews are left out. `denoise_ms` is what the steps took.
     """
 
     name: ArmName

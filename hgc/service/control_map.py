@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
-from typing import Any
 
-import numpy as np
 from PIL import Image
 
 from hgc.control.annotators import ANNOTATORS, AnnotatorSettings, annotate
 from hgc.control.canvas import Pixels, edge_map, fit, snap
-from hgc.control.images import RGB, WHITE, ImageRefused
+from hgc.control.images import RGB, WHITE, ImageRefused, decode
 
 UNPAINTED = "sky"
 
@@ -75,6 +73,6 @@ def _classes(picture: Pixels, size: int, palette: Mapping[str, RGB], notes: tupl
     return Prepared(snapped.map, tuple(said))
 
 
-def read_map(png: bytes) -> Any:
-    """The pixels uint8 [H, W, 3] of a request's control map."""
-    return np.array(Image.open(BytesIO(png)).convert("RGB"))
+def read_map(png: bytes) -> Pixels:
+    """The pixels uint8 [H, W, 3] of a request's control map. Raises ImageRefused."""
+    return decode(png).pixels

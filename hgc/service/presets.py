@@ -68,8 +68,24 @@ def plan_of(request: Request, anatomy: Anatomy) -> Plan:
         coarse=cache.coarse,
         fine=cache.fine,
         threshold=cache.threshold,
+        first_control_step=first_control_step(request),
         **_shared(cache),
     )
+
+
+def control_off(request: Request) -> list[frozenset[str]]:
+    """For every step, the ControlNets whose scale is zero in it, by diffusers' rule for the guidance window."""
+    steps, names = request.steps, frozenset({"controlnet"})
+    inside = [
+        request.control_scale > 0 and i / steps >= request.control_start and (i + 1) / steps <= request.control_end
+        for i in range(steps)
+    ]
+    return [frozenset() if on else names for on in inside]
+
+
+def first_control_step(request: Request) -> int:
+    """The step in which the control sets in; 0 when it never does, so that nothing is planned for it."""
+    return next((i for i, off in enumerate(control_off(request)) if not off), 0)
 
 
 def _shared(cache: CacheSettings) -> dict[str, Any]:

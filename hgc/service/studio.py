@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from queue import SimpleQueue
 from time import perf_counter
@@ -18,7 +19,7 @@ from hgc.cache.anatomy import Anatomy
 from hgc.cache.engine import cached
 from hgc.cache.macs import measure
 from hgc.cache.plan import Plan
-from hgc.cache.rehearsal import check, plan_macs
+from hgc.cache.rehearsal import check, plan_macs, rehearse
 from hgc.cache.sites import Networks
 from hgc.cache.trace import Trace
 from hgc.control.annotators import AnnotatorSettings
@@ -32,11 +33,13 @@ from hgc.request import CacheSettings, Request, RequestRefused
 from hgc.service.arms import Arm, ArmName, Cancelled, Comparison, Forecast, Pixels, Progress
 from hgc.service.control_map import Prepared, prepare_control, read_map
 from hgc.service.judge import SCORES, Judge
-from hgc.service.presets import PRESETS, Preset, plan_of, settings_for
+from hgc.service.presets import PRESETS, Preset, control_off, plan_of, settings_for
 from hgc.service.preview import LatentPreview
 
 Tell = Callable[[Progress], None]
+Stopped = Callable[[], bool]
 COLOURFUL_SEED = 7
+WARM_STEPS = 2
 
 
 @dataclass(frozen=True)
@@ -47,9 +50,10 @@ class Timing:
     latency_ms: tuple[float, float]
 
     def latency_of(self, macs: int) -> float:
-        """Time for that many MACs, on the line through the two points."""
+        """Time for that many MACs: on the line through both points, or in proportion where they lie too close."""
         (x0, x1), (y0, y1) = self.macs, self.latency_ms
-        return y0 + (macs - x0) * (y1 - y0) / (x1 - x0) if x1 != x0 else y0 * macs / x0
+        apart = x0 > 1.2 * x1 and y0 > y1
+        return y0 + (macs - x0) * (y1 - y0) / (x1 - x0) if apart else y0 * macs / x0
 
 
 class Studio:
@@ -69,7 +73,19 @@ class Studio:
     def load(cls, model: str = "landscapes", device: str | None = None, dtype: str | None = None) -> Studio:
         """Raises ModelUnavailable."""
         loaded = load(model, device=device, dtype=dtype)
-        return cls(loaded, Judge.of(loaded.preset))
+        studio = cls(loaded, Judge.of(loaded.preset))
+        studio.warm_up()
+        return studio
+
+    def warm_up(self) -> None:
+        """A few steps of both shapes a run takes, so that the first comparison does not time first calls."""
+        side = self.size
+        blank = prepare_control(np.zeros((side, side, 4), np.uint8), self.controls[0], side, PALETTE)
+        request = Request.make(blank.png, model=self.model, control=self.controls[0], steps=WARM_STEPS)
+        pipe = self.loaded.pipeline(request.control, request.sampler)
+        plan = schedules.hgc(self.anatomy(), WARM_STEPS, coarse=False, gate_step=1)
+        with cached(pipe, plan):
+            pipe(**self.call(request))
 
     def palette(self) -> dict[str, RGB]:
         """Class to colour, in label order."""
@@ -113,13 +129,14 @@ class Studio:
         self._accept(request)
         plan, anatomy = plan_of(request, self.anatomy()), self.anatomy()
         check(plan, anatomy, request.steps)
+        rehearse(plan, anatomy, guidance=request.guidance > 1, off=control_off(request))
         return plan
 
     def forecast(self, request: Request) -> Forecast:
         """What the request will cost. Raises PlanRefused, RequestRefused."""
-        plan, anatomy, guided = self.plan(request), self.anatomy(), request.guidance > 1
-        macs = plan_macs(plan, anatomy, guidance=guided)
-        whole = plan_macs(schedules.full(anatomy, request.steps), anatomy, guidance=guided)
+        plan, anatomy = self.plan(request), self.anatomy()
+        cost = partial(plan_macs, anatomy=anatomy, guidance=request.guidance > 1, off=control_off(request))
+        macs, whole = cost(plan), cost(schedules.full(anatomy, request.steps))
         timing = self._timing.get(request.sampler)
         return Forecast(
             macs=macs,
@@ -135,13 +152,17 @@ class Studio:
 
         Setting `cancel` raises Cancelled at the next step. Raises RequestRefused, PlanRefused.
         """
-        self._accept(request)
-        plan, stop = self.plan(request), cancel or threading.Event()
+        plan, left = self.plan(request), threading.Event()
+        asked = cancel or threading.Event()
+
+        def stopped() -> bool:
+            return left.is_set() or asked.is_set()
+
         news: SimpleQueue[Progress | Comparison | BaseException] = SimpleQueue()
 
         def work() -> None:
             try:
-                news.put(self._compare(request, plan, news.put, stop))
+                news.put(self._compare(request, plan, news.put, stopped))
             except BaseException as error:
                 news.put(error)
 
@@ -156,7 +177,7 @@ class Studio:
                 if isinstance(item, Comparison):
                     return
         finally:
-            stop.set()
+            left.set()
             worker.join()
 
     def observe(self, request: Request) -> Trace:
@@ -182,10 +203,10 @@ class Studio:
                 "make it with control_map"
             )
 
-    def _compare(self, request: Request, plan: Plan, tell: Tell, stop: threading.Event) -> Comparison:
+    def _compare(self, request: Request, plan: Plan, tell: Tell, stopped: Stopped) -> Comparison:
         whole, call = schedules.full(self.anatomy(), request.steps), self.call(request)
-        full = self._arm("full", request, whole, call, tell, stop)
-        cached_arm = self._arm("cached", request, plan, call, tell, stop)
+        full = self._arm("full", request, whole, call, tell, stopped)
+        cached_arm = self._arm("cached", request, plan, call, tell, stopped)
         self._timing[request.sampler] = Timing(
             (full.trace.macs.full, cached_arm.trace.macs.full), (full.latency_ms, cached_arm.latency_ms)
         )
@@ -203,23 +224,26 @@ class Studio:
         )
 
     def _arm(
-        self, name: ArmName, request: Request, plan: Plan, call: Mapping[str, Any], tell: Tell, stop: threading.Event
+        self, name: ArmName, request: Request, plan: Plan, call: Mapping[str, Any], tell: Tell, stopped: Stopped
     ) -> Arm:
         pipe = self.loaded.pipeline(request.control, request.sampler)
-        begun = perf_counter()
+        begun, aside_s = perf_counter(), 0.0
 
         def after_step(_pipe: Any, step: int, _time: Any, state: Mapping[str, Any]) -> dict[str, Any]:
-            if stop.is_set():
+            nonlocal aside_s
+            called = perf_counter()
+            if stopped():
                 raise Cancelled(f"stopped after step {step + 1} of {request.steps} of the {name} arm")
-            spent, arms_left = perf_counter() - begun, 2 if name == "full" else 1
+            spent, arms_left = called - begun, 2 if name == "full" else 1
             eta = spent / (step + 1) * (request.steps * arms_left - step - 1)
             tell(Progress(name, step + 1, request.steps, self._preview(state["latents"], self.size), eta))
+            aside_s += perf_counter() - called
             return {}
 
         with cached(pipe, plan) as run:
             out = pipe(**call, callback_on_step_end=after_step)
-        latency_ms = (perf_counter() - begun) * 1e3
-        image = pixels_of(out.images)
+            image = pixels_of(out.images)
+        latency_ms = (perf_counter() - begun - aside_s) * 1e3
         score = self._judge.score(image, read_map(request.control_bytes), request.control)
         return Arm(name, image, run.trace, latency_ms, sum(run.trace.step_ms), score)
 
