@@ -16,4 +16,4 @@ def test_bench_speed_names_everything_it_was_measured_on() -> None:
     assert {"device", "dtype", "steps", "seed", "sampler", "repeats", "plan"} <= found.keys()
     assert min(found["plain_ms"], found["full_ms"], found["cached_ms"]) > 0
     assert found["macs_share_paper"] <= 0.6
-    assert found["kept"] == found["speedup"] * found["macs_share_paper"]
+    assert found["macs_share_paper"] < found["macs_share_full"]
