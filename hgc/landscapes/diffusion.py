@@ -33,8 +33,8 @@ class DiffusionPlan:
     """Sizes, batch make-up and pace of the joint training.
 
     A batch is `mapped` samples under a label map, as many under edges, and `free` ones under neither.
-    Up to `small_until` of the way the samples are `small` latents on a side instead of 32:
-    twice the images a second while colours and words are learnt.
+    `sides` are (until which share of the way, latents on a side): small cut-outs first, several times the images
+    a second while colours, words and obedience are learnt; whole pictures at the end.
     """
 
     sizes: DenoiserPlan = field(default_factory=DenoiserPlan)
@@ -47,9 +47,8 @@ class DiffusionPlan:
     ema: float = 0.998
     prompt_dropout: float = 0.11
     snr_cap: float = 5.0
-    small: int = 24
-    small_until: float = 0.72
-    save_every: int = 150
+    sides: tuple[tuple[float, int], ...] = ((0.5, 16), (0.8, 24))
+    save_every: int = 100
 
     @property
     def batch(self) -> int:
@@ -155,7 +154,7 @@ def train_denoiser(
     model.train()
     while not pace.finished():
         draw = generator(seed, STAGE, pace.step)
-        side = plan.small if pace.progress < plan.small_until else whole
+        side = next((side for until, side in plan.sides if pace.progress < until), whole)
         batch = draw_batch(shelf, tokens, empty, plan, side, draw)
         loss = diffusion_loss(model, batch, alphas, plan.snr_cap, compute, draw)
         loss.backward()

@@ -52,7 +52,7 @@ class Recipe:
     autoencoder_scenes: int = 1500
     segmenter_scenes: int = 700
     scenes: int = 4096
-    sheet_every: int = 600
+    sheet_every: int = 1000
 
 
 def tiny_recipe() -> Recipe:
@@ -63,7 +63,7 @@ def tiny_recipe() -> Recipe:
     return Recipe(
         AutoencoderPlan(channels=8, encoder_blocks=(0, 1, 1, 1), decoder_blocks=(1, 1, 1, 1), batch=2, save_every=2),
         SegmenterPlan(channels=(8, 8, 8), batch=2, crop=64, save_every=2),
-        DiffusionPlan(sizes, mapped=1, free=1, warmup=2, small=16, save_every=2),
+        DiffusionPlan(sizes, mapped=1, free=1, warmup=2, sides=((0.5, 16),), save_every=2),
         Budget(4),
         Budget(4),
         Budget(4),
