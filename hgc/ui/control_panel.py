@@ -16,6 +16,7 @@ from hgc.control.canvas import Pixels, compose
 from hgc.control.images import ImageRefused, decode
 from hgc.landscapes.labels import PALETTE
 from hgc.ui.examples import Example, examples
+from hgc.ui.figures import notes_list
 
 if TYPE_CHECKING:
     from hgc.service import Prepared
@@ -190,6 +191,7 @@ def _canvas(brush: gr.Brush) -> dict[str, Any]:
 def _photo() -> tuple[gr.Image, gr.Dropdown]:
     photo = photo_input(
         label="Photo or finished map",
+        show_label=False,
         sources=["upload", "clipboard"],
         height=260,
         buttons=[],
@@ -280,10 +282,10 @@ def prepare(studio: StudioLike, given: Drawn) -> tuple[Prepared, tuple[str, ...]
     return prepared, (*given.notes, *prepared.notes)
 
 
-def seen_text(notes: tuple[str, ...], control: Control = "segmentation") -> str:
-    """What stands beside the map as the model sees it."""
-    from hgc.ui.figures import notes_list
-
-    kind = "Segmentation map" if control == "segmentation" else "Edge map"
-    found = notes_list(notes) or '<p class="aside">Taken as it is: nothing had to be changed.</p>'
+def seen_text(notes: tuple[str, ...], given: Drawn | None = None) -> str:
+    """What stands beside the map as the model sees it; without a drawing, of the example that the page opens with."""
+    kind = "Edge map" if given is not None and given.control == "edges" else "Segmentation map"
+    if given is not None and given.annotator is not None:
+        kind += f", read from your photo by {ANNOTATORS[given.annotator].label}"
+    found = notes_list(notes) or '<p class="aside">Nothing had to be changed.</p>'
     return f"<h4>As the model sees it</h4><p>{kind}</p>{found}"

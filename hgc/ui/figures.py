@@ -130,7 +130,7 @@ def forecast_line(forecast: Forecast) -> str:
         clock = "time is known after the first run"
     else:
         whole = seconds(forecast.latency_ms_full)
-        clock = f"about <b>{seconds(forecast.latency_ms)}</b> after {whole} for the full picture"
+        clock = f'about <b>{seconds(forecast.latency_ms)}</b><i class="wide"> after {whole} for the full picture</i>'
     meter = f'<div class="meter" aria-hidden="true"><i style="width:{min(forecast.share, 1):.1%}"></i></div>'
     return f'<div class="forecast">{meter}<div>Cached arm: {cost}<br><span>{clock}</span></div></div>'
 

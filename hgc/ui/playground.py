@@ -31,10 +31,14 @@ QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 IN_ORDER = {"concurrency_limit": 1}
 COST_FIELDS = ("steps", "sampler", "guidance", "control_scale", "control_start", "control_end")
 # Answered at once in the browser, so that a press is felt even while the server is busy.
-PRESSED_JS = """() => [
+# On a phone the pictures stand below: the page goes there.
+PRESSED_JS = """() => {
+  if (innerWidth <= 760) document.getElementById('result-card').scrollIntoView({behavior: 'smooth'});
+  return [
   {__type__: 'update', visible: true}, {__type__: 'update', visible: false},
   {__type__: 'update', interactive: false}, {__type__: 'update', interactive: true},
-]"""
+  ];
+}"""
 
 
 @dataclass(frozen=True)
@@ -104,7 +108,7 @@ def _wire_control(p: Playground) -> None:
             prepared, notes = prepare(p.runner.loader.studio(), given)
         except Exception as error:
             return None, figures.notes_list([in_one_sentence(error)], "error")
-        return prepared.map, seen_text(notes, given.control)
+        return prepared.map, seen_text(notes, given)
 
     gr.on(
         [
@@ -256,7 +260,7 @@ def _wire_run(p: Playground) -> None:
         return {
             sheet: p.runner.sheets.keep(Sheet(prepared.png, given.control)),
             p.control.seen: prepared.map,
-            p.control.notes: seen_text(notes, given.control),
+            p.control.notes: seen_text(notes, given),
         }
 
     def run(page: gr.Request, taken: str | None, *values: Any) -> Iterator[dict[Any, Any]]:

@@ -60,7 +60,7 @@ def build_results() -> Results:
                 )
                 gr.HTML('<div class="ends"><span>Full</span><span>Cached</span></div>')
             with gr.Tab("Side by side", id="side"), gr.Row(elem_id="side-by-side"):
-                full, cached = _picture("Full", "full"), _picture("Cached", "cached")
+                full, cached = _arm("Full", "full"), _arm("Cached", "cached")
             with gr.Tab("Difference", id="difference"):
                 heat = _picture("Where the two differ", "heat")
                 legend = gr.HTML("", elem_id="heat-legend")
@@ -69,9 +69,22 @@ def build_results() -> Results:
     return Results(stage, shown, verdict, slider, full, cached, heat, legend, numbers, badges, gr.State(None))
 
 
+def _arm(title: str, name: str) -> gr.Image:
+    with gr.Column(min_width=130):
+        picture = _picture(title, name)
+        gr.HTML(f'<p class="caption">{title}</p>')
+    return picture
+
+
 def _picture(label: str, name: str) -> gr.Image:
     return gr.Image(
-        label=label, format="png", interactive=False, buttons=["download", "fullscreen"], elem_id=name, min_width=120
+        label=label,
+        show_label=False,
+        format="png",
+        interactive=False,
+        buttons=["download", "fullscreen"],
+        elem_id=name,
+        min_width=120,
     )
 
 
