@@ -229,6 +229,7 @@ def test_a_cache_that_did_nothing_says_so(page: Page) -> None:
     page.locator("#budget input[type=number]").fill("100")
     page.locator("#budget input[type=number]").press("Enter")
     expect(page.locator("#preset-reason")).to_contain_text("Your own settings", timeout=20_000)
+    page.locator("#fine input").uncheck()
     page.locator("#run").click()
     finished(page)
     expect(page.locator("#verdict")).to_contain_text("did nothing")
