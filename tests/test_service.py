@@ -163,6 +163,11 @@ def test_each_cache_does_something_alone_under_every_preset(studio: Studio, pres
     assert share[True, True] < share[False, True] < share[False, False]
 
 
+def test_a_budget_that_exact_savings_meet_changes_no_bit(studio: Studio) -> None:
+    assert studio.settings_for(1.0, 20).off
+    assert not studio.settings_for(0.6, 20).off
+
+
 def test_a_control_window_costs_what_the_forecast_says(studio: Studio) -> None:
     asked = request(studio, steps=6, control_start=0.3, control_end=0.9, cache=CacheSettings(lambda_inter=0.4))
     comparison = compared(studio, asked)

@@ -9,6 +9,7 @@ from typing import Any
 from hgc.cache import schedules
 from hgc.cache.anatomy import Anatomy
 from hgc.cache.plan import Plan, PlanRefused
+from hgc.cache.rehearsal import plan_macs
 from hgc.request import CacheSettings, Request
 
 
@@ -34,7 +35,7 @@ PRESETS: Mapping[str, Preset] = {
 
 
 def settings_for(anatomy: Anatomy, steps: int, wanted: str | float) -> CacheSettings:
-    """Cache settings for a preset's name or a share of full compute.
+    """Cache settings for a preset's name or a share of full compute; exact savings alone where these are enough.
 
     Raises PlanRefused for an unknown name or a share out of reach.
     """
@@ -44,13 +45,18 @@ def settings_for(anatomy: Anatomy, steps: int, wanted: str | float) -> CacheSett
         budget = PRESETS[wanted.lower()].budget
     else:
         budget = wanted
-    if budget is None:
+    if budget is None or budget >= _exact_share(anatomy, steps):
         return CacheSettings(coarse=False, fine=False)
     settings = CacheSettings()
     density = schedules.under_budget(anatomy, steps, budget, **_shared(settings))
     return settings.model_copy(
         update={"lambda_inter": density.lambda_inter, "gate": density.gate_step / steps},
     )
+
+
+def _exact_share(anatomy: Anatomy, steps: int) -> float:
+    whole = plan_macs(schedules.full(anatomy, steps), anatomy).paper
+    return plan_macs(schedules.exact(anatomy, steps), anatomy).paper / whole
 
 
 def plan_of(request: Request, anatomy: Anatomy) -> Plan:
