@@ -32,7 +32,7 @@ class SegmenterPlan:
     channels: tuple[int, ...] = (16, 32, 48, 64, 64)
     batch: int = 8
     crop: int = 128
-    rare_weight: float = 2.5
+    rare_weight: float = 1.0
     rate: float = 3e-3
     matrix_rate: float = 0.02
     warmup: int = 20

@@ -47,7 +47,7 @@ class Recipe:
     segmenter: SegmenterPlan = field(default_factory=SegmenterPlan)
     denoiser: DiffusionPlan = field(default_factory=DiffusionPlan)
     autoencoder_budget: Budget = field(default_factory=lambda: minutes(24))
-    segmenter_budget: Budget = field(default_factory=lambda: minutes(7))
+    segmenter_budget: Budget = field(default_factory=lambda: minutes(25))
     denoiser_budget: Budget = field(default_factory=lambda: minutes(80))
     autoencoder_scenes: int = 1500
     segmenter_scenes: int = 700

@@ -1,0 +1,73 @@
+"""The weights in the repository: small enough, whole, and as good as they are said to be."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from diffusers import ControlNetModel, StableDiffusionControlNetPipeline
+from transformers import CLIPTextModel, CLIPTokenizer
+
+from hgc.landscapes.export import weight_bytes
+from hgc.landscapes.labels import colour_map
+from hgc.landscapes.measure import as_images, edge_f1, psnr_db, reconstructed
+from hgc.landscapes.scene import paint
+from hgc.landscapes.segmenter import Segmenter, mean_iou
+from hgc.landscapes.tokenizer import build_tokenizer
+
+FOLDER = Path(__file__).parents[1] / "assets" / "models" / "landscapes"
+FRESH = range(2000, 2040)  # training starts at 500,000
+
+
+@pytest.fixture(scope="module")
+def pipeline() -> StableDiffusionControlNetPipeline:
+    loaded = StableDiffusionControlNetPipeline.from_pretrained(FOLDER)
+    loaded.set_progress_bar_config(disable=True)
+    return loaded
+
+
+def test_all_weights_stay_below_52_megabytes_and_each_file_below_ten() -> None:
+    sizes = weight_bytes(FOLDER)
+    assert sum(sizes.values()) < 52_000_000
+    assert max(sizes.values()) < 10_000_000
+
+
+def test_the_pipeline_is_diffusers_own(pipeline: StableDiffusionControlNetPipeline) -> None:
+    assert type(pipeline.controlnet) is ControlNetModel
+    assert type(pipeline.text_encoder) is CLIPTextModel
+    assert type(pipeline.tokenizer) is CLIPTokenizer
+    assert list(pipeline.unet.config.down_block_types) == ["CrossAttnDownBlock2D"] * 3 + ["DownBlock2D"]
+    assert pipeline.tokenizer.get_vocab() == build_tokenizer().get_vocab()
+
+
+def test_the_segmenter_reads_fresh_renders() -> None:
+    scenes = [paint(seed) for seed in FRESH]
+    segmenter = Segmenter.load(FOLDER / "segmenter")
+    made = segmenter.segment(as_images([scene.image for scene in scenes]))
+    assert mean_iou(made, torch.from_numpy(np.stack([scene.labels for scene in scenes])).long()) >= 0.95
+    with pytest.raises(ValueError, match=r"\(1, 3, 250, 256\), needs \[B, 3, H, W\] with sides divisible by 16"):
+        segmenter.segment(torch.zeros(1, 3, 250, 256))
+
+
+def test_a_picture_survives_the_autoencoder(pipeline: StableDiffusionControlNetPipeline) -> None:
+    images = as_images([paint(seed).image for seed in FRESH[:6]])
+    assert psnr_db(reconstructed(pipeline, images), images) >= 29.0
+
+
+def test_the_map_is_followed(pipeline: StableDiffusionControlNetPipeline) -> None:
+    scene = paint(2001, "day", "summer")
+    image = pipeline(
+        scene.caption, image=as_images([colour_map(scene.labels)]), num_inference_steps=8, guidance_scale=4.0,
+        generator=torch.Generator().manual_seed(0), output_type="pt",
+    ).images  # fmt: skip
+    made = Segmenter.load(FOLDER / "segmenter").segment(image.float())
+    agreement = float((made == torch.from_numpy(scene.labels).long()).float().mean())
+    assert agreement >= 0.8
+
+
+def test_edge_f1_forgives_two_pixels_and_no_more() -> None:
+    line = np.zeros((32, 32), np.uint8)
+    line[10] = 255
+    assert edge_f1(np.roll(line, 2, axis=0), line) == 1.0
+    assert edge_f1(np.roll(line, 3, axis=0), line) == 0.0
+    assert edge_f1(np.zeros_like(line), line) == 0.0
