@@ -226,8 +226,9 @@ def test_presets_write_the_settings_and_the_forecast(page: Page) -> None:
 
 
 def test_a_cache_that_did_nothing_says_so(page: Page) -> None:
-    page.locator("#budget input[type=number]").fill("100")
-    page.locator("#budget input[type=number]").press("Enter")
+    page.locator("#coarse-settings button").first.click()
+    page.locator("#key-share input[type=number]").fill("1")
+    page.locator("#key-share input[type=number]").press("Enter")
     expect(page.locator("#preset-reason")).to_contain_text("Your own settings", timeout=20_000)
     page.locator("#fine input").uncheck()
     page.locator("#run").click()
