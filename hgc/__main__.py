@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 from collections.abc import Callable
@@ -220,7 +221,9 @@ def train(
     """Train the embedded Landscapes model from nothing."""
     from hgc.landscapes.train import train as run_training
 
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     run_training(out, work, tiny=tiny)
+    typer.echo(f"the model is in {out}, its checkpoints in {work}")
 
 
 @app.command()
