@@ -90,7 +90,7 @@ def train_autoencoder(
 ) -> AutoencoderTiny:
     """Train, or go on training, from pictures uint8 [N, 256, 256, 3]; they are painted if still needed."""
     torch.manual_seed(seed)
-    model = build_autoencoder(plan).to(compute.device, memory_format=torch.channels_last)
+    model = build_autoencoder(plan).to(compute.device, memory_format=compute.layout)
     optimizer = Pair(model, plan.rate, plan.matrix_rate)
     pace, losses = Pace(budget), []
     path = work / "autoencoder.ckpt"

@@ -17,10 +17,15 @@ class Compute:
     def autocast(self) -> AbstractContextManager[object]:
         return torch.autocast(self.device, torch.bfloat16, enabled=self.bf16)
 
+    @property
+    def layout(self) -> torch.memory_format:
+        """The layout training convolutions like: on a CPU the planes, whose backward took a quarter less time."""
+        return torch.contiguous_format if self.device == "cpu" else torch.channels_last
+
     def put(self, x: Tensor) -> Tensor:
-        """Onto the device; pictures in the layout that convolutions like."""
+        """Onto the device; pictures in its layout."""
         moved = x.to(self.device, non_blocking=True)
-        return moved.contiguous(memory_format=torch.channels_last) if moved.ndim == 4 else moved
+        return moved.contiguous(memory_format=self.layout) if moved.ndim == 4 else moved
 
     def words(self) -> str:
         """What the record of a training says about the machine."""

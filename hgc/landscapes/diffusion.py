@@ -7,17 +7,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 from transformers import CLIPTokenizer
 
-from hgc.landscapes.augment import drawn_edges, drawn_labels
+from hgc.landscapes.batch import Batch, Prompts, draw_batch
 from hgc.landscapes.checkpoint import load_checkpoint, save_checkpoint
 from hgc.landscapes.compute import Compute, generator
 from hgc.landscapes.denoiser import Denoiser, DenoiserPlan, build_scheduler
 from hgc.landscapes.ema import Average
-from hgc.landscapes.labels import CLASSES, colour_map
 from hgc.landscapes.optim import Pair
 from hgc.landscapes.pace import Budget, Pace, warm_constant_decay
 from hgc.landscapes.shelf import Shelf
@@ -47,48 +45,8 @@ class DiffusionPlan:
     ema: float = 0.998
     prompt_dropout: float = 0.11
     snr_cap: float = 5.0
-    sides: tuple[tuple[float, int], ...] = ((0.5, 16), (0.8, 24))
-    save_every: int = 100
-
-    @property
-    def batch(self) -> int:
-        return 2 * self.mapped + self.free
-
-
-@dataclass(frozen=True)
-class Batch:
-    """latents [B, 12, h, w]; ids [B, T]; maps, edges [mapped, 3, 8h, 8w] in 0..1."""
-
-    latents: Tensor
-    ids: Tensor
-    maps: Tensor
-    edges: Tensor
-
-
-def draw_batch(
-    shelf: Shelf, tokens: Tensor, empty: Tensor, plan: DiffusionPlan, side: int, draw: torch.Generator
-) -> Batch:
-    """A batch of `side` latents on a side; tokens [N, T] are the captions', empty [T] is the empty prompt's."""
-    rng = np.random.default_rng(int(torch.randint(2**31, (1,), generator=draw)))
-    picks = rng.integers(len(shelf.captions), size=plan.batch)
-    whole = shelf.latents.shape[-1]
-    tops, lefts = rng.integers(whole - side + 1, size=(2, plan.batch))
-    latents, maps, edges = [], [], []
-    for n, (i, y, x) in enumerate(zip(picks, tops, lefts, strict=True)):
-        latents.append(shelf.latents[i, :, y : y + side, x : x + side])
-        window = (slice(8 * y, 8 * (y + side)), slice(8 * x, 8 * (x + side)))
-        if n < plan.mapped:
-            maps.append(colour_map(drawn_labels(shelf.labels[i], len(CLASSES), rng))[window])
-        elif n < 2 * plan.mapped:
-            edges.append(drawn_edges(shelf.edge_map(int(i)), rng)[window])
-    ids = tokens[torch.from_numpy(picks)].clone()
-    ids[torch.from_numpy(rng.random(plan.batch) < plan.prompt_dropout)] = empty
-    return Batch(
-        torch.from_numpy(np.stack(latents)).float(),
-        ids,
-        torch.from_numpy(np.stack(maps)).permute(0, 3, 1, 2).float() / 255,
-        torch.from_numpy(np.stack(edges))[:, None].expand(-1, 3, -1, -1).float() / 255,
-    )
+    sides: tuple[tuple[float, int], ...] = ((0.45, 16), (0.7, 24))
+    save_every: int = 200
 
 
 def diffusion_loss(
@@ -114,7 +72,7 @@ def diffusion_loss(
             compute.put(batch.maps),
             compute.put(batch.edges),
         )
-    error = ((made.float() - compute.put(wanted)) ** 2).mean(dim=(1, 2, 3))
+    error = ((made.float() - compute.put(wanted)) ** 2 * compute.put(batch.emphasis)).mean(dim=(1, 2, 3))
     return (error * compute.put(weight)).mean()
 
 
@@ -130,7 +88,7 @@ def train_denoiser(
 ) -> Denoiser:
     """Train, or go on training; returns the averaged weights. `on_save` is shown them at every checkpoint."""
     torch.manual_seed(seed)
-    model = Denoiser(plan.sizes, tokenizer).to(compute.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model = Denoiser(plan.sizes, tokenizer).to(compute.device, memory_format=compute.layout)  # type: ignore[call-overload]
     _forget_unseen_words(model, tokenizer)
     optimizer = Pair(model, plan.rate, plan.matrix_rate)
     average, pace, losses = Average(model, plan.ema), Pace(budget), []
@@ -141,7 +99,7 @@ def train_denoiser(
         optimizer.load_state_dict(state["optimizer"])
         average.weights = {name: weight.to(compute.device) for name, weight in state["average"].items()}
         pace, losses = Pace(budget, state["step"], state["spent_s"]), state["losses"]
-    tokens, empty = _tokens(tokenizer, shelf.captions), _tokens(tokenizer, [""])[0]
+    prompts = Prompts(_tokens(tokenizer, shelf.captions), _tokens(tokenizer, [""])[0], plan.prompt_dropout)
     alphas = build_scheduler().alphas_cumprod.float()
     whole, recent = shelf.latents.shape[-1], []
 
@@ -152,10 +110,11 @@ def train_denoiser(
             on_save(averaged(model, average), pace.step)
 
     model.train()
+    model.attend_for_training()
     while not pace.finished():
         draw = generator(seed, STAGE, pace.step)
         side = next((side for until, side in plan.sides if pace.progress < until), whole)
-        batch = draw_batch(shelf, tokens, empty, plan, side, draw)
+        batch = draw_batch(shelf, prompts, plan.mapped, plan.free, side, draw)
         loss = diffusion_loss(model, batch, alphas, plan.snr_cap, compute, draw)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)

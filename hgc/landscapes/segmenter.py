@@ -131,7 +131,7 @@ def train_segmenter(
 ) -> Segmenter:
     """Train, or go on training, with state kept in `work`; `painted` gives pictures and labels if still needed."""
     torch.manual_seed(seed)
-    model = Segmenter(plan.channels).to(compute.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model = Segmenter(plan.channels).to(compute.device, memory_format=compute.layout)  # type: ignore[call-overload]
     optimizer = Pair(model, plan.rate, plan.matrix_rate)
     pace, losses, path = Pace(budget), [], work / "segmenter.ckpt"
     if path.exists():

@@ -4,6 +4,7 @@ import json
 import logging
 import os
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +17,15 @@ from torch import Tensor
 from hgc.landscapes.autoencoder import LATENT_CHANNELS
 from hgc.landscapes.canvas import SIZE
 from hgc.landscapes.compute import Compute
+from hgc.landscapes.labels import CLASSES
 from hgc.landscapes.scene import Scene, paint
 
 log = logging.getLogger(__name__)
 
 LATENT_SIZE = SIZE // 8
 CHUNK = 64
+COUNTED_SCENES = 256
+MOST_EMPHASIS = 4.0
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,14 @@ class Shelf:
     def edge_map(self, index: int) -> NDArray[np.uint8]:
         """Edges of one scene, 0 or 255, [256, 256]."""
         return np.asarray(np.unpackbits(self.edges[index], axis=-1) * 255, np.uint8)
+
+    @cached_property
+    def class_weights(self) -> NDArray[np.float32]:
+        """How much each class counts in the loss: by the root of its rarity, from 1 to MOST_EMPHASIS."""
+        counted = self.labels[:COUNTED_SCENES]
+        shares = np.bincount(counted.ravel(), minlength=len(CLASSES)) / counted.size
+        rarity = np.median(shares) / np.maximum(shares, 1 / counted.size)
+        return np.clip(np.sqrt(rarity), 1.0, MOST_EMPHASIS).astype(np.float32)
 
 
 def encode(model: AutoencoderTiny, pictures: Tensor, compute: Compute) -> Tensor:

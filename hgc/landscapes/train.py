@@ -46,19 +46,24 @@ class Recipe:
     autoencoder: AutoencoderPlan = field(default_factory=AutoencoderPlan)
     segmenter: SegmenterPlan = field(default_factory=SegmenterPlan)
     denoiser: DiffusionPlan = field(default_factory=DiffusionPlan)
-    autoencoder_budget: Budget = field(default_factory=lambda: minutes(24))
+    autoencoder_budget: Budget = field(default_factory=lambda: minutes(56))
     segmenter_budget: Budget = field(default_factory=lambda: minutes(25))
-    denoiser_budget: Budget = field(default_factory=lambda: minutes(80))
+    denoiser_budget: Budget = field(default_factory=lambda: minutes(110))
     autoencoder_scenes: int = 1500
     segmenter_scenes: int = 700
-    scenes: int = 4096
+    scenes: int = 8192
     sheet_every: int = 1000
 
 
 def tiny_recipe() -> Recipe:
     """Every stage with a handful of steps on a handful of scenes."""
     sizes = DenoiserPlan(
-        channels=(16, 16, 16, 16), text_width=16, text_layers=1, norm_groups=8, condition_channels=(8, 8, 8, 8)
+        channels=(16, 16, 16, 16),
+        heads=(1, 1, 1, 1),
+        text_width=16,
+        text_layers=1,
+        norm_groups=8,
+        condition_channels=(8, 8, 8, 8),
     )
     return Recipe(
         AutoencoderPlan(channels=8, encoder_blocks=(0, 1, 1, 1), decoder_blocks=(1, 1, 1, 1), batch=2, save_every=2),
