@@ -24,7 +24,7 @@ class DenoiserPlan:
     text_width: int = 128
     text_layers: int = 2
     norm_groups: int = 16
-    condition_channels: tuple[int, ...] = (8, 16, 32, 64)
+    condition_channels: tuple[int, ...] = (8, 16, 48, 96)
 
 
 def build_scheduler() -> DDIMScheduler:

@@ -45,7 +45,7 @@ class DiffusionPlan:
     ema: float = 0.998
     prompt_dropout: float = 0.11
     snr_cap: float = 5.0
-    sides: tuple[tuple[float, int], ...] = ((0.45, 16), (0.7, 24))
+    sides: tuple[tuple[float, int], ...] = ((0.15, 16), (0.5, 24))
     save_every: int = 200
 
 
