@@ -1,5 +1,6 @@
 """The weights in the repository: small enough, whole, and as good as they are said to be."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -8,9 +9,11 @@ import torch
 from diffusers import ControlNetModel, StableDiffusionControlNetPipeline
 from transformers import CLIPTextModel, CLIPTokenizer
 
+from hgc.landscapes.data import paint_moods
 from hgc.landscapes.export import weight_bytes
 from hgc.landscapes.labels import colour_map
 from hgc.landscapes.measure import as_images, edge_f1, psnr_db, reconstructed
+from hgc.landscapes.reader import Reader
 from hgc.landscapes.scene import paint
 from hgc.landscapes.segmenter import Segmenter, mean_iou
 from hgc.landscapes.tokenizer import build_tokenizer
@@ -47,6 +50,24 @@ def test_the_segmenter_reads_fresh_renders() -> None:
     assert mean_iou(made, torch.from_numpy(np.stack([scene.labels for scene in scenes])).long()) >= 0.95
     with pytest.raises(ValueError, match=r"\(1, 3, 250, 256\), needs \[B, 3, H, W\] with sides divisible by 16"):
         segmenter.segment(torch.zeros(1, 3, 250, 256))
+
+
+def test_the_reader_tells_time_and_season_of_fresh_renders() -> None:
+    pictures, moods = paint_moods(2000, 100, 256)
+    reader = Reader.load(FOLDER / "reader")
+    read = reader.read(pictures.permute(0, 3, 1, 2).float() / 255)
+    assert float((read == moods).float().mean()) >= 0.99
+    assert (FOLDER / "reader" / "model.safetensors").stat().st_size < 300_000
+
+
+def test_a_reader_of_another_world_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"reader: .* has no model\.safetensors; train it or restore"):
+        Reader.load(tmp_path)
+    Reader().save(tmp_path)
+    settings = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**settings, "seasons": ["wet", "dry"]}))
+    with pytest.raises(ValueError, match=r"trained on seasons \['wet', 'dry'\], this world has \['spring'"):
+        Reader.load(tmp_path)
 
 
 def test_a_picture_survives_the_autoencoder(pipeline: StableDiffusionControlNetPipeline) -> None:

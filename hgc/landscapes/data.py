@@ -1,14 +1,17 @@
-"""Painted scenes as arrays: pictures for the autoencoder and the segmenter, latents and maps for the denoiser."""
+"""Painted scenes as arrays: pictures for the autoencoder, with labels for the segmenter, with moods for the reader."""
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
+from hgc.landscapes.colours import SEASONS, TIMES
 from hgc.landscapes.scene import paint
 
 # Disjoint by construction: whatever is measured on EVALUATION_SEEDS was never trained on.
 TRAINING_SEEDS = 1_000_000
 SEGMENTER_SEEDS = 500_000
+READER_SEEDS = 600_000
 EVALUATION_SEEDS = 0
 
 
@@ -17,3 +20,13 @@ def paint_pictures(first_seed: int, count: int) -> tuple[Tensor, Tensor]:
     scenes = [paint(first_seed + i) for i in range(count)]
     pictures = np.stack([scene.image for scene in scenes])
     return torch.from_numpy(pictures), torch.from_numpy(np.stack([scene.labels for scene in scenes]))
+
+
+def paint_moods(first_seed: int, count: int, side: int) -> tuple[Tensor, Tensor]:
+    """Pictures averaged down to uint8 [count, side, side, 3], and int64 [count, 2]: numbers of time and season."""
+    pictures, moods = [], []
+    for seed in range(first_seed, first_seed + count):
+        scene = paint(seed)
+        pictures.append(cv2.resize(scene.image, (side, side), interpolation=cv2.INTER_AREA))
+        moods.append((TIMES.index(scene.time), SEASONS.index(scene.season)))
+    return torch.from_numpy(np.stack(pictures)), torch.tensor(moods)

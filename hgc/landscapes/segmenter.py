@@ -1,7 +1,5 @@
 """A small network that reads a picture's label map back, for scoring how well an image follows its drawing."""
 
-import json
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,20 +7,16 @@ from typing import Self
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from hgc.landscapes.checkpoint import load_checkpoint, save_checkpoint
 from hgc.landscapes.compute import Compute, generator
 from hgc.landscapes.labels import CLASSES
-from hgc.landscapes.optim import Pair
-from hgc.landscapes.pace import Budget, Pace, warm_constant_decay
-
-log = logging.getLogger(__name__)
+from hgc.landscapes.pace import Budget
+from hgc.landscapes.supervised import fit
+from hgc.landscapes.weights import load_settings, load_weights, save_weights
 
 STAGE = 3
 RARE = ("sun_moon", "path", "tree", "house")
-WEIGHTS, CONFIG = "model.safetensors", "config.json"
 
 
 @dataclass(frozen=True)
@@ -81,27 +75,15 @@ class Segmenter(nn.Module):
 
     def save(self, folder: Path) -> None:
         """Weights in half precision and the sizes that go with them."""
-        folder.mkdir(parents=True, exist_ok=True)
-        save_file({name: w.half().contiguous() for name, w in self.state_dict().items()}, folder / WEIGHTS)
-        (folder / CONFIG).write_text(
-            json.dumps({"channels": list(self.channels), "classes": list(CLASSES)}, indent=2) + "\n"
-        )
+        save_weights(folder, self, {"channels": list(self.channels), "classes": list(CLASSES)})
 
     @classmethod
     def load(cls, folder: Path | str) -> Self:
         """Ready to score, in float32. Raises FileNotFoundError or ValueError with what is missing."""
-        folder = Path(folder)
-        for name in (WEIGHTS, CONFIG):
-            if not (folder / name).exists():
-                raise FileNotFoundError(f"segmenter: {folder} has no {name}; train it or restore the assets")
-        config = json.loads((folder / CONFIG).read_text())
-        if tuple(config["classes"]) != CLASSES:
-            raise ValueError(
-                f"segmenter: {folder} was trained on classes {config['classes']}, this world has {list(CLASSES)}"
-            )
-        model = cls(tuple(config["channels"]))
-        model.load_state_dict({name: w.float() for name, w in load_file(folder / WEIGHTS).items()})
-        return model.eval()
+        settings = load_settings(Path(folder), "segmenter", {"classes": list(CLASSES)})
+        model = cls(tuple(settings["channels"]))
+        load_weights(Path(folder), model)
+        return model
 
 
 def class_iou(made: Tensor, wanted: Tensor) -> dict[str, float]:
@@ -132,38 +114,21 @@ def train_segmenter(
     """Train, or go on training, with state kept in `work`; `painted` gives pictures and labels if still needed."""
     torch.manual_seed(seed)
     model = Segmenter(plan.channels).to(compute.device, memory_format=compute.layout)  # type: ignore[call-overload]
-    optimizer = Pair(model, plan.rate, plan.matrix_rate)
-    pace, losses, path = Pace(budget), [], work / "segmenter.ckpt"
-    if path.exists():
-        state = load_checkpoint(path)
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        pace, losses = Pace(budget, state["step"], state["spent_s"]), state["losses"]
 
-    def save() -> None:
-        record = {"step": pace.step, "spent_s": pace.spent_s, "losses": losses}
-        save_checkpoint(path, {"model": model.state_dict(), "optimizer": optimizer.state_dict(), **record})
+    def prepared() -> Callable[[int], Tensor]:
+        pictures, labels = painted()
+        weights = torch.tensor([plan.rare_weight if name in RARE else 1.0 for name in CLASSES], device=compute.device)
 
-    if pace.finished():
-        return model.eval()
-    pictures, labels = painted()
-    weights = torch.tensor([plan.rare_weight if name in RARE else 1.0 for name in CLASSES], device=compute.device)
-    model.train()
-    while not pace.finished():
-        images, wanted = _examples(pictures, labels, plan, generator(seed, STAGE, pace.step))
-        with compute.autocast():
-            scores = model(compute.put(images)).float()
-        loss = F.cross_entropy(scores, compute.put(wanted), weight=weights)
-        loss.backward()
-        optimizer.step(warm_constant_decay(pace.step, pace.progress, plan.warmup, 0.4))
-        pace.step += 1
-        if pace.step % 20 == 0:
-            losses.append([pace.step, round(float(loss.detach()), 5)])
-            log.info("segmenter %s", json.dumps({"at": losses[-1], "progress": round(pace.progress, 4)}))
-        if pace.step % plan.save_every == 0:
-            save()
-    save()
-    return model.eval()
+        def loss_of(step: int) -> Tensor:
+            images, wanted = _examples(pictures, labels, plan, generator(seed, STAGE, step))
+            with compute.autocast():
+                scores = model(compute.put(images)).float()
+            return F.cross_entropy(scores, compute.put(wanted), weight=weights)
+
+        return loss_of
+
+    fit("segmenter", model, prepared, plan, budget, work)
+    return model
 
 
 def _examples(pictures: Tensor, labels: Tensor, plan: SegmenterPlan, draw: torch.Generator) -> tuple[Tensor, Tensor]:
