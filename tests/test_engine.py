@@ -24,8 +24,9 @@ from hgc.cache import schedules
 from hgc.cache.anatomy import PREDICTION, UNGUIDED, Anatomy, Kind, State
 from hgc.cache.engine import cached
 from hgc.cache.macs import MacCounter, measure
-from hgc.cache.plan import Gate, Plan, PlanRefused
+from hgc.cache.plan import Plan
 from hgc.cache.rehearsal import plan_macs
+from hgc.cache.rules import REPEAT, Forecast, Gate, PlanRefused
 from hgc.cache.sites import Networks
 
 STEPS = 6
@@ -59,8 +60,8 @@ def every_plan(anatomy: Anatomy, steps: int = STEPS) -> Mapping[str, Plan]:
         "full": schedules.full(anatomy, steps),
         "exact": schedules.exact(anatomy, steps),
         "hgc": schedules.hgc(anatomy, steps, lambda_inter=0.5),
-        "hgc repeating": schedules.hgc(anatomy, steps, lambda_inter=0.5, order=0),
-        "hgc quadratic": schedules.hgc(anatomy, steps, lambda_inter=0.7, order=2),
+        "hgc repeating": schedules.hgc(anatomy, steps, lambda_inter=0.5, forecast=REPEAT),
+        "hgc quadratic": schedules.hgc(anatomy, steps, lambda_inter=0.7, forecast=Forecast("taylor", 2)),
         "hgc coarse": schedules.hgc(anatomy, steps, lambda_inter=0.5, fine=False),
         "hgc fine": schedules.hgc(anatomy, steps, coarse=False),
         "hgc dropping": schedules.hgc(anatomy, steps, fusion="drop"),
@@ -229,6 +230,27 @@ def test_a_reused_value_is_the_last_one_and_a_forecast_goes_on_from_the_last_two
     torch.testing.assert_close(seen[5], seen[4] + (seen[4] - seen[1]) / 3)
 
 
+@pytest.mark.parametrize(
+    ("forecast", "wanted"),
+    [
+        (Forecast("repeat"), {3: [0, 0, 1], 5: [0, 0, 0, 0, 1]}),
+        (Forecast("taylor", 2), {3: [1, -3, 3], 5: [0, 1, -2, 0, 2]}),
+        (Forecast("hermite", 1), {3: [0, -0.5, 1.5], 5: [0, 0, -0.25, 0, 1.25]}),
+        (Forecast("chebyshev", 1, window=3), {3: [-2 / 3, 1 / 3, 4 / 3], 5: [0, -3 / 7, 1 / 7, 0, 9 / 7]}),
+    ],
+    ids=["repeat", "taylor", "hermite", "chebyshev"],
+)
+def test_a_forecast_cell_is_what_its_basis_says(pipe: Any, anatomy: Anatomy, forecast: Forecast, wanted: Any) -> None:
+    """The weights of the values computed in steps 0, 1, 2 and 4, worked out by hand; one site's own forecast."""
+    site = schedules.cut_site(anatomy, 1)
+    module = pipe.unet.get_submodule(site.removeprefix("unet."))
+    with cached(pipe, Plan("own", STEPS, "tiny", {site: "CCCFCF"}, forecasts={site: forecast})) as run:
+        seen = outputs_of(pipe, module)
+    for step, weights in wanted.items():
+        torch.testing.assert_close(seen[step], sum(w * seen[i] for i, w in enumerate(weights)), rtol=1e-4, atol=1e-5)
+    assert run.trace.cells[site][5].state is State.FORECAST
+
+
 def test_the_unguided_branch_stands_in_with_the_last_difference(pipe: Any) -> None:
     plan = Plan("fused", STEPS, "tiny", {UNGUIDED: "CCRRRR"})
     with cached(pipe, plan) as run:
@@ -338,7 +360,7 @@ def test_constants_are_computed_once_and_again_when_a_callback_changes_the_promp
 def test_a_gate_that_always_fires_computes_everything_and_one_that_never_does_follows_the_plan(
     pipe: Any, anatomy: Anatomy
 ) -> None:
-    settings: dict[str, Any] = {"lambda_inter": 0.4, "fine": False, "order": 0}
+    settings: dict[str, Any] = {"lambda_inter": 0.4, "fine": False, "forecast": REPEAT}
     plain = tiny.latents(pipe)
     with cached(pipe, schedules.hgc(anatomy, STEPS, threshold=1e-9, **settings)) as eager:
         assert torch.equal(tiny.latents(pipe), plain)

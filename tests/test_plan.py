@@ -13,11 +13,15 @@ from hypothesis import strategies as st
 from hgc.bench.paper import sd15
 from hgc.cache import schedules
 from hgc.cache.anatomy import PREDICTION, UNGUIDED, Anatomy, Kind, State, blame, states
-from hgc.cache.plan import Action, Gate, Plan, PlanRefused
+from hgc.cache.plan import Action, Plan
 from hgc.cache.rehearsal import plan_macs, rehearse
+from hgc.cache.rules import LINE, REPEAT, Forecast, FrequencySplit, Gate, PlanRefused
 
 STEPS = 20
 rows = st.text(alphabet="CRF", min_size=5, max_size=5)
+forecasts = st.sampled_from(
+    [REPEAT, LINE, Forecast("taylor", 2), Forecast("hermite", 2), Forecast("chebyshev", 2, window=4)]
+) | st.builds(Forecast, st.just("scale_shift"), fitted=st.text("0123456789abcdef", min_size=12, max_size=12))
 plans = st.builds(
     Plan,
     st.text(max_size=12),
@@ -25,8 +29,8 @@ plans = st.builds(
     st.just("any"),
     st.dictionaries(st.text(min_size=1, max_size=20), rows, max_size=6),
     fusion=st.sampled_from(["difference", "drop"]),
-    order=st.sampled_from([1, 2]),
-    gate=st.none() | st.builds(Gate, st.floats(0.01, 5), st.integers(1, 9)),
+    forecast=forecasts,
+    gate=st.none() | st.builds(Gate, st.floats(0.01, 5), st.integers(1, 9), st.booleans()),
 )
 
 
@@ -40,6 +44,16 @@ def test_a_plan_survives_json(plan: Plan) -> None:
     again = Plan.from_json(plan.to_json())
     assert again == plan
     assert again.digest == plan.digest
+
+
+def test_what_is_forecast_by_site_and_how_guidance_is_weighed_survive_json() -> None:
+    own = {"a": Forecast("chebyshev", 2, window=4), "b": REPEAT}
+    split = FrequencySplit(low=(1, 1.1), high=(1.2, 1), radius=0.3)
+    plan = Plan("both", 2, "any", {"a": "CC", "b": "CF", "c": "CR"}, forecasts=own, split=split)
+    again = Plan.from_json(plan.to_json())
+    assert again == plan
+    assert again.digest == plan.digest
+    assert [again.forecast_of(site) for site in "abc"] == [own["a"], REPEAT, LINE]
 
 
 @given(plans, st.integers(0, 4))
@@ -57,14 +71,40 @@ def test_columns_are_the_table_turned(plan: Plan, step: int) -> None:
         ('{"name": "x", "steps": 2, "model": "m", "speed": 9}', "unknown fields ['speed']"),
         ('{"name": "x", "steps": 2, "model": "m", "table": {"a": "C"}}', "site 'a': 1 actions, 2 steps"),
         ('{"name": "x", "steps": 2, "model": "m", "table": {"a": "CX"}}', "unknown action ['X']"),
-        ('{"name": "x", "steps": 2, "model": "m", "fusion": "melt"}', "fusion 'melt'; known are difference, drop"),
+        (
+            '{"name": "x", "steps": 2, "model": "m", "fusion": "melt"}',
+            "fusion 'melt'; known are difference, drop, average",
+        ),
         ('{"name": "x", "steps": 0, "model": "m"}', "0 steps"),
         ('{"name": "x", "steps": 2, "model": "m", "table": 3}', "is malformed"),
         ('{"name": "x", "steps": 2, "model": "m", "gate": {"threshold": 0}}', "gate threshold 0"),
         ('{"name": "x", "steps": 2, "model": "m", "gate": {"foo": 1}}', "is malformed"),
         ('{"name": "x", "steps": 2, "model": "m", "gate": 3}', "is malformed"),
-        ('{"name": "x", "steps": 2.0, "model": "m"}', "must be whole numbers"),
-        ('{"name": "x", "steps": 2, "model": "m", "order": true}', "must be whole numbers"),
+        ('{"name": "x", "steps": 2.0, "model": "m"}', "must be a whole number"),
+        ('{"name": "x", "steps": 2, "model": "m", "order": 1}', "unknown fields ['order']"),
+        ('{"name": "x", "steps": 2, "model": "m", "forecast": {"order": true}}', "must be a whole number"),
+        ('{"name": "x", "steps": 2, "model": "m", "forecast": {"order": 3}}', "known are 1 and 2"),
+        ('{"name": "x", "steps": 2, "model": "m", "forecast": null}', "is malformed"),
+        ('{"name": "x", "steps": 2, "model": "m", "forecast": {"basis": "spline"}}', "known are repeat, taylor"),
+        ('{"name": "x", "steps": 2, "model": "m", "forecast": {"basis": "chebyshev"}}', "needs a window"),
+        ('{"name": "x", "steps": 2, "model": "m", "forecast": {"window": 4}}', "has no window"),
+        (
+            '{"name": "x", "steps": 2, "model": "m", "forecast": {"basis": "chebyshev", "order": 2, "window": 2}}',
+            "choose a whole number from 3 to 8",
+        ),
+        ('{"name": "x", "steps": 2, "model": "m", "forecast": {"basis": "scale_shift"}}', "needs the digest"),
+        ('{"name": "x", "steps": 2, "model": "m", "forecast": {"fitted": "ab"}}', "has none; leave `fitted` out"),
+        ('{"name": "x", "steps": 2, "model": "m", "forecasts": {"a": {}}}', "a forecast for 'a', which has no row"),
+        (
+            '{"name": "x", "steps": 2, "model": "m", "split": {"low": [1], "high": [1, 1]}}',
+            "1 low and 2 high weights, 2 steps",
+        ),
+        (
+            '{"name": "x", "steps": 1, "model": "m", "fusion": "drop", "split": {"low": [1], "high": [1]}}',
+            "but fusion is 'drop'",
+        ),
+        ('{"name": "x", "steps": 1, "model": "m", "split": {"low": [-1], "high": [1]}}', "weight -1"),
+        ('{"name": "x", "steps": 1, "model": "m", "split": {"low": [1], "high": [1], "radius": 2}}', "radius 2"),
         ('{"name": "x", "steps": 2, "model": "m", "table": {"a": ["C", "C"]}}', "give a string of one letter a step"),
     ],
 )
@@ -192,7 +232,8 @@ def test_a_budget_out_of_reach_names_the_nearest(anatomy: Anatomy) -> None:
         {"gate_step": 21},
         {"attention_every": 0},
         {"threshold": -1.0},
-        {"order": 3},
+        {"keys": [1, 3]},
+        {"keys": [0, 20]},
     ],
 )
 def test_settings_out_of_range_are_refused_with_both_numbers(anatomy: Anatomy, settings: dict[str, Any]) -> None:

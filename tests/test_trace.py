@@ -5,24 +5,19 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import numpy as np
 import pytest
 import tiny
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from torch import nn
 
 from hgc.cache import schedules
 from hgc.cache.anatomy import Kind, State
 from hgc.cache.engine import cached
-from hgc.cache.forecast import extrapolate, lagrange, relative_l1
 from hgc.cache.gate import ChangeGate
 from hgc.cache.macs import measure
 from hgc.cache.patching import replaced_forwards
-from hgc.cache.plan import Gate, PlanRefused
+from hgc.cache.rules import Gate
 from hgc.cache.sites import Networks
-from hgc.cache.store import Store
 from hgc.cache.trace import Trace
 
 
@@ -75,53 +70,6 @@ def test_times_are_of_computed_cells_and_sum_to_no_more_than_the_step(trace: Tra
     for step in range(trace.steps):
         inside = sum(trace.cells[name][step].latency_ms for name in tops)
         assert 0 < inside <= trace.step_ms[step]
-
-
-@given(st.lists(st.integers(0, 40), min_size=2, max_size=4, unique=True), st.integers(0, 60))
-def test_extrapolation_is_exact_on_polynomials(steps: list[int], at: int) -> None:
-    coefficients = [0.3, -1.2, 0.05, 0.002][: len(steps)]
-    values = [torch.tensor(np.polyval(coefficients[::-1], step)) for step in sorted(steps)]
-    wanted = np.polyval(coefficients[::-1], at)
-    assert float(extrapolate(sorted(steps), values, at)) == pytest.approx(wanted, rel=1e-6, abs=1e-6)
-    assert sum(lagrange(sorted(steps), at)) == pytest.approx(1, abs=1e-6)
-
-
-def test_one_value_repeats() -> None:
-    value = torch.randn(3)
-    assert extrapolate([4], [value], 9) is value
-
-
-def test_relative_l1_is_the_papers() -> None:
-    old, new = torch.tensor([1.0, -2.0, 3.0]), torch.tensor([1.5, -2.0, 2.0])
-    assert float(relative_l1(new, old)) == pytest.approx(1.5 / 6)
-
-
-def test_a_value_of_both_branches_serves_one_and_two_half_values_make_a_whole() -> None:
-    store, shape = Store(), (2, 3)
-    first, second = torch.arange(6.0).reshape(2, 3), torch.full((1, 3), 9.0)
-    store.keep(("a", 0), first, 0, 2, depth=1)
-    assert torch.equal(store.read(("a", 0), 1, 1, (1, 3), 0), first[1:])
-    store.keep(("a", 0), second, 1, 1, depth=1)
-    assert torch.equal(store.read(("a", 0), 2, 2, shape, 0), torch.cat([first[:1], second]))
-    assert torch.equal(store.read(("a", 0), 2, 1, (1, 3), 0), second)
-
-
-def test_the_store_lets_go_of_what_no_branch_needs() -> None:
-    store, value = Store(), torch.zeros(2, 4)
-    for step in range(5):
-        store.keep(("a", 0), value, step, 2, depth=1)
-    assert store.peak_bytes == value.numel() * 4
-    store.keep(("b", 0), value, 0, 2, depth=1)
-    assert store.peak_bytes == 2 * value.numel() * 4
-
-
-def test_a_value_that_no_longer_fits_names_site_step_and_both_shapes() -> None:
-    store = Store()
-    store.keep(("mid", 0), torch.zeros(2, 8), 3, 2, depth=1)
-    with pytest.raises(PlanRefused, match=r"site 'mid', step 5: kept \(2, 8\), needs \(2, 4\)"):
-        store.read(("mid", 0), 5, 2, (2, 4), 0)
-    with pytest.raises(PlanRefused, match="site 'top', step 5: nothing is kept"):
-        store.read(("top", 0), 5, 2, (2, 4), 0)
 
 
 def test_the_gate_predicts_the_features_change_from_the_inputs() -> None:

@@ -25,7 +25,9 @@ class Kind(StrEnum):
     TRANSFORMER = "transformer"
     SAMPLER = "sampler"
     RESIDUAL = "control residual"
+    SELF_ATTENTION = "self-attention"
     CROSS_ATTENTION = "cross-attention"
+    FEED_FORWARD = "feed-forward"
     TEXT_KV = "text keys and values"
 
 

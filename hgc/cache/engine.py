@@ -22,6 +22,7 @@ from torch import nn
 
 from hgc.cache.anatomy import PREDICTION, UNGUIDED, Anatomy, Block, Kind, State
 from hgc.cache.clock import Clock, Step
+from hgc.cache.forecast import by_frequency
 from hgc.cache.macs import measure
 from hgc.cache.patching import replaced_forwards
 from hgc.cache.plan import Plan
@@ -217,10 +218,13 @@ class Run:
             unguided, own = guided.chunk(2)
             values.computed(step, UNGUIDED, 0, own - unguided, 1, None)
             return guided
-        if self.plan.fusion == "drop":
+        if self.plan.fusion != "difference":
             self._open.recorder.kept(UNGUIDED, state, 0, "guidance dropped from the gate on")
             return torch.cat([guided, guided])
-        return torch.cat([guided - values.stand_in(step, UNGUIDED, 0, 1, guided), guided])
+        difference = values.stand_in(step, UNGUIDED, 0, 1, guided)
+        if (split := self.plan.split) is not None:
+            difference = by_frequency(difference, split.low[step.number], split.high[step.number], split.radius)
+        return torch.cat([guided - difference, guided])
 
 
 _signature = cache(signature)

@@ -6,34 +6,49 @@ from collections.abc import Sequence
 
 import torch
 
+from hgc.cache.bases import weights
+from hgc.cache.rules import Forecast
 
-def extrapolate(steps: Sequence[int], values: Sequence[torch.Tensor], at: int) -> torch.Tensor:
-    """The polynomial through the given values, read at step `at`; one value repeats, two extend a line.
 
-    `steps` are distinct step numbers, oldest first; `values` have one shape. Taylor forecasting of features with
-    finite differences (TaylorSeer, arXiv 2503.06923) is this polynomial in Lagrange's form.
+def forecast_from(forecast: Forecast, steps: Sequence[int], values: Sequence[torch.Tensor], at: int) -> torch.Tensor:
+    """The value expected at step `at`, from those computed at `steps` (distinct, oldest first; one shape).
+
+    Raises PlanRefused when there are too few.
     """
+    return combined(values[-forecast.depth :], weights(forecast, steps, at))
+
+
+def combined(values: Sequence[torch.Tensor], weighed: Sequence[float]) -> torch.Tensor:
+    """The weighted sum of values of one shape, for weights that sum to 1; one value is handed on as it is."""
     if len(values) == 1:
         return values[0]
     if len(values) == 2:
-        return torch.lerp(values[0], values[1], (at - steps[0]) / (steps[1] - steps[0]))
-    weights = lagrange(steps, at)
-    total = values[0] * weights[0]
-    for value, weight in zip(values[1:], weights[1:], strict=True):
+        return torch.lerp(values[0], values[1], weighed[1])
+    total = values[0] * weighed[0]
+    for value, weight in zip(values[1:], weighed[1:], strict=True):
         total = torch.add(total, value, alpha=weight)
     return total
 
 
-def lagrange(steps: Sequence[int], at: int) -> list[float]:
-    """Weights of the values at `steps` in the polynomial through them, read at `at`; they sum to 1."""
-    weights = []
-    for i, own in enumerate(steps):
-        weight = 1.0
-        for j, other in enumerate(steps):
-            if i != j:
-                weight *= (at - other) / (own - other)
-        weights.append(weight)
-    return weights
+def per_channel(scale: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    """Numbers [C] shaped to meet the channels of `like`: [B, C, h, w], or the last dimension of fewer."""
+    return scale.view(-1, 1, 1) if like.ndim == 4 else scale
+
+
+def by_frequency(difference: torch.Tensor, low: float, high: float, radius: float) -> torch.Tensor:
+    """Weighs low and high spatial frequencies of [B, C, h, w] (FasterCache, arXiv 2410.19355, eq. 7 to 10).
+
+    Low is what lies within `radius` times the shorter side of the spectrum's centre, rounded down to whole bins.
+    """
+    if low == high:
+        return difference * low
+    height, width = difference.shape[-2:]
+    spectrum = torch.fft.fft2(difference.float())
+    down = torch.fft.fftfreq(height, 1 / height, device=difference.device)[:, None]
+    across = torch.fft.fftfreq(width, 1 / width, device=difference.device)[None]
+    inside = down**2 + across**2 <= int(radius * min(height, width)) ** 2
+    weighed = spectrum * torch.where(inside, low, high)
+    return torch.fft.ifft2(weighed).real.to(difference.dtype)
 
 
 def relative_l1(new: torch.Tensor, old: torch.Tensor) -> torch.Tensor:

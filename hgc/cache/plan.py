@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from functools import cached_property
 from hashlib import sha256
 from typing import Any, Literal, get_args
+
+from hgc.cache.rules import LINE, Forecast, FrequencySplit, Gate, PlanRefused
 
 
 class Action(StrEnum):
@@ -19,36 +21,19 @@ class Action(StrEnum):
     FORECAST = "F"
 
 
-Fusion = Literal["difference", "drop"]
+Fusion = Literal["difference", "drop", "average"]
 LETTERS = {action.value: action for action in Action}
-
-
-class PlanRefused(ValueError):
-    """A plan that cannot be run here. The message names the plan, the place and the remedy."""
-
-
-@dataclass(frozen=True)
-class Gate:
-    """Run-time refresh: an in-between step becomes a full one when the expected change since the last full one
-    reaches `threshold` (relative L1), or after `longest` in-between steps in a row."""
-
-    threshold: float
-    longest: int = 6
-
-    def __post_init__(self) -> None:
-        if not 0 < self.threshold < 10:
-            raise PlanRefused(f"gate threshold {self.threshold}: choose a relative change between 0 and 10, e.g. 0.15")
-        if self.longest < 1:
-            raise PlanRefused(f"gate longest {self.longest}: at least 1 in-between step")
 
 
 @dataclass(frozen=True)
 class Plan:
     """A table steps x sites of actions; a site without a row is computed in every step.
 
-    `table` holds one letter a step: C compute, R reuse, F forecast. `order` is the number of past differences that a
-    forecast extrapolates. `fusion` says what stands in for the unguided branch where its row says reuse: the last
-    guidance `difference`, or nothing (`drop`: guidance is left out). `model` names the anatomy the plan was made for.
+    `table` holds one letter a step: C compute, R reuse, F forecast. `forecast` says how F goes on from past values;
+    `forecasts` names the sites that do it otherwise. `fusion` says what stands in for the unguided branch where its row
+    says reuse: the last guidance `difference` (its frequencies weighed by `split`), or nothing, because guidance ends
+    there (`drop`; `average`: attention kept beyond that point is then the mean of both branches, as in T-GATE).
+    `model` names the anatomy the plan was made for.
     """
 
     name: str
@@ -56,20 +41,22 @@ class Plan:
     model: str
     table: Mapping[str, str] = field(default_factory=dict)
     fusion: Fusion = "difference"
-    order: int = 1
+    forecast: Forecast = LINE
+    forecasts: Mapping[str, Forecast] = field(default_factory=dict)
+    split: FrequencySplit | None = None
     gate: Gate | None = None
 
     def __post_init__(self) -> None:
-        if type(self.steps) is not int or type(self.order) is not int:
-            raise PlanRefused(
-                f"plan '{self.name}': steps {self.steps!r} and order {self.order!r} must be whole numbers"
-            )
+        if type(self.steps) is not int:
+            raise PlanRefused(f"plan '{self.name}': steps {self.steps!r} must be a whole number")
         if self.steps < 1:
             raise PlanRefused(f"plan '{self.name}': {self.steps} steps; at least 1 is needed")
         if self.fusion not in get_args(Fusion):
             raise PlanRefused(f"plan '{self.name}': fusion '{self.fusion}'; known are {', '.join(get_args(Fusion))}")
-        if self.order not in (1, 2):
-            raise PlanRefused(f"plan '{self.name}': forecast order {self.order}; known are 1 and 2")
+        self._check_rows()
+        self._check_rules()
+
+    def _check_rows(self) -> None:
         for site, row in self.table.items():
             if not isinstance(row, str):
                 raise PlanRefused(f"plan '{self.name}', site '{site}': {row!r}; give a string of one letter a step")
@@ -81,6 +68,25 @@ class Plan:
                 raise PlanRefused(
                     f"plan '{self.name}', site '{site}': unknown action {sorted(strange)}; known are C, R and F"
                 )
+
+    def _check_rules(self) -> None:
+        if unasked := sorted(set(self.forecasts) - set(self.table)):
+            raise PlanRefused(f"plan '{self.name}': a forecast for '{unasked[0]}', which has no row; add the row")
+        if self.split is None:
+            return
+        if self.fusion != "difference":
+            raise PlanRefused(
+                f"plan '{self.name}': a frequency split weighs a kept guidance difference, but fusion is "
+                f"'{self.fusion}'; choose difference"
+            )
+        if {len(self.split.low), len(self.split.high)} != {self.steps}:
+            raise PlanRefused(
+                f"plan '{self.name}': frequency split with {len(self.split.low)} low and {len(self.split.high)} high "
+                f"weights, {self.steps} steps; give one of each a step"
+            )
+
+    def forecast_of(self, site: str) -> Forecast:
+        return self.forecasts.get(site, self.forecast)
 
     @cached_property
     def columns(self) -> tuple[Mapping[str, Action], ...]:
@@ -94,27 +100,33 @@ class Plan:
         return json.dumps(self.as_dict(), indent=1)
 
     def as_dict(self) -> dict[str, Any]:
-        gate = None if self.gate is None else {"threshold": self.gate.threshold, "longest": self.gate.longest}
         return {
             "name": self.name,
             "steps": self.steps,
             "model": self.model,
             "fusion": self.fusion,
-            "order": self.order,
-            "gate": gate,
+            "forecast": _set_fields(self.forecast),
+            "forecasts": {site: _set_fields(forecast) for site, forecast in self.forecasts.items()},
+            "split": None if self.split is None else asdict(self.split),
+            "gate": None if self.gate is None else asdict(self.gate),
             "table": dict(self.table),
         }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Plan:
         """Raises PlanRefused when a field is missing or unknown."""
-        fields = {"name", "steps", "model", "fusion", "order", "gate", "table"}
-        if strange := set(data) - fields:
-            raise PlanRefused(f"plan with unknown fields {sorted(strange)}; known are {sorted(fields)}")
+        if strange := set(data) - _FIELDS:
+            raise PlanRefused(f"plan with unknown fields {sorted(strange)}; known are {sorted(_FIELDS)}")
         if missing := {"name", "steps", "model"} - set(data):
             raise PlanRefused(f"plan without {sorted(missing)}: export it again from Studio or add the fields")
         values = dict(data)
         try:
+            if "forecast" in values:
+                values["forecast"] = Forecast(**values["forecast"])
+            if "forecasts" in values:
+                values["forecasts"] = {site: Forecast(**rule) for site, rule in values["forecasts"].items()}
+            if values.get("split") is not None:
+                values["split"] = FrequencySplit(**values["split"])
             if values.get("gate") is not None:
                 values["gate"] = Gate(**values["gate"])
             return cls(**values)
@@ -135,3 +147,11 @@ class Plan:
     def digest(self) -> str:
         """Twelve hex digits that name this plan's content."""
         return sha256(json.dumps(self.as_dict(), sort_keys=True).encode()).hexdigest()[:12]
+
+
+_FIELDS = {part.name for part in fields(Plan)}
+
+
+def _set_fields(forecast: Forecast) -> dict[str, Any]:
+    """A forecast as JSON, without what it does not use."""
+    return {name: value for name, value in asdict(forecast).items() if value is not None}

@@ -38,7 +38,7 @@ class _Memory:
         return all((site, branch) in self.computed for branch in branches)
 
     def require(self, plan: Plan, site: str, step: int, state: State, branches: Sequence[str]) -> None:
-        needed = 2 if state is State.FORECAST else 1
+        needed = plan.forecast_of(site).least if state is State.FORECAST else 1
         for branch in branches:
             if (found := self.computed.get((site, branch), 0)) < needed:
                 raise PlanRefused(

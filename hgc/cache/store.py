@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import torch
 
-from hgc.cache.forecast import extrapolate
-from hgc.cache.plan import PlanRefused
+from hgc.cache.forecast import forecast_from
+from hgc.cache.rules import REPEAT, Forecast, PlanRefused
 
 Key = tuple[str, int]  # a site and, for sites of several modules, which of them
 
@@ -30,6 +30,37 @@ class Kept:
 
     def unguided(self) -> torch.Tensor:
         return self.value.chunk(2)[0]
+
+    def average(self) -> torch.Tensor:
+        """The mean of both branches, for one branch to go on with (T-GATE, arXiv 2404.02747, eq. 5)."""
+        return self.value if self.branches == 1 else torch.stack(self.value.chunk(2)).mean(0)
+
+
+Part = Callable[[Kept], torch.Tensor]
+Adjust = Callable[[torch.Tensor, int], torch.Tensor]  # a value and the step it was computed in
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a step wants of a site's past.
+
+    `alone` is the part of a two-branch value that a single branch goes on with; `adjust` follows the forecast.
+    """
+
+    step: int
+    branches: int
+    shape: tuple[int, ...]
+    forecast: Forecast = REPEAT
+    alone: Part = Kept.guided
+    adjust: Adjust | None = None
+
+    def series(self, history: list[Kept], part: Part) -> torch.Tensor | None:
+        """What follows from a history, newest first; None when it is too short."""
+        past = history[: self.forecast.depth][::-1]
+        if len(past) < self.forecast.least:
+            return None
+        value = forecast_from(self.forecast, [kept.step for kept in past], [part(kept) for kept in past], self.step)
+        return self.adjust(value, past[-1].step) if self.adjust else value
 
 
 class Store:
@@ -65,43 +96,35 @@ class Store:
         """Lets go of all that is kept, because what it was computed from has changed."""
         self._bytes -= sum(_bytes(kept) for kept in self._kept.pop(key, []))
 
-    def read(self, key: Key, step: int, branches: int, shape: tuple[int, ...], order: int) -> torch.Tensor:
-        """The value to use in `step`: the last one (order 0), or extrapolated from up to order + 1 past ones.
+    def read(self, key: Key, wanted: Wanted) -> torch.Tensor:
+        """The value to use in a step.
 
-        Raises PlanRefused when there are too few for these branches, when it has not the shape needed, or when the
-        pipeline wrote into it meanwhile.
+        Raises PlanRefused when there are too few past values for these branches, when they have not the shape needed,
+        or when the pipeline wrote into one.
         """
-        history = self._kept.get(key, [])
+        history, where = self._kept.get(key, []), f"site '{key[0]}', step {wanted.step}"
         if any(kept.written != writes(kept.value) for kept in history):
-            raise PlanRefused(
-                f"site '{key[0]}', step {step}: the pipeline wrote into the kept value; switch FreeU and adapters off"
-            )
-        value = self._read(history, step, branches, order)
+            raise PlanRefused(f"{where}: the pipeline wrote into the kept value; switch FreeU and adapters off")
+        value = _both(history, wanted)
         if value is None:
-            few = "nothing is kept" if not order else "fewer than two values are kept to go on from"
-            raise PlanRefused(f"site '{key[0]}', step {step}: {few}; compute it in an earlier step")
-        if tuple(value.shape) != shape:
+            few = "nothing is kept" if wanted.forecast.least == 1 else "fewer than two values are kept to go on from"
+            raise PlanRefused(f"{where}: {few}; compute it in an earlier step")
+        if tuple(value.shape) != wanted.shape:
             raise PlanRefused(
-                f"site '{key[0]}', step {step}: kept {tuple(value.shape)}, needs {shape}; "
+                f"{where}: kept {tuple(value.shape)}, needs {wanted.shape}; "
                 "the size changed inside the run, enter `cached` again for every image"
             )
         return value
 
-    def _read(self, history: list[Kept], step: int, branches: int, order: int) -> torch.Tensor | None:
-        if branches == 1:
-            return _series(history, Kept.guided, step, order)
-        if all(kept.branches == 2 for kept in history[: order + 1]):
-            return _series(history, Kept.whole, step, order)
-        unguided = _series([kept for kept in history if kept.branches == 2], Kept.unguided, step, order)
-        guided = _series(history, Kept.guided, step, order)
-        return None if unguided is None or guided is None else torch.cat([unguided, guided])
 
-
-def _series(history: list[Kept], part: Callable[[Kept], torch.Tensor], step: int, order: int) -> torch.Tensor | None:
-    past = history[: order + 1][::-1]
-    if len(past) < min(order + 1, 2):
-        return None
-    return extrapolate([kept.step for kept in past], [part(kept) for kept in past], step)
+def _both(history: list[Kept], wanted: Wanted) -> torch.Tensor | None:
+    if wanted.branches == 1:
+        return wanted.series(history, wanted.alone)
+    if all(kept.branches == 2 for kept in history[: wanted.forecast.depth]):
+        return wanted.series(history, Kept.whole)
+    unguided = wanted.series([kept for kept in history if kept.branches == 2], Kept.unguided)
+    guided = wanted.series(history, Kept.guided)
+    return None if unguided is None or guided is None else torch.cat([unguided, guided])
 
 
 def writes(value: torch.Tensor) -> int:

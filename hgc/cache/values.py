@@ -6,23 +6,26 @@ from typing import Any
 
 import torch
 
-from hgc.cache.anatomy import Anatomy, State
+from hgc.cache.anatomy import Anatomy, Kind, State
 from hgc.cache.clock import Step
 from hgc.cache.forecast import relative_l1
 from hgc.cache.plan import Plan
 from hgc.cache.recorder import Recorder
-from hgc.cache.store import Store
+from hgc.cache.rules import REPEAT
+from hgc.cache.store import Kept, Part, Store, Wanted
+
+ATTENTION = (Kind.SELF_ATTENTION, Kind.CROSS_ATTENTION)
 
 
 class Values:
     """Keeps a value only while the plan has a use for it; `observe` keeps the last one of every site as well."""
 
     def __init__(self, plan: Plan, anatomy: Anatomy, images: int, recorder: Recorder, observe: bool) -> None:
-        self._order, self._anatomy, self._images = plan.order, anatomy, images
+        self._plan, self._anatomy, self._images = plan, anatomy, images
         self._recorder, self._observe = recorder, observe
         self.store = Store()
         self._last_use = {site: max(row.rfind("R"), row.rfind("F")) for site, row in plan.table.items()}
-        self._depth = {site: plan.order + 1 if "F" in row else 1 for site, row in plan.table.items()}
+        self._depth = {site: plan.forecast_of(site).depth if "F" in row else 1 for site, row in plan.table.items()}
         self._blanks: dict[tuple[int, ...], torch.Tensor] = {}
 
     def computed(self, step: Step, name: str, part: int, value: torch.Tensor, branches: int, span: Any) -> None:
@@ -53,10 +56,15 @@ class Values:
             if shape not in self._blanks:
                 self._blanks[shape] = like.new_zeros(()).expand(shape)
             return self._blanks[shape]
-        order = self._order if state is State.FORECAST else 0
-        value = self.store.read((name, part), step.number, branches, shape, order)
+        forecast = self._plan.forecast_of(name) if state is State.FORECAST else REPEAT
+        value = self.store.read((name, part), Wanted(step.number, branches, shape, forecast, self._alone(name)))
         self._recorder.kept(name, state, self.age(step, name, part), step.reasons.get(name, step.reason))
         return value
+
+    def _alone(self, name: str) -> Part:
+        """What one branch goes on with from a value of two."""
+        averaged = self._plan.fusion == "average" and self._anatomy[name].kind in ATTENTION
+        return Kept.average if averaged else Kept.guided
 
     def age(self, step: Step, name: str, part: int = 0) -> int:
         """Steps since the last value was computed."""

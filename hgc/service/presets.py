@@ -10,6 +10,7 @@ from hgc.cache import schedules
 from hgc.cache.anatomy import Anatomy
 from hgc.cache.plan import Plan, PlanRefused
 from hgc.cache.rehearsal import plan_macs
+from hgc.cache.rules import Forecast
 from hgc.request import CacheSettings, Request
 
 
@@ -99,5 +100,5 @@ def _shared(cache: CacheSettings) -> dict[str, Any]:
         "lambda_intra": cache.lambda_intra,
         "attention_every": cache.attention_every,
         "fusion": cache.fusion,
-        "order": cache.order,
+        "forecast": Forecast.polynomial(cache.order),
     }

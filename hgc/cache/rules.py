@@ -1,0 +1,115 @@
+"""The rules a plan carries beside its table: how to forecast, when to refresh, how to weigh a kept guidance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+
+class PlanRefused(ValueError):
+    """A plan that cannot be run here. The message names the plan, the place and the remedy."""
+
+
+Basis = Literal["repeat", "taylor", "hermite", "chebyshev", "scale_shift"]
+POLYNOMIAL = ("taylor", "hermite", "chebyshev")
+ORDERS = (1, 2)
+LONGEST_WINDOW = 8
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """How a cell marked F goes on from the values computed before.
+
+    * `repeat`: the last value;
+    * `taylor`: the polynomial of degree `order` through the last order + 1 values (TaylorSeer, arXiv 2503.06923);
+    * `hermite`: its differences on contracted Hermite polynomials, which damp long gaps (HiCache, arXiv 2508.16984);
+    * `chebyshev`: the polynomial of degree `order` nearest to the last `window` values by least squares, in Chebyshev's
+      basis (Spectrum's fit, without its ridge term);
+    * `scale_shift`: the last value times a scale plus a shift for each channel and step, measured in calibration
+      (Block Caching, arXiv 2312.03209, sec. 3.3); `fitted` is the digest of these numbers.
+    """
+
+    basis: Basis = "taylor"
+    order: int = 1
+    window: int | None = None
+    fitted: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.basis not in get_args(Basis):
+            raise PlanRefused(f"forecast basis {self.basis!r}; known are {', '.join(get_args(Basis))}")
+        if type(self.order) is not int or self.order not in ORDERS:
+            raise PlanRefused(f"forecast order {self.order!r} must be a whole number; known are 1 and 2")
+        if (self.window is not None) != (self.basis == "chebyshev"):
+            needs = "needs a window, e.g. 3" if self.basis == "chebyshev" else "has no window; leave it out"
+            raise PlanRefused(f"forecast basis '{self.basis}' with window {self.window!r}: it {needs}")
+        if self.window is not None and (type(self.window) is not int or not self.order < self.window <= LONGEST_WINDOW):
+            raise PlanRefused(
+                f"forecast window {self.window!r} of order {self.order}: choose a whole number from {self.order + 1} "
+                f"to {LONGEST_WINDOW}"
+            )
+        if (self.fitted is not None) != (self.basis == "scale_shift"):
+            needs = "needs the digest of an adjustment" if self.fitted is None else "has none; leave `fitted` out"
+            raise PlanRefused(f"forecast basis '{self.basis}' with fitted {self.fitted!r}: it {needs}")
+
+    @classmethod
+    def polynomial(cls, order: int) -> Forecast:
+        """Order 0 repeats, 1 follows a line, 2 a parabola. Raises PlanRefused for any other."""
+        if order not in (0, *ORDERS):
+            raise PlanRefused(f"forecast order {order}: choose 0 (repeat), 1 (line) or 2 (parabola)")
+        return cls("taylor", order) if order else REPEAT
+
+    @property
+    def depth(self) -> int:
+        """How many past values it goes on from."""
+        if self.window is not None:
+            return self.window
+        return self.order + 1 if self.basis in POLYNOMIAL else 1
+
+    @property
+    def least(self) -> int:
+        """How many past values there must be: a polynomial of fewer values than it wants has a lower degree."""
+        return min(self.depth, 2)
+
+
+REPEAT = Forecast("repeat")
+LINE = Forecast("taylor", 1)
+
+
+@dataclass(frozen=True)
+class Gate:
+    """Run-time refresh: an in-between step becomes a full one when the expected change since the last full one
+    reaches `threshold` (relative L1), or after `longest` in-between steps in a row.
+
+    With `per_branch` the unguided branch's row is decided as well, by the change of the guidance difference.
+    """
+
+    threshold: float
+    longest: int = 6
+    per_branch: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 < self.threshold < 10:
+            raise PlanRefused(f"gate threshold {self.threshold}: choose a relative change between 0 and 10, e.g. 0.15")
+        if self.longest < 1:
+            raise PlanRefused(f"gate longest {self.longest}: at least 1 in-between step")
+
+
+@dataclass(frozen=True)
+class FrequencySplit:
+    """Weights by step of a kept guidance difference's low and high frequencies (FasterCache, arXiv 2410.19355, eq. 9).
+
+    `radius` parts them: the distance from the spectrum's centre, as a share of the shorter side.
+    """
+
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    radius: float = 0.2
+
+    def __post_init__(self) -> None:
+        for name in ("low", "high"):
+            weights = tuple(getattr(self, name))
+            object.__setattr__(self, name, weights)  # JSON brings lists
+            if strange := [w for w in weights if not isinstance(w, int | float) or not 0 <= w <= 10]:
+                raise PlanRefused(f"frequency split, {name}: weight {strange[0]!r}; choose numbers from 0 to 10")
+        if not 0 < self.radius < 1:
+            raise PlanRefused(f"frequency split radius {self.radius}: choose a share between 0 and 1, e.g. 0.2")

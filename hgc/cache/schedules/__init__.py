@@ -1,0 +1,37 @@
+"""Every method is a function of the anatomy that returns a Plan; one method a file. Plain data, no torch."""
+
+from hgc.cache.schedules.budget import Density, ladder, under_budget
+from hgc.cache.schedules.deepcache import deepcache, power_around
+from hgc.cache.schedules.encoder_propagation import encoder_propagation
+from hgc.cache.schedules.fewer_steps import fewer_steps, steps_at_cost
+from hgc.cache.schedules.guidance_reuse import guidance_reuse
+from hgc.cache.schedules.hgc import coarse_rows, fine_rows, hgc, late_gate
+from hgc.cache.schedules.plain import exact, full
+from hgc.cache.schedules.rows import constants, cut_site, decoder_layers, keep_between, key_steps
+from hgc.cache.schedules.step_skip import step_skip
+from hgc.cache.schedules.tgate import tgate
+
+__all__ = [
+    "Density",
+    "coarse_rows",
+    "constants",
+    "cut_site",
+    "decoder_layers",
+    "deepcache",
+    "encoder_propagation",
+    "exact",
+    "fewer_steps",
+    "fine_rows",
+    "full",
+    "guidance_reuse",
+    "hgc",
+    "keep_between",
+    "key_steps",
+    "ladder",
+    "late_gate",
+    "power_around",
+    "step_skip",
+    "steps_at_cost",
+    "tgate",
+    "under_budget",
+]

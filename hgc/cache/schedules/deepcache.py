@@ -1,0 +1,59 @@
+"""DeepCache (arXiv 2312.00858): the deep UNet at some steps, its outer layers in every step."""
+
+from __future__ import annotations
+
+from hgc.cache.anatomy import Anatomy
+from hgc.cache.plan import Plan
+from hgc.cache.rules import REPEAT, Forecast, PlanRefused
+from hgc.cache.schedules.rows import constants, cut_site, keep_between
+
+
+def deepcache(
+    anatomy: Anatomy,
+    steps: int,
+    *,
+    interval: int = 3,
+    branch: int = 0,
+    centre: int | None = None,
+    power: float = 1.4,
+    forecast: Forecast = REPEAT,
+) -> Plan:
+    """Every `interval` steps in full, `branch` + 1 outer layers in between (a layer is a ResNet and its transformer).
+
+    With `centre` as many full steps lie denser around that step (`power_around`), as in the paper's sec. 3.4. The
+    paper repeats; `forecast` is ours. Raises PlanRefused for an interval, branch or centre out of range.
+    """
+    if interval < 1:
+        raise PlanRefused(f"interval {interval}: at least 1 (1 computes every step in full)")
+    keys = tuple(range(0, steps, interval)) if centre is None else power_around(steps, interval, centre, power)
+    around = "" if centre is None else f" around {centre}"
+    rows = constants(anatomy, steps) | {cut_site(anatomy, branch + 1): keep_between(steps, keys, forecast)}
+    return Plan(f"deepcache N={interval}{around}", steps, anatomy.model, rows, forecast=forecast)
+
+
+def power_around(steps: int, interval: int, centre: int, power: float = 1.4) -> tuple[int, ...]:
+    """About steps / interval full steps, step 0 among them, denser around `centre` the higher `power` is.
+
+    As released: evenly spaced between the roots of the distances to both ends, raised to the power and rounded towards
+    the centre. Before the centre the roots are of negative numbers and the released code takes their principal complex
+    value and, after raising, its real part, where the paper's text suggests the mirrored power; we follow the code. The
+    power is lowered by 0.02 until the steps are distinct. Raises PlanRefused where no power makes them so.
+    """
+    if not 0 < centre < steps:
+        raise PlanRefused(f"centre {centre}: choose a step between 1 and {steps - 1}")
+    if not 1 < power <= 3:
+        raise PlanRefused(f"power {power}: choose more than 1 (even spacing) and at most 3")
+    count = -(-steps // interval)
+    tried = power
+    while tried > 1:
+        first, last = complex(-centre) ** (1 / tried), complex(steps - centre) ** (1 / tried)
+        places = [first + (last - first) * i / count for i in range(count + 1)]
+        offsets = sorted({int((place**tried).real) for place in places})
+        found = (0, *(centre + offset for offset in offsets[1:-1]))
+        if len(found) == count:
+            return found
+        tried -= 0.02
+    raise PlanRefused(
+        f"no {count} distinct steps of {steps} around {centre} with power {power}: choose a longer interval or another "
+        "centre"
+    )

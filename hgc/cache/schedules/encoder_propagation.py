@@ -1,0 +1,21 @@
+"""Faster Diffusion (arXiv 2312.09608): the encoder's features hardly change and are propagated between key steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from hgc.cache.anatomy import Anatomy, Kind
+from hgc.cache.plan import Plan
+from hgc.cache.rules import REPEAT, Forecast
+from hgc.cache.schedules.rows import constants, keep_between
+
+
+def encoder_propagation(anatomy: Anatomy, steps: int, *, keys: Iterable[int], forecast: Forecast = REPEAT) -> Plan:
+    """UNet encoder, middle and ControlNet at the key steps, the decoder in every step. The paper repeats."""
+    row = keep_between(steps, keys, forecast)
+    decoder = {site.name for site in anatomy.decoder}
+    inputs = {name for site in anatomy.decoder for name in site.inputs}
+    embeddings = {site.name for site in anatomy.of(Kind.EMBEDDING)}
+    middle = [site.name for site in anatomy.decoder if site.name.startswith("unet.mid_block")][-1]
+    kept = dict.fromkeys([*sorted(inputs - decoder - embeddings), middle], row)
+    return Plan("encoder propagation", steps, anatomy.model, constants(anatomy, steps) | kept, forecast=forecast)

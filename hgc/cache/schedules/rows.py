@@ -1,0 +1,66 @@
+"""Rows of a plan's table, and the places in the anatomy that the methods keep."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from hgc.cache.anatomy import Anatomy, Kind, Site
+from hgc.cache.rules import REPEAT, Forecast, PlanRefused
+
+Rows = dict[str, str]
+
+
+def constants(anatomy: Anatomy, steps: int) -> Rows:
+    """Rows that compute in the first step what does not depend on the step."""
+    return {site.name: "C" + "R" * (steps - 1) for site in anatomy if site.constant}
+
+
+def key_steps(steps: int, count: int, *, warm: int = 2, power: float = 1.3) -> tuple[int, ...]:
+    """`count` steps, the first `warm` always, the rest spaced ever wider (power 1: evenly).
+
+    Raises PlanRefused when count is not between 1 and steps.
+    """
+    if not 1 <= count <= steps:
+        raise PlanRefused(f"{count} key steps of {steps}: choose between 1 and {steps}")
+    warm = min(warm, count)
+    chosen = list(range(warm))
+    for i in range(count - warm):
+        wanted = round(warm + (steps - warm) * (i / (count - warm)) ** power)
+        latest = steps - (count - warm - i)
+        chosen.append(min(max(wanted, chosen[-1] + 1), latest))
+    return tuple(chosen)
+
+
+def keep_between(steps: int, keys: Iterable[int], forecast: Forecast = REPEAT) -> str:
+    """A row that computes at the key steps and goes on in between, by forecast once there are values enough."""
+    keys = set(keys)
+    seen, row = 0, []
+    for step in range(steps):
+        seen += step in keys
+        goes_on = forecast != REPEAT and seen >= forecast.least
+        row.append("C" if step in keys else "F" if goes_on else "R")
+    return "".join(row)
+
+
+def decoder_layers(anatomy: Anatomy) -> list[list[Site]]:
+    """The decoder's layers from the middle to the output: a ResNet with its transformer, and the sampler after it."""
+    layers: list[list[Site]] = []
+    for site in anatomy.decoder:
+        if site.kind is Kind.RESNET:
+            layers.append([])
+        layers[-1].append(site)
+    return layers
+
+
+def cut_site(anatomy: Anatomy, refreshed: int) -> str:
+    """The site to keep so that just the `refreshed` decoder layers nearest to the output are computed."""
+    layers = decoder_layers(anatomy)
+    if not 0 <= refreshed < len(layers):
+        raise PlanRefused(f"{refreshed} refreshed decoder layers; choose between 0 and {len(layers) - 1}")
+    return layers[-1 - refreshed][-1].name
+
+
+def in_range(what: str, value: float, low: float, high: float) -> None:
+    """Raises PlanRefused for a setting outside its range, with both numbers."""
+    if not low <= value <= high:
+        raise PlanRefused(f"{what} {value}: choose between {low} and {high}")

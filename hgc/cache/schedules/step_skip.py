@@ -1,0 +1,32 @@
+"""The whole prediction kept between steps (TeaCache, arXiv 2411.19108; EasyCache, arXiv 2507.02860)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from hgc.cache.anatomy import PREDICTION, UNGUIDED, Anatomy
+from hgc.cache.plan import Plan
+from hgc.cache.rules import LINE, Forecast, Gate
+from hgc.cache.schedules.rows import constants, keep_between
+
+
+def step_skip(
+    anatomy: Anatomy,
+    steps: int,
+    *,
+    keys: Iterable[int] = (0, 1),
+    forecast: Forecast = LINE,
+    threshold: float | None = None,
+    longest: int = 6,
+    per_branch: bool = False,
+) -> Plan:
+    """Computes the key steps and goes on from them in between; both papers repeat, a line is ours.
+
+    With `threshold` the steps in between are decided while running: the change expected of the prediction adds up, and
+    at the threshold, or after `longest` steps, a step is computed. With `per_branch` the guidance difference has a sum
+    of its own, so that the guided branch may be refreshed alone. Raises PlanRefused for values out of range.
+    """
+    row = keep_between(steps, tuple(keys), forecast)
+    rows = constants(anatomy, steps) | {PREDICTION: row} | ({UNGUIDED: row} if per_branch else {})
+    gate = None if threshold is None else Gate(threshold, longest, per_branch)
+    return Plan("step skip", steps, anatomy.model, rows, forecast=forecast, gate=gate)
