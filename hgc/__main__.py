@@ -15,6 +15,7 @@ from typing import Annotated, Any, ParamSpec
 import typer
 from PIL import Image
 
+from hgc.bench.setup import BenchRefused
 from hgc.cache.plan import Plan, PlanRefused
 from hgc.control.annotators import AnnotatorUnavailable
 from hgc.control.images import ImageRefused, decode
@@ -30,7 +31,15 @@ bench = typer.Typer(help="Figures that anyone can repeat.", no_args_is_help=True
 app.add_typer(bench, name="bench")
 
 P = ParamSpec("P")
-REFUSALS = (ImageRefused, AnnotatorUnavailable, PlanRefused, RequestRefused, ModelUnavailable, SpaceRefused)
+REFUSALS = (
+    BenchRefused,
+    ImageRefused,
+    AnnotatorUnavailable,
+    PlanRefused,
+    RequestRefused,
+    ModelUnavailable,
+    SpaceRefused,
+)
 
 
 def in_one_line(command: Callable[P, None]) -> Callable[P, None]:
@@ -90,7 +99,7 @@ def compare(
         control_scale=control_scale,
         control_start=control_start,
         control_end=control_end,
-        **_chosen(studio, plan, steps),
+        **_chosen(studio, plan, steps, guidance > 1),
     )
     comparison = _run(studio, request, quiet=as_json)
     _write(comparison, prepared.png, out)
@@ -98,7 +107,7 @@ def compare(
     typer.echo(json.dumps(comparison.figures() | {"notes": notes}) if as_json else _told(comparison, notes))
 
 
-def _chosen(studio: Studio, plan: str, steps: int) -> dict[str, Any]:
+def _chosen(studio: Studio, plan: str, steps: int, guidance: bool = True) -> dict[str, Any]:
     """The request's fields for what --plan named."""
     if plan.endswith(".json"):
         try:
@@ -111,7 +120,7 @@ def _chosen(studio: Studio, plan: str, steps: int) -> dict[str, Any]:
         wanted: str | float = float(plan)
     except ValueError:
         wanted = plan
-    settings: CacheSettings = studio.settings_for(wanted, steps)
+    settings: CacheSettings = studio.settings_for(wanted, steps, guidance=guidance)
     return {"cache": settings.model_dump()}
 
 
@@ -208,6 +217,87 @@ def speed(
     )
     found = timing.measure_speed(studio, request, repeats)
     typer.echo(json.dumps(timing.as_json(found)) if as_json else timing.as_text(found))
+
+
+@bench.command("landscapes")
+@in_one_line
+def bench_landscapes(
+    scenes: Annotated[int, typer.Option(help="How many scenes never trained on.")] = 200,
+    first_seed: Annotated[int, typer.Option(help="Seed of the first scene; training starts at 500,000.")] = 0,
+    steps: Annotated[int, typer.Option(help="Denoising steps.")] = 20,
+    batch: Annotated[int, typer.Option(help="Pictures drawn together.")] = 4,
+    noise_seed: Annotated[int, typer.Option(help="Decides the noise.")] = 0,
+    band_scenes: Annotated[int, typer.Option(help="Scenes that are drawn many times, for variety and --null.")] = 12,
+    null: Annotated[bool, typer.Option("--null", help="Also under other noise, and in 50 and 200 steps.")] = False,
+    drawings: Annotated[Path | None, typer.Option(help="Draw all examples too; a sheet of them as PNG.")] = None,
+    only: Annotated[list[str] | None, typer.Option(help="Only this part; may be given several times.")] = None,
+    dtype: Annotated[str, typer.Option(help="float32, bfloat16 or float16.")] = "float32",
+    weights: Annotated[Path | None, typer.Option(help="Another folder of weights.")] = None,
+    work: Annotated[Path, typer.Option(help="Where pictures are kept; a later run goes on there.")] = Path(
+        "runs/bench-landscapes"
+    ),
+    out: Annotated[Path | None, typer.Option(help="Write the JSON here too.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Every figure of the embedded model's card, on scenes never trained on; may be stopped and started again."""
+    from hgc.bench import card
+    from hgc.bench import drawings as trials
+    from hgc.bench.landscapes import Bench
+    from hgc.bench.setup import PARTS, Setup
+    from hgc.models.presets import presets
+
+    chosen = Setup(
+        scenes=scenes,
+        first_seed=first_seed,
+        steps=steps,
+        batch=batch,
+        noise_seed=noise_seed,
+        band_scenes=band_scenes,
+        null=null,
+        drawings=drawings is not None,
+        dtype=dtype,
+        only=tuple(only) if only else PARTS,
+    )
+    folder = weights or Path(presets()["landscapes"].source)
+    measured = Bench(chosen, work, lambda news: typer.echo(news, err=True), folder)
+    report = measured.report()
+    if drawings:
+        drawings.parent.mkdir(parents=True, exist_ok=True)
+        trials.sheet(measured.tried).save(drawings)
+    if out:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(json.dumps(report, indent=1) + "\n")
+    typer.echo(json.dumps(report) if as_json else card.as_text(report))
+
+
+@bench.command("card")
+@in_one_line
+def bench_card(
+    weights: Annotated[Path, typer.Option(help="Folder with README.md and figures.json.")] = Path(
+        "assets/models/landscapes"
+    ),
+) -> None:
+    """Put the figures that `bench landscapes --out …/figures.json` measured into the model card."""
+    from hgc.bench import card
+
+    card.fill(weights / "README.md", card.read_report(weights / "figures.json"))
+    typer.echo(f"{weights / 'README.md'} has the figures of {weights / 'figures.json'}")
+
+
+@app.command()
+@in_one_line
+def wall(
+    out: Annotated[Path, typer.Option(help="The PNG to write.")],
+    steps: Annotated[int, typer.Option(help="Denoising steps.")] = 20,
+    dtype: Annotated[str, typer.Option(help="float32, bfloat16 or float16.")] = "float32",
+    weights: Annotated[Path | None, typer.Option(help="Another folder of weights.")] = None,
+) -> None:
+    """24 pictures the embedded model draws, four times of day by four seasons and eight from edges, as one PNG."""
+    from hgc.landscapes.artist import Artist
+    from hgc.landscapes.wall import hang
+
+    size = hang(Artist.load(weights, dtype), out, steps, lambda news: typer.echo(news, err=True))
+    typer.echo(f"{out}: {size / 1000:.0f} kB")
 
 
 @app.command()

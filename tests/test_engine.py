@@ -6,6 +6,7 @@ import contextvars
 import threading
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -23,10 +24,11 @@ from diffusers import (
 from hgc.cache import schedules
 from hgc.cache.anatomy import PREDICTION, UNGUIDED, Anatomy, Kind, State
 from hgc.cache.engine import cached
+from hgc.cache.forecast import by_frequency
 from hgc.cache.macs import MacCounter, measure
 from hgc.cache.plan import Plan
 from hgc.cache.rehearsal import plan_macs
-from hgc.cache.rules import REPEAT, Forecast, Gate, PlanRefused
+from hgc.cache.rules import REPEAT, Forecast, FrequencySplit, Gate, PlanRefused
 from hgc.cache.sites import Networks
 
 STEPS = 6
@@ -68,10 +70,12 @@ def every_plan(anatomy: Anatomy, steps: int = STEPS) -> Mapping[str, Plan]:
         "hgc shallow": schedules.hgc(anatomy, steps, lambda_intra=0),
         "hgc deep": schedules.hgc(anatomy, steps, lambda_intra=0.8),
         "deepcache": schedules.deepcache(anatomy, steps, interval=2, branch=1),
+        "deepcache around": schedules.deepcache(anatomy, steps, interval=2, branch=2, centre=2),
         "tgate": schedules.tgate(anatomy, steps, gate_step=3),
         "encoder": schedules.encoder_propagation(anatomy, steps, keys=(0, 1, 3)),
         "guidance reuse": schedules.guidance_reuse(anatomy, steps, keys=(0, 1, 3)),
         "step skip": schedules.step_skip(anatomy, steps, keys=(0, 1, 3)),
+        "step skip per branch": schedules.step_skip(anatomy, steps, keys=(0, 1, 3), per_branch=True),
         "branch on and off": Plan(
             "on and off", steps, "tiny", {UNGUIDED: ("CCRRCR" * 9)[:steps], cut: ("CCCFFF" * 9)[:steps]}
         ),
@@ -387,13 +391,15 @@ def test_guidance_off_runs_one_branch_and_says_so(pipe: Any, anatomy: Anatomy) -
     assert run.trace.macs == plan_macs(every_plan(anatomy)["hgc"], anatomy, guidance=False)
 
 
-def test_guess_mode(pipe: Any, anatomy: Anatomy) -> None:
-    plain = tiny.latents(pipe, guess_mode=True)
-    with cached(pipe, schedules.exact(anatomy, STEPS)):
-        assert torch.equal(tiny.latents(pipe, guess_mode=True), plain)
-    with cached(pipe, every_plan(anatomy)["hgc"]) as run:
-        assert torch.isfinite(tiny.latents(pipe, guess_mode=True)).all()
-    assert run.trace.attention_hits > 0
+@pytest.mark.parametrize("name", ["full", "exact", "hgc", "step skip", "branch on and off"])
+def test_guess_mode_runs_control_for_one_branch_as_planned(pipe: Any, anatomy: Anatomy, name: str) -> None:
+    plan = every_plan(anatomy)[name]
+    with cached(pipe, plan) as run:
+        guessed = tiny.latents(pipe, guess_mode=True)
+    assert run.trace.macs == plan_macs(plan, anatomy, guess=True)
+    assert run.trace.macs.full < plan_macs(plan, anatomy).full
+    if name in ("full", "exact"):
+        assert torch.equal(guessed, tiny.latents(pipe, guess_mode=True))
 
 
 @pytest.mark.parametrize("make", [lambda: tiny.control_pipeline(2), tiny.plain_pipeline], ids=["two nets", "no net"])
@@ -461,6 +467,19 @@ def test_a_plan_that_does_not_fit_is_refused_by_name(pipe: Any, rows: Any, steps
     with pytest.raises(PlanRefused, match="plan 'odd'") as refused, cached(pipe, Plan("odd", steps, "tiny", rows)):
         tiny.latents(pipe)
     assert says in str(refused.value)
+
+
+def test_a_second_call_after_an_interrupted_one_is_refused(pipe: Any, anatomy: Anatomy) -> None:
+    def stop(_pipe: Any, step: int, _time: Any, _state: Any) -> dict[str, Any]:
+        if step == 1:
+            raise KeyboardInterrupt
+        return {}
+
+    with cached(pipe, schedules.exact(anatomy, STEPS)):
+        with pytest.raises(KeyboardInterrupt):
+            tiny.latents(pipe, callback_on_step_end=stop)
+        with pytest.raises(PlanRefused, match="a call of the pipeline already, 2 of 6 steps of it; enter `cached`"):
+            tiny.latents(pipe)
 
 
 def test_a_second_call_in_one_block_is_refused(pipe: Any, anatomy: Anatomy) -> None:
@@ -553,6 +572,51 @@ def test_a_gate_over_the_whole_prediction_learns_and_says_why(pipe: Any, anatomy
     assert "".join(cell.state for cell in cells) == "CCRRCR"
     assert "< 9.9" in cells[2].reason
     assert "the longest allowed" in cells[4].reason
+
+
+def test_a_gate_per_branch_refreshes_the_guided_one_alone(pipe: Any, anatomy: Anatomy) -> None:
+    """Between a threshold that only the prediction's change reaches and one that both reach."""
+    states = {}
+    for name, gate in (("never", Gate(9.9, 9, True)), ("always", Gate(1e-9, 9, True)), ("one", Gate(9.9, 1, True))):
+        with cached(pipe, replace(schedules.step_skip(anatomy, STEPS, per_branch=True), gate=gate)) as run:
+            tiny.latents(pipe)
+        cells = run.trace.cells
+        states[name] = ["".join(cell.state for cell in cells[site]) for site in (PREDICTION, UNGUIDED)]
+        assert "gate: " in cells[UNGUIDED][3].reason
+    assert states["never"] == ["CCFFFF", "CCFFFF"]
+    assert states["always"] == ["CCCCCC", "CCCCCC"]
+    assert states["one"] == ["CCFCFC", "CCFCFC"]
+
+
+def test_the_guidance_difference_has_a_gate_of_its_own(pipe: Any, anatomy: Anatomy) -> None:
+    """Without a row of the prediction, the gate decides the unguided branch by the change of the difference alone."""
+    rows = {UNGUIDED: "CCRRRR"}
+    with cached(pipe, Plan("own", STEPS, "tiny", rows, gate=Gate(1e-9, 9, per_branch=True))) as run:
+        tiny.latents(pipe)
+    assert run.trace.branches == (2,) * STEPS
+    with cached(pipe, Plan("own", STEPS, "tiny", rows, gate=Gate(9.9, 2, per_branch=True))) as run:
+        tiny.latents(pipe)
+    assert run.trace.branches == (2, 2, 1, 1, 2, 1)
+
+
+def test_attention_kept_beyond_the_gate_is_the_mean_of_both_branches(pipe: Any, anatomy: Anatomy) -> None:
+    site = next(site.name for site in anatomy.of(Kind.CROSS_ATTENTION) if site.name.startswith("unet."))
+    module = pipe.unet.get_submodule(site.removeprefix("unet."))
+    with cached(pipe, schedules.tgate(anatomy, STEPS, gate_step=3)):
+        seen = outputs_of(pipe, module)
+    torch.testing.assert_close(seen[3], (seen[2][:1] + seen[2][1:]) / 2)
+    assert torch.equal(seen[5], seen[3])
+
+
+def test_the_kept_difference_is_weighed_by_frequency(pipe: Any) -> None:
+    weights = {"low": (1, 1, 1.5, 1, 1, 1), "high": (1, 1, 0.5, 1, 1, 1)}
+    plan = Plan("split", STEPS, "tiny", {UNGUIDED: "CCRRRR"}, split=FrequencySplit(**weights))
+    with cached(pipe, plan):
+        seen = outputs_of(pipe, pipe.unet)
+    kept, weighed, plain = (later.chunk(2)[1] - later.chunk(2)[0] for later in (seen[1], seen[2], seen[3]))
+    torch.testing.assert_close(plain, kept)
+    torch.testing.assert_close(weighed, by_frequency(kept, 1.5, 0.5, 0.2))
+    assert not torch.allclose(weighed, kept, rtol=0.1)
 
 
 def test_a_pipeline_that_cannot_be_followed_is_refused(anatomy: Anatomy) -> None:

@@ -148,6 +148,13 @@ class Anatomy:
         )
 
     @cached_property
+    def control_sites(self) -> frozenset[str]:
+        """All sites of the ControlNets."""
+        return frozenset(
+            s.name for s in self.sites if s.name not in (PREDICTION, UNGUIDED) and not s.name.startswith("unet.")
+        )
+
+    @cached_property
     def control_residuals(self) -> tuple[Site, ...]:
         return self.of(Kind.RESIDUAL)
 

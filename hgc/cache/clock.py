@@ -10,7 +10,8 @@ import torch
 
 from hgc.cache.anatomy import UNGUIDED, Anatomy, Kind, State, states
 from hgc.cache.gate import ChangeGate
-from hgc.cache.plan import Action, Plan, PlanRefused
+from hgc.cache.plan import Action, Plan
+from hgc.cache.rules import PlanRefused
 from hgc.cache.store import writes
 
 WATCHED = {
@@ -18,7 +19,7 @@ WATCHED = {
     Kind.CONDITION: "controlnet_cond",
     Kind.EMBEDDING: "added_cond_kwargs",
 }
-FINE = (Kind.CROSS_ATTENTION, Kind.BRANCH)
+FINE = (Kind.SELF_ATTENTION, Kind.CROSS_ATTENTION, Kind.FEED_FORWARD, Kind.BRANCH)
 
 
 @dataclass
@@ -39,18 +40,30 @@ class Step:
         return 2 if self.guidance and UNGUIDED not in self.actions else 1
 
 
+@dataclass(frozen=True)
+class Watch:
+    """A run-time gate, the site whose change it follows, the rows it decides, and those computed when it fires."""
+
+    gate: ChangeGate
+    followed: str
+    rows: tuple[str, ...]
+    refreshed: tuple[str, ...]
+
+
 class Clock:
     """Counts steps by the denoiser's own calls, never by looking up timesteps, which may repeat."""
 
     def __init__(self, plan: Plan, anatomy: Anatomy) -> None:
         self._plan, self._anatomy = plan, anatomy
         self._next = 0
-        self._gate = ChangeGate(plan.gate) if plan.gate else None
         self._seen: dict[tuple[str, str], tuple[Any, Any]] = {}
         self._settled: dict[Hashable, Mapping[str, State]] = {}  # most steps of a plan ask the same as another
-        self._gated = [n for n in plan.table if not anatomy[n].constant and anatomy[n].kind not in FINE]
-        followed = [n for n in self._gated if anatomy[n].kind is not Kind.RESIDUAL]
-        self.followed = (followed or self._gated or [""])[0] if self._gate else ""
+        self._watches = _watches(plan, anatomy)
+
+    @property
+    def done(self) -> int:
+        """How many steps were begun."""
+        return self._next
 
     def begin(self, guidance: bool, guided: torch.Tensor) -> Step:
         """Opens the next step; `guided` are the latents [images, C, h, w] it starts from.
@@ -64,21 +77,22 @@ class Clock:
             )
         step = Step(self._next, guidance, dict(self._plan.columns[self._next]))
         self._next += 1
-        if self._gate is not None:
-            self._ask(self._gate, step, guided)
+        for watch in self._watches:
+            self._ask(watch, step, guided)
         return step
 
-    def _ask(self, gate: ChangeGate, step: Step, guided: torch.Tensor) -> None:
+    def _ask(self, watch: Watch, step: Step, guided: torch.Tensor) -> None:
         """Turns an in-between step into a full one when the gate fires."""
-        gate.see_input(guided)
-        kept = [name for name in self._gated if name in step.actions]
-        if not kept:
+        watch.gate.see_input(guided)
+        kept = [name for name in watch.rows if name in step.actions]
+        if not kept or (kept == [UNGUIDED] and not step.guidance):
             return
-        fires, reason = gate.decide()
+        fires, reason = watch.gate.decide()
         for name in kept:
             step.reasons[name] = reason
-            if fires:
-                del step.actions[name]
+        for name in watch.refreshed if fires else ():
+            if step.actions.pop(name, None):
+                step.reasons[name] = reason
 
     def settle(self, step: Step) -> None:
         """Works out what follows for every site from the actions asked."""
@@ -88,10 +102,11 @@ class Clock:
             self._settled[asked] = states(self._anatomy, step.actions, off=step.off) | absent
         step.states = self._settled[asked]
 
-    def see_feature(self, guided: torch.Tensor) -> None:
-        """Tells the gate the value of the site it follows, computed in this step."""
-        if self._gate is not None:
-            self._gate.see_feature(guided)
+    def see_feature(self, name: str, guided: torch.Tensor) -> None:
+        """Tells the gates the value of a site, computed in this step."""
+        for watch in self._watches:
+            if watch.followed == name:
+                watch.gate.see_feature(guided)
 
     def changed(self, step: Step, network: str, call: Mapping[str, Any]) -> list[str]:
         """Constant sites whose kept values no longer hold, because a callback replaced what they depend on."""
@@ -110,6 +125,20 @@ class Clock:
                     stale.append(site.name)
                     step.reasons[site.name] = f"{argument} changed"
         return stale
+
+
+def _watches(plan: Plan, anatomy: Anatomy) -> tuple[Watch, ...]:
+    """The gate over the coarse rows and, per branch, one over the unguided branch's row."""
+    if plan.gate is None:
+        return ()
+    found = []
+    coarse = tuple(name for name in plan.table if not anatomy[name].constant and anatomy[name].kind not in FINE)
+    if coarse:
+        followed = [name for name in coarse if anatomy[name].kind is not Kind.RESIDUAL]
+        found.append(Watch(ChangeGate(plan.gate), (followed or coarse)[0], coarse, coarse))
+    if plan.gate.per_branch and UNGUIDED in plan.table:  # both branches lie inside the kept prediction
+        found.append(Watch(ChangeGate(plan.gate), UNGUIDED, (UNGUIDED,), (UNGUIDED, *coarse)))
+    return tuple(found)
 
 
 def _fingerprint(value: Any) -> Any:

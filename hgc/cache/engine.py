@@ -28,6 +28,7 @@ from hgc.cache.patching import replaced_forwards
 from hgc.cache.plan import Plan
 from hgc.cache.recorder import Recorder
 from hgc.cache.rehearsal import check, rehearse
+from hgc.cache.rules import PlanRefused
 from hgc.cache.sites import Networks, survey
 from hgc.cache.stopwatch import Stopwatch
 from hgc.cache.trace import Trace
@@ -53,6 +54,7 @@ class Pass:
 
     images: int
     like: torch.Tensor
+    timetable: torch.Tensor  # the scheduler makes a new one for every call of the pipeline
     anatomy: Anatomy
     clock: Clock
     recorder: Recorder
@@ -132,6 +134,11 @@ class Run:
 
     def _enter(self, call: Mapping[str, Any], branches: int) -> Step:
         """The step under way, opened by the first network that is called in it."""
+        if self._pass is not None and self._pipe.scheduler.timesteps is not self._pass.timetable:
+            raise PlanRefused(
+                f"this block has run a call of the pipeline already, {self._pass.clock.done} of "
+                f"{self.plan.steps} steps of it; enter `cached` again for every call"
+            )
         if self._step is not None:
             return self._step
         sample = call["sample"]
@@ -147,14 +154,15 @@ class Run:
         latent = (sample.shape[-2], sample.shape[-1])
         anatomy = measure(self._networks, latent, text.shape[1], model=self.plan.model)
         check(self.plan, anatomy, self._pipe.num_timesteps)
-        rehearse(self.plan, anatomy, guidance=self._guidance)
+        rehearse(self.plan, anatomy, guidance=self._guidance, guess=bool(call.get("guess_mode")))
         recorder = Recorder(self.plan, anatomy, images, sample, Stopwatch(sample.device))
         values = Values(self.plan, anatomy, images, recorder, self._observe)
         constants = {
             network: tuple(site.name for site in anatomy.within(network) if site.constant)
             for network in ("unet", *self._networks.controls)
         }
-        return Pass(images, sample, anatomy, Clock(self.plan, anatomy), recorder, values, constants)
+        timetable = self._pipe.scheduler.timesteps
+        return Pass(images, sample, timetable, anatomy, Clock(self.plan, anatomy), recorder, values, constants)
 
     def _prepare(self, step: Step, network: str, call: Mapping[str, Any]) -> None:
         """Settles what the step does in this network."""
@@ -185,8 +193,7 @@ class Run:
         return out
 
     def _follow(self, name: str, value: torch.Tensor) -> None:
-        if name == self._open.clock.followed:
-            self._open.clock.see_feature(value[-self._open.images :])
+        self._open.clock.see_feature(name, value[-self._open.images :])
 
     def _block(self, block: Block, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Passes a block by when none of its sites is computed: its outputs are kept values or nobody's business."""
@@ -217,6 +224,7 @@ class Run:
         if state is State.COMPUTED:
             unguided, own = guided.chunk(2)
             values.computed(step, UNGUIDED, 0, own - unguided, 1, None)
+            self._follow(UNGUIDED, own - unguided)
             return guided
         if self.plan.fusion != "difference":
             self._open.recorder.kept(UNGUIDED, state, 0, "guidance dropped from the gate on")

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import torch
 
 from hgc.cache.forecast import relative_l1
-from hgc.cache.plan import Gate
+from hgc.cache.rules import Gate
 
 
 @dataclass

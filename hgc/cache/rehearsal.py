@@ -6,7 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from hgc.cache.anatomy import PREDICTION, UNGUIDED, Anatomy, Kind, Macs, State, states
-from hgc.cache.plan import Plan, PlanRefused
+from hgc.cache.plan import Plan
+from hgc.cache.rules import PlanRefused
 
 KEPT = (State.REUSED, State.FORECAST)
 
@@ -64,43 +65,63 @@ def check(plan: Plan, anatomy: Anatomy, steps: int) -> None:
         )
 
 
-def step_macs(anatomy: Anatomy, result: Mapping[str, State], branches: int) -> Macs:
-    """MACs of one step for one image, given the state of every site."""
-    own = anatomy.own_macs
-    return sum((own[n] for n, state in result.items() if state is State.COMPUTED), Macs()) * branches
+def step_macs(anatomy: Anatomy, result: Mapping[str, State], branches: int, *, guess: bool = False) -> Macs:
+    """MACs of one step for one image, given the state of every site; in guess mode ControlNets run one branch."""
+    paper = full = 0
+    for name, state in result.items():
+        if state is State.COMPUTED:
+            own, times = anatomy.own_macs[name], 1 if guess and name in anatomy.control_sites else branches
+            paper += own.paper * times
+            full += own.full * times
+    return Macs(paper, full)
 
 
 def rehearse(
-    plan: Plan, anatomy: Anatomy, *, guidance: bool = True, off: Sequence[Collection[str]] | None = None
+    plan: Plan,
+    anatomy: Anatomy,
+    *,
+    guidance: bool = True,
+    guess: bool = False,
+    off: Sequence[Collection[str]] | None = None,
 ) -> Rehearsal:
     """Plays the plan through; a plan with a run-time gate is played as if the gate never fired.
 
     A constant site is computed in the first step that needs it, whatever its row says.
 
-    `off[i]` names the ControlNets whose scale is zero in step i, outside their window. Raises PlanRefused where the
-    plan keeps a value that was never computed.
+    In `guess` mode the ControlNets see the guided branch only. `off[i]` names the ControlNets whose scale is zero in
+    step i, outside their window. Raises PlanRefused where the plan keeps a value that was never computed.
     """
     check(plan, anatomy, plan.steps)
     memory, rows, counts = _Memory(), [], []
     for step, column in enumerate(plan.columns):
         both = guidance and UNGUIDED not in column
-        branches = ("guided", "unguided") if both else ("guided",)
-        actions = {n: a for n, a in column.items() if not anatomy[n].constant or memory.holds(n, branches)}
+        seen = _Branches(anatomy, ("guided", "unguided") if both else ("guided",), guess)
+        actions = {n: a for n, a in column.items() if not anatomy[n].constant or memory.holds(n, seen.of(n))}
         result = states(anatomy, actions, off=off[step] if off else ())
         if not guidance:
             result[UNGUIDED] = State.ABSENT
-        _advance(plan, memory, result, step, branches, anatomy)
+        _advance(plan, memory, result, step, seen)
         rows.append(result)
-        counts.append(len(branches) if result[PREDICTION] is State.COMPUTED else 0)
-    macs = tuple(step_macs(anatomy, row, count) for row, count in zip(rows, counts, strict=True))
+        counts.append(len(seen.all) if result[PREDICTION] is State.COMPUTED else 0)
+    macs = tuple(step_macs(anatomy, row, count, guess=guess) for row, count in zip(rows, counts, strict=True))
     return Rehearsal(tuple(rows), tuple(counts), macs)
 
 
-def _advance(
-    plan: Plan, memory: _Memory, result: Mapping[str, State], step: int, branches: Sequence[str], anatomy: Anatomy
-) -> None:
+@dataclass(frozen=True)
+class _Branches:
+    """The guidance branches that a step runs: all of them in the UNet, in guess mode the guided one in ControlNets."""
+
+    anatomy: Anatomy
+    all: tuple[str, ...]
+    guess: bool
+
+    def of(self, site: str) -> tuple[str, ...]:
+        return ("guided",) if self.guess and site in self.anatomy.control_sites else self.all
+
+
+def _advance(plan: Plan, memory: _Memory, result: Mapping[str, State], step: int, seen: _Branches) -> None:
     for site, state in result.items():
-        kind = anatomy[site].kind
+        kind = seen.anatomy[site].kind
         if kind is Kind.BRANCH:
             asked = site in plan.columns[step]
             if asked and state in KEPT and plan.fusion == "difference":
@@ -108,13 +129,18 @@ def _advance(
             if state is State.COMPUTED:
                 memory.note(site, ("unguided",))
         elif state in KEPT:
-            memory.require(plan, site, step, state, branches)
+            memory.require(plan, site, step, state, seen.of(site))
         elif state is State.COMPUTED:
-            memory.note(site, branches)
+            memory.note(site, seen.of(site))
 
 
 def plan_macs(
-    plan: Plan, anatomy: Anatomy, *, guidance: bool = True, off: Sequence[Collection[str]] | None = None
+    plan: Plan,
+    anatomy: Anatomy,
+    *,
+    guidance: bool = True,
+    guess: bool = False,
+    off: Sequence[Collection[str]] | None = None,
 ) -> Macs:
     """MACs of a whole plan for one image."""
-    return rehearse(plan, anatomy, guidance=guidance, off=off).macs
+    return rehearse(plan, anatomy, guidance=guidance, guess=guess, off=off).macs

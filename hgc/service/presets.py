@@ -35,8 +35,10 @@ PRESETS: Mapping[str, Preset] = {
 }
 
 
-def settings_for(anatomy: Anatomy, steps: int, wanted: str | float) -> CacheSettings:
+def settings_for(anatomy: Anatomy, steps: int, wanted: str | float, *, guidance: bool = True) -> CacheSettings:
     """Cache settings for a preset's name or a share of full compute; exact savings alone where these are enough.
+
+    The share is that of a run with guidance, or without.
 
     Raises PlanRefused for an unknown name or a share out of reach.
     """
@@ -46,18 +48,18 @@ def settings_for(anatomy: Anatomy, steps: int, wanted: str | float) -> CacheSett
         budget = PRESETS[wanted.lower()].budget
     else:
         budget = wanted
-    if budget is None or budget >= _exact_share(anatomy, steps):
+    if budget is None or budget >= _exact_share(anatomy, steps, guidance):
         return CacheSettings(coarse=False, fine=False)
     settings = CacheSettings()
-    density = schedules.under_budget(anatomy, steps, budget, **_shared(settings))
+    density = schedules.under_budget(anatomy, steps, budget, guidance=guidance, **_shared(settings))
     return settings.model_copy(
         update={"lambda_inter": density.lambda_inter, "gate": density.gate_step / steps},
     )
 
 
-def _exact_share(anatomy: Anatomy, steps: int) -> float:
-    whole = plan_macs(schedules.full(anatomy, steps), anatomy).paper
-    return plan_macs(schedules.exact(anatomy, steps), anatomy).paper / whole
+def _exact_share(anatomy: Anatomy, steps: int, guidance: bool) -> float:
+    whole = plan_macs(schedules.full(anatomy, steps), anatomy, guidance=guidance).paper
+    return plan_macs(schedules.exact(anatomy, steps), anatomy, guidance=guidance).paper / whole
 
 
 def plan_of(request: Request, anatomy: Anatomy) -> Plan:

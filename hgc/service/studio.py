@@ -94,9 +94,9 @@ class Studio:
     def presets(self) -> tuple[Preset, ...]:
         return tuple(PRESETS.values())
 
-    def settings_for(self, wanted: str | float, steps: int) -> CacheSettings:
-        """Cache settings for a preset's name or a share of full compute. Raises PlanRefused."""
-        return settings_for(self.anatomy(), steps, wanted)
+    def settings_for(self, wanted: str | float, steps: int, *, guidance: bool = True) -> CacheSettings:
+        """Cache settings for a preset's name or a share of the full compute of such a run. Raises PlanRefused."""
+        return settings_for(self.anatomy(), steps, wanted, guidance=guidance)
 
     def check_prompt(self, prompt: str) -> tuple[str, ...]:
         """In plain words, what the model will not understand or not read."""

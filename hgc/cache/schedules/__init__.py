@@ -1,18 +1,22 @@
 """Every method is a function of the anatomy that returns a Plan; one method a file. Plain data, no torch."""
 
+from hgc.cache.schedules.block_caching import ADDED, LAYERS, block_caching, refreshes
 from hgc.cache.schedules.budget import Density, ladder, under_budget
 from hgc.cache.schedules.deepcache import deepcache, power_around
 from hgc.cache.schedules.encoder_propagation import encoder_propagation
 from hgc.cache.schedules.fewer_steps import fewer_steps, steps_at_cost
 from hgc.cache.schedules.guidance_reuse import guidance_reuse
-from hgc.cache.schedules.hgc import coarse_rows, fine_rows, hgc, late_gate
+from hgc.cache.schedules.hgc import coarse_rows, fine_rows, hgc, key_steps_from, late_gate
 from hgc.cache.schedules.plain import exact, full
 from hgc.cache.schedules.rows import constants, cut_site, decoder_layers, keep_between, key_steps
 from hgc.cache.schedules.step_skip import step_skip
 from hgc.cache.schedules.tgate import tgate
 
 __all__ = [
+    "ADDED",
+    "LAYERS",
     "Density",
+    "block_caching",
     "coarse_rows",
     "constants",
     "cut_site",
@@ -27,9 +31,11 @@ __all__ = [
     "hgc",
     "keep_between",
     "key_steps",
+    "key_steps_from",
     "ladder",
     "late_gate",
     "power_around",
+    "refreshes",
     "step_skip",
     "steps_at_cost",
     "tgate",

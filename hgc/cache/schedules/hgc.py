@@ -21,7 +21,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from hgc.cache.anatomy import UNGUIDED, Anatomy, Kind
+from hgc.cache.anatomy import PREDICTION, UNGUIDED, Anatomy, Kind
+from hgc.cache.curves import ChangeCurves
 from hgc.cache.plan import Fusion, Plan
 from hgc.cache.rules import LINE, Forecast, Gate, PlanRefused
 from hgc.cache.schedules.rows import Rows, constants, cut_site, decoder_layers, in_range, keep_between, key_steps
@@ -106,3 +107,26 @@ def fine_rows(anatomy: Anatomy, steps: int, keys: Iterable[int], gate_step: int,
 def late_gate(steps: int) -> int:
     """Fusing earlier costs more likeness than the same compute saved by fewer key steps (measured on Landscapes)."""
     return max(1, round(0.8 * steps))
+
+
+def key_steps_from(curves: ChangeCurves, count: int, site: str = PREDICTION, *, warm: int = 2) -> tuple[int, ...]:
+    """`count` key steps, the first `warm` always, the rest where the change of `site` has added up to equal parts.
+
+    This is our reading of "similarity" in the paper, which gives no formula. Raises PlanRefused when count is not
+    between 1 and the curves' steps, or the site was not measured.
+    """
+    steps, changes = curves.subject.steps, curves.of(site)
+    if not 1 <= count <= steps:
+        raise PlanRefused(f"{count} key steps of {steps}: choose between 1 and {steps}")
+    warm = min(warm, count)
+    chosen = list(range(warm))
+    for i in range(count - warm):
+        left = [(step, change) for step, change in enumerate(changes) if step > chosen[-1]]
+        part, gone = sum(change for _, change in left) / (count - warm - i + 1), 0.0
+        latest = steps - (count - warm - i)
+        for step, change in left:
+            gone += change
+            if gone >= part or step == latest:
+                chosen.append(step)
+                break
+    return tuple(chosen)

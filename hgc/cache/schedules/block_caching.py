@@ -1,0 +1,92 @@
+"""Block Caching (arXiv 2312.03209): a block is computed again when it has changed enough since it last was.
+
+What the public text leaves open, and our reading. A kept layer must not cut off what lies before it, or layers with
+schedules of their own would starve each other; so by default we keep what a layer *adds* to the stream it stands in:
+self-attention, cross-attention, feed-forward, and each of ControlNet's residuals (`ADDED`). ResNets and the projections
+around them are then computed in every step, which bounds the saving. Keeping the outputs of whole layers instead
+(`LAYERS`) saves without that bound, but a step then costs what the kept layer nearest to the output leaves alive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+
+from hgc.cache.anatomy import Anatomy, Kind
+from hgc.cache.curves import ChangeCurves
+from hgc.cache.plan import Plan
+from hgc.cache.rehearsal import plan_macs
+from hgc.cache.rules import REPEAT, Forecast, PlanRefused
+from hgc.cache.schedules.plain import full
+from hgc.cache.schedules.rows import constants, keep_between
+
+ADDED = (Kind.SELF_ATTENTION, Kind.CROSS_ATTENTION, Kind.FEED_FORWARD, Kind.RESIDUAL)
+LAYERS = (Kind.RESNET, Kind.TRANSFORMER, Kind.RESIDUAL)
+HALVINGS = 20
+
+
+def block_caching(
+    anatomy: Anatomy,
+    steps: int,
+    curves: ChangeCurves,
+    *,
+    delta: float | None = None,
+    share: float | None = None,
+    kinds: Collection[Kind] = ADDED,
+    forecast: Forecast = REPEAT,
+    longest: int | None = None,
+    guidance: bool = True,
+) -> Plan:
+    """A site of these kinds is refreshed when its change, added up since it was computed, passes `delta` (sec. 3.2).
+
+    Give `delta`, or the `share` of full paper-convention MACs to stay within, for which delta is solved. `forecast`
+    with basis `scale_shift` is the paper's adjustment. No value is kept for more than `longest` steps. Raises
+    PlanRefused for settings out of range, CalibrationRefused for curves of another model or other steps.
+    """
+    if (delta is None) == (share is None):
+        raise PlanRefused(f"delta {delta} and share {share}: give one of the two")
+    if longest is not None and longest < 1:
+        raise PlanRefused(f"longest {longest}: a value is kept for at least 1 step")
+    curves.check(anatomy.model, steps)
+    sites = [site.name for site in anatomy.of(*kinds) if not site.constant]
+    if not sites:
+        raise PlanRefused(f"{anatomy.model} has none of {', '.join(kinds)} to keep; choose other kinds")
+
+    def plan(threshold: float) -> Plan:
+        kept = {name: keep_between(steps, refreshes(curves.of(name), threshold, longest), forecast) for name in sites}
+        title = f"block caching δ={threshold:.3g}"
+        return Plan(title, steps, anatomy.model, constants(anatomy, steps) | kept, forecast=forecast)
+
+    if share is not None:
+        return _within(anatomy, share, plan, max(sum(curves.of(name)) for name in sites), guidance)
+    if delta is None or not delta >= 0:
+        raise PlanRefused(f"delta {delta}: choose a relative change of 0 (nothing is kept) or more, e.g. 0.2")
+    return plan(delta)
+
+
+def _within(anatomy: Anatomy, share: float, plan: Callable[[float], Plan], widest: float, guidance: bool) -> Plan:
+    """The plan of the smallest delta that costs at most `share`, by halving."""
+    whole = plan_macs(full(anatomy, plan(0).steps), anatomy, guidance=guidance).paper
+
+    def spent(threshold: float) -> float:
+        return plan_macs(plan(threshold), anatomy, guidance=guidance).paper / whole
+
+    if spent(0) <= share:
+        return plan(0)
+    if (least := spent(widest)) > share:
+        raise PlanRefused(f"budget {share:.0%}: the cheapest plan costs {least:.1%} of full compute; choose more")
+    low, high = 0.0, widest
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        low, high = (low, middle) if spent(middle) <= share else (middle, high)
+    return plan(high)
+
+
+def refreshes(changes: tuple[float, ...], delta: float, longest: int | None = None) -> tuple[int, ...]:
+    """The steps that compute: the first, and each whose change added up since the last one passes delta."""
+    found, gone, waited = [0], 0.0, 0
+    for step, change in enumerate(changes[1:], 1):
+        gone, waited = gone + change, waited + 1
+        if gone > delta or (longest is not None and waited > longest):
+            found.append(step)
+            gone, waited = 0.0, 0
+    return tuple(found)
