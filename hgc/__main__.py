@@ -6,7 +6,8 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from functools import wraps
 from io import BytesIO
 from pathlib import Path
@@ -19,6 +20,7 @@ from hgc.bench.setup import BenchRefused
 from hgc.cache.plan import Plan, PlanRefused
 from hgc.control.annotators import AnnotatorUnavailable
 from hgc.control.images import ImageRefused, decode
+from hgc.landscapes.checkpoint import CheckpointError
 from hgc.landscapes.labels import colour_map
 from hgc.landscapes.scene import paint
 from hgc.models.loading import ModelUnavailable
@@ -30,9 +32,12 @@ app = typer.Typer(help="HGC Studio from the shell.", no_args_is_help=True, add_c
 bench = typer.Typer(help="Figures that anyone can repeat.", no_args_is_help=True)
 app.add_typer(bench, name="bench")
 
+CALIBRATION_SEEDS = 700_000  # apart from what was trained on and from what is evaluated
+
 P = ParamSpec("P")
 REFUSALS = (
     BenchRefused,
+    CheckpointError,
     ImageRefused,
     AnnotatorUnavailable,
     PlanRefused,
@@ -176,6 +181,51 @@ def _told(comparison: Comparison, notes: list[str]) -> str:
     return "\n".join([*lines, *notes])
 
 
+@app.command()
+@in_one_line
+def calibrate(
+    out: Annotated[Path, typer.Option(help="The curves' JSON; the adjustment's numbers go beside it as .npz.")],
+    model: Annotated[str, typer.Option(help="Which model.")] = "landscapes",
+    control: Annotated[str, typer.Option(help="segmentation or edges.")] = "segmentation",
+    sampler: Annotated[str, typer.Option(help="ddim, dpmpp, unipc or euler.")] = "ddim",
+    steps: Annotated[int, typer.Option(help="Denoising steps.")] = 20,
+    guidance: Annotated[float, typer.Option(help="How strongly the prompt pulls.")] = 4.0,
+    scenes: Annotated[int, typer.Option(help="How many scenes, each with prompt, map and seed of its own.")] = 32,
+    longest: Annotated[int, typer.Option(help="How many steps old a kept value may be to be adjusted.")] = 4,
+    device: Annotated[str | None, typer.Option(help="cpu or cuda.")] = None,
+    dtype: Annotated[str | None, typer.Option(help="float32, bfloat16 or float16.")] = None,
+) -> None:
+    """Measure how fast each layer changes, and how a kept value is best adjusted; stopped, it goes on where it was."""
+    from hgc.cache.calibrate import calibrate as run_calibration
+    from hgc.cache.curves import Subject
+
+    if scenes < 1 or longest < 1:
+        raise RequestRefused(f"--scenes {scenes} and --longest {longest}: both at least 1")
+    studio = Studio.load(model, device, dtype)
+    subject = Subject(model, control, sampler, steps, guidance)
+
+    def scene(number: int) -> dict[str, Any]:
+        return studio.call(_painted(studio, CALIBRATION_SEEDS + number, asdict(subject)))
+
+    def told(done: int, wanted: int) -> None:
+        typer.echo(f"scene {done}/{wanted}", err=True)
+
+    out.parent.mkdir(parents=True, exist_ok=True)
+    state = out.with_name(out.name + ".unfinished.npz")
+    pipe = studio.loaded.pipeline(control, sampler)
+    found = run_calibration(pipe, scene, subject, scenes=scenes, state=state, longest=longest, told=told)
+    found.write(out)
+    state.unlink()
+    typer.echo(f"{out}: change of {len(found.curves.mean)} sites over {found.curves.scenes} scenes, {subject}")
+
+
+def _painted(studio: Studio, seed: int, fields: Mapping[str, Any]) -> Request:
+    """The request of a painted scene: its caption, and its label or edge map as the control."""
+    scene, control = paint(seed), fields["control"]
+    drawing = colour_map(scene.labels) if control == "segmentation" else scene.edges[:, :, None].repeat(3, axis=2)
+    return Request.make(studio.prepare_control(drawing, control).png, seed=seed, prompt=scene.caption, **fields)
+
+
 @bench.command()
 def paper(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """The paper's MACs, counted on the shapes of SD 1.5 with ControlNet."""
@@ -203,18 +253,8 @@ def speed(
     from hgc.bench import speed as timing
 
     studio = Studio.load(model, device, dtype)
-    scene = paint(seed)
-    drawing = colour_map(scene.labels) if control == "segmentation" else scene.edges[:, :, None].repeat(3, axis=2)
-    request = Request.make(
-        studio.prepare_control(drawing, control).png,
-        model=model,
-        control=control,
-        sampler=sampler,
-        steps=steps,
-        seed=seed,
-        prompt=scene.caption,
-        **_chosen(studio, plan, steps),
-    )
+    fields = {"model": model, "control": control, "sampler": sampler, "steps": steps}
+    request = _painted(studio, seed, fields | _chosen(studio, plan, steps))
     found = timing.measure_speed(studio, request, repeats)
     typer.echo(json.dumps(timing.as_json(found)) if as_json else timing.as_text(found))
 
@@ -301,6 +341,7 @@ def wall(
 
 
 @app.command()
+@in_one_line
 def train(
     out: Annotated[Path, typer.Option(help="Folder for the finished model.")] = Path("assets/models/landscapes"),
     work: Annotated[Path, typer.Option(help="Folder for checkpoints; a later run resumes from it.")] = Path(

@@ -20,6 +20,7 @@ import torch
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionOutput
 from torch import nn
 
+from hgc.cache.adjustment import Adjustment
 from hgc.cache.anatomy import PREDICTION, UNGUIDED, Anatomy, Block, Kind, State
 from hgc.cache.clock import Clock, Step
 from hgc.cache.forecast import by_frequency
@@ -32,18 +33,32 @@ from hgc.cache.rules import PlanRefused
 from hgc.cache.sites import Networks, survey
 from hgc.cache.stopwatch import Stopwatch
 from hgc.cache.trace import Trace
-from hgc.cache.values import Values
+from hgc.cache.values import Values, Watching, Witness
 
 
 @contextmanager
-def cached(pipe: Any, plan: Plan, *, observe: bool = False) -> Iterator[Run]:
+def cached(
+    pipe: Any,
+    plan: Plan,
+    *,
+    observe: bool = False,
+    witness: Witness | None = None,
+    adjustment: Adjustment | None = None,
+) -> Iterator[Run]:
     """Runs the next call of `pipe` under `plan`; the value's `trace` tells what was done.
 
     One call of the pipeline a block. With `observe` the relative change of every computed site is measured as well,
-    which costs a little time and memory. Raises PlanRefused, from inside the pipeline's call, when the plan does not
-    fit the model, the number of steps or the shapes.
+    which costs a little time and memory; `witness` sees every computed value. `adjustment` holds the numbers of a plan
+    with scale-shift forecasts. Raises PlanRefused when it is not that plan's and, from inside the pipeline's call, when
+    the plan does not fit the model, the number of steps or the shapes.
     """
-    run = Run(pipe, plan, observe)
+    given = None if adjustment is None else adjustment.digest
+    if foreign := plan.fitted - {given}:
+        raise PlanRefused(
+            f"plan '{plan.name}' forecasts with adjustment {min(foreign)}, given is {given or 'none'}; pass the one of "
+            "its calibration to `cached`"
+        )
+    run = Run(pipe, plan, Watching(observe, witness, adjustment))
     with replaced_forwards(run.handlers()):
         yield run
 
@@ -65,9 +80,9 @@ class Pass:
 class Run:
     """One pass of a pipeline under a plan."""
 
-    def __init__(self, pipe: Any, plan: Plan, observe: bool) -> None:
+    def __init__(self, pipe: Any, plan: Plan, watching: Watching) -> None:
         self.plan = plan
-        self._pipe, self._observe = pipe, observe
+        self._pipe, self._watching = pipe, watching
         self._networks = Networks.of(pipe)
         self._survey = survey(self._networks)
         self._pass: Pass | None = None
@@ -156,7 +171,7 @@ class Run:
         check(self.plan, anatomy, self._pipe.num_timesteps)
         rehearse(self.plan, anatomy, guidance=self._guidance, guess=bool(call.get("guess_mode")))
         recorder = Recorder(self.plan, anatomy, images, sample, Stopwatch(sample.device))
-        values = Values(self.plan, anatomy, images, recorder, self._observe)
+        values = Values(self.plan, anatomy, images, recorder, self._watching)
         constants = {
             network: tuple(site.name for site in anatomy.within(network) if site.constant)
             for network in ("unet", *self._networks.controls)

@@ -96,6 +96,12 @@ class Plan:
             for step in range(self.steps)
         )
 
+    @cached_property
+    def fitted(self) -> frozenset[str]:
+        """The digests of the adjustments that its forecasts need."""
+        used = {self.forecast_of(site) for site, row in self.table.items() if Action.FORECAST in row}
+        return frozenset(forecast.fitted for forecast in used if forecast.fitted is not None)
+
     def to_json(self) -> str:
         return json.dumps(self.as_dict(), indent=1)
 

@@ -1,0 +1,119 @@
+"""Calibration: full runs over many scenes, from which come change curves and adjustments. Stops and resumes.
+
+calibrate(pipe, scene, Subject("landscapes", "segmentation", "ddim", 20, 4.0), scenes=32, state=Path("c.part.npz"))
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Collection, Mapping
+from hashlib import sha256
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from hgc.cache.adjustment import Adjustment, Sums
+from hgc.cache.anatomy import Kind
+from hgc.cache.calibration import Calibration
+from hgc.cache.calibration_state import CalibrationState
+from hgc.cache.curves import ChangeCurves, Subject
+from hgc.cache.engine import cached
+from hgc.cache.plan import Plan
+from hgc.cache.schedules import ADDED
+from hgc.cache.sites import Networks
+from hgc.cache.trace import Trace
+
+DIGITS = 6
+LIBRARIES = ("torch", "diffusers")
+
+Scene = Callable[[int], Mapping[str, Any]]  # its number to the arguments of the pipeline's call
+Told = Callable[[int, int], None]  # scenes done, scenes wanted
+
+
+def calibrate(
+    pipe: Any,
+    scene: Scene,
+    subject: Subject,
+    *,
+    scenes: int,
+    state: Path,
+    longest: int = 4,
+    kinds: Collection[Kind] = ADDED,
+    told: Told = lambda done, wanted: None,
+) -> Calibration:
+    """Runs every scene in full and measures each site's change, and the adjustments of those of `kinds`.
+
+    `state` holds what was measured so far, written whole after every scene; a later call with the same subject goes on
+    from it. `longest` is the greatest age an adjustment is measured for. Raises CalibrationRefused when `state` is
+    damaged or of something else.
+    """
+    done = CalibrationState.read(state, subject, longest)
+    told(done.scenes, scenes)
+    while done.scenes < scenes:
+        witness = Witness(subject.steps, longest, kinds)
+        with cached(pipe, Plan("full", subject.steps, subject.model), observe=True, witness=witness) as run:
+            pipe(**{**scene(done.scenes), "num_inference_steps": subject.steps, "output_type": "latent"})
+        done.add(changes_of(run.trace), witness.sums)
+        done.write(state)
+        told(done.scenes, scenes)
+    adjustment = adjustment_of(done)
+    return Calibration(curves_of(done, adjustment, versions(pipe)), adjustment)
+
+
+class Witness:
+    """Sees every computed value of a full run and keeps the last few of each site, to sum products of pairs."""
+
+    def __init__(self, steps: int, longest: int, kinds: Collection[Kind]) -> None:
+        self._steps, self._longest, self._kinds = steps, longest, kinds
+        self._past: dict[str, deque[torch.Tensor]] = {}
+        self.sums: dict[str, Sums] = {}
+
+    def __call__(self, kind: Kind, site: str, step: int, value: torch.Tensor) -> None:
+        """Takes in a site's output, [B, C, h, w] or with channels last."""
+        if kind not in self._kinds:
+            return
+        rows = (value.transpose(0, 1) if value.ndim == 4 else value.movedim(-1, 0)).flatten(1).double()  # [C, samples]
+        past = self._past.setdefault(site, deque(maxlen=self._longest))
+        if site not in self.sums:
+            self.sums[site] = Sums.empty(self._steps, self._longest, len(rows))
+            self.sums[site].samples += rows.shape[1]
+        sums = self.sums[site]
+        sums.first[step] = rows.sum(1).cpu().numpy()
+        sums.second[step] = (rows * rows).sum(1).cpu().numpy()
+        for age, earlier in enumerate(past, 1):
+            sums.cross[step, age - 1] = (rows * earlier).sum(1).cpu().numpy()
+        past.appendleft(rows)
+
+
+def changes_of(trace: Trace) -> dict[str, list[float]]:
+    """Every computed site's relative change by step, from an observed full run; the first step's is 0."""
+    moving = {s.name: trace.cells[s.name] for s in trace.sites if any(c.drift is not None for c in trace.cells[s.name])}
+    return {name: [cell.drift or 0.0 for cell in row] for name, row in moving.items()}
+
+
+def adjustment_of(done: CalibrationState) -> Adjustment:
+    """The lines of all sums, in half precision: what they adjust is no finer."""
+    lines = {site: sums.line() for site, sums in done.sums.items()}
+    scale = {site: line[0].astype(np.float16) for site, line in lines.items()}
+    return Adjustment(done.subject, scale, {site: line[1].astype(np.float16) for site, line in lines.items()})
+
+
+def curves_of(done: CalibrationState, adjustment: Adjustment, made_with: Mapping[str, str]) -> ChangeCurves:
+    mean, spread = done.changes.mean(0), done.changes.std(0)  # [sites, steps]
+
+    def rows(numbers: np.ndarray) -> dict[str, tuple[float, ...]]:
+        return {site: tuple(round(float(number), DIGITS) for number in numbers[i]) for i, site in enumerate(done.sites)}
+
+    return ChangeCurves(done.subject, done.scenes, rows(mean), rows(spread), adjustment.digest, made_with)
+
+
+def versions(pipe: Any) -> dict[str, str]:
+    """The libraries' versions and a digest of the networks' weights, which a retrained model changes."""
+    networks, found = Networks.of(pipe), sha256()
+    for net in (networks.unet, *networks.controls.values()):
+        for parameter in net.parameters():
+            found.update(parameter.detach().float().cpu().contiguous().numpy().tobytes())
+    return {name: version(name) for name in LIBRARIES} | {"weights": found.hexdigest()[:12]}

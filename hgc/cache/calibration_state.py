@@ -1,0 +1,70 @@
+"""What a calibration has measured so far, as one file that is always whole."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import numpy as np
+
+from hgc.cache.adjustment import Numbers, Sums
+from hgc.cache.calibration import read_arrays, write_arrays
+from hgc.cache.curves import CalibrationRefused, Subject
+
+PARTS = tuple(part.name for part in fields(Sums))
+
+
+@dataclass
+class CalibrationState:
+    """`changes` is [scenes, sites, steps]; `sums` are over all of these scenes."""
+
+    subject: Subject
+    longest: int
+    sites: list[str]
+    changes: Numbers
+    sums: dict[str, Sums]
+
+    @property
+    def scenes(self) -> int:
+        return len(self.changes)
+
+    def add(self, changes: Mapping[str, Sequence[float]], sums: Mapping[str, Sums]) -> None:
+        """One more scene. Raises CalibrationRefused when it has other sites than those before."""
+        if not self.scenes:
+            self.sites, self.sums = list(changes), dict(sums)
+            self.changes = np.array(list(changes.values()))[None]
+            return
+        if self.sites != list(changes) or self.sums.keys() != sums.keys():
+            raise CalibrationRefused(
+                f"a scene with {len(changes)} sites after scenes with {len(self.sites)}: the model changed meanwhile; "
+                "delete the unfinished calibration and start again"
+            )
+        self.changes = np.concatenate([self.changes, np.array(list(changes.values()))[None]])
+        for site, more in sums.items():
+            self.sums[site].add(more)
+
+    def write(self, path: Path) -> None:
+        """Writes the whole file beside its place and then puts it there, so that no half of one is ever read."""
+        header = {"subject": asdict(self.subject), "longest": self.longest, "sites": self.sites}
+        arrays = {"changes": self.changes}
+        for site, sums in self.sums.items():
+            arrays |= {f"{part} {site}": getattr(sums, part) for part in PARTS}
+        write_arrays(path, header, arrays)
+
+    @classmethod
+    def read(cls, path: Path, subject: Subject, longest: int) -> CalibrationState:
+        """The state in that file, or an empty one where there is none. Raises CalibrationRefused."""
+        if not path.exists():
+            return cls(subject, longest, [], np.zeros((0, 0, subject.steps)), {})
+        where = f"unfinished calibration {path.name}"
+        header, arrays = read_arrays(path, where)
+        Subject(**header["subject"]).check(subject, where)
+        if header["longest"] != longest:
+            raise CalibrationRefused(
+                f"{where}: measures ages to {header['longest']}, asked are {longest}; give --longest "
+                f"{header['longest']} or delete the file"
+            )
+        summed = [name.partition(" ")[2] for name in arrays if name.startswith(PARTS[0] + " ")]
+        sums = {site: Sums(*(arrays[f"{part} {site}"] for part in PARTS)) for site in summed}
+        return cls(subject, longest, header["sites"], arrays["changes"], sums)
