@@ -1,19 +1,27 @@
 """Tiny trainings, end to end: what comes out loads in diffusers, a stop changes nothing, a damaged state is refused."""
 
 import json
+import time
+from multiprocessing import get_context
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+from signal import SIGKILL
 
 import numpy as np
 import pytest
 import torch
 from diffusers import ControlNetModel, StableDiffusionControlNetPipeline
 from safetensors.torch import load_file
+from typer.testing import CliRunner
 
-from hgc.landscapes import diffusion
+from hgc.__main__ import app
+from hgc.landscapes import reader
 from hgc.landscapes.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from hgc.landscapes.compute import Compute
+from hgc.landscapes.data import READER_SEEDS, paint_moods
 from hgc.landscapes.optim import orthogonalized
 from hgc.landscapes.pace import Budget, Pace, warm_constant_decay
+from hgc.landscapes.reader import ReaderPlan, train_reader
 from hgc.landscapes.train import train
 
 CPU = Compute("cpu", bf16=False)
@@ -58,26 +66,66 @@ def test_the_record_says_how_the_weights_came_to_be(trained: Path) -> None:
     assert record["weight_bytes"].keys() >= {"unet/diffusion_pytorch_model.safetensors", "segmenter/model.safetensors"}
 
 
-def test_a_killed_training_ends_with_the_same_weights(
+def test_a_training_survives_being_killed_in_every_stage(
     trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, seen = diffusion.diffusion_loss, []
+    """SIGKILL as soon as a stage has something on disk, three times over, then a last run to the end."""
+    monkeypatch.setenv("OMP_NUM_THREADS", str(torch.get_num_threads()))
+    processes = get_context("forkserver")
+    processes.set_forkserver_preload(["hgc.landscapes.train"])
+    work, out = tmp_path / "work", tmp_path / "out"
 
-    def killed(*args: object) -> torch.Tensor:
+    def started() -> BaseProcess:
+        training = processes.Process(target=train, args=(out, work), kwargs={"tiny": True, "compute": CPU})
+        training.start()
+        return training
+
+    for file in ("autoencoder.ckpt", "shelf/captions.json", "denoiser.ckpt"):
+        training = started()
+        while training.is_alive() and not (work / file).exists():
+            time.sleep(0.002)
+        training.kill()
+        training.join()
+        assert training.exitcode == -SIGKILL, file
+    assert load_checkpoint(work / "denoiser.ckpt")["step"] == 2
+    last = started()
+    last.join()
+    assert last.exitcode == 0
+    straight, resumed = _weights(trained / "out"), _weights(out)
+    assert straight.keys() == resumed.keys()
+    assert all(torch.equal(straight[name], resumed[name]) for name in straight)
+    losses = [load_checkpoint(root / "denoiser.ckpt")["losses"] for root in (trained / "work", work)]
+    assert losses[0] == losses[1]
+
+
+def test_a_stopped_reader_ends_with_the_same_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan, asked = ReaderPlan(channels=(8, 8), batch=2, save_every=2), []
+
+    def painted() -> tuple[torch.Tensor, torch.Tensor]:
+        asked.append(1)
+        return paint_moods(READER_SEEDS, 4, 32)
+
+    def trained_in(work: Path) -> list[torch.Tensor]:
+        return list(train_reader(painted, plan, Budget(4), CPU, work, 0).parameters())
+
+    straight = trained_in(tmp_path / "straight")
+    real, seen = reader._examples, []
+
+    def killed(*args: object) -> tuple[torch.Tensor, torch.Tensor]:
         seen.append(1)
         if len(seen) == 4:
             raise KeyboardInterrupt
         return real(*args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(diffusion, "diffusion_loss", killed)
+    monkeypatch.setattr(reader, "_examples", killed)
     with pytest.raises(KeyboardInterrupt):
-        train(tmp_path / "out", tmp_path / "work", tiny=True, compute=CPU)
-    assert load_checkpoint(tmp_path / "work" / "denoiser.ckpt")["step"] == 2
+        trained_in(tmp_path / "resumed")
+    assert load_checkpoint(tmp_path / "resumed" / "reader.ckpt")["step"] == 2
     monkeypatch.undo()
-    train(tmp_path / "out", tmp_path / "work", tiny=True, compute=CPU)
-    straight, resumed = _weights(trained / "out"), _weights(tmp_path / "out")
-    assert straight.keys() == resumed.keys()
-    assert all(torch.equal(straight[name], resumed[name]) for name in straight)
+    resumed, painted_so_far = trained_in(tmp_path / "resumed"), len(asked)
+    assert all(torch.equal(a, b) for a, b in zip(straight, resumed, strict=True))
+    trained_in(tmp_path / "resumed")
+    assert len(asked) == painted_so_far  # a finished stage paints nothing
 
 
 def test_a_truncated_checkpoint_is_refused(tmp_path: Path) -> None:
@@ -92,6 +140,18 @@ def test_a_truncated_checkpoint_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="20 bytes and no training state"):
         load_checkpoint(path)
     assert not list(tmp_path.glob("*.partial"))
+
+
+def test_train_refuses_a_truncated_checkpoint_in_one_line(trained: Path, tmp_path: Path) -> None:
+    path = tmp_path / "autoencoder.ckpt"
+    path.write_bytes((trained / "work" / "autoencoder.ckpt").read_bytes()[:-100])
+    before = path.read_bytes()
+    result = CliRunner().invoke(app, ["train", "--tiny", "--out", str(tmp_path / "out"), "--work", str(tmp_path)])
+    assert result.exit_code == 2
+    assert "autoencoder.ckpt" in result.stderr
+    assert "truncated or damaged; delete it to start its stage again" in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+    assert path.read_bytes() == before
 
 
 def test_pace_counts_time_over_resumptions() -> None:

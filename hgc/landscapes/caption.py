@@ -36,6 +36,26 @@ SCENE_NOUNS: tuple[str, ...] = ("landscape", "scene", "view", "valley", "country
 
 
 @dataclass(frozen=True)
+class Asked:
+    """The time of day and the season that a prompt names, if it does."""
+
+    time: Time | None
+    season: Season | None
+
+
+def asked(prompt: str) -> Asked:
+    """Reads a prompt in the captions' wording; of several times or seasons the first one known counts."""
+    text = f" {' '.join(prompt.lower().replace(',', ' ').split())} "
+    time = next((t for t, phrases in TIME_WORDS.items() if _names(text, t, phrases)), None)
+    season = next((s for s, phrases in SEASON_WORDS.items() if _names(text, s, phrases)), None)
+    return Asked(time, season)
+
+
+def _names(text: str, word: str, phrases: tuple[str, ...]) -> bool:
+    return any(f" {phrase} " in text for phrase in (word, *phrases))
+
+
+@dataclass(frozen=True)
 class Content:
     """What a caption may mention; counts are of visible things."""
 

@@ -1,0 +1,80 @@
+"""Pictures kept on disk as they are made, so that a long benchmark can stop at any moment and go on later."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import TypeVar
+
+import cv2
+import numpy as np
+
+from hgc.landscapes.artist import Picture
+
+DRAWING = ("text_encoder", "unet", "controlnet", "controlnet_edges", "vae")
+Tell = Callable[[str], None]
+Source = TypeVar("Source")
+
+
+@dataclass(frozen=True)
+class Album:
+    """A folder of PNGs, one subfolder a title; a file is there whole or not at all."""
+
+    folder: Path
+    batch: int
+    tell: Tell
+
+    def __post_init__(self) -> None:
+        if self.batch < 1:
+            raise ValueError(f"batch of {self.batch} pictures; needs at least 1")
+
+    def pictures(
+        self, title: str, asked: Sequence[tuple[str, Source]], make: Callable[[Sequence[Source]], list[Picture]]
+    ) -> list[Picture]:
+        """The picture of every (name, what to make it from), in order; what is missing is made in batches and kept."""
+        page = self.folder / title
+        page.mkdir(parents=True, exist_ok=True)
+        missing = [(name, source) for name, source in asked if not (page / f"{name}.png").exists()]
+        since = perf_counter()
+        for start in range(0, len(missing), self.batch):
+            part = missing[start : start + self.batch]
+            for (name, _), picture in zip(part, make([source for _, source in part]), strict=True):
+                write_png(page / f"{name}.png", picture)
+            self._say(title, start + len(part), len(missing), perf_counter() - since)
+        return [read_png(page / f"{name}.png") for name, _ in asked]
+
+    def _say(self, title: str, done: int, wanted: int, seconds: float) -> None:
+        each = seconds / done
+        self.tell(f"{title}: {done} of {wanted}, {each:.1f} s each, {each * (wanted - done) / 60:.1f} min left")
+
+
+def write_png(path: Path, picture: Picture) -> None:
+    """Write an RGB picture under a temporary name and put it in its place at once."""
+    done, data = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+    if not done:
+        raise ValueError(f"{path.name}: OpenCV cannot write a picture of shape {picture.shape}")
+    partial = path.with_name(path.name + ".part")
+    partial.write_bytes(data.tobytes())
+    os.replace(partial, path)
+
+
+def read_png(path: Path) -> Picture:
+    """RGB uint8 [H, W, 3]. Raises ValueError with the remedy where the file is not a picture."""
+    picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if picture is None:
+        raise ValueError(f"{path} is not a picture: delete it, and the benchmark makes it again")
+    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def digest(weights: Path, *words: object) -> str:
+    """Twelve hex digits that change with any weight that has a part in drawing, or any of the words."""
+    running = hashlib.sha256(repr(words).encode())
+    for part in DRAWING:
+        for file in sorted((weights / part).glob("*.safetensors")):
+            running.update(f"{part}/{file.name}\0".encode())
+            running.update(file.read_bytes())
+    return running.hexdigest()[:12]

@@ -1,0 +1,96 @@
+"""Every drawing of the examples' folder, drawn by the model: scores, and a sheet for people to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from skimage.morphology import skeletonize
+
+from hgc.bench.album import Album
+from hgc.bench.scores import Eyes
+from hgc.control.canvas import snap
+from hgc.landscapes.artist import Artist, Picture, Sitting
+from hgc.landscapes.canvas import SIZE
+from hgc.landscapes.examples import Example, gallery, trials
+from hgc.landscapes.labels import PALETTE
+from hgc.landscapes.scene import EDGE_HIGH, EDGE_LOW
+from hgc.landscapes.tiles import tiled
+from hgc.metrics import edge_score, extract_edges
+from hgc.service import prepare_control
+
+PAIRS, SIDE = 4, 160
+FLAT = 4.0  # standard deviation of every channel, of 255
+HAND_PX = 4.0  # a pen is thicker than an edge, and shakes
+
+
+@dataclass(frozen=True)
+class Tried:
+    """One drawing: the map the model saw, what it drew, and how well that keeps to map and prompt."""
+
+    example: Example
+    map: Picture
+    picture: Picture
+    scores: dict[str, Any]
+
+    @property
+    def line(self) -> str:
+        """The score in a few words, for the sheet."""
+        said = ", ".join(
+            f"{name} {value:.2f}" for name, value in self.scores.items() if name in ("right", "miou", "followed")
+        )
+        return said or "nothing to follow"
+
+
+def try_drawings(artist: Artist, eyes: Eyes, album: Album, steps: int) -> list[Tried]:
+    """Gallery and trials, each with its own prompt and seed; pictures are kept in the album."""
+    tried = []
+    for control in ("segmentation", "edges"):
+        chosen = [example for example in (*gallery(), *trials()) if example.control == control]
+        maps = [prepare_control(example.pixels, control, SIZE, PALETTE).map for example in chosen]
+        asked = [
+            (example.path.stem, Sitting(seen, example.prompt, example.seed))
+            for example, seen in zip(chosen, maps, strict=True)
+        ]
+
+        def make(sittings: Sequence[Sitting], control: str = control) -> list[Picture]:
+            return artist.draw(control, sittings, steps)
+
+        pictures = album.pictures(f"drawings-{control}-{steps}-steps", asked, make)
+        tried += [Tried(*one, _scores(*one, eyes)) for one in zip(chosen, maps, pictures, strict=True)]
+    return tried
+
+
+def _scores(example: Example, seen: Picture, picture: Picture, eyes: Eyes) -> dict[str, Any]:
+    """`right`: share of the pixels that are what was drawn there. `followed`: share of the pen's middle line with an
+    edge beside it. `flat`: nothing is in the picture.
+    """
+    scores: dict[str, Any] = {"flat": bool(picture.std(axis=(0, 1)).max() < FLAT)}
+    if example.prompt:
+        scores["words"] = eyes.words([picture], [example.prompt])["both"]
+    if example.control == "segmentation":
+        wanted = snap(seen, PALETTE, "sky", paper=None).labels
+        scores["right"] = float((eyes.labels([picture])[0].numpy() == wanted).mean())
+        scores["miou"] = eyes.segmentation([picture], [wanted])["mean"]
+    elif seen.any():
+        pen = skeletonize(seen[:, :, 0] > 0)
+        scores["followed"] = edge_score(extract_edges(picture, EDGE_LOW, EDGE_HIGH), pen, HAND_PX).recall
+    return scores
+
+
+def as_json(tried: Sequence[Tried]) -> list[dict[str, Any]]:
+    named = [{name: getattr(t.example, name) for name in ("title", "file", "control", "prompt", "seed")} for t in tried]
+    return [example | t.scores for example, t in zip(named, tried, strict=True)]
+
+
+def sheet(tried: Sequence[Tried]) -> Image.Image:
+    """Drawings beside their pictures, PAIRS in a row."""
+    pictures: list[Picture] = []
+    lines: list[str] = []
+    for t in tried:
+        pictures += [np.asarray(t.map), t.picture]
+        lines += [t.example.title[:27], t.line]
+    return tiled(pictures, 2 * PAIRS, SIDE, lines)

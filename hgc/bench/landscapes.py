@@ -1,0 +1,178 @@
+"""How good the embedded model is, on scenes it never saw: every figure of the model card, by one command.
+
+python -m hgc bench landscapes --null --drawings runs/drawings.png --out assets/models/landscapes/figures.json
+python -m hgc bench landscapes --scenes 2 --steps 2 --only segmentation     # a minute
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from statistics import fmean, median
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import torch
+
+from hgc.bench import drawings
+from hgc.bench.album import Album, Tell, digest
+from hgc.bench.null_band import null_band
+from hgc.bench.scores import Eyes, edge_scores, variety
+from hgc.bench.setup import CONTROLS, NOISE_STRIDE, OTHER_NOISES, Run, Setup
+from hgc.landscapes.artist import Artist, Picture, Sitting
+from hgc.landscapes.export import weight_bytes
+from hgc.landscapes.labels import colour_map
+from hgc.landscapes.scene import Scene, paint
+from hgc.metrics import psnr
+from hgc.models.presets import presets
+
+SPEED_ROUNDS = 3
+
+
+@dataclass
+class Bench:
+    """The figures of one folder of weights; pictures are kept under `work`, so that a stop loses one batch."""
+
+    setup: Setup
+    work: Path
+    tell: Tell
+    weights: Path = field(default_factory=lambda: Path(presets()["landscapes"].source))
+
+    @cached_property
+    def scenes(self) -> list[tuple[int, Scene]]:
+        first = self.setup.first_seed
+        return [(seed, paint(seed)) for seed in range(first, first + self.setup.scenes)]
+
+    @cached_property
+    def artist(self) -> Artist:
+        return Artist.load(self.weights, self.setup.dtype)
+
+    @cached_property
+    def eyes(self) -> Eyes:
+        return Eyes.load(self.weights)
+
+    @cached_property
+    def album(self) -> Album:
+        key = digest(self.weights, self.setup.dtype, self.setup.noise_seed)
+        return Album(self.work / key, self.setup.batch, self.tell)
+
+    @cached_property
+    def tried(self) -> list[drawings.Tried]:
+        """The examples' drawings as the model draws them."""
+        return drawings.try_drawings(self.artist, self.eyes, self.album, self.setup.steps)
+
+    def report(self) -> dict[str, Any]:
+        """Every figure asked for; shares and scores are 0..1, units are in the names."""
+        found: dict[str, Any] = {"command": self.setup.command, "measured_on": self._measured_on()}
+        for part in self.setup.only:
+            found[part] = getattr(self, f"_{part}")()
+        if self.setup.null:
+            scenes = [scene for _, scene in self._band()]
+            for control in self._controls():
+                base = Run(control, self.setup.steps)
+                band = null_band(base, self.setup.more_steps, scenes, self.eyes, lambda r: self._drawn(r, self._band()))
+                found.setdefault("null_band", {})[control] = band
+        if self.setup.drawings:
+            found["drawings"] = drawings.as_json(self.tried)
+        return found
+
+    def _measured_on(self) -> dict[str, Any]:
+        return {
+            "weights_digest": digest(self.weights),
+            "device": str(self.artist.loaded.device),
+            "dtype": self.setup.dtype,
+            "threads": torch.get_num_threads(),
+            "sampler": "ddim",
+            "guidance": self.artist.guidance,
+            "scenes": self.setup.scenes,
+            "first_seed": self.setup.first_seed,
+            "noise_seed": self.setup.noise_seed,
+            "steps": self.setup.steps,
+            "band_scenes": len(self._band()),
+            "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        }
+
+    def _controls(self) -> tuple[str, ...]:
+        return tuple(control for control in CONTROLS if control in self.setup.only) or CONTROLS
+
+    def _band(self) -> list[tuple[int, Scene]]:
+        return self.scenes[: self.setup.band_scenes]
+
+    def _drawn(self, run: Run, scenes: Sequence[tuple[int, Scene]]) -> list[Picture]:
+        def make(sittings: Sequence[Sitting]) -> list[Picture]:
+            return self.artist.draw(run.control, sittings, run.steps)
+
+        shift = self.setup.noise_seed + NOISE_STRIDE * run.noise
+        asked = [
+            (f"{seed:06d}", Sitting(control_map(scene, run.control), scene.caption, shift + seed))
+            for seed, scene in scenes
+        ]
+        return self.album.pictures(run.title, asked, make)
+
+    def _rebuilt(self) -> list[Picture]:
+        asked = [(f"{seed:06d}", scene.image) for seed, scene in self.scenes]
+        return self.album.pictures("rebuilt", asked, self.artist.rebuild)
+
+    def _size(self) -> dict[str, Any]:
+        sizes = weight_bytes(self.weights)
+        return {"weight_bytes": sum(sizes.values()), "largest_file_bytes": max(sizes.values())}
+
+    def _speed(self) -> dict[str, Any]:
+        begun = perf_counter()
+        artist = Artist.load(self.weights, self.setup.dtype)
+        load_s = perf_counter() - begun
+        seed, scene = self.scenes[0]
+        sitting = Sitting(control_map(scene, "segmentation"), scene.caption, seed)
+        seconds = []
+        for _ in range(SPEED_ROUNDS + 1):  # the first one warms up
+            begun = perf_counter()
+            artist.draw("segmentation", [sitting], self.setup.steps)
+            seconds.append(perf_counter() - begun)
+        busy = os.getloadavg()[0]
+        return {"load_s": load_s, "one_image_s": median(seconds[1:]), "rounds": SPEED_ROUNDS, "load_average": busy}
+
+    def _reconstruction(self) -> dict[str, Any]:
+        rebuilt = self._rebuilt()
+        pairs = zip(rebuilt, self.scenes, strict=True)
+        return {
+            "psnr_db": fmean(psnr(made, scene.image) for made, (_, scene) in pairs),
+            "segmenter_miou": self.eyes.segmentation(rebuilt, self._labels())["mean"],
+            "edge_f1": edge_scores(rebuilt, [scene.edges for _, scene in self.scenes]),
+        }
+
+    def _labels(self) -> list[np.ndarray]:
+        return [scene.labels for _, scene in self.scenes]
+
+    def _segmentation(self) -> dict[str, Any]:
+        drawn = self._drawn(Run("segmentation", self.setup.steps), self.scenes)
+        real_pictures, prompts = [scene.image for _, scene in self.scenes], [scene.caption for _, scene in self.scenes]
+        real = self.eyes.segmentation(real_pictures, self._labels())
+        made = self.eyes.segmentation(drawn, self._labels())
+        return {
+            "miou": made["mean"], "miou_real": real["mean"], "ratio": made["mean"] / real["mean"],
+            "iou": made, "iou_real": real,
+            "words": self.eyes.words(drawn, prompts), "words_real": self.eyes.words(real_pictures, prompts),
+        }  # fmt: skip
+
+    def _edges(self) -> dict[str, Any]:
+        drawn = self._drawn(Run("edges", self.setup.steps), self.scenes)
+        edges = [scene.edges for _, scene in self.scenes]
+        made, rebuilt = edge_scores(drawn, edges), edge_scores(self._rebuilt(), edges)
+        words = self.eyes.words(drawn, [scene.caption for _, scene in self.scenes])
+        return {"f1": made, "f1_reconstructed": rebuilt, "ratio": made / rebuilt if rebuilt else 0.0, "words": words}
+
+    def _variety(self) -> dict[str, Any]:
+        runs = [Run("segmentation", self.setup.steps, noise) for noise in (0, *OTHER_NOISES)]
+        columns = [self._drawn(run, self._band()) for run in runs]
+        groups = list(zip(*columns, strict=True))
+        return {"seeds": len(runs), **variety(groups, [scene.labels for _, scene in self._band()])}
+
+
+def control_map(scene: Scene, control: str) -> Picture:
+    """The map uint8 [256, 256, 3] of a scene under a control."""
+    return colour_map(scene.labels) if control == "segmentation" else np.repeat(scene.edges[..., None], 3, axis=2)

@@ -1,0 +1,115 @@
+"""What pictures of the small world are worth: obedience to map, lines and words, and how much seeds differ."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from statistics import fmean
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from hgc.bench.setup import BenchRefused
+from hgc.landscapes.artist import Picture, as_images
+from hgc.landscapes.caption import asked
+from hgc.landscapes.colours import SEASONS, TIMES
+from hgc.landscapes.labels import CLASSES, label
+from hgc.landscapes.reader import Reader
+from hgc.landscapes.scene import EDGE_HIGH, EDGE_LOW
+from hgc.landscapes.segmenter import Segmenter, class_iou
+from hgc.metrics import edge_f1, extract_edges
+
+CHUNK = 16
+JUST_NOTICEABLE = 2.3  # CIE76 (Mahy et al., Color Research and Application 19, 1994)
+EYE_BLUR_PX = 1.5  # grain finer than this is not a different picture
+REGIONS = {"sky": ("sky", "cloud"), "ground": ("grass",), "whole": CLASSES}
+
+
+@dataclass(frozen=True)
+class Eyes:
+    """The two networks that look at pictures."""
+
+    segmenter: Segmenter
+    reader: Reader
+
+    @classmethod
+    def load(cls, weights: Path) -> Eyes:
+        """From the model's folder. Raises BenchRefused where one is missing or of another world."""
+        try:
+            return cls(Segmenter.load(weights / "segmenter"), Reader.load(weights / "reader"))
+        except (FileNotFoundError, ValueError) as error:
+            raise BenchRefused(str(error)) from error
+
+    def labels(self, pictures: Sequence[Picture]) -> torch.Tensor:
+        """uint8 [N, H, W]."""
+        parts = [self.segmenter.segment(as_images(chunk)).byte() for chunk in _chunks(pictures)]
+        return torch.cat(parts)
+
+    def segmentation(self, pictures: Sequence[Picture], wanted: Sequence[NDArray[np.uint8]]) -> dict[str, float]:
+        """IoU of each class over all pictures together, and their mean as 'mean'."""
+        shares = class_iou(self.labels(pictures), torch.from_numpy(np.stack(wanted)))
+        return {"mean": fmean(shares.values()), **shares}
+
+    def words(self, pictures: Sequence[Picture], prompts: Sequence[str]) -> dict[str, float | int | None]:
+        """Share of the pictures whose time of day and season are those of the prompt, where it names one.
+
+        `both` counts the words of either kind together; None where no prompt names any.
+        """
+        read = torch.cat([self.reader.read(as_images(chunk)) for chunk in _chunks(pictures)]).tolist()
+        times, seasons = [], []
+        for (time, season), prompt in zip(read, prompts, strict=True):
+            wanted = asked(prompt)
+            if wanted.time:
+                times.append(TIMES[time] == wanted.time)
+            if wanted.season:
+                seasons.append(SEASONS[season] == wanted.season)
+        return {
+            "both": _share(times + seasons), "time": _share(times), "season": _share(seasons),
+            "times_named": len(times), "seasons_named": len(seasons),
+        }  # fmt: skip
+
+
+def edge_scores(pictures: Sequence[Picture], wanted: Sequence[NDArray[np.uint8]]) -> float:
+    """Mean F1 of the pictures' own edges against edge maps [H, W], within two pixels."""
+    pairs = zip(pictures, wanted, strict=True)
+    return fmean(edge_f1(extract_edges(picture, EDGE_LOW, EDGE_HIGH), edges) for picture, edges in pairs)
+
+
+def variety(groups: Sequence[Sequence[Picture]], labels: Sequence[NDArray[np.uint8]]) -> dict[str, dict[str, float]]:
+    """How far apart pictures under one map and prompt are, by region of the map.
+
+    `groups` holds the pictures of each map. `colour_distance` is the mean CIE76 distance over all pairs and pixels,
+    `visible` the share of pixels in which a pair differs by more than is just noticeable.
+    """
+    found: dict[str, dict[str, list[float]]] = {name: {"colour_distance": [], "visible": []} for name in REGIONS}
+    for group, seen in zip(groups, labels, strict=True):
+        apart = np.stack([colour_distance(a, b) for a, b in combinations(group, 2)])  # [pairs, H, W]
+        for name, classes in REGIONS.items():
+            inside = np.isin(seen, [label(c) for c in classes])
+            if inside.any():
+                found[name]["colour_distance"].append(float(apart[:, inside].mean()))
+                found[name]["visible"].append(float((apart[:, inside] > JUST_NOTICEABLE).mean()))
+    return {name: {key: fmean(v) for key, v in values.items() if v} for name, values in found.items()}
+
+
+def colour_distance(a: Picture, b: Picture) -> NDArray[np.float32]:
+    """CIE76 distance [H, W] of two pictures seen from where grain melts away."""
+    first, second = (_lab(picture) for picture in (a, b))
+    return np.asarray(np.linalg.norm(first - second, axis=2), np.float32)
+
+
+def _lab(picture: Picture) -> NDArray[np.float32]:
+    blurred = cv2.GaussianBlur(picture.astype(np.float32) / 255, (0, 0), EYE_BLUR_PX)
+    return np.asarray(cv2.cvtColor(blurred, cv2.COLOR_RGB2Lab), np.float32)
+
+
+def _chunks(pictures: Sequence[Picture]) -> list[Sequence[Picture]]:
+    return [pictures[start : start + CHUNK] for start in range(0, len(pictures), CHUNK)]
+
+
+def _share(hits: Sequence[bool]) -> float | None:
+    return sum(hits) / len(hits) if hits else None

@@ -1,0 +1,66 @@
+"""What the benchmark of the embedded model measures, and the ways in which it draws every scene."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+PARTS = ("size", "speed", "reconstruction", "segmentation", "edges", "variety")
+CONTROLS = ("segmentation", "edges")
+OTHER_NOISES = (1, 2, 3)
+NOISE_STRIDE = 1_000_000
+
+
+class BenchRefused(ValueError):
+    """Settings, weights or a card with which nothing can be measured or told; one sentence with the remedy."""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What is measured. `band_scenes` are used where a scene is drawn many times: variety and the null band."""
+
+    scenes: int = 200
+    first_seed: int = 0
+    steps: int = 20
+    batch: int = 4
+    noise_seed: int = 0
+    band_scenes: int = 12
+    more_steps: tuple[int, ...] = (50, 200)
+    null: bool = False
+    drawings: bool = False
+    dtype: str = "float32"
+    only: tuple[str, ...] = PARTS
+
+    def __post_init__(self) -> None:
+        counts = {"scenes": self.scenes, "steps": self.steps, "batch": self.batch, "band-scenes": self.band_scenes}
+        for name, value in counts.items():
+            if value < 1:
+                raise BenchRefused(f"--{name} {value}: needs at least 1")
+        unknown = [part for part in self.only if part not in PARTS]
+        if unknown:
+            raise BenchRefused(f"--only {unknown[0]}: no such part; parts are {', '.join(PARTS)}")
+
+    @property
+    def command(self) -> str:
+        """What to type to measure the same again."""
+        words = [
+            f"python -m hgc bench landscapes --scenes {self.scenes} --first-seed {self.first_seed}",
+            f"--steps {self.steps} --batch {self.batch} --noise-seed {self.noise_seed}",
+            f"--band-scenes {self.band_scenes} --dtype {self.dtype}",
+            *(["--null"] if self.null else []),
+            *(["--drawings runs/drawings.png"] if self.drawings else []),
+            *(f"--only {part}" for part in self.only if self.only != PARTS),
+        ]
+        return " ".join(words)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One way to draw every scene."""
+
+    control: str
+    steps: int
+    noise: int = 0
+
+    @property
+    def title(self) -> str:
+        return f"{self.control}-{self.steps}-steps-noise-{self.noise}"
