@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import settings
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 CHROMIUM = Path("/usr/bin/chromium")
 CHROMIUM_ARGS = [
@@ -31,6 +31,8 @@ CHROMIUM_ARGS = [
 # No deadline: a slow shared core is not a bug. Derandomised, so that a failure is the same failure everywhere.
 settings.register_profile("studio", deadline=None, derandomize=True, max_examples=50)
 settings.load_profile("studio")
+# Of what is expected of a page, too: seconds on two idle cores are a minute on loaded ones.
+expect.set_options(timeout=60_000)
 torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "2")))
 
 

@@ -21,8 +21,8 @@ from hgc.landscapes.scene import paint
 pytestmark = pytest.mark.browser
 
 ROOT = Path(__file__).parent.parent
-# A run takes seconds on two idle cores; a loaded machine may take a minute.
-LOADED_MS, RUN_MS = 60_000, 90_000
+# A run takes seconds on two idle cores; a loaded machine may take minutes.
+RUN_MS = 240_000
 PHONE = {"width": 390, "height": 844}
 
 
@@ -61,7 +61,7 @@ def page(browser: Browser, address: str) -> Iterator[Page]:
 
 
 def ready(page: Page) -> None:
-    expect(page.locator(".status.ready")).to_be_visible(timeout=LOADED_MS)
+    expect(page.locator(".status.ready")).to_be_visible()
     expect(page.locator("#painting canvas").first).to_be_visible()
 
 
@@ -94,7 +94,7 @@ def natural_size(image: Locator) -> tuple[int, int]:
 def chart(page: Page, name: str) -> list[dict]:
     """The data of a chart as plotly drew it."""
     drawn = page.locator(f"#chart-{name} .js-plotly-plot")
-    expect(drawn.locator(".main-svg").first).to_be_visible(timeout=30_000)
+    expect(drawn.locator(".main-svg").first).to_be_visible()
     return drawn.evaluate("plot => plot.data")
 
 
@@ -132,7 +132,7 @@ def test_paint_run_and_look_inside(page: Page) -> None:
     shown = page.locator("#seen img").get_attribute("src")
     assert shown is not None
     stroke(page)
-    expect(page.locator("#seen img")).not_to_have_attribute("src", shown, timeout=20_000)
+    expect(page.locator("#seen img")).not_to_have_attribute("src", shown)
     assert colour_share(page, PALETTE["house"]) > before + 0.01
 
     page.locator("#run").click()
@@ -173,11 +173,12 @@ def test_paint_run_and_look_inside(page: Page) -> None:
 def test_stop_at_once_and_run_again(page: Page) -> None:
     page.locator("#prompt textarea").focus()
     page.keyboard.press("Control+Enter")
-    started(page)
-    page.keyboard.press("Escape")
-    expect(page.locator("#stage")).to_contain_text("Stopped", timeout=3_000)
-    expect(page.locator("#run")).to_be_enabled()
-    page.locator("#run").click()
+    for _ in range(2):
+        started(page)
+        page.keyboard.press("Escape")
+        expect(page.locator("#stage")).to_contain_text("Stopped")
+        expect(page.locator("#run")).to_be_enabled()
+        page.locator("#run").click()
     started(page)
     finished(page)
 
@@ -187,7 +188,7 @@ def test_a_photo_becomes_edges_and_a_picture(page: Page, tmp_path: Path) -> None
     Image.fromarray(paint(9_000_003).image).resize((640, 480)).save(photo)
     page.get_by_test_id("Use a photo-radio-label").click()
     page.locator("#photo input[type=file]").set_input_files(photo)
-    expect(page.locator("#seen-notes")).to_contain_text("Edge map", timeout=30_000)
+    expect(page.locator("#seen-notes")).to_contain_text("Edge map")
     assert 0.002 < colour_share(page, (255, 255, 255)) < 0.4
     fewer_steps(page)
     page.locator("#run").click()
@@ -201,10 +202,10 @@ def test_bad_files_get_one_sentence(page: Page, tmp_path: Path) -> None:
     broken.write_bytes(b"\x89PNG\r\n\x1a\n" + np.random.default_rng(0).bytes(300))
     page.locator("#photo input[type=file]").set_input_files(broken)
     told = page.locator("#seen-notes .error")
-    expect(told).to_have_count(1, timeout=30_000)
+    expect(told).to_have_count(1)
     assert told.inner_text().count(".") == 1
     page.locator("#run").click()
-    expect(page.locator(".stage.error")).to_contain_text("photo", timeout=30_000)
+    expect(page.locator(".stage.error")).to_contain_text("photo")
     expect(page.locator("#run")).to_be_enabled()
     assert "Traceback" not in page.content()
 
@@ -213,7 +214,7 @@ def test_presets_write_the_settings_and_the_forecast(page: Page) -> None:
     forecast = page.locator("#forecast b").nth(1)
     before = forecast.inner_text()
     page.get_by_test_id("Turbo-radio-label").click()
-    expect(forecast).not_to_have_text(before, timeout=20_000)
+    expect(forecast).not_to_have_text(before)
     assert float(re.sub(r"[^\d.]", "", forecast.inner_text())) <= 20
     expect(page.locator("#budget input[type=number]")).to_have_value("20")
     page.get_by_test_id("Exact-radio-label").click()
@@ -229,7 +230,7 @@ def test_a_cache_that_did_nothing_says_so(page: Page) -> None:
     page.locator("#coarse-settings button").first.click()
     page.locator("#key-share input[type=number]").fill("1")
     page.locator("#key-share input[type=number]").press("Enter")
-    expect(page.locator("#preset-reason")).to_contain_text("Your own settings", timeout=20_000)
+    expect(page.locator("#preset-reason")).to_contain_text("Your own settings")
     page.locator("#fine input").uncheck()
     page.locator("#run").click()
     finished(page)
@@ -240,13 +241,13 @@ def test_an_example_fills_canvas_prompt_and_seed(page: Page) -> None:
     page.locator("#examples button").nth(6).click()
     expect(page.locator("#lines canvas").first).to_be_visible()
     expect(page.locator("#prompt textarea")).to_have_value(re.compile("pond"))
-    expect(page.locator("#seen-notes")).to_contain_text("Edge map", timeout=30_000)
+    expect(page.locator("#seen-notes")).to_contain_text("Edge map")
     expect(page.locator("#seed input")).to_have_value("6")
 
 
 def test_unknown_words_are_named(page: Page) -> None:
     page.locator("#prompt textarea").fill("a winter landscape with a zeppelin")
-    expect(page.locator("#prompt-notes")).to_contain_text("zeppelin", timeout=20_000)
+    expect(page.locator("#prompt-notes")).to_contain_text("zeppelin")
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

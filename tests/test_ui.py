@@ -28,7 +28,7 @@ from hgc.ui.control_panel import CANVAS_PX, drawn, editor_value
 from hgc.ui.examples import examples
 from hgc.ui.figures import badges, figures_row, notes_list, stage_error, stage_running
 from hgc.ui.heat import heat_map, heat_top
-from hgc.ui.kept import Jobs, Kept
+from hgc.ui.kept import Kept
 from hgc.ui.loader import ModelNotReady
 from hgc.ui.runner import in_one_sentence, made
 
@@ -249,25 +249,8 @@ def test_the_latest_things_are_kept() -> None:
     names = [kept.keep(number) for number in range(3)]
     assert [kept.find(name) for name in names] == [None, 1, 2]
     assert kept.find(None) is None
-
-
-def test_stop_reaches_the_visitors_own_run() -> None:
-    jobs = Jobs()
-    mine, theirs = jobs.begin("me"), jobs.begin("them")
-    assert jobs.stop("me")
-    assert mine.is_set()
-    assert not theirs.is_set()
-    assert not jobs.stop("me")
-
-
-def test_a_second_run_ends_the_visitors_first() -> None:
-    jobs = Jobs()
-    first = jobs.begin("me")
-    second = jobs.begin("me")
-    assert first.is_set()
-    jobs.end("me", first)
-    assert jobs.stop("me")
-    assert second.is_set()
+    assert kept.keep(4, "mine") == "mine"
+    assert kept.find("mine") == 4
 
 
 @pytest.mark.parametrize("value", [None, {}, {"background": None, "layers": [], "composite": None}])

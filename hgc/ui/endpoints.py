@@ -10,7 +10,8 @@ import gradio as gr
 
 from hgc.request import Sampler
 from hgc.ui.control_panel import AS_LABELS, AS_LINES, Drawn, photo_input, prepare, read_photo
-from hgc.ui.runner import MODEL_QUEUE, Runner, blank_png, in_one_sentence, made
+from hgc.ui.queueing import MODEL_QUEUE
+from hgc.ui.runner import Runner, blank_png, in_one_sentence, made
 
 if TYPE_CHECKING:
     from hgc.service import Comparison

@@ -9,6 +9,7 @@ import gradio as gr
 from hgc.cache.anatomy import Kind, State
 from hgc.charts.quantity import giga
 from hgc.ui.kept import Kept
+from hgc.ui.queueing import QUIET
 
 if TYPE_CHECKING:
     from hgc.cache.trace import Trace
@@ -33,7 +34,7 @@ def build_how(runs: Kept[Comparison], run_id: gr.State) -> None:
         found = runs.find(run)
         return NO_RUN if found is None else live_story(found)
 
-    run_id.change(retell, run_id, live, show_progress="hidden", api_visibility="private")
+    run_id.change(retell, run_id, live, **QUIET)
 
 
 def _story(title: str, words: str, picture: str) -> str:

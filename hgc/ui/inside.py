@@ -9,7 +9,8 @@ import gradio as gr
 
 from hgc.charts import attention_chart, drift_chart, latency_chart, macs_chart, state_chart
 from hgc.ui.figures import notes_list
-from hgc.ui.runner import MODEL_QUEUE, Runner, in_one_sentence
+from hgc.ui.queueing import MODEL_QUEUE, QUIET
+from hgc.ui.runner import Runner, in_one_sentence
 
 if TYPE_CHECKING:
     from hgc.service import Comparison
@@ -122,14 +123,13 @@ def build_inside(runner: Runner, run_id: gr.State) -> None:
             return [gr.update(value=notes_list([NOT_KEPT], "error")), gr.update(interactive=True), gr.skip()]
         return [gr.update(visible=False), gr.update(visible=False), gr.update(value=drift_chart(trace), visible=True)]
 
-    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     charts = [empty, opened, summary, states, attention_totals, attention, macs, clock, drift_note, measure, drift]
-    run_id.change(open_up, [run_id, detail, convention], charts, **quiet)
-    detail.input(states_of, [run_id, detail], states, **quiet)
+    run_id.change(open_up, [run_id, detail, convention], charts, **QUIET)
+    detail.input(states_of, [run_id, detail], states, **QUIET)
     measuring = [{"__type__": "update", "value": MEASURING}, {"__type__": "update", "interactive": False}]
     measure.click(None, None, [drift_note, measure], js=f"() => {json.dumps(measuring)}", api_visibility="private")
-    measure.click(drift_of, run_id, [drift_note, measure, drift], **MODEL_QUEUE, **quiet)
-    convention.input(macs_of, [run_id, convention], macs, **quiet)
+    measure.click(drift_of, run_id, [drift_note, measure, drift], **MODEL_QUEUE, **QUIET)
+    convention.input(macs_of, [run_id, convention], macs, **QUIET)
 
 
 def _plot(name: str, visible: bool = True) -> gr.Plot:

@@ -18,9 +18,9 @@ class Kept(Generic[T]):
         self._lock = threading.Lock()
         self._things: OrderedDict[str, T] = OrderedDict()
 
-    def keep(self, thing: T) -> str:
-        """The id under which it is found again."""
-        name = token_hex(8)
+    def keep(self, thing: T, name: str | None = None) -> str:
+        """The id under which it is found again: its own name, or a new one."""
+        name = name or token_hex(8)
         with self._lock:
             self._things[name] = thing
             while len(self._things) > self._limit:
@@ -30,32 +30,3 @@ class Kept(Generic[T]):
     def find(self, name: str | None) -> T | None:
         with self._lock:
             return self._things.get(name) if name else None
-
-
-class Jobs:
-    """The run under way in each visitor's page, so that Stop reaches it; safe to use from several threads."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._running: dict[str, threading.Event] = {}
-
-    def begin(self, visitor: str) -> threading.Event:
-        """The event that stops the new run; one that the visitor left running is stopped."""
-        with self._lock:
-            if (before := self._running.get(visitor)) is not None:
-                before.set()
-            self._running[visitor] = threading.Event()
-            return self._running[visitor]
-
-    def stop(self, visitor: str) -> bool:
-        """Whether there was a run to stop."""
-        with self._lock:
-            event = self._running.pop(visitor, None)
-        if event is not None:
-            event.set()
-        return event is not None
-
-    def end(self, visitor: str, event: threading.Event) -> None:
-        with self._lock:
-            if self._running.get(visitor) is event:
-                del self._running[visitor]

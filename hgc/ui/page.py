@@ -11,7 +11,8 @@ from hgc.ui.endpoints import build_endpoints
 from hgc.ui.how import build_how
 from hgc.ui.inside import build_inside
 from hgc.ui.loader import Loader
-from hgc.ui.playground import QUIET, build_playground, greeting
+from hgc.ui.playground import build_playground, greeting
+from hgc.ui.queueing import QUIET
 from hgc.ui.runner import Runner
 from hgc.ui.theme import css, head, theme
 

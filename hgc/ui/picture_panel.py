@@ -11,6 +11,7 @@ import gradio as gr
 from hgc.request import Sampler
 from hgc.ui.examples import examples
 from hgc.ui.figures import SAMPLER_TITLES
+from hgc.ui.queueing import QUIET
 
 SEEDS = 2**32
 
@@ -109,5 +110,5 @@ def build_picture_panel() -> PicturePanel:
             with gr.Row():
                 start = gr.Slider(0, 1, 0, step=0.05, label="Control from", info="Share of the steps.", elem_id="from")
                 end = gr.Slider(0, 1, 1, step=0.05, label="Control until", info="Share of the steps.", elem_id="until")
-    dice.click(new_seed, None, seed, show_progress="hidden", queue=False, api_visibility="private")
+    dice.click(new_seed, None, seed, queue=False, **QUIET)
     return PicturePanel(negative, seed, lock, sampler, steps, guidance, scale, start, end)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from hgc.ui import figures, results
+from hgc.ui import figures
 from hgc.ui.cache_panel import (
     CUSTOM_REASON,
     FIRST_PRESET,
@@ -17,28 +16,18 @@ from hgc.ui.cache_panel import (
     read_settings,
     write_settings,
 )
-from hgc.ui.control_panel import ControlPanel, Sheet, build_control_panel, drawn, editor_value, prepare, seen_text
+from hgc.ui.control_panel import ControlPanel, build_control_panel, drawn, editor_value, prepare, seen_text
 from hgc.ui.examples import examples
-from hgc.ui.picture_panel import PicturePanel, Words, build_picture_panel, build_words, new_seed
+from hgc.ui.picture_panel import PicturePanel, Words, build_picture_panel, build_words
+from hgc.ui.queueing import LOOK_QUEUE, QUIET
 from hgc.ui.results import Results, build_results, wire_results
-from hgc.ui.runner import MODEL_QUEUE, REFUSALS, Runner, blank_png, in_one_sentence, made
+from hgc.ui.run_events import wire_run
+from hgc.ui.runner import REFUSALS, Runner, blank_png, in_one_sentence, made
 
 if TYPE_CHECKING:
     from hgc.request import CacheSettings
 
-QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-# One after the other, so that the answer to the last stroke is the one that stays.
-IN_ORDER = {"concurrency_limit": 1}
 COST_FIELDS = ("steps", "sampler", "guidance", "control_scale", "control_start", "control_end")
-# Answered at once in the browser, so that a press is felt even while the server is busy.
-# On a phone the pictures stand below: the page goes there.
-PRESSED_JS = """() => {
-  if (innerWidth <= 760) document.getElementById('result-card').scrollIntoView({behavior: 'smooth'});
-  return [
-  {__type__: 'update', visible: true}, {__type__: 'update', visible: false},
-  {__type__: 'update', interactive: false}, {__type__: 'update', interactive: true},
-  ];
-}"""
 
 
 @dataclass(frozen=True)
@@ -51,6 +40,7 @@ class Playground:
     picture: PicturePanel
     cache: CachePanel
     results: Results
+    press: gr.Number
     run: gr.Button
     stop: gr.Button
     forecast: gr.HTML
@@ -84,14 +74,15 @@ def build_playground(runner: Runner) -> Playground:
                 with gr.Row(elem_id="run-bar"):
                     waiting = figures.forecast_waiting("The model is loading.")
                     forecast = gr.HTML(waiting, elem_id="forecast", min_width=120, scale=1)
+                    press = gr.Number(0, precision=0, visible=False)
                     run = gr.Button("Run", variant="primary", elem_id="run", min_width=76, scale=0)
                     stop = gr.Button("Stop", interactive=False, elem_id="stop", min_width=64, scale=0)
             with gr.Column(elem_classes="card", elem_id="result-card"):
                 shown = build_results()
-    playground = Playground(runner, control, words, picture, cache, shown, run, stop, forecast)
+    playground = Playground(runner, control, words, picture, cache, shown, press, run, stop, forecast)
     _wire_control(playground)
     _wire_cache(playground)
-    _wire_run(playground)
+    wire_run(playground)
     wire_results(shown, runner.runs)
     return playground
 
@@ -122,8 +113,7 @@ def _wire_control(p: Playground) -> None:
         panel.drawing,
         [panel.seen, panel.notes],
         trigger_mode="always_last",
-        **IN_ORDER,
-        concurrency_id="look",
+        **LOOK_QUEUE,
         **QUIET,
     )
 
@@ -132,9 +122,7 @@ def _wire_control(p: Playground) -> None:
         seen, notes = look("photo", *drawing[1:])
         return gr.skip() if seen is not None else None, seen, notes
 
-    panel.photo.upload(
-        receive, panel.drawing, [panel.photo, panel.seen, panel.notes], **IN_ORDER, concurrency_id="look", **QUIET
-    )
+    panel.photo.upload(receive, panel.drawing, [panel.photo, panel.seen, panel.notes], **LOOK_QUEUE, **QUIET)
 
     def take(event: gr.SelectData) -> tuple[Any, ...]:
         """Puts an example on the canvas of its kind, with its words and seed."""
@@ -243,80 +231,3 @@ def greeting(p: Playground) -> tuple[Any, list[Any]]:
         return [figures.masthead("ready", ready), cost, *write_settings(found), f'<p class="aside">{reason}</p>']
 
     return greet, [p.forecast, *p.cache.settings, p.cache.reason]
-
-
-def _wire_run(p: Playground) -> None:
-    ready = {p.run: gr.update(interactive=True), p.stop: gr.update(interactive=False)}
-    shown = [p.results.stage, p.results.shown, p.run, p.stop]
-    sheet = gr.State(None)
-
-    def take_up(*drawing: Any) -> dict[Any, Any]:
-        """Makes the control map; a step of its own, so that the news of the run never touch the canvas."""
-        try:
-            given = drawn(*drawing)
-            prepared, notes = prepare(p.runner.loader.studio(), given)
-        except Exception as error:
-            return {sheet: None} | results.stage(p.results, figures.stage_error(in_one_sentence(error))) | ready
-        return {
-            sheet: p.runner.sheets.keep(Sheet(prepared.png, given.control)),
-            p.control.seen: prepared.map,
-            p.control.notes: seen_text(notes, given),
-        }
-
-    def run(page: gr.Request, taken: str | None, *values: Any) -> Iterator[dict[Any, Any]]:
-        """Both pictures, from the control map and the settings on the page."""
-        found = p.runner.sheets.find(taken)
-        if found is None:
-            # A generator that yields nothing would empty every output.
-            yield {p.run: gr.update()}
-            return
-        try:
-            yield from _running(p, page.session_hash or "", found, list(values))
-        except Exception as error:
-            yield results.stage(p.results, figures.stage_error(in_one_sentence(error))) | ready
-        else:
-            yield ready
-
-    def stop(page: gr.Request) -> dict[Any, Any]:
-        """Ends the visitor's run at its next step."""
-        p.runner.stop(page.session_hash or "")
-        return results.stage(p.results, figures.stage_stopped()) | ready
-
-    def pressed() -> str:
-        """What stands there while the model is still loading."""
-        return figures.stage_starting() if p.runner.loader.settled else figures.stage_loading()
-
-    p.run.click(None, None, shown, js=PRESSED_JS, api_visibility="private")
-    p.run.click(pressed, None, p.results.stage, queue=False, **QUIET)
-    taking = p.run.click(
-        take_up,
-        p.control.drawing,
-        [sheet, p.control.seen, p.control.notes, *shown],
-        concurrency_limit=4,
-        concurrency_id="take up",
-        **QUIET,
-    )
-    outputs = [*shown, p.results.run_id, p.picture.seed]
-    running = taking.success(run, [sheet, *p.run_inputs], outputs, **MODEL_QUEUE, **QUIET)
-    p.stop.click(stop, None, shown, cancels=[taking, running], queue=False, **QUIET)
-
-
-def _running(p: Playground, visitor: str, sheet: Sheet, values: list[Any]) -> Iterator[dict[Any, Any]]:
-    from hgc.service import Comparison, Progress
-
-    names = list(p.fields)
-    fields = dict(zip(names, values[: len(names)], strict=True))
-    locked, *cache = values[len(names) :]
-    if not locked or fields["seed"] is None:
-        fields["seed"] = new_seed()
-    request = made(sheet.png, fields | {"control": sheet.control}, read_settings(cache), p.runner.loader.studio().model)
-    yield results.stage(p.results, figures.stage_running({}, request.steps)) | {p.picture.seed: request.seed}
-    latest: dict[str, Progress] = {}
-    for news in p.runner.compare(request, visitor):
-        if isinstance(news, Progress):
-            latest[news.arm] = news
-            yield {p.results.stage: figures.stage_running(latest, request.steps)}
-        elif isinstance(news, Comparison):
-            yield {p.results.run_id: p.runner.runs.keep(news)}
-            return
-    yield results.stage(p.results, figures.stage_stopped())

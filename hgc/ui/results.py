@@ -11,6 +11,7 @@ from hgc.cache.anatomy import Kind, State
 from hgc.ui import figures
 from hgc.ui.heat import heat_legend, heat_map
 from hgc.ui.kept import Kept
+from hgc.ui.queueing import QUIET
 
 if TYPE_CHECKING:
     from hgc.service import Comparison
@@ -108,7 +109,7 @@ def wire_results(results: Results, runs: Kept[Comparison]) -> None:
         found = runs.find(run)
         return [gr.skip()] * len(filled) if found is None else _filled(found)
 
-    results.run_id.change(show, results.run_id, filled, show_progress="hidden", api_visibility="private")
+    results.run_id.change(show, results.run_id, filled, **QUIET)
 
 
 def _filled(comparison: Comparison) -> list[Any]:

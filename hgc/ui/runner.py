@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Iterator, Mapping
 from io import BytesIO
-from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image
@@ -13,7 +13,8 @@ from PIL import Image
 from hgc.cache.plan import PlanRefused
 from hgc.control.images import ImageRefused
 from hgc.request import Request, RequestRefused
-from hgc.ui.kept import Jobs, Kept
+from hgc.ui.jobs import Jobs
+from hgc.ui.kept import Kept
 from hgc.ui.loader import Loader, ModelNotReady
 
 if TYPE_CHECKING:
@@ -26,9 +27,6 @@ log = logging.getLogger(__name__)
 # What a person can put right; each message is one sentence.
 REFUSALS = (RequestRefused, PlanRefused, ImageRefused, ModelNotReady)
 
-
-# Everything that runs the model waits in one line.
-MODEL_QUEUE = {"concurrency_id": "model", "concurrency_limit": 1}
 RUNS_KEPT, SHEETS_KEPT = 32, 128
 
 
@@ -36,7 +34,7 @@ class Runner:
     """Every visitor's runs, one at a time each, and what is kept of them."""
 
     def __init__(self, loader: Loader) -> None:
-        self.loader, self._jobs = loader, Jobs()
+        self.loader, self.jobs = loader, Jobs()
         self.runs: Kept[Comparison] = Kept(RUNS_KEPT)
         self.sheets: Kept[Sheet] = Kept(SHEETS_KEPT)
 
@@ -45,31 +43,32 @@ class Runner:
         found = self.runs.find(run)
         return None if found is None else self.loader.studio().observe(found.request)
 
-    def compare(self, request: Request, visitor: str) -> Iterator[Progress | Comparison]:
-        """Progress and, last, the comparison; ends early when the visitor stops it. Raises REFUSALS."""
+    def compare(self, request: Request, stop: threading.Event) -> Iterator[Progress | Comparison]:
+        """Progress and, last, the comparison; nothing more once `stop` is set: the model ends after its step.
+
+        Raises REFUSALS.
+        """
         from hgc.service import Cancelled
 
-        stop = self._jobs.begin(visitor)
         try:
-            yield from self.loader.studio().compare(request, cancel=stop)
+            for news in self.loader.studio().compare(request, cancel=stop):
+                if stop.is_set():
+                    return
+                yield news
         except Cancelled:
             log.info("stopped by the visitor")
         finally:
+            # A visitor who leaves closes this generator: the model is to stop as well.
             stop.set()
-            self._jobs.end(visitor, stop)
 
     def finish(self, request: Request) -> Comparison:
         """The comparison alone, for a caller who does not follow the progress. Raises REFUSALS."""
         from hgc.service import Comparison
 
-        *_, last = self.compare(request, f"caller {token_hex(8)}")
+        *_, last = self.loader.studio().compare(request)
         if not isinstance(last, Comparison):
             raise RuntimeError("the run ended without a comparison")
         return last
-
-    def stop(self, visitor: str) -> bool:
-        """Whether there was a run to stop; it ends at its next step."""
-        return self._jobs.stop(visitor)
 
 
 def made(control_png: bytes, fields: Mapping[str, Any], cache: Mapping[str, Any], model: str) -> Request:

@@ -1,0 +1,162 @@
+"""Run and Stop: every press of Run has a number, and only the latest press changes the page.
+
+gradio's `cancels` is not used. It looks for what to end by function and session, so that a Stop still on its way ends
+the run after it; and the page drops the events of a press while those of the one before are being ended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from hgc.ui import figures, results
+from hgc.ui.cache_panel import read_settings
+from hgc.ui.control_panel import Sheet, drawn, prepare, seen_text
+from hgc.ui.jobs import Press
+from hgc.ui.picture_panel import new_seed
+from hgc.ui.queueing import MODEL_QUEUE, QUIET
+from hgc.ui.runner import in_one_sentence, made
+
+if TYPE_CHECKING:
+    from hgc.request import Request
+    from hgc.ui.playground import Playground
+
+Updates = dict[Any, Any]
+# No press is dropped while the events of the one before are still under way.
+EVERY_PRESS = {"trigger_mode": "multiple"}
+# Answered at once in the browser, so that a press is felt even while the server is busy.
+# On a phone the pictures stand below: the page goes there.
+RUN_JS = """(press) => {
+  if (innerWidth <= 760) document.getElementById('result-card').scrollIntoView({behavior: 'smooth'});
+  return [
+  press + 1, {__type__: 'update', visible: true}, {__type__: 'update', visible: false},
+  {__type__: 'update', interactive: false}, {__type__: 'update', interactive: true},
+  ];
+}"""
+STOP_JS = "() => ({__type__: 'update', interactive: false})"
+
+
+class RunEvents:
+    """What the presses do. Each method answers with updates of the page, none for a press that was replaced."""
+
+    def __init__(self, playground: Playground) -> None:
+        self._page, self._runner, self._jobs = playground, playground.runner, playground.runner.jobs
+        run, stop = playground.run, playground.stop
+        self._ready = {run: gr.update(interactive=True), stop: gr.update(interactive=False)}
+        self._busy = {run: gr.update(interactive=False), stop: gr.update(interactive=True)}
+        # gradio empties the outputs of an answer without updates.
+        self._unchanged: Updates = {run: gr.update()}
+
+    def note(self, page: gr.Request, number: int) -> Any:
+        """What stands there until the run begins."""
+        press = _press(page, number)
+        self._jobs.note(press)
+        if not self._jobs.stands(press):
+            return gr.update()
+        return figures.stage_starting() if self._runner.loader.settled else figures.stage_loading()
+
+    def take_up(self, page: gr.Request, number: int, *drawing: Any) -> Updates:
+        """Makes the control map; a step of its own, so that the news of the run never touch the canvas."""
+        press = _press(page, number)
+        try:
+            given = drawn(*drawing)
+            prepared, notes = prepare(self._runner.loader.studio(), given)
+        except Exception as error:
+            return self._failed(press, error)
+        self._runner.sheets.keep(Sheet(prepared.png, given.control), press.name)
+        if not self._jobs.stands(press):
+            return self._unchanged
+        panel = self._page.control
+        return {panel.seen: prepared.map, panel.notes: seen_text(notes, given)}
+
+    def run(self, page: gr.Request, number: int, *values: Any) -> Iterator[Updates]:
+        """Both pictures, from the control map and the settings on the page."""
+        press = _press(page, number)
+        sheet = self._runner.sheets.find(press.name)
+        stop = self._jobs.begin(press) if sheet is not None else None
+        if sheet is None or stop is None:
+            yield self._ended(press)
+            return
+        try:
+            for updates in self._news(sheet, list(values), stop):
+                yield updates if self._jobs.stands(press) else self._unchanged
+        except Exception as error:
+            yield self._failed(press, error)
+        else:
+            yield self._ready if self._jobs.stands(press) else self._ended(press)
+
+    def stop(self, page: gr.Request, number: int) -> Updates:
+        """Ends the visitor's run at its next step, or before its first."""
+        press = _press(page, number)
+        self._jobs.stop(press)
+        return self._ended(press)
+
+    def _news(self, sheet: Sheet, values: list[Any], stop: Any) -> Iterator[Updates]:
+        from hgc.service import Comparison, Progress
+
+        request = self._request(sheet, values)
+        latest: dict[str, Progress] = {}
+        yield self._under_way(latest, request) | {self._page.picture.seed: request.seed}
+        for news in self._runner.compare(request, stop):
+            if isinstance(news, Comparison):
+                yield {self._page.results.run_id: self._runner.runs.keep(news)}
+            else:
+                latest[news.arm] = news
+                yield self._under_way(latest, request)
+
+    def _request(self, sheet: Sheet, values: list[Any]) -> Request:
+        """The form's values, in the order of `Playground.run_inputs`, as a request."""
+        names = list(self._page.fields)
+        fields = dict(zip(names, values[: len(names)], strict=True)) | {"control": sheet.control}
+        locked, *cache = values[len(names) :]
+        if not locked or fields["seed"] is None:
+            fields["seed"] = new_seed()
+        return made(sheet.png, fields, read_settings(cache), self._runner.loader.studio().model)
+
+    def _under_way(self, latest: dict[str, Any], request: Request) -> Updates:
+        return results.stage(self._page.results, figures.stage_running(latest, request.steps)) | self._busy
+
+    def _ended(self, press: Press) -> Updates:
+        """Says that the visitor's latest press was stopped, if it was."""
+        if not self._jobs.stopped(press):
+            return self._unchanged
+        return results.stage(self._page.results, figures.stage_stopped()) | self._ready
+
+    def _failed(self, press: Press, error: Exception) -> Updates:
+        told = in_one_sentence(error)
+        if not self._jobs.stands(press):
+            return self._ended(press)
+        return results.stage(self._page.results, figures.stage_error(told)) | self._ready
+
+
+def _press(page: gr.Request, number: int) -> Press:
+    return Press(page.session_hash or "", number)
+
+
+def wire_run(p: Playground) -> None:
+    """Run: noted at once, then the control map, then both pictures. Stop: felt at once, then told to the run."""
+    events = RunEvents(p)
+    shown = [p.results.stage, p.results.shown, p.run, p.stop]
+    p.run.click(None, p.press, [p.press, *shown], js=RUN_JS, api_visibility="private")
+    p.run.click(events.note, p.press, p.results.stage, queue=False, **EVERY_PRESS, **QUIET)
+    taken_up = p.run.click(
+        events.take_up,
+        [p.press, *p.control.drawing],
+        [p.control.seen, p.control.notes, *shown],
+        concurrency_limit=4,
+        concurrency_id="take up",
+        **EVERY_PRESS,
+        **QUIET,
+    )
+    taken_up.success(
+        events.run,
+        [p.press, *p.run_inputs],
+        [*shown, p.results.run_id, p.picture.seed],
+        **EVERY_PRESS,
+        **MODEL_QUEUE,
+        **QUIET,
+    )
+    p.stop.click(None, None, p.stop, js=STOP_JS, api_visibility="private")
+    p.stop.click(events.stop, p.press, shown, queue=False, **EVERY_PRESS, **QUIET)
