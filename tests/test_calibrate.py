@@ -9,6 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import made_up
 import numpy as np
 import pytest
 import tiny
@@ -21,7 +22,7 @@ from hgc.cache.adjustment import Adjustment
 from hgc.cache.anatomy import Anatomy, Kind, State
 from hgc.cache.calibrate import Witness, calibrate
 from hgc.cache.calibration import Calibration, read_curves
-from hgc.cache.curves import CalibrationRefused, ChangeCurves, Subject
+from hgc.cache.curves import CalibrationRefused, Subject
 from hgc.cache.engine import cached
 from hgc.cache.macs import MacCounter, measure
 from hgc.cache.plan import Plan
@@ -53,18 +54,6 @@ def scene(number: int) -> Mapping[str, Any]:
 def calibration(pipe: Any, tmp_path_factory: Any) -> Calibration:
     state = tmp_path_factory.mktemp("state") / "c.npz"
     return calibrate(pipe, scene, SUBJECT, scenes=2, state=state, longest=2)
-
-
-def made_up(anatomy: Anatomy, steps: int = STEPS) -> ChangeCurves:
-    """Curves of every site at random, the prediction's steady."""
-    draw = np.random.default_rng(0)
-    mean = {
-        site.name: (0.0, *(float(change) for change in draw.uniform(0.05, 0.35, steps - 1)))
-        for site in anatomy
-        if not site.constant
-    } | {"unet": (0.0, *(0.1,) * (steps - 1))}
-    subject = replace(SUBJECT, model=anatomy.model, steps=steps)
-    return ChangeCurves(subject, 1, mean, dict.fromkeys(mean, (0.0,) * steps))
 
 
 def test_curves_are_mean_and_spread_of_the_relative_change(pipe: Any, calibration: Calibration) -> None:
@@ -199,7 +188,7 @@ def test_damaged_curves_are_refused_in_one_sentence(
 
 
 def test_curves_of_another_model_or_other_steps_are_refused(anatomy: Anatomy) -> None:
-    curves = made_up(anatomy)
+    curves = made_up.curves(anatomy, STEPS)
     with pytest.raises(CalibrationRefused, match=r"steps is 4, this run has 6; calibrate again.*--steps 6"):
         schedules.block_caching(anatomy, 6, curves, delta=0.2)
     foreign = replace(curves, subject=replace(curves.subject, model="sdxl"))
@@ -224,7 +213,7 @@ def test_curves_of_another_model_or_other_steps_are_refused(anatomy: Anatomy) ->
 )
 def test_block_caching_refuses_what_it_cannot_do(anatomy: Anatomy, settings: dict[str, Any], says: str) -> None:
     with pytest.raises(PlanRefused) as refused:
-        schedules.block_caching(anatomy, STEPS, made_up(anatomy), **settings)
+        schedules.block_caching(anatomy, STEPS, made_up.curves(anatomy, STEPS), **settings)
     assert says in str(refused.value)
 
 
@@ -238,7 +227,7 @@ def test_a_block_refreshes_when_its_accumulated_change_passes_delta() -> None:
 
 
 def test_delta_is_solved_for_a_share(anatomy: Anatomy) -> None:
-    curves, whole = made_up(anatomy, 12), plan_macs(schedules.full(anatomy, 12), anatomy).paper
+    curves, whole = made_up.curves(anatomy, 12), plan_macs(schedules.full(anatomy, 12), anatomy).paper
 
     def share(**settings: Any) -> float:
         return plan_macs(schedules.block_caching(anatomy, 12, curves, **settings), anatomy).paper / whole
@@ -252,7 +241,7 @@ def test_delta_is_solved_for_a_share(anatomy: Anatomy) -> None:
 
 
 def test_key_steps_lie_where_the_change_adds_up(anatomy: Anatomy) -> None:
-    curves = made_up(anatomy, 12)
+    curves = made_up.curves(anatomy, 12)
     assert schedules.key_steps_from(curves, 7) == (0, 1, 3, 5, 7, 9, 10)
     jumpy = replace(curves, mean=curves.mean | {"unet": (0.0, *[0.01] * 5, 0.9, 0.9, *[0.01] * 4)})
     assert {6, 7} <= set(schedules.key_steps_from(jumpy, 4))
@@ -270,7 +259,7 @@ def test_key_steps_lie_where_the_change_adds_up(anatomy: Anatomy) -> None:
 @pytest.mark.parametrize("kinds", [schedules.ADDED, schedules.LAYERS], ids=["added", "layers"])
 @pytest.mark.parametrize("guidance", [4.0, 1.0], ids=["guided", "unguided"])
 def test_block_caching_costs_what_is_planned(pipe: Any, anatomy: Anatomy, kinds: Any, guidance: float) -> None:
-    plan = schedules.block_caching(anatomy, STEPS, made_up(anatomy), delta=0.25, kinds=kinds)
+    plan = schedules.block_caching(anatomy, STEPS, made_up.curves(anatomy, STEPS), delta=0.25, kinds=kinds)
     with MacCounter() as outside:
         pipe.encode_prompt("a lake", torch.device("cpu"), 1, guidance > 1)
     with MacCounter() as counter, cached(pipe, plan) as run:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
+import made_up
 import pytest
 import tiny
 import torch
@@ -76,6 +77,10 @@ def every_plan(anatomy: Anatomy, steps: int = STEPS) -> Mapping[str, Plan]:
         "guidance reuse": schedules.guidance_reuse(anatomy, steps, keys=(0, 1, 3)),
         "step skip": schedules.step_skip(anatomy, steps, keys=(0, 1, 3)),
         "step skip per branch": schedules.step_skip(anatomy, steps, keys=(0, 1, 3), per_branch=True),
+        "block caching": schedules.block_caching(anatomy, steps, made_up.curves(anatomy, steps), delta=0.3),
+        "block caching layers": schedules.block_caching(
+            anatomy, steps, made_up.curves(anatomy, steps), delta=0.3, kinds=schedules.LAYERS
+        ),
         "branch on and off": Plan(
             "on and off", steps, "tiny", {UNGUIDED: ("CCRRCR" * 9)[:steps], cut: ("CCCFFF" * 9)[:steps]}
         ),
@@ -176,7 +181,10 @@ def test_two_runs_over_the_same_networks_never_meet(pipe: Any, anatomy: Anatomy)
     assert all(torch.equal(together[seed], result) for seed, result in enumerate(alone))
 
 
-@pytest.mark.parametrize("name", list(every_plan(anatomy_of(tiny.control_pipeline()))))
+NAMES = list(every_plan(anatomy_of(tiny.control_pipeline())))
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_planned_macs_are_the_executed_ones(pipe: Any, anatomy: Anatomy, name: str) -> None:
     plan = every_plan(anatomy)[name]
     with MacCounter() as outside:
@@ -184,6 +192,15 @@ def test_planned_macs_are_the_executed_ones(pipe: Any, anatomy: Anatomy, name: s
     with MacCounter() as counter, cached(pipe, plan) as run:
         tiny.latents(pipe)
     assert counter.total - outside.total == plan_macs(plan, anatomy) == run.trace.macs
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if not name.startswith(("full", "exact", "hgc "))])
+def test_planned_macs_are_the_executed_ones_without_guidance(pipe: Any, anatomy: Anatomy, name: str) -> None:
+    plan = every_plan(anatomy)[name]
+    with cached(pipe, plan) as run:
+        tiny.latents(pipe, guidance=1.0)
+    assert run.trace.macs == plan_macs(plan, anatomy, guidance=False)
+    assert set(run.trace.branches) <= {0, 1}
 
 
 def test_dead_control_work_is_never_run(pipe: Any, anatomy: Anatomy) -> None:
@@ -291,19 +308,19 @@ class Standstill(DDIMScheduler):
         return (sample,)
 
 
-STILL = [name for name in every_plan(anatomy_of(tiny.control_pipeline())) if name not in ("hgc dropping", "tgate")]
+ENDS_GUIDANCE = ("hgc dropping", "tgate")  # these change the prediction even where nothing moves
 
 
-@pytest.mark.parametrize("name", STILL)
+@pytest.mark.parametrize("name", NAMES)
 def test_where_nothing_moves_keeping_anything_changes_nothing(anatomy: Anatomy, name: str) -> None:
     """A kept value then equals the one that would be computed: control added twice, or a value of the wrong site,
     branch or step, shows in the prediction."""
-    pipe = tiny.control_pipeline()
+    pipe, guidance = tiny.control_pipeline(), 1.0 if name in ENDS_GUIDANCE else 4.0
     pipe.scheduler = Standstill.from_config(pipe.scheduler.config)
-    plain = outputs_of(pipe, pipe.unet)
+    plain = outputs_of(pipe, pipe.unet, guidance=guidance)
     assert all(torch.equal(step, plain[0]) for step in plain)
     with cached(pipe, every_plan(anatomy)[name]) as run:
-        for prediction in outputs_of(pipe, pipe.unet):
+        for prediction in outputs_of(pipe, pipe.unet, guidance=guidance):
             torch.testing.assert_close(prediction, plain[0], rtol=1e-3, atol=1e-4)
     assert run.trace.nothing_reused is (name == "full")
 

@@ -242,6 +242,17 @@ def test_settings_out_of_range_are_refused_with_both_numbers(anatomy: Anatomy, s
     assert str(next(iter(settings.values()))) in str(refused.value)
 
 
+def test_a_budget_is_solved_for_the_guidance_there_is(anatomy: Anatomy) -> None:
+    """Without guidance the gate saves nothing, so that the plan of the same share must have fewer key steps."""
+    shares = {}
+    for guidance in (True, False):
+        density = schedules.under_budget(anatomy, 10, 0.4, guidance=guidance)
+        plan = schedules.hgc(anatomy, 10, lambda_inter=density.lambda_inter, gate_step=density.gate_step)
+        whole = plan_macs(schedules.full(anatomy, 10), anatomy, guidance=False).paper
+        shares[guidance] = plan_macs(plan, anatomy, guidance=False).paper / whole
+    assert shares[False] <= 0.4 < shares[True]
+
+
 @pytest.mark.parametrize(
     "make",
     [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from hgc.cache.anatomy import Anatomy
 from hgc.cache.plan import Plan
 from hgc.cache.rules import REPEAT, Forecast, PlanRefused
@@ -46,9 +48,8 @@ def power_around(steps: int, interval: int, centre: int, power: float = 1.4) -> 
     count = -(-steps // interval)
     tried = power
     while tried > 1:
-        first, last = complex(-centre) ** (1 / tried), complex(steps - centre) ** (1 / tried)
-        places = [first + (last - first) * i / count for i in range(count + 1)]
-        offsets = sorted({int((place**tried).real) for place in places})
+        places = np.linspace(complex(-centre) ** (1 / tried), complex(steps - centre) ** (1 / tried), count + 1)
+        offsets = sorted({int(place.real) for place in places**tried})
         found = (0, *(centre + offset for offset in offsets[1:-1]))
         if len(found) == count:
             return found

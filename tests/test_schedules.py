@@ -1,0 +1,149 @@
+"""What each method plans, against its paper or released code; nothing is run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import tiny
+import torch
+
+from hgc.cache import schedules
+from hgc.cache.anatomy import PREDICTION, UNGUIDED, Anatomy, Kind, State
+from hgc.cache.macs import measure
+from hgc.cache.rehearsal import plan_macs, rehearse
+from hgc.cache.rules import LINE, Forecast, Gate, PlanRefused
+from hgc.cache.sites import Networks
+
+STEPS = 20
+
+
+@pytest.fixture(scope="module")
+def anatomy() -> Anatomy:
+    with torch.device("meta"):
+        networks = Networks(tiny.unet(), {"controlnet": tiny.controlnet()})
+    return measure(networks, (16, 16), 16, model="tiny")
+
+
+def alive(anatomy: Anatomy, plan: Any, step: int, network: str) -> set[str]:
+    """The sites of a network that a step computes."""
+    row = rehearse(plan, anatomy).steps[step]
+    return {site.name for site in anatomy.within(network) if row[site.name] is State.COMPUTED}
+
+
+@pytest.mark.parametrize(
+    ("steps", "interval", "centre", "power", "released"),
+    [
+        (50, 5, 15, 1.4, (0, 5, 9, 13, 17, 21, 26, 31, 37, 43)),
+        (20, 3, 6, 1.4, (0, 3, 5, 7, 10, 13, 16)),
+        (20, 2, 10, 2.0, (0, 2, 4, 7, 9, 10, 12, 14, 16, 18)),
+    ],
+)
+def test_deepcaches_uneven_steps_are_the_released_ones(
+    steps: int, interval: int, centre: int, power: float, released: tuple[int, ...]
+) -> None:
+    """What `sample_from_quad_center` of DeepCache's repository returns for these numbers."""
+    assert schedules.power_around(steps, interval, centre, power) == released
+
+
+@pytest.mark.parametrize(
+    ("branch", "layers"),
+    [
+        (0, {"unet.up_blocks.3.resnets.2"}),
+        (2, {f"unet.up_blocks.3.resnets.{i}" for i in range(3)}),
+        (3, {*(f"unet.up_blocks.3.resnets.{i}" for i in range(3)), "unet.up_blocks.2.resnets.2"}),
+    ],
+)
+def test_deepcaches_branch_names_the_outer_layers(anatomy: Anatomy, branch: int, layers: set[str]) -> None:
+    """As DeepCache's helper numbers them: three layers a block, from the output inwards."""
+    plan = schedules.deepcache(anatomy, 6, interval=3, branch=branch)
+    computed = alive(anatomy, plan, 1, "unet.up_blocks.2") | alive(anatomy, plan, 1, "unet.up_blocks.3")
+    assert {name for name in computed if anatomy[name].kind is Kind.RESNET} == layers
+    assert [row["unet.mid_block.resnets.0"] for row in rehearse(plan, anatomy).steps].count(State.COMPUTED) == 2
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"interval": 0}, "interval 0"),
+        ({"centre": 0}, "centre 0: choose a step between 1 and 19"),
+        ({"centre": 20}, "centre 20"),
+        ({"centre": 5, "power": 1.0}, "power 1.0"),
+        ({"centre": 5, "interval": 1}, "no 20 distinct steps of 20"),
+        ({"branch": 40}, "refreshed decoder layers; choose between 0 and"),
+    ],
+)
+def test_deepcache_refuses_what_it_cannot_do(anatomy: Anatomy, settings: dict[str, Any], says: str) -> None:
+    with pytest.raises(PlanRefused) as refused:
+        schedules.deepcache(anatomy, STEPS, **settings)
+    assert says in str(refused.value)
+
+
+def test_tgate_keeps_text_and_guidance_from_the_gate_on(anatomy: Anatomy) -> None:
+    plan = schedules.tgate(anatomy, 6, gate_step=3)
+    assert plan.fusion == "average"
+    assert plan.table[UNGUIDED] == "CCCRRR"
+    assert {plan.table[site.name] for site in anatomy.of(Kind.CROSS_ATTENTION)} == {"CCCRRR"}
+    assert rehearse(plan, anatomy).branches == (2, 2, 2, 1, 1, 1)
+
+
+@pytest.mark.parametrize("settings", [{"gate_step": 0}, {"gate_step": 21}, {"self_every_before": 0}])
+def test_tgate_refuses_what_it_cannot_do(anatomy: Anatomy, settings: dict[str, int]) -> None:
+    (name, value), *_ = settings.items()
+    with pytest.raises(PlanRefused, match=f"{name} {value}"):
+        schedules.tgate(anatomy, STEPS, **settings)
+
+
+def test_encoder_and_control_run_at_key_steps_only(anatomy: Anatomy) -> None:
+    plan = schedules.encoder_propagation(anatomy, 6, keys=(0, 3))
+    encoder = alive(anatomy, plan, 0, "unet.down_blocks") | alive(anatomy, plan, 0, "unet.mid_block")
+    assert encoder
+    for step in (1, 2, 4):
+        assert not alive(anatomy, plan, step, "controlnet")
+        assert not alive(anatomy, plan, step, "unet.down_blocks") | alive(anatomy, plan, step, "unet.mid_block")
+        assert alive(anatomy, plan, step, "unet.up_blocks") == {
+            *alive(anatomy, plan, 0, "unet.up_blocks"),
+        } - {site.name for site in anatomy if site.constant}
+        assert "unet.time_embedding" in alive(anatomy, plan, step, "unet")
+
+
+def test_guidance_weighs_low_frequencies_early_and_high_ones_late(anatomy: Anatomy) -> None:
+    plan = schedules.guidance_reuse(anatomy, 4, keys=(0, 2), alpha_low=0.2, alpha_high=0.1, forecast=LINE)
+    assert plan.split is not None
+    assert plan.split.low == (1.2, 1.2, 1, 1)
+    assert plan.split.high == (1, 1, 1.1, 1.1)
+    assert plan.table[UNGUIDED] == "CRCF"
+    assert schedules.guidance_reuse(anatomy, 4, keys=(0, 2)).split is None
+    with pytest.raises(PlanRefused, match="turn 2"):
+        schedules.guidance_reuse(anatomy, 4, keys=(0, 2), turn=2)
+
+
+def test_a_skipped_step_may_be_gated_for_each_branch(anatomy: Anatomy) -> None:
+    plan = schedules.step_skip(anatomy, 5, threshold=0.2, longest=3, per_branch=True)
+    assert plan.gate == Gate(0.2, 3, per_branch=True)
+    assert plan.table[PREDICTION] == plan.table[UNGUIDED] == "CCFFF"
+    assert schedules.step_skip(anatomy, 5).gate is None
+    with pytest.raises(PlanRefused, match="gate threshold 0"):
+        schedules.step_skip(anatomy, 5, threshold=0)
+
+
+@pytest.mark.parametrize("guidance", [True, False])
+def test_fewer_steps_cost_the_same_rounded_up(anatomy: Anatomy, guidance: bool) -> None:
+    plan = schedules.deepcache(anatomy, STEPS, interval=3)
+    fewer = schedules.fewer_steps(anatomy, plan, guidance=guidance)
+    spent = plan_macs(plan, anatomy, guidance=guidance).paper
+    one = plan_macs(schedules.full(anatomy, 1), anatomy, guidance=guidance).paper
+    assert spent <= plan_macs(fewer, anatomy, guidance=guidance).paper < spent + one
+    assert fewer.table == {}
+    assert 0 < fewer.steps < STEPS
+
+
+@pytest.mark.parametrize("basis", [Forecast("taylor", 2), Forecast("hermite"), Forecast("chebyshev", window=3)])
+def test_any_kept_row_may_be_forecast_on_any_basis(anatomy: Anatomy, basis: Forecast) -> None:
+    makers: list[Any] = [schedules.deepcache, schedules.encoder_propagation, schedules.guidance_reuse]
+    for make in makers:
+        settings = {"interval": 2} if make is schedules.deepcache else {"keys": (0, 2, 4)}
+        plan = make(anatomy, 6, forecast=basis, **settings)
+        assert plan.forecast == basis
+        assert "CRCFCF" in plan.table.values()
+        rehearse(plan, anatomy)
