@@ -1,4 +1,7 @@
-"""The course of a training as a picture, from the losses in training.json."""
+"""The course of a training as a picture, from the losses in training.json.
+
+The vertical axis is logarithmic where the highest loss is LOG_FROM times the lowest, or more.
+"""
 
 import json
 import math
@@ -6,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import geometric_mean
+from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
@@ -15,7 +19,7 @@ SCALE = 2  # drawn large, then averaged down, for smooth lines
 PAPER, INK, QUIET, GRID = (255, 255, 255), (40, 44, 52), (110, 116, 128), (228, 231, 236)
 DOT, LINE = (176, 196, 226), (32, 92, 178)
 NEIGHBOURS = 30
-LOG_FROM = 5.0  # times between the highest and the lowest loss from which a linear axis would hide the end
+LOG_FROM = 5.0  # a linear axis would hide how it ends
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,6 @@ class Course:
     name: str
     steps: Sequence[float]
     losses: Sequence[float]
-    minutes: float
 
     def __post_init__(self) -> None:
         if len(self.steps) != len(self.losses) or len(self.steps) < 2:
@@ -42,23 +45,22 @@ class Course:
 
 
 def draw_losses(record: Path) -> Image.Image:
-    """One panel a stage, side by side, of the training.json at `record`.
-
-    Stages with fewer than two noted losses are left out. Raises ValueError when none is left.
-    """
-    stages = json.loads(record.read_text())["stages"]
-    courses = [
-        Course(name, [row[0] for row in stage["losses"]], [row[1] for row in stage["losses"]], stage["seconds"] / 60)
-        for name, stage in stages.items()
-        if len(stage["losses"]) > 1
-    ]
-    if not courses:
-        raise ValueError(f"{record.name}: no stage has two noted losses; train for 40 steps or more")
-    sheet = Image.new("RGB", (WIDTH * len(courses) * SCALE, HEIGHT * SCALE), PAPER)
+    """One panel a stage, side by side, of the training.json at `record`; a stage too short for a curve says so."""
+    stages: dict[str, Any] = json.loads(record.read_text())["stages"]
+    sheet = Image.new("RGB", (WIDTH * len(stages) * SCALE, HEIGHT * SCALE), PAPER)
     pen = ImageDraw.Draw(sheet)
-    for i, course in enumerate(courses):
-        _panel(pen, course, i * WIDTH)
-    return sheet.resize((WIDTH * len(courses), HEIGHT), Image.Resampling.LANCZOS)
+    for i, (name, stage) in enumerate(stages.items()):
+        noted = stage["losses"]
+        _title(pen, name, f"{stage['seconds'] / 60:.0f} min" if len(noted) > 1 else "too short for a curve", i * WIDTH)
+        if len(noted) > 1:
+            _panel(pen, Course(name, [row[0] for row in noted], [row[1] for row in noted]), i * WIDTH)
+    return sheet.resize((WIDTH * len(stages), HEIGHT), Image.Resampling.LANCZOS)
+
+
+def _title(pen: ImageDraw.ImageDraw, name: str, aside: str, x0: int) -> None:
+    pen.text((SCALE * (x0 + LEFT), SCALE * 6), name, INK, ImageFont.load_default(13 * SCALE))
+    small = ImageFont.load_default(10 * SCALE)
+    pen.text((SCALE * (x0 + WIDTH - RIGHT), SCALE * 9), aside, QUIET, small, anchor="ra")
 
 
 def _panel(pen: ImageDraw.ImageDraw, course: Course, x0: int) -> None:
@@ -74,10 +76,7 @@ def _panel(pen: ImageDraw.ImageDraw, course: Course, x0: int) -> None:
         x = x0 + LEFT + across * (WIDTH - LEFT - RIGHT)
         return SCALE * x, SCALE * (HEIGHT - BOTTOM - up * (HEIGHT - TOP - BOTTOM))
 
-    font, title = ImageFont.load_default(10 * SCALE), ImageFont.load_default(13 * SCALE)
-    said = f"{course.minutes:.0f} min" + (", log scale" if logarithmic else "")
-    pen.text((SCALE * (x0 + LEFT), SCALE * 6), course.name, INK, title)
-    pen.text((SCALE * (x0 + WIDTH - RIGHT), SCALE * 9), said, QUIET, font, anchor="ra")
+    font = ImageFont.load_default(10 * SCALE)
     for tick in ticks:
         (left, y), (right, _) = at(course.steps[0], tick), at(course.steps[-1], tick)
         pen.line((left, y, right, y), GRID, SCALE)

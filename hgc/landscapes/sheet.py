@@ -2,19 +2,20 @@
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from diffusers import AutoencoderTiny
-from numpy.typing import NDArray
 from transformers import CLIPTokenizer
 
+from hgc.landscapes.artist import Picture, as_images, as_pictures
+from hgc.landscapes.canvas import SIZE
 from hgc.landscapes.compute import Compute
 from hgc.landscapes.data import EVALUATION_SEEDS
 from hgc.landscapes.denoiser import Denoiser
 from hgc.landscapes.export import build_pipeline
 from hgc.landscapes.labels import colour_map
 from hgc.landscapes.scene import Scene, paint
+from hgc.landscapes.tiles import tiled
 
 COLUMNS = 4
 
@@ -38,8 +39,7 @@ def draw_sheet(
         _drawn(model, autoencoder, tokenizer, compute, scenes, edges, "edges", 1.0, steps),
         _drawn(model, autoencoder, tokenizer, compute, scenes, maps, "segmentation", 0.0, steps),
     ]
-    sheet = np.concatenate([np.concatenate(row, axis=1) for row in rows], axis=0)
-    cv2.imwrite(str(path), cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))
+    tiled([picture for row in rows for picture in row], COLUMNS, SIZE, gap_px=0).save(path)
 
 
 def _drawn(
@@ -48,21 +48,20 @@ def _drawn(
     tokenizer: CLIPTokenizer,
     compute: Compute,
     scenes: list[Scene],
-    controls: list[NDArray[np.uint8]],
+    controls: list[Picture],
     control: str,
     strength: float,
     steps: int,
-) -> list[NDArray[np.uint8]]:
+) -> list[Picture]:
     pipeline = build_pipeline(model, autoencoder, tokenizer, control)
-    batch = torch.from_numpy(np.stack(controls)).permute(0, 3, 1, 2).float() / 255
     with compute.autocast():
         images = pipeline(
             [scene.caption for scene in scenes],
-            image=batch.to(compute.device),
+            image=as_images(controls).to(compute.device),
             num_inference_steps=steps,
             guidance_scale=4.0,
             controlnet_conditioning_scale=strength,
             generator=torch.Generator().manual_seed(0),
-            output_type="np",
+            output_type="pt",
         ).images
-    return list((images * 255).round().astype(np.uint8))
+    return as_pictures(images)
