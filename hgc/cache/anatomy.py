@@ -29,6 +29,7 @@ class Kind(StrEnum):
     CROSS_ATTENTION = "cross-attention"
     FEED_FORWARD = "feed-forward"
     TEXT_KV = "text keys and values"
+    IMAGE_KV = "image keys and values"
 
 
 class State(StrEnum):
@@ -139,6 +140,20 @@ class Anatomy:
     def within(self, prefix: str) -> tuple[Site, ...]:
         """The sites of one network or block, by the start of their dotted name."""
         return tuple(site for site in self.sites if site.name.startswith(prefix + "."))
+
+    @cached_property
+    def residuals(self) -> Mapping[str, tuple[str, ...]]:
+        """Of every ControlNet the sites whose values it hands over, encoder's first, the middle's last."""
+        found: dict[str, list[str]] = {}
+        for site in self.control_residuals:
+            found.setdefault(site.block.removesuffix(".residuals"), []).append(site.name)
+        return {net: tuple(names) for net, names in found.items()}
+
+    def idle(self, result: Mapping[str, State]) -> frozenset[str]:
+        """The blocks and the ControlNets none of whose sites is computed."""
+        groups = {block.name: block.sites for block in self.blocks}
+        groups |= {net: tuple(site.name for site in self.within(net)) for net in self.residuals}
+        return frozenset(n for n, sites in groups.items() if all(result[site] is not State.COMPUTED for site in sites))
 
     @cached_property
     def decoder(self) -> tuple[Site, ...]:

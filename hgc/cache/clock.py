@@ -16,6 +16,7 @@ from hgc.cache.store import writes
 
 WATCHED = {
     Kind.TEXT_KV: "encoder_hidden_states",
+    Kind.IMAGE_KV: "added_cond_kwargs",
     Kind.CONDITION: "controlnet_cond",
     Kind.EMBEDDING: "added_cond_kwargs",
 }
@@ -33,6 +34,7 @@ class Step:
     reasons: dict[str, str] = field(default_factory=dict)
     off: set[str] = field(default_factory=set)
     states: Mapping[str, State] = field(default_factory=dict)
+    idle: frozenset[str] = frozenset()  # blocks and networks none of whose sites is computed
 
     @property
     def branches(self) -> int:
@@ -57,7 +59,8 @@ class Clock:
         self._plan, self._anatomy = plan, anatomy
         self._next = 0
         self._seen: dict[tuple[str, str], tuple[Any, Any]] = {}
-        self._settled: dict[Hashable, Mapping[str, State]] = {}  # most steps of a plan ask the same as another
+        # Most steps of a plan ask the same as another.
+        self._settled: dict[Hashable, tuple[Mapping[str, State], frozenset[str]]] = {}
         self._watches = _watches(plan, anatomy)
 
     @property
@@ -99,8 +102,9 @@ class Clock:
         asked = (frozenset(step.actions.items()), frozenset(step.off), step.guidance)
         if asked not in self._settled:
             absent = {} if step.guidance else {UNGUIDED: State.ABSENT}
-            self._settled[asked] = states(self._anatomy, step.actions, off=step.off) | absent
-        step.states = self._settled[asked]
+            result = states(self._anatomy, step.actions, off=step.off) | absent
+            self._settled[asked] = result, self._anatomy.idle(result)
+        step.states, step.idle = self._settled[asked]
 
     def see_feature(self, name: str, guided: torch.Tensor) -> None:
         """Tells the gates the value of a site, computed in this step."""

@@ -13,10 +13,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
-from inspect import signature
+from inspect import Parameter, signature
 from typing import Any
 
 import torch
+from diffusers.models.controlnets.controlnet import ControlNetOutput
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionOutput
 from torch import nn
 
@@ -25,12 +26,13 @@ from hgc.cache.anatomy import PREDICTION, UNGUIDED, Anatomy, Block, Kind, State
 from hgc.cache.clock import Clock, Step
 from hgc.cache.forecast import by_frequency
 from hgc.cache.macs import measure
+from hgc.cache.networks import Networks, scaled_residuals
 from hgc.cache.patching import replaced_forwards
 from hgc.cache.plan import Plan
 from hgc.cache.recorder import Recorder
 from hgc.cache.rehearsal import check, rehearse
 from hgc.cache.rules import PlanRefused
-from hgc.cache.sites import Networks, survey
+from hgc.cache.sites import survey
 from hgc.cache.stopwatch import Stopwatch
 from hgc.cache.trace import Trace
 from hgc.cache.values import Values, Watching, Witness
@@ -85,6 +87,9 @@ class Run:
         self._pipe, self._watching = pipe, watching
         self._networks = Networks.of(pipe)
         self._survey = survey(self._networks)
+        # A site inside another runs only when that one does: it needs watching only where it may be kept or observed.
+        everything = watching.observe or watching.witness is not None
+        self._watched = {s.name for s in self._survey.sites if everything or s.parent is None or s.name in plan.table}
         self._pass: Pass | None = None
         self._step: Step | None = None
         self._branches = 0  # of the network call under way; a ControlNet in guess mode sees the guided one only
@@ -98,6 +103,8 @@ class Run:
         """What replaces each module's forward while the block runs."""
         handlers: dict[nn.Module, Callable[..., Any]] = {}
         for site in self._survey.sites:
+            if site.name not in self._watched:
+                continue
             for part, module in enumerate(self._survey.modules.get(site.name, ())):
                 handlers[module] = partial(self._site, site.name, part, site.kind is Kind.TRANSFORMER)
         for block in self._survey.blocks:
@@ -122,12 +129,24 @@ class Run:
             step.off.add(name)
         self._branches = 1 if lone else step.branches
         self._prepare(step, name, call)
+        if name in step.idle:
+            return self._kept_residuals(step, name, net, call)
         return original(**(call if lone else self._narrowed(step, call)))
+
+    def _kept_residuals(self, step: Step, name: str, net: Any, call: Mapping[str, Any]) -> Any:
+        """A ControlNet's outputs when nothing in it is computed."""
+        now = self._open
+        sites = now.anatomy.residuals[name]
+        values = [now.values.stand_in(step, site, 0, self._branches, now.like) for site in sites]
+        scaled = scaled_residuals(net, values[:-1], values[-1], call["conditioning_scale"], call["guess_mode"])
+        return ControlNetOutput(*scaled) if call["return_dict"] else scaled
 
     def _unet(self, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """The UNet's call, the last of a step."""
         call = _arguments(self._networks.unet, args, kwargs)
         as_tuple = not call.pop("return_dict")
+        if call["down_intrablock_additional_residuals"] is not None:
+            raise PlanRefused("a T2I-Adapter writes into the UNet's blocks and cannot be cached; use a ControlNet")
         step = self._enter(call, 2 if self._guidance else 1)
         self._branches, now = step.branches, self._open
         self._prepare(step, "unet", call)
@@ -170,7 +189,7 @@ class Run:
         anatomy = measure(self._networks, latent, text.shape[1], model=self.plan.model)
         check(self.plan, anatomy, self._pipe.num_timesteps)
         rehearse(self.plan, anatomy, guidance=self._guidance, guess=bool(call.get("guess_mode")))
-        recorder = Recorder(self.plan, anatomy, images, sample, Stopwatch(sample.device))
+        recorder = Recorder(self.plan, anatomy, images, sample, Stopwatch(sample.device), self._watched)
         values = Values(self.plan, anatomy, images, recorder, self._watching)
         constants = {
             network: tuple(site.name for site in anatomy.within(network) if site.constant)
@@ -213,8 +232,7 @@ class Run:
     def _block(self, block: Block, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Passes a block by when none of its sites is computed: its outputs are kept values or nobody's business."""
         step = self._step
-        adapted = kwargs.get("additional_residuals") is not None
-        if step is None or adapted or any(step.states[name] is State.COMPUTED for name in block.sites):
+        if step is None or block.name not in step.idle:
             return original(*args, **kwargs)
         now = self._open
         outputs = [
@@ -250,14 +268,20 @@ class Run:
         return torch.cat([guided - difference, guided])
 
 
-_signature = cache(signature)
+@cache
+def _parameters(kind: type) -> dict[str, Any]:
+    """The parameters of a network's forward with their defaults, in order."""
+    _, *parameters = signature(kind.forward).parameters.values()  # type: ignore[attr-defined]
+    return {parameter.name: parameter.default for parameter in parameters}
 
 
-def _arguments(net: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Every argument of a network's forward by name, defaults included."""
-    bound = _signature(net.__class__.forward).bind(net, *args, **kwargs)
-    bound.apply_defaults()
-    return {name: value for name, value in bound.arguments.items() if name != "self"}
+def _arguments(net: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Every argument of a network's forward by name, defaults included. Raises TypeError for one that is missing."""
+    known = _parameters(type(net))
+    call = {**known, **dict(zip(known, args, strict=False)), **kwargs}
+    if missing := [name for name, value in call.items() if value is Parameter.empty]:
+        raise TypeError(f"{type(net).__name__} is called without {', '.join(missing)}")
+    return call
 
 
 def _guided_half(value: Any, rows: int) -> Any:

@@ -16,8 +16,10 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from hgc.cache.anatomy import PREDICTION, UNGUIDED, Anatomy, Macs
+from hgc.cache.networks import Networks
 from hgc.cache.patching import replaced_forwards
-from hgc.cache.sites import Networks, anatomy_of, survey
+from hgc.cache.sites import anatomy_of, survey
+from hgc.cache.twin import structure, twin
 
 aten = torch.ops.aten
 
@@ -82,12 +84,6 @@ class MacCounter(TorchDispatchMode):
         return out
 
 
-def on_meta(module: Any) -> Any:
-    """A copy of a diffusers model without storage."""
-    with torch.device("meta"):
-        return type(module).from_config(module.config).eval()
-
-
 _MEASURED: OrderedDict[tuple[Any, ...], Anatomy] = OrderedDict()
 _REMEMBERED = 32
 
@@ -96,10 +92,11 @@ def measure(networks: Networks, latent: tuple[int, int], tokens: int, *, model: 
     """The anatomy of the networks with shapes and MACs, from one forward of one sample on the meta device.
 
     `latent` is the height and width of the latents, `tokens` the length of the text. The condition image is taken to be
-    eight times the latents' size, as in Stable Diffusion. Remembered by configuration.
+    eight times the latents' size, as in Stable Diffusion. Remembered by configuration and by what is loaded into it.
     """
-    configs = [networks.unet.config, *(net.config for net in networks.controls.values())]
-    key = (model, latent, tokens, tuple(networks.controls), *(repr(sorted(c.items(), key=str)) for c in configs))
+    nets = (networks.unet, *networks.controls.values())
+    configs = tuple(repr(sorted(net.config.items(), key=str)) for net in nets)
+    key = (model, latent, tokens, tuple(networks.controls), configs, *(structure(net) for net in nets))
     if key not in _MEASURED:
         _MEASURED[key] = _measure(networks, latent, tokens, model)
         if len(_MEASURED) > _REMEMBERED:
@@ -108,7 +105,7 @@ def measure(networks: Networks, latent: tuple[int, int], tokens: int, *, model: 
 
 
 def _measure(networks: Networks, latent: tuple[int, int], tokens: int, model: str) -> Anatomy:
-    meta = Networks(on_meta(networks.unet), {name: on_meta(net) for name, net in networks.controls.items()})
+    meta = Networks(twin(networks.unet), {name: twin(net) for name, net in networks.controls.items()})
     found = survey(meta)
     measured: dict[str, tuple[tuple[int, ...], Macs]] = {}
     # In inference mode composite operations stay whole, and nothing would be counted.
@@ -148,34 +145,43 @@ def _one_forward(meta: Networks, latent: tuple[int, int], tokens: int) -> None:
     config = meta.unet.config
     empty = partial(torch.empty, device="meta")
     sample, step = empty(1, config.in_channels, *latent), torch.zeros((), device="meta")
-    width = config.encoder_hid_dim or config.cross_attention_dim
-    text = empty(1, tokens, width)
-    added = _added_conditions(meta.unet)
+    text = empty(1, tokens, config.cross_attention_dim)
     image = empty(1, 3, latent[0] * 8, latent[1] * 8)
     down, middle = None, None
     for net in meta.controls.values():
         noise = empty(1, net.config.in_channels, *latent)
+        added = _added_conditions(net)
         more, last = net(noise, step, text, image, added_cond_kwargs=added, return_dict=False)
         down = more if down is None else [a + b for a, b in zip(down, more, strict=True)]
         middle = last if middle is None else middle + last
+    width = config.time_cond_proj_dim
     meta.unet(
         sample,
         step,
         text,
-        added_cond_kwargs=added,
+        timestep_cond=None if width is None else empty(1, width),
+        added_cond_kwargs=_added_conditions(meta.unet) | _image_prompts(meta.unet),
         down_block_additional_residuals=down,
         mid_block_additional_residual=middle,
         return_dict=False,
     )
 
 
-def _added_conditions(unet: Any) -> dict[str, torch.Tensor] | None:
+def _added_conditions(net: Any) -> dict[str, Any]:
     """SDXL's pooled text and size embeddings, in the widths the model was built for."""
-    if unet.config.addition_embed_type != "text_time":
-        return None
+    if net.config.addition_embed_type != "text_time":
+        return {}
     sizes = 6
-    pooled = unet.config.projection_class_embeddings_input_dim - sizes * unet.config.addition_time_embed_dim
+    pooled = net.config.projection_class_embeddings_input_dim - sizes * net.config.addition_time_embed_dim
     return {
         "text_embeds": torch.empty(1, pooled, device="meta"),
         "time_ids": torch.empty(1, sizes, device="meta"),
     }
+
+
+def _image_prompts(unet: Any) -> dict[str, Any]:
+    """One image for each IP-Adapter that is loaded."""
+    if unet.encoder_hid_proj is None:
+        return {}
+    widths = [layer.image_embeds.in_features for layer in unet.encoder_hid_proj.image_projection_layers]
+    return {"image_embeds": [torch.empty(1, 1, width, device="meta") for width in widths]}

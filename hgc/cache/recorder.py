@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -27,8 +27,17 @@ class _Note:
 class Recorder:
     """Notes are made where the work is done (or not done); nothing is read from the device before `trace`."""
 
-    def __init__(self, plan: Plan, anatomy: Anatomy, images: int, like: torch.Tensor, watch: Stopwatch) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        anatomy: Anatomy,
+        images: int,
+        like: torch.Tensor,
+        watch: Stopwatch,
+        watched: Collection[str],
+    ) -> None:
         self._plan, self._anatomy, self._images, self.watch = plan, anatomy, images, watch
+        self._watched = watched
         self._device, self._dtype = str(like.device), str(like.dtype).removeprefix("torch.")
         self._notes: list[dict[str, _Note]] = []
         self._asked: list[Mapping[str, State]] = []
@@ -70,7 +79,7 @@ class Recorder:
         )
 
     def _cell(self, site: str, step: int) -> Cell:
-        note, asked = self._notes[step].get(site), self._asked[step]
+        note, asked = self._note(site, step), self._asked[step]
         if note is None:
             return self._idle(site, asked)
         own = self._anatomy.own_macs[site] * note.samples if note.state is State.COMPUTED else Macs()
@@ -83,6 +92,15 @@ class Recorder:
             age=note.age,
             drift=None if note.drift is None else float(note.drift),
         )
+
+    def _note(self, site: str, step: int) -> _Note | None:
+        """What was written down; a site that nobody watches did what the site around it did."""
+        parent = self._anatomy[site].parent
+        if parent is None or site in self._watched:
+            return self._notes[step].get(site)
+        around = self._note(parent, step)
+        computed = around is not None and around.state is State.COMPUTED
+        return replace(around, spans=(), drift=None) if around is not None and computed else None
 
     def _idle(self, site: str, asked: Mapping[str, State]) -> Cell:
         if site == UNGUIDED:

@@ -1,4 +1,4 @@
-"""The anatomy of diffusers' UNet2DConditionModel and ControlNetModel: the only file that knows their module names.
+"""The anatomy of diffusers' UNet2DConditionModel and ControlNetModel, found by a walk through their module trees.
 
 How the two fit together (diffusers, `UNet2DConditionModel.forward`): every encoder output becomes a skip connection;
 ControlNet's k-th residual is added to the k-th skip and its middle residual to the middle block's output, so that the
@@ -8,60 +8,15 @@ control reaches the decoder only; each decoder ResNet consumes the hidden state 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
-from torch import nn
+from diffusers.models.embeddings import ImageProjection, MultiIPAdapterImageProjection
 
 from hgc.cache.anatomy import PREDICTION, UNGUIDED, Anatomy, Block, Kind, Site
-from hgc.cache.plan import PlanRefused
-
-# What the engine reads of a pipeline while it runs.
-FOLLOWED = ("do_classifier_free_guidance", "num_timesteps")
-
-
-@dataclass(frozen=True)
-class Networks:
-    """The denoiser's networks under the names they have in a pipeline."""
-
-    unet: Any
-    controls: Mapping[str, Any]
-
-    @classmethod
-    def of(cls, pipe: Any) -> Networks:
-        """The UNet and the ControlNets (none, one or several) of a diffusers pipeline.
-
-        Raises PlanRefused for a pipeline that the engine cannot follow.
-        """
-        lacking = [name for name in FOLLOWED if not hasattr(type(pipe), name)]
-        if lacking or "unet" not in pipe.components:
-            raise PlanRefused(
-                f"{type(pipe).__name__} cannot be cached: it has no {', '.join(lacking) or 'unet'}; use one of "
-                "Stable Diffusion's or SDXL's for text-to-image, image-to-image or inpainting"
-            )
-        control = pipe.components.get("controlnet")
-        nets = getattr(control, "nets", None)
-        if control is None:
-            return cls(pipe.unet, {})
-        if nets is None:
-            return cls(pipe.unet, {"controlnet": control})
-        if len({id(net) for net in nets}) < len(nets):
-            raise PlanRefused("the same ControlNet is used twice: load it twice, so that each keeps values of its own")
-        return cls(pipe.unet, {f"controlnet.nets.{i}": net for i, net in enumerate(nets)})
-
-
-@dataclass
-class Survey:
-    """What a walk through the module tree found: sites in the order a step meets them, their blocks and modules."""
-
-    sites: list[Site] = field(default_factory=list)
-    blocks: list[Block] = field(default_factory=list)
-    modules: dict[str, tuple[nn.Module, ...]] = field(default_factory=dict)
-
-    def add(self, site: Site, *modules: nn.Module) -> str:
-        self.sites.append(site)
-        self.modules[site.name] = modules
-        return site.name
+from hgc.cache.layers import Survey, resnet, transformer
+from hgc.cache.networks import Networks
+from hgc.cache.rules import PlanRefused
 
 
 def survey(networks: Networks) -> Survey:
@@ -92,6 +47,26 @@ def _embeddings(found: Survey, prefix: str, net: Any) -> tuple[str, ...]:
     return tuple(names)
 
 
+def _image_prompts(found: Survey, unet: Any) -> tuple[str, ...]:
+    """The projections of an IP-Adapter's image prompts, which do not depend on the step.
+
+    Raises PlanRefused for an adapter that reads more than one vector an image.
+    """
+    projections = unet.encoder_hid_proj
+    if projections is None:
+        return ()
+    layers = projections.image_projection_layers if isinstance(projections, MultiIPAdapterImageProjection) else [None]
+    if strange := [layer for layer in layers if not isinstance(layer, ImageProjection)]:
+        raise PlanRefused(
+            f"the UNet's prompts pass through a {type(strange[0] or projections).__name__}, whose input the engine "
+            "cannot size; use plain text, or a plain IP-Adapter (neither Plus nor FaceID)"
+        )
+    prefix = "unet.encoder_hid_proj.image_projection_layers"
+    return tuple(
+        found.add(Site(f"{prefix}.{k}", Kind.EMBEDDING, "unet", constant=True), layer) for k, layer in enumerate(layers)
+    )
+
+
 def _control(found: Survey, prefix: str, net: Any) -> tuple[tuple[str, ...], str]:
     """One ControlNet; returns the names of its residuals, encoder's and middle's."""
     embeddings = _embeddings(found, prefix, net)
@@ -115,6 +90,7 @@ def _unet(found: Survey, unet: Any, skip_sources: Sequence[tuple[str, ...]], mid
     prefix = "unet"
     found.add(Site(UNGUIDED, Kind.BRANCH, "guidance"))
     embeddings = _embeddings(found, prefix, unet)
+    found.images = _image_prompts(found, unet)
     stem = found.add(Site(f"{prefix}.conv_in", Kind.CONV, prefix), unet.conv_in)
     hidden, skips = _encoder(found, prefix, unet.down_blocks, (stem,), embeddings)
     hidden = (*_middle(found, prefix, unet.mid_block, hidden, embeddings), *middle_sources)
@@ -133,8 +109,8 @@ def _encoder(
     for i, block in enumerate(blocks):
         name, start = f"{prefix}.down_blocks.{i}", len(found.sites)
         handed: list[str] = []
-        for j, resnet in enumerate(block.resnets):
-            hidden = _layer(found, name, block, j, resnet, hidden, embeddings)
+        for j in range(len(block.resnets)):
+            hidden = _layer(found, name, block, j, hidden, embeddings)
             handed += hidden
         for j, sampler in enumerate(block.downsamplers or ()):
             hidden = (found.add(Site(f"{name}.downsamplers.{j}", Kind.SAMPLER, name, hidden), sampler),)
@@ -153,8 +129,8 @@ def _decoder_block(
     embeddings: tuple[str, ...],
 ) -> tuple[str, ...]:
     start = len(found.sites)
-    for j, resnet in enumerate(block.resnets):
-        hidden = _layer(found, name, block, j, resnet, (*hidden, *skips.pop()), embeddings)
+    for j in range(len(block.resnets)):
+        hidden = _layer(found, name, block, j, (*hidden, *skips.pop()), embeddings)
     for j, sampler in enumerate(block.upsamplers or ()):
         hidden = (found.add(Site(f"{name}.upsamplers.{j}", Kind.SAMPLER, name, hidden), sampler),)
     _close_block(found, name, block, start)
@@ -164,50 +140,27 @@ def _decoder_block(
 def _middle(
     found: Survey, prefix: str, block: Any, hidden: tuple[str, ...], embeddings: tuple[str, ...]
 ) -> tuple[str, ...]:
-    """ResNet, then pairs of transformer and ResNet."""
+    """ResNet, then pairs of transformer and ResNet; some small models have no middle at all."""
+    if block is None:
+        return hidden
     name, start = f"{prefix}.mid_block", len(found.sites)
-    hidden = (_resnet(found, f"{name}.resnets.0", name, block.resnets[0], hidden, embeddings),)
-    for j, resnet in enumerate(block.resnets[1:]):
-        hidden = (_transformer(found, f"{name}.attentions.{j}", name, block.attentions[j], hidden),)
-        hidden = (_resnet(found, f"{name}.resnets.{j + 1}", name, resnet, hidden, embeddings),)
+    hidden = (resnet(found, f"{name}.resnets.0", name, block.resnets[0], hidden, embeddings),)
+    for j, layer in enumerate(block.resnets[1:]):
+        if block.attentions[j] is not None:
+            hidden = (transformer(found, f"{name}.attentions.{j}", name, block.attentions[j], hidden),)
+        hidden = (resnet(found, f"{name}.resnets.{j + 1}", name, layer, hidden, embeddings),)
     _close_block(found, name, block, start)
     return hidden
 
 
 def _layer(
-    found: Survey,
-    name: str,
-    block: Any,
-    j: int,
-    resnet: Any,
-    hidden: tuple[str, ...],
-    embeddings: tuple[str, ...],
+    found: Survey, name: str, block: Any, j: int, hidden: tuple[str, ...], embeddings: tuple[str, ...]
 ) -> tuple[str, ...]:
-    hidden = (_resnet(found, f"{name}.resnets.{j}", name, resnet, hidden, embeddings),)
+    hidden = (resnet(found, f"{name}.resnets.{j}", name, block.resnets[j], hidden, embeddings),)
     attentions = getattr(block, "attentions", None)
     if attentions is not None:
-        hidden = (_transformer(found, f"{name}.attentions.{j}", name, attentions[j], hidden),)
+        hidden = (transformer(found, f"{name}.attentions.{j}", name, attentions[j], hidden),)
     return hidden
-
-
-def _resnet(
-    found: Survey, name: str, block: str, module: Any, hidden: tuple[str, ...], embeddings: tuple[str, ...]
-) -> str:
-    return found.add(Site(name, Kind.RESNET, block, (*hidden, *embeddings)), module)
-
-
-def _transformer(found: Survey, name: str, block: str, module: Any, hidden: tuple[str, ...]) -> str:
-    """A transformer with the cross-attentions inside it, and their text keys and values inside these."""
-    found.add(Site(name, Kind.TRANSFORMER, block, hidden), module)
-    for j, inner in enumerate(module.transformer_blocks):
-        attention = inner.attn2
-        if attention is None:
-            continue
-        path = f"{name}.transformer_blocks.{j}.attn2"
-        found.add(Site(path, Kind.CROSS_ATTENTION, block, parent=name), attention)
-        text = Site(f"{path}.text", Kind.TEXT_KV, block, parent=path, constant=True)
-        found.add(text, attention.to_k, attention.to_v)
-    return name
 
 
 def _close_block(found: Survey, name: str, block: Any, start: int, skips: tuple[str, ...] = ()) -> None:

@@ -17,7 +17,8 @@ from hgc.cache.plan import Plan
 class Cell:
     """What became of one site in one step.
 
-    `macs_*` are the site's own, without the sites inside it, over all images and branches; `latency_ms` includes them.
+    `macs_*` are the site's own, without the sites inside it, over all images and branches; `latency_ms` includes them
+    and is 0 where nobody looked: inside a transformer only what the plan names is timed.
     `age` is in steps since the value was computed (0 when computed now), None for dead and absent sites. `drift` is the
     relative L1 change against the value computed before, measured only in observed runs.
     """

@@ -1,0 +1,79 @@
+"""The sites of one layer, found in its modules: a ResNet, or a transformer with what lies inside it.
+
+Only this file, `sites` and `networks` know diffusers' module names.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from diffusers.models.transformers.transformer_2d import Transformer2DModel
+from torch import nn
+
+from hgc.cache.anatomy import Block, Kind, Site
+from hgc.cache.rules import PlanRefused
+
+
+@dataclass
+class Survey:
+    """What a walk through the module tree found: sites in the order a step meets them, their blocks and modules.
+
+    `images` are the sites of the image prompts' projections (IP-Adapter), which the UNet's cross-attentions read.
+    """
+
+    sites: list[Site] = field(default_factory=list)
+    blocks: list[Block] = field(default_factory=list)
+    modules: dict[str, tuple[nn.Module, ...]] = field(default_factory=dict)
+    images: tuple[str, ...] = ()
+
+    def add(self, site: Site, *modules: nn.Module) -> str:
+        self.sites.append(site)
+        self.modules[site.name] = modules
+        return site.name
+
+
+def resnet(
+    found: Survey, name: str, block: str, module: Any, hidden: tuple[str, ...], embeddings: tuple[str, ...]
+) -> str:
+    return found.add(Site(name, Kind.RESNET, block, (*hidden, *embeddings)), module)
+
+
+def transformer(found: Survey, name: str, block: str, module: Any, hidden: tuple[str, ...]) -> str:
+    """A transformer and, inside it, the attentions and the feed-forward of each of its layers.
+
+    Raises PlanRefused for an attention that is not a transformer, or that is set to work in pieces.
+    """
+    if not isinstance(module, Transformer2DModel):
+        raise PlanRefused(
+            f"'{name}' is a {type(module).__name__}, whose inside the engine does not know; use a model of Stable "
+            "Diffusion's or SDXL's architecture"
+        )
+    found.add(Site(name, Kind.TRANSFORMER, block, hidden), module)
+    for j, layer in enumerate(module.transformer_blocks):
+        path = f"{name}.transformer_blocks.{j}"
+        if layer._chunk_size is not None:
+            raise PlanRefused(f"'{path}' computes its feed-forward in pieces; call disable_forward_chunking first")
+        for attention in ("attn1", "attn2"):
+            if getattr(layer, attention) is not None:
+                _attention(found, f"{path}.{attention}", block, name, getattr(layer, attention))
+        found.add(Site(f"{path}.ff", Kind.FEED_FORWARD, block, parent=name), layer.ff)
+    return name
+
+
+def _attention(found: Survey, path: str, block: str, parent: str, module: Any) -> None:
+    """An attention; inside one that reads the prompt its keys and values, a site for each prompt (text, images)."""
+    if module.fused_projections:
+        raise PlanRefused(f"'{path}' has its projections fused; call unfuse_qkv_projections first")
+    if not module.is_cross_attention:
+        found.add(Site(path, Kind.SELF_ATTENTION, block, parent=parent), module)
+        return
+    found.add(Site(path, Kind.CROSS_ATTENTION, block, parent=parent), module)
+    text = Site(f"{path}.text", Kind.TEXT_KV, block, parent=path, constant=True)
+    found.add(text, module.to_k, module.to_v)
+    if not found.images or not isinstance(module.processor, nn.Module):
+        return
+    adapters = zip(found.images, module.processor.to_k_ip, module.processor.to_v_ip, strict=True)
+    for k, (projection, keys, values) in enumerate(adapters):
+        site = Site(f"{path}.image.{k}", Kind.IMAGE_KV, block, (projection,), parent=path, constant=True)
+        found.add(site, keys, values)

@@ -1,0 +1,104 @@
+"""The networks of a denoiser, and which of diffusers' the engine can follow: UNet2DConditionModel, ControlNetModel."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from diffusers import ControlNetModel, UNet2DConditionModel
+from diffusers.models.unets import unet_2d_blocks as known
+
+from hgc.cache.rules import PlanRefused
+
+# What the engine reads of a pipeline while it runs.
+FOLLOWED = ("do_classifier_free_guidance", "num_timesteps")
+# What marks a pipeline that runs a third branch (InstructPix2Pix, perturbed attention), which no plan speaks of.
+THIRD_BRANCH = ("image_guidance_scale", "do_perturbed_attention_guidance")
+# The blocks whose flow of data the survey follows.
+BLOCKS = (
+    known.DownBlock2D,
+    known.CrossAttnDownBlock2D,
+    known.UNetMidBlock2D,
+    known.UNetMidBlock2DCrossAttn,
+    known.CrossAttnUpBlock2D,
+    known.UpBlock2D,
+)
+STEM = ("time_embedding", "add_embedding", "encoder_hid_proj", "conv_in", "down_blocks", "mid_block")
+PARTS = {
+    "ControlNet": (*STEM, "controlnet_cond_embedding", "controlnet_down_blocks", "controlnet_mid_block"),
+    "UNet": (*STEM, "up_blocks", "conv_norm_out", "conv_out"),
+}
+
+
+@dataclass(frozen=True)
+class Networks:
+    """The denoiser's networks under the names they have in a pipeline."""
+
+    unet: Any
+    controls: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, pipe: Any) -> Networks:
+        """The UNet and the ControlNets (none, one or several) of a diffusers pipeline.
+
+        Raises PlanRefused for a pipeline that the engine cannot follow.
+        """
+        lacking = [name for name in FOLLOWED if not hasattr(type(pipe), name)]
+        if lacking or "unet" not in pipe.components:
+            raise PlanRefused(
+                f"{type(pipe).__name__} cannot be cached: it has no {', '.join(lacking) or 'unet'}; use one of "
+                "Stable Diffusion's or SDXL's for text-to-image, image-to-image or inpainting"
+            )
+        if strange := [name for name in THIRD_BRANCH if hasattr(type(pipe), name)]:
+            raise PlanRefused(
+                f"{type(pipe).__name__} cannot be cached: it runs a third branch ({strange[0]}); use a pipeline with "
+                "classifier-free guidance only"
+            )
+        control = pipe.components.get("controlnet")
+        nets = getattr(control, "nets", None)
+        if control is None:
+            return cls(pipe.unet, {})
+        if nets is None:
+            return cls(pipe.unet, {"controlnet": control})
+        if len({id(net) for net in nets}) < len(nets):
+            raise PlanRefused("the same ControlNet is used twice: load it twice, so that each keeps values of its own")
+        return cls(pipe.unet, {f"controlnet.nets.{i}": net for i, net in enumerate(nets)})
+
+    def __post_init__(self) -> None:
+        for net in self.controls.values():
+            _check(net, ControlNetModel, "ControlNet")
+        _check(self.unet, UNet2DConditionModel, "UNet")
+
+
+def _check(net: Any, wanted: type, what: str) -> None:
+    """Raises PlanRefused for a network of another architecture, or with a part that no site stands for."""
+    if not isinstance(net, wanted):
+        raise PlanRefused(
+            f"the {what} is a {type(net).__name__}, which the engine cannot follow; use a {wanted.__name__} "
+            "(ControlNet-XS and T2I-Adapters cannot be cached)"
+        )
+    blocks = (*net.down_blocks, *([] if net.mid_block is None else [net.mid_block]), *getattr(net, "up_blocks", ()))
+    strange = {type(block).__name__ for block in blocks if not isinstance(block, BLOCKS)}
+    heavy = {name for name, part in net.named_children() if next(part.parameters(), None) is not None}
+    strange |= heavy - set(PARTS[what])
+    if strange:
+        raise PlanRefused(
+            f"the {what} has a part that the engine does not know ({sorted(strange)[0]}); use a model of Stable "
+            "Diffusion's or SDXL's architecture"
+        )
+
+
+def scaled_residuals(
+    net: Any, down: Sequence[torch.Tensor], middle: torch.Tensor, scale: float, guess_mode: bool
+) -> tuple[list[torch.Tensor], torch.Tensor]:
+    """What a ControlNet makes of its residuals in the end (diffusers, `ControlNetModel.forward`, 'scaling')."""
+    scales: Any = [scale] * (len(down) + 1)
+    pooled = net.config.global_pool_conditions
+    if guess_mode and not pooled:
+        scales = torch.logspace(-1, 0, len(down) + 1, device=middle.device) * scale
+    values = [value * factor for value, factor in zip((*down, middle), scales, strict=True)]
+    if pooled:
+        values = [value.mean(dim=(2, 3), keepdim=True) for value in values]
+    return values[:-1], values[-1]
