@@ -91,3 +91,11 @@ def test_bench_paper_prints_the_table() -> None:
     result = CliRunner().invoke(app, ["bench", "paper", "--json"])
     assert result.exit_code == 0
     assert [row["published_tmacs"] for row in json.loads(result.stdout)[:3]] == [18.22, None, 6.70]
+
+
+def test_a_linear_layer_without_bias_counts_as_one_however_torch_runs_it() -> None:
+    """Of a permuted batch torch makes a batched product with the weight repeated, which is no attention product."""
+    layer, inputs = torch.nn.Linear(8, 2, bias=False), torch.randn(2, 8, 16).transpose(1, 2)
+    with torch.no_grad(), MacCounter() as counter:
+        layer(inputs)
+    assert counter.total == Macs(2 * 16 * 8 * 2, 2 * 16 * 8 * 2)

@@ -1,8 +1,10 @@
-"""Tiny random pipelines of Stable Diffusion's architecture, made in a second and never trained."""
+"""Tiny random pipelines of the architectures that the engine follows, made in a second and never trained."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
+from inspect import signature
 from typing import Any
 
 import torch
@@ -11,14 +13,74 @@ from diffusers import (
     ControlNetModel,
     DDIMScheduler,
     MultiControlNetModel,
+    StableDiffusionControlNetImg2ImgPipeline,
+    StableDiffusionControlNetInpaintPipeline,
     StableDiffusionControlNetPipeline,
+    StableDiffusionImg2ImgPipeline,
+    StableDiffusionInpaintPipeline,
     StableDiffusionPipeline,
+    StableDiffusionXLControlNetImg2ImgPipeline,
+    StableDiffusionXLControlNetInpaintPipeline,
+    StableDiffusionXLControlNetPipeline,
+    StableDiffusionXLImg2ImgPipeline,
+    StableDiffusionXLInpaintPipeline,
+    StableDiffusionXLPipeline,
     UNet2DConditionModel,
 )
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 CHANNELS = (16, 32, 32, 32)
 TEXT_WIDTH = 16
+POOLED_WIDTH = 12
+SIZE_WIDTH = 4  # of each of SDXL's six size numbers
+
+# What sets the architectures apart, in miniature: SDXL has no attention at its outermost level, one, two and ten
+# transformers a block at the others, and embeds the pooled text and six sizes; SD 2.1 has linear projections and as
+# many heads as the width asks; Landscapes is SD 1.5 in a narrower latent space of more channels.
+ARCHITECTURES: Mapping[str, Mapping[str, Any]] = {
+    "sd15": {},
+    "sd21": {"use_linear_projection": True, "attention_head_dim": (2, 4, 4, 4)},
+    "sdxl": {
+        "block_out_channels": (16, 32, 32),
+        "layers_per_block": 1,
+        "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+        "transformer_layers_per_block": (1, 2, 10),
+        "use_linear_projection": True,
+        "cross_attention_dim": 2 * TEXT_WIDTH,
+        "addition_embed_type": "text_time",
+        "addition_time_embed_dim": SIZE_WIDTH,
+        "projection_class_embeddings_input_dim": 6 * SIZE_WIDTH + POOLED_WIDTH,
+    },
+    "landscapes": {"in_channels": 12, "block_out_channels": (16, 32, 48, 48), "norm_num_groups": 16},
+}
+# Two levels of one layer: for runs, where depth costs time and proves nothing.
+SMALL: Mapping[str, Mapping[str, Any]] = {
+    "sd": {
+        "block_out_channels": (16, 32),
+        "layers_per_block": 1,
+        "down_block_types": ("CrossAttnDownBlock2D", "DownBlock2D"),
+    },
+    "sdxl": {
+        **ARCHITECTURES["sdxl"],
+        "block_out_channels": (16, 32),
+        "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D"),
+        "transformer_layers_per_block": (1, 2),
+    },
+}
+PIPELINES: Mapping[tuple[str, str, bool], Any] = {
+    ("sd", "text", False): StableDiffusionPipeline,
+    ("sd", "image", False): StableDiffusionImg2ImgPipeline,
+    ("sd", "inpaint", False): StableDiffusionInpaintPipeline,
+    ("sd", "text", True): StableDiffusionControlNetPipeline,
+    ("sd", "image", True): StableDiffusionControlNetImg2ImgPipeline,
+    ("sd", "inpaint", True): StableDiffusionControlNetInpaintPipeline,
+    ("sdxl", "text", False): StableDiffusionXLPipeline,
+    ("sdxl", "image", False): StableDiffusionXLImg2ImgPipeline,
+    ("sdxl", "inpaint", False): StableDiffusionXLInpaintPipeline,
+    ("sdxl", "text", True): StableDiffusionXLControlNetPipeline,
+    ("sdxl", "image", True): StableDiffusionXLControlNetImg2ImgPipeline,
+    ("sdxl", "inpaint", True): StableDiffusionXLControlNetInpaintPipeline,
+}
 
 
 def unet(**changes: Any) -> UNet2DConditionModel:
@@ -32,7 +94,12 @@ def unet(**changes: Any) -> UNet2DConditionModel:
         "attention_head_dim": 2,
         "norm_num_groups": 8,
     }
-    return UNet2DConditionModel(**(settings | changes)).eval()
+    settings |= changes
+    if "down_block_types" in changes:
+        settings["up_block_types"] = [name.replace("Down", "Up") for name in reversed(changes["down_block_types"])]
+    channels = settings["in_channels"]
+    inpainting = channels == 9  # the latents, those of the masked picture, and the mask
+    return UNet2DConditionModel(**settings | {"out_channels": 4 if inpainting else channels}).eval()
 
 
 def controlnet(**changes: Any) -> ControlNetModel:
@@ -61,8 +128,8 @@ def tokenizer() -> CLIPTokenizer:
     return CLIPTokenizer(vocab={token: i for i, token in enumerate(tokens)}, merges=merges, model_max_length=16)
 
 
-def text_encoder() -> CLIPTextModel:
-    config = CLIPTextConfig(
+def _text_config(**changes: Any) -> CLIPTextConfig:
+    return CLIPTextConfig(
         vocab_size=len(tokenizer()),
         hidden_size=TEXT_WIDTH,
         intermediate_size=32,
@@ -71,13 +138,21 @@ def text_encoder() -> CLIPTextModel:
         max_position_embeddings=16,
         bos_token_id=tokenizer().bos_token_id,
         eos_token_id=tokenizer().eos_token_id,
+        **changes,
     )
-    return CLIPTextModel(config).eval()
+
+
+def text_encoder() -> CLIPTextModel:
+    return CLIPTextModel(_text_config()).eval()
+
+
+def _vae() -> AutoencoderTiny:
+    return AutoencoderTiny(encoder_block_out_channels=(8,) * 4, decoder_block_out_channels=(8,) * 4).eval()
 
 
 def _components() -> dict[str, Any]:
     return {
-        "vae": AutoencoderTiny(encoder_block_out_channels=(8,) * 4, decoder_block_out_channels=(8,) * 4).eval(),
+        "vae": _vae(),
         "text_encoder": text_encoder(),
         "tokenizer": tokenizer(),
         "unet": unet(),
@@ -103,21 +178,55 @@ def plain_pipeline() -> StableDiffusionPipeline:
     return pipe
 
 
+def small_pipeline(family: str, task: str, control: bool, **changes: Any) -> Any:
+    """A pipeline of `family` (sd, sdxl) for `task` (text, image, inpaint) over the smallest networks."""
+    torch.manual_seed(0)
+    shapes = {**SMALL[family], **changes}
+    parts: dict[str, Any] = {
+        "vae": _vae(),
+        "text_encoder": text_encoder(),
+        "tokenizer": tokenizer(),
+        "unet": unet(**shapes),
+        "scheduler": DDIMScheduler(beta_schedule="scaled_linear", steps_offset=1, clip_sample=False),
+    }
+    if family == "sd":
+        parts |= {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
+    else:
+        second = CLIPTextModelWithProjection(_text_config(projection_dim=POOLED_WIDTH)).eval()
+        parts |= {"text_encoder_2": second, "tokenizer_2": tokenizer(), "add_watermarker": False}
+    if control:
+        parts["controlnet"] = controlnet(**shapes)
+    pipe = PIPELINES[family, task, control](**parts)
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
 def control_image() -> torch.Tensor:
     return torch.rand(1, 3, 128, 128, generator=torch.Generator().manual_seed(1))
 
 
+def picture() -> torch.Tensor:
+    return torch.rand(1, 3, 128, 128, generator=torch.Generator().manual_seed(2))
+
+
 def latents(pipe: Any, *, steps: int = 6, seed: int = 3, guidance: float = 4.0, **call: Any) -> torch.Tensor:
-    """The final latents of one image under a fixed prompt and control."""
-    if "controlnet" in pipe.components:
-        call.setdefault("image", control_image())
-    return pipe(
-        "a lake",
-        num_inference_steps=steps,
-        guidance_scale=guidance,
-        generator=torch.Generator().manual_seed(seed),
-        output_type="latent",
-        height=128,
-        width=128,
-        **call,
-    ).images
+    """The final latents of one image under a fixed prompt, control, picture and mask, as the pipeline takes them."""
+    parameters = signature(pipe.__call__).parameters
+    controlled = "controlnet" in pipe.components
+    pictures = "strength" in parameters
+    given: dict[str, Any] = {"height": 128, "width": 128}
+    if controlled:
+        given["control_image" if pictures else "image"] = control_image()
+    if pictures:
+        given["image"] = picture()
+    if "mask_image" in parameters:
+        given["mask_image"] = (picture()[:, :1] > 0.5).float()
+    settings: dict[str, Any] = {
+        "prompt": "a lake",
+        "num_inference_steps": steps,
+        "guidance_scale": guidance,
+        "generator": torch.Generator().manual_seed(seed),
+        "output_type": "latent",
+    }
+    known = {name: value for name, value in given.items() if name in parameters}
+    return pipe(**settings | known | call).images

@@ -26,7 +26,7 @@ from hgc.cache.anatomy import PREDICTION, UNGUIDED, Anatomy, Block, Kind, State
 from hgc.cache.clock import Clock, Step
 from hgc.cache.forecast import by_frequency
 from hgc.cache.macs import measure
-from hgc.cache.networks import Networks, scaled_residuals
+from hgc.cache.networks import Networks, check_inputs, scaled_residuals
 from hgc.cache.patching import replaced_forwards
 from hgc.cache.plan import Plan
 from hgc.cache.recorder import Recorder
@@ -145,8 +145,7 @@ class Run:
         """The UNet's call, the last of a step."""
         call = _arguments(self._networks.unet, args, kwargs)
         as_tuple = not call.pop("return_dict")
-        if call["down_intrablock_additional_residuals"] is not None:
-            raise PlanRefused("a T2I-Adapter writes into the UNet's blocks and cannot be cached; use a ControlNet")
+        check_inputs(call)
         step = self._enter(call, 2 if self._guidance else 1)
         self._branches, now = step.branches, self._open
         self._prepare(step, "unet", call)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from diffusers.models.attention_processor import FusedAttnProcessor2_0
 from diffusers.models.transformers.transformer_2d import Transformer2DModel
 from torch import nn
 
@@ -53,7 +54,9 @@ def transformer(found: Survey, name: str, block: str, module: Any, hidden: tuple
     for j, layer in enumerate(module.transformer_blocks):
         path = f"{name}.transformer_blocks.{j}"
         if layer._chunk_size is not None:
-            raise PlanRefused(f"'{path}' computes its feed-forward in pieces; call disable_forward_chunking first")
+            raise PlanRefused(
+                f"'{path}' computes its feed-forward in pieces; call set_chunk_feed_forward(None) on it first"
+            )
         for attention in ("attn1", "attn2"):
             if getattr(layer, attention) is not None:
                 _attention(found, f"{path}.{attention}", block, name, getattr(layer, attention))
@@ -63,7 +66,7 @@ def transformer(found: Survey, name: str, block: str, module: Any, hidden: tuple
 
 def _attention(found: Survey, path: str, block: str, parent: str, module: Any) -> None:
     """An attention; inside one that reads the prompt its keys and values, a site for each prompt (text, images)."""
-    if module.fused_projections:
+    if isinstance(module.processor, FusedAttnProcessor2_0):
         raise PlanRefused(f"'{path}' has its projections fused; call unfuse_qkv_projections first")
     if not module.is_cross_attention:
         found.add(Site(path, Kind.SELF_ATTENTION, block, parent=parent), module)

@@ -38,8 +38,11 @@ def _biased_matrix(out: torch.Tensor, _bias: torch.Tensor, left: torch.Tensor, *
     return _both(out.numel() * left.shape[-1])
 
 
-def _batched(out: torch.Tensor, left: torch.Tensor, *_: Any) -> Macs:
-    return Macs(0, out.numel() * left.shape[-1])
+def _batched(out: torch.Tensor, left: torch.Tensor, right: torch.Tensor, *_: Any) -> Macs:
+    """An attention product; or a linear layer without bias, whose weight torch repeats over the batch."""
+    count = out.numel() * left.shape[-1]
+    repeated = right.shape[0] > 1 and right.stride(0) == 0
+    return _both(count) if repeated else Macs(0, count)
 
 
 def _biased_batched(out: torch.Tensor, _bias: torch.Tensor, left: torch.Tensor, *_: Any) -> Macs:

@@ -90,6 +90,17 @@ def _check(net: Any, wanted: type, what: str) -> None:
         )
 
 
+def check_inputs(call: Mapping[str, Any]) -> None:
+    """Raises PlanRefused for inputs of the UNet that reach it by ways the survey does not follow."""
+    if call["down_intrablock_additional_residuals"] is not None:
+        raise PlanRefused("a T2I-Adapter writes into the UNet's blocks and cannot be cached; use a ControlNet")
+    for embeds in (call["added_cond_kwargs"] or {}).get("image_embeds", ()):
+        if embeds.shape[1] != 1:
+            raise PlanRefused(
+                f"{embeds.shape[1]} images for one IP-Adapter cannot be cached; load the adapter once for each image"
+            )
+
+
 def scaled_residuals(
     net: Any, down: Sequence[torch.Tensor], middle: torch.Tensor, scale: float, guess_mode: bool
 ) -> tuple[list[torch.Tensor], torch.Tensor]:

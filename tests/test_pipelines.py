@@ -1,0 +1,347 @@
+"""The engine on diffusers' pipelines for Stable Diffusion and SDXL, on the smallest random networks.
+
+A covering choice, not the cross product: every pipeline (task, family, with and without ControlNet) once with DDIM,
+every solver once on text-to-image with ControlNet, every way of calling once where it matters. Each case is held to the
+same three rules: computing everything changes no bit, a caching plan executes exactly the MACs it was planned with, and
+afterwards every module is what it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from importlib.util import find_spec
+from typing import Any
+
+import pytest
+import tiny
+import torch
+from diffusers import (
+    DDIMScheduler,
+    DPMSolverMultistepScheduler,
+    DPMSolverSinglestepScheduler,
+    EulerAncestralDiscreteScheduler,
+    EulerDiscreteScheduler,
+    HeunDiscreteScheduler,
+    LCMScheduler,
+    UniPCMultistepScheduler,
+)
+
+from hgc.cache import schedules
+from hgc.cache.anatomy import PREDICTION, UNGUIDED, Anatomy, Kind, Macs, State
+from hgc.cache.engine import Run, cached
+from hgc.cache.macs import MacCounter, measure
+from hgc.cache.networks import Networks
+from hgc.cache.plan import Plan
+from hgc.cache.rehearsal import plan_macs
+from hgc.cache.rules import PlanRefused
+
+STEPS = 4
+SOLVERS = [
+    DDIMScheduler,
+    DPMSolverMultistepScheduler,
+    DPMSolverSinglestepScheduler,
+    UniPCMultistepScheduler,
+    EulerDiscreteScheduler,
+    EulerAncestralDiscreteScheduler,
+    HeunDiscreteScheduler,
+    LCMScheduler,
+]
+NEEDS_PEFT = pytest.mark.skipif(
+    find_spec("peft") is None, reason="diffusers loads LoRA with peft: pip install -r tests/peers-requirements.txt"
+)
+NEEDS_ACCELERATE = pytest.mark.skipif(
+    find_spec("accelerate") is None, reason="offload is accelerate's: pip install -r tests/peers-requirements.txt"
+)
+
+
+def anatomy_of(pipe: Any) -> Anatomy:
+    return measure(Networks.of(pipe), (16, 16), tiny.tokenizer().model_max_length, model="small")
+
+
+def vars_of(pipe: Any) -> dict[str, dict[str, Any]]:
+    names = [name for name in ("unet", "controlnet") if name in pipe.components]
+    return {
+        f"{name}.{path}": dict(vars(module)) for name in names for path, module in pipe.components[name].named_modules()
+    }
+
+
+def mixed(anatomy: Anatomy, steps: int, *, guidance: bool = True) -> Plan:
+    """Reuse and forecast on all kinds of sites, one branch at the end."""
+    kept, forecast = "CCRRCR", "CCFRCF"
+    rows = {site.name: kept for site in anatomy.of(Kind.CROSS_ATTENTION, Kind.SELF_ATTENTION)}
+    rows |= {site.name: forecast for site in anatomy.control_residuals}
+    rows |= {schedules.cut_site(anatomy, 1): forecast} | ({UNGUIDED: "CCCRRR"} if guidance else {})
+    padded = {name: (row + "R" * steps)[:steps] for name, row in rows.items()}
+    return Plan("mixed", steps, "small", padded | schedules.constants(anatomy, steps))
+
+
+def keeps_the_rules(
+    pipe: Any, evaluations: int = STEPS, *, images: int = 1, off: Sequence[Collection[str]] | None = None, **call: Any
+) -> Run:
+    """Runs the three rules of this file's first lines; returns the run under the caching plan."""
+    anatomy, before = anatomy_of(pipe), vars_of(pipe)
+    call = {"steps": STEPS} | call
+    plain = tiny.latents(pipe, **call)
+    with cached(pipe, schedules.full(anatomy, evaluations)) as run:
+        assert torch.equal(tiny.latents(pipe, **call), plain)
+    assert run.trace.steps == evaluations
+    with cached(pipe, schedules.exact(anatomy, evaluations)):
+        assert torch.equal(tiny.latents(pipe, **call), plain)
+    guidance = bool(pipe.do_classifier_free_guidance)
+    plan = mixed(anatomy, evaluations, guidance=guidance)
+    with _DenoiserMacs(pipe) as counted, cached(pipe, plan) as run:
+        latents = tiny.latents(pipe, **call)
+    assert torch.isfinite(latents).all()
+    assert not torch.equal(latents, plain)
+    planned = plan_macs(plan, anatomy, guidance=guidance, guess=bool(call.get("guess_mode")), off=off)
+    assert counted.total == planned * images == run.trace.macs
+    after = vars_of(pipe)
+    for path, attributes in before.items():
+        assert after[path].keys() == attributes.keys(), path
+        assert all(after[path][key] is value for key, value in attributes.items()), path
+    return run
+
+
+class _DenoiserMacs:
+    """Counts what the UNet and the ControlNets execute, and nothing of text encoder and decoder."""
+
+    def __init__(self, pipe: Any) -> None:
+        self._networks = Networks.of(pipe)
+        self.total = Macs()
+
+    def __enter__(self) -> _DenoiserMacs:
+        self._counters: list[MacCounter] = []
+        self._hooks = [
+            hook
+            for net in (self._networks.unet, *self._networks.controls.values())
+            for hook in (net.register_forward_pre_hook(self._begin), net.register_forward_hook(self._end))
+        ]
+        return self
+
+    def _begin(self, *_: Any) -> None:
+        self._counters.append(MacCounter().__enter__())
+
+    def _end(self, *_: Any) -> None:
+        counter = self._counters.pop()
+        counter.__exit__(None, None, None)
+        self.total += counter.total
+
+    def __exit__(self, *_: Any) -> None:
+        for hook in self._hooks:
+            hook.remove()
+
+
+@pytest.fixture(scope="module")
+def plain() -> Any:
+    return tiny.small_pipeline("sd", "text", False)
+
+
+@pytest.fixture(scope="module")
+def controlled() -> Any:
+    return tiny.small_pipeline("sd", "text", True)
+
+
+@pytest.mark.parametrize(("family", "task", "control"), tiny.PIPELINES, ids=lambda part: str(part))
+def test_every_pipeline(family: str, task: str, control: bool) -> None:
+    pipe = tiny.small_pipeline(family, task, control)
+    pictures = task != "text"
+    # Image-to-image starts part of the way: of five steps at this strength four are left.
+    call = {"steps": 5, "strength": 0.8} if pictures else {}
+    keeps_the_rules(pipe, **call)
+
+
+@pytest.mark.parametrize("solver", SOLVERS, ids=lambda solver: solver.__name__)
+def test_every_solver(solver: Any, controlled: Any) -> None:
+    before = controlled.scheduler
+    controlled.scheduler = solver.from_config(before.config)
+    try:
+        keeps_the_rules(controlled, 2 * STEPS - 1 if solver is HeunDiscreteScheduler else STEPS)
+    finally:
+        controlled.scheduler = before
+
+
+def test_an_inpainting_unet_of_nine_channels() -> None:
+    keeps_the_rules(tiny.small_pipeline("sd", "inpaint", False, in_channels=9), strength=1.0)
+
+
+def test_velocity_prediction_and_linear_projections() -> None:
+    """What SD 2.1 does otherwise."""
+    pipe = tiny.small_pipeline("sd", "text", False, use_linear_projection=True, attention_head_dim=(2, 4))
+    pipe.scheduler = DDIMScheduler.from_config(pipe.scheduler.config, prediction_type="v_prediction")
+    keeps_the_rules(pipe)
+
+
+def test_guidance_off(controlled: Any) -> None:
+    run = keeps_the_rules(controlled, guidance=1.0)
+    assert run.trace.branches == (1,) * STEPS
+
+
+def test_a_distilled_unet_that_takes_its_guidance_as_an_input() -> None:
+    """As LCM's: one branch whatever the guidance scale."""
+    pipe = tiny.small_pipeline("sd", "text", False, time_cond_proj_dim=8)
+    pipe.scheduler = LCMScheduler.from_config(pipe.scheduler.config)
+    assert keeps_the_rules(pipe).trace.branches == (1,) * STEPS
+
+
+def test_negative_prompts_and_several_images(controlled: Any) -> None:
+    run = keeps_the_rules(controlled, images=3, negative_prompt="a tree", num_images_per_prompt=3)
+    assert run.trace.images == 3
+
+
+def test_several_prompts() -> None:
+    pipe = tiny.small_pipeline("sdxl", "text", False)
+    keeps_the_rules(pipe, images=2, prompt=["a lake", "a hill"], negative_prompt=["a tree", "a lake"])
+
+
+@pytest.mark.parametrize("family", ["sd", "sdxl"])
+def test_guess_mode(family: str) -> None:
+    keeps_the_rules(tiny.small_pipeline(family, "text", True), guess_mode=True)
+
+
+def test_outside_its_window_a_controlnet_is_not_run(controlled: Any) -> None:
+    window = {"control_guidance_start": 0.0, "control_guidance_end": 0.5}
+    off: list[set[str]] = [set(), set(), {"controlnet"}, {"controlnet"}]
+    run = keeps_the_rules(controlled, off=off, **window)
+    spent = [[run.trace.cells[s.name][i].macs_full for s in run.trace.sites if "controlnet" in s.name] for i in (0, 3)]
+    assert sum(spent[0]) > 0
+    assert sum(spent[1]) == 0
+
+
+def test_a_callback_may_read_and_replace_the_latents(plain: Any) -> None:
+    seen: list[int] = []
+
+    def after_step(_pipe: Any, step: int, _time: Any, state: Any) -> dict[str, Any]:
+        seen.append(step)
+        return {"latents": state["latents"] * 0.9}
+
+    keeps_the_rules(plain, callback_on_step_end=after_step)
+    assert seen == list(range(STEPS)) * 4
+
+
+def test_a_callback_that_ends_guidance_half_way(plain: Any) -> None:
+    """As diffusers' cut-off callback does: the guidance scale falls to 1 and the prompt to one branch."""
+
+    def cut_off(pipe: Any, step: int, _time: Any, state: Any) -> dict[str, Any]:
+        if step != 1:
+            return {}
+        pipe._guidance_scale = 1.0
+        return {"prompt_embeds": state["prompt_embeds"][-1:]}
+
+    call = {
+        "steps": STEPS,
+        "callback_on_step_end": cut_off,
+        "callback_on_step_end_tensor_inputs": ["latents", "prompt_embeds"],
+    }
+    anatomy, expected = anatomy_of(plain), tiny.latents(plain, **call)
+    with cached(plain, schedules.exact(anatomy, STEPS)) as run:
+        assert torch.equal(tiny.latents(plain, **call), expected)
+    assert run.trace.branches == (2, 2, 1, 1)
+    assert [cell.state for cell in run.trace.cells[UNGUIDED]] == [State.COMPUTED] * 2 + [State.ABSENT] * 2
+
+
+def test_half_precision() -> None:
+    pipe = tiny.small_pipeline("sd", "text", True).to(torch.bfloat16)
+    run = keeps_the_rules(pipe)
+    assert run.trace.dtype == "bfloat16"
+
+
+def test_channels_last() -> None:
+    pipe = tiny.small_pipeline("sd", "text", True)
+    for net in (pipe.unet, pipe.controlnet):
+        net.to(memory_format=torch.channels_last)
+    keeps_the_rules(pipe)
+
+
+def test_sizes_that_the_upsampling_does_not_divide(plain: Any) -> None:
+    anatomy = measure(Networks.of(plain), (15, 17), tiny.tokenizer().model_max_length, model="small")
+    call = {"steps": STEPS, "height": 120, "width": 136}
+    expected, plan = tiny.latents(plain, **call), mixed(anatomy, STEPS)
+    with cached(plain, schedules.full(anatomy, STEPS)):
+        assert torch.equal(tiny.latents(plain, **call), expected)
+    with cached(plain, plan) as run:
+        assert tiny.latents(plain, **call).shape == expected.shape
+    assert run.trace.macs == plan_macs(plan, anatomy)
+
+
+def ip_adapter(unet: Any, width: int, tokens: int = 4) -> dict[str, Any]:
+    """Random weights of a plain IP-Adapter, in the layout that is published."""
+    text = unet.config.cross_attention_dim
+    projection = {
+        "proj.weight": torch.randn(tokens * text, width),
+        "proj.bias": torch.zeros(tokens * text),
+        "norm.weight": torch.ones(text),
+        "norm.bias": torch.zeros(text),
+    }
+    layers = [processor for name, processor in unet.attn_processors.items() if name.endswith("attn2.processor")]
+    widths = [unet.get_submodule(name.removesuffix(".processor")).to_k.out_features for name in _attn2(unet)]
+    assert len(layers) == len(widths)
+    adapter = {
+        f"{2 * i + 1}.{part}.weight": torch.randn(width_out, text)
+        for i, width_out in enumerate(widths)
+        for part in ("to_k_ip", "to_v_ip")
+    }
+    return {"image_proj": projection, "ip_adapter": adapter}
+
+
+def _attn2(unet: Any) -> list[str]:
+    return [name for name in unet.attn_processors if name.endswith("attn2.processor")]
+
+
+@pytest.mark.parametrize("control", [False, True])
+def test_an_ip_adapters_image_prompt_is_projected_once(control: bool) -> None:
+    pipe = tiny.small_pipeline("sd", "text", control)
+    width = 8
+    pipe.unet._load_ip_adapter_weights([ip_adapter(pipe.unet, width)], low_cpu_mem_usage=False)
+    embeds = torch.randn(2, 1, width, generator=torch.Generator().manual_seed(4))
+    run = keeps_the_rules(pipe, ip_adapter_image_embeds=[embeds])
+    images = [site.name for site in run.trace.sites if site.kind is Kind.IMAGE_KV]
+    assert len(images) == len(_attn2(pipe.unet))
+    projection = run.trace.cells["unet.encoder_hid_proj.image_projection_layers.0"]
+    assert [cell.state for cell in projection] == [State.COMPUTED] + [State.DEAD] * (STEPS - 1)
+
+
+def test_an_ip_adapter_of_several_images_is_refused() -> None:
+    pipe = tiny.small_pipeline("sd", "text", False)
+    pipe.unet._load_ip_adapter_weights([ip_adapter(pipe.unet, 8)], low_cpu_mem_usage=False)
+    with (
+        cached(pipe, schedules.full(anatomy_of(pipe), STEPS)),
+        pytest.raises(PlanRefused, match="2 images for one IP-Adapter"),
+    ):
+        tiny.latents(pipe, steps=STEPS, ip_adapter_image_embeds=[torch.randn(2, 2, 8)])
+
+
+@NEEDS_PEFT
+@pytest.mark.parametrize("family", ["sd", "sdxl"])
+def test_lora(family: str) -> None:
+    from peft import LoraConfig
+
+    pipe = tiny.small_pipeline(family, "text", True)
+    bare = anatomy_of(pipe)
+    layers = ["to_q", "to_k", "to_v", "to_out.0", "ff.net.2", "conv1"]
+    pipe.unet.add_adapter(LoraConfig(r=2, target_modules=layers, init_lora_weights=False))
+    loaded = anatomy_of(pipe)
+    assert plan_macs(schedules.full(loaded, 1), loaded).paper > plan_macs(schedules.full(bare, 1), bare).paper
+    keeps_the_rules(pipe)
+    pipe.unet.disable_adapters()
+    assert plan_macs(schedules.full(bare, 1), anatomy_of(pipe)) == plan_macs(schedules.full(bare, 1), bare)
+
+
+@NEEDS_ACCELERATE
+def test_model_offload() -> None:
+    """Accelerate replaces every network's forward to move it about; that stays in place, around ours and afterwards."""
+    from accelerate import cpu_offload_with_hook
+
+    pipe = tiny.small_pipeline("sd", "text", True)
+    for net in (pipe.unet, pipe.controlnet):
+        cpu_offload_with_hook(net, torch.device("cpu"))
+        assert "forward" in vars(net)
+    keeps_the_rules(pipe)
+
+
+def test_step_skip_works_on_every_family() -> None:
+    """The whole prediction kept: nothing of UNet or ControlNet is entered in between."""
+    pipe = tiny.small_pipeline("sdxl", "inpaint", True)
+    plan = Plan("skip", STEPS, "small", {PREDICTION: "CCRF"})
+    with cached(pipe, plan) as run:
+        tiny.latents(pipe, steps=5, strength=0.8)
+    assert [macs.full > 0 for macs in run.trace.macs_per_step] == [True, True, False, False]
