@@ -268,13 +268,13 @@ class Run:
 
 
 @cache
-def _parameters(kind: type) -> dict[str, Any]:
+def _parameters(kind: Any) -> dict[str, Any]:
     """The parameters of a network's forward with their defaults, in order."""
-    _, *parameters = signature(kind.forward).parameters.values()  # type: ignore[attr-defined]
+    _, *parameters = signature(kind.forward).parameters.values()
     return {parameter.name: parameter.default for parameter in parameters}
 
 
-def _arguments(net: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+def _arguments(net: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
     """Every argument of a network's forward by name, defaults included. Raises TypeError for one that is missing."""
     known = _parameters(type(net))
     call = {**known, **dict(zip(known, args, strict=False)), **kwargs}

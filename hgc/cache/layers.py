@@ -76,7 +76,7 @@ def _attention(found: Survey, path: str, block: str, parent: str, module: Any) -
     found.add(text, module.to_k, module.to_v)
     if not found.images or not isinstance(module.processor, nn.Module):
         return
-    adapters = zip(found.images, module.processor.to_k_ip, module.processor.to_v_ip, strict=True)
-    for k, (projection, keys, values) in enumerate(adapters):
+    adapter: Any = module.processor
+    for k, (projection, keys, values) in enumerate(zip(found.images, adapter.to_k_ip, adapter.to_v_ip, strict=True)):
         site = Site(f"{path}.image.{k}", Kind.IMAGE_KV, block, (projection,), parent=path, constant=True)
         found.add(site, keys, values)

@@ -74,7 +74,7 @@ class Networks:
 
 def _check(net: Any, wanted: type, what: str) -> None:
     """Raises PlanRefused for a network of another architecture, or with a part that no site stands for."""
-    if not isinstance(net, wanted):
+    if not issubclass(type(net), wanted):
         raise PlanRefused(
             f"the {what} is a {type(net).__name__}, which the engine cannot follow; use a {wanted.__name__} "
             "(ControlNet-XS and T2I-Adapters cannot be cached)"

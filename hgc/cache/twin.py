@@ -31,7 +31,7 @@ def _copy(module: nn.Module, made: dict[nn.Module, nn.Module]) -> nn.Module:
         return made[module]
     copy = made[module] = type(module).__new__(type(module))
     state = {key: value for key, value in vars(module).items() if key not in WRAPPING}
-    hooks = {key: OrderedDict() for key in state if key.endswith("_hooks")}
+    hooks: dict[str, Any] = {key: OrderedDict() for key in state if key.endswith("_hooks")}
     tensors = {key: {name: _empty(value) for name, value in state[key].items()} for key in ("_parameters", "_buffers")}
     modules = {name: None if child is None else _copy(child, made) for name, child in module._modules.items()}
     vars(copy).update(state | hooks | tensors | {"_modules": modules})
