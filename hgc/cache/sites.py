@@ -197,16 +197,16 @@ def _resnet(
 
 
 def _transformer(found: Survey, name: str, block: str, module: Any, hidden: tuple[str, ...]) -> str:
-    """A transformer with the cross-attentions inside it, and their text keys and values inside these."""
+    """A transformer with its attentions and feed-forwards inside it, and the text's keys and values inside these."""
     found.add(Site(name, Kind.TRANSFORMER, block, hidden), module)
     for j, inner in enumerate(module.transformer_blocks):
-        attention = inner.attn2
-        if attention is None:
-            continue
-        path = f"{name}.transformer_blocks.{j}.attn2"
-        found.add(Site(path, Kind.CROSS_ATTENTION, block, parent=name), attention)
-        text = Site(f"{path}.text", Kind.TEXT_KV, block, parent=path, constant=True)
-        found.add(text, attention.to_k, attention.to_v)
+        path = f"{name}.transformer_blocks.{j}"
+        found.add(Site(f"{path}.attn1", Kind.SELF_ATTENTION, block, parent=name), inner.attn1)
+        if inner.attn2 is not None:
+            found.add(Site(f"{path}.attn2", Kind.CROSS_ATTENTION, block, parent=name), inner.attn2)
+            text = Site(f"{path}.attn2.text", Kind.TEXT_KV, block, parent=f"{path}.attn2", constant=True)
+            found.add(text, inner.attn2.to_k, inner.attn2.to_v)
+        found.add(Site(f"{path}.ff", Kind.FEED_FORWARD, block, parent=name), inner.ff)
     return name
 
 
