@@ -26,8 +26,8 @@ from hgc.cache.curves import CalibrationRefused, Subject
 from hgc.cache.engine import cached
 from hgc.cache.macs import MacCounter, measure
 from hgc.cache.plan import Plan
-from hgc.cache.rehearsal import plan_macs
-from hgc.cache.rules import REPEAT, Forecast, PlanRefused
+from hgc.cache.rehearsal import plan_macs, rehearse
+from hgc.cache.rules import LINE, REPEAT, Forecast, PlanRefused
 from hgc.cache.sites import Networks
 
 STEPS = 4
@@ -217,13 +217,36 @@ def test_block_caching_refuses_what_it_cannot_do(anatomy: Anatomy, settings: dic
     assert says in str(refused.value)
 
 
-def test_a_block_refreshes_when_its_accumulated_change_passes_delta() -> None:
-    changes = (0.0, 0.3, 0.3, 0.1, 0.1, 0.5, 0.0)
-    assert schedules.refreshes(changes, 0.0) == (0, 1, 2, 3, 4, 5)
-    assert schedules.refreshes(changes, 0.3) == (0, 2, 5)
-    assert schedules.refreshes(changes, 0.65) == (0, 3)
-    assert schedules.refreshes(changes, 9.0) == (0,)
-    assert schedules.refreshes(changes, 9.0, longest=2) == (0, 3, 6)
+def test_a_block_refreshes_when_its_accumulated_change_passes_delta(anatomy: Anatomy) -> None:
+    curves, kinds = made_up.curves(anatomy, 7), (Kind.CROSS_ATTENTION,)
+    site = anatomy.of(*kinds)[-1].name
+    curves = replace(curves, mean=curves.mean | {site: (0.0, 0.3, 0.3, 0.1, 0.1, 0.5, 0.0)})
+
+    def row(**settings: Any) -> str:
+        return schedules.block_caching(anatomy, 7, curves, kinds=kinds, **settings).table[site]
+
+    assert row(delta=0) == "CCCCCCR"
+    assert row(delta=0.3) == "CRCRRCR"
+    assert row(delta=0.65) == "CRRCRRR"
+    assert row(delta=9) == "CRRRRRR"
+    assert row(delta=9, longest=2) == "CRRCRRC"
+    assert row(delta=0.3, forecast=LINE) == "CRCFFCF"
+
+
+def test_a_refresh_that_nobody_consumes_waits(anatomy: Anatomy) -> None:
+    """The middle residual stays; what lies before it in ControlNet would be due, but is dead until it is not."""
+    curves = made_up.curves(anatomy, 6)
+    residuals = dict.fromkeys([site.name for site in anatomy.control_residuals], (0.0, 0.1, 0.1, 0.1, 0.1, 0.1))
+    inside = "controlnet.mid_block.attentions.0"
+    decoder = {site.name: (0.0, *(9.0,) * 5) for site in anatomy.of(Kind.TRANSFORMER)}  # always due, never in the way
+    steady = residuals | decoder | {inside: (0.0, 0.3, 0.1, 0.1, 0.1, 0.1)}
+    curves = replace(curves, mean=curves.mean | steady)
+    plan = schedules.block_caching(
+        anatomy, 6, curves, delta=0.25, kinds=(Kind.RESIDUAL, Kind.TRANSFORMER), forecast=LINE
+    )
+    assert plan.table["controlnet.controlnet_mid_block"] == "CRRCFF"
+    assert plan.table[inside] == "CCCCFF"
+    rehearse(plan, anatomy)
 
 
 def test_delta_is_solved_for_a_share(anatomy: Anatomy) -> None:

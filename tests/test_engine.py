@@ -73,6 +73,9 @@ def every_plan(anatomy: Anatomy, steps: int = STEPS) -> Mapping[str, Plan]:
         "deepcache": schedules.deepcache(anatomy, steps, interval=2, branch=1),
         "deepcache around": schedules.deepcache(anatomy, steps, interval=2, branch=2, centre=2),
         "tgate": schedules.tgate(anatomy, steps, gate_step=3),
+        "tgate with self-attention": schedules.tgate(
+            anatomy, steps, gate_step=4, self_every_before=2, self_every_after=2, warm=0
+        ),
         "encoder": schedules.encoder_propagation(anatomy, steps, keys=(0, 1, 3)),
         "guidance reuse": schedules.guidance_reuse(anatomy, steps, keys=(0, 1, 3)),
         "step skip": schedules.step_skip(anatomy, steps, keys=(0, 1, 3)),
@@ -308,7 +311,11 @@ class Standstill(DDIMScheduler):
         return (sample,)
 
 
-ENDS_GUIDANCE = ("hgc dropping", "tgate")  # these change the prediction even where nothing moves
+ENDS_GUIDANCE = (
+    "hgc dropping",
+    "tgate",
+    "tgate with self-attention",
+)  # these change the prediction even where nothing moves
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -134,7 +134,8 @@ def test_key_steps_lie_denser_at_the_start() -> None:
 
 def test_the_anatomy_of_stable_diffusion(anatomy: Anatomy) -> None:
     assert len(anatomy.control_residuals) == 13
-    assert len(anatomy.of(Kind.CROSS_ATTENTION)) == 16 + 7
+    for kind in (Kind.CROSS_ATTENTION, Kind.SELF_ATTENTION, Kind.FEED_FORWARD):
+        assert len(anatomy.of(kind)) == 16 + 7
     assert len(schedules.decoder_layers(anatomy)) == 12 + 2
     assert anatomy["unet.up_blocks.0.resnets.0"].inputs[:2] == (
         "unet.mid_block.resnets.1",

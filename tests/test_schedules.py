@@ -87,6 +87,15 @@ def test_tgate_keeps_text_and_guidance_from_the_gate_on(anatomy: Anatomy) -> Non
     assert rehearse(plan, anatomy).branches == (2, 2, 2, 1, 1, 1)
 
 
+def test_tgate_computes_self_attention_when_the_released_scheduler_does(anatomy: Anatomy) -> None:
+    """`tgate_scheduler(gate_step=10, sa_interval=5, ca_interval=3, warm_up=2)` for 16 steps, C where it computes."""
+    plan = schedules.tgate(anatomy, 16, gate_step=10, self_every_before=5, self_every_after=3)
+    assert {plan.table[site.name] for site in anatomy.of(Kind.SELF_ATTENTION)} == {"CCCRRCRRRCRRCRRC"}
+    rehearse(plan, anatomy)
+    plan = schedules.tgate(anatomy, 16, gate_step=10)
+    assert not {site.name for site in anatomy.of(Kind.SELF_ATTENTION)} & plan.table.keys()
+
+
 @pytest.mark.parametrize("settings", [{"gate_step": 0}, {"gate_step": 21}, {"self_every_before": 0}])
 def test_tgate_refuses_what_it_cannot_do(anatomy: Anatomy, settings: dict[str, int]) -> None:
     (name, value), *_ = settings.items()

@@ -268,15 +268,15 @@ class Run:
 
 
 @cache
-def _parameters(kind: Any) -> dict[str, Any]:
+def _parameters(forward: Any) -> dict[str, Any]:
     """The parameters of a network's forward with their defaults, in order."""
-    _, *parameters = signature(kind.forward).parameters.values()
+    _, *parameters = signature(forward).parameters.values()
     return {parameter.name: parameter.default for parameter in parameters}
 
 
 def _arguments(net: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
     """Every argument of a network's forward by name, defaults included. Raises TypeError for one that is missing."""
-    known = _parameters(type(net))
+    known = _parameters(net.__class__.forward)
     call = {**known, **dict(zip(known, args, strict=False)), **kwargs}
     if missing := [name for name, value in call.items() if value is Parameter.empty]:
         raise TypeError(f"{type(net).__name__} is called without {', '.join(missing)}")

@@ -57,6 +57,25 @@ def encode(model: AutoencoderTiny, pictures: Tensor, compute: Compute) -> Tensor
         return model.encoder(batch).float().cpu() * model.config.scaling_factor
 
 
+def decode(model: AutoencoderTiny, latents: Tensor, compute: Compute) -> Tensor:
+    """Latents [N, 12, h, w] as the denoiser sees them back to pictures uint8 [N, 8h, 8w, 3]."""
+    with torch.no_grad(), compute.autocast():
+        made = model.decoder(compute.put(latents / model.config.scaling_factor)).float().cpu()
+    return ((made + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
+
+
+def with_reconstructions(
+    pictures: Tensor, labels: Tensor, model: AutoencoderTiny, compute: Compute
+) -> tuple[Tensor, Tensor]:
+    """Every picture and what the autoencoder makes of it, under the same labels.
+
+    A segmenter that knows renders only takes the decoder's softness for another class: it judged reconstructions
+    of faint paths at half their real score.
+    """
+    made = [decode(model, encode(model, part, compute), compute) for part in pictures.split(CHUNK)]
+    return torch.cat([pictures, *made]), torch.cat([labels, labels])
+
+
 def settle_scale(model: AutoencoderTiny, first_seed: int, count: int, compute: Compute) -> None:
     """Set the scaling factor that gives the latents of `count` scenes a standard deviation of one."""
     model.register_to_config(scaling_factor=1.0)

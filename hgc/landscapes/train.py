@@ -25,7 +25,7 @@ from hgc.landscapes.export import export, weight_bytes
 from hgc.landscapes.pace import Budget
 from hgc.landscapes.segmenter import SegmenterPlan, train_segmenter
 from hgc.landscapes.sheet import draw_sheet
-from hgc.landscapes.shelf import fill_shelf, settle_scale
+from hgc.landscapes.shelf import fill_shelf, settle_scale, with_reconstructions
 from hgc.landscapes.tokenizer import build_tokenizer
 
 log = logging.getLogger(__name__)
@@ -47,8 +47,8 @@ class Recipe:
     segmenter: SegmenterPlan = field(default_factory=SegmenterPlan)
     denoiser: DiffusionPlan = field(default_factory=DiffusionPlan)
     autoencoder_budget: Budget = field(default_factory=lambda: minutes(56))
-    segmenter_budget: Budget = field(default_factory=lambda: minutes(25))
-    denoiser_budget: Budget = field(default_factory=lambda: minutes(110))
+    segmenter_budget: Budget = field(default_factory=lambda: minutes(50))
+    denoiser_budget: Budget = field(default_factory=lambda: minutes(97))
     autoencoder_scenes: int = 1500
     segmenter_scenes: int = 700
     scenes: int = 8192
@@ -106,7 +106,7 @@ def train(
     ).requires_grad_(False)
     settle_scale(autoencoder, TRAINING_SEEDS, SCALE_SCENES, compute)
     segmenter = train_segmenter(
-        lambda: paint_pictures(SEGMENTER_SEEDS, recipe.segmenter_scenes),
+        lambda: with_reconstructions(*paint_pictures(SEGMENTER_SEEDS, recipe.segmenter_scenes), autoencoder, compute),
         recipe.segmenter,
         recipe.segmenter_budget,
         compute,

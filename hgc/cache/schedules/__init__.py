@@ -1,6 +1,6 @@
 """Every method is a function of the anatomy that returns a Plan; one method a file. Plain data, no torch."""
 
-from hgc.cache.schedules.block_caching import ADDED, LAYERS, block_caching, refreshes
+from hgc.cache.schedules.block_caching import ADDED, LAYERS, block_caching
 from hgc.cache.schedules.budget import Density, ladder, under_budget
 from hgc.cache.schedules.deepcache import deepcache, power_around
 from hgc.cache.schedules.encoder_propagation import encoder_propagation
@@ -35,7 +35,6 @@ __all__ = [
     "ladder",
     "late_gate",
     "power_around",
-    "refreshes",
     "step_skip",
     "steps_at_cost",
     "tgate",

@@ -9,15 +9,16 @@ around them are then computed in every step, which bounds the saving. Keeping th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
+from math import inf
 
-from hgc.cache.anatomy import Anatomy, Kind
+from hgc.cache.anatomy import Anatomy, Kind, State, states
 from hgc.cache.curves import ChangeCurves
-from hgc.cache.plan import Plan
+from hgc.cache.plan import Action, Plan
 from hgc.cache.rehearsal import plan_macs
 from hgc.cache.rules import REPEAT, Forecast, PlanRefused
 from hgc.cache.schedules.plain import full
-from hgc.cache.schedules.rows import constants, keep_between
+from hgc.cache.schedules.rows import Rows, constants
 
 ADDED = (Kind.SELF_ATTENTION, Kind.CROSS_ATTENTION, Kind.FEED_FORWARD, Kind.RESIDUAL)
 LAYERS = (Kind.RESNET, Kind.TRANSFORMER, Kind.RESIDUAL)
@@ -51,13 +52,15 @@ def block_caching(
     if not sites:
         raise PlanRefused(f"{anatomy.model} has none of {', '.join(kinds)} to keep; choose other kinds")
 
+    changes = {name: curves.of(name) for name in sites}
+
     def plan(threshold: float) -> Plan:
-        kept = {name: keep_between(steps, refreshes(curves.of(name), threshold, longest), forecast) for name in sites}
+        kept = _rows(anatomy, changes, threshold, forecast, longest or steps)
         title = f"block caching δ={threshold:.3g}"
         return Plan(title, steps, anatomy.model, constants(anatomy, steps) | kept, forecast=forecast)
 
     if share is not None:
-        return _within(anatomy, share, plan, max(sum(curves.of(name)) for name in sites), guidance)
+        return _within(anatomy, share, plan, max(sum(curve) for curve in changes.values()), guidance)
     if delta is None or not delta >= 0:
         raise PlanRefused(f"delta {delta}: choose a relative change of 0 (nothing is kept) or more, e.g. 0.2")
     return plan(delta)
@@ -81,12 +84,21 @@ def _within(anatomy: Anatomy, share: float, plan: Callable[[float], Plan], wides
     return plan(high)
 
 
-def refreshes(changes: tuple[float, ...], delta: float, longest: int | None = None) -> tuple[int, ...]:
-    """The steps that compute: the first, and each whose change added up since the last one passes delta."""
-    found, gone, waited = [0], 0.0, 0
-    for step, change in enumerate(changes[1:], 1):
-        gone, waited = gone + change, waited + 1
-        if gone > delta or (longest is not None and waited > longest):
-            found.append(step)
-            gone, waited = 0.0, 0
-    return tuple(found)
+def _rows(
+    anatomy: Anatomy, changes: Mapping[str, Sequence[float]], delta: float, forecast: Forecast, longest: int
+) -> Rows:
+    """A row for each site; a refresh in a step in which nobody consumes the site waits until somebody does."""
+    gone, waited, fresh = dict.fromkeys(changes, inf), dict.fromkeys(changes, 0), dict.fromkeys(changes, 0)
+    rows = dict.fromkeys(changes, "")
+    for step in range(len(next(iter(changes.values())))):
+        for name, curve in changes.items():
+            gone[name] += curve[step]
+            waited[name] += 1
+            due = gone[name] > delta or waited[name] > longest
+            goes_on = forecast != REPEAT and fresh[name] >= forecast.least
+            rows[name] += "C" if due else "F" if goes_on else "R"
+        kept = {name: Action(row[-1]) for name, row in rows.items() if row[-1] != Action.COMPUTE}
+        for name, state in states(anatomy, kept).items():
+            if state is State.COMPUTED and name in changes:
+                gone[name], waited[name], fresh[name] = 0.0, 0, fresh[name] + 1
+    return rows
