@@ -12,6 +12,7 @@ from diffusers import ControlNetModel, UNet2DConditionModel
 
 from hgc.cache import schedules
 from hgc.cache.anatomy import Anatomy
+from hgc.cache.curves import ChangeCurves, Subject
 from hgc.cache.macs import measure
 from hgc.cache.plan import Plan
 from hgc.cache.rehearsal import plan_macs
@@ -59,10 +60,21 @@ def plans(anatomy: Anatomy) -> Mapping[str, Plan]:
         "DeepCache N=3, dead control work removed": schedules.deepcache(anatomy, STEPS, interval=3),
         "T-GATE at step 10": schedules.tgate(anatomy, STEPS, gate_step=10),
         "Faster Diffusion, 7 key steps": schedules.encoder_propagation(anatomy, STEPS, keys=FASTER_DIFFUSION_KEYS),
+        "Block Caching, bound: attention and feed-forward kept": _least_block_caching(anatomy),
         "guidance difference every 2nd step (FasterCache)": schedules.guidance_reuse(anatomy, STEPS, keys=every_other),
         "whole prediction every 3rd step (TeaCache's reuse)": schedules.step_skip(anatomy, STEPS, keys=evenly),
         "fewer steps: 7 of 20": schedules.full(anatomy, 7),
     }
+
+
+def _least_block_caching(anatomy: Anatomy) -> Plan:
+    """What Block Caching cannot go below: nothing it keeps is refreshed, as if no layer ever changed.
+
+    Its cost at a given delta follows from change curves, which cannot be measured without SD 1.5's weights.
+    """
+    still = {site.name: (0.0,) * STEPS for site in anatomy if not site.constant}
+    curves = ChangeCurves(Subject(anatomy.model, "none", "none", STEPS, 1.0), 1, still, still)
+    return schedules.block_caching(anatomy, STEPS, curves, delta=0)
 
 
 def rows() -> list[Row]:
