@@ -70,6 +70,11 @@ def read_png(path: Path) -> Picture:
     return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8)
 
 
+def named(name: object, picture: Picture, *words: object) -> str:
+    """A file's name that changes with the picture and the words it is made from: nothing stale is taken for fresh."""
+    return f"{name}-{hashlib.sha256(picture.tobytes() + repr(words).encode()).hexdigest()[:8]}"
+
+
 def digest(weights: Path, *words: object) -> str:
     """Twelve hex digits that change with any weight that has a part in drawing, or any of the words."""
     running = hashlib.sha256(repr(words).encode())

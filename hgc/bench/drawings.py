@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 from skimage.morphology import skeletonize
 
-from hgc.bench.album import Album
+from hgc.bench.album import Album, named
 from hgc.bench.scores import Eyes
 from hgc.control.canvas import snap
 from hgc.landscapes.artist import Artist, Picture, Sitting
@@ -52,7 +52,7 @@ def try_drawings(artist: Artist, eyes: Eyes, album: Album, steps: int) -> list[T
         chosen = [example for example in (*gallery(), *trials()) if example.control == control]
         maps = [prepare_control(example.pixels, control, SIZE, PALETTE).map for example in chosen]
         asked = [
-            (example.path.stem, Sitting(seen, example.prompt, example.seed))
+            (named(example.path.stem, seen, example.prompt, example.seed), Sitting(seen, example.prompt, example.seed))
             for example, seen in zip(chosen, maps, strict=True)
         ]
 

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from hgc.bench import drawings
-from hgc.bench.album import Album, Tell, digest
+from hgc.bench.album import Album, Tell, digest, named
 from hgc.bench.null_band import null_band
 from hgc.bench.scores import Eyes, edge_scores, variety
 from hgc.bench.setup import CONTROLS, NOISE_STRIDE, OTHER_NOISES, Run, Setup
@@ -79,6 +79,7 @@ class Bench:
                 found.setdefault("null_band", {})[control] = band
         if self.setup.drawings:
             found["drawings"] = drawings.as_json(self.tried)
+        found["measured_on"]["finished"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         return found
 
     def _measured_on(self) -> dict[str, Any]:
@@ -94,7 +95,6 @@ class Bench:
             "noise_seed": self.setup.noise_seed,
             "steps": self.setup.steps,
             "band_scenes": len(self._band()),
-            "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         }
 
     def _controls(self) -> tuple[str, ...]:
@@ -108,14 +108,12 @@ class Bench:
             return self.artist.draw(run.control, sittings, run.steps)
 
         shift = self.setup.noise_seed + NOISE_STRIDE * run.noise
-        asked = [
-            (f"{seed:06d}", Sitting(control_map(scene, run.control), scene.caption, shift + seed))
-            for seed, scene in scenes
-        ]
-        return self.album.pictures(run.title, asked, make)
+        sittings = [Sitting(control_map(scene, run.control), scene.caption, shift + seed) for seed, scene in scenes]
+        names = [named(seed, one.map, one.prompt) for (seed, _), one in zip(scenes, sittings, strict=True)]
+        return self.album.pictures(run.title, list(zip(names, sittings, strict=True)), make)
 
     def _rebuilt(self) -> list[Picture]:
-        asked = [(f"{seed:06d}", scene.image) for seed, scene in self.scenes]
+        asked = [(named(seed, scene.image), scene.image) for seed, scene in self.scenes]
         return self.album.pictures("rebuilt", asked, self.artist.rebuild)
 
     def _size(self) -> dict[str, Any]:
@@ -141,6 +139,7 @@ class Bench:
         pairs = zip(rebuilt, self.scenes, strict=True)
         return {
             "psnr_db": fmean(psnr(made, scene.image) for made, (_, scene) in pairs),
+            "words": self.eyes.words(rebuilt, [scene.caption for _, scene in self.scenes]),
             "segmenter_miou": self.eyes.segmentation(rebuilt, self._labels())["mean"],
             "edge_f1": edge_scores(rebuilt, [scene.edges for _, scene in self.scenes]),
         }
