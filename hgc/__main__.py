@@ -267,7 +267,7 @@ def bench_landscapes(
     steps: Annotated[int, typer.Option(help="Denoising steps.")] = 20,
     batch: Annotated[int, typer.Option(help="Pictures drawn together.")] = 4,
     noise_seed: Annotated[int, typer.Option(help="Decides the noise.")] = 0,
-    band_scenes: Annotated[int, typer.Option(help="Scenes that are drawn many times, for variety and --null.")] = 12,
+    band_scenes: Annotated[int, typer.Option(help="Scenes for words alone, variety and --null.")] = 12,
     null: Annotated[bool, typer.Option("--null", help="Also under other noise, and in 50 and 200 steps.")] = False,
     drawings: Annotated[Path | None, typer.Option(help="Draw all examples too; a sheet of them as PNG.")] = None,
     only: Annotated[list[str] | None, typer.Option(help="Only this part; may be given several times.")] = None,

@@ -62,6 +62,7 @@ def test_every_part_is_measured_and_says_on_what(weights: Path, tmp_path: Path) 
     assert found.keys() == {"command", "measured_on", *PARTS}
     assert found["command"].startswith("python -m hgc bench landscapes --scenes 2 --first-seed 0 --steps 2 --batch 4")
     assert found["measured_on"]["weights_digest"] == digest(weights)
+    assert found["words_alone"].keys() == found["edges"]["words"].keys()
     assert set(found["segmentation"]["iou"]) <= {"mean", *CLASSES}
     assert found["speed"]["one_image_s"] > 0
     assert len(card.goals(found)) == 8

@@ -60,6 +60,8 @@ def as_markdown(report: dict[str, Any]) -> str:
     """The tables of the model card."""
     lines = [_measured_on(report), "", "| what | measured | wanted | |", "|---|---|---|---|"]
     lines += [f"| {g.what} | {g.measured} | {g.wanted} | {'met' if g.met else 'not met'} |" for g in goals(report)]
+    if alone := report.get("words_alone"):
+        lines += ["", f"Without a map, time of day and season are read back in {_percent(alone['both'])} of the words."]
     for table in (_by_class(report), _variety(report), _null_band(report)):
         lines += ["", *table] if table else []
     return "\n".join(lines)
@@ -86,6 +88,10 @@ def _by_class(report: dict[str, Any]) -> list[str]:
     return ["| class | IoU on pictures drawn from maps | on real renders |", "|---|---|---|", *rows, total]
 
 
+def _percent(share: float | None) -> str:
+    return "none" if share is None else f"{share:.0%}"
+
+
 def _seen(drawn: dict[str, Any]) -> list[str]:
     return [name for name in CLASSES if name in drawn["iou"] and name in drawn["iou_real"]]
 
@@ -109,11 +115,10 @@ def _null_band(report: dict[str, Any]) -> list[str]:
         head = f"| null band, {control}, {band['scenes']} scenes | score | words | PSNR | SSIM |"
         lines += ["", head, "|---|---|---|---|---|"] if lines else [head, "|---|---|---|---|---|"]
         for name, row in band["rows"].items():
-            words = "" if row["words"] is None else f"{row['words']:.0%}"
             alike = "|  |" if name == "as measured" else (
                 f"{row['psnr_db_to_measured']:.1f} dB | {row['ssim_to_measured']:.3f} |"
             )  # fmt: skip
-            lines.append(f"| {name} | {row['score']:.3f} | {words} | {alike}")
+            lines.append(f"| {name} | {row['score']:.3f} | {_percent(row['words'])} | {alike}")
     return lines
 
 

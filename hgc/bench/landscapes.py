@@ -105,7 +105,7 @@ class Bench:
 
     def _drawn(self, run: Run, scenes: Sequence[tuple[int, Scene]]) -> list[Picture]:
         def make(sittings: Sequence[Sitting]) -> list[Picture]:
-            return self.artist.draw(run.control, sittings, run.steps)
+            return self.artist.draw(run.control, sittings, run.steps, run.strength)
 
         shift = self.setup.noise_seed + NOISE_STRIDE * run.noise
         sittings = [Sitting(control_map(scene, run.control), scene.caption, shift + seed) for seed, scene in scenes]
@@ -164,6 +164,11 @@ class Bench:
         made, rebuilt = edge_scores(drawn, edges), edge_scores(self._rebuilt(), edges)
         words = self.eyes.words(drawn, [scene.caption for _, scene in self.scenes])
         return {"f1": made, "f1_reconstructed": rebuilt, "ratio": made / rebuilt if rebuilt else 0.0, "words": words}
+
+    def _words_alone(self) -> dict[str, Any]:
+        """Do the words say enough where nothing is drawn?"""
+        drawn = self._drawn(Run("segmentation", self.setup.steps, strength=0.0), self._band())
+        return self.eyes.words(drawn, [scene.caption for _, scene in self._band()])
 
     def _variety(self) -> dict[str, Any]:
         runs = [Run("segmentation", self.setup.steps, noise) for noise in (0, *OTHER_NOISES)]

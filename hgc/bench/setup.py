@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-PARTS = ("size", "speed", "reconstruction", "segmentation", "edges", "variety")
+PARTS = ("size", "speed", "reconstruction", "segmentation", "edges", "words_alone", "variety")
 CONTROLS = ("segmentation", "edges")
 OTHER_NOISES = (1, 2, 3)
 NOISE_STRIDE = 1_000_000
@@ -16,7 +16,8 @@ class BenchRefused(ValueError):
 
 @dataclass(frozen=True)
 class Setup:
-    """What is measured. `band_scenes` are used where a scene is drawn many times: variety and the null band."""
+    """What is measured. `band_scenes` are used for what needs no more of them (words
+    without a map) and where a scene is drawn many times (variety, the null band)."""
 
     scenes: int = 200
     first_seed: int = 0
@@ -60,7 +61,8 @@ class Run:
     control: str
     steps: int
     noise: int = 0
+    strength: float = 1.0
 
     @property
     def title(self) -> str:
-        return f"{self.control}-{self.steps}-steps-noise-{self.noise}"
+        return f"{self.control}-{self.strength:g}-{self.steps}-steps-noise-{self.noise}"
