@@ -259,6 +259,58 @@ def speed(
     typer.echo(json.dumps(timing.as_json(found)) if as_json else timing.as_text(found))
 
 
+@bench.command()
+@in_one_line
+def peers(
+    scenes: Annotated[int, typer.Option(help="Instead: the table of all methods over this many scenes.")] = 0,
+    controls: Annotated[list[str] | None, typer.Option(help="For the table; may be given several times.")] = None,
+    model: Annotated[str, typer.Option(help="Which model.")] = "landscapes",
+    sampler: Annotated[str, typer.Option(help="ddim, dpmpp, unipc or euler.")] = "ddim",
+    steps: Annotated[int, typer.Option(help="Denoising steps of the comparison; the table's are 20.")] = 20,
+    seed: Annotated[int, typer.Option(help="Of the first scene and its noise.")] = 0,
+    interval: Annotated[int, typer.Option(help="DeepCache's N.")] = 3,
+    branch: Annotated[int, typer.Option(help="DeepCache's branch.")] = 0,
+    gate: Annotated[int, typer.Option(help="T-GATE's gate step.")] = 10,
+    repeats: Annotated[int, typer.Option(help="Rounds that are timed.")] = 3,
+    device: Annotated[str | None, typer.Option(help="cpu or cuda.")] = None,
+    dtype: Annotated[str | None, typer.Option(help="float32, bfloat16 or float16.")] = None,
+    work: Annotated[Path, typer.Option(help="Where the table's figures are kept; a later run goes on there.")] = Path(
+        "runs/bench-methods.jsonl"
+    ),
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Our DeepCache and T-GATE against their authors' own code; or, with --scenes, all methods on the same noise."""
+    from hgc.bench import duel, methods
+    from hgc.bench import peers as theirs
+    from hgc.bench.album import digest
+
+    if not scenes:
+        theirs.check_installed()
+    studio = Studio.load(model, device, dtype)
+    wanted = tuple(controls or studio.controls)
+    fields = {"model": model, "sampler": sampler}
+    measured_on = f"{model}, {sampler}, {studio.device}, {studio.dtype}, seed {seed}"
+    if not scenes:
+        request = _painted(studio, seed, {**fields, "control": wanted[0], "steps": steps})
+        settings = duel.Settings(interval=interval, branch=branch, gate=gate, repeats=repeats)
+        found = list(theirs.duels(studio.loaded.pipeline(wanted[0], sampler), studio.call(request), settings))
+        typer.echo(json.dumps(duel.as_json(found)) if as_json else duel.as_text(found, f"{measured_on}, {steps} steps"))
+        return
+    ledger = methods.Ledger(work, f"{digest(Path(studio.loaded.preset.source))} {studio.device} {studio.dtype}")
+    drawn = methods.draw_all(
+        studio,
+        lambda number, control: _painted(studio, number, {**fields, "control": control}),
+        range(seed, seed + scenes),
+        wanted,
+        ledger,
+        lambda news: typer.echo(news, err=True),
+    )
+    rows = methods.table(drawn)
+    typer.echo(
+        json.dumps(methods.as_json(rows)) if as_json else methods.as_text(rows, f"{scenes} scenes, {measured_on}")
+    )
+
+
 @bench.command("landscapes")
 @in_one_line
 def bench_landscapes(

@@ -27,8 +27,9 @@ from diffusers.models.transformers.transformer_2d import Transformer2DModel
 
 from hgc.cache import schedules
 from hgc.cache.anatomy import Anatomy, Kind, Macs, State
+from hgc.cache.counting import MacCounter
 from hgc.cache.engine import cached
-from hgc.cache.macs import MacCounter, measure
+from hgc.cache.macs import measure
 from hgc.cache.networks import Networks, scaled_residuals
 from hgc.cache.plan import Plan
 from hgc.cache.rehearsal import plan_macs

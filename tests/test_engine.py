@@ -24,9 +24,10 @@ from diffusers import (
 
 from hgc.cache import schedules
 from hgc.cache.anatomy import PREDICTION, UNGUIDED, Anatomy, Kind, State
+from hgc.cache.counting import MacCounter
 from hgc.cache.engine import cached
 from hgc.cache.forecast import by_frequency
-from hgc.cache.macs import MacCounter, measure
+from hgc.cache.macs import measure
 from hgc.cache.plan import Plan
 from hgc.cache.rehearsal import plan_macs
 from hgc.cache.rules import REPEAT, Forecast, FrequencySplit, Gate, PlanRefused

@@ -15,7 +15,8 @@ from typer.testing import CliRunner
 from hgc.__main__ import app
 from hgc.bench import paper
 from hgc.cache.anatomy import Kind, Macs
-from hgc.cache.macs import MacCounter, measure
+from hgc.cache.counting import MacCounter
+from hgc.cache.macs import measure
 from hgc.cache.sites import Networks
 
 

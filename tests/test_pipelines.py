@@ -27,9 +27,10 @@ from diffusers import (
 )
 
 from hgc.cache import schedules
-from hgc.cache.anatomy import PREDICTION, UNGUIDED, Anatomy, Kind, Macs, State
+from hgc.cache.anatomy import PREDICTION, UNGUIDED, Anatomy, Kind, State
+from hgc.cache.counting import NetworkMacs
 from hgc.cache.engine import Run, cached
-from hgc.cache.macs import MacCounter, measure
+from hgc.cache.macs import measure
 from hgc.cache.networks import Networks
 from hgc.cache.plan import Plan
 from hgc.cache.rehearsal import plan_macs
@@ -79,7 +80,7 @@ def keeps_the_rules(
     pipe: Any, evaluations: int = STEPS, *, images: int = 1, off: Sequence[Collection[str]] | None = None, **call: Any
 ) -> Run:
     """Runs the three rules of this file's first lines; returns the run under the caching plan."""
-    anatomy, before = anatomy_of(pipe), vars_of(pipe)
+    networks, anatomy, before = Networks.of(pipe), anatomy_of(pipe), vars_of(pipe)
     call = {"steps": STEPS} | call
     plain = tiny.latents(pipe, **call)
     with cached(pipe, schedules.full(anatomy, evaluations)) as run:
@@ -89,7 +90,7 @@ def keeps_the_rules(
         assert torch.equal(tiny.latents(pipe, **call), plain)
     guidance = bool(pipe.do_classifier_free_guidance)
     plan = mixed(anatomy, evaluations, guidance=guidance)
-    with _DenoiserMacs(pipe) as counted, cached(pipe, plan) as run:
+    with NetworkMacs(networks.all) as counted, cached(pipe, plan) as run:
         latents = tiny.latents(pipe, **call)
     assert torch.isfinite(latents).all()
     assert not torch.equal(latents, plain)
@@ -100,35 +101,6 @@ def keeps_the_rules(
         assert after[path].keys() == attributes.keys(), path
         assert all(after[path][key] is value for key, value in attributes.items()), path
     return run
-
-
-class _DenoiserMacs:
-    """Counts what the UNet and the ControlNets execute, and nothing of text encoder and decoder."""
-
-    def __init__(self, pipe: Any) -> None:
-        self._networks = Networks.of(pipe)
-        self.total = Macs()
-
-    def __enter__(self) -> _DenoiserMacs:
-        self._counters: list[MacCounter] = []
-        self._hooks = [
-            hook
-            for net in (self._networks.unet, *self._networks.controls.values())
-            for hook in (net.register_forward_pre_hook(self._begin), net.register_forward_hook(self._end))
-        ]
-        return self
-
-    def _begin(self, *_: Any) -> None:
-        self._counters.append(MacCounter().__enter__())
-
-    def _end(self, *_: Any) -> None:
-        counter = self._counters.pop()
-        counter.__exit__(None, None, None)
-        self.total += counter.total
-
-    def __exit__(self, *_: Any) -> None:
-        for hook in self._hooks:
-            hook.remove()
 
 
 @pytest.fixture(scope="module")

@@ -1,91 +1,20 @@
-"""MACs of every site, counted on the meta device, and of anything that runs.
-
-Two conventions, never mixed: `paper` counts convolutions and linear layers only (the published 18.22T for SD 1.5 with
-ControlNet counts so), `full` adds the two attention products.
-"""
+"""MACs of every site, counted on the meta device."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
-from math import prod
 from typing import Any
 
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from hgc.cache.anatomy import PREDICTION, UNGUIDED, Anatomy, Macs
+from hgc.cache.counting import MacCounter
 from hgc.cache.networks import Networks
 from hgc.cache.patching import replaced_forwards
 from hgc.cache.sites import anatomy_of, survey
 from hgc.cache.twin import structure, twin
-
-aten = torch.ops.aten
-
-
-def _convolution(out: torch.Tensor, inputs: torch.Tensor, weight: torch.Tensor, *rest: Any) -> Macs:
-    transposed = rest[4]
-    places = inputs.shape[0] * prod((inputs if transposed else out).shape[2:])
-    return _both(places * weight.numel())
-
-
-def _matrix(out: torch.Tensor, left: torch.Tensor, *_: Any) -> Macs:
-    return _both(out.numel() * left.shape[-1])
-
-
-def _biased_matrix(out: torch.Tensor, _bias: torch.Tensor, left: torch.Tensor, *_: Any) -> Macs:
-    return _both(out.numel() * left.shape[-1])
-
-
-def _batched(out: torch.Tensor, left: torch.Tensor, right: torch.Tensor, *_: Any) -> Macs:
-    """An attention product; or a linear layer without bias, whose weight torch repeats over the batch."""
-    count = out.numel() * left.shape[-1]
-    repeated = right.shape[0] > 1 and right.stride(0) == 0
-    return _both(count) if repeated else Macs(0, count)
-
-
-def _biased_batched(out: torch.Tensor, _bias: torch.Tensor, left: torch.Tensor, *_: Any) -> Macs:
-    return Macs(0, out.numel() * left.shape[-1])
-
-
-def _attention(_out: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, *_: Any) -> Macs:
-    rows = prod(query.shape[:-1])  # batch * heads * tokens
-    return Macs(0, rows * key.shape[-2] * (query.shape[-1] + value.shape[-1]))
-
-
-def _both(count: int) -> Macs:
-    return Macs(count, count)
-
-
-FORMULAS: Mapping[Any, Callable[..., Macs]] = {
-    aten.convolution: _convolution,
-    aten.mm: _matrix,
-    aten.addmm: _biased_matrix,
-    aten.bmm: _batched,
-    aten.baddbmm: _biased_batched,
-    aten._scaled_dot_product_flash_attention_for_cpu: _attention,
-    aten._scaled_dot_product_flash_attention: _attention,
-    aten._scaled_dot_product_efficient_attention: _attention,
-    aten._scaled_dot_product_cudnn_attention: _attention,
-    aten._scaled_dot_product_fused_attention_overrideable: _attention,
-}
-
-
-class MacCounter(TorchDispatchMode):
-    """Counts the MACs of every operation executed inside the `with` block; slow, never time under it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.total = Macs()
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        out = func(*args, **(kwargs or {}))
-        formula = FORMULAS.get(func.overloadpacket)
-        if formula is not None:
-            self.total += formula(out, *args)
-        return out
-
 
 _MEASURED: OrderedDict[tuple[Any, ...], Anatomy] = OrderedDict()
 _REMEMBERED = 32
@@ -97,9 +26,8 @@ def measure(networks: Networks, latent: tuple[int, int], tokens: int, *, model: 
     `latent` is the height and width of the latents, `tokens` the length of the text. The condition image is taken to be
     eight times the latents' size, as in Stable Diffusion. Remembered by configuration and by what is loaded into it.
     """
-    nets = (networks.unet, *networks.controls.values())
-    configs = tuple(repr(sorted(net.config.items(), key=str)) for net in nets)
-    key = (model, latent, tokens, tuple(networks.controls), configs, *(structure(net) for net in nets))
+    configs = tuple(repr(sorted(net.config.items(), key=str)) for net in networks.all)
+    key = (model, latent, tokens, tuple(networks.controls), configs, *(structure(net) for net in networks.all))
     if key not in _MEASURED:
         _MEASURED[key] = _measure(networks, latent, tokens, model)
         if len(_MEASURED) > _REMEMBERED:

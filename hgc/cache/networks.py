@@ -66,6 +66,11 @@ class Networks:
             raise PlanRefused("the same ControlNet is used twice: load it twice, so that each keeps values of its own")
         return cls(pipe.unet, {f"controlnet.nets.{i}": net for i, net in enumerate(nets)})
 
+    @property
+    def all(self) -> tuple[Any, ...]:
+        """UNet first."""
+        return (self.unet, *self.controls.values())
+
     def __post_init__(self) -> None:
         for net in self.controls.values():
             _check(net, ControlNetModel, "ControlNet")

@@ -1,0 +1,184 @@
+"""Our DeepCache and T-GATE against the code that their authors published, run on the same networks and the same noise.
+
+The packages `DeepCache` and `tgate` are optional: pip install -r tests/peers-requirements.txt
+
+What we found in the released code (read, and run on diffusers 0.42 and torch 2.11):
+
+* DeepCache 0.1.1 (arXiv 2312.00858): the helper knows even steps only, not the uneven ones of the paper's sec. 3.4; it
+  counts three decoder layers a block whatever the model has; it looks the step up by its timestep, which Heun repeats;
+  under ControlNet it runs the control in full in every step, although skipped steps read only the outermost residuals.
+* T-GATE 1.0.0 (arXiv 2404.02747): at the gate it averages both branches' self-attention as it does cross-attention, and
+  so do we; after the gate it goes on with the negative prompt, which in SD nobody reads any more, but SDXL reads its
+  pooled text in every step: there we go on with the prompt; it replaces the forward of every attention, so that the
+  processors of an IP-Adapter are left out; there is no pipeline with ControlNet.
+* Both leave their forwards on the modules (T-GATE its kept values too); here they are taken off again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+import torch
+from diffusers import DDIMScheduler, StableDiffusionPipeline
+
+from hgc.bench.duel import PEERS, Duel, Settings
+from hgc.bench.setup import BenchRefused
+from hgc.cache import schedules
+from hgc.cache.anatomy import Anatomy, Macs
+from hgc.cache.counting import NetworkMacs
+from hgc.cache.engine import cached
+from hgc.cache.macs import measure
+from hgc.cache.networks import Networks
+from hgc.cache.plan import Plan
+
+INSTALL = "pip install -r tests/peers-requirements.txt"
+TEXT_TO_IMAGE = ("prompt_embeds", "negative_prompt_embeds", "num_inference_steps", "guidance_scale", "latents")
+
+Latents = Callable[[], torch.Tensor]
+
+
+def check_installed() -> None:
+    """Raises BenchRefused when a peer is missing or of another version than the one compared with."""
+    for name, wanted in PEERS.items():
+        try:
+            found = version(name)
+        except PackageNotFoundError as error:
+            raise BenchRefused(f"{name} is not installed: {INSTALL}") from error
+        if found != wanted:
+            raise BenchRefused(f"{name} {found} is installed, the comparison is with {wanted}: {INSTALL}")
+
+
+def duels(pipe: Any, call: Mapping[str, Any], settings: Settings) -> Iterator[Duel]:
+    """DeepCache and T-GATE without ControlNet, then DeepCache on the Stable Diffusion ControlNet pipeline `pipe`.
+
+    `call` holds the arguments of that pipeline's call: latents, prompt embeddings, the control `image`, steps, guidance
+    on. Raises BenchRefused when a peer is missing, PlanRefused for settings out of range.
+    """
+    check_installed()
+    bare, plain = without_control(pipe), {name: call[name] for name in TEXT_TO_IMAGE}
+    steps = call["num_inference_steps"]
+    for network, arguments in ((bare, plain), (pipe, call)):
+        anatomy = _anatomy(network, arguments)
+        plan = schedules.deepcache(anatomy, steps, interval=settings.interval, branch=settings.branch)
+        yield _duel(
+            "DeepCache", network, arguments, plan, released_deepcache(network, arguments, settings), settings.repeats
+        )
+        if network is bare:
+            plan = schedules.tgate(
+                anatomy,
+                steps,
+                gate_step=settings.gate,
+                self_every_before=settings.self_every_before,
+                self_every_after=settings.self_every_after,
+                warm=settings.warm,
+            )
+            yield _duel(
+                "T-GATE", network, arguments, plan, released_tgate(network, arguments, settings), settings.repeats
+            )
+
+
+def without_control(pipe: Any) -> StableDiffusionPipeline:
+    """The text-to-image pipeline over the same networks."""
+    parts = {name: part for name, part in pipe.components.items() if name != "controlnet"}
+    # The constructor rewrites the settings of a scheduler that lacks the original's offset: it reads another.
+    parts["scheduler"] = DDIMScheduler(steps_offset=1, clip_sample=False)
+    bare = StableDiffusionPipeline(**parts, requires_safety_checker=False)
+    bare.scheduler = type(pipe.scheduler).from_config(pipe.scheduler.config)
+    bare.set_progress_bar_config(disable=True)
+    return bare
+
+
+def _anatomy(pipe: Any, call: Mapping[str, Any]) -> Anatomy:
+    height, width = call["latents"].shape[-2:]
+    return measure(Networks.of(pipe), (height, width), call["prompt_embeds"].shape[1], model="the peers' model")
+
+
+def released_deepcache(pipe: Any, call: Mapping[str, Any], settings: Settings) -> Latents:
+    helper = import_module("DeepCache").DeepCacheSDHelper(pipe=pipe)
+    helper.set_params(cache_interval=settings.interval, cache_branch_id=settings.branch)
+
+    def run() -> torch.Tensor:
+        helper.enable()
+        try:
+            return _latents(pipe, call)
+        finally:
+            helper.disable()
+
+    return run
+
+
+def released_tgate(pipe: Any, call: Mapping[str, Any], settings: Settings) -> Latents:
+    gated = import_module("tgate").TgateSDLoader(pipe).tgate
+
+    def run() -> torch.Tensor:
+        return _latents(
+            gated,
+            call,
+            gate_step=settings.gate,
+            sp_interval=settings.self_every_before,
+            fi_interval=settings.self_every_after,
+            warm_up=settings.warm,
+        )
+
+    return run
+
+
+def _latents(pipe: Any, call: Mapping[str, Any], **more: Any) -> torch.Tensor:
+    latents: torch.Tensor = pipe(**{**call, **more, "output_type": "latent"}).images
+    return latents
+
+
+def _duel(peer: str, pipe: Any, call: Mapping[str, Any], plan: Plan, theirs: Latents, repeats: int) -> Duel:
+    networks = Networks.of(pipe)
+
+    def ours() -> torch.Tensor:
+        with cached(pipe, plan) as run:
+            latents = _latents(pipe, call)
+        spent.append(run.trace.macs)
+        return latents
+
+    spent: list[Macs] = []
+    with as_found(networks), NetworkMacs(networks.all) as counted:
+        wanted = theirs()
+    difference = float((ours() - wanted).abs().max())
+    rounds = [(_theirs_ms(networks, theirs), _ms(ours)) for _ in range(repeats)]
+    return Duel(
+        peer=peer,
+        plan=plan.name,
+        control=bool(networks.controls),
+        difference=difference,
+        largest=float(wanted.abs().max()),
+        macs_theirs=counted.total,
+        macs_ours=spent[0],
+        ms_theirs=median(theirs_ms for theirs_ms, _ in rounds),
+        ms_ours=median(ours_ms for _, ours_ms in rounds),
+    )
+
+
+@contextmanager
+def as_found(networks: Networks) -> Iterator[None]:
+    """Takes off the networks' modules whatever the block leaves on them."""
+    before = {module: set(vars(module)) for net in networks.all for module in net.modules()}
+    try:
+        yield
+    finally:
+        for module, names in before.items():
+            for name in set(vars(module)) - names:
+                del vars(module)[name]
+
+
+def _theirs_ms(networks: Networks, theirs: Latents) -> float:
+    with as_found(networks):
+        return _ms(theirs)
+
+
+def _ms(run: Latents) -> float:
+    begun = perf_counter()
+    run().cpu()  # waits for the device
+    return (perf_counter() - begun) * 1e3
