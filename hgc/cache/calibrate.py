@@ -22,7 +22,7 @@ from hgc.cache.calibration_state import CalibrationState
 from hgc.cache.curves import ChangeCurves, Subject
 from hgc.cache.engine import cached
 from hgc.cache.plan import Plan
-from hgc.cache.schedules import ADDED
+from hgc.cache.schedules import ADDED, LAYERS
 from hgc.cache.sites import Networks
 from hgc.cache.trace import Trace
 
@@ -41,7 +41,7 @@ def calibrate(
     scenes: int,
     state: Path,
     longest: int = 4,
-    kinds: Collection[Kind] = ADDED,
+    kinds: Collection[Kind] = frozenset({*LAYERS, *ADDED}),
     told: Told = lambda done, wanted: None,
 ) -> Calibration:
     """Runs every scene in full and measures each site's change, and the adjustments of those of `kinds`.
