@@ -27,10 +27,10 @@ from hgc.cache.anatomy import PREDICTION, UNGUIDED, Anatomy, Kind, State
 from hgc.cache.engine import cached
 from hgc.cache.forecast import by_frequency
 from hgc.cache.macs import MacCounter, measure
+from hgc.cache.networks import Networks
 from hgc.cache.plan import Plan
 from hgc.cache.rehearsal import plan_macs
 from hgc.cache.rules import REPEAT, Forecast, FrequencySplit, Gate, PlanRefused
-from hgc.cache.sites import Networks
 
 STEPS = 6
 SOLVERS = [

@@ -14,9 +14,9 @@ from hgc.cache import schedules
 from hgc.cache.anatomy import Anatomy
 from hgc.cache.curves import ChangeCurves, Subject
 from hgc.cache.macs import measure
+from hgc.cache.networks import Networks
 from hgc.cache.plan import Plan
 from hgc.cache.rehearsal import plan_macs
-from hgc.cache.sites import Networks
 from hgc.models.presets import SD15_SHAPES
 
 STEPS = 20
