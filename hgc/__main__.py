@@ -34,6 +34,17 @@ app.add_typer(bench, name="bench")
 
 CALIBRATION_SEEDS = 700_000  # apart from what was trained on and from what is evaluated
 
+# Options that several commands share.
+Model = Annotated[str, typer.Option(help="Which model.")]
+Control = Annotated[str, typer.Option(help="segmentation or edges.")]
+SamplerName = Annotated[str, typer.Option(help="ddim, dpmpp, unipc or euler.")]
+Steps = Annotated[int, typer.Option(help="Denoising steps.")]
+Guidance = Annotated[float, typer.Option(help="How strongly the prompt pulls; 1 switches guidance off.")]
+PlanName = Annotated[str, typer.Option(help="A preset, a share of full compute such as 0.4, or a plan's JSON.")]
+Device = Annotated[str | None, typer.Option(help="cpu or cuda; the best there is by default.")]
+Dtype = Annotated[str | None, typer.Option(help="float32, bfloat16 or float16.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
 P = ParamSpec("P")
 REFUSALS = (
     BenchRefused,
@@ -65,27 +76,28 @@ def in_one_line(command: Callable[P, None]) -> Callable[P, None]:
 @in_one_line
 def compare(
     image: Annotated[Path, typer.Option(help="A control map or drawing; with --annotator, a photo.")],
-    out: Annotated[Path, typer.Option(help="Folder for full.png, cached.png, control.png and trace.json.")],
-    model: Annotated[str, typer.Option(help="Which model.")] = "landscapes",
-    control: Annotated[str, typer.Option(help="segmentation or edges.")] = "segmentation",
+    out: Annotated[Path, typer.Option(help="Folder for the pictures, trace.json and request.json.")],
+    model: Model = "landscapes",
+    control: Control = "segmentation",
     prompt: Annotated[str, typer.Option(help="What to paint.")] = "",
     negative_prompt: Annotated[str, typer.Option(help="What to avoid.")] = "",
     seed: Annotated[int, typer.Option(help="Decides the noise.")] = 0,
-    steps: Annotated[int, typer.Option(help="Denoising steps.")] = 20,
-    sampler: Annotated[str, typer.Option(help="ddim, dpmpp, unipc or euler.")] = "ddim",
-    guidance: Annotated[float, typer.Option(help="How strongly the prompt pulls; 1 switches guidance off.")] = 4.0,
+    steps: Steps = 20,
+    sampler: SamplerName = "ddim",
+    guidance: Guidance = 4.0,
     control_scale: Annotated[float, typer.Option(help="How strongly the control map pulls.")] = 1.0,
     control_start: Annotated[float, typer.Option(help="Share of the steps before the control sets in.")] = 0.0,
     control_end: Annotated[float, typer.Option(help="Share of the steps after which the control ends.")] = 1.0,
-    plan: Annotated[
-        str, typer.Option(help="A preset, a share of full compute such as 0.4, or a plan's JSON.")
-    ] = "paper",
+    plan: PlanName = "paper",
+    fewer_steps: Annotated[
+        bool, typer.Option("--fewer-steps", help="Also make it with nothing cached, in as many steps as cost the same.")
+    ] = False,
     annotator: Annotated[str | None, typer.Option(help="How to turn a photo into a control map, e.g. canny.")] = None,
-    device: Annotated[str | None, typer.Option(help="cpu or cuda; the best there is by default.")] = None,
-    dtype: Annotated[str | None, typer.Option(help="float32, bfloat16 or float16.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    device: Device = None,
+    dtype: Dtype = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Make the same picture twice, in full and cached, and say what the cache did."""
+    """Make the same picture in full and cached, and say what the cache did."""
     if out.exists() and not out.is_dir():
         raise RequestRefused(f"--out {out} is a file; name a folder")
     picture = decode(image)
@@ -104,6 +116,7 @@ def compare(
         control_scale=control_scale,
         control_start=control_start,
         control_end=control_end,
+        fewer_steps=fewer_steps,
         **_chosen(studio, plan, steps, guidance > 1),
     )
     comparison = _run(studio, request, quiet=as_json)
@@ -146,8 +159,7 @@ def _write(comparison: Comparison, control_png: bytes, out: Path) -> None:
     """Writes everything once the run is over, each file whole or not at all."""
     files = {
         "control.png": control_png,
-        "full.png": _png(comparison.full),
-        "cached.png": _png(comparison.cached),
+        **{f"{name}.png": _png(arm) for name, arm in comparison.arms.items()},
         "trace.json": comparison.cached.trace.to_json().encode(),
         "request.json": comparison.request.model_dump_json(indent=1).encode(),
     }
@@ -176,8 +188,15 @@ def _told(comparison: Comparison, notes: list[str]) -> str:
         f"cached {comparison.cached.control_score:.3f}",
         f"cross-attention: {f['attention_hits']} hits, {f['attention_misses']} computed",
     ]
+    if comparison.fewer is not None:
+        alike = comparison.likeness["fewer"]
+        lines.append(
+            f"fewer steps at the same cost: {comparison.fewer.steps} steps, {f['macs_fewer'] / 1e9:.1f} G MACs, "
+            f"{f['latency_ms_fewer']:.0f} ms, PSNR {alike.psnr:.1f} dB, SSIM {alike.ssim:.4f}, "
+            f"{comparison.score_name} {comparison.fewer.control_score:.3f}"
+        )
     if f["nothing_reused"]:
-        lines.append("the cache did nothing: the plan reuses no value")
+        lines.append("the cache did nothing: it kept no value that depends on the step")
     return "\n".join([*lines, *notes])
 
 
@@ -238,16 +257,16 @@ def paper(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] =
 @bench.command()
 @in_one_line
 def speed(
-    plan: Annotated[str, typer.Option(help="A preset, a share of full compute, or a plan's JSON.")] = "paper",
-    model: Annotated[str, typer.Option(help="Which model.")] = "landscapes",
-    control: Annotated[str, typer.Option(help="segmentation or edges.")] = "segmentation",
-    sampler: Annotated[str, typer.Option(help="ddim, dpmpp, unipc or euler.")] = "ddim",
-    steps: Annotated[int, typer.Option(help="Denoising steps.")] = 20,
+    plan: PlanName = "paper",
+    model: Model = "landscapes",
+    control: Control = "segmentation",
+    sampler: SamplerName = "ddim",
+    steps: Steps = 20,
     seed: Annotated[int, typer.Option(help="Decides scene and noise.")] = 0,
     repeats: Annotated[int, typer.Option(help="Rounds that count, after one that warms up.")] = 5,
-    device: Annotated[str | None, typer.Option(help="cpu or cuda.")] = None,
-    dtype: Annotated[str | None, typer.Option(help="float32, bfloat16 or float16.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    device: Device = None,
+    dtype: Dtype = None,
+    as_json: AsJson = False,
 ) -> None:
     """Warm wall time of the plain pipeline and of a cached plan, taken in turn on one scene."""
     from hgc.bench import speed as timing

@@ -48,7 +48,8 @@ class CacheSettings(BaseModel):
 class Request(BaseModel):
     """One picture to make. `control_png` is the control map as the model sees it, a PNG in base64.
 
-    `plan` overrides `cache` with a table of its own.
+    `plan` overrides `cache` with a table of its own. `fewer_steps` adds a third arm: nothing cached, as many steps as
+    cost what the cached arm costs.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -67,6 +68,7 @@ class Request(BaseModel):
     control_end: Share = 1.0
     cache: CacheSettings = CacheSettings()
     plan: dict[str, Any] | None = None
+    fewer_steps: bool = False
 
     @field_validator("control_png")
     @classmethod
@@ -118,5 +120,5 @@ class Request(BaseModel):
     @property
     def picture_digest(self) -> str:
         """Twelve hex digits that name what both arms share: noise, map, prompt, scheduler; not the caches."""
-        shared = self.model_dump(mode="json", exclude={"cache", "plan"})
+        shared = self.model_dump(mode="json", exclude={"cache", "plan", "fewer_steps"})
         return sha256(json.dumps(shared, sort_keys=True).encode()).hexdigest()[:12]

@@ -61,7 +61,7 @@ def page(browser: Browser, address: str) -> Iterator[Page]:
 
 
 def ready(page: Page) -> None:
-    expect(page.locator(".status.ready")).to_be_visible()
+    expect(page.locator(".status.ready")).to_be_visible(timeout=RUN_MS)
     expect(page.locator("#painting canvas").first).to_be_visible()
 
 
@@ -224,6 +224,27 @@ def test_presets_write_the_settings_and_the_forecast(page: Page) -> None:
     page.locator("#run").click()
     finished(page)
     expect(page.locator("#verdict")).to_contain_text("Bit-identical to the plain pipeline")
+
+
+def test_a_third_arm_of_fewer_steps_stands_beside_the_two(page: Page) -> None:
+    fewer_steps(page)
+    page.locator("#fewer-steps input").check()
+    page.locator("#run").click()
+    expect(page.locator(".running .arm")).to_have_count(3, timeout=RUN_MS)
+    expect(page.locator(".arms-table thead th")).to_have_text(["Full", "Cached", "Fewer steps"], timeout=RUN_MS)
+    first = page.locator("#slider img").first.get_attribute("src")
+    assert first is not None
+    page.get_by_test_id("Cached | Fewer-radio-label").click()
+    expect(page.locator("#slider-ends span")).to_have_text(["Cached", "Fewer steps"])
+    expect(page.locator("#slider img").first).not_to_have_attribute("src", first)
+    page.get_by_role("tab", name="Side by side").click()
+    for name in ("full", "cached", "fewer"):
+        assert natural_size(page.locator(f"#{name} img")) == (256, 256)
+    page.set_viewport_size(PHONE)
+    places = [page.locator(f"#{name} img").bounding_box() or {} for name in ("full", "cached", "fewer")]
+    assert len({place["x"] for place in places}) == 1, "on a phone the pictures stand below each other"
+    assert all(place["width"] > 0.75 * PHONE["width"] for place in places)
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
 
 
 def test_a_cache_that_did_nothing_says_so(page: Page) -> None:

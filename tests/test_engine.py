@@ -28,10 +28,10 @@ from hgc.cache.counting import MacCounter
 from hgc.cache.engine import cached
 from hgc.cache.forecast import by_frequency
 from hgc.cache.macs import measure
+from hgc.cache.networks import Networks
 from hgc.cache.plan import Plan
 from hgc.cache.rehearsal import plan_macs
 from hgc.cache.rules import REPEAT, Forecast, FrequencySplit, Gate, PlanRefused
-from hgc.cache.sites import Networks
 
 STEPS = 6
 SOLVERS = [
@@ -82,8 +82,8 @@ def every_plan(anatomy: Anatomy, steps: int = STEPS) -> Mapping[str, Plan]:
         "step skip": schedules.step_skip(anatomy, steps, keys=(0, 1, 3)),
         "step skip per branch": schedules.step_skip(anatomy, steps, keys=(0, 1, 3), per_branch=True),
         "block caching": schedules.block_caching(anatomy, steps, made_up.curves(anatomy, steps), delta=0.3),
-        "block caching layers": schedules.block_caching(
-            anatomy, steps, made_up.curves(anatomy, steps), delta=0.3, kinds=schedules.LAYERS
+        "block caching inside": schedules.block_caching(
+            anatomy, steps, made_up.curves(anatomy, steps), delta=0.3, kinds=schedules.ADDED
         ),
         "branch on and off": Plan(
             "on and off", steps, "tiny", {UNGUIDED: ("CCRRCR" * 9)[:steps], cut: ("CCCFFF" * 9)[:steps]}

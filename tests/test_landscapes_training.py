@@ -15,14 +15,16 @@ from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from hgc.__main__ import app
-from hgc.landscapes import reader
+from hgc.landscapes import reader, shelf
+from hgc.landscapes.autoencoder import build_autoencoder
 from hgc.landscapes.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from hgc.landscapes.compute import Compute
 from hgc.landscapes.data import READER_SEEDS, paint_moods
 from hgc.landscapes.optim import orthogonalized
 from hgc.landscapes.pace import Budget, Pace, warm_constant_decay
 from hgc.landscapes.reader import ReaderPlan, train_reader
-from hgc.landscapes.train import train
+from hgc.landscapes.scene import Scene, paint
+from hgc.landscapes.train import tiny_recipe, train
 
 CPU = Compute("cpu", bf16=False)
 SHARDS = ("unet", "controlnet", "controlnet_edges", "vae", "text_encoder", "segmenter")
@@ -69,7 +71,7 @@ def test_the_record_says_how_the_weights_came_to_be(trained: Path) -> None:
 def test_a_training_survives_being_killed_in_every_stage(
     trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """SIGKILL as soon as a stage has something on disk, three times over, then a last run to the end."""
+    """SIGKILL as soon as a stage has something on disk, twice, then a last run to the end."""
     monkeypatch.setenv("OMP_NUM_THREADS", str(torch.get_num_threads()))
     processes = get_context("forkserver")
     processes.set_forkserver_preload(["hgc.landscapes.train"])
@@ -80,7 +82,7 @@ def test_a_training_survives_being_killed_in_every_stage(
         training.start()
         return training
 
-    for file in ("autoencoder.ckpt", "shelf/captions.json", "denoiser.ckpt"):
+    for file in ("autoencoder.ckpt", "denoiser.ckpt"):
         training = started()
         while training.is_alive() and not (work / file).exists():
             time.sleep(0.002)
@@ -96,6 +98,30 @@ def test_a_training_survives_being_killed_in_every_stage(
     assert all(torch.equal(straight[name], resumed[name]) for name in straight)
     losses = [load_checkpoint(root / "denoiser.ckpt")["losses"] for root in (trained / "work", work)]
     assert losses[0] == losses[1]
+
+
+def test_a_stopped_shelf_is_filled_from_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    model = build_autoencoder(tiny_recipe().autoencoder)
+    monkeypatch.setattr(shelf, "CHUNK", 1)
+    straight = shelf.fill_shelf(tmp_path / "straight", model, 0, 3, CPU)
+    seen: list[int] = []
+
+    def painted(seed: int) -> Scene:
+        seen.append(seed)
+        if len(seen) == 3:
+            raise KeyboardInterrupt
+        return paint(seed)
+
+    monkeypatch.setattr(shelf, "paint", painted)
+    with pytest.raises(KeyboardInterrupt):
+        shelf.fill_shelf(tmp_path / "resumed", model, 0, 3, CPU)
+    resumed = shelf.fill_shelf(tmp_path / "resumed", model, 0, 3, CPU)
+    assert seen == [0, 1, 2, 2]
+    assert resumed.captions == straight.captions
+    assert np.array_equal(resumed.latents, straight.latents)
+    assert np.array_equal(resumed.labels, straight.labels)
+    assert np.array_equal(resumed.edge_map(2), straight.edge_map(2))
 
 
 def test_a_stopped_reader_ends_with_the_same_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,9 +26,10 @@ def test_a_request_survives_json() -> None:
     assert request.control_bytes == png()
 
 
-def test_the_picture_digest_ignores_caches_and_nothing_else() -> None:
+def test_the_picture_digest_ignores_caches_and_the_number_of_arms_and_nothing_else() -> None:
     base = Request.make(png())
-    assert base.model_copy(update={"cache": CacheSettings(coarse=False)}).picture_digest == base.picture_digest
+    for update in ({"cache": CacheSettings(coarse=False)}, {"fewer_steps": True}):
+        assert base.model_copy(update=update).picture_digest == base.picture_digest
     for change in ({"seed": 1}, {"prompt": "lake"}, {"steps": 21}, {"sampler": "unipc"}, {"guidance": 5.0}):
         assert Request.make(png(), **change).picture_digest != base.picture_digest
     assert Request.make(png((9, 9))).picture_digest != base.picture_digest

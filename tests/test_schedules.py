@@ -11,9 +11,9 @@ import torch
 from hgc.cache import schedules
 from hgc.cache.anatomy import PREDICTION, UNGUIDED, Anatomy, Kind, State
 from hgc.cache.macs import measure
+from hgc.cache.networks import Networks
 from hgc.cache.rehearsal import plan_macs, rehearse
 from hgc.cache.rules import LINE, Forecast, Gate, PlanRefused
-from hgc.cache.sites import Networks
 
 STEPS = 20
 

@@ -24,13 +24,14 @@ from hgc.landscapes.scene import paint
 from hgc.request import Request, RequestRefused
 from hgc.service import Comparison, Progress, Studio
 from hgc.ui import Loader
-from hgc.ui.control_panel import CANVAS_PX, drawn, editor_value
+from hgc.ui.drawing import CANVAS_PX, drawn, editor_value
 from hgc.ui.examples import examples
-from hgc.ui.figures import badges, figures_row, notes_list, stage_error, stage_running
+from hgc.ui.figures import badges, figures_row, notes_list, verdict
 from hgc.ui.heat import heat_map, heat_top
 from hgc.ui.kept import Kept
 from hgc.ui.loader import ModelNotReady
 from hgc.ui.runner import in_one_sentence, made
+from hgc.ui.stage import stage_error, stage_running
 
 # gradio's own statistics, told by pandas; the warning lands in whatever test the server answers meanwhile.
 pytestmark = [
@@ -143,7 +144,8 @@ def compare(client: Client, picture: Path, preset: str, **changed: Any) -> Any:
 
 
 def test_compare_gives_the_studios_own_pixels(client: Client, studio: Studio, label_map: Path) -> None:
-    full, kept, figures = compare(client, label_map, "Quality", with_trace=True)
+    full, kept, figures, fewer = compare(client, label_map, "Quality", with_trace=True)
+    assert fewer is None
     prepared = studio.prepare_control(np.array(Image.open(label_map)), "segmentation")
     settings = studio.settings_for("Quality", STEPS).model_dump()
     request = made(prepared.png, {"prompt": SCENE.caption, "seed": 5, "steps": STEPS}, settings, studio.model)
@@ -157,10 +159,18 @@ def test_compare_gives_the_studios_own_pixels(client: Client, studio: Studio, la
 
 
 def test_exact_savings_change_no_bit(client: Client, label_map: Path) -> None:
-    full, kept, figures = compare(client, label_map, "Exact")
+    full, kept, figures, _ = compare(client, label_map, "Exact")
     assert figures["identical"] is True
     assert figures["psnr"] is None
     assert np.array_equal(np.array(Image.open(full)), np.array(Image.open(kept)))
+
+
+def test_a_third_picture_comes_from_fewer_steps_when_asked_for(client: Client, label_map: Path) -> None:
+    full, kept, figures, fewer = compare(client, label_map, "Balanced", fewer_steps=True)
+    pixels = np.array(Image.open(fewer))
+    assert not np.array_equal(pixels, np.array(Image.open(full)))
+    assert not np.array_equal(pixels, np.array(Image.open(kept)))
+    assert 0 < figures["steps_fewer"] < STEPS
 
 
 @pytest.mark.parametrize(
@@ -347,11 +357,30 @@ def test_identical_pictures_and_missing_scores_have_words() -> None:
     assert "not scored" in text
 
 
-def test_badges_say_what_was_shared_and_what_happened() -> None:
+def test_badges_say_what_was_shared_and_the_verdict_what_happened() -> None:
     assert "9f3a00000000" in badges(figures())
-    assert "Bit-identical" in badges(figures(identical=True))
-    assert "did nothing" in badges(figures(nothing_reused=True))
-    assert "did nothing" not in badges(figures())
+    assert "Bit-identical" in verdict(figures(identical=True))
+    assert "did nothing" in verdict(figures(nothing_reused=True, identical=True))
+    assert verdict(figures()) == ""
+
+
+THIRD = {
+    "macs_fewer": 39.9e9,
+    "latency_ms_fewer": 3200.0,
+    "psnr_fewer": 25.12,
+    "ssim_fewer": 0.9012,
+    "control_score_fewer": 0.812,
+    "steps_fewer": 7,
+}
+
+
+def test_three_arms_stand_in_a_table_with_every_figure_of_each() -> None:
+    text = Text.of(figures_row(figures(**THIRD)))
+    for wanted in ("Full Cached Fewer steps", "20 20 7", "114 G 41.1 G 39.9 G", "100.0% 36.1% 35.0%"):
+        assert wanted in text
+    for wanted in ("8.22 s 3.31 s 3.20 s", "– 39.9 dB 25.1 dB", "– 0.994 0.901", "87.1% 86.4% 81.2%", "seed 7"):
+        assert wanted in text
+    assert "not scored" in figures_row(figures(**THIRD | {"control_score_fewer": None}))
 
 
 def test_what_people_write_is_never_read_as_html() -> None:
@@ -360,14 +389,22 @@ def test_what_people_write_is_never_read_as_html() -> None:
         assert "<img" not in html
 
 
-def test_a_run_under_way_shows_both_arms() -> None:
+def test_a_run_under_way_shows_its_arms() -> None:
     preview = np.zeros((8, 8, 3), np.uint8)
-    html = stage_running({"full": Progress("full", 3, 20, preview, 11.2)}, 20)
+    html = stage_running({"full": Progress("full", 3, 20, preview, 11.2)}, 20, ("full", "cached"))
     text = Text.of(html)
     assert "step 3 of 20" in text
     assert "waiting" in text
     assert "About 12 s left" in text
     assert html.count("data:image/jpeg;base64,") == 1
+    assert "Fewer steps" not in text
+
+
+def test_the_third_arm_counts_its_own_steps() -> None:
+    latest = {"cached": Progress("cached", 20, 20, None, 5.0), "fewer": Progress("fewer", 2, 7, None, 3.4)}
+    text = Text.of(stage_running(latest, 20, ("full", "cached", "fewer")))
+    assert "step 2 of 7" in text
+    assert "About 4 s left" in text
 
 
 def test_the_heat_map_is_dark_where_equal_and_bright_where_not() -> None:

@@ -14,9 +14,9 @@ from hgc.cache import schedules
 from hgc.cache.anatomy import Anatomy
 from hgc.cache.curves import ChangeCurves, Subject
 from hgc.cache.macs import measure
+from hgc.cache.networks import Networks
 from hgc.cache.plan import Plan
 from hgc.cache.rehearsal import plan_macs
-from hgc.cache.sites import Networks
 from hgc.models.presets import SD15_SHAPES
 
 STEPS = 20
@@ -68,13 +68,13 @@ def plans(anatomy: Anatomy) -> Mapping[str, Plan]:
 
 
 def _least_block_caching(anatomy: Anatomy) -> Plan:
-    """What Block Caching cannot go below: nothing it keeps is refreshed, as if no layer ever changed.
+    """What Block Caching of attention and feed-forward cannot go below: nothing is refreshed, as if none ever changed.
 
     Its cost at a given delta follows from change curves, which cannot be measured without SD 1.5's weights.
     """
     still = {site.name: (0.0,) * STEPS for site in anatomy if not site.constant}
     curves = ChangeCurves(Subject(anatomy.model, "none", "none", STEPS, 1.0), 1, still, still)
-    return schedules.block_caching(anatomy, STEPS, curves, delta=0)
+    return schedules.block_caching(anatomy, STEPS, curves, delta=0, kinds=schedules.ADDED)
 
 
 def rows() -> list[Row]:

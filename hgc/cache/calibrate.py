@@ -19,11 +19,11 @@ from hgc.cache.adjustment import Adjustment, Sums
 from hgc.cache.anatomy import Kind
 from hgc.cache.calibration import Calibration
 from hgc.cache.calibration_state import CalibrationState
-from hgc.cache.curves import ChangeCurves, Subject
+from hgc.cache.curves import AGAIN, CalibrationRefused, ChangeCurves, Subject
 from hgc.cache.engine import cached
+from hgc.cache.networks import Networks
 from hgc.cache.plan import Plan
-from hgc.cache.schedules import ADDED
-from hgc.cache.sites import Networks
+from hgc.cache.schedules import ADDED, LAYERS
 from hgc.cache.trace import Trace
 
 DIGITS = 6
@@ -41,7 +41,7 @@ def calibrate(
     scenes: int,
     state: Path,
     longest: int = 4,
-    kinds: Collection[Kind] = ADDED,
+    kinds: Collection[Kind] = frozenset({*LAYERS, *ADDED}),
     told: Told = lambda done, wanted: None,
 ) -> Calibration:
     """Runs every scene in full and measures each site's change, and the adjustments of those of `kinds`.
@@ -84,8 +84,8 @@ class Witness:
         sums.first[step] = rows.sum(1).cpu().numpy()
         sums.second[step] = (rows * rows).sum(1).cpu().numpy()
         for age, earlier in enumerate(past, 1):
-            sums.cross[step, age - 1] = (rows * earlier).sum(1).cpu().numpy()
-        past.appendleft(rows)
+            sums.cross[step, age - 1] = (rows * earlier.double()).sum(1).cpu().numpy()
+        past.appendleft(rows.float())  # a copy, whatever the pipeline does to the value, at half the memory
 
 
 def changes_of(trace: Trace) -> dict[str, list[float]]:
@@ -111,9 +111,23 @@ def curves_of(done: CalibrationState, adjustment: Adjustment, made_with: Mapping
 
 
 def versions(pipe: Any) -> dict[str, str]:
-    """The libraries' versions and a digest of the networks' weights, which a retrained model changes."""
+    """The libraries' versions, and a digest of the networks' weights."""
+    return {name: version(name) for name in LIBRARIES} | {"weights": weights_of(pipe)}
+
+
+def weights_of(pipe: Any) -> str:
+    """Twelve hex digits that name the weights of the UNet and the ControlNets; training again changes them."""
     networks, found = Networks.of(pipe), sha256()
     for net in (networks.unet, *networks.controls.values()):
         for parameter in net.parameters():
             found.update(parameter.detach().float().cpu().contiguous().numpy().tobytes())
-    return {name: version(name) for name in LIBRARIES} | {"weights": found.hexdigest()[:12]}
+    return found.hexdigest()[:12]
+
+
+def check_weights(curves: ChangeCurves, pipe: Any) -> None:
+    """Raises CalibrationRefused when the curves were measured on other weights than the pipeline's."""
+    measured, own = (curves.versions or {}).get("weights"), weights_of(pipe)
+    if measured != own:
+        raise CalibrationRefused(
+            f"change curves of {curves.subject}: measured on weights {measured}, this model's are {own}; {AGAIN}"
+        )

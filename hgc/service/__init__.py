@@ -1,6 +1,6 @@
 """Runs requests: what the interface, the command line and the benchmarks all call."""
 
-from hgc.service.arms import Arm, Cancelled, Comparison, Forecast, Progress
+from hgc.service.arms import Arm, ArmName, Cancelled, Comparison, Forecast, Likeness, Progress
 from hgc.service.control_map import Prepared, prepare_control
 from hgc.service.presets import PRESETS, Preset
 from hgc.service.studio import Studio
@@ -8,9 +8,11 @@ from hgc.service.studio import Studio
 __all__ = [
     "PRESETS",
     "Arm",
+    "ArmName",
     "Cancelled",
     "Comparison",
     "Forecast",
+    "Likeness",
     "Prepared",
     "Preset",
     "Progress",

@@ -1,7 +1,8 @@
-"""What a run gives: an arm, two arms compared, and the news on the way there."""
+"""What a run gives: an arm, arms compared, and the news on the way there."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any, Literal
@@ -9,13 +10,16 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from hgc.cache.anatomy import Macs
+from hgc.cache.anatomy import Kind, Macs, State
 from hgc.cache.plan import Plan
 from hgc.cache.trace import Trace
+from hgc.metrics import difference
 from hgc.request import Request
 
 Pixels = NDArray[np.uint8]
-ArmName = Literal["full", "cached"]
+ArmName = Literal["full", "cached", "fewer"]
+# Kinds whose output never depends on the denoising step, or costs next to nothing: to keep them is no cache's merit.
+STEPLESS = (Kind.CONDITION, Kind.TEXT_KV, Kind.EMBEDDING)
 
 
 class Cancelled(Exception):
@@ -24,7 +28,7 @@ class Cancelled(Exception):
 
 @dataclass(frozen=True)
 class Progress:
-    """Step `step` of `steps` is done in this arm; `preview` is uint8 [H, W, 3]; `eta_s` covers both arms."""
+    """Step `step` of `steps` is done in this arm; `preview` is uint8 [H, W, 3]; `eta_s` counts all arms to come."""
 
     arm: ArmName
     step: int
@@ -63,64 +67,114 @@ class Arm:
     denoise_ms: float
     control_score: float
 
+    @property
+    def steps(self) -> int:
+        return self.trace.steps
+
+    def figures(self) -> dict[str, float | None]:
+        """What it cost and how well it follows the map."""
+        return {
+            "macs": self.trace.macs.paper,
+            "macs_with_attention": self.trace.macs.full,
+            "latency_ms": self.latency_ms,
+            "denoise_ms": self.denoise_ms,
+            "control_score": _finite(self.control_score),
+        }
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """How much a picture is like the full one: PSNR in dB, infinite for identical ones, and SSIM, 1 for these."""
+
+    psnr: float
+    ssim: float
+
 
 @dataclass(frozen=True)
 class Comparison:
-    """The same picture twice. `difference` [H, W] is 0..1; `digest` names the noise, map and scheduler they share."""
+    """The same picture made in two or three ways, from the same noise, map and scheduler, which `digest` names.
+
+    `fewer` is the plain pipeline with as many steps as cost what the cached arm cost. `likeness` is each arm's to the
+    full one.
+    """
 
     request: Request
     full: Arm
     cached: Arm
-    psnr: float
-    ssim: float
-    difference: NDArray[np.float32]
+    likeness: Mapping[ArmName, Likeness]
     digest: str
     score_name: str
     notes: tuple[str, ...] = ()
+    fewer: Arm | None = None
+
+    @property
+    def arms(self) -> dict[ArmName, Arm]:
+        """Those that there are, in the order in which they were made."""
+        return {arm.name: arm for arm in (self.full, self.cached, self.fewer) if arm is not None}
+
+    @property
+    def psnr(self) -> float:
+        """Of the cached picture."""
+        return self.likeness["cached"].psnr
+
+    @property
+    def ssim(self) -> float:
+        """Of the cached picture."""
+        return self.likeness["cached"].ssim
+
+    def difference(self, left: ArmName = "full", right: ArmName = "cached") -> NDArray[np.float32]:
+        """Where two arms differ: [H, W] in 0..1."""
+        return np.asarray(difference(self.arms[left].image, self.arms[right].image), np.float32)
 
     @property
     def identical(self) -> bool:
-        """Whether both pictures agree in every bit."""
+        """Whether the full and the cached picture agree in every bit."""
         return bool(np.array_equal(self.full.image, self.cached.image))
+
+    @property
+    def nothing_reused(self) -> bool:
+        """Whether a cache was wanted and yet kept nothing but what never depends on the step."""
+        wanted = self.request.plan is not None or not self.request.cache.off
+        trace = self.cached.trace
+        names = [site.name for site in trace.sites if site.kind not in STEPLESS]
+        kept = any(cell.state in (State.REUSED, State.FORECAST) for name in names for cell in trace.cells[name])
+        return wanted and not kept
 
     def figures(self) -> dict[str, Any]:
         """Every number beside the pictures, with what it was measured on; MACs count as the paper does unless named.
 
-        PSNR is None for identical pictures, a control score where nothing can be said.
+        PSNR is None for identical pictures, a control score where nothing can be said. An arm that was not made has
+        no figures.
         """
-        full, cached = self.full, self.cached
-        return {
-            "macs_full": full.trace.macs.paper,
-            "macs_cached": cached.trace.macs.paper,
+        full, cached, request = self.full, self.cached, self.request
+        figures: dict[str, Any] = {}
+        for name, arm in self.arms.items():
+            figures |= {f"{figure}_{name}": value for figure, value in arm.figures().items()}
+        if self.fewer is not None:
+            alike = self.likeness["fewer"]
+            figures |= {"psnr_fewer": _finite(alike.psnr), "ssim_fewer": alike.ssim, "steps_fewer": self.fewer.steps}
+        return figures | {
             "macs_ratio": cached.trace.macs.paper / full.trace.macs.paper,
-            "macs_with_attention_full": full.trace.macs.full,
-            "macs_with_attention_cached": cached.trace.macs.full,
-            "latency_ms_full": full.latency_ms,
-            "latency_ms_cached": cached.latency_ms,
-            "denoise_ms_full": full.denoise_ms,
-            "denoise_ms_cached": cached.denoise_ms,
             "speedup": full.latency_ms / cached.latency_ms,
             "peak_bytes": cached.trace.peak_bytes,
             "psnr": _finite(self.psnr),
             "ssim": self.ssim,
             "control_score_name": self.score_name,
-            "control_score_full": _finite(full.control_score),
-            "control_score_cached": _finite(cached.control_score),
             "attention_hits": cached.trace.attention_hits,
             "attention_misses": cached.trace.attention_misses,
             "identical": self.identical,
-            "nothing_reused": cached.trace.nothing_reused,
+            "nothing_reused": self.nothing_reused,
             "digest": self.digest,
             "trace_digest": cached.trace.digest,
             "plan": cached.trace.plan.name,
-            "model": self.request.model,
-            "control": self.request.control,
+            "model": request.model,
+            "control": request.control,
             "device": full.trace.device,
             "dtype": full.trace.dtype,
-            "steps": self.request.steps,
-            "seed": self.request.seed,
-            "sampler": self.request.sampler,
-            "guidance": self.request.guidance,
+            "steps": request.steps,
+            "seed": request.seed,
+            "sampler": request.sampler,
+            "guidance": request.guidance,
         }
 
 

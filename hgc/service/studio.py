@@ -27,10 +27,10 @@ from hgc.control.images import RGB
 from hgc.landscapes.labels import PALETTE
 from hgc.landscapes.scene import paint
 from hgc.landscapes.tokenizer import read_prompt
-from hgc.metrics import difference, psnr, ssim
+from hgc.metrics import psnr, ssim
 from hgc.models.loading import SAMPLERS, Loaded, load
 from hgc.request import CacheSettings, Request, RequestRefused
-from hgc.service.arms import Arm, ArmName, Cancelled, Comparison, Forecast, Pixels, Progress
+from hgc.service.arms import Arm, ArmName, Cancelled, Comparison, Forecast, Likeness, Pixels, Progress
 from hgc.service.control_map import Prepared, prepare_control, read_map
 from hgc.service.judge import SCORES, Judge
 from hgc.service.presets import PRESETS, Preset, control_off, plan_of, settings_for
@@ -148,7 +148,7 @@ class Studio:
         )
 
     def compare(self, request: Request, *, cancel: threading.Event | None = None) -> Iterator[Progress | Comparison]:
-        """Runs the full arm, then the cached one, on the same noise; yields progress and, last, the comparison.
+        """Runs the arms one after the other on the same noise; yields progress and, last, the comparison.
 
         Setting `cancel` raises Cancelled at the next step. Raises RequestRefused, PlanRefused.
         """
@@ -204,27 +204,41 @@ class Studio:
             )
 
     def _compare(self, request: Request, plan: Plan, tell: Tell, stopped: Stopped) -> Comparison:
-        whole, call = schedules.full(self.anatomy(), request.steps), self.call(request)
-        full = self._arm("full", request, whole, call, tell, stopped)
-        cached_arm = self._arm("cached", request, plan, call, tell, stopped)
+        whole, call, third = schedules.full(self.anatomy(), request.steps), self.call(request), request.fewer_steps
+        full = self._arm("full", request, whole, call, tell, stopped, arms_left=2 + third)
+        kept = self._arm("cached", request, plan, call, tell, stopped, arms_left=1 + third)
         self._timing[request.sampler] = Timing(
-            (full.trace.macs.full, cached_arm.trace.macs.full), (full.latency_ms, cached_arm.latency_ms)
+            (full.trace.macs.full, kept.trace.macs.full), (full.latency_ms, kept.latency_ms)
         )
+        fewer = self._fewer(request, steps_at_cost(full, kept), call, tell, stopped) if third else None
         noise = call["latents"].float().cpu().numpy().tobytes()
+        others = [arm for arm in (kept, fewer) if arm is not None]
         return Comparison(
             request=request,
             full=full,
-            cached=cached_arm,
-            psnr=psnr(full.image, cached_arm.image),
-            ssim=ssim(full.image, cached_arm.image),
-            difference=np.asarray(difference(full.image, cached_arm.image), np.float32),
+            cached=kept,
+            likeness={arm.name: Likeness(psnr(full.image, arm.image), ssim(full.image, arm.image)) for arm in others},
             digest=sha256(noise + request.picture_digest.encode()).hexdigest()[:12],
             score_name=SCORES[request.control],
             notes=self.check_prompt(request.prompt),
+            fewer=fewer,
         )
 
+    def _fewer(self, request: Request, steps: int, call: dict[str, Any], tell: Tell, stopped: Stopped) -> Arm:
+        """The plain pipeline with fewer steps of the same scheduler, on the same noise and map."""
+        fewer = request.model_copy(update={"steps": steps})
+        plan = schedules.full(self.anatomy(), steps)
+        return self._arm("fewer", fewer, plan, call | {"num_inference_steps": steps}, tell, stopped, arms_left=1)
+
     def _arm(
-        self, name: ArmName, request: Request, plan: Plan, call: Mapping[str, Any], tell: Tell, stopped: Stopped
+        self,
+        name: ArmName,
+        request: Request,
+        plan: Plan,
+        call: Mapping[str, Any],
+        tell: Tell,
+        stopped: Stopped,
+        arms_left: int,
     ) -> Arm:
         pipe = self.loaded.pipeline(request.control, request.sampler)
         begun, aside_s = perf_counter(), 0.0
@@ -234,7 +248,7 @@ class Studio:
             called = perf_counter()
             if stopped():
                 raise Cancelled(f"stopped after step {step + 1} of {request.steps} of the {name} arm")
-            spent, arms_left = called - begun, 2 if name == "full" else 1
+            spent = called - begun
             eta = spent / (step + 1) * (request.steps * arms_left - step - 1)
             tell(Progress(name, step + 1, request.steps, self._preview(state["latents"], self.size), eta))
             aside_s += perf_counter() - called
@@ -265,6 +279,12 @@ class Studio:
             "latents": self._noise(request).to(self.loaded.device, self.loaded.dtype),
             "output_type": "pt",
         }
+
+
+def steps_at_cost(full: Arm, kept: Arm) -> int:
+    """How many steps of the full arm's pipeline come nearest to what the cached arm multiplied; at least one."""
+    one_step = full.trace.macs.paper / full.steps
+    return max(1, round(kept.trace.macs.paper / one_step))
 
 
 def pixels_of(images: torch.Tensor) -> Pixels:

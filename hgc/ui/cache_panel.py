@@ -32,6 +32,7 @@ class CachePanel:
     gate: gr.Slider
     attention_every: gr.Slider
     fusion: gr.Radio
+    fewer_steps: gr.Checkbox
 
     @property
     def settings(self) -> list[Any]:
@@ -73,107 +74,126 @@ def build_cache_panel() -> CachePanel:
             info="Picks the settings below that stay within it.",
             elem_id="budget",
         )
-        with gr.Row(elem_id="cache-switches"):
-            coarse = gr.Checkbox(
+        switches = _switches(now)
+        with gr.Accordion("Coarse settings", open=False, elem_id="coarse-settings"):
+            coarse = _coarse(now)
+        with gr.Accordion("Fine settings", open=False, elem_id="fine-settings"):
+            fine = _fine(now)
+        fewer_steps = gr.Checkbox(
+            False,
+            label="Also: fewer steps at the same cost",
+            info="A third picture, nothing kept, from as many steps as cost what the cached one costs.",
+            elem_id="fewer-steps",
+            elem_classes="switch",
+        )
+    return CachePanel(
+        preset=preset, reason=reason, budget=budget, fewer_steps=fewer_steps, **switches, **coarse, **fine
+    )
+
+
+def _switches(now: CacheSettings) -> dict[str, Any]:
+    with gr.Row(elem_id="cache-switches"):
+        return {
+            "coarse": gr.Checkbox(
                 now.coarse,
                 label="Coarse cache",
                 info="Keeps whole blocks between key steps.",
                 elem_id="coarse",
                 elem_classes="switch",
-            )
-            fine = gr.Checkbox(
+            ),
+            "fine": gr.Checkbox(
                 now.fine,
                 label="Fine cache",
                 info="Keeps attention maps, then one guidance branch.",
                 elem_id="fine",
                 elem_classes="switch",
-            )
-        with gr.Accordion("Coarse settings", open=False, elem_id="coarse-settings"):
-            key_share = gr.Slider(
-                0.05,
-                1,
-                now.lambda_inter,
-                step=0.01,
-                label="Key steps (λ inter)",
-                info="Share of the steps that compute everything.",
-                elem_id="key-share",
-            )
-            layer_share = gr.Slider(
-                0,
-                1,
-                now.lambda_intra,
-                step=0.01,
-                label="Refreshed layers (λ intra)",
-                info="Share of the decoder's layers that the steps in between still compute.",
-                elem_id="layer-share",
-            )
-            order = gr.Radio(
-                [("Repeat", 0), ("Follow a line", 1), ("Follow a curve", 2)],
-                value=now.order,
-                label="Kept values",
-                info="Repeat the last one, or continue the trend of the last two or three.",
-                elem_id="order",
-                elem_classes="segmented",
-            )
-            with gr.Row():
-                adaptive = gr.Checkbox(
-                    False,
-                    label="Decide while running",
-                    info="Refresh where a block is expected to have changed.",
-                    elem_id="adaptive",
-                    elem_classes="switch",
-                )
-                threshold = gr.Slider(
-                    0.02,
-                    0.6,
-                    0.15,
-                    step=0.01,
-                    label="Threshold",
-                    info="Expected change, lower refreshes more often.",
-                    elem_id="threshold",
-                )
-        with gr.Accordion("Fine settings", open=False, elem_id="fine-settings"):
-            gate = gr.Slider(
-                0.05,
-                1,
-                now.gate,
-                step=0.01,
-                label="Gate",
-                info="From this share of the steps on, one guidance branch instead of two. 1 keeps both.",
-                elem_id="gate",
-            )
-            attention_every = gr.Slider(
-                1,
-                10,
-                now.attention_every,
-                step=1,
-                label="Attention at every n-th key step",
-                info="1 computes it at each of them.",
-                elem_id="attention-every",
-            )
-            fusion = gr.Radio(
-                [("Keep the last difference", "difference"), ("Drop guidance", "drop")],
-                value=now.fusion,
-                label="After the gate",
-                info="What stands in for the branch that is left out.",
-                elem_id="fusion",
-                elem_classes="segmented",
-            )
-    return CachePanel(
-        preset,
-        reason,
-        budget,
-        coarse,
-        fine,
-        key_share,
-        layer_share,
-        order,
-        adaptive,
-        threshold,
-        gate,
-        attention_every,
-        fusion,
-    )
+            ),
+        }
+
+
+def _coarse(now: CacheSettings) -> dict[str, Any]:
+    fields: dict[str, Any] = {
+        "key_share": gr.Slider(
+            0.05,
+            1,
+            now.lambda_inter,
+            step=0.01,
+            label="Key steps (λ inter)",
+            info="Share of the steps that compute everything.",
+            elem_id="key-share",
+        ),
+        "layer_share": gr.Slider(
+            0,
+            1,
+            now.lambda_intra,
+            step=0.01,
+            label="Refreshed layers (λ intra)",
+            info="Share of the decoder's layers that the steps in between still compute.",
+            elem_id="layer-share",
+        ),
+        "order": gr.Radio(
+            [("Repeat", 0), ("Follow a line", 1), ("Follow a curve", 2)],
+            value=now.order,
+            label="Kept values",
+            info="Repeat the last one, or continue the trend of the last two or three.",
+            elem_id="order",
+            elem_classes="segmented",
+        ),
+    }
+    with gr.Row():
+        return fields | _at_run_time()
+
+
+def _at_run_time() -> dict[str, Any]:
+    return {
+        "adaptive": gr.Checkbox(
+            False,
+            label="Decide while running",
+            info="Refresh where a block is expected to have changed.",
+            elem_id="adaptive",
+            elem_classes="switch",
+        ),
+        "threshold": gr.Slider(
+            0.02,
+            0.6,
+            0.15,
+            step=0.01,
+            label="Threshold",
+            info="Expected change, lower refreshes more often.",
+            elem_id="threshold",
+        ),
+    }
+
+
+def _fine(now: CacheSettings) -> dict[str, Any]:
+    return {
+        "gate": gr.Slider(
+            0.05,
+            1,
+            now.gate,
+            step=0.01,
+            label="Gate",
+            info="From this share of the steps on, one guidance branch instead of two. 1 keeps both.",
+            elem_id="gate",
+        ),
+        "attention_every": gr.Slider(
+            1,
+            10,
+            now.attention_every,
+            step=1,
+            label="Attention at every n-th key step",
+            info="1 computes it at each of them.",
+            elem_id="attention-every",
+        ),
+        "fusion": gr.Radio(
+            [("Keep the last difference", "difference"), ("Drop guidance", "drop")],
+            value=now.fusion,
+            label="After the gate",
+            info="What stands in for the branch that is left out.",
+            elem_id="fusion",
+            elem_classes="segmented",
+        ),
+    }
 
 
 def read_settings(values: Sequence[Any]) -> dict[str, Any]:

@@ -2,34 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
-import cv2
 import gradio as gr
-import numpy as np
 
-from hgc.control.annotators import ANNOTATORS, AnnotatorUnavailable
-from hgc.control.canvas import Pixels, compose
-from hgc.control.images import ImageRefused, decode
+from hgc.control.annotators import ANNOTATORS
 from hgc.landscapes.labels import PALETTE
+from hgc.ui.drawing import AS_LABELS, AS_LINES, CANVAS_PX, editor_value, seen_text
 from hgc.ui.examples import Example, examples
-from hgc.ui.figures import notes_list
 
-if TYPE_CHECKING:
-    from hgc.service import Prepared
-    from hgc.ui.loader import StudioLike
-
-Source = Literal["paint", "lines", "photo"]
-Control = Literal["segmentation", "edges"]
-
-CANVAS_PX = 512
 BRUSH_PX = {"Fine": 10, "Medium": 26, "Broad": 60}
 PEN = "#1b1f26"
-# A photo's way to a map: the annotators of a kind the model can read, and two for maps that are ready.
-AS_LABELS, AS_LINES = "as_labels", "as_lines"
+# Annotators of a kind that the model can read.
 READABLE = ("edges", "segmentation", "shuffle")
 
 
@@ -89,34 +74,8 @@ def build_control_panel() -> ControlPanel:
             lines = _lines()
         with gr.Column(visible=False, elem_id="photo-panel") as photo_panel:
             photo, annotator = _photo()
-        with gr.Row(elem_id="seen-row", equal_height=False):
-            seen = gr.Image(
-                first.pixels,
-                label="As the model sees it",
-                show_label=False,
-                format="png",
-                interactive=False,
-                height=128,
-                width=128,
-                buttons=["fullscreen"],
-                elem_id="seen",
-                min_width=128,
-                scale=0,
-            )
-            notes = gr.HTML(seen_text(()), elem_id="seen-notes", min_width=140)
-        gr.HTML("<h4>Examples</h4>")
-        gallery = gr.Gallery(
-            [(str(example.path), example.title) for example in examples()],
-            label="Examples",
-            show_label=False,
-            format="png",
-            columns=len(examples()),
-            allow_preview=False,
-            object_fit="cover",
-            buttons=[],
-            interactive=False,
-            elem_id="examples",
-        )
+        seen, notes = _seen(first)
+        gallery = _gallery()
     source.change(
         None,
         source,
@@ -125,6 +84,40 @@ def build_control_panel() -> ControlPanel:
         api_visibility="private",
     )
     return ControlPanel(source, painting, lines, photo, annotator, seen, notes, gallery)
+
+
+def _seen(first: Example) -> tuple[gr.Image, gr.HTML]:
+    with gr.Row(elem_id="seen-row", equal_height=False):
+        seen = gr.Image(
+            first.pixels,
+            label="As the model sees it",
+            show_label=False,
+            format="png",
+            interactive=False,
+            height=128,
+            width=128,
+            buttons=["fullscreen"],
+            elem_id="seen",
+            min_width=128,
+            scale=0,
+        )
+        return seen, gr.HTML(seen_text(()), elem_id="seen-notes", min_width=140)
+
+
+def _gallery() -> gr.Gallery:
+    gr.HTML("<h4>Examples</h4>")
+    return gr.Gallery(
+        [(str(example.path), example.title) for example in examples()],
+        label="Examples",
+        show_label=False,
+        format="png",
+        columns=len(examples()),
+        allow_preview=False,
+        object_fit="cover",
+        buttons=[],
+        interactive=False,
+        elem_id="examples",
+    )
 
 
 def _painting(first: Example) -> gr.ImageEditor:
@@ -209,83 +202,3 @@ def _photo() -> tuple[gr.Image, gr.Dropdown]:
         filterable=False,
     )
     return photo, annotator
-
-
-def editor_value(example: Example) -> dict[str, Any]:
-    """An example as an editor's value, enlarged without mixing colours."""
-    large = cv2.resize(example.pixels, (CANVAS_PX, CANVAS_PX), interpolation=cv2.INTER_NEAREST)
-    return {"background": large, "layers": [], "composite": large}
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """What a person gave: pixels uint8 [H, W, 3 or 4], the control that reads them, and how they become a map."""
-
-    picture: Pixels
-    control: Control
-    annotator: str | None = None
-    notes: tuple[str, ...] = ()
-
-
-def drawn(
-    source: Source,
-    painting: Mapping[str, Any] | None,
-    lines: Mapping[str, Any] | None,
-    photo: str | None,
-    annotator: str,
-) -> Drawn:
-    """Reads the panel's inputs. Raises ImageRefused where there is nothing to read."""
-    if source == "photo":
-        return read_photo(photo, annotator)
-    if source == "lines":
-        return Drawn(_sheet(lines), "edges")
-    return Drawn(_sheet(painting), "segmentation")
-
-
-def read_photo(path: str | None, annotator: str) -> Drawn:
-    """An uploaded file as a person meant it. Raises ImageRefused."""
-    if path is None:
-        raise ImageRefused("There is no photo yet: drop one into the box or take an example.")
-    decoded = decode(Path(path))
-    control: Control
-    if annotator in (AS_LABELS, AS_LINES):
-        control = "segmentation" if annotator == AS_LABELS else "edges"
-        return Drawn(decoded.pixels, control, None, decoded.notes)
-    if annotator not in ANNOTATORS:
-        raise ImageRefused(f"There is no annotator {annotator!r}: choose one of {', '.join(ANNOTATORS)}.")
-    control = "edges" if ANNOTATORS[annotator].kind == "edges" else "segmentation"
-    return Drawn(decoded.pixels, control, annotator, decoded.notes)
-
-
-def _sheet(value: Mapping[str, Any] | None) -> Pixels:
-    """The drawing [H, W, 4]; an untouched canvas is a bare sheet."""
-    given = {} if value is None else value
-    if given.get("layers") or any(given.get(part) is not None for part in ("composite", "background")):
-        return compose(given)
-    return np.zeros((CANVAS_PX, CANVAS_PX, 4), np.uint8)
-
-
-@dataclass(frozen=True)
-class Sheet:
-    """A control map ready to be used: the bytes of its PNG and the control that reads it."""
-
-    png: bytes
-    control: Control
-
-
-def prepare(studio: StudioLike, given: Drawn) -> tuple[Prepared, tuple[str, ...]]:
-    """The map as the model will see it and all that is to be said about it. Raises ImageRefused."""
-    try:
-        prepared = studio.prepare_control(given.picture, given.control, given.annotator)
-    except AnnotatorUnavailable as error:
-        raise ImageRefused(str(error)) from error
-    return prepared, (*given.notes, *prepared.notes)
-
-
-def seen_text(notes: tuple[str, ...], given: Drawn | None = None) -> str:
-    """What stands beside the map as the model sees it; without a drawing, of the example that the page opens with."""
-    kind = "Edge map" if given is not None and given.control == "edges" else "Segmentation map"
-    if given is not None and given.annotator is not None:
-        kind += f", read from your photo by {ANNOTATORS[given.annotator].label}"
-    found = notes_list(notes) or '<p class="aside">Nothing had to be changed.</p>'
-    return f"<h4>As the model sees it</h4><p>{kind}</p>{found}"

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import gradio as gr
 
 from hgc.request import Sampler
-from hgc.ui.control_panel import AS_LABELS, AS_LINES, Drawn, photo_input, prepare, read_photo
+from hgc.ui.control_panel import photo_input
+from hgc.ui.drawing import AS_LABELS, AS_LINES, Drawn, prepare, read_photo
 from hgc.ui.queueing import MODEL_QUEUE
 from hgc.ui.runner import Runner, blank_png, in_one_sentence, made
 
@@ -78,7 +79,7 @@ def _add_plain(runner: Runner) -> None:
         """
         with refusals():
             studio = runner.loader.studio()
-            settings = cache or studio.settings_for(preset, steps).model_dump()
+            settings = cache or studio.settings_for(preset, steps, guidance=guidance > 1).model_dump()
             fields = {"steps": steps, "sampler": sampler, "guidance": guidance}
             found = studio.forecast(made(blank_png(studio.size), fields, settings, studio.model))
             return {
@@ -134,8 +135,11 @@ def _add_compare(runner: Runner) -> None:
         preset: str = "Paper",
         cache: dict[str, Any] | None = None,
         with_trace: bool = False,
-    ) -> tuple[Any, Any, dict[str, Any]]:
-        """The same picture twice, in full and from the cache, on the same noise, and every figure of both.
+        fewer_steps: bool = False,
+    ) -> tuple[Any, Any, dict[str, Any], Any]:
+        """The same picture in full and from the cache, on the same noise, and every figure of both.
+
+        Last comes the picture of fewer steps, where it was asked for.
 
         Args:
             picture: a drawing or a photo.
@@ -153,6 +157,7 @@ def _add_compare(runner: Runner) -> None:
             preset: Exact, Quality, Balanced, Paper or Turbo; not read when cache settings are given.
             cache: cache settings as settings_for returns them.
             with_trace: adds the trace, the table as executed, to the figures.
+            fewer_steps: makes a third picture, nothing cached, in as many steps as cost what the cached one costs.
         """
         with refusals():
             studio = runner.loader.studio()
@@ -169,34 +174,42 @@ def _add_compare(runner: Runner) -> None:
                 "control_scale": control_scale,
                 "control_start": control_start,
                 "control_end": control_end,
+                "fewer_steps": fewer_steps,
             }
-            settings = cache or studio.settings_for(preset, int(steps)).model_dump()
+            settings = cache or studio.settings_for(preset, int(steps), guidance=guidance > 1).model_dump()
             request = made(prepared.png, fields, settings, studio.model)
             found = runner.finish(request)
-            return found.full.image, found.cached.image, _figures(found, notes, with_trace)
+            figures, fewer = _figures(found, notes, with_trace), found.fewer
+            return found.full.image, found.cached.image, figures, None if fewer is None else fewer.image
 
     with gr.Column(visible=False):
-        inputs = [
-            *_drawing_inputs(),
-            gr.Textbox("", label="prompt"),
-            gr.Textbox("", label="negative_prompt"),
-            gr.Number(0, precision=0, label="seed"),
-            gr.Number(20, precision=0, label="steps"),
-            gr.Dropdown(list(get_args(Sampler)), value="ddim", label="sampler"),
-            gr.Number(4.0, label="guidance"),
-            gr.Number(1.0, label="control_scale"),
-            gr.Number(0.0, label="control_start"),
-            gr.Number(1.0, label="control_end"),
-            gr.Textbox("Paper", label="preset"),
-            gr.JSON(None, label="cache"),
-            gr.Checkbox(False, label="with_trace"),
-        ]
+        inputs = _compare_inputs()
         outputs = [
             gr.Image(format="png", label="full"),
             gr.Image(format="png", label="cached"),
             gr.JSON(label="figures"),
+            gr.Image(format="png", label="fewer"),
         ]
         gr.Button(visible=False).click(compare, inputs, outputs, api_name="compare", **MODEL_QUEUE)
+
+
+def _compare_inputs() -> list[Any]:
+    return [
+        *_drawing_inputs(),
+        gr.Textbox("", label="prompt"),
+        gr.Textbox("", label="negative_prompt"),
+        gr.Number(0, precision=0, label="seed"),
+        gr.Number(20, precision=0, label="steps"),
+        gr.Dropdown(list(get_args(Sampler)), value="ddim", label="sampler"),
+        gr.Number(4.0, label="guidance"),
+        gr.Number(1.0, label="control_scale"),
+        gr.Number(0.0, label="control_start"),
+        gr.Number(1.0, label="control_end"),
+        gr.Textbox("Paper", label="preset"),
+        gr.JSON(None, label="cache"),
+        gr.Checkbox(False, label="with_trace"),
+        gr.Checkbox(False, label="fewer_steps"),
+    ]
 
 
 def _drawing_inputs() -> list[Any]:

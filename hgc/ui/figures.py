@@ -1,25 +1,32 @@
-"""Pieces of the page as HTML: the row of figures, badges, the stage that shows a run under way. Pure functions."""
+"""Pieces of the page as HTML: figures, verdict, badges, notes, the forecast. Pure functions."""
 
 from __future__ import annotations
 
 import json
-import math
-from base64 import b64encode
 from collections.abc import Iterable, Mapping
 from html import escape
-from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
-from PIL import Image
-
 from hgc.charts.quantity import giga, seconds, size
+from hgc.ui.titles import ARM_TITLES, SAMPLER_TITLES
 
 if TYPE_CHECKING:
-    from hgc.control.canvas import Pixels
-    from hgc.service import Forecast, Progress
+    from hgc.service import Forecast
 
-SAMPLER_TITLES = {"ddim": "DDIM", "dpmpp": "DPM-Solver++", "unipc": "UniPC", "euler": "Euler"}
-ARM_TITLES = {"full": "Full", "cached": "Cached"}
+NOTHING_DONE = (
+    '<div class="verdict warn" role="status"><b>The caches did nothing.</b> They kept no value in any step; only work '
+    "that does not depend on the step was saved. Lower the budget, or compute fewer key steps.</div>"
+)
+MACS_HINT = "Multiply-accumulates of convolutions and linear layers: the convention of the HGC paper."
+TIME_HINT = "The whole call of the pipeline, text and decoding included, one after the other on this machine."
+MEMORY_HINT = "What the cached arm kept at most."
+PSNR_HINT = "Peak signal-to-noise ratio against the full picture; higher is more alike."
+SSIM_HINT = "Structural similarity to the full picture; 1 is the same."
+CONTROL_HINT = "The control is read back from each picture and compared with your map; 100% is perfect."
+EXACT = (
+    '<div class="verdict good" role="status"><b>Bit-identical to the plain pipeline.</b> Only work that does not '
+    "depend on the step was saved.</div>"
+)
 
 
 def masthead(kind: str, status: str) -> str:
@@ -32,13 +39,28 @@ def masthead(kind: str, status: str) -> str:
 
 
 def figures_row(values: Mapping[str, Any]) -> str:
-    """Every number of a comparison in one row, and a button that copies them all."""
+    """Every number of a comparison, in a row of tiles or, of three arms, in a table; and a button that copies them."""
+    numbers = arms_table(values) if "macs_fewer" in values else _tiles(values)
+    setting = (
+        f"{values['device'].upper()} · {values['dtype']} · one picture · {values['steps']} steps · "
+        f"{SAMPLER_TITLES.get(values['sampler'], values['sampler'])} · guidance {values['guidance']:g} · "
+        f"seed {values['seed']}"
+    )
+    copied = escape(json.dumps(values, default=str, indent=1), quote=True)
+    return (
+        f'{numbers}<div class="measured"><span>Measured on {escape(setting)}</span>'
+        f'<button type="button" class="quiet" data-copy="{copied}" '
+        'onclick="hgc.copy(this.dataset.copy, this)">Copy figures</button></div>'
+    )
+
+
+def _tiles(values: Mapping[str, Any]) -> str:
     tiles = [
         _tile(
             "MACs",
             f"{giga(values['macs_full'])} → {giga(values['macs_cached'])}",
             f"{values['macs_ratio']:.1%} of full",
-            "Multiply-accumulates of convolutions and linear layers: the convention of the HGC paper.",
+            MACS_HINT,
         ),
         _tile(
             "MACs with attention",
@@ -50,34 +72,48 @@ def figures_row(values: Mapping[str, Any]) -> str:
             "Time",
             f"{seconds(values['latency_ms_full'])} → {seconds(values['latency_ms_cached'])}",
             f"{values['speedup']:.2f}× as fast",
-            "The whole call of the pipeline, text and decoding included, one after the other on this machine.",
+            TIME_HINT,
         ),
-        _tile("Cache memory", size(values["peak_bytes"]), "at its peak", "What the cached arm kept at most."),
-        _tile(
-            "PSNR",
-            "∞" if values["psnr"] is None else f"{values['psnr']:.1f} dB",
-            _likeness(values["psnr"]),
-            "Peak signal-to-noise ratio of the cached picture against the full one; higher is more alike.",
-        ),
-        _tile("SSIM", f"{values['ssim']:.3f}", "1 is the same", "Structural similarity of the two pictures."),
+        _tile("Cache memory", size(values["peak_bytes"]), "at its peak", MEMORY_HINT),
+        _tile("PSNR", _decibels(values["psnr"]), _likeness(values["psnr"]), PSNR_HINT),
+        _tile("SSIM", f"{values['ssim']:.3f}", "1 is the same", SSIM_HINT),
         _tile(
             f"Control, {values['control_score_name']}",
             *_scores(values["control_score_full"], values["control_score_cached"]),
-            "The control is read back from each picture and compared with your map; 100% is perfect.",
+            CONTROL_HINT,
         ),
     ]
-    setting = (
-        f"{values['device'].upper()} · {values['dtype']} · one picture · {values['steps']} steps · "
-        f"{SAMPLER_TITLES.get(values['sampler'], values['sampler'])} · guidance {values['guidance']:g} · "
-        f"seed {values['seed']}"
-    )
-    copied = escape(json.dumps(values, default=str, indent=1), quote=True)
+    return f'<div class="figures" role="group" aria-label="Figures of this run">{"".join(tiles)}</div>'
+
+
+def arms_table(values: Mapping[str, Any]) -> str:
+    """Three arms beside each other, one column each."""
+    names = tuple(ARM_TITLES)
+    alike = [("–", "–"), (values["psnr"], values["ssim"]), (values["psnr_fewer"], values["ssim_fewer"])]
+    rows = [
+        ("Steps", "", [str(values["steps"]), str(values["steps"]), str(values["steps_fewer"])]),
+        ("MACs", MACS_HINT, [giga(values[f"macs_{name}"]) for name in names]),
+        ("Share of full", MACS_HINT, [f"{values[f'macs_{name}'] / values['macs_full']:.1%}" for name in names]),
+        ("Time", TIME_HINT, [seconds(values[f"latency_ms_{name}"]) for name in names]),
+        ("Cache memory", MEMORY_HINT, ["–", size(values["peak_bytes"]), "–"]),
+        ("PSNR", PSNR_HINT, [psnr if psnr == "–" else _decibels(psnr) for psnr, _ in alike]),
+        ("SSIM", SSIM_HINT, [ssim if ssim == "–" else f"{ssim:.3f}" for _, ssim in alike]),
+        (
+            f"Control, {values['control_score_name']}",
+            CONTROL_HINT,
+            [_score(values[f"control_score_{name}"]) for name in names],
+        ),
+    ]
+    head = "".join(f'<th scope="col" class="{name}">{ARM_TITLES[name]}</th>' for name in names)
+    body = "".join(_table_row(*row) for row in rows)
     return (
-        f'<div class="figures" role="group" aria-label="Figures of this run">{"".join(tiles)}</div>'
-        f'<div class="measured"><span>Measured on {escape(setting)}</span>'
-        f'<button type="button" class="quiet" data-copy="{copied}" '
-        'onclick="hgc.copy(this.dataset.copy, this)">Copy figures</button></div>'
+        f'<table class="arms-table"><thead><tr><td class="what"></td>{head}</tr></thead><tbody>{body}</tbody></table>'
     )
+
+
+def _table_row(title: str, hint: str, cells: Iterable[str]) -> str:
+    shown = "".join(f"<td>{escape(cell)}</td>" for cell in cells)
+    return f'<tr title="{escape(hint, quote=True)}"><th scope="row" class="what">{escape(title)}</th>{shown}</tr>'
 
 
 def _tile(title: str, value: str, note: str, hint: str) -> str:
@@ -91,7 +127,16 @@ def _scores(full: float | None, cached: float | None) -> tuple[str, str]:
     """Both control scores, 0..1, and a word for them; None where nothing could be scored."""
     if full is None or cached is None:
         return "not scored", "nothing to compare with the map"
-    return f"{full:.1%} → {cached:.1%}", "how well each picture follows the map"
+    return f"{_score(full)} → {_score(cached)}", "how well each picture follows the map"
+
+
+def _score(value: float | None) -> str:
+    return "not scored" if value is None else f"{value:.1%}"
+
+
+def _decibels(psnr: float | None) -> str:
+    """None for identical pictures."""
+    return "∞" if psnr is None else f"{psnr:.1f} dB"
 
 
 def _likeness(psnr: float | None) -> str:
@@ -101,13 +146,14 @@ def _likeness(psnr: float | None) -> str:
     return "hardly visible" if psnr >= 35 else "small differences" if psnr >= 27 else "visible differences"
 
 
+def verdict(values: Mapping[str, Any]) -> str:
+    """What has to be said before the pictures are looked at; nothing, mostly."""
+    return NOTHING_DONE if values["nothing_reused"] else EXACT if values["identical"] else ""
+
+
 def badges(values: Mapping[str, Any], notes: Iterable[str] = ()) -> str:
-    """What both arms shared, whether anything changed, and what should be known about the prompt."""
+    """What the arms shared, and what should be known about the prompt."""
     items = [_badge("same", f"Same noise, same map, same scheduler: <code>{escape(values['digest'])}</code>")]
-    if values["identical"]:
-        items.append(_badge("good", "Bit-identical to the plain pipeline"))
-    if values["nothing_reused"]:
-        items.append(_badge("warn", "The cache did nothing: no value was reused in any step"))
     items += [_badge("note", escape(note)) for note in notes]
     return f'<div class="badges">{"".join(items)}</div>'
 
@@ -141,62 +187,3 @@ def forecast_waiting(text: str) -> str:
         '<div class="forecast waiting"><div class="meter" aria-hidden="true"><i></i></div>'
         f"<div>{escape(text)}</div></div>"
     )
-
-
-def stage_empty() -> str:
-    return _stage(
-        "empty", "Two pictures will appear here", "One computed in full, one from the cache, on the same noise."
-    )
-
-
-def stage_loading() -> str:
-    return _stage(
-        "loading", "Loading the model", "This happens once, and takes some seconds. Your run starts right after."
-    )
-
-
-def stage_starting() -> str:
-    return _stage("loading", "Starting", "Waiting for its turn on the model.")
-
-
-def stage_stopped() -> str:
-    return _stage("stopped", "Stopped", "Nothing of this run was kept. Change what you like and run again.")
-
-
-def stage_error(message: str) -> str:
-    return _stage("error", "This cannot be run", message)
-
-
-def _stage(kind: str, title: str, text: str) -> str:
-    return (
-        f'<div class="stage {kind}" role="{"alert" if kind == "error" else "status"}"><span class="mark"></span>'
-        f"<h3>{escape(title)}</h3><p>{escape(text)}</p></div>"
-    )
-
-
-def stage_running(latest: Mapping[str, Progress], steps: int) -> str:
-    """Live previews of both arms, their steps, and how long it will still take."""
-    panes = "".join(_pane(arm, latest.get(arm), steps) for arm in ("full", "cached"))
-    last = latest.get("cached") or latest.get("full")
-    eta = "Starting" if last is None else f"About {math.ceil(last.eta_s)} s left" if last.eta_s else "Finishing"
-    return f'<div class="running"><div class="arms">{panes}</div><p class="eta" role="status">{eta}</p></div>'
-
-
-def _pane(arm: str, news: Progress | None, steps: int) -> str:
-    done = news.step if news else 0
-    picture = ""
-    if news is not None and news.preview is not None:
-        picture = f'<img alt="Preview of the {arm} picture" src="{preview_url(news.preview)}">'
-    words = "waiting" if not done else "done" if done == steps else f"step {done} of {steps}"
-    return (
-        f'<figure class="arm {arm}"><div class="frame">{picture}</div>'
-        f"<figcaption><b>{ARM_TITLES[arm]}</b><span>{words}</span></figcaption>"
-        f'<progress max="{steps}" value="{done}" aria-label="{ARM_TITLES[arm]}: {words}"></progress></figure>'
-    )
-
-
-def preview_url(pixels: Pixels) -> str:
-    """A small JPEG inside the page: previews are looked at for a moment and never measured."""
-    buffer = BytesIO()
-    Image.fromarray(pixels).save(buffer, "JPEG", quality=80)
-    return f"data:image/jpeg;base64,{b64encode(buffer.getvalue()).decode()}"

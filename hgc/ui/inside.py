@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -31,57 +34,95 @@ FORGOTTEN = (
 )
 
 
+@dataclass(frozen=True)
+class Inside:
+    """The components of the tab."""
+
+    empty: gr.HTML
+    opened: gr.Column
+    summary: gr.HTML
+    detail: gr.Radio
+    states: gr.Plot
+    totals: gr.HTML
+    attention: gr.Plot
+    convention: gr.Radio
+    macs: gr.Plot
+    clock: gr.Plot
+    drift_note: gr.HTML
+    measure: gr.Button
+    drift: gr.Plot
+
+    @property
+    def filled(self) -> list[Any]:
+        """What a finished run fills, in the order of `InsideEvents.open_up`."""
+        return [
+            self.empty,
+            self.opened,
+            self.summary,
+            self.states,
+            self.totals,
+            self.attention,
+            self.macs,
+            self.clock,
+            self.drift_note,
+            self.measure,
+            self.drift,
+        ]
+
+
 def build_inside(runner: Runner, run_id: gr.State) -> None:
     """Lays the tab out; it fills itself whenever a run is finished."""
-    runs = runner.runs
     empty = gr.HTML(EMPTY, elem_id="inside-empty")
     with gr.Column(visible=False, elem_id="inside") as opened:
         summary = gr.HTML("", elem_id="inside-summary")
-        with gr.Column(elem_classes="card"):
-            gr.HTML(_heading("What every step computed", "The cached arm, block by block. Hover for the reason."))
-            detail = gr.Radio(
-                [("Blocks", "blocks"), ("All sites", "sites")],
-                value="blocks",
-                label="Detail",
-                show_label=False,
-                elem_id="detail",
-                elem_classes="segmented",
-            )
+        with _card("What every step computed", "The cached arm, block by block. Hover for the reason."):
+            detail = _choice("Detail", [("Blocks", "blocks"), ("All sites", "sites")])
             states = _plot("states")
-        with gr.Column(elem_classes="card"):
-            gr.HTML(_heading("Attention from the cache", "Cross-attention of each layer, and the guidance branches."))
-            attention_totals = gr.HTML("", elem_id="attention-totals")
+        with _card("Attention from the cache", "Cross-attention of each layer, and the guidance branches."):
+            totals = gr.HTML("", elem_id="attention-totals")
             attention = _plot("attention")
         with gr.Row(equal_height=True):
-            with gr.Column(elem_classes="card", min_width=330):
-                gr.HTML(_heading("MACs of every step", "What was multiplied and added."))
-                convention = gr.Radio(
-                    [("Paper: without attention products", "paper"), ("Full: with them", "full")],
-                    value="paper",
-                    label="Convention",
-                    show_label=False,
-                    elem_id="convention",
-                    elem_classes="segmented",
+            with _card("MACs of every step", "What was multiplied and added."):
+                convention = _choice(
+                    "Convention", [("Paper: without attention products", "paper"), ("Full: with them", "full")]
                 )
                 macs = _plot("macs")
-            with gr.Column(elem_classes="card", min_width=330):
-                gr.HTML(_heading("Time of every step", "Milliseconds in the denoiser, as measured."))
+            with _card("Time of every step", "Milliseconds in the denoiser, as measured."):
                 clock = _plot("latency")
-        with gr.Column(elem_classes="card"):
-            gr.HTML(_heading("How fast blocks change", "What changes little from step to step can be kept."))
+        with _card("How fast blocks change", "What changes little from step to step can be kept."):
             drift_note = gr.HTML(UNMEASURED, elem_id="drift-note")
             measure = gr.Button("Measure", elem_id="measure", size="md")
             drift = _plot("drift", visible=False)
+    inside = Inside(
+        empty=empty,
+        opened=opened,
+        summary=summary,
+        detail=detail,
+        states=states,
+        totals=totals,
+        attention=attention,
+        convention=convention,
+        macs=macs,
+        clock=clock,
+        drift_note=drift_note,
+        measure=measure,
+        drift=drift,
+    )
+    _wire(inside, InsideEvents(runner), run_id)
 
-    def open_up(run: str | None, detail: str, convention: str) -> list[Any]:
+
+class InsideEvents:
+    """What a finished run and the tab's own choices fill in."""
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+
+    def open_up(self, run: str | None, detail: str, convention: str) -> list[Any]:
         """All charts of a run."""
-        found = runs.find(run)
+        found = self._runner.runs.find(run)
         if found is None:
-            return [
-                gr.update(value=FORGOTTEN if run else EMPTY, visible=True),
-                gr.update(visible=False),
-                *[gr.skip()] * 8,
-            ]
+            closed = [gr.update(value=FORGOTTEN if run else EMPTY, visible=True), gr.update(visible=False)]
+            return [*closed, *[gr.skip()] * 9]
         full, cached = found.full.trace, found.cached.trace
         return [
             gr.update(visible=False),
@@ -97,47 +138,61 @@ def build_inside(runner: Runner, run_id: gr.State) -> None:
             gr.update(visible=False),
         ]
 
-    def states_of(run: str | None, detail: str) -> Any:
+    def states_of(self, run: str | None, detail: str) -> Any:
         """The table as executed, at this detail."""
-        found = runs.find(run)
+        found = self._runner.runs.find(run)
         return gr.skip() if found is None else state_chart(found.cached.trace, detail)  # type: ignore[arg-type]
 
-    def macs_of(run: str | None, convention: str) -> Any:
+    def macs_of(self, run: str | None, convention: str) -> Any:
         """MACs of every step, in this convention."""
-        found = runs.find(run)
+        found = self._runner.runs.find(run)
         if found is None:
             return gr.skip()
         return macs_chart(found.full.trace, found.cached.trace, convention)  # type: ignore[arg-type]
 
-    def drift_of(run: str | None) -> list[Any]:
+    def drift_of(self, run: str | None) -> list[Any]:
         """How fast every block changes, measured in one more full pass."""
         try:
-            trace = runner.observed(run)
+            trace = self._runner.observed(run)
+            refusal = NOT_KEPT if trace is None else ""
         except Exception as error:
-            return [
-                gr.update(value=notes_list([in_one_sentence(error)], "error")),
-                gr.update(interactive=True),
-                gr.skip(),
-            ]
+            trace, refusal = None, in_one_sentence(error)
         if trace is None:
-            return [gr.update(value=notes_list([NOT_KEPT], "error")), gr.update(interactive=True), gr.skip()]
+            return [gr.update(value=notes_list([refusal], "error")), gr.update(interactive=True), gr.skip()]
         return [gr.update(visible=False), gr.update(visible=False), gr.update(value=drift_chart(trace), visible=True)]
 
-    charts = [empty, opened, summary, states, attention_totals, attention, macs, clock, drift_note, measure, drift]
-    run_id.change(open_up, [run_id, detail, convention], charts, **QUIET)
-    detail.input(states_of, [run_id, detail], states, **QUIET)
+
+def _wire(inside: Inside, events: InsideEvents, run_id: gr.State) -> None:
+    detail, convention, measured = inside.detail, inside.convention, [inside.drift_note, inside.measure]
+    run_id.change(events.open_up, [run_id, detail, convention], inside.filled, **QUIET)
+    detail.input(events.states_of, [run_id, detail], inside.states, **QUIET)
+    convention.input(events.macs_of, [run_id, convention], inside.macs, **QUIET)
     measuring = [{"__type__": "update", "value": MEASURING}, {"__type__": "update", "interactive": False}]
-    measure.click(None, None, [drift_note, measure], js=f"() => {json.dumps(measuring)}", api_visibility="private")
-    measure.click(drift_of, run_id, [drift_note, measure, drift], **MODEL_QUEUE, **QUIET)
-    convention.input(macs_of, [run_id, convention], macs, **QUIET)
+    inside.measure.click(None, None, measured, js=f"() => {json.dumps(measuring)}", api_visibility="private")
+    inside.measure.click(events.drift_of, run_id, [*measured, inside.drift], **MODEL_QUEUE, **QUIET)
+
+
+@contextmanager
+def _card(title: str, aside: str) -> Iterator[None]:
+    with gr.Column(elem_classes="card", min_width=330):
+        gr.HTML(f'<h2>{title}</h2><p class="aside">{aside}</p>')
+        yield
+
+
+def _choice(label: str, choices: list[tuple[str, str]]) -> gr.Radio:
+    """The first of them is chosen."""
+    return gr.Radio(
+        choices,
+        value=choices[0][1],
+        label=label,
+        show_label=False,
+        elem_id=label.lower(),
+        elem_classes="segmented",
+    )
 
 
 def _plot(name: str, visible: bool = True) -> gr.Plot:
     return gr.Plot(show_label=False, container=False, visible=visible, elem_id=f"chart-{name}", elem_classes="chart")
-
-
-def _heading(title: str, aside: str) -> str:
-    return f'<h2>{title}</h2><p class="aside">{aside}</p>'
 
 
 def _summary(found: Comparison) -> str:

@@ -7,12 +7,12 @@ from typing import Any
 import gradio as gr
 
 from hgc.ui import figures
+from hgc.ui.cache_events import wire_greeting
 from hgc.ui.endpoints import build_endpoints
 from hgc.ui.how import build_how
 from hgc.ui.inside import build_inside
 from hgc.ui.loader import Loader
-from hgc.ui.playground import build_playground, greeting
-from hgc.ui.queueing import QUIET
+from hgc.ui.playground import build_playground
 from hgc.ui.runner import Runner
 from hgc.ui.theme import css, head, theme
 
@@ -36,14 +36,7 @@ def build(loader: Loader) -> gr.Blocks:
             with gr.Tab("How it works", id="how"):
                 build_how(runner.runs, playground.results.run_id)
         build_endpoints(runner)
-        greet, filled = greeting(playground)
-        page.load(
-            greet,
-            [playground.cache.preset, playground.picture.steps],
-            [header, *filled],
-            concurrency_limit=None,
-            **QUIET,
-        )
+        wire_greeting(page, playground, header)
     page.queue(max_size=QUEUE_SIZE, default_concurrency_limit=4)
     return page
 

@@ -10,8 +10,8 @@ import gradio as gr
 
 from hgc.request import Sampler
 from hgc.ui.examples import examples
-from hgc.ui.figures import SAMPLER_TITLES
 from hgc.ui.queueing import QUIET
+from hgc.ui.titles import SAMPLER_TITLES
 
 SEEDS = 2**32
 
@@ -73,7 +73,7 @@ def build_words() -> Words:
 def build_picture_panel() -> PicturePanel:
     """Lays the panel out."""
     with gr.Column(elem_classes="card", elem_id="picture-card"):
-        gr.HTML('<h2>Picture</h2><p class="aside">Both pictures share all of this.</p>')
+        gr.HTML('<h2>Picture</h2><p class="aside">All pictures share this.</p>')
         with gr.Row(elem_id="seed-row", equal_height=True):
             seed = gr.Number(
                 examples()[0].seed, label="Seed", precision=0, minimum=0, maximum=SEEDS - 1, elem_id="seed"

@@ -1,29 +1,26 @@
-"""The right side of the Playground: the stage, the two pictures in three ways, their figures."""
+"""The right side of the Playground: the stage, the pictures in three ways, their figures."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from hgc.cache.anatomy import Kind, State
 from hgc.ui import figures
 from hgc.ui.heat import heat_legend, heat_map
 from hgc.ui.kept import Kept
 from hgc.ui.queueing import QUIET
+from hgc.ui.stage import stage_empty
+from hgc.ui.titles import ARM_TITLES
 
 if TYPE_CHECKING:
-    from hgc.service import Comparison
+    from hgc.service import ArmName, Comparison
 
-NOTHING_DONE = (
-    '<div class="verdict warn" role="status"><b>The caches did nothing.</b> They kept no value in any step; only work '
-    "that does not depend on the step was saved. Lower the budget, or compute fewer key steps.</div>"
-)
-EXACT = (
-    '<div class="verdict good" role="status"><b>Bit-identical to the plain pipeline.</b> Only work that does not '
-    "depend on the step was saved.</div>"
-)
+# Any two arms, for the views that show two; the first pair is the one of a run with two arms.
+PAIRS = {f"{left} {right}": (left, right) for left, right in combinations(ARM_TITLES, 2)}
+FIRST_PAIR = next(iter(PAIRS))
 
 
 @dataclass(frozen=True)
@@ -33,48 +30,115 @@ class Results:
     stage: gr.HTML
     shown: gr.Column
     verdict: gr.HTML
+    pair: gr.Radio
     slider: gr.ImageSlider
+    ends: gr.HTML
     full: gr.Image
     cached: gr.Image
+    fewer: gr.Image
+    fewer_column: gr.Column
     heat: gr.Image
     legend: gr.HTML
     figures: gr.HTML
     badges: gr.HTML
     run_id: gr.State
 
+    @property
+    def of_pair(self) -> list[Any]:
+        """What shows two arms, in the order of `_pair_views`."""
+        return [self.slider, self.ends, self.heat, self.legend]
+
+    @property
+    def filled(self) -> list[Any]:
+        """What a finished run fills, in the order of `_filled`."""
+        pictures = [self.full, self.cached, self.fewer, self.fewer_column]
+        return [
+            self.stage,
+            self.shown,
+            self.verdict,
+            self.pair,
+            *self.of_pair,
+            *pictures,
+            self.figures,
+            self.badges,
+        ]
+
 
 def build_results() -> Results:
     """Lays it out, empty."""
-    stage = gr.HTML(figures.stage_empty(), elem_id="stage")
+    stage = gr.HTML(stage_empty(), elem_id="stage")
     with gr.Column(visible=False, elem_id="result") as shown:
         verdict = gr.HTML("", elem_id="verdict", visible=False)
         with gr.Tabs(elem_id="views"):
             with gr.Tab("Slider", id="slider"):
-                slider = gr.ImageSlider(
-                    label="Full on the left, cached on the right",
-                    show_label=False,
-                    format="png",
-                    interactive=False,
-                    max_height=560,
-                    buttons=["fullscreen"],
-                    elem_id="slider",
-                )
-                gr.HTML('<div class="ends"><span>Full</span><span>Cached</span></div>')
+                slider, ends = _slider()
             with gr.Tab("Side by side", id="side"), gr.Row(elem_id="side-by-side"):
-                full, cached = _arm("Full", "full"), _arm("Cached", "cached")
+                full, _ = _arm("full")
+                cached, _ = _arm("cached")
+                fewer, fewer_column = _arm("fewer", visible=False)
             with gr.Tab("Difference", id="difference"):
                 heat = _picture("Where the two differ", "heat")
                 legend = gr.HTML("", elem_id="heat-legend")
+        pair = _pair_choice()
         numbers = gr.HTML("", elem_id="figures")
         badges = gr.HTML("", elem_id="badges")
-    return Results(stage, shown, verdict, slider, full, cached, heat, legend, numbers, badges, gr.State(None))
+    return Results(
+        stage=stage,
+        shown=shown,
+        verdict=verdict,
+        pair=pair,
+        slider=slider,
+        ends=ends,
+        full=full,
+        cached=cached,
+        fewer=fewer,
+        fewer_column=fewer_column,
+        heat=heat,
+        legend=legend,
+        figures=numbers,
+        badges=badges,
+        run_id=gr.State(None),
+    )
 
 
-def _arm(title: str, name: str) -> gr.Image:
-    with gr.Column(min_width=130):
-        picture = _picture(title, name)
-        gr.HTML(f'<p class="caption">{title}</p>')
-    return picture
+def _slider() -> tuple[gr.ImageSlider, gr.HTML]:
+    slider = gr.ImageSlider(
+        label="One picture on the left, the other on the right",
+        show_label=False,
+        format="png",
+        interactive=False,
+        max_height=560,
+        buttons=["fullscreen"],
+        elem_id="slider",
+    )
+    return slider, gr.HTML(_ends(*PAIRS[FIRST_PAIR]), elem_id="slider-ends")
+
+
+def _pair_choice() -> gr.Radio:
+    return gr.Radio(
+        [(f"{_short(left)} | {_short(right)}", name) for name, (left, right) in PAIRS.items()],
+        value=FIRST_PAIR,
+        label="Slider and difference show",
+        visible=False,
+        elem_id="pair",
+        elem_classes="segmented",
+    )
+
+
+def _short(arm: ArmName) -> str:
+    """Three pairs stand in one row of a phone."""
+    return ARM_TITLES[arm].split()[0]
+
+
+def _ends(left: ArmName, right: ArmName) -> str:
+    return f'<div class="ends"><span>{ARM_TITLES[left]}</span><span>{ARM_TITLES[right]}</span></div>'
+
+
+def _arm(name: ArmName, visible: bool = True) -> tuple[gr.Image, gr.Column]:
+    with gr.Column(min_width=130, visible=visible) as column:
+        picture = _picture(ARM_TITLES[name], name)
+        gr.HTML(f'<p class="caption">{ARM_TITLES[name]}</p>')
+    return picture, column
 
 
 def _picture(label: str, name: str) -> gr.Image:
@@ -90,51 +154,47 @@ def _picture(label: str, name: str) -> gr.Image:
 
 
 def wire_results(results: Results, runs: Kept[Comparison]) -> None:
-    """Shows a run's pictures and figures as soon as it is finished."""
-    filled = [
-        results.stage,
-        results.shown,
-        results.verdict,
-        results.slider,
-        results.full,
-        results.cached,
-        results.heat,
-        results.legend,
-        results.figures,
-        results.badges,
-    ]
+    """Shows a run's pictures and figures as soon as it is finished, and any two of them side by side."""
 
-    def show(run: str | None) -> list[Any]:
+    def show(run: str | None, pair: str) -> list[Any]:
         """The pictures and figures of a run."""
         found = runs.find(run)
-        return [gr.skip()] * len(filled) if found is None else _filled(found)
+        return [gr.skip()] * len(results.filled) if found is None else _filled(found, pair)
 
-    results.run_id.change(show, results.run_id, filled, **QUIET)
+    def show_pair(run: str | None, pair: str) -> list[Any]:
+        """Two arms of a run on the slider, and where they differ."""
+        found = runs.find(run)
+        return [gr.skip()] * len(results.of_pair) if found is None else _pair_views(found, pair)
+
+    asked = [results.run_id, results.pair]
+    results.run_id.change(show, asked, results.filled, **QUIET)
+    results.pair.input(show_pair, asked, results.of_pair, trigger_mode="always_last", **QUIET)
 
 
-def _filled(comparison: Comparison) -> list[Any]:
-    values = comparison.figures()
-    verdict = NOTHING_DONE if did_nothing(comparison) else EXACT if values["identical"] else ""
+def _filled(comparison: Comparison, pair: str) -> list[Any]:
+    values, fewer = comparison.figures(), comparison.fewer
+    verdict = figures.verdict(values)
+    chosen = FIRST_PAIR if fewer is None else pair
     return [
         gr.update(visible=False),
         gr.update(visible=True),
         gr.update(value=verdict, visible=bool(verdict)),
-        (comparison.full.image, comparison.cached.image),
+        gr.update(value=chosen, visible=fewer is not None),
+        *_pair_views(comparison, chosen),
         comparison.full.image,
         comparison.cached.image,
-        heat_map(comparison.difference),
-        heat_legend(comparison.difference),
+        None if fewer is None else fewer.image,
+        gr.update(visible=fewer is not None),
         figures.figures_row(values),
         figures.badges(values, comparison.notes),
     ]
 
 
-def did_nothing(comparison: Comparison) -> bool:
-    """Whether a cache was on and yet kept nothing but what never depends on the step."""
-    trace = comparison.cached.trace
-    by_cache = [site.name for site in trace.sites if site.kind not in (Kind.CONDITION, Kind.TEXT_KV, Kind.EMBEDDING)]
-    kept = any(cell.state in (State.REUSED, State.FORECAST) for name in by_cache for cell in trace.cells[name])
-    return not kept and not comparison.request.cache.off
+def _pair_views(comparison: Comparison, pair: str) -> list[Any]:
+    left, right = PAIRS[pair]
+    difference = comparison.difference(left, right)
+    images = comparison.arms[left].image, comparison.arms[right].image
+    return [images, _ends(left, right), heat_map(difference), heat_legend(difference)]
 
 
 def stage(results: Results, html: str) -> dict[Any, Any]:

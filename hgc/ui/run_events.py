@@ -6,21 +6,23 @@ the run after it; and the page drops the events of a press while those of the on
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from hgc.ui import figures, results
+from hgc.ui import results
 from hgc.ui.cache_panel import read_settings
-from hgc.ui.control_panel import Sheet, drawn, prepare, seen_text
+from hgc.ui.drawing import Sheet, drawn, prepare, seen_text
 from hgc.ui.jobs import Press
 from hgc.ui.picture_panel import new_seed
 from hgc.ui.queueing import MODEL_QUEUE, QUIET
 from hgc.ui.runner import in_one_sentence, made
+from hgc.ui.stage import stage_error, stage_loading, stage_running, stage_starting, stage_stopped
 
 if TYPE_CHECKING:
     from hgc.request import Request
+    from hgc.service import ArmName
     from hgc.ui.playground import Playground
 
 Updates = dict[Any, Any]
@@ -55,7 +57,7 @@ class RunEvents:
         self._jobs.note(press)
         if not self._jobs.stands(press):
             return gr.update()
-        return figures.stage_starting() if self._runner.loader.settled else figures.stage_loading()
+        return stage_starting() if self._runner.loader.settled else stage_loading()
 
     def take_up(self, page: gr.Request, number: int, *drawing: Any) -> Updates:
         """Makes the control map; a step of its own, so that the news of the run never touch the canvas."""
@@ -72,7 +74,7 @@ class RunEvents:
         return {panel.seen: prepared.map, panel.notes: seen_text(notes, given)}
 
     def run(self, page: gr.Request, number: int, *values: Any) -> Iterator[Updates]:
-        """Both pictures, from the control map and the settings on the page."""
+        """All pictures, from the control map and the settings on the page."""
         press = _press(page, number)
         sheet = self._runner.sheets.find(press.name)
         stop = self._jobs.begin(press) if sheet is not None else None
@@ -97,7 +99,7 @@ class RunEvents:
         from hgc.service import Comparison, Progress
 
         request = self._request(sheet, values)
-        latest: dict[str, Progress] = {}
+        latest: dict[ArmName, Progress] = {}
         yield self._under_way(latest, request) | {self._page.picture.seed: request.seed}
         for news in self._runner.compare(request, stop):
             if isinstance(news, Comparison):
@@ -115,20 +117,21 @@ class RunEvents:
             fields["seed"] = new_seed()
         return made(sheet.png, fields, read_settings(cache), self._runner.loader.studio().model)
 
-    def _under_way(self, latest: dict[str, Any], request: Request) -> Updates:
-        return results.stage(self._page.results, figures.stage_running(latest, request.steps)) | self._busy
+    def _under_way(self, latest: Mapping[ArmName, Any], request: Request) -> Updates:
+        arms: list[ArmName] = ["full", "cached", "fewer"] if request.fewer_steps else ["full", "cached"]
+        return results.stage(self._page.results, stage_running(latest, request.steps, arms)) | self._busy
 
     def _ended(self, press: Press) -> Updates:
         """Says that the visitor's latest press was stopped, if it was."""
         if not self._jobs.stopped(press):
             return self._unchanged
-        return results.stage(self._page.results, figures.stage_stopped()) | self._ready
+        return results.stage(self._page.results, stage_stopped()) | self._ready
 
     def _failed(self, press: Press, error: Exception) -> Updates:
         told = in_one_sentence(error)
         if not self._jobs.stands(press):
             return self._ended(press)
-        return results.stage(self._page.results, figures.stage_error(told)) | self._ready
+        return results.stage(self._page.results, stage_error(told)) | self._ready
 
 
 def _press(page: gr.Request, number: int) -> Press:
@@ -136,7 +139,7 @@ def _press(page: gr.Request, number: int) -> Press:
 
 
 def wire_run(p: Playground) -> None:
-    """Run: noted at once, then the control map, then both pictures. Stop: felt at once, then told to the run."""
+    """Run: noted at once, then the control map, then the pictures. Stop: felt at once, then told to the run."""
     events = RunEvents(p)
     shown = [p.results.stage, p.results.shown, p.run, p.stop]
     p.run.click(None, p.press, [p.press, *shown], js=RUN_JS, api_visibility="private")

@@ -20,7 +20,7 @@ from hgc.ui.loader import Loader, ModelNotReady
 if TYPE_CHECKING:
     from hgc.cache.trace import Trace
     from hgc.service import Comparison, Progress
-    from hgc.ui.control_panel import Sheet
+    from hgc.ui.drawing import Sheet
 
 log = logging.getLogger(__name__)
 

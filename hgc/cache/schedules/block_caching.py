@@ -1,10 +1,10 @@
 """Block Caching (arXiv 2312.03209): a block is computed again when it has changed enough since it last was.
 
-What the public text leaves open, and our reading. A kept layer must not cut off what lies before it, or layers with
-schedules of their own would starve each other; so by default we keep what a layer *adds* to the stream it stands in:
-self-attention, cross-attention, feed-forward, and each of ControlNet's residuals (`ADDED`). ResNets and the projections
-around them are then computed in every step, which bounds the saving. Keeping the outputs of whole layers instead
-(`LAYERS`) saves without that bound, but a step then costs what the kept layer nearest to the output leaves alive.
+What the public text leaves open is which outputs are kept. Ours (`LAYERS`) are those of ResNets, transformers and
+ControlNet's residuals, each with a schedule of its own; what lies before a kept output is then dead unless another path
+consumes it, and a refresh that nobody consumes waits. The other reading (`ADDED`) keeps only what a layer adds to the
+stream it stands in, self-attention, cross-attention, feed-forward and the residuals; nothing is cut off, but ResNets
+and projections are computed in every step, which bounds the saving. On Landscapes the first is better at equal cost.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from hgc.cache.rules import REPEAT, Forecast, PlanRefused
 from hgc.cache.schedules.plain import full
 from hgc.cache.schedules.rows import Rows, constants
 
-ADDED = (Kind.SELF_ATTENTION, Kind.CROSS_ATTENTION, Kind.FEED_FORWARD, Kind.RESIDUAL)
 LAYERS = (Kind.RESNET, Kind.TRANSFORMER, Kind.RESIDUAL)
+ADDED = (Kind.SELF_ATTENTION, Kind.CROSS_ATTENTION, Kind.FEED_FORWARD, Kind.RESIDUAL)
 HALVINGS = 20
 
 
@@ -32,16 +32,17 @@ def block_caching(
     *,
     delta: float | None = None,
     share: float | None = None,
-    kinds: Collection[Kind] = ADDED,
+    kinds: Collection[Kind] = LAYERS,
     forecast: Forecast = REPEAT,
     longest: int | None = None,
     guidance: bool = True,
 ) -> Plan:
     """A site of these kinds is refreshed when its change, added up since it was computed, passes `delta` (sec. 3.2).
 
-    Give `delta`, or the `share` of full paper-convention MACs to stay within, for which delta is solved. `forecast`
-    with basis `scale_shift` is the paper's adjustment. No value is kept for more than `longest` steps. Raises
-    PlanRefused for settings out of range, CalibrationRefused for curves of another model or other steps.
+    Give `delta`, or the `share` of full paper-convention MACs to stay within, for which delta is solved. No value is
+    kept for more than `longest` steps. `forecast` with basis `scale_shift` is the paper's adjustment; give it the
+    greatest age that was calibrated as `longest`. Raises PlanRefused for settings out of range, CalibrationRefused for
+    curves of another model or other steps.
     """
     if (delta is None) == (share is None):
         raise PlanRefused(f"delta {delta} and share {share}: give one of the two")

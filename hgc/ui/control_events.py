@@ -1,0 +1,69 @@
+"""What happens when somebody draws: the map as the model sees it, examples taken up, words read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from hgc.ui import figures
+from hgc.ui.drawing import drawn, editor_value, prepare, seen_text
+from hgc.ui.examples import examples
+from hgc.ui.queueing import LOOK_QUEUE, QUIET
+from hgc.ui.runner import in_one_sentence
+
+if TYPE_CHECKING:
+    from hgc.ui.playground import Playground
+
+NO_PHOTO = '<h4>As the model sees it</h4><p class="aside">Drop a photo to see its map here.</p>'
+
+
+class ControlEvents:
+    """What the panel's inputs do."""
+
+    def __init__(self, playground: Playground) -> None:
+        self._loader = playground.runner.loader
+
+    def look(self, *drawing: Any) -> tuple[Any, str]:
+        """The control map as the model will see it."""
+        if drawing[0] == "photo" and drawing[3] is None:
+            return None, NO_PHOTO
+        try:
+            given = drawn(*drawing)
+            prepared, notes = prepare(self._loader.studio(), given)
+        except Exception as error:
+            return None, figures.notes_list([in_one_sentence(error)], "error")
+        return prepared.map, seen_text(notes, given)
+
+    def receive(self, *drawing: Any) -> tuple[Any, ...]:
+        """A photo just dropped; one that cannot be read is not left standing there as a broken picture."""
+        seen, notes = self.look("photo", *drawing[1:])
+        return gr.skip() if seen is not None else None, seen, notes
+
+    def take(self, event: gr.SelectData) -> tuple[Any, ...]:
+        """Puts an example on the canvas of its kind, with its words and seed."""
+        example = examples()[event.index]
+        value = editor_value(example)
+        painted = example.control == "segmentation"
+        source, kept = ("paint", gr.skip()) if painted else ("lines", gr.skip())
+        sheets = (value, kept) if painted else (kept, value)
+        return source, *sheets, example.prompt, example.seed
+
+    def read(self, prompt: str) -> Any:
+        """What the model will not understand of a prompt."""
+        notes = self._loader.studio().check_prompt(prompt) if self._loader.ready else ()
+        return gr.update(value=figures.notes_list(notes), visible=bool(notes))
+
+
+def wire_control(p: Playground) -> None:
+    """Every change of the drawing is looked at; the answer to the last one stays."""
+    events, panel = ControlEvents(p), p.control
+    seen = [panel.seen, panel.notes]
+    drawn_on = [panel.source.input, panel.painting.input, panel.lines.input, panel.photo.clear, panel.annotator.input]
+    gr.on(drawn_on, events.look, panel.drawing, seen, trigger_mode="always_last", **LOOK_QUEUE, **QUIET)
+    panel.photo.upload(events.receive, panel.drawing, [panel.photo, *seen], **LOOK_QUEUE, **QUIET)
+    filled = [panel.source, panel.painting, panel.lines, p.words.prompt, p.picture.seed]
+    taken = panel.gallery.select(events.take, None, filled, queue=False, **QUIET)
+    taken.then(events.look, panel.drawing, seen, **QUIET)
+    prompt = p.words.prompt
+    prompt.change(events.read, prompt, p.words.notes, trigger_mode="always_last", queue=False, **QUIET)
