@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import made_up
 import pytest
 import tiny
 import torch
@@ -114,6 +115,24 @@ def test_encoder_and_control_run_at_key_steps_only(anatomy: Anatomy) -> None:
             *alive(anatomy, plan, 0, "unet.up_blocks"),
         } - {site.name for site in anatomy if site.constant}
         assert "unet.time_embedding" in alive(anatomy, plan, step, "unet")
+
+
+def test_a_control_that_sets_in_late_is_waited_for(anatomy: Anatomy) -> None:
+    """Every method that keeps control residuals can be played where the ControlNet is off in the first two steps."""
+    off: list[set[str]] = [{"controlnet"}] * 2 + [set()] * 6
+    residual = anatomy.control_residuals[0].name
+    curves = made_up.curves(anatomy, 8)
+    for plan in (
+        schedules.hgc(anatomy, 8, keys=(0, 1, 5), first_control_step=2),
+        schedules.encoder_propagation(anatomy, 8, keys=(0, 5), forecast=LINE, first_control_step=2),
+        schedules.block_caching(anatomy, 8, curves, delta=0.5, off=off),
+        schedules.block_caching(anatomy, 8, curves, share=0.6, forecast=LINE, off=off),
+    ):
+        played = rehearse(plan, anatomy, off=off)
+        assert [row[residual] for row in played.steps[:3]] == [State.DEAD, State.DEAD, State.COMPUTED]
+        assert State.COMPUTED not in {row["controlnet.conv_in"] for row in played.steps[:2]}
+    assert schedules.keep_control(8, (0, 5), LINE, 2) == "CCCCFCFF"
+    assert schedules.keep_control(4, (0, 2), LINE, 0) == "CRCF"
 
 
 def test_guidance_weighs_low_frequencies_early_and_high_ones_late(anatomy: Anatomy) -> None:

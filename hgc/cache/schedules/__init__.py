@@ -8,7 +8,7 @@ from hgc.cache.schedules.fewer_steps import fewer_steps, steps_at_cost
 from hgc.cache.schedules.guidance_reuse import guidance_reuse
 from hgc.cache.schedules.hgc import coarse_rows, fine_rows, hgc, key_steps_from, late_gate
 from hgc.cache.schedules.plain import exact, full
-from hgc.cache.schedules.rows import constants, cut_site, decoder_layers, keep_between, key_steps
+from hgc.cache.schedules.rows import constants, cut_site, decoder_layers, keep_between, keep_control, key_steps
 from hgc.cache.schedules.step_skip import step_skip
 from hgc.cache.schedules.tgate import tgate
 
@@ -30,6 +30,7 @@ __all__ = [
     "guidance_reuse",
     "hgc",
     "keep_between",
+    "keep_control",
     "key_steps",
     "key_steps_from",
     "ladder",

@@ -10,6 +10,7 @@ and projections are computed in every step, which bounds the saving. On Landscap
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from math import inf
 
 from hgc.cache.anatomy import Anatomy, Kind, State, states
@@ -23,6 +24,7 @@ from hgc.cache.schedules.rows import Rows, constants
 LAYERS = (Kind.RESNET, Kind.TRANSFORMER, Kind.RESIDUAL)
 ADDED = (Kind.SELF_ATTENTION, Kind.CROSS_ATTENTION, Kind.FEED_FORWARD, Kind.RESIDUAL)
 HALVINGS = 20
+Off = Sequence[Collection[str]] | None
 
 
 def block_caching(
@@ -36,12 +38,14 @@ def block_caching(
     forecast: Forecast = REPEAT,
     longest: int | None = None,
     guidance: bool = True,
+    off: Off = None,
 ) -> Plan:
     """A site of these kinds is refreshed when its change, added up since it was computed, passes `delta` (sec. 3.2).
 
     Give `delta`, or the `share` of full paper-convention MACs to stay within, for which delta is solved. No value is
     kept for more than `longest` steps. `forecast` with basis `scale_shift` is the paper's adjustment; give it the
-    greatest age that was calibrated as `longest`. Raises PlanRefused for settings out of range, CalibrationRefused for
+    greatest age that was calibrated as `longest`. `off[i]` names the ControlNets that are off in step i; where one
+    sets in or ends, everything is refreshed. Raises PlanRefused for settings out of range, CalibrationRefused for
     curves of another model or other steps.
     """
     if (delta is None) == (share is None):
@@ -56,50 +60,49 @@ def block_caching(
     changes = {name: curves.of(name) for name in sites}
 
     def plan(threshold: float) -> Plan:
-        kept = _rows(anatomy, changes, threshold, forecast, longest or steps)
+        kept = _rows(anatomy, changes, threshold, forecast, longest or steps, off)
         title = f"block caching δ={threshold:.3g}"
         return Plan(title, steps, anatomy.model, constants(anatomy, steps) | kept, forecast=forecast)
 
     if share is not None:
-        return _within(anatomy, share, plan, max(sum(curve) for curve in changes.values()), guidance)
+        cost = partial(plan_macs, anatomy=anatomy, guidance=guidance, off=off)
+        whole = cost(full(anatomy, steps)).paper
+        widest = max(sum(curve) for curve in changes.values())
+        return _within(share, plan, lambda found: cost(found).paper / whole, widest)
     if delta is None or not delta >= 0:
         raise PlanRefused(f"delta {delta}: choose a relative change of 0 (nothing is kept) or more, e.g. 0.2")
     return plan(delta)
 
 
-def _within(anatomy: Anatomy, share: float, plan: Callable[[float], Plan], widest: float, guidance: bool) -> Plan:
-    """The plan of the smallest delta that costs at most `share`, by halving."""
-    whole = plan_macs(full(anatomy, plan(0).steps), anatomy, guidance=guidance).paper
-
-    def spent(threshold: float) -> float:
-        return plan_macs(plan(threshold), anatomy, guidance=guidance).paper / whole
-
-    if spent(0) <= share:
-        return plan(0)
-    if (least := spent(widest)) > share:
+def _within(share: float, plan: Callable[[float], Plan], cost: Callable[[Plan], float], widest: float) -> Plan:
+    """The plan of the smallest delta that costs at most `share` of full compute, by halving."""
+    if cost(everything := plan(0)) <= share:
+        return everything
+    if (least := cost(plan(widest))) > share:
         raise PlanRefused(f"budget {share:.0%}: the cheapest plan costs {least:.1%} of full compute; choose more")
     low, high = 0.0, widest
     for _ in range(HALVINGS):
         middle = (low + high) / 2
-        low, high = (low, middle) if spent(middle) <= share else (middle, high)
+        low, high = (low, middle) if cost(plan(middle)) <= share else (middle, high)
     return plan(high)
 
 
 def _rows(
-    anatomy: Anatomy, changes: Mapping[str, Sequence[float]], delta: float, forecast: Forecast, longest: int
+    anatomy: Anatomy, changes: Mapping[str, Sequence[float]], delta: float, forecast: Forecast, longest: int, off: Off
 ) -> Rows:
     """A row for each site; a refresh in a step in which nobody consumes the site waits until somebody does."""
     gone, waited, fresh = dict.fromkeys(changes, inf), dict.fromkeys(changes, 0), dict.fromkeys(changes, 0)
     rows = dict.fromkeys(changes, "")
     for step in range(len(next(iter(changes.values())))):
+        jumps = off is not None and step > 0 and set(off[step]) != set(off[step - 1])
         for name, curve in changes.items():
-            gone[name] += curve[step]
+            gone[name] += inf if jumps else curve[step]
             waited[name] += 1
             due = gone[name] > delta or waited[name] > longest
             goes_on = forecast != REPEAT and fresh[name] >= forecast.least
             rows[name] += "C" if due else "F" if goes_on else "R"
         kept = {name: Action(row[-1]) for name, row in rows.items() if row[-1] != Action.COMPUTE}
-        for name, state in states(anatomy, kept).items():
+        for name, state in states(anatomy, kept, off=off[step] if off else ()).items():
             if state is State.COMPUTED and name in changes:
                 gone[name], waited[name], fresh[name] = 0.0, 0, fresh[name] + 1
     return rows

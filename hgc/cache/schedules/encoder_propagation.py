@@ -7,15 +7,27 @@ from collections.abc import Iterable
 from hgc.cache.anatomy import Anatomy, Kind
 from hgc.cache.plan import Plan
 from hgc.cache.rules import REPEAT, Forecast
-from hgc.cache.schedules.rows import constants, keep_between
+from hgc.cache.schedules.rows import constants, keep_between, keep_control
 
 
-def encoder_propagation(anatomy: Anatomy, steps: int, *, keys: Iterable[int], forecast: Forecast = REPEAT) -> Plan:
-    """UNet encoder, middle and ControlNet at the key steps, the decoder in every step. The paper repeats."""
-    row = keep_between(steps, keys, forecast)
+def encoder_propagation(
+    anatomy: Anatomy,
+    steps: int,
+    *,
+    keys: Iterable[int],
+    forecast: Forecast = REPEAT,
+    first_control_step: int = 0,
+) -> Plan:
+    """UNet encoder, middle and ControlNet at the key steps, the decoder in every step. The paper repeats.
+
+    A control that sets in at `first_control_step` is computed there and in the next step as well.
+    """
+    keys = tuple(keys)
     decoder = {site.name for site in anatomy.decoder}
     inputs = {name for site in anatomy.decoder for name in site.inputs}
     embeddings = {site.name for site in anatomy.of(Kind.EMBEDDING)}
     middle = [site.name for site in anatomy.decoder if site.name.startswith("unet.mid_block")][-1]
-    kept = dict.fromkeys([*sorted(inputs - decoder - embeddings), middle], row)
-    return Plan("encoder propagation", steps, anatomy.model, constants(anatomy, steps) | kept, forecast=forecast)
+    rows = dict.fromkeys([*sorted(inputs - decoder - embeddings), middle], keep_between(steps, keys, forecast))
+    control = keep_control(steps, keys, forecast, first_control_step)
+    rows |= {site.name: control for site in anatomy.control_residuals}
+    return Plan("encoder propagation", steps, anatomy.model, constants(anatomy, steps) | rows, forecast=forecast)

@@ -25,7 +25,16 @@ from hgc.cache.anatomy import PREDICTION, UNGUIDED, Anatomy, Kind
 from hgc.cache.curves import ChangeCurves
 from hgc.cache.plan import Fusion, Plan
 from hgc.cache.rules import LINE, Forecast, Gate, PlanRefused
-from hgc.cache.schedules.rows import Rows, constants, cut_site, decoder_layers, in_range, keep_between, key_steps
+from hgc.cache.schedules.rows import (
+    Rows,
+    constants,
+    cut_site,
+    decoder_layers,
+    in_range,
+    keep_between,
+    keep_control,
+    key_steps,
+)
 
 
 def hgc(
@@ -87,8 +96,7 @@ def coarse_rows(
     keys = tuple(keys)
     count = len(decoder_layers(anatomy))
     refreshed = min(round(lambda_intra * count), count - 1)
-    late = [key - first_control_step for key in keys if key >= first_control_step]
-    control = "C" * first_control_step + keep_between(steps - first_control_step, late, forecast)
+    control = keep_control(steps, keys, forecast, first_control_step)
     residuals = dict.fromkeys([site.name for site in anatomy.control_residuals], control)
     return {cut_site(anatomy, refreshed): keep_between(steps, keys, forecast)} | residuals
 

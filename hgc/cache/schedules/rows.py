@@ -42,6 +42,13 @@ def keep_between(steps: int, keys: Iterable[int], forecast: Forecast = REPEAT) -
     return "".join(row)
 
 
+def keep_control(steps: int, keys: Iterable[int], forecast: Forecast, first: int) -> str:
+    """`keep_between` for what hangs on a control that sets in at step `first`: computed there and at once after."""
+    late = {first, min(first + 1, steps - 1)} if first else set()
+    late |= {key for key in keys if key >= first}
+    return "C" * first + keep_between(steps - first, [key - first for key in late], forecast)
+
+
 def decoder_layers(anatomy: Anatomy) -> list[list[Site]]:
     """The decoder's layers from the middle to the output: a ResNet with its transformer, and the sampler after it."""
     layers: list[list[Site]] = []
