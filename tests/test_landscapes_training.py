@@ -63,7 +63,7 @@ def test_the_record_says_how_the_weights_came_to_be(trained: Path) -> None:
     assert record["command"] == "python -m hgc train"
     assert record["seed"] == 0
     assert {name: stage["steps"] for name, stage in record["stages"].items()} == {
-        "autoencoder": 4, "segmenter": 4, "denoiser": 4,
+        "autoencoder": 4, "segmenter": 4, "reader": 4, "denoiser": 4,
     }  # fmt: skip
     assert record["weight_bytes"].keys() >= {"unet/diffusion_pytorch_model.safetensors", "segmenter/model.safetensors"}
 

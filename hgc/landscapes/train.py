@@ -4,28 +4,24 @@ python -m hgc train                      # about two hours on two cores
 python -m hgc train --tiny               # seconds, no quality: a test of every stage
 """
 
-import json
 import logging
-import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-import diffusers
-import torch
-import transformers
-
-from hgc.landscapes.autoencoder import AutoencoderPlan, build_autoencoder, train_autoencoder
-from hgc.landscapes.checkpoint import load_checkpoint
+from hgc.landscapes.autoencoder import AutoencoderPlan, train_autoencoder
 from hgc.landscapes.compute import Compute, best_compute
-from hgc.landscapes.data import SEGMENTER_SEEDS, TRAINING_SEEDS, paint_pictures
+from hgc.landscapes.data import READER_SEEDS, SEGMENTER_SEEDS, TRAINING_SEEDS, paint_moods, paint_pictures
 from hgc.landscapes.denoiser import Denoiser, DenoiserPlan
 from hgc.landscapes.diffusion import DiffusionPlan, train_denoiser
-from hgc.landscapes.export import export, weight_bytes
+from hgc.landscapes.export import export
+from hgc.landscapes.loss_chart import draw_losses
 from hgc.landscapes.pace import Budget
+from hgc.landscapes.reader import SIDE, ReaderPlan, train_reader
+from hgc.landscapes.record import write_record
 from hgc.landscapes.segmenter import SegmenterPlan, train_segmenter
 from hgc.landscapes.sheet import draw_sheet
 from hgc.landscapes.shelf import fill_shelf, settle_scale, with_reconstructions
+from hgc.landscapes.tiles import save_small
 from hgc.landscapes.tokenizer import build_tokenizer
 
 log = logging.getLogger(__name__)
@@ -45,12 +41,15 @@ class Recipe:
 
     autoencoder: AutoencoderPlan = field(default_factory=AutoencoderPlan)
     segmenter: SegmenterPlan = field(default_factory=SegmenterPlan)
+    reader: ReaderPlan = field(default_factory=ReaderPlan)
     denoiser: DiffusionPlan = field(default_factory=DiffusionPlan)
     autoencoder_budget: Budget = field(default_factory=lambda: minutes(56))
     segmenter_budget: Budget = field(default_factory=lambda: minutes(50))
+    reader_budget: Budget = field(default_factory=lambda: Budget(600))
     denoiser_budget: Budget = field(default_factory=lambda: minutes(97))
     autoencoder_scenes: int = 1500
     segmenter_scenes: int = 700
+    reader_scenes: int = 2000
     scenes: int = 8192
     sheet_every: int = 1000
 
@@ -68,12 +67,15 @@ def tiny_recipe() -> Recipe:
     return Recipe(
         AutoencoderPlan(channels=8, encoder_blocks=(0, 1, 1, 1), decoder_blocks=(1, 1, 1, 1), batch=2, save_every=2),
         SegmenterPlan(channels=(8, 8, 8), batch=2, crop=64, save_every=2),
+        ReaderPlan(batch=2, save_every=2),
         DiffusionPlan(sizes, mapped=1, free=1, warmup=2, sides=((0.5, 16),), save_every=2),
+        Budget(4),
         Budget(4),
         Budget(4),
         Budget(4),
         autoencoder_scenes=4,
         segmenter_scenes=4,
+        reader_scenes=4,
         scenes=6,
     )
 
@@ -114,6 +116,14 @@ def train(
         seed,
     )
     segmenter.save(out / "segmenter")
+    train_reader(
+        lambda: paint_moods(READER_SEEDS, recipe.reader_scenes, SIDE),
+        recipe.reader,
+        recipe.reader_budget,
+        compute,
+        work,
+        seed,
+    ).save(out / "reader")
     shelf = fill_shelf(work / "shelf", autoencoder, TRAINING_SEEDS, recipe.scenes, compute)
 
     def look(model: Denoiser, step: int) -> None:
@@ -123,48 +133,4 @@ def train(
     denoiser = train_denoiser(shelf, tokenizer, recipe.denoiser, recipe.denoiser_budget, compute, work, seed, look)
     export(out, denoiser.cpu(), autoencoder.cpu(), tokenizer)
     write_record(out, work, recipe, seed, compute, command)
-
-
-def publish(out: Path, work: Path, recipe: Recipe, seed: int, compute: Compute, command: str) -> None:
-    """Export the averaged weights of the last checkpoints, while training goes on elsewhere."""
-    tokenizer = build_tokenizer()
-    autoencoder = build_autoencoder(recipe.autoencoder)
-    autoencoder.load_state_dict(load_checkpoint(work / "autoencoder.ckpt")["model"])
-    settle_scale(autoencoder, TRAINING_SEEDS, SCALE_SCENES, compute)
-    denoiser = Denoiser(recipe.denoiser.sizes, tokenizer)
-    denoiser.load_state_dict(load_checkpoint(work / "denoiser.ckpt")["average"], strict=False)
-    export(out, denoiser, autoencoder, tokenizer)
-    write_record(out, work, recipe, seed, compute, command)
-
-
-def write_record(out: Path, work: Path, recipe: Recipe, seed: int, compute: Compute, command: str) -> None:
-    """training.json: how these weights came to be. Losses are [step, loss, …], one entry every 20 steps."""
-    stages: dict[str, Any] = {}
-    for name in ("autoencoder", "segmenter", "denoiser"):
-        state = load_checkpoint(work / f"{name}.ckpt")
-        stages[name] = {"steps": state["step"], "seconds": round(state["spent_s"], 1), "losses": state["losses"]}
-    record = {
-        "command": command,
-        "seed": seed,
-        "hardware": compute.words(),
-        "weights_dtype": "float16",
-        "versions": {
-            "torch": torch.__version__,
-            "diffusers": diffusers.__version__,
-            "transformers": transformers.__version__,
-        },
-        "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "recipe": _plain(asdict(recipe)),
-        "weight_bytes": weight_bytes(out),
-        "stages": stages,
-    }
-    (out / "training.json").write_text(json.dumps(record, indent=1) + "\n")
-
-
-def _plain(value: Any) -> Any:
-    """JSON has no infinity: an unlimited number of seconds is null."""
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return None if value == float("inf") else value
+    save_small(draw_losses(out / "training.json"), out / "losses.png")
