@@ -247,9 +247,9 @@ def test_a_budget_is_solved_for_the_guidance_there_is(anatomy: Anatomy) -> None:
     """Without guidance the gate saves nothing, so that the plan of the same share must have fewer key steps."""
     shares = {}
     for guidance in (True, False):
-        density = schedules.under_budget(anatomy, 10, 0.4, guidance=guidance)
-        plan = schedules.hgc(anatomy, 10, lambda_inter=density.lambda_inter, gate_step=density.gate_step)
-        whole = plan_macs(schedules.full(anatomy, 10), anatomy, guidance=False).paper
+        density = schedules.under_budget(anatomy, STEPS, 0.4, guidance=guidance)
+        plan = schedules.hgc(anatomy, STEPS, lambda_inter=density.lambda_inter, gate_step=density.gate_step)
+        whole = plan_macs(schedules.full(anatomy, STEPS), anatomy, guidance=False).paper
         shares[guidance] = plan_macs(plan, anatomy, guidance=False).paper / whole
     assert shares[False] <= 0.4 < shares[True]
 
