@@ -1,5 +1,7 @@
 """training.json: how weights came to be."""
 
+from __future__ import annotations
+
 import json
 import time
 from dataclasses import asdict
