@@ -237,10 +237,23 @@ def test_a_third_arm_of_fewer_steps_stands_beside_the_two(page: Page) -> None:
     page.get_by_test_id("Cached | Fewer-radio-label").click()
     expect(page.locator("#slider-ends span")).to_have_text(["Cached", "Fewer steps"])
     expect(page.locator("#slider img").first).not_to_have_attribute("src", first)
+    page.get_by_role("tab", name="Flicker").click()
+    flipped = page.locator("#flip-left img"), page.locator("#flip-right img")
+    assert natural_size(flipped[0]) == (256, 256)
+    expect(flipped[1]).to_be_hidden()
+    flipped[0].click()
+    expect(flipped[0]).to_be_hidden()
+    assert natural_size(flipped[1]) == (256, 256)
+    page.keyboard.press("f")
+    expect(flipped[0]).to_be_visible()
+    expect(flipped[1]).to_be_hidden()
+    expect(page.locator(".flip span")).to_have_text(["Cached", "Fewer steps"])
     page.get_by_role("tab", name="Side by side").click()
     for name in ("full", "cached", "fewer"):
         assert natural_size(page.locator(f"#{name} img")) == (256, 256)
     page.set_viewport_size(PHONE)
+    for view in ("Slider", "Side by side", "Flicker", "Difference"):
+        expect(page.get_by_role("tab", name=view)).to_be_visible()
     places = [page.locator(f"#{name} img").bounding_box() or {} for name in ("full", "cached", "fewer")]
     assert len({place["x"] for place in places}) == 1, "on a phone the pictures stand below each other"
     assert all(place["width"] > 0.75 * PHONE["width"] for place in places)

@@ -11,7 +11,19 @@
       setTimeout(() => press("run"), 0);
     } else if (event.key === "Escape" && !event.defaultPrevented) {
       press("stop");
+    } else if (event.key === "f" && !event.ctrlKey && !event.metaKey && !event.altKey && !writes(event.target)) {
+      flip();
     }
+  });
+  const writes = (target) =>
+    target.isContentEditable || target.matches?.("textarea, select, input:not([type=radio], [type=checkbox], [type=range])");
+  /* Two pictures lie on each other; one of them is seen. */
+  const flip = () => {
+    const pictures = document.getElementById("flicker");
+    if (pictures?.offsetParent) pictures.dataset.side = pictures.dataset.side === "right" ? "left" : "right";
+  };
+  document.addEventListener("click", (event) => {
+    if (event.target.closest?.("#flicker")) flip();
   });
   /* The editor measures its place once, while the page is still being laid out; a nudge makes it measure again. */
   const fitCanvas = (target) => {

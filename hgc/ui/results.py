@@ -1,4 +1,4 @@
-"""The right side of the Playground: the stage, the pictures in three ways, their figures."""
+"""The right side of the Playground: the stage, the pictures in four ways, their figures."""
 
 from __future__ import annotations
 
@@ -37,6 +37,8 @@ class Results:
     cached: gr.Image
     fewer: gr.Image
     fewer_column: gr.Column
+    flips: tuple[gr.Image, gr.Image]
+    flip: gr.HTML
     heat: gr.Image
     legend: gr.HTML
     figures: gr.HTML
@@ -46,7 +48,7 @@ class Results:
     @property
     def of_pair(self) -> list[Any]:
         """What shows two arms, in the order of `_pair_views`."""
-        return [self.slider, self.ends, self.heat, self.legend]
+        return [self.slider, self.ends, *self.flips, self.flip, self.heat, self.legend]
 
     @property
     def filled(self) -> list[Any]:
@@ -76,6 +78,8 @@ def build_results() -> Results:
                 full, _ = _arm("full")
                 cached, _ = _arm("cached")
                 fewer, fewer_column = _arm("fewer", visible=False)
+            with gr.Tab("Flicker", id="flicker-view"):
+                flips, flip = _flicker()
             with gr.Tab("Difference", id="difference"):
                 heat = _picture("Where the two differ", "heat")
                 legend = gr.HTML("", elem_id="heat-legend")
@@ -93,6 +97,8 @@ def build_results() -> Results:
         cached=cached,
         fewer=fewer,
         fewer_column=fewer_column,
+        flips=flips,
+        flip=flip,
         heat=heat,
         legend=legend,
         figures=numbers,
@@ -114,11 +120,27 @@ def _slider() -> tuple[gr.ImageSlider, gr.HTML]:
     return slider, gr.HTML(_ends(*PAIRS[FIRST_PAIR]), elem_id="slider-ends")
 
 
+def _flicker() -> tuple[tuple[gr.Image, gr.Image], gr.HTML]:
+    left, right = PAIRS[FIRST_PAIR]
+    with gr.Column(elem_id="flicker"):
+        with gr.Column(elem_id="flip-pictures"):
+            flips = _picture("The one picture", "flip-left", ()), _picture("The other picture", "flip-right", ())
+        return flips, gr.HTML(_flip(left, right))
+
+
+def _flip(left: ArmName, right: ArmName) -> str:
+    return (
+        f'<button type="button" class="flip" aria-label="Flip between {ARM_TITLES[left]} and {ARM_TITLES[right]}">'
+        f"<span>{ARM_TITLES[left]}</span><span>{ARM_TITLES[right]}</span></button>"
+        '<p class="aside">Click the picture, or press F, to flip.</p>'
+    )
+
+
 def _pair_choice() -> gr.Radio:
     return gr.Radio(
         [(f"{_short(left)} | {_short(right)}", name) for name, (left, right) in PAIRS.items()],
         value=FIRST_PAIR,
-        label="Slider and difference show",
+        label="Two at a time",
         visible=False,
         elem_id="pair",
         elem_classes="segmented",
@@ -141,13 +163,13 @@ def _arm(name: ArmName, visible: bool = True) -> tuple[gr.Image, gr.Column]:
     return picture, column
 
 
-def _picture(label: str, name: str) -> gr.Image:
+def _picture(label: str, name: str, buttons: tuple[str, ...] = ("download", "fullscreen")) -> gr.Image:
     return gr.Image(
         label=label,
         show_label=False,
         format="png",
         interactive=False,
-        buttons=["download", "fullscreen"],
+        buttons=list(buttons),
         elem_id=name,
         min_width=120,
     )
@@ -194,7 +216,8 @@ def _pair_views(comparison: Comparison, pair: str) -> list[Any]:
     left, right = PAIRS[pair]
     difference = comparison.difference(left, right)
     images = comparison.arms[left].image, comparison.arms[right].image
-    return [images, _ends(left, right), heat_map(difference), heat_legend(difference)]
+    ends, flip = _ends(left, right), _flip(left, right)
+    return [images, ends, *images, flip, heat_map(difference), heat_legend(difference)]
 
 
 def stage(results: Results, html: str) -> dict[Any, Any]:
