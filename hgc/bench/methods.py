@@ -116,8 +116,12 @@ def _draw(studio: Studio, judge: Judge, request: Request, plans: Mapping[str, Pl
     _run(studio, request, plans[FULL], call)  # warms up
     reference: Pixels | None = None
     for title, plan in plans.items():
+        known = ledger.known(request, plan)
+        if known and reference is not None:
+            found.append(known)
+            continue
         image, latency_ms = _run(studio, request, plan, call)
-        reference = image if reference is None else reference
+        reference = image if reference is None else reference  # drawn anew after a stop: only its figures are kept
         macs = plan_macs(plan, studio.anatomy(), guidance=request.guidance > 1)
         drawn = Drawn(
             method=title,
