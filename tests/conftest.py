@@ -7,14 +7,15 @@ os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import settings
-from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 CHROMIUM = Path("/usr/bin/chromium")
 CHROMIUM_ARGS = [
@@ -31,8 +32,9 @@ CHROMIUM_ARGS = [
 # No deadline: a slow shared core is not a bug. Derandomised, so that a failure is the same failure everywhere.
 settings.register_profile("studio", deadline=None, derandomize=True, max_examples=50)
 settings.load_profile("studio")
-# Of what is expected of a page, too: seconds on two idle cores are a minute on loaded ones.
-expect.set_options(timeout=60_000)
+# Of what is asked and expected of a page, too: seconds on two idle cores are a minute on loaded ones.
+PATIENCE_MS = 120_000
+expect.set_options(timeout=PATIENCE_MS)
 torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "2")))
 
 
@@ -58,3 +60,18 @@ def browser() -> Iterator[Browser]:
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_ARGS, headless=True)
         yield chromium
         chromium.close()
+
+
+@pytest.fixture
+def visitors(browser: Browser) -> Iterator[Callable[..., Page]]:
+    """Opens pages, each for a visitor of its own."""
+    contexts: list[BrowserContext] = []
+
+    def visit(**look: Any) -> Page:
+        contexts.append(browser.new_context(**look))
+        contexts[-1].set_default_timeout(PATIENCE_MS)
+        return contexts[-1].new_page()
+
+    yield visit
+    for context in contexts:
+        context.close()

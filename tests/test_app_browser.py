@@ -7,13 +7,14 @@ import re
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Locator, Page, ViewportSize, expect
 
 from hgc.landscapes.labels import PALETTE
 from hgc.landscapes.scene import paint
@@ -23,7 +24,8 @@ pytestmark = pytest.mark.browser
 ROOT = Path(__file__).parent.parent
 # A run takes seconds on two idle cores; a loaded machine may take minutes.
 RUN_MS = 240_000
-PHONE = {"width": 390, "height": 844}
+Visitors = Callable[..., Page]
+PHONE = ViewportSize(width=390, height=844)
 
 
 @pytest.fixture(scope="module")
@@ -47,16 +49,14 @@ def address() -> Iterator[str]:
 
 
 @pytest.fixture
-def page(browser: Browser, address: str) -> Iterator[Page]:
+def page(visitors: Visitors, address: str) -> Iterator[Page]:
     """The page with its model loaded; an error in its scripts fails the test."""
-    context = browser.new_context(viewport={"width": 1440, "height": 900})
-    opened = context.new_page()
+    opened = visitors(viewport={"width": 1440, "height": 900})
     errors: list[str] = []
     opened.on("pageerror", lambda error: errors.append(str(error)))
     opened.goto(address)
     ready(opened)
     yield opened
-    context.close()
     assert errors == []
 
 
@@ -254,7 +254,7 @@ def test_a_third_arm_of_fewer_steps_stands_beside_the_two(page: Page) -> None:
     page.set_viewport_size(PHONE)
     for view in ("Slider", "Side by side", "Flicker", "Difference"):
         expect(page.get_by_role("tab", name=view)).to_be_visible()
-    places = [page.locator(f"#{name} img").bounding_box() or {} for name in ("full", "cached", "fewer")]
+    places: list[Any] = [page.locator(f"#{name} img").bounding_box() for name in ("full", "cached", "fewer")]
     assert len({place["x"] for place in places}) == 1, "on a phone the pictures stand below each other"
     assert all(place["width"] > 0.75 * PHONE["width"] for place in places)
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
@@ -285,9 +285,8 @@ def test_unknown_words_are_named(page: Page) -> None:
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_nothing_is_wider_than_a_phone(browser: Browser, address: str, theme: str) -> None:
-    context = browser.new_context(viewport=PHONE)
-    page = context.new_page()
+def test_nothing_is_wider_than_a_phone(visitors: Visitors, address: str, theme: str) -> None:
+    page = visitors(viewport=PHONE)
     page.goto(f"{address}/?__theme={theme}")
     ready(page)
     for name in ("Playground", "Inside", "How it works"):
@@ -296,4 +295,3 @@ def test_nothing_is_wider_than_a_phone(browser: Browser, address: str, theme: st
     page.get_by_role("tab", name="Playground").click()
     expect(page.locator("#run")).to_be_in_viewport()
     assert page.evaluate("document.body.classList.contains('dark')") is (theme == "dark")
-    context.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import count
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 from serving import served
 
 from hgc.landscapes.labels import colour_map
@@ -31,6 +31,7 @@ pytestmark = [
 
 # A step that is under way cannot be interrupted: this is how long Stop has to wait for it.
 STEP_S = 0.5
+Visitors = Callable[..., Page]
 BLANK = np.zeros((8, 8, 3), np.uint8)
 
 
@@ -95,15 +96,13 @@ def served_page(studio: SlowStudio) -> Iterator[gr.Blocks]:
 
 
 @pytest.fixture
-def page(browser: Browser, served_page: gr.Blocks, studio: SlowStudio) -> Iterator[Page]:
+def page(visitors: Visitors, served_page: gr.Blocks, studio: SlowStudio) -> Iterator[Page]:
     studio.maps.set()
     studio.finish.clear()
-    context = browser.new_context()
-    opened = context.new_page()
+    opened = visitors()
     opened.goto(served_page.local_url)
     expect(opened.locator(".status.ready")).to_be_visible()
     yield opened
-    context.close()
     studio.finish.set()
     studio.wait_until_idle()
 
@@ -239,10 +238,9 @@ def test_keys_pressed_in_a_hurry_leave_one_run(page: Page, studio: SlowStudio) -
 
 @pytest.mark.browser
 def test_a_run_that_waits_for_another_visitor_can_be_stopped_and_run_again(
-    page: Page, browser: Browser, served_page: gr.Blocks, studio: SlowStudio
+    page: Page, visitors: Visitors, served_page: gr.Blocks, studio: SlowStudio
 ) -> None:
-    context = browser.new_context()
-    other = context.new_page()
+    other = visitors()
     other.goto(served_page.local_url)
     expect(other.locator(".status.ready")).to_be_visible()
     other.locator("#run").click()
@@ -255,4 +253,3 @@ def test_a_run_that_waits_for_another_visitor_can_be_stopped_and_run_again(
     other.locator("#stop").click()
     stopped(other)
     finished(page, studio)
-    context.close()
