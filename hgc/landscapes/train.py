@@ -44,9 +44,9 @@ class Recipe:
     reader: ReaderPlan = field(default_factory=ReaderPlan)
     denoiser: DiffusionPlan = field(default_factory=DiffusionPlan)
     autoencoder_budget: Budget = field(default_factory=lambda: minutes(56))
-    segmenter_budget: Budget = field(default_factory=lambda: minutes(50))
+    segmenter_budget: Budget = field(default_factory=lambda: minutes(43.5))
     reader_budget: Budget = field(default_factory=lambda: Budget(600))
-    denoiser_budget: Budget = field(default_factory=lambda: minutes(97))
+    denoiser_budget: Budget = field(default_factory=lambda: minutes(90))
     autoencoder_scenes: int = 1500
     segmenter_scenes: int = 700
     reader_scenes: int = 2000
