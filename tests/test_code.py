@@ -25,7 +25,7 @@ TOP_LEVEL = {
 
 # Rows of the design, from the top: a module imports from its own row or from a lower one.
 ROWS = [
-    {"app", "hgc.ui", "hgc.__main__"},
+    {"app", "hgc.ui", "hgc.cli", "hgc.__main__"},
     {"hgc.service", "hgc.sweep", "hgc.bench", "hgc.space"},
     {"hgc.request", "hgc.charts", "hgc.history"},
     {"hgc.cache", "hgc.control", "hgc.models", "hgc.metrics", "hgc.landscapes"},

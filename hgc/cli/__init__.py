@@ -1,0 +1,1 @@
+"""The commands of the shell; `hgc.__main__` puts them together."""

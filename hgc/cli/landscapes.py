@@ -1,0 +1,107 @@
+"""`hgc train, wall, bench landscapes, bench card`: the embedded model."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hgc.cli.options import AsJson, Steps
+from hgc.cli.refusals import in_one_line
+
+
+@in_one_line
+def wall(
+    out: Annotated[Path, typer.Option(help="The PNG to write.")],
+    steps: Steps = 20,
+    dtype: Annotated[str, typer.Option(help="float32, bfloat16 or float16.")] = "float32",
+    weights: Annotated[Path | None, typer.Option(help="Another folder of weights.")] = None,
+) -> None:
+    """24 pictures the embedded model draws, four times of day by four seasons and eight from edges, as one PNG."""
+    from hgc.landscapes.artist import Artist
+    from hgc.landscapes.wall import hang
+
+    size = hang(Artist.load(weights, dtype), out, steps, lambda news: typer.echo(news, err=True))
+    typer.echo(f"{out}: {size / 1000:.0f} kB")
+
+
+@in_one_line
+def train(
+    out: Annotated[Path, typer.Option(help="Folder for the finished model.")] = Path("assets/models/landscapes"),
+    work: Annotated[Path, typer.Option(help="Folder for checkpoints; a later run resumes from it.")] = Path(
+        ".training"
+    ),
+    tiny: Annotated[bool, typer.Option(help="Seconds instead of hours, for trying the road.")] = False,
+) -> None:
+    """Train the embedded Landscapes model from nothing."""
+    from hgc.landscapes.train import train as run_training
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    run_training(out, work, tiny=tiny)
+    typer.echo(f"the model is in {out}, its checkpoints in {work}")
+
+
+@in_one_line
+def bench_landscapes(
+    scenes: Annotated[int, typer.Option(help="How many scenes never trained on.")] = 200,
+    first_seed: Annotated[int, typer.Option(help="Seed of the first scene; training starts at 500,000.")] = 0,
+    steps: Steps = 20,
+    batch: Annotated[int, typer.Option(help="Pictures drawn together.")] = 4,
+    noise_seed: Annotated[int, typer.Option(help="Decides the noise.")] = 0,
+    band_scenes: Annotated[int, typer.Option(help="Scenes for words alone, variety and --null.")] = 12,
+    null: Annotated[bool, typer.Option("--null", help="Also under other noise, and in 50 and 200 steps.")] = False,
+    drawings: Annotated[Path | None, typer.Option(help="Draw all examples too; a sheet of them as PNG.")] = None,
+    only: Annotated[list[str] | None, typer.Option(help="Only this part; may be given several times.")] = None,
+    dtype: Annotated[str, typer.Option(help="float32, bfloat16 or float16.")] = "float32",
+    weights: Annotated[Path | None, typer.Option(help="Another folder of weights.")] = None,
+    work: Annotated[Path, typer.Option(help="Where pictures are kept; a later run goes on there.")] = Path(
+        "runs/bench-landscapes"
+    ),
+    out: Annotated[Path | None, typer.Option(help="Write the JSON here too.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Every figure of the embedded model's card, on scenes never trained on; may be stopped and started again."""
+    from hgc.bench import card
+    from hgc.bench import drawings as trials
+    from hgc.bench.landscapes import Bench
+    from hgc.bench.setup import PARTS, Setup
+    from hgc.models.presets import presets
+
+    chosen = Setup(
+        scenes=scenes,
+        first_seed=first_seed,
+        steps=steps,
+        batch=batch,
+        noise_seed=noise_seed,
+        band_scenes=band_scenes,
+        null=null,
+        drawings=drawings is not None,
+        dtype=dtype,
+        only=tuple(only) if only else PARTS,
+    )
+    folder = weights or Path(presets()["landscapes"].source)
+    measured = Bench(chosen, work, lambda news: typer.echo(news, err=True), folder)
+    report = measured.report()
+    if drawings:
+        drawings.parent.mkdir(parents=True, exist_ok=True)
+        trials.sheet(measured.tried).save(drawings)
+    if out:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(json.dumps(report, indent=1) + "\n")
+    typer.echo(json.dumps(report) if as_json else card.as_text(report))
+
+
+@in_one_line
+def bench_card(
+    weights: Annotated[Path, typer.Option(help="Folder with README.md and figures.json.")] = Path(
+        "assets/models/landscapes"
+    ),
+) -> None:
+    """Put the figures that `bench landscapes --out …/figures.json` measured into the model card."""
+    from hgc.bench import card
+
+    card.fill(weights / "README.md", card.read_report(weights / "figures.json"))
+    typer.echo(f"{weights / 'README.md'} has the figures of {weights / 'figures.json'}")

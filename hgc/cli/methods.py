@@ -1,0 +1,96 @@
+"""`hgc bench paper, speed, peers`: what methods cost and save."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hgc.cli.options import AsJson, Control, Device, Dtype, Model, PlanName, SamplerName, Steps
+from hgc.cli.refusals import in_one_line
+from hgc.cli.requests import chosen, painted
+from hgc.service import Studio
+
+
+def paper(as_json: AsJson = False) -> None:
+    """The paper's MACs, counted on the shapes of SD 1.5 with ControlNet."""
+    from hgc.bench import paper as counts
+
+    table = counts.rows()
+    typer.echo(json.dumps(counts.as_json(table)) if as_json else counts.as_text(table))
+
+
+@in_one_line
+def speed(
+    plan: PlanName = "paper",
+    model: Model = "landscapes",
+    control: Control = "segmentation",
+    sampler: SamplerName = "ddim",
+    steps: Steps = 20,
+    seed: Annotated[int, typer.Option(help="Decides scene and noise.")] = 0,
+    repeats: Annotated[int, typer.Option(help="Rounds that count, after one that warms up.")] = 5,
+    device: Device = None,
+    dtype: Dtype = None,
+    as_json: AsJson = False,
+) -> None:
+    """Warm wall time of the plain pipeline and of a cached plan, taken in turn on one scene."""
+    from hgc.bench import speed as timing
+
+    studio = Studio.load(model, device, dtype)
+    fields = {"model": model, "control": control, "sampler": sampler, "steps": steps}
+    request = painted(studio, seed, fields | chosen(studio, plan, steps))
+    found = timing.measure_speed(studio, request, repeats)
+    typer.echo(json.dumps(timing.as_json(found)) if as_json else timing.as_text(found))
+
+
+@in_one_line
+def peers(
+    scenes: Annotated[int, typer.Option(help="Instead: the table of all methods over this many scenes.")] = 0,
+    controls: Annotated[list[str] | None, typer.Option(help="For the table; may be given several times.")] = None,
+    model: Model = "landscapes",
+    sampler: SamplerName = "ddim",
+    steps: Annotated[int, typer.Option(help="Denoising steps of the comparison; the table's are 20.")] = 20,
+    seed: Annotated[int, typer.Option(help="Of the first scene and its noise.")] = 0,
+    interval: Annotated[int, typer.Option(help="DeepCache's N.")] = 3,
+    branch: Annotated[int, typer.Option(help="DeepCache's branch.")] = 0,
+    gate: Annotated[int, typer.Option(help="T-GATE's gate step.")] = 10,
+    repeats: Annotated[int, typer.Option(help="Rounds that are timed.")] = 3,
+    device: Device = None,
+    dtype: Dtype = None,
+    work: Annotated[Path, typer.Option(help="Where the table's figures are kept; a later run goes on there.")] = Path(
+        "runs/bench-methods.jsonl"
+    ),
+    as_json: AsJson = False,
+) -> None:
+    """Our DeepCache and T-GATE against their authors' own code; or, with --scenes, all methods on the same noise."""
+    from hgc.bench import duel, methods
+    from hgc.bench import peers as theirs
+    from hgc.bench.album import digest
+
+    if not scenes:
+        theirs.check_installed()
+    studio = Studio.load(model, device, dtype)
+    wanted = tuple(controls or studio.controls)
+    fields = {"model": model, "sampler": sampler}
+    measured_on = f"{model}, {sampler}, {studio.device}, {studio.dtype}, seed {seed}"
+    if not scenes:
+        request = painted(studio, seed, {**fields, "control": wanted[0], "steps": steps})
+        settings = duel.Settings(interval=interval, branch=branch, gate=gate, repeats=repeats)
+        found = list(theirs.duels(studio.loaded.pipeline(wanted[0], sampler), studio.call(request), settings))
+        typer.echo(json.dumps(duel.as_json(found)) if as_json else duel.as_text(found, f"{measured_on}, {steps} steps"))
+        return
+    ledger = methods.Ledger(work, f"{digest(Path(studio.loaded.preset.source))} {studio.device} {studio.dtype}")
+    drawn = methods.draw_all(
+        studio,
+        lambda number, control: painted(studio, number, {**fields, "control": control}),
+        range(seed, seed + scenes),
+        wanted,
+        ledger,
+        lambda news: typer.echo(news, err=True),
+    )
+    rows = methods.table(drawn)
+    typer.echo(
+        json.dumps(methods.as_json(rows)) if as_json else methods.as_text(rows, f"{scenes} scenes, {measured_on}")
+    )

@@ -1,0 +1,15 @@
+"""Options that several commands share."""
+
+from typing import Annotated
+
+import typer
+
+Model = Annotated[str, typer.Option(help="Which model.")]
+Control = Annotated[str, typer.Option(help="segmentation or edges.")]
+SamplerName = Annotated[str, typer.Option(help="ddim, dpmpp, unipc or euler.")]
+Steps = Annotated[int, typer.Option(help="Denoising steps.")]
+Guidance = Annotated[float, typer.Option(help="How strongly the prompt pulls; 1 switches guidance off.")]
+PlanName = Annotated[str, typer.Option(help="A preset, a share of full compute such as 0.4, or a plan's JSON.")]
+Device = Annotated[str | None, typer.Option(help="cpu or cuda; the best there is by default.")]
+Dtype = Annotated[str | None, typer.Option(help="float32, bfloat16 or float16.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
