@@ -100,10 +100,10 @@ def test_settings_come_from_a_preset_or_a_budget(client: Client, studio: Studio)
 
 
 def test_forecast_is_the_studios(client: Client, studio: Studio) -> None:
-    said = client.predict("Turbo", None, 12, "ddim", 4.0, api_name="/forecast")
+    said = client.predict("Turbo", None, 20, "ddim", 4.0, api_name="/forecast")
     assert said["macs_ratio"] == pytest.approx(said["macs_cached"] / said["macs_full"])
     assert said["macs_ratio"] <= 0.2
-    assert said["plan"]["steps"] == 12
+    assert said["plan"]["steps"] == 20
 
 
 def test_a_clean_label_map_reaches_the_model_unchanged(client: Client, label_map: Path) -> None:

@@ -35,7 +35,7 @@ class Playground:
 
     @property
     def run_inputs(self) -> list[Any]:
-        return [*self.fields.values(), self.picture.lock, *self.cache.settings]
+        return [*self.fields.values(), self.picture.lock, self.cache.preset, *self.cache.settings]
 
     @property
     def fields(self) -> dict[str, Any]:

@@ -109,13 +109,20 @@ class RunEvents:
                 yield self._under_way(latest, request)
 
     def _request(self, sheet: Sheet, values: list[Any]) -> Request:
-        """The form's values, in the order of `Playground.run_inputs`, as a request."""
+        """The form's values, in the order of `Playground.run_inputs`, as a request.
+
+        A chosen preset is asked for its settings here: Run may come before the page has written them down.
+        """
         names = list(self._page.fields)
         fields = dict(zip(names, values[: len(names)], strict=True)) | {"control": sheet.control}
-        locked, *cache = values[len(names) :]
+        locked, preset, *by_hand = values[len(names) :]
         if not locked or fields["seed"] is None:
             fields["seed"] = new_seed()
-        return made(sheet.png, fields, read_settings(cache), self._runner.loader.studio().model)
+        studio = self._runner.loader.studio()
+        cache = read_settings(by_hand)
+        if preset is not None:
+            cache = studio.settings_for(preset, fields["steps"], guidance=fields["guidance"] > 1).model_dump()
+        return made(sheet.png, fields, cache, studio.model)
 
     def _under_way(self, latest: Mapping[ArmName, Any], request: Request) -> Updates:
         arms: list[ArmName] = ["full", "cached", "fewer"] if request.fewer_steps else ["full", "cached"]
