@@ -24,6 +24,7 @@ from diffusers.models.attention import FeedForward
 from diffusers.models.attention_processor import Attention
 from diffusers.models.resnet import ResnetBlock2D
 from diffusers.models.transformers.transformer_2d import Transformer2DModel
+from published import SD15, SD21, SDXL, SDXL_DECODER
 
 from hgc.cache import schedules
 from hgc.cache.anatomy import Anatomy, Kind, Macs, State
@@ -38,20 +39,6 @@ from hgc.cache.sites import survey
 from hgc.cache.twin import structure, twin
 
 STEPS = 4
-SD15 = {"cross_attention_dim": 768}
-SD21 = {"cross_attention_dim": 1024, "attention_head_dim": (5, 10, 20, 20), "use_linear_projection": True}
-SDXL = {
-    "block_out_channels": (320, 640, 1280),
-    "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
-    "transformer_layers_per_block": (1, 2, 10),
-    "attention_head_dim": (5, 10, 20),
-    "cross_attention_dim": 2048,
-    "use_linear_projection": True,
-    "addition_embed_type": "text_time",
-    "addition_time_embed_dim": 256,
-    "projection_class_embeddings_input_dim": 2816,
-}
-UP = {"up_block_types": ("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D")}
 
 
 def networks(nets: int = 1, **changes: Any) -> Networks:
@@ -95,7 +82,7 @@ def test_every_layer_of_every_architecture_is_a_site(name: str, nets: int) -> No
     [
         (SD15, {}, 859_520_964, 22, 16, 16, 13),
         (SD21, {}, 865_910_724, 22, 16, 16, 13),
-        (SDXL, UP, 2_567_463_684, 17, 11, 70, 10),
+        (SDXL, SDXL_DECODER, 2_567_463_684, 17, 11, 70, 10),
     ],
     ids=["SD 1.5", "SD 2.1", "SDXL"],
 )

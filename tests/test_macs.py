@@ -9,6 +9,7 @@ import tiny
 import torch
 from diffusers import ControlNetModel, UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor
+from published import SDXL, SDXL_DECODER
 from torch.utils.flop_counter import FlopCounterMode
 from typer.testing import CliRunner
 
@@ -55,22 +56,9 @@ def test_the_meta_count_is_that_of_a_real_forward() -> None:
 
 def test_sdxl_shapes_are_found_from_the_module_tree() -> None:
     """One, two and ten transformers a block, and an embedding of text and size that does not depend on the step."""
-    shapes = {
-        "block_out_channels": (320, 640, 1280),
-        "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
-        "transformer_layers_per_block": (1, 2, 10),
-        "attention_head_dim": (5, 10, 20),
-        "cross_attention_dim": 2048,
-        "use_linear_projection": True,
-        "addition_embed_type": "text_time",
-        "addition_time_embed_dim": 256,
-        "projection_class_embeddings_input_dim": 2816,
-    }
     with torch.device("meta"):
-        unet = UNet2DConditionModel(
-            sample_size=128, up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"), **shapes
-        )
-        control = ControlNetModel(**shapes)
+        unet = UNet2DConditionModel(sample_size=128, **SDXL, **SDXL_DECODER)
+        control = ControlNetModel(**SDXL)
     anatomy = measure(Networks(unet, {"controlnet": control}), (128, 128), 77, model="sdxl")
     attentions = [site for site in anatomy.of(Kind.CROSS_ATTENTION) if site.name.startswith("unet.")]
     assert len(attentions) == 70

@@ -19,13 +19,13 @@ from PIL import Image
 from serving import served
 
 from hgc.control.images import ImageRefused
+from hgc.landscapes import examples
 from hgc.landscapes.labels import PALETTE, colour_map
 from hgc.landscapes.scene import paint
 from hgc.request import Request, RequestRefused
 from hgc.service import Comparison, Progress, Studio
 from hgc.ui import Loader
 from hgc.ui.drawing import CANVAS_PX, drawn, editor_value
-from hgc.ui.examples import examples
 from hgc.ui.figures import badges, figures_row, notes_list, verdict
 from hgc.ui.heat import heat_map, heat_top
 from hgc.ui.kept import Kept
@@ -287,8 +287,8 @@ def test_no_photo_is_refused() -> None:
 
 
 def test_examples_are_read_as_they_are(studio: Studio) -> None:
-    assert [example.control for example in examples()].count("edges") >= 2
-    for example in examples():
+    assert [example.control for example in examples.gallery()].count("edges") >= 2
+    for example in examples.gallery():
         large = editor_value(example)["composite"]
         assert large.shape == (CANVAS_PX, CANVAS_PX, 3)
         prepared = studio.prepare_control(large, example.control)

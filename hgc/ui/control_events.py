@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from hgc.landscapes import examples
 from hgc.ui import figures
 from hgc.ui.drawing import drawn, editor_value, prepare, seen_text
-from hgc.ui.examples import examples
 from hgc.ui.queueing import LOOK_QUEUE, QUIET
 from hgc.ui.runner import in_one_sentence
 
@@ -42,7 +42,7 @@ class ControlEvents:
 
     def take(self, event: gr.SelectData) -> tuple[Any, ...]:
         """Puts an example on the canvas of its kind, with its words and seed."""
-        example = examples()[event.index]
+        example = examples.gallery()[event.index]
         value = editor_value(example)
         painted = example.control == "segmentation"
         source, kept = ("paint", gr.skip()) if painted else ("lines", gr.skip())

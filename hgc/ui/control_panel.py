@@ -8,9 +8,10 @@ from typing import Any
 import gradio as gr
 
 from hgc.control.annotators import ANNOTATORS
+from hgc.landscapes import examples
+from hgc.landscapes.examples import Example
 from hgc.landscapes.labels import PALETTE
 from hgc.ui.drawing import AS_LABELS, AS_LINES, CANVAS_PX, editor_value, seen_text
-from hgc.ui.examples import Example, examples
 
 BRUSH_PX = {"Fine": 10, "Medium": 26, "Broad": 60}
 PEN = "#1b1f26"
@@ -57,7 +58,7 @@ def hexed(colour: tuple[int, int, int]) -> str:
 
 def build_control_panel() -> ControlPanel:
     """Lays the panel out, with the first example loaded."""
-    first = examples()[0]
+    first = examples.gallery()[0]
     with gr.Column(elem_classes="card", elem_id="control-card"):
         gr.HTML('<h2>Control</h2><p class="aside">The picture will follow this map.</p>')
         source = gr.Radio(
@@ -107,11 +108,11 @@ def _seen(first: Example) -> tuple[gr.Image, gr.HTML]:
 def _gallery() -> gr.Gallery:
     gr.HTML("<h4>Examples</h4>")
     return gr.Gallery(
-        [(str(example.path), example.title) for example in examples()],
+        [(str(example.path), example.title) for example in examples.gallery()],
         label="Examples",
         show_label=False,
         format="png",
-        columns=len(examples()),
+        columns=len(examples.gallery()),
         allow_preview=False,
         object_fit="cover",
         buttons=[],

@@ -13,7 +13,7 @@ import numpy as np
 from hgc.control.annotators import ANNOTATORS, AnnotatorUnavailable
 from hgc.control.canvas import Pixels, compose
 from hgc.control.images import ImageRefused, decode
-from hgc.ui.examples import Example
+from hgc.landscapes.examples import Example
 from hgc.ui.figures import notes_list
 
 if TYPE_CHECKING:

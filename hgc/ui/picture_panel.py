@@ -8,8 +8,8 @@ from typing import Any, get_args
 
 import gradio as gr
 
+from hgc.landscapes import examples
 from hgc.request import Sampler
-from hgc.ui.examples import examples
 from hgc.ui.queueing import QUIET
 from hgc.ui.titles import SAMPLER_TITLES
 
@@ -60,7 +60,7 @@ def new_seed() -> int:
 def build_words() -> Words:
     """The prompt's box, with the first example's words."""
     prompt = gr.Textbox(
-        examples()[0].prompt,
+        examples.gallery()[0].prompt,
         label="Prompt",
         lines=2,
         max_lines=4,
@@ -76,7 +76,7 @@ def build_picture_panel() -> PicturePanel:
         gr.HTML('<h2>Picture</h2><p class="aside">All pictures share this.</p>')
         with gr.Row(elem_id="seed-row", equal_height=True):
             seed = gr.Number(
-                examples()[0].seed, label="Seed", precision=0, minimum=0, maximum=SEEDS - 1, elem_id="seed"
+                examples.gallery()[0].seed, label="Seed", precision=0, minimum=0, maximum=SEEDS - 1, elem_id="seed"
             )
             dice = gr.Button("Roll", size="md", elem_id="dice", min_width=64, scale=0)
             lock = gr.Checkbox(True, label="Keep between runs", elem_id="lock", elem_classes="switch", min_width=150)
