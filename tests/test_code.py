@@ -31,7 +31,7 @@ ROWS = [
     {"hgc.cache", "hgc.control", "hgc.models", "hgc.metrics", "hgc.landscapes"},
 ]
 # Made anywhere: neither a model library nor an interface is needed to make a plan, a request or a chart.
-PURE = ["hgc.cache.plan", "hgc.cache.schedules", "hgc.cache.trace", "hgc.request", "hgc.charts"]
+PURE = ["hgc.cache.plan", "hgc.cache.schedules", "hgc.cache.trace", "hgc.cache.exports", "hgc.request", "hgc.charts"]
 DISTRIBUTIONS = {
     "PIL": "pillow",
     "cv2": "opencv-python-headless",
