@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 
 import pytest
@@ -16,7 +17,7 @@ from hgc.cache.macs import measure
 from hgc.cache.plan import Plan
 from hgc.cache.sites import Networks
 from hgc.cache.trace import Trace
-from hgc.charts import attention_chart, drift_chart, latency_chart, macs_chart, state_chart
+from hgc.charts import as_page, attention_chart, charts_of, drift_chart, latency_chart, macs_chart, state_chart
 from hgc.charts.drift import row_drift
 from hgc.charts.look import ABSENT, COMPUTED, DEAD, FORECAST, PARTLY, REUSED
 from hgc.charts.quantity import giga, seconds, size
@@ -204,6 +205,16 @@ def test_charts_are_plain_json_on_a_clear_ground(hgc: Trace, detail: str) -> Non
     sent = json.loads(state_chart(hgc, detail).to_json())  # type: ignore[arg-type]
     assert sent["layout"]["paper_bgcolor"] == "rgba(0, 0, 0, 0)"
     assert sent["layout"]["plot_bgcolor"] == "rgba(0, 0, 0, 0)"
+
+
+def test_the_page_of_charts_needs_nothing_else(full: Trace, hgc: Trace) -> None:
+    charts = charts_of(full, hgc)
+    page = as_page("Charts & <figures>", "of a run", charts)
+    assert "<h1>Charts &amp; &lt;figures&gt;</h1>" in page
+    assert page.count('class="plotly-graph-div"') == len(charts) == 7
+    assert re.findall(r"<(?:script|link|img)[^>]+(?:src|href)=", page) == []
+    assert all(f"<h2>{chart.title}</h2>" in page for chart in charts)
+    assert len(charts_of(hgc, hgc)) == len(charts) - 1, "without an observed arm there is nothing to say of drift"
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,9 @@ from typer.testing import CliRunner
 
 from hgc.__main__ import app
 from hgc.cache import schedules
+from hgc.cache.exports import to_csv
 from hgc.cache.plan import PlanRefused
+from hgc.cache.trace import Trace
 from hgc.control.images import ImageRefused
 from hgc.landscapes.labels import colour_map
 from hgc.landscapes.scene import paint
@@ -81,6 +83,9 @@ def test_a_comparison_tells_everything(studio: Studio) -> None:
     ]
     assert all(isinstance(p, Progress) and p.preview is not None and p.preview.shape == (256, 256, 3) for p in progress)
     assert isinstance(comparison, Comparison)
+    for arm in comparison.arms.values():
+        assert [small.shape for small in arm.previews] == [(32, 32, 3)] * STEPS
+        assert np.abs(arm.previews[-1].astype(float) - arm.image[4::8, 4::8]).mean() < 25, "roughly the picture"
     figures = comparison.figures()
     assert json.loads(json.dumps(figures)) == figures
     assert figures["macs_ratio"] <= 0.5
@@ -271,7 +276,18 @@ def test_compare_from_the_shell(tmp_path: Path) -> None:
     drawing, out = tmp_path / "map.png", tmp_path / "out"
     Image.fromarray(colour_map(SCENE.labels)).save(drawing)
     command = ["compare", "--model", "landscapes", "--control", "segmentation", "--image", str(drawing)]
-    command += ["--prompt", SCENE.caption, "--seed", "0", "--steps", str(STEPS), "--plan", "balanced", "--fewer-steps"]
+    command += [
+        "--prompt",
+        SCENE.caption,
+        "--seed",
+        "0",
+        "--steps",
+        str(STEPS),
+        "--plan",
+        "balanced",
+        "--fewer-steps",
+        "--charts",
+    ]
     result = CliRunner().invoke(app, [*command, "--out", str(out), "--json"])
     assert result.exit_code == 0, result.output
     figures = json.loads(result.stdout)
@@ -284,11 +300,20 @@ def test_compare_from_the_shell(tmp_path: Path) -> None:
         "cached.png",
         "fewer.png",
         "trace.json",
+        "trace.csv",
+        "trace.perfetto.json",
+        "charts.html",
         "request.json",
     }
     with Image.open(out / "cached.png") as picture:
         assert picture.size == (256, 256)
-    assert json.loads((out / "trace.json").read_text())["macs_paper"] == figures["macs_cached"]
+    trace = Trace.from_json((out / "trace.json").read_text())
+    assert trace.macs.paper == figures["macs_cached"]
+    assert (out / "trace.csv").read_text() == to_csv(trace)
+    tracks = json.loads((out / "trace.perfetto.json").read_text())["otherData"]["arms"]
+    assert list(tracks) == ["full", "cached", "fewer"]
+    assert tracks["cached"]["digest"] == figures["trace_digest"]
+    assert figures["trace_digest"] in (out / "charts.html").read_text()
     assert Request.parse((out / "request.json").read_text()).prompt == SCENE.caption
 
 

@@ -17,13 +17,15 @@ from hgc.cli.refusals import in_one_line
 from hgc.cli.requests import chosen
 from hgc.control.images import decode
 from hgc.request import Request, RequestRefused
-from hgc.service import Arm, Comparison, Progress, Studio
+from hgc.service import EXPORTS, Arm, Comparison, Progress, Studio
 
 
 @in_one_line
 def compare(
     image: Annotated[Path, typer.Option(help="A control map or drawing; with --annotator, a photo.")],
-    out: Annotated[Path, typer.Option(help="Folder for the pictures, trace.json and request.json.")],
+    out: Annotated[
+        Path, typer.Option(help="Folder for the pictures, the request, and the trace as JSON, CSV and for Perfetto.")
+    ],
     model: Model = "landscapes",
     control: Control = "segmentation",
     prompt: Annotated[str, typer.Option(help="What to paint.")] = "",
@@ -40,6 +42,9 @@ def compare(
         bool, typer.Option("--fewer-steps", help="Also make it with nothing cached, in as many steps as cost the same.")
     ] = False,
     annotator: Annotated[str | None, typer.Option(help="How to turn a photo into a control map, e.g. canny.")] = None,
+    charts: Annotated[
+        bool, typer.Option("--charts", help="Also write charts.html: the charts of the run in one file.")
+    ] = False,
     device: Device = None,
     dtype: Dtype = None,
     as_json: AsJson = False,
@@ -67,7 +72,7 @@ def compare(
         **chosen(studio, plan, steps, guidance > 1),
     )
     comparison = _run(studio, request, quiet=as_json)
-    _write(comparison, prepared.png, out)
+    _write(comparison, prepared.png, out, charts)
     notes = [*picture.notes, *prepared.notes, *comparison.notes]
     typer.echo(json.dumps(comparison.figures() | {"notes": notes}) if as_json else _told(comparison, notes))
 
@@ -85,12 +90,12 @@ def _tell(news: Progress) -> None:
     typer.echo(f"\r{news.arm:>6}: step {news.step}/{news.steps}", nl=news.step == news.steps, err=True)
 
 
-def _write(comparison: Comparison, control_png: bytes, out: Path) -> None:
+def _write(comparison: Comparison, control_png: bytes, out: Path, charts: bool) -> None:
     """Writes everything once the run is over, each file whole or not at all."""
     files = {
         "control.png": control_png,
         **{f"{name}.png": _png(arm) for name, arm in comparison.arms.items()},
-        "trace.json": comparison.cached.trace.to_json().encode(),
+        **{name: export(comparison).encode() for name, export in EXPORTS.items() if charts or name != "charts.html"},
         "request.json": comparison.request.model_dump_json(indent=1).encode(),
     }
     out.mkdir(parents=True, exist_ok=True)

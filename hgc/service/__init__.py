@@ -2,10 +2,12 @@
 
 from hgc.service.arms import Arm, ArmName, Cancelled, Comparison, Forecast, Likeness, Progress
 from hgc.service.control_map import Prepared, prepare_control
+from hgc.service.exports import EXPORTS
 from hgc.service.presets import PRESETS, Preset
 from hgc.service.studio import Studio
 
 __all__ = [
+    "EXPORTS",
     "PRESETS",
     "Arm",
     "ArmName",

@@ -57,7 +57,8 @@ class Arm:
     """One picture, uint8 [H, W, 3], and how it came about.
 
     `latency_ms` is the pipeline's whole call, decoding included; text is encoded before, once for all arms, and
-    previews are left out. `denoise_ms` is what the steps took.
+    previews are left out. `denoise_ms` is what the steps took. `previews[i]`, uint8 [h, w, 3] as small as the latents,
+    is roughly how the picture stood after step i; empty where they were not kept.
     """
 
     name: ArmName
@@ -66,6 +67,7 @@ class Arm:
     latency_ms: float
     denoise_ms: float
     control_score: float
+    previews: tuple[Pixels, ...] = ()
 
     @property
     def steps(self) -> int:

@@ -242,15 +242,17 @@ class Studio:
     ) -> Arm:
         pipe = self.loaded.pipeline(request.control, request.sampler)
         begun, aside_s = perf_counter(), 0.0
+        previews: list[Pixels] = []
 
         def after_step(_pipe: Any, step: int, _time: Any, state: Mapping[str, Any]) -> dict[str, Any]:
             nonlocal aside_s
-            called = perf_counter()
+            called, latents = perf_counter(), state["latents"]
             if stopped():
                 raise Cancelled(f"stopped after step {step + 1} of {request.steps} of the {name} arm")
             spent = called - begun
             eta = spent / (step + 1) * (request.steps * arms_left - step - 1)
-            tell(Progress(name, step + 1, request.steps, self._preview(state["latents"], self.size), eta))
+            tell(Progress(name, step + 1, request.steps, self._preview(latents, self.size), eta))
+            previews.append(self._preview(latents, latents.shape[-1]))
             aside_s += perf_counter() - called
             return {}
 
@@ -259,7 +261,7 @@ class Studio:
             image = pixels_of(out.images)
         latency_ms = (perf_counter() - begun - aside_s) * 1e3
         score = self._judge.score(image, read_map(request.control_bytes), request.control)
-        return Arm(name, image, run.trace, latency_ms, sum(run.trace.step_ms), score)
+        return Arm(name, image, run.trace, latency_ms, sum(run.trace.step_ms), score, tuple(previews))
 
     def _noise(self, request: Request) -> torch.Tensor:
         channels, side = self.loaded.components["unet"].config.in_channels, self.size // 8
