@@ -12,6 +12,17 @@ from hgc.cache.rules import PlanRefused
 KEPT = (State.REUSED, State.FORECAST)
 
 
+class Unfounded(PlanRefused):
+    """A plan that keeps a value where too few have been computed before; `step` counts from 0."""
+
+    def __init__(self, plan: str, site: str, step: int, state: State, branch: str, needed: int, found: int) -> None:
+        self.site, self.step, self.state, self.needed, self.found = site, step, state, needed, found
+        super().__init__(
+            f"plan '{plan}', site '{site}', step {step}: {state.name.lower()} needs {needed} computed value(s) of the "
+            f"{branch} branch, there are {found}; compute it in an earlier step"
+        )
+
+
 @dataclass(frozen=True)
 class Rehearsal:
     """`steps[i][site]` is the state of a site in step i; `branches[i]` how many guidance branches step i runs."""
@@ -42,10 +53,7 @@ class _Memory:
         needed = plan.forecast_of(site).least if state is State.FORECAST else 1
         for branch in branches:
             if (found := self.computed.get((site, branch), 0)) < needed:
-                raise PlanRefused(
-                    f"plan '{plan.name}', site '{site}', step {step}: {state.name.lower()} needs {needed} computed "
-                    f"value(s) of the {branch} branch, there are {found}; compute it in an earlier step"
-                )
+                raise Unfounded(plan.name, site, step, state, branch, needed, found)
 
 
 def check(plan: Plan, anatomy: Anatomy, steps: int) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Protocol
 
 from hgc.cache.anatomy import PREDICTION, Kind
-from hgc.cache.trace import Trace, TracedSite
+from hgc.cache.trace import TracedSite
 
 _NETWORK = re.compile(r"^(controlnet)(?:\.nets\.(\d+))?|^(unet)")
 _PARTS = (
@@ -15,6 +16,13 @@ _PARTS = (
     (re.compile(r"mid_block"), "middle"),
     (re.compile(r"residuals"), "residuals"),
 )
+
+
+class Sited(Protocol):
+    """A trace, or whatever else has the sites of one."""
+
+    @property
+    def sites(self) -> tuple[TracedSite, ...]: ...
 
 
 @dataclass(frozen=True)
@@ -65,7 +73,7 @@ def site_title(site: TracedSite) -> str:
     return f"{block_title(site.block)} · {site.kind.value}{_number(site)}"
 
 
-def block_rows(trace: Trace) -> list[Row]:
+def block_rows(trace: Sited) -> list[Row]:
     """One row a block, in the order in which a step meets them; a network's input and output stand apart."""
     groups: dict[str, list[TracedSite]] = {}
     for site in _ordered(trace):
@@ -73,12 +81,12 @@ def block_rows(trace: Trace) -> list[Row]:
     return [_row(title, sites) for title, sites in groups.items()]
 
 
-def site_rows(trace: Trace) -> list[Row]:
+def site_rows(trace: Sited) -> list[Row]:
     """One row a site."""
     return [Row(site_title(site), (site,)) for site in _ordered(trace)]
 
 
-def _ordered(trace: Trace) -> list[TracedSite]:
+def _ordered(trace: Sited) -> list[TracedSite]:
     """The branches first: they decide how much of all the rest is computed."""
     return sorted(trace.sites, key=lambda site: site.kind is not Kind.BRANCH)
 
