@@ -48,8 +48,9 @@ class CacheSettings(BaseModel):
 class Request(BaseModel):
     """One picture to make. `control_png` is the control map as the model sees it, a PNG in base64.
 
-    `plan` overrides `cache` with a table of its own. `fewer_steps` adds a third arm: nothing cached, as many steps as
-    cost what the cached arm costs.
+    `method` names how the second picture saves work. HGC's plan is what `cache` describes; with a `budget`, a share of
+    full compute, which every other method needs, it is the method's plan of most compute within it. `plan` overrides
+    both with a table of its own. `rival` names the method of a third picture, at the cost of the second.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -68,7 +69,9 @@ class Request(BaseModel):
     control_end: Share = 1.0
     cache: CacheSettings = CacheSettings()
     plan: dict[str, Any] | None = None
-    fewer_steps: bool = False
+    method: str = "hgc"
+    budget: Annotated[float, Field(gt=0, le=1)] | None = None
+    rival: str | None = None
 
     @field_validator("control_png")
     @classmethod
@@ -85,6 +88,12 @@ class Request(BaseModel):
     def _window(self) -> Request:
         if self.control_start >= self.control_end:
             raise ValueError(f"control_start {self.control_start} must lie before control_end {self.control_end}")
+        return self
+
+    @model_validator(mode="after")
+    def _budgeted(self) -> Request:
+        if self.method != "hgc" and self.budget is None and self.plan is None:
+            raise ValueError(f"method {self.method} needs a budget, a share of full compute such as 0.5")
         return self
 
     @classmethod
@@ -120,5 +129,5 @@ class Request(BaseModel):
     @property
     def picture_digest(self) -> str:
         """Twelve hex digits that name what both arms share: noise, map, prompt, scheduler; not the caches."""
-        shared = self.model_dump(mode="json", exclude={"cache", "plan", "fewer_steps"})
+        shared = self.model_dump(mode="json", exclude={"cache", "plan", "method", "budget", "rival"})
         return sha256(json.dumps(shared, sort_keys=True).encode()).hexdigest()[:12]

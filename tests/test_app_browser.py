@@ -75,6 +75,12 @@ def started(page: Page) -> None:
     expect(page.locator(".running .arm.full img")).to_be_visible(timeout=RUN_MS)
 
 
+def choose(page: Page, where: str, title: str) -> None:
+    """Picks an entry of a dropdown."""
+    page.locator(f"{where} input").click()
+    page.get_by_role("option", name=title, exact=True).click()
+
+
 def fewer_steps(page: Page) -> None:
     """Where the pictures do not matter, six steps are enough."""
     page.get_by_text("More settings").click()
@@ -228,14 +234,14 @@ def test_presets_write_the_settings_and_the_forecast(page: Page) -> None:
 
 def test_a_third_arm_of_fewer_steps_stands_beside_the_two(page: Page) -> None:
     fewer_steps(page)
-    page.locator("#fewer-steps input").check()
+    choose(page, "#rival-choice", "Fewer steps")
     page.locator("#run").click()
     expect(page.locator(".running .arm")).to_have_count(3, timeout=RUN_MS)
-    expect(page.locator(".arms-table thead th")).to_have_text(["Full", "Cached", "Fewer steps"], timeout=RUN_MS)
+    expect(page.locator(".arms-table thead th")).to_have_text(["Full", "HGC", "Fewer steps"], timeout=RUN_MS)
     first = page.locator("#slider img").first.get_attribute("src")
     assert first is not None
-    page.get_by_test_id("Cached | Fewer-radio-label").click()
-    expect(page.locator("#slider-ends span")).to_have_text(["Cached", "Fewer steps"])
+    page.get_by_test_id("HGC | Fewer steps-radio-label").click()
+    expect(page.locator("#slider-ends span")).to_have_text([re.compile(r"HGC, \d+%"), re.compile(r"Fewer steps, \d+%")])
     expect(page.locator("#slider img").first).not_to_have_attribute("src", first)
     page.get_by_role("tab", name="Flicker").click()
     flipped = page.locator("#flip-left img"), page.locator("#flip-right img")
@@ -247,14 +253,14 @@ def test_a_third_arm_of_fewer_steps_stands_beside_the_two(page: Page) -> None:
     page.keyboard.press("f")
     expect(flipped[0]).to_be_visible()
     expect(flipped[1]).to_be_hidden()
-    expect(page.locator(".flip span")).to_have_text(["Cached", "Fewer steps"])
+    expect(page.locator(".flip span")).to_have_text([re.compile(r"HGC, \d+%"), re.compile(r"Fewer steps, \d+%")])
     page.get_by_role("tab", name="Side by side").click()
-    for name in ("full", "cached", "fewer"):
+    for name in ("full", "cached", "rival"):
         assert natural_size(page.locator(f"#{name} img")) == (256, 256)
     page.set_viewport_size(PHONE)
     for view in ("Slider", "Side by side", "Flicker", "Difference"):
         expect(page.get_by_role("tab", name=view)).to_be_visible()
-    places: list[Any] = [page.locator(f"#{name} img").bounding_box() for name in ("full", "cached", "fewer")]
+    places: list[Any] = [page.locator(f"#{name} img").bounding_box() for name in ("full", "cached", "rival")]
     assert len({place["x"] for place in places}) == 1, "on a phone the pictures stand below each other"
     assert all(place["width"] > 0.75 * PHONE["width"] for place in places)
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]

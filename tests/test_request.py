@@ -28,7 +28,11 @@ def test_a_request_survives_json() -> None:
 
 def test_the_picture_digest_ignores_caches_and_the_number_of_arms_and_nothing_else() -> None:
     base = Request.make(png())
-    for update in ({"cache": CacheSettings(coarse=False)}, {"fewer_steps": True}):
+    for update in (
+        {"cache": CacheSettings(coarse=False)},
+        {"rival": "fewer_steps"},
+        {"method": "deepcache", "budget": 0.5},
+    ):
         assert base.model_copy(update=update).picture_digest == base.picture_digest
     for change in ({"seed": 1}, {"prompt": "lake"}, {"steps": 21}, {"sampler": "unipc"}, {"guidance": 5.0}):
         assert Request.make(png(), **change).picture_digest != base.picture_digest
@@ -47,6 +51,8 @@ def test_the_picture_digest_ignores_caches_and_the_number_of_arms_and_nothing_el
         ({"cache": {"lambda_inter": 2}}, "cache.lambda_inter:"),
         ({"cache": {"lambda": 2}}, "cache.lambda: Extra inputs are not permitted"),
         ({"turbo": True}, "turbo: Extra inputs are not permitted"),
+        ({"method": "deepcache"}, "method deepcache needs a budget"),
+        ({"budget": 0}, "budget: Input should be greater than 0"),
         ({"control_png": "%%%"}, "control_png: Value error, not base64"),
         ({"control_png": "aGVsbG8="}, "control_png: Value error, not a PNG"),
     ],

@@ -13,7 +13,7 @@ from hgc.cache import schedules
 from hgc.cache.anatomy import PREDICTION, UNGUIDED, Anatomy, Kind, State
 from hgc.cache.macs import measure
 from hgc.cache.networks import Networks
-from hgc.cache.rehearsal import plan_macs, rehearse
+from hgc.cache.rehearsal import rehearse
 from hgc.cache.rules import LINE, Forecast, Gate, PlanRefused
 
 STEPS = 20
@@ -155,15 +155,29 @@ def test_a_skipped_step_may_be_gated_for_each_branch(anatomy: Anatomy) -> None:
         schedules.step_skip(anatomy, 5, threshold=0)
 
 
-@pytest.mark.parametrize("guidance", [True, False])
-def test_fewer_steps_cost_the_same_rounded_up(anatomy: Anatomy, guidance: bool) -> None:
-    plan = schedules.deepcache(anatomy, STEPS, interval=3)
-    fewer = schedules.fewer_steps(anatomy, plan, guidance=guidance)
-    spent = plan_macs(plan, anatomy, guidance=guidance).paper
-    one = plan_macs(schedules.full(anatomy, 1), anatomy, guidance=guidance).paper
-    assert spent <= plan_macs(fewer, anatomy, guidance=guidance).paper < spent + one
-    assert fewer.table == {}
-    assert 0 < fewer.steps < STEPS
+def test_fewer_steps_keep_nothing(anatomy: Anatomy) -> None:
+    plan = schedules.fewer_steps(anatomy, 7, STEPS)
+    assert plan.table == {}
+    assert plan.steps == 7
+    assert plan.name == "fewer steps: 7 of 20"
+
+
+@pytest.mark.parametrize(("share", "chosen"), [(1.0, 10), (0.55, 5), (0.5, 5), (0.1, 1)])
+def test_the_choice_of_most_compute_within_a_budget_is_taken(share: float, chosen: int) -> None:
+    asked: list[int] = []
+
+    def cost(choice: int) -> float:
+        asked.append(choice)
+        return choice / 10
+
+    assert schedules.most_within(share, range(10, 0, -1), cost) == chosen
+    assert len(asked) <= 6
+
+
+def test_a_budget_below_the_cheapest_choice_names_the_nearest() -> None:
+    with pytest.raises(schedules.OutOfReach, match=r"budget 5%: the cheapest plan costs 10\.0%") as refused:
+        schedules.most_within(0.05, range(10, 0, -1), lambda choice: choice / 10)
+    assert refused.value.nearest == 0.1
 
 
 @pytest.mark.parametrize("basis", [Forecast("taylor", 2), Forecast("hermite"), Forecast("chebyshev", window=3)])

@@ -95,29 +95,29 @@ def test_a_comparison_tells_everything(studio: Studio) -> None:
     assert comparison.difference().shape == (256, 256)
     assert comparison.difference().max() > 0
     assert comparison.difference("cached", "cached").max() == 0
-    assert comparison.fewer is None
-    assert not any("fewer" in name for name in figures)
+    assert comparison.rival is None
+    assert not any("rival" in name for name in figures)
 
 
 @pytest.mark.parametrize("sampler", ["ddim", "dpmpp"])
 def test_the_third_arm_is_the_plain_pipeline_in_as_many_steps_as_cost_the_same(studio: Studio, sampler: str) -> None:
     steps = 6
-    asked = request(studio, steps=steps, sampler=sampler, cache=studio.settings_for(0.5, steps), fewer_steps=True)
+    asked = request(studio, steps=steps, sampler=sampler, cache=studio.settings_for(0.5, steps), rival="fewer_steps")
     news = list(studio.compare(asked))
     comparison = news[-1]
     assert isinstance(comparison, Comparison)
-    assert list(comparison.arms) == ["full", "cached", "fewer"]
-    assert comparison.fewer is not None
-    figures, count = comparison.figures(), comparison.fewer.steps
+    assert list(comparison.arms) == ["full", "cached", "rival"]
+    assert comparison.rival is not None
+    figures, count = comparison.figures(), comparison.rival.steps
     one_step = figures["macs_full"] / steps
-    assert figures["macs_fewer"] == pytest.approx(count * one_step)
-    assert abs(figures["macs_fewer"] - figures["macs_cached"]) <= one_step / 2
-    assert [p.step for p in news[:-1] if isinstance(p, Progress) and p.arm == "fewer"] == list(range(1, count + 1))
+    assert figures["macs_rival"] == pytest.approx(count * one_step)
+    assert abs(figures["macs_rival"] - figures["macs_cached"]) <= one_step / 2
+    assert [p.step for p in news[:-1] if isinstance(p, Progress) and p.arm == "rival"] == list(range(1, count + 1))
     alone = compared(studio, request(studio, steps=count, sampler=sampler))
-    assert np.array_equal(comparison.fewer.image, alone.full.image)
-    wanted = {"psnr_fewer", "ssim_fewer", "latency_ms_fewer", "control_score_fewer", "steps_fewer"}
+    assert np.array_equal(comparison.rival.image, alone.full.image)
+    wanted = {"psnr_rival", "ssim_rival", "latency_ms_rival", "control_score_rival", "steps_rival"}
     assert wanted <= figures.keys()
-    assert comparison.digest == compared(studio, asked.model_copy(update={"fewer_steps": False})).digest
+    assert comparison.digest == compared(studio, asked.model_copy(update={"rival": None})).digest
 
 
 def test_a_cache_that_keeps_only_what_never_changes_did_nothing(studio: Studio) -> None:
@@ -286,20 +286,21 @@ def test_compare_from_the_shell(tmp_path: Path) -> None:
         str(STEPS),
         "--plan",
         "balanced",
-        "--fewer-steps",
+        "--rival",
+        "fewer_steps",
         "--charts",
     ]
     result = CliRunner().invoke(app, [*command, "--out", str(out), "--json"])
     assert result.exit_code == 0, result.output
     figures = json.loads(result.stdout)
     wanted = "macs_full macs_cached macs_ratio latency_ms_full latency_ms_cached psnr ssim"
-    wanted += " macs_fewer latency_ms_fewer psnr_fewer ssim_fewer control_score_fewer"
+    wanted += " macs_rival latency_ms_rival psnr_rival ssim_rival control_score_rival"
     assert {*wanted.split(), "control_score_full", "control_score_cached"} <= figures.keys()
     assert {path.name for path in out.iterdir()} == {
         "control.png",
         "full.png",
         "cached.png",
-        "fewer.png",
+        "rival.png",
         "trace.json",
         "trace.csv",
         "trace.perfetto.json",

@@ -144,8 +144,8 @@ def compare(client: Client, picture: Path, preset: str, **changed: Any) -> Any:
 
 
 def test_compare_gives_the_studios_own_pixels(client: Client, studio: Studio, label_map: Path) -> None:
-    full, kept, figures, fewer = compare(client, label_map, "Quality", with_trace=True)
-    assert fewer is None
+    full, kept, figures, rival = compare(client, label_map, "Quality", with_trace=True)
+    assert rival is None
     prepared = studio.prepare_control(np.array(Image.open(label_map)), "segmentation")
     settings = studio.settings_for("Quality", STEPS).model_dump()
     request = made(prepared.png, {"prompt": SCENE.caption, "seed": 5, "steps": STEPS}, settings, studio.model)
@@ -166,11 +166,11 @@ def test_exact_savings_change_no_bit(client: Client, label_map: Path) -> None:
 
 
 def test_a_third_picture_comes_from_fewer_steps_when_asked_for(client: Client, label_map: Path) -> None:
-    full, kept, figures, fewer = compare(client, label_map, "Balanced", fewer_steps=True)
-    pixels = np.array(Image.open(fewer))
+    full, kept, figures, rival = compare(client, label_map, "Balanced", rival="fewer_steps")
+    pixels = np.array(Image.open(rival))
     assert not np.array_equal(pixels, np.array(Image.open(full)))
     assert not np.array_equal(pixels, np.array(Image.open(kept)))
-    assert 0 < figures["steps_fewer"] < STEPS
+    assert 0 < figures["steps_rival"] < STEPS
 
 
 @pytest.mark.parametrize(
@@ -365,22 +365,27 @@ def test_badges_say_what_was_shared_and_the_verdict_what_happened() -> None:
 
 
 THIRD = {
-    "macs_fewer": 39.9e9,
-    "latency_ms_fewer": 3200.0,
-    "psnr_fewer": 25.12,
-    "ssim_fewer": 0.9012,
-    "control_score_fewer": 0.812,
-    "steps_fewer": 7,
+    "title_full": "Full",
+    "title_cached": "HGC",
+    "title_rival": "Fewer steps",
+    "macs_rival": 39.9e9,
+    "latency_ms_rival": 3200.0,
+    "psnr_rival": 25.12,
+    "ssim_rival": 0.9012,
+    "control_score_rival": 0.812,
+    "steps_cached": 20,
+    "steps_rival": 7,
+    "peak_bytes_rival": 0,
 }
 
 
 def test_three_arms_stand_in_a_table_with_every_figure_of_each() -> None:
     text = Text.of(figures_row(figures(**THIRD)))
-    for wanted in ("Full Cached Fewer steps", "20 20 7", "114 G 41.1 G 39.9 G", "100.0% 36.1% 35.0%"):
+    for wanted in ("Full HGC Fewer steps", "20 20 7", "114 G 41.1 G 39.9 G", "100.0% 36.1% 35.0%"):
         assert wanted in text
     for wanted in ("8.22 s 3.31 s 3.20 s", "– 39.9 dB 25.1 dB", "– 0.994 0.901", "87.1% 86.4% 81.2%", "seed 7"):
         assert wanted in text
-    assert "not scored" in figures_row(figures(**THIRD | {"control_score_fewer": None}))
+    assert "not scored" in figures_row(figures(**THIRD | {"control_score_rival": None}))
 
 
 def test_what_people_write_is_never_read_as_html() -> None:
@@ -391,7 +396,7 @@ def test_what_people_write_is_never_read_as_html() -> None:
 
 def test_a_run_under_way_shows_its_arms() -> None:
     preview = np.zeros((8, 8, 3), np.uint8)
-    html = stage_running({"full": Progress("full", 3, 20, preview, 11.2)}, 20, ("full", "cached"))
+    html = stage_running({"full": Progress("full", 3, 20, preview, 11.2)}, 20, {"full": "Full", "cached": "HGC"})
     text = Text.of(html)
     assert "step 3 of 20" in text
     assert "waiting" in text
@@ -401,8 +406,8 @@ def test_a_run_under_way_shows_its_arms() -> None:
 
 
 def test_the_third_arm_counts_its_own_steps() -> None:
-    latest = {"cached": Progress("cached", 20, 20, None, 5.0), "fewer": Progress("fewer", 2, 7, None, 3.4)}
-    text = Text.of(stage_running(latest, 20, ("full", "cached", "fewer")))
+    latest = {"cached": Progress("cached", 20, 20, None, 5.0), "rival": Progress("rival", 2, 7, None, 3.4)}
+    text = Text.of(stage_running(latest, 20, {"full": "Full", "cached": "HGC", "rival": "Fewer steps"}))
     assert "step 2 of 7" in text
     assert "About 4 s left" in text
 

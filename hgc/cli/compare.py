@@ -12,7 +12,19 @@ from typing import Annotated
 import typer
 from PIL import Image
 
-from hgc.cli.options import AsJson, Control, Device, Dtype, Guidance, Model, PlanName, SamplerName, Steps
+from hgc.cli.options import (
+    AsJson,
+    Budget,
+    Control,
+    Device,
+    Dtype,
+    Guidance,
+    MethodName,
+    Model,
+    PlanName,
+    SamplerName,
+    Steps,
+)
 from hgc.cli.refusals import in_one_line
 from hgc.cli.requests import chosen
 from hgc.control.images import decode
@@ -38,9 +50,11 @@ def compare(
     control_start: Annotated[float, typer.Option(help="Share of the steps before the control sets in.")] = 0.0,
     control_end: Annotated[float, typer.Option(help="Share of the steps after which the control ends.")] = 1.0,
     plan: PlanName = "paper",
-    fewer_steps: Annotated[
-        bool, typer.Option("--fewer-steps", help="Also make it with nothing cached, in as many steps as cost the same.")
-    ] = False,
+    method: MethodName = "hgc",
+    budget: Budget = None,
+    rival: Annotated[
+        str | None, typer.Option(help="Also make it by this method, at the same cost; fewer_steps keeps nothing.")
+    ] = None,
     annotator: Annotated[str | None, typer.Option(help="How to turn a photo into a control map, e.g. canny.")] = None,
     charts: Annotated[
         bool, typer.Option("--charts", help="Also write charts.html: the charts of the run in one file.")
@@ -68,8 +82,8 @@ def compare(
         control_scale=control_scale,
         control_start=control_start,
         control_end=control_end,
-        fewer_steps=fewer_steps,
-        **chosen(studio, plan, steps, guidance > 1),
+        rival=rival,
+        **chosen(studio, plan, steps, guidance > 1, method, budget),
     )
     comparison = _run(studio, request, quiet=as_json)
     _write(comparison, prepared.png, out, charts)
@@ -123,12 +137,12 @@ def _told(comparison: Comparison, notes: list[str]) -> str:
         f"cached {comparison.cached.control_score:.3f}",
         f"cross-attention: {f['attention_hits']} hits, {f['attention_misses']} computed",
     ]
-    if comparison.fewer is not None:
-        alike = comparison.likeness["fewer"]
+    if comparison.rival is not None:
+        alike = comparison.likeness["rival"]
         lines.append(
-            f"fewer steps at the same cost: {comparison.fewer.steps} steps, {f['macs_fewer'] / 1e9:.1f} G MACs, "
-            f"{f['latency_ms_fewer']:.0f} ms, PSNR {alike.psnr:.1f} dB, SSIM {alike.ssim:.4f}, "
-            f"{comparison.score_name} {comparison.fewer.control_score:.3f}"
+            f"rival at the same cost, {f['plan_rival']}: {f['macs_rival'] / 1e9:.1f} G MACs, "
+            f"{f['latency_ms_rival']:.0f} ms, PSNR {alike.psnr:.1f} dB, SSIM {alike.ssim:.4f}, "
+            f"{comparison.score_name} {comparison.rival.control_score:.3f}"
         )
     if f["nothing_reused"]:
         lines.append("the cache did nothing: it kept no value that depends on the step")

@@ -11,10 +11,15 @@ from hgc.landscapes.labels import colour_map
 from hgc.landscapes.scene import paint
 from hgc.request import CacheSettings, Request
 from hgc.service import Studio
+from hgc.service.presets import budget_of
 
 
-def chosen(studio: Studio, plan: str, steps: int, guidance: bool = True) -> dict[str, Any]:
-    """The request's fields for what --plan named."""
+def chosen(
+    studio: Studio, plan: str, steps: int, guidance: bool = True, method: str = "hgc", budget: float | None = None
+) -> dict[str, Any]:
+    """The request's fields for what --plan, --method and --budget named; a budget takes the place of the plan's."""
+    if budget is not None:
+        return {"method": method, "budget": budget}
     if plan.endswith(".json"):
         try:
             text = Path(plan).read_text()
@@ -26,6 +31,8 @@ def chosen(studio: Studio, plan: str, steps: int, guidance: bool = True) -> dict
         wanted: str | float = float(plan)
     except ValueError:
         wanted = plan
+    if method != "hgc":
+        return {"method": method, "budget": budget_of(wanted)}
     settings: CacheSettings = studio.settings_for(wanted, steps, guidance=guidance)
     return {"cache": settings.model_dump()}
 

@@ -1,13 +1,30 @@
-"""Runs requests: what the interface, the command line and the benchmarks all call."""
+"""Runs requests: what the interface, the command line and the benchmarks all call.
 
-from hgc.service.arms import Arm, ArmName, Cancelled, Comparison, Forecast, Likeness, Progress
-from hgc.service.control_map import Prepared, prepare_control
-from hgc.service.exports import EXPORTS
+What runs them is imported when first used, so that the names of methods and presets need no model library.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from hgc.service.methods import METHODS, Method, arm_titles, plan_of
 from hgc.service.presets import PRESETS, Preset
-from hgc.service.studio import Studio
+
+if TYPE_CHECKING:
+    from hgc.service.arms import Arm, ArmName, Cancelled, Comparison, Forecast, Likeness, Progress
+    from hgc.service.control_map import Prepared, prepare_control
+    from hgc.service.exports import EXPORTS
+    from hgc.service.studio import Studio
+
+_WHERE = {
+    **dict.fromkeys(("Arm", "ArmName", "Cancelled", "Comparison", "Forecast", "Likeness", "Progress"), "arms"),
+    **dict.fromkeys(("Prepared", "prepare_control"), "control_map"),
+    "EXPORTS": "exports",
+    "Studio": "studio",
+}
 
 __all__ = [
     "EXPORTS",
+    "METHODS",
     "PRESETS",
     "Arm",
     "ArmName",
@@ -15,9 +32,18 @@ __all__ = [
     "Comparison",
     "Forecast",
     "Likeness",
+    "Method",
     "Prepared",
     "Preset",
     "Progress",
     "Studio",
+    "arm_titles",
+    "plan_of",
     "prepare_control",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module 'hgc.service' has no attribute '{name}'; it has {', '.join(__all__)}")
+    return getattr(import_module(f"hgc.service.{_WHERE[name]}"), name)

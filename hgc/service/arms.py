@@ -15,9 +15,10 @@ from hgc.cache.plan import Plan
 from hgc.cache.trace import Trace
 from hgc.metrics import difference
 from hgc.request import Request
+from hgc.service.methods import arm_titles
 
 Pixels = NDArray[np.uint8]
-ArmName = Literal["full", "cached", "fewer"]
+ArmName = Literal["full", "cached", "rival"]
 # Kinds whose output never depends on the denoising step, or costs next to nothing: to keep them is no cache's merit.
 STEPLESS = (Kind.CONDITION, Kind.TEXT_KV, Kind.EMBEDDING)
 
@@ -41,7 +42,7 @@ class Progress:
 class Forecast:
     """What a request will cost, per image; times are None until this process has measured a run.
 
-    `share` is the plan's part of full compute in the paper's convention.
+    `share` and `share_rival` are the plans' parts of full compute in the paper's convention; None without a rival.
     """
 
     macs: Macs
@@ -50,6 +51,7 @@ class Forecast:
     latency_ms: float | None
     latency_ms_full: float | None
     plan: Plan
+    share_rival: float | None = None
 
 
 @dataclass(frozen=True)
@@ -96,8 +98,7 @@ class Likeness:
 class Comparison:
     """The same picture made in two or three ways, from the same noise, map and scheduler, which `digest` names.
 
-    `fewer` is the plain pipeline with as many steps as cost what the cached arm cost. `likeness` is each arm's to the
-    full one.
+    `rival` is made by another method at the cost of the cached arm. `likeness` is each arm's to the full one.
     """
 
     request: Request
@@ -107,12 +108,12 @@ class Comparison:
     digest: str
     score_name: str
     notes: tuple[str, ...] = ()
-    fewer: Arm | None = None
+    rival: Arm | None = None
 
     @property
     def arms(self) -> dict[ArmName, Arm]:
         """Those that there are, in the order in which they were made."""
-        return {arm.name: arm for arm in (self.full, self.cached, self.fewer) if arm is not None}
+        return {arm.name: arm for arm in (self.full, self.cached, self.rival) if arm is not None}
 
     @property
     def psnr(self) -> float:
@@ -136,8 +137,13 @@ class Comparison:
     @property
     def nothing_reused(self) -> bool:
         """Whether a cache was wanted and yet kept nothing but what never depends on the step."""
-        wanted = self.request.plan is not None or not self.request.cache.off
-        trace = self.cached.trace
+        request, trace = self.request, self.cached.trace
+        if request.plan is not None:
+            wanted = True
+        elif request.budget is not None:
+            wanted = request.budget < 1 and trace.steps == request.steps  # fewer steps save without keeping anything
+        else:
+            wanted = not request.cache.off
         names = [site.name for site in trace.sites if site.kind not in STEPLESS]
         kept = any(cell.state in (State.REUSED, State.FORECAST) for name in names for cell in trace.cells[name])
         return wanted and not kept
@@ -152,9 +158,19 @@ class Comparison:
         figures: dict[str, Any] = {}
         for name, arm in self.arms.items():
             figures |= {f"{figure}_{name}": value for figure, value in arm.figures().items()}
-        if self.fewer is not None:
-            alike = self.likeness["fewer"]
-            figures |= {"psnr_fewer": _finite(alike.psnr), "ssim_fewer": alike.ssim, "steps_fewer": self.fewer.steps}
+        figures |= {f"title_{name}": title for name, title in arm_titles(request).items()}
+        if self.rival is not None:
+            alike, rival = self.likeness["rival"], self.rival
+            figures |= {
+                "rival": request.rival,
+                "plan_rival": rival.trace.plan.name,
+                "psnr_rival": _finite(alike.psnr),
+                "ssim_rival": alike.ssim,
+                "steps_rival": rival.steps,
+                "peak_bytes_rival": rival.trace.peak_bytes,
+                "macs_ratio_rival": rival.trace.macs.paper / full.trace.macs.paper,
+                "speedup_rival": full.latency_ms / rival.latency_ms,
+            }
         return figures | {
             "macs_ratio": cached.trace.macs.paper / full.trace.macs.paper,
             "speedup": full.latency_ms / cached.latency_ms,
@@ -168,7 +184,9 @@ class Comparison:
             "nothing_reused": self.nothing_reused,
             "digest": self.digest,
             "trace_digest": cached.trace.digest,
+            "method": request.method,
             "plan": cached.trace.plan.name,
+            "steps_cached": cached.steps,
             "model": request.model,
             "control": request.control,
             "device": full.trace.device,

@@ -1,4 +1,4 @@
-"""Named budgets: one word for how much compute a picture may take."""
+"""Named budgets: one word for how much compute a picture may take, and what HGC makes of a budget."""
 
 from __future__ import annotations
 
@@ -38,20 +38,28 @@ PRESETS: Mapping[str, Preset] = {
 }
 
 
+def budget_of(wanted: str | float) -> float:
+    """The share of full compute of a preset's name, or the share itself; 1 leaves only the exact savings.
+
+    Raises PlanRefused for an unknown name.
+    """
+    if not isinstance(wanted, str):
+        return wanted
+    if wanted.lower() not in PRESETS:
+        raise PlanRefused(f"unknown preset '{wanted}'; known are {', '.join(p.name for p in PRESETS.values())}")
+    budget = PRESETS[wanted.lower()].budget
+    return 1.0 if budget is None else budget
+
+
 def settings_for(anatomy: Anatomy, steps: int, wanted: str | float, *, guidance: bool = True) -> CacheSettings:
     """Cache settings for a preset's name or a share of full compute; exact savings alone where these are enough.
 
     The share is that of a run with guidance, or without.
 
-    Raises PlanRefused for an unknown name or a share out of reach.
+    Raises PlanRefused for an unknown name, OutOfReach for a share below the cheapest plan's.
     """
-    if isinstance(wanted, str):
-        if wanted.lower() not in PRESETS:
-            raise PlanRefused(f"unknown preset '{wanted}'; known are {', '.join(p.name for p in PRESETS.values())}")
-        budget = PRESETS[wanted.lower()].budget
-    else:
-        budget = wanted
-    if budget is None or budget >= _exact_share(anatomy, steps, guidance):
+    budget = budget_of(wanted)
+    if budget >= _exact_share(anatomy, steps, guidance):
         return CacheSettings(coarse=False, fine=False)
     settings = CacheSettings()
     density = schedules.under_budget(anatomy, steps, budget, guidance=guidance, **_shared(settings))
@@ -65,11 +73,9 @@ def _exact_share(anatomy: Anatomy, steps: int, guidance: bool) -> float:
     return plan_macs(schedules.exact(anatomy, steps), anatomy, guidance=guidance).paper / whole
 
 
-def plan_of(request: Request, anatomy: Anatomy) -> Plan:
-    """The plan of a request: its own table, or the one its cache settings describe. Raises PlanRefused."""
-    own, cache, steps = request.own_plan, request.cache, request.steps
-    if own is not None:
-        return own
+def hgc_plan(request: Request, anatomy: Anatomy) -> Plan:
+    """The plan that the request's cache settings describe. Raises PlanRefused."""
+    cache, steps = request.cache, request.steps
     if cache.off:
         return schedules.exact(anatomy, steps)
     return schedules.hgc(

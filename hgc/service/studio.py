@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 from hashlib import sha256
 from queue import SimpleQueue
 from time import perf_counter
@@ -15,11 +14,12 @@ import numpy as np
 import torch
 
 from hgc.cache import schedules
+from hgc.cache.adjustment import Adjustment
 from hgc.cache.anatomy import Anatomy
 from hgc.cache.engine import cached
 from hgc.cache.macs import measure
 from hgc.cache.plan import Plan
-from hgc.cache.rehearsal import check, plan_macs, rehearse
+from hgc.cache.rehearsal import check, rehearse
 from hgc.cache.sites import Networks
 from hgc.cache.trace import Trace
 from hgc.control.annotators import AnnotatorSettings
@@ -31,10 +31,13 @@ from hgc.metrics import psnr, ssim
 from hgc.models.loading import SAMPLERS, Loaded, load
 from hgc.request import CacheSettings, Request, RequestRefused
 from hgc.service.arms import Arm, ArmName, Cancelled, Comparison, Forecast, Likeness, Pixels, Progress
+from hgc.service.calibrations import calibration_for
 from hgc.service.control_map import Prepared, prepare_control, read_map
 from hgc.service.judge import SCORES, Judge
-from hgc.service.presets import PRESETS, Preset, control_off, plan_of, settings_for
+from hgc.service.methods import plan_of, rival_plan
+from hgc.service.presets import PRESETS, Preset, control_off, settings_for
 from hgc.service.preview import LatentPreview
+from hgc.service.task import Task, at_steps
 
 Tell = Callable[[Progress], None]
 Stopped = Callable[[], bool]
@@ -125,26 +128,29 @@ class Studio:
         return measure(networks, (side, side), parts["tokenizer"].model_max_length, model=self.model)
 
     def plan(self, request: Request) -> Plan:
-        """Raises PlanRefused, RequestRefused."""
+        """The plan of the cached arm. Raises PlanRefused, RequestRefused."""
         self._accept(request)
         plan, anatomy = plan_of(request, self.anatomy()), self.anatomy()
-        check(plan, anatomy, request.steps)
-        rehearse(plan, anatomy, guidance=request.guidance > 1, off=control_off(request))
+        check(plan, anatomy, plan.steps if request.plan is None else request.steps)
+        self._adjustment(plan, request)
+        own = at_steps(request, plan.steps)
+        rehearse(plan, anatomy, guidance=request.guidance > 1, off=control_off(own))
         return plan
 
     def forecast(self, request: Request) -> Forecast:
-        """What the request will cost. Raises PlanRefused, RequestRefused."""
-        plan, anatomy = self.plan(request), self.anatomy()
-        cost = partial(plan_macs, anatomy=anatomy, guidance=request.guidance > 1, off=control_off(request))
-        macs, whole = cost(plan), cost(schedules.full(anatomy, request.steps))
+        """What the request will cost; its rival is planned as well. Raises PlanRefused, RequestRefused."""
+        plan, task = self.plan(request), Task(self.anatomy(), request)
+        macs, whole, share = task.cost(plan), task.whole, task.share(plan)
+        rival = rival_plan(request, task.anatomy, share)
         timing = self._timing.get(request.sampler)
         return Forecast(
             macs=macs,
             macs_full=whole,
-            share=macs.paper / whole.paper,
+            share=share,
             latency_ms=timing.latency_of(macs.full) if timing else None,
             latency_ms_full=timing.latency_of(whole.full) if timing else None,
             plan=plan,
+            share_rival=None if rival is None else task.share(rival),
         )
 
     def compare(self, request: Request, *, cancel: threading.Event | None = None) -> Iterator[Progress | Comparison]:
@@ -152,7 +158,7 @@ class Studio:
 
         Setting `cancel` raises Cancelled at the next step. Raises RequestRefused, PlanRefused.
         """
-        plan, left = self.plan(request), threading.Event()
+        plan, left = self.forecast(request).plan, threading.Event()
         asked = cancel or threading.Event()
 
         def stopped() -> bool:
@@ -204,15 +210,17 @@ class Studio:
             )
 
     def _compare(self, request: Request, plan: Plan, tell: Tell, stopped: Stopped) -> Comparison:
-        whole, call, third = schedules.full(self.anatomy(), request.steps), self.call(request), request.fewer_steps
+        whole, call = schedules.full(self.anatomy(), request.steps), self.call(request)
+        third = request.rival is not None
         full = self._arm("full", request, whole, call, tell, stopped, arms_left=2 + third)
         kept = self._arm("cached", request, plan, call, tell, stopped, arms_left=1 + third)
         self._timing[request.sampler] = Timing(
             (full.trace.macs.full, kept.trace.macs.full), (full.latency_ms, kept.latency_ms)
         )
-        fewer = self._fewer(request, steps_at_cost(full, kept), call, tell, stopped) if third else None
+        other = rival_plan(request, self.anatomy(), kept.trace.macs.paper / full.trace.macs.paper)
+        rival = None if other is None else self._arm("rival", request, other, call, tell, stopped, arms_left=1)
         noise = call["latents"].float().cpu().numpy().tobytes()
-        others = [arm for arm in (kept, fewer) if arm is not None]
+        others = [arm for arm in (kept, rival) if arm is not None]
         return Comparison(
             request=request,
             full=full,
@@ -221,14 +229,12 @@ class Studio:
             digest=sha256(noise + request.picture_digest.encode()).hexdigest()[:12],
             score_name=SCORES[request.control],
             notes=self.check_prompt(request.prompt),
-            fewer=fewer,
+            rival=rival,
         )
 
-    def _fewer(self, request: Request, steps: int, call: dict[str, Any], tell: Tell, stopped: Stopped) -> Arm:
-        """The plain pipeline with fewer steps of the same scheduler, on the same noise and map."""
-        fewer = request.model_copy(update={"steps": steps})
-        plan = schedules.full(self.anatomy(), steps)
-        return self._arm("fewer", fewer, plan, call | {"num_inference_steps": steps}, tell, stopped, arms_left=1)
+    def _adjustment(self, plan: Plan, request: Request) -> Adjustment | None:
+        """The numbers that the plan's forecasts need. Raises CalibrationRefused."""
+        return calibration_for(request).adjustment if plan.fitted else None
 
     def _arm(
         self,
@@ -240,7 +246,9 @@ class Studio:
         stopped: Stopped,
         arms_left: int,
     ) -> Arm:
-        pipe = self.loaded.pipeline(request.control, request.sampler)
+        """One picture in as many steps as its plan has, of the same scheduler, on the same noise and map."""
+        pipe, steps = self.loaded.pipeline(request.control, request.sampler), plan.steps
+        adjustment = self._adjustment(plan, request)
         begun, aside_s = perf_counter(), 0.0
         previews: list[Pixels] = []
 
@@ -248,16 +256,16 @@ class Studio:
             nonlocal aside_s
             called, latents = perf_counter(), state["latents"]
             if stopped():
-                raise Cancelled(f"stopped after step {step + 1} of {request.steps} of the {name} arm")
+                raise Cancelled(f"stopped after step {step + 1} of {steps} of the {name} arm")
             spent = called - begun
-            eta = spent / (step + 1) * (request.steps * arms_left - step - 1)
-            tell(Progress(name, step + 1, request.steps, self._preview(latents, self.size), eta))
+            eta = spent / (step + 1) * (steps * arms_left - step - 1)
+            tell(Progress(name, step + 1, steps, self._preview(latents, self.size), eta))
             previews.append(self._preview(latents, latents.shape[-1]))
             aside_s += perf_counter() - called
             return {}
 
-        with cached(pipe, plan) as run:
-            out = pipe(**call, callback_on_step_end=after_step)
+        with cached(pipe, plan, adjustment=adjustment) as run:
+            out = pipe(**{**call, "num_inference_steps": steps}, callback_on_step_end=after_step)
             image = pixels_of(out.images)
         latency_ms = (perf_counter() - begun - aside_s) * 1e3
         score = self._judge.score(image, read_map(request.control_bytes), request.control)
@@ -281,12 +289,6 @@ class Studio:
             "latents": self._noise(request).to(self.loaded.device, self.loaded.dtype),
             "output_type": "pt",
         }
-
-
-def steps_at_cost(full: Arm, kept: Arm) -> int:
-    """How many steps of the full arm's pipeline come nearest to what the cached arm multiplied; at least one."""
-    one_step = full.trace.macs.paper / full.steps
-    return max(1, round(kept.trace.macs.paper / one_step))
 
 
 def pixels_of(images: torch.Tensor) -> Pixels:

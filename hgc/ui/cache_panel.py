@@ -9,6 +9,7 @@ from typing import Any
 import gradio as gr
 
 from hgc.request import CacheSettings
+from hgc.ui.titles import NO_RIVAL, RIVALS
 
 PRESET_NAMES = ("Exact", "Quality", "Balanced", "Paper", "Turbo")
 FIRST_PRESET = "Paper"
@@ -32,7 +33,7 @@ class CachePanel:
     gate: gr.Slider
     attention_every: gr.Slider
     fusion: gr.Radio
-    fewer_steps: gr.Checkbox
+    rival: gr.Dropdown
 
     @property
     def settings(self) -> list[Any]:
@@ -79,16 +80,14 @@ def build_cache_panel() -> CachePanel:
             coarse = _coarse(now)
         with gr.Accordion("Fine settings", open=False, elem_id="fine-settings"):
             fine = _fine(now)
-        fewer_steps = gr.Checkbox(
-            False,
-            label="Also: fewer steps at the same cost",
-            info="A third picture, nothing kept, from as many steps as cost what the cached one costs.",
-            elem_id="fewer-steps",
-            elem_classes="switch",
+        rival = gr.Dropdown(
+            RIVALS,
+            value=NO_RIVAL,
+            label="Compare also with",
+            info="A third picture on the same noise, by another method at the same cost.",
+            elem_id="rival-choice",
         )
-    return CachePanel(
-        preset=preset, reason=reason, budget=budget, fewer_steps=fewer_steps, **switches, **coarse, **fine
-    )
+    return CachePanel(preset=preset, reason=reason, budget=budget, rival=rival, **switches, **coarse, **fine)
 
 
 def _switches(now: CacheSettings) -> dict[str, Any]:

@@ -135,11 +135,11 @@ def _add_compare(runner: Runner) -> None:
         preset: str = "Paper",
         cache: dict[str, Any] | None = None,
         with_trace: bool = False,
-        fewer_steps: bool = False,
+        rival: str | None = None,
     ) -> tuple[Any, Any, dict[str, Any], Any]:
         """The same picture in full and from the cache, on the same noise, and every figure of both.
 
-        Last comes the picture of fewer steps, where it was asked for.
+        Last comes the picture of the rival, where one was asked for.
 
         Args:
             picture: a drawing or a photo.
@@ -157,7 +157,7 @@ def _add_compare(runner: Runner) -> None:
             preset: Exact, Quality, Balanced, Paper or Turbo; not read when cache settings are given.
             cache: cache settings as settings_for returns them.
             with_trace: adds the trace, the table as executed, to the figures.
-            fewer_steps: makes a third picture, nothing cached, in as many steps as cost what the cached one costs.
+            rival: a method that makes a third picture at the cost of the cached one, e.g. fewer_steps or deepcache.
         """
         with refusals():
             studio = runner.loader.studio()
@@ -174,13 +174,13 @@ def _add_compare(runner: Runner) -> None:
                 "control_scale": control_scale,
                 "control_start": control_start,
                 "control_end": control_end,
-                "fewer_steps": fewer_steps,
+                "rival": rival or None,
             }
             settings = cache or studio.settings_for(preset, int(steps), guidance=guidance > 1).model_dump()
             request = made(prepared.png, fields, settings, studio.model)
             found = runner.finish(request)
-            figures, fewer = _figures(found, notes, with_trace), found.fewer
-            return found.full.image, found.cached.image, figures, None if fewer is None else fewer.image
+            figures, third = _figures(found, notes, with_trace), found.rival
+            return found.full.image, found.cached.image, figures, None if third is None else third.image
 
     with gr.Column(visible=False):
         inputs = _compare_inputs()
@@ -188,7 +188,7 @@ def _add_compare(runner: Runner) -> None:
             gr.Image(format="png", label="full"),
             gr.Image(format="png", label="cached"),
             gr.JSON(label="figures"),
-            gr.Image(format="png", label="fewer"),
+            gr.Image(format="png", label="rival"),
         ]
         gr.Button(visible=False).click(compare, inputs, outputs, api_name="compare", **MODEL_QUEUE)
 
@@ -208,7 +208,7 @@ def _compare_inputs() -> list[Any]:
         gr.Textbox("Paper", label="preset"),
         gr.JSON(None, label="cache"),
         gr.Checkbox(False, label="with_trace"),
-        gr.Checkbox(False, label="fewer_steps"),
+        gr.Textbox(None, label="rival"),
     ]
 
 

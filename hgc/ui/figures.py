@@ -8,7 +8,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from hgc.charts.quantity import giga, seconds, size
-from hgc.ui.titles import ARM_TITLES, SAMPLER_TITLES
+from hgc.ui.titles import ARM_NAMES, SAMPLER_TITLES
 
 if TYPE_CHECKING:
     from hgc.service import Forecast
@@ -40,7 +40,7 @@ def masthead(kind: str, status: str) -> str:
 
 def figures_row(values: Mapping[str, Any]) -> str:
     """Every number of a comparison, in a row of tiles or, of three arms, in a table; and a button that copies them."""
-    numbers = arms_table(values) if "macs_fewer" in values else _tiles(values)
+    numbers = arms_table(values) if "macs_rival" in values else _tiles(values)
     setting = (
         f"{values['device'].upper()} · {values['dtype']} · one picture · {values['steps']} steps · "
         f"{SAMPLER_TITLES.get(values['sampler'], values['sampler'])} · guidance {values['guidance']:g} · "
@@ -88,14 +88,14 @@ def _tiles(values: Mapping[str, Any]) -> str:
 
 def arms_table(values: Mapping[str, Any]) -> str:
     """Three arms beside each other, one column each."""
-    names = tuple(ARM_TITLES)
-    alike = [("–", "–"), (values["psnr"], values["ssim"]), (values["psnr_fewer"], values["ssim_fewer"])]
+    names = ARM_NAMES
+    alike = [("–", "–"), (values["psnr"], values["ssim"]), (values["psnr_rival"], values["ssim_rival"])]
     rows = [
-        ("Steps", "", [str(values["steps"]), str(values["steps"]), str(values["steps_fewer"])]),
+        ("Steps", "", [str(values["steps"]), str(values["steps_cached"]), str(values["steps_rival"])]),
         ("MACs", MACS_HINT, [giga(values[f"macs_{name}"]) for name in names]),
         ("Share of full", MACS_HINT, [f"{values[f'macs_{name}'] / values['macs_full']:.1%}" for name in names]),
         ("Time", TIME_HINT, [seconds(values[f"latency_ms_{name}"]) for name in names]),
-        ("Cache memory", MEMORY_HINT, ["–", size(values["peak_bytes"]), "–"]),
+        ("Cache memory", MEMORY_HINT, ["–", size(values["peak_bytes"]), size(values["peak_bytes_rival"])]),
         ("PSNR", PSNR_HINT, [psnr if psnr == "–" else _decibels(psnr) for psnr, _ in alike]),
         ("SSIM", SSIM_HINT, [ssim if ssim == "–" else f"{ssim:.3f}" for _, ssim in alike]),
         (
@@ -104,7 +104,7 @@ def arms_table(values: Mapping[str, Any]) -> str:
             [_score(values[f"control_score_{name}"]) for name in names],
         ),
     ]
-    head = "".join(f'<th scope="col" class="{name}">{ARM_TITLES[name]}</th>' for name in names)
+    head = "".join(f'<th scope="col" class="{name}">{escape(values[f"title_{name}"])}</th>' for name in names)
     body = "".join(_table_row(*row) for row in rows)
     return (
         f'<table class="arms-table"><thead><tr><td class="what"></td>{head}</tr></thead><tbody>{body}</tbody></table>'

@@ -40,7 +40,7 @@ class Playground:
     @property
     def fields(self) -> dict[str, Any]:
         """The components that set a Request's field, by its name."""
-        return {"prompt": self.words.prompt, **self.picture.fields, "fewer_steps": self.cache.fewer_steps}
+        return {"prompt": self.words.prompt, **self.picture.fields, "rival": self.cache.rival}
 
 
 def build_playground(runner: Runner) -> Playground:

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from html import escape
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from hgc.service.methods import arm_titles
 from hgc.ui import figures
 from hgc.ui.heat import heat_legend, heat_map
 from hgc.ui.kept import Kept
 from hgc.ui.queueing import QUIET
 from hgc.ui.stage import stage_empty
-from hgc.ui.titles import ARM_TITLES
+from hgc.ui.titles import ARM_NAMES, captions
 
 if TYPE_CHECKING:
     from hgc.service import ArmName, Comparison
 
 # Any two arms, for the views that show two; the first pair is the one of a run with two arms.
-PAIRS = {f"{left} {right}": (left, right) for left, right in combinations(ARM_TITLES, 2)}
+PAIRS = {f"{left} {right}": (left, right) for left, right in combinations(ARM_NAMES, 2)}
 FIRST_PAIR = next(iter(PAIRS))
 
 
@@ -35,8 +38,9 @@ class Results:
     ends: gr.HTML
     full: gr.Image
     cached: gr.Image
-    fewer: gr.Image
-    fewer_column: gr.Column
+    rival: gr.Image
+    rival_column: gr.Column
+    captions: tuple[gr.HTML, ...]
     flips: tuple[gr.Image, gr.Image]
     flip: gr.HTML
     heat: gr.Image
@@ -53,7 +57,7 @@ class Results:
     @property
     def filled(self) -> list[Any]:
         """What a finished run fills, in the order of `_filled`."""
-        pictures = [self.full, self.cached, self.fewer, self.fewer_column]
+        pictures = [self.full, self.cached, self.rival, self.rival_column, *self.captions]
         return [
             self.stage,
             self.shown,
@@ -75,9 +79,9 @@ def build_results() -> Results:
             with gr.Tab("Slider", id="slider"):
                 slider, ends = _slider()
             with gr.Tab("Side by side", id="side"), gr.Row(elem_id="side-by-side"):
-                full, _ = _arm("full")
-                cached, _ = _arm("cached")
-                fewer, fewer_column = _arm("fewer", visible=False)
+                full, full_caption, _ = _arm("full")
+                cached, cached_caption, _ = _arm("cached")
+                rival, rival_caption, rival_column = _arm("rival", visible=False)
             with gr.Tab("Flicker", id="flicker-view"):
                 flips, flip = _flicker()
             with gr.Tab("Difference", id="difference"):
@@ -95,8 +99,9 @@ def build_results() -> Results:
         ends=ends,
         full=full,
         cached=cached,
-        fewer=fewer,
-        fewer_column=fewer_column,
+        rival=rival,
+        rival_column=rival_column,
+        captions=(full_caption, cached_caption, rival_caption),
         flips=flips,
         flip=flip,
         heat=heat,
@@ -117,28 +122,28 @@ def _slider() -> tuple[gr.ImageSlider, gr.HTML]:
         buttons=["fullscreen"],
         elem_id="slider",
     )
-    return slider, gr.HTML(_ends(*PAIRS[FIRST_PAIR]), elem_id="slider-ends")
+    return slider, gr.HTML("", elem_id="slider-ends")
 
 
 def _flicker() -> tuple[tuple[gr.Image, gr.Image], gr.HTML]:
-    left, right = PAIRS[FIRST_PAIR]
     with gr.Column(elem_id="flicker"):
         with gr.Column(elem_id="flip-pictures"):
             flips = _picture("The one picture", "flip-left", ()), _picture("The other picture", "flip-right", ())
-        return flips, gr.HTML(_flip(left, right))
+        return flips, gr.HTML("")
 
 
-def _flip(left: ArmName, right: ArmName) -> str:
+def _flip(left: str, right: str) -> str:
+    left, right = escape(left), escape(right)
     return (
-        f'<button type="button" class="flip" aria-label="Flip between {ARM_TITLES[left]} and {ARM_TITLES[right]}">'
-        f"<span>{ARM_TITLES[left]}</span><span>{ARM_TITLES[right]}</span></button>"
+        f'<button type="button" class="flip" aria-label="Flip between {left} and {right}">'
+        f"<span>{left}</span><span>{right}</span></button>"
         '<p class="aside">Click the picture, or press F, to flip.</p>'
     )
 
 
 def _pair_choice() -> gr.Radio:
     return gr.Radio(
-        [(f"{_short(left)} | {_short(right)}", name) for name, (left, right) in PAIRS.items()],
+        list(PAIRS),
         value=FIRST_PAIR,
         label="Two at a time",
         visible=False,
@@ -147,20 +152,25 @@ def _pair_choice() -> gr.Radio:
     )
 
 
-def _short(arm: ArmName) -> str:
-    """Three pairs stand in one row of a phone."""
-    return ARM_TITLES[arm].split()[0]
+def _pair_choices(titles: Mapping[ArmName, str]) -> list[tuple[str, str]]:
+    """The pairs of those arms that there are."""
+    there = {name: pair for name, pair in PAIRS.items() if set(pair) <= titles.keys()}
+    return [(f"{titles[left]} | {titles[right]}", name) for name, (left, right) in there.items()]
 
 
-def _ends(left: ArmName, right: ArmName) -> str:
-    return f'<div class="ends"><span>{ARM_TITLES[left]}</span><span>{ARM_TITLES[right]}</span></div>'
+def _ends(left: str, right: str) -> str:
+    return f'<div class="ends"><span>{escape(left)}</span><span>{escape(right)}</span></div>'
 
 
-def _arm(name: ArmName, visible: bool = True) -> tuple[gr.Image, gr.Column]:
+def _arm(name: ArmName, visible: bool = True) -> tuple[gr.Image, gr.HTML, gr.Column]:
     with gr.Column(min_width=130, visible=visible) as column:
-        picture = _picture(ARM_TITLES[name], name)
-        gr.HTML(f'<p class="caption">{ARM_TITLES[name]}</p>')
-    return picture, column
+        picture = _picture(f"The {name} picture", name)
+        caption = gr.HTML("", elem_id=f"{name}-caption")
+    return picture, caption, column
+
+
+def _caption(text: str | None) -> str:
+    return "" if text is None else f'<p class="caption">{escape(text)}</p>'
 
 
 def _picture(label: str, name: str, buttons: tuple[str, ...] = ("download", "fullscreen")) -> gr.Image:
@@ -194,19 +204,20 @@ def wire_results(results: Results, runs: Kept[Comparison]) -> None:
 
 
 def _filled(comparison: Comparison, pair: str) -> list[Any]:
-    values, fewer = comparison.figures(), comparison.fewer
-    verdict = figures.verdict(values)
-    chosen = FIRST_PAIR if fewer is None else pair
+    values, rival = comparison.figures(), comparison.rival
+    verdict, told = figures.verdict(values), captions(comparison)
+    chosen = FIRST_PAIR if rival is None else pair
     return [
         gr.update(visible=False),
         gr.update(visible=True),
         gr.update(value=verdict, visible=bool(verdict)),
-        gr.update(value=chosen, visible=fewer is not None),
+        gr.update(value=chosen, choices=_pair_choices(arm_titles(comparison.request)), visible=rival is not None),
         *_pair_views(comparison, chosen),
         comparison.full.image,
         comparison.cached.image,
-        None if fewer is None else fewer.image,
-        gr.update(visible=fewer is not None),
+        None if rival is None else rival.image,
+        gr.update(visible=rival is not None),
+        *(_caption(told.get(name)) for name in ARM_NAMES),
         figures.figures_row(values),
         figures.badges(values, comparison.notes),
     ]
@@ -216,7 +227,8 @@ def _pair_views(comparison: Comparison, pair: str) -> list[Any]:
     left, right = PAIRS[pair]
     difference = comparison.difference(left, right)
     images = comparison.arms[left].image, comparison.arms[right].image
-    ends, flip = _ends(left, right), _flip(left, right)
+    told = captions(comparison)
+    ends, flip = _ends(told[left], told[right]), _flip(told[left], told[right])
     return [images, ends, *images, flip, heat_map(difference), heat_legend(difference)]
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from hgc.service.methods import arm_titles
 from hgc.ui import results
 from hgc.ui.cache_panel import read_settings
 from hgc.ui.drawing import Sheet, drawn, prepare, seen_text
@@ -19,6 +20,7 @@ from hgc.ui.picture_panel import new_seed
 from hgc.ui.queueing import MODEL_QUEUE, QUIET
 from hgc.ui.runner import in_one_sentence, made
 from hgc.ui.stage import stage_error, stage_loading, stage_running, stage_starting, stage_stopped
+from hgc.ui.titles import NO_RIVAL
 
 if TYPE_CHECKING:
     from hgc.request import Request
@@ -116,6 +118,7 @@ class RunEvents:
         names = list(self._page.fields)
         fields = dict(zip(names, values[: len(names)], strict=True)) | {"control": sheet.control}
         locked, preset, *by_hand = values[len(names) :]
+        fields["rival"] = None if fields["rival"] == NO_RIVAL else fields["rival"]
         if not locked or fields["seed"] is None:
             fields["seed"] = new_seed()
         studio = self._runner.loader.studio()
@@ -125,8 +128,7 @@ class RunEvents:
         return made(sheet.png, fields, cache, studio.model)
 
     def _under_way(self, latest: Mapping[ArmName, Any], request: Request) -> Updates:
-        arms: list[ArmName] = ["full", "cached", "fewer"] if request.fewer_steps else ["full", "cached"]
-        return results.stage(self._page.results, stage_running(latest, request.steps, arms)) | self._busy
+        return results.stage(self._page.results, stage_running(latest, request.steps, arm_titles(request))) | self._busy
 
     def _ended(self, press: Press) -> Updates:
         """Says that the visitor's latest press was stopped, if it was."""

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import math
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from html import escape
 from io import BytesIO
 from typing import TYPE_CHECKING
 
 from PIL import Image
-
-from hgc.ui.titles import ARM_TITLES
 
 if TYPE_CHECKING:
     from hgc.control.canvas import Pixels
@@ -49,10 +47,10 @@ def _stage(kind: str, title: str, text: str) -> str:
     )
 
 
-def stage_running(latest: Mapping[ArmName, Progress], steps: int, arms: Sequence[ArmName]) -> str:
-    """Live previews of all arms, their steps, and how long it will still take."""
-    panes = "".join(_pane(arm, latest.get(arm), steps) for arm in arms)
-    last = next((latest[arm] for arm in reversed(arms) if arm in latest), None)
+def stage_running(latest: Mapping[ArmName, Progress], steps: int, arms: Mapping[ArmName, str]) -> str:
+    """Live previews of all arms, which are given with their titles, their steps, and how long it will still take."""
+    panes = "".join(_pane(arm, title, latest.get(arm), steps) for arm, title in arms.items())
+    last = next((latest[arm] for arm in reversed(list(arms)) if arm in latest), None)
     eta = "Starting" if last is None else f"About {math.ceil(last.eta_s)} s left" if last.eta_s else "Finishing"
     return (
         f'<div class="running"><div class="arms arms-{len(arms)}">{panes}</div>'
@@ -60,16 +58,16 @@ def stage_running(latest: Mapping[ArmName, Progress], steps: int, arms: Sequence
     )
 
 
-def _pane(arm: ArmName, news: Progress | None, steps: int) -> str:
+def _pane(arm: ArmName, title: str, news: Progress | None, steps: int) -> str:
     done, steps = (0, steps) if news is None else (news.step, news.steps)
     picture = ""
     if news is not None and news.preview is not None:
-        picture = f'<img alt="Preview of the {ARM_TITLES[arm].lower()} picture" src="{preview_url(news.preview)}">'
+        picture = f'<img alt="Preview: {escape(title)}" src="{preview_url(news.preview)}">'
     words = "waiting" if not done else "done" if done == steps else f"step {done} of {steps}"
     return (
         f'<figure class="arm {arm}"><div class="frame">{picture}</div>'
-        f"<figcaption><b>{ARM_TITLES[arm]}</b><span>{words}</span></figcaption>"
-        f'<progress max="{steps}" value="{done}" aria-label="{ARM_TITLES[arm]}: {words}"></progress></figure>'
+        f"<figcaption><b>{escape(title)}</b><span>{words}</span></figcaption>"
+        f'<progress max="{steps}" value="{done}" aria-label="{escape(title)}: {words}"></progress></figure>'
     )
 
 

@@ -1,10 +1,10 @@
 """Every method is a function of the anatomy that returns a Plan; one method a file. Plain data, no torch."""
 
 from hgc.cache.schedules.block_caching import ADDED, LAYERS, block_caching
-from hgc.cache.schedules.budget import Density, ladder, under_budget
+from hgc.cache.schedules.budget import Density, OutOfReach, ladder, most_within, under_budget
 from hgc.cache.schedules.deepcache import deepcache, power_around
 from hgc.cache.schedules.encoder_propagation import encoder_propagation
-from hgc.cache.schedules.fewer_steps import fewer_steps, steps_at_cost
+from hgc.cache.schedules.fewer_steps import fewer_steps
 from hgc.cache.schedules.guidance_reuse import guidance_reuse
 from hgc.cache.schedules.hgc import coarse_rows, fine_rows, hgc, key_steps_from, late_gate
 from hgc.cache.schedules.plain import exact, full
@@ -16,6 +16,7 @@ __all__ = [
     "ADDED",
     "LAYERS",
     "Density",
+    "OutOfReach",
     "block_caching",
     "coarse_rows",
     "constants",
@@ -35,9 +36,9 @@ __all__ = [
     "key_steps_from",
     "ladder",
     "late_gate",
+    "most_within",
     "power_around",
     "step_skip",
-    "steps_at_cost",
     "tgate",
     "under_budget",
 ]

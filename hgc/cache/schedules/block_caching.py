@@ -18,6 +18,7 @@ from hgc.cache.curves import ChangeCurves
 from hgc.cache.plan import Action, Plan
 from hgc.cache.rehearsal import plan_macs
 from hgc.cache.rules import REPEAT, Forecast, PlanRefused
+from hgc.cache.schedules.budget import ROUNDING, OutOfReach
 from hgc.cache.schedules.plain import full
 from hgc.cache.schedules.rows import Rows, constants
 
@@ -78,12 +79,12 @@ def _within(share: float, plan: Callable[[float], Plan], cost: Callable[[Plan], 
     """The plan of the smallest delta that costs at most `share` of full compute, by halving."""
     if cost(everything := plan(0)) <= share:
         return everything
-    if (least := cost(plan(widest))) > share:
-        raise PlanRefused(f"budget {share:.0%}: the cheapest plan costs {least:.1%} of full compute; choose more")
+    if (least := cost(plan(widest))) > share + ROUNDING:
+        raise OutOfReach(f"budget {share:.0%}: the cheapest plan costs {least:.1%} of full compute; choose more", least)
     low, high = 0.0, widest
     for _ in range(HALVINGS):
         middle = (low + high) / 2
-        low, high = (low, middle) if cost(plan(middle)) <= share else (middle, high)
+        low, high = (low, middle) if cost(plan(middle)) <= share + ROUNDING else (middle, high)
     return plan(high)
 
 

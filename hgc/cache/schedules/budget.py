@@ -1,15 +1,28 @@
-"""The HGC plan of most compute within a budget."""
+"""From a wanted share of full compute to a method's own settings."""
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from hgc.cache.anatomy import Anatomy
 from hgc.cache.rehearsal import plan_macs
 from hgc.cache.rules import PlanRefused
 from hgc.cache.schedules.hgc import hgc, late_gate
 from hgc.cache.schedules.plain import full
+
+ROUNDING = 1e-9
+T = TypeVar("T")
+
+
+class OutOfReach(PlanRefused):
+    """A budget below what a method costs at least; `nearest` is that share of full compute."""
+
+    def __init__(self, message: str, nearest: float) -> None:
+        super().__init__(message)
+        self.nearest = nearest
 
 
 @dataclass(frozen=True)
@@ -20,33 +33,42 @@ class Density:
     gate_step: int
 
 
+def most_within(share: float, choices: Sequence[T], cost: Callable[[T], float]) -> T:
+    """The choice of most compute that costs at most `share`; `choices` run from the most compute to the least.
+
+    Raises OutOfReach when even the last costs more.
+    """
+    if (least := cost(choices[-1])) > share + ROUNDING:
+        raise OutOfReach(f"budget {share:.0%}: the cheapest plan costs {least:.1%} of full compute; choose more", least)
+    return choices[bisect_left(choices, True, key=lambda choice: cost(choice) <= share + ROUNDING)]
+
+
 def under_budget(anatomy: Anatomy, steps: int, share: float, *, guidance: bool = True, **settings: Any) -> Density:
     """The density of most compute whose HGC plan stays within `share` of the full paper-convention MACs.
 
-    Both are counted with two branches, or with one where guidance is off. `settings` go to `hgc`. Raises PlanRefused
-    when even the cheapest plan costs more; it names the nearest share.
+    Both are counted with two branches, or with one where guidance is off. `settings` go to `hgc`. Raises OutOfReach
+    when even the cheapest plan costs more, PlanRefused for a single step.
     """
     if steps < 2:
         raise PlanRefused(f"steps {steps}: a cache needs at least 2")
     whole = plan_macs(full(anatomy, steps), anatomy, guidance=guidance).paper
-    costs = []
-    for density in ladder(steps, guidance=guidance):
+
+    def cost(density: Density) -> float:
         plan = hgc(anatomy, steps, lambda_inter=density.lambda_inter, gate_step=density.gate_step, **settings)
-        costs.append((plan_macs(plan, anatomy, guidance=guidance).paper / whole, density))
-    within = [pair for pair in costs if pair[0] <= share]
-    if not within:
-        cheapest = min(cost for cost, _ in costs)
-        raise PlanRefused(f"budget {share:.0%}: the cheapest plan costs {cheapest:.1%} of full compute; choose more")
-    return max(within, key=lambda pair: pair[0])[1]
+        return plan_macs(plan, anatomy, guidance=guidance).paper / whole
+
+    gates = ladder(steps, guidance=guidance)
+    most_within(share, gates[0], cost)  # the earliest gate reaches lowest
+    found = [most_within(share, rungs, cost) for rungs in gates if cost(rungs[-1]) <= share + ROUNDING]
+    return max(found, key=cost)
 
 
-def ladder(steps: int, *, guidance: bool = True) -> list[Density]:
-    """From the cheapest to the whole: more key steps, each with the branches fused late and a little later.
+def ladder(steps: int, *, guidance: bool = True) -> list[list[Density]]:
+    """For each gate, late and a little later, the densities from the whole to the cheapest: ever fewer key steps.
 
     Without guidance there is nothing to fuse, and only the key steps differ.
     """
     late = late_gate(steps)
     gates = [gate for gate in range(late, late + 3) if gate < steps] or [late]
-    return [
-        Density(count / steps, gate) for count in range(2, steps + 1) for gate in (gates if guidance else gates[:1])
-    ]
+    counts = range(steps, 1, -1)
+    return [[Density(count / steps, gate) for count in counts] for gate in (gates if guidance else gates[:1])]

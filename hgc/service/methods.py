@@ -1,0 +1,225 @@
+"""The methods a person may choose; each turns a share of full compute into its own settings, and these into a plan.
+
+A method is added by its entry in METHODS: no other file needs to know of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from math import ceil
+from typing import TYPE_CHECKING
+
+from hgc.cache import schedules
+from hgc.cache.anatomy import Anatomy
+from hgc.cache.plan import Plan, PlanRefused
+from hgc.cache.rules import REPEAT
+from hgc.request import Request, RequestRefused
+from hgc.service.calibrations import calibration_for
+from hgc.service.presets import hgc_plan, settings_for
+from hgc.service.task import Task
+
+if TYPE_CHECKING:
+    from hgc.service.arms import ArmName
+
+
+@dataclass(frozen=True)
+class Method:
+    """How a picture may be made with less work.
+
+    `reason` says in one line why one would take it, `least` why it cannot cost as little as one likes. `solve` makes
+    the plan of most compute within a share of full compute; it raises OutOfReach for a share below its least.
+    """
+
+    name: str
+    title: str
+    reason: str
+    least: str
+    solve: Callable[[Task, float], Plan]
+
+    def plan(self, task: Task, share: float) -> Plan:
+        """The plan of most compute within `share` of full compute. Raises OutOfReach, which names the nearest share."""
+        try:
+            return self.solve(task, share)
+        except schedules.OutOfReach as error:
+            nearest = ceil(100 * error.nearest - 1e-6)
+            raise schedules.OutOfReach(
+                f"{self.title} cannot go down to {share:.1%} of full compute in {task.steps} steps: {self.least}; its "
+                f"least is {error.nearest:.1%}, so choose {nearest}% or more",
+                error.nearest,
+            ) from error
+
+
+def _hgc(task: Task, share: float) -> Plan:
+    settings = settings_for(task.anatomy, task.steps, share, guidance=task.guided)
+    return hgc_plan(task.request.model_copy(update={"cache": settings}), task.anatomy)
+
+
+def _block_caching(task: Task, share: float) -> Plan:
+    found = calibration_for(task.request)
+    return schedules.block_caching(
+        task.anatomy, task.steps, found.curves, share=share, guidance=task.guided, off=task.off
+    )
+
+
+def _deepcache(task: Task, share: float) -> Plan:
+    """The shortest interval that fits, then as many outer layers as the rest of the budget allows."""
+
+    def plan(interval: int, branch: int) -> Plan:
+        return schedules.deepcache(task.anatomy, task.steps, interval=interval, branch=branch)
+
+    intervals, layers = range(1, task.steps + 1), range(len(schedules.decoder_layers(task.anatomy)) - 1)
+    interval = schedules.most_within(share, intervals, lambda wanted: task.share(plan(wanted, 0)))
+    branch = schedules.most_within(share, layers[::-1], lambda wanted: task.share(plan(interval, wanted)))
+    return plan(interval, branch)
+
+
+def _tgate(task: Task, share: float) -> Plan:
+    """The latest gate that fits; where none does, longer intervals of self-attention after the first step."""
+
+    def plan(setting: tuple[int, int]) -> Plan:
+        return schedules.tgate(task.anatomy, task.steps, gate_step=setting[0], self_every_after=setting[1])
+
+    gates = [(gate, 1) for gate in range(task.steps, 0, -1)]
+    intervals = [(1, every) for every in range(2, task.steps + 1)]
+    return plan(schedules.most_within(share, gates + intervals, lambda setting: task.share(plan(setting))))
+
+
+def _encoder_propagation(task: Task, share: float) -> Plan:
+    def plan(count: int) -> Plan:
+        keys = schedules.key_steps(task.steps, count)
+        first = task.first_control_step
+        return schedules.encoder_propagation(task.anatomy, task.steps, keys=keys, first_control_step=first)
+
+    return plan(_most_keys(task, share, plan))
+
+
+def _guidance_reuse(task: Task, share: float) -> Plan:
+    if not task.guided:
+        raise PlanRefused("Guidance reuse keeps the guidance difference, and guidance is off; choose more than 1")
+
+    def plan(count: int) -> Plan:
+        keys = schedules.key_steps(task.steps, count)
+        return schedules.guidance_reuse(task.anatomy, task.steps, keys=keys, forecast=REPEAT)
+
+    return plan(_most_keys(task, share, plan))
+
+
+def _step_skip(task: Task, share: float) -> Plan:
+    def plan(count: int) -> Plan:
+        return schedules.step_skip(task.anatomy, task.steps, keys=schedules.key_steps(task.steps, count))
+
+    return plan(_most_keys(task, share, plan))
+
+
+def _fewer_steps(task: Task, share: float) -> Plan:
+    def plan(count: int) -> Plan:
+        return schedules.fewer_steps(task.anatomy, count, task.steps)
+
+    return plan(_most_keys(task, share, plan))
+
+
+def _most_keys(task: Task, share: float, plan: Callable[[int], Plan]) -> int:
+    """The greatest number of computed steps that fits."""
+    return schedules.most_within(share, range(task.steps, 0, -1), lambda count: task.share(plan(count)))
+
+
+METHODS: Mapping[str, Method] = {
+    method.name: method
+    for method in (
+        Method(
+            "hgc",
+            "HGC",
+            "Keeps whole blocks between key steps, attention maps, and late one guidance branch.",
+            "two steps are always computed in full, and some outer layers in every step",
+            _hgc,
+        ),
+        Method(
+            "block_caching",
+            "Block Caching",
+            "Refreshes each block when it has changed enough, as measured beforehand on many pictures.",
+            "every block is computed once, and what lies between blocks in every step",
+            _block_caching,
+        ),
+        Method(
+            "deepcache",
+            "DeepCache",
+            "Computes the deep layers every few steps and the outermost ones always.",
+            "the first step is computed in full and the outermost layers in every step",
+            _deepcache,
+        ),
+        Method(
+            "tgate",
+            "T-GATE",
+            "Lets the words act early only: attention to them and their guidance end at a gate.",
+            "one branch of both networks is computed in every step",
+            _tgate,
+        ),
+        Method(
+            "encoder_propagation",
+            "Faster Diffusion",
+            "Computes encoder and control at key steps only, the decoder always.",
+            "the decoder is computed in every step",
+            _encoder_propagation,
+        ),
+        Method(
+            "guidance_reuse",
+            "Guidance reuse",
+            "Computes the unguided branch at some steps and keeps the difference in between (FasterCache).",
+            "the guided branch is computed in every step",
+            _guidance_reuse,
+        ),
+        Method(
+            "step_skip",
+            "Step skipping",
+            "Leaves out whole steps and goes on from the predictions before (TeaCache, EasyCache).",
+            "one step is always computed",
+            _step_skip,
+        ),
+        Method(
+            "fewer_steps",
+            "Fewer steps",
+            "Nothing is kept, the sampler takes fewer steps: what every cache has to beat.",
+            "one step is always computed",
+            _fewer_steps,
+        ),
+    )
+}
+
+
+def method_of(name: str) -> Method:
+    """Raises RequestRefused for an unknown name, with the list of known ones."""
+    if name not in METHODS:
+        raise RequestRefused(f"unknown method '{name}'; known are {', '.join(METHODS)}")
+    return METHODS[name]
+
+
+def plan_of(request: Request, anatomy: Anatomy) -> Plan:
+    """The plan of a request: its own table, or what its method makes of its settings or its budget.
+
+    Raises PlanRefused, RequestRefused.
+    """
+    own, method = request.own_plan, method_of(request.method)
+    if own is not None:
+        return own
+    return hgc_plan(request, anatomy) if request.budget is None else method.plan(Task(anatomy, request), request.budget)
+
+
+def rival_plan(request: Request, anatomy: Anatomy, share: float) -> Plan | None:
+    """The plan of the request's rival at the cost of an arm with this share of full compute; None without a rival.
+
+    The nearest whole step of fewer steps is taken: it, and every other method, may cost half a step more. Raises
+    PlanRefused, RequestRefused.
+    """
+    if request.rival is None:
+        return None
+    most = min(1.0, share + 0.5 / request.steps)
+    return method_of(request.rival).plan(Task(anatomy, request), most)
+
+
+def arm_titles(request: Request) -> dict[ArmName, str]:
+    """What to call the arms of a request, in the order in which they are made."""
+    exact = request.method == "hgc" and request.budget is None and request.cache.off
+    own = "Own plan" if request.plan is not None else "Exact savings" if exact else method_of(request.method).title
+    titles: dict[ArmName, str] = {"full": "Full", "cached": own}
+    return titles if request.rival is None else titles | {"rival": method_of(request.rival).title}
