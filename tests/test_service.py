@@ -313,7 +313,7 @@ def test_compare_from_the_shell(tmp_path: Path) -> None:
     assert trace.macs.paper == figures["macs_cached"]
     assert (out / "trace.csv").read_text() == to_csv(trace)
     tracks = json.loads((out / "trace.perfetto.json").read_text())["otherData"]["arms"]
-    assert list(tracks) == ["full", "cached", "fewer"]
+    assert list(tracks) == ["full", "cached", "rival"]
     assert tracks["cached"]["digest"] == figures["trace_digest"]
     assert figures["trace_digest"] in (out / "charts.html").read_text()
     assert Request.parse((out / "request.json").read_text()).prompt == SCENE.caption
