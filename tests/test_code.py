@@ -27,11 +27,20 @@ TOP_LEVEL = {
 ROWS = [
     {"app", "hgc.ui", "hgc.cli", "hgc.__main__"},
     {"hgc.service", "hgc.sweep", "hgc.bench", "hgc.space"},
-    {"hgc.request", "hgc.charts", "hgc.history"},
+    {"hgc.request", "hgc.charts", "hgc.evidence", "hgc.history"},
     {"hgc.cache", "hgc.control", "hgc.models", "hgc.metrics", "hgc.landscapes"},
 ]
 # Made anywhere: neither a model library nor an interface is needed to make a plan, a request or a chart.
-PURE = ["hgc.cache.plan", "hgc.cache.schedules", "hgc.cache.trace", "hgc.cache.exports", "hgc.request", "hgc.charts"]
+PURE = [
+    "hgc.cache.plan",
+    "hgc.cache.schedules",
+    "hgc.cache.trace",
+    "hgc.cache.exports",
+    "hgc.request",
+    "hgc.charts",
+    "hgc.evidence",
+    "hgc.history",
+]
 DISTRIBUTIONS = {
     "PIL": "pillow",
     "cv2": "opencv-python-headless",

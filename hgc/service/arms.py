@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from hgc.cache.anatomy import Kind, Macs, State
 from hgc.cache.plan import Plan
 from hgc.cache.trace import Trace
+from hgc.evidence import Made
 from hgc.metrics import difference
 from hgc.request import Request
 from hgc.service.methods import arm_titles
@@ -99,6 +100,7 @@ class Comparison:
     """The same picture made in two or three ways, from the same noise, map and scheduler, which `digest` names.
 
     `rival` is made by another method at the cost of the cached arm. `likeness` is each arm's to the full one.
+    `recorded` when it is shown from a record: `made` says when and with what it was computed.
     """
 
     request: Request
@@ -107,8 +109,10 @@ class Comparison:
     likeness: Mapping[ArmName, Likeness]
     digest: str
     score_name: str
+    made: Made
     notes: tuple[str, ...] = ()
     rival: Arm | None = None
+    recorded: bool = False
 
     @property
     def arms(self) -> dict[ArmName, Arm]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from hashlib import sha256
 from queue import SimpleQueue
 from time import perf_counter
@@ -37,6 +38,7 @@ from hgc.service.judge import SCORES, Judge
 from hgc.service.methods import plan_of, rival_plan
 from hgc.service.presets import PRESETS, Preset, control_off, settings_for
 from hgc.service.preview import LatentPreview
+from hgc.service.provenance import made_now, weights_digest
 from hgc.service.task import Task, at_steps
 
 Tell = Callable[[Progress], None]
@@ -79,6 +81,11 @@ class Studio:
         studio = cls(loaded, Judge.of(loaded.preset))
         studio.warm_up()
         return studio
+
+    @cached_property
+    def weights(self) -> str:
+        """Twelve hex digits that name the networks' content."""
+        return weights_digest(self.loaded)
 
     def warm_up(self) -> None:
         """A few steps of both shapes a run takes, so that the first comparison does not time first calls."""
@@ -229,6 +236,7 @@ class Studio:
             digest=sha256(noise + request.picture_digest.encode()).hexdigest()[:12],
             score_name=SCORES[request.control],
             notes=self.check_prompt(request.prompt),
+            made=made_now(self.device, self.dtype, self.weights),
             rival=rival,
         )
 

@@ -1,0 +1,181 @@
+"""How a picture was made, inside the picture: a PNG that carries its whole Request, its plan and what it was made with.
+
+Three texts stand in the file: `hgc` (which picture this is, digests, versions), `hgc:request` and `hgc:plan`, all JSON.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Annotated, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from hgc.cache.plan import Plan, PlanRefused
+from hgc.control.chunks import png_with_texts, texts_of
+from hgc.control.images import ImageRefused, decode
+from hgc.request import Request, RequestRefused
+
+Pixels = NDArray[np.uint8]
+Word = Annotated[str, Field(max_length=80)]
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
+HEAD, REQUEST, PLAN = "hgc", "hgc:request", "hgc:plan"
+FORMAT = 1
+
+
+class EvidenceRefused(ValueError):
+    """A picture that does not say how it was made, or not so that it can be read; one sentence says why."""
+
+
+class Made(BaseModel):
+    """What a picture was made with. `at` is UTC in ISO 8601; `processor` the CPU's vector instructions or the GPU's name.
+
+    `weights` are twelve hex digits that name the content of all networks in this dtype.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    at: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")]
+    studio: Word
+    torch: Word
+    diffusers: Word
+    device: Word
+    dtype: Word
+    processor: Word
+    threads: Annotated[int, Field(ge=1, le=4096)]
+    weights: Digest
+
+    def differences(self, other: Made) -> list[str]:
+        """What else the other was made with, in words; the time aside."""
+        return [
+            f"{title}: {mine} there, {theirs} here"
+            for name, title in _MADE_TITLES.items()
+            if (mine := getattr(self, name)) != (theirs := getattr(other, name))
+        ]
+
+
+_MADE_TITLES = {
+    "studio": "HGC Studio",
+    "torch": "torch",
+    "diffusers": "diffusers",
+    "device": "device",
+    "dtype": "precision",
+    "processor": "processor",
+    "threads": "threads",
+    "weights": "the model's weights",
+}
+
+
+class Head(BaseModel):
+    """The short text: which picture of the request it is, and the digests that name it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: int = FORMAT
+    arm: Annotated[str, Field(pattern=r"^[a-z_]{1,24}$")]
+    plan_digest: Digest
+    trace_digest: Digest
+    pixels: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    made: Made
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a PNG says of itself. `plan` is the table it was made by; `pixels_digest` names the pixels it was saved with."""
+
+    request: Request
+    plan: Plan
+    arm: str
+    trace_digest: str
+    pixels_digest: str
+    made: Made
+
+
+@dataclass(frozen=True)
+class Signed:
+    """A picture uint8 [H, W, 3] with its evidence; `altered` when its pixels are no longer those it was saved with."""
+
+    pixels: Pixels
+    evidence: Evidence
+
+    @property
+    def altered(self) -> bool:
+        return pixels_digest(self.pixels) != self.evidence.pixels_digest
+
+
+def pixels_digest(pixels: Pixels) -> str:
+    """SHA-256 of a picture's shape and values, 64 hex digits; the file it stands in does not matter."""
+    return sha256(str(pixels.shape).encode() + np.ascontiguousarray(pixels).tobytes()).hexdigest()
+
+
+def signed_png(pixels: Pixels, request: Request, plan: Plan, arm: str, trace_digest: str, made: Made) -> bytes:
+    """A PNG of `pixels` uint8 [H, W, 3] that carries how it was made. Raises ImageRefused for a request too large."""
+    head = Head(
+        arm=arm, plan_digest=plan.digest, trace_digest=trace_digest, pixels=pixels_digest(pixels), made=made
+    )
+    texts = {HEAD: head.model_dump_json(), REQUEST: request.model_dump_json(), PLAN: json.dumps(plan.as_dict())}
+    return png_with_texts(pixels, {name: _ascii(text) for name, text in texts.items()})
+
+
+def read_signed(png: bytes) -> Signed:
+    """The picture and what it says of itself. Raises EvidenceRefused with one sentence."""
+    try:
+        texts = texts_of(png, HEAD)
+        if not texts:
+            raise EvidenceRefused(
+                "This PNG was not made by HGC Studio, or a program on its way took out what it carried: "
+                "drop one that was downloaded here."
+            )
+        evidence = _evidence(texts)
+        return Signed(decode(png).pixels, evidence)
+    except ImageRefused as error:
+        raise EvidenceRefused(str(error)) from error
+
+
+def _evidence(texts: Mapping[str, str]) -> Evidence:
+    if missing := [name for name in (HEAD, REQUEST, PLAN) if name not in texts]:
+        raise EvidenceRefused(f"This PNG does not carry {missing[0]!r}, so it cannot be restored: download it again.")
+    head = _head(texts[HEAD])
+    try:
+        request = Request.parse(_object(texts, REQUEST))
+        plan = Plan.from_dict(_object(texts, PLAN))
+    except (RequestRefused, PlanRefused) as error:
+        raise EvidenceRefused(f"What this PNG carries cannot be used: {error}") from error
+    if plan.digest != head.plan_digest:
+        raise EvidenceRefused(
+            f"This PNG says that its plan is {head.plan_digest} but carries {plan.digest}: it was changed by hand."
+        )
+    return Evidence(request, plan, head.arm, head.trace_digest, head.pixels, head.made)
+
+
+def _head(text: str) -> Head:
+    try:
+        head = Head.model_validate(_object({HEAD: text}, HEAD))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise EvidenceRefused(f"What this PNG says of itself cannot be read ({where}: {first['msg']}).") from error
+    if head.format != FORMAT:
+        raise EvidenceRefused(
+            f"This PNG carries its settings in format {head.format}, this version reads format {FORMAT}: update Studio."
+        )
+    return head
+
+
+def _object(texts: Mapping[str, str], name: str) -> dict[str, Any]:
+    """A JSON object; hostile nesting and endless numbers are errors like any other."""
+    try:
+        found = json.loads(texts[name])
+    except (ValueError, RecursionError) as error:
+        raise EvidenceRefused(f"What this PNG carries as {name!r} is not JSON: download it again.") from error
+    if not isinstance(found, dict):
+        raise EvidenceRefused(f"What this PNG carries as {name!r} is not an object with fields: download it again.")
+    return found
+
+
+def _ascii(text: str) -> str:
+    return json.dumps(json.loads(text))

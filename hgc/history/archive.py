@@ -1,0 +1,71 @@
+"""Records in a zip, one folder a run: what History exports and `hgc replay` shows. Read within limits."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Iterable
+from io import BytesIO
+from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
+
+from hgc.history.record import Record, RecordRefused
+
+MAX_ARCHIVE_BYTES = 512 * 2**20
+MAX_FILE_BYTES = 32 * 2**20
+MAX_TOTAL_BYTES = 512 * 2**20
+MAX_FILES = 20_000
+ENTRY = re.compile(r"([\w-]{1,64})/([\w.]{1,64})")
+# The earliest date that a zip can state: the same records give the same bytes.
+EPOCH = (1980, 1, 1, 0, 0, 0)
+
+
+def write_archive(records: Iterable[Record]) -> bytes:
+    """A zip with one folder for each record: PNGs, traces, request and figures as JSON."""
+    buffer = BytesIO()
+    with ZipFile(buffer, "w") as archive:
+        for number, record in enumerate(records, 1):
+            folder = f"{number:04}-{record.digest}"
+            for name, data in record.files().items():
+                info = ZipInfo(f"{folder}/{name}", EPOCH)
+                # A PNG is compressed already.
+                info.compress_type = ZIP_STORED if name.endswith(".png") else ZIP_DEFLATED
+                info.external_attr = 0o644 << 16
+                archive.writestr(info, data)
+    return buffer.getvalue()
+
+
+def read_archive(data: bytes) -> tuple[Record, ...]:
+    """The records of a zip, in its order. Raises RecordRefused with one sentence."""
+    if len(data) > MAX_ARCHIVE_BYTES:
+        raise RecordRefused(f"this file has {len(data) / 2**20:.0f} MB, at most {MAX_ARCHIVE_BYTES / 2**20:.0f} are read")
+    try:
+        with ZipFile(BytesIO(data)) as archive:
+            folders = _folders(archive)
+    # zipfile meets hostile bytes here; each of these is its way of saying that they are no zip it can read.
+    except (BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, ValueError, OSError) as error:
+        if isinstance(error, RecordRefused):
+            raise
+        raise RecordRefused("this file is not a zip that can be read: export it again") from error
+    if not folders:
+        raise RecordRefused("this zip holds no runs: choose one that History exported or `hgc record` made")
+    return tuple(Record.from_files(files) for files in folders.values())
+
+
+def _folders(archive: ZipFile) -> dict[str, dict[str, bytes]]:
+    """The files of every folder. What a file claims to hold is not believed: reading stops at the limit."""
+    entries = [entry for entry in archive.infolist() if not entry.is_dir()]
+    if len(entries) > MAX_FILES:
+        raise RecordRefused(f"this zip holds {len(entries):,} files, at most {MAX_FILES:,} are read")
+    folders: dict[str, dict[str, bytes]] = {}
+    total_bytes = 0
+    for entry in entries:
+        place = ENTRY.fullmatch(entry.filename)
+        if place is None:
+            raise RecordRefused(f"this zip holds {entry.filename[:80]!r}, which no export of ours does")
+        with archive.open(entry) as file:
+            content = file.read(MAX_FILE_BYTES + 1)
+        total_bytes += len(content)
+        if len(content) > MAX_FILE_BYTES or total_bytes > MAX_TOTAL_BYTES:
+            raise RecordRefused(f"{entry.filename!r} in this zip unpacks to more than is read ({MAX_FILE_BYTES:,} bytes)")
+        folders.setdefault(place[1], {})[place[2]] = content
+    return folders

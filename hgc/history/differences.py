@@ -1,0 +1,67 @@
+"""What differs between two requests, setting by setting, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from hgc.request import Request
+
+TITLES: Mapping[str, str] = {
+    "model": "Model",
+    "control": "Control",
+    "control_png": "Control map",
+    "prompt": "Prompt",
+    "negative_prompt": "Negative prompt",
+    "seed": "Seed",
+    "steps": "Steps",
+    "sampler": "Sampler",
+    "guidance": "Guidance",
+    "control_scale": "Control strength",
+    "control_start": "Control from",
+    "control_end": "Control until",
+    "method": "Method",
+    "budget": "Budget",
+    "rival": "Third picture",
+    "plan": "Plan of its own",
+    "cache.coarse": "Coarse cache",
+    "cache.fine": "Fine cache",
+    "cache.lambda_inter": "Key steps (λ inter)",
+    "cache.lambda_intra": "Refreshed layers (λ intra)",
+    "cache.gate": "Gate",
+    "cache.attention_every": "Attention at every n-th key step",
+    "cache.fusion": "After the gate",
+    "cache.order": "Kept values",
+    "cache.threshold": "Threshold",
+}
+
+
+def differing(one: Request, other: Request) -> dict[str, tuple[str, str]]:
+    """The settings in which two requests differ, by title, each in words."""
+    left, right = _flat(one), _flat(other)
+    return {
+        TITLES[name]: (_word(name, left[name]), _word(name, right[name])) for name in TITLES if left[name] != right[name]
+    }
+
+
+def settings_of(request: Request) -> dict[str, str]:
+    """Every setting of a request by title, in words."""
+    return {TITLES[name]: _word(name, value) for name, value in _flat(request).items()}
+
+
+def _flat(request: Request) -> dict[str, Any]:
+    values = request.model_dump(mode="json")
+    cache = values.pop("cache")
+    return values | {f"cache.{name}": value for name, value in cache.items()}
+
+
+def _word(name: str, value: Any) -> str:
+    if name == "control_png":
+        return "another map"
+    if name == "plan":
+        return "none" if value is None else str(value.get("name"))
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if value is None or value == "":
+        return "none"
+    return f"{value:g}" if isinstance(value, float) else str(value)

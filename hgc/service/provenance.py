@@ -1,0 +1,42 @@
+"""What this process makes pictures with: versions, device, precision, weights."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from hashlib import sha256
+
+import diffusers
+import torch
+
+from hgc import __version__
+from hgc.evidence import Made
+from hgc.models.loading import Loaded
+
+
+def weights_digest(loaded: Loaded) -> str:
+    """Twelve hex digits that name every number in the model's networks; another precision gives another digest."""
+    found = sha256()
+    parts = {**loaded.components, **{f"control {name}": net for name, net in loaded.controls.items()}}
+    for name, part in sorted(parts.items()):
+        if not isinstance(part, torch.nn.Module):
+            continue
+        for key, tensor in part.state_dict().items():
+            found.update(f"{name}/{key} {tuple(tensor.shape)}".encode())
+            found.update(tensor.detach().cpu().flatten().view(torch.uint8).numpy())
+    return found.hexdigest()[:12]
+
+
+def made_now(device: str, dtype: str, weights: str) -> Made:
+    """What a picture made at this moment is made with."""
+    on_gpu = torch.device(device).type == "cuda"
+    return Made(
+        at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        studio=__version__,
+        torch=torch.__version__,
+        diffusers=diffusers.__version__,
+        device=device,
+        dtype=dtype,
+        processor=torch.cuda.get_device_name(device) if on_gpu else torch.backends.cpu.get_cpu_capability(),
+        threads=torch.get_num_threads(),
+        weights=weights,
+    )
