@@ -6,6 +6,8 @@ from hgc.cli.calibrate import calibrate
 from hgc.cli.compare import compare
 from hgc.cli.landscapes import bench_card, bench_landscapes, train, wall
 from hgc.cli.methods import paper, peers, speed
+from hgc.cli.record import record
+from hgc.cli.replay import replay
 from hgc.cli.space import space
 
 app = typer.Typer(help="HGC Studio from the shell.", no_args_is_help=True, add_completion=False)
@@ -14,6 +16,8 @@ app.add_typer(bench, name="bench")
 
 app.command()(compare)
 app.command()(calibrate)
+app.command()(replay)
+app.command()(record)
 app.command()(wall)
 app.command()(train)
 app.command()(space)

@@ -8,12 +8,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from hashlib import sha256
 from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from hgc.cache.plan import Plan, PlanRefused
 from hgc.control.chunks import png_with_texts, texts_of
@@ -24,6 +25,7 @@ Pixels = NDArray[np.uint8]
 Word = Annotated[str, Field(max_length=80)]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
 HEAD, REQUEST, PLAN = "hgc", "hgc:request", "hgc:plan"
+MOMENT = "%Y-%m-%dT%H:%M:%SZ"
 FORMAT = 1
 
 
@@ -31,15 +33,20 @@ class EvidenceRefused(ValueError):
     """A picture that does not say how it was made, or not so that it can be read; one sentence says why."""
 
 
+def _moment(text: str) -> str:
+    datetime.strptime(text, MOMENT)
+    return text
+
+
 class Made(BaseModel):
-    """What a picture was made with. `at` is UTC in ISO 8601; `processor` the CPU's vector instructions or the GPU's name.
+    """What a picture was made with. `at` is UTC; `processor` the CPU's vector instructions or the GPU's name.
 
     `weights` are twelve hex digits that name the content of all networks in this dtype.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    at: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")]
+    at: Annotated[str, AfterValidator(_moment)]
     studio: Word
     torch: Word
     diffusers: Word
@@ -49,24 +56,30 @@ class Made(BaseModel):
     threads: Annotated[int, Field(ge=1, le=4096)]
     weights: Digest
 
-    def differences(self, other: Made) -> list[str]:
-        """What else the other was made with, in words; the time aside."""
-        return [
-            f"{title}: {mine} there, {theirs} here"
-            for name, title in _MADE_TITLES.items()
-            if (mine := getattr(self, name)) != (theirs := getattr(other, name))
-        ]
+    @property
+    def words(self) -> str:
+        """When and with what, in one line."""
+        at = datetime.fromisoformat(self.at)
+        return (
+            f"{at:%-d %b %Y, %H:%M} UTC, {self.device} ({self.processor}), {self.dtype}, HGC Studio {self.studio}, "
+            f"torch {self.torch}, weights {self.weights}"
+        )
+
+    def unlike(self, other: Made) -> dict[str, tuple[str, str]]:
+        """What else the other was made with, by title, both in words; the time aside."""
+        both = {title: (str(getattr(self, name)), str(getattr(other, name))) for name, title in _MADE_TITLES.items()}
+        return {title: (mine, theirs) for title, (mine, theirs) in both.items() if mine != theirs}
 
 
 _MADE_TITLES = {
     "studio": "HGC Studio",
-    "torch": "torch",
-    "diffusers": "diffusers",
-    "device": "device",
-    "dtype": "precision",
-    "processor": "processor",
-    "threads": "threads",
-    "weights": "the model's weights",
+    "torch": "PyTorch",
+    "diffusers": "Diffusers",
+    "device": "Device",
+    "dtype": "Precision",
+    "processor": "Processor",
+    "threads": "Threads",
+    "weights": "The model's weights",
 }
 
 
@@ -85,7 +98,7 @@ class Head(BaseModel):
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a PNG says of itself. `plan` is the table it was made by; `pixels_digest` names the pixels it was saved with."""
+    """What a PNG says of itself: the table it was made by, and the digest of the pixels it was saved with."""
 
     request: Request
     plan: Plan
@@ -114,9 +127,7 @@ def pixels_digest(pixels: Pixels) -> str:
 
 def signed_png(pixels: Pixels, request: Request, plan: Plan, arm: str, trace_digest: str, made: Made) -> bytes:
     """A PNG of `pixels` uint8 [H, W, 3] that carries how it was made. Raises ImageRefused for a request too large."""
-    head = Head(
-        arm=arm, plan_digest=plan.digest, trace_digest=trace_digest, pixels=pixels_digest(pixels), made=made
-    )
+    head = Head(arm=arm, plan_digest=plan.digest, trace_digest=trace_digest, pixels=pixels_digest(pixels), made=made)
     texts = {HEAD: head.model_dump_json(), REQUEST: request.model_dump_json(), PLAN: json.dumps(plan.as_dict())}
     return png_with_texts(pixels, {name: _ascii(text) for name, text in texts.items()})
 

@@ -175,8 +175,8 @@ class Dying(History):
     def _make_room(self, db, size):
         super()._make_room(db, size)
         # The old run is gone and half of the new one would be written: the worst moment.
-        db.execute("INSERT INTO runs SELECT 'half', 999, owner, made_at, prompt, method, tags, share, bytes, thumbnail, "
-                   "zeroblob(4000000) FROM runs LIMIT 1")
+        db.execute("INSERT INTO runs SELECT 'half', 999, owner, made_at, prompt, method, tags, share, bytes, "
+                   "thumbnail, zeroblob(4000000) FROM runs LIMIT 1")
         os.kill(os.getpid(), signal.SIGKILL)
 
 history = History(Path({path!r}))
@@ -214,7 +214,7 @@ def test_a_damaged_file_is_told_in_one_sentence_and_left_alone(tmp_path: Path) -
     path = tmp_path / "history.sqlite"
     path.write_bytes(b"this is not a database" * 100)
     for call in (lambda: History(path).entries(), lambda: History(path).keep(record())):
-        with pytest.raises(HistoryRefused, match="cannot be used .file is not a database.: move it away"):
+        with pytest.raises(HistoryRefused, match=r"cannot be used .file is not a database.: move it away"):
             call()
     assert path.read_bytes().startswith(b"this is not")
 
@@ -279,7 +279,8 @@ def zipped(files: dict[str, bytes]) -> bytes:
 def changed(name: str, change: Callable[[bytes], bytes | None]) -> bytes:
     files = record().files()
     found = change(files.pop(name))
-    return zipped({f"run/{file}": data for file, data in (files | ({name: found} if found is not None else {})).items()})
+    left = files if found is None else files | {name: found}
+    return zipped({f"run/{file}": data for file, data in left.items()})
 
 
 BAD: dict[str, tuple[Callable[[], bytes], str]] = {

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
-import sys
-from io import BytesIO
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from PIL import Image
 
 from hgc.cli.options import (
     AsJson,
@@ -27,9 +23,10 @@ from hgc.cli.options import (
 )
 from hgc.cli.refusals import in_one_line
 from hgc.cli.requests import chosen
+from hgc.cli.results import finished, told, write
 from hgc.control.images import decode
 from hgc.request import Request, RequestRefused
-from hgc.service import EXPORTS, Arm, Comparison, Progress, Studio
+from hgc.service import Studio
 
 
 @in_one_line
@@ -85,65 +82,7 @@ def compare(
         rival=rival,
         **chosen(studio, plan, steps, guidance > 1, method, budget),
     )
-    comparison = _run(studio, request, quiet=as_json)
-    _write(comparison, prepared.png, out, charts)
+    comparison = finished(studio, request, quiet=as_json)
+    write(comparison, out, charts)
     notes = [*picture.notes, *prepared.notes, *comparison.notes]
-    typer.echo(json.dumps(comparison.figures() | {"notes": notes}) if as_json else _told(comparison, notes))
-
-
-def _run(studio: Studio, request: Request, quiet: bool) -> Comparison:
-    for news in studio.compare(request):
-        if isinstance(news, Comparison):
-            return news
-        if not quiet and sys.stderr.isatty():
-            _tell(news)
-    raise AssertionError("a comparison ends with its result")
-
-
-def _tell(news: Progress) -> None:
-    typer.echo(f"\r{news.arm:>6}: step {news.step}/{news.steps}", nl=news.step == news.steps, err=True)
-
-
-def _write(comparison: Comparison, control_png: bytes, out: Path, charts: bool) -> None:
-    """Writes everything once the run is over, each file whole or not at all."""
-    files = {
-        "control.png": control_png,
-        **{f"{name}.png": _png(arm) for name, arm in comparison.arms.items()},
-        **{name: export(comparison).encode() for name, export in EXPORTS.items() if charts or name != "charts.html"},
-        "request.json": comparison.request.model_dump_json(indent=1).encode(),
-    }
-    out.mkdir(parents=True, exist_ok=True)
-    for name, data in files.items():
-        part = out / f"{name}.part"
-        part.write_bytes(data)
-        os.replace(part, out / name)
-
-
-def _png(arm: Arm) -> bytes:
-    buffer = BytesIO()
-    Image.fromarray(arm.image).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-def _told(comparison: Comparison, notes: list[str]) -> str:
-    f = comparison.figures()
-    lines = [
-        f"plan {f['plan']}: {f['macs_ratio']:.1%} of the MACs ({f['macs_cached'] / 1e9:.1f} of "
-        f"{f['macs_full'] / 1e9:.1f} G, convolutions and linear layers)",
-        f"{f['latency_ms_cached']:.0f} ms instead of {f['latency_ms_full']:.0f} ms, {f['speedup']:.2f} times as fast,"
-        f" on {f['device']} in {f['dtype']}: {f['steps']} steps, {f['sampler']}, seed {f['seed']}",
-        f"likeness: PSNR {comparison.psnr:.1f} dB, SSIM {comparison.ssim:.4f}",
-        f"{comparison.score_name}: full {comparison.full.control_score:.3f}, "
-        f"cached {comparison.cached.control_score:.3f}",
-        f"cross-attention: {f['attention_hits']} hits, {f['attention_misses']} computed",
-    ]
-    if comparison.rival is not None:
-        alike = comparison.likeness["rival"]
-        lines.append(
-            f"rival at the same cost, {f['plan_rival']}: {f['macs_rival'] / 1e9:.1f} G MACs, "
-            f"{f['latency_ms_rival']:.0f} ms, PSNR {alike.psnr:.1f} dB, SSIM {alike.ssim:.4f}, "
-            f"{comparison.score_name} {comparison.rival.control_score:.3f}"
-        )
-    if f["nothing_reused"]:
-        lines.append("the cache did nothing: it kept no value that depends on the step")
-    return "\n".join([*lines, *notes])
+    typer.echo(json.dumps(comparison.figures() | {"notes": notes}) if as_json else told(comparison, notes))

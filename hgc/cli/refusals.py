@@ -12,6 +12,8 @@ from hgc.bench.setup import BenchRefused
 from hgc.cache.plan import PlanRefused
 from hgc.control.annotators import AnnotatorUnavailable
 from hgc.control.images import ImageRefused
+from hgc.evidence import EvidenceRefused
+from hgc.history import HistoryRefused, RecordRefused
 from hgc.landscapes.checkpoint import CheckpointError
 from hgc.models.loading import ModelUnavailable
 from hgc.request import RequestRefused
@@ -21,9 +23,12 @@ P = ParamSpec("P")
 REFUSALS = (
     BenchRefused,
     CheckpointError,
+    EvidenceRefused,
+    HistoryRefused,
     ImageRefused,
     AnnotatorUnavailable,
     PlanRefused,
+    RecordRefused,
     RequestRefused,
     ModelUnavailable,
     SpaceRefused,

@@ -3,10 +3,12 @@
 from hgc.history.archive import read_archive, write_archive
 from hgc.history.place import NOWHERE, Place, place_of
 from hgc.history.record import KeptArm, Record, RecordRefused
+from hgc.history.recorded import OPENING, opening
 from hgc.history.store import Entry, History, HistoryRefused
 
 __all__ = [
     "NOWHERE",
+    "OPENING",
     "Entry",
     "History",
     "HistoryRefused",
@@ -14,6 +16,7 @@ __all__ = [
     "Place",
     "Record",
     "RecordRefused",
+    "opening",
     "place_of",
     "read_archive",
     "write_archive",

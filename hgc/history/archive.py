@@ -37,7 +37,9 @@ def write_archive(records: Iterable[Record]) -> bytes:
 def read_archive(data: bytes) -> tuple[Record, ...]:
     """The records of a zip, in its order. Raises RecordRefused with one sentence."""
     if len(data) > MAX_ARCHIVE_BYTES:
-        raise RecordRefused(f"this file has {len(data) / 2**20:.0f} MB, at most {MAX_ARCHIVE_BYTES / 2**20:.0f} are read")
+        raise RecordRefused(
+            f"this file has {len(data) / 2**20:.0f} MB, at most {MAX_ARCHIVE_BYTES / 2**20:.0f} are read"
+        )
     try:
         with ZipFile(BytesIO(data)) as archive:
             folders = _folders(archive)
@@ -66,6 +68,8 @@ def _folders(archive: ZipFile) -> dict[str, dict[str, bytes]]:
             content = file.read(MAX_FILE_BYTES + 1)
         total_bytes += len(content)
         if len(content) > MAX_FILE_BYTES or total_bytes > MAX_TOTAL_BYTES:
-            raise RecordRefused(f"{entry.filename!r} in this zip unpacks to more than is read ({MAX_FILE_BYTES:,} bytes)")
+            raise RecordRefused(
+                f"{entry.filename!r} in this zip unpacks to more than is read ({MAX_FILE_BYTES:,} bytes)"
+            )
         folders.setdefault(place[1], {})[place[2]] = content
     return folders

@@ -40,7 +40,9 @@ def differing(one: Request, other: Request) -> dict[str, tuple[str, str]]:
     """The settings in which two requests differ, by title, each in words."""
     left, right = _flat(one), _flat(other)
     return {
-        TITLES[name]: (_word(name, left[name]), _word(name, right[name])) for name in TITLES if left[name] != right[name]
+        TITLES[name]: (_word(name, left[name]), _word(name, right[name]))
+        for name in TITLES
+        if left[name] != right[name]
     }
 
 

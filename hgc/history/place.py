@@ -35,9 +35,9 @@ class Place:
         limit = f"{self.history.limit_bytes / 2**20:.0f} MB"
         if self.visits:
             return (
-                "On this Space your runs are kept for this visit only, out of others' sight, in a temporary folder that is "
-                f"emptied when the Space restarts. All visitors share {limit}; the oldest runs without a tag go first. "
-                "Download or export what you want to keep."
+                "On this Space your runs are kept for this visit only, out of others' sight, in a temporary "
+                f"folder that is emptied when the Space restarts. All visitors share {limit}; the oldest runs "
+                "without a tag go first. Download or export what you want to keep."
             )
         return (
             f"Every run is kept in {self.history.path}, up to {limit}; then the oldest without a tag go first. "

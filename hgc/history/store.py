@@ -123,6 +123,12 @@ class History:
         with self._writing() as db:
             db.execute(f"UPDATE runs SET tags = ? WHERE {_named(names)}", (words, owner, *names))
 
+    def tags(self, names: Sequence[str], owner: str = "") -> list[tuple[str, ...]]:
+        """The tags of each of these runs."""
+        with self._reading() as db:
+            rows = db.execute(f"SELECT tags FROM runs WHERE {_named(names)}", (owner, *names)).fetchall()
+        return [_split(row[0]) for row in rows]
+
     def delete(self, names: Sequence[str], owner: str = "") -> int:
         """Deletes runs for good and says how many there were."""
         with self._writing() as db:
@@ -227,4 +233,8 @@ def _tags(text: str) -> list[str]:
 
 def _entry(row: tuple[str, str, str, str, str, float, int, bytes]) -> Entry:
     name, made_at, prompt, method, tags, share, size, thumbnail = row
-    return Entry(name, made_at, prompt, method, tuple(tags.split(", ")) if tags else (), share, size, thumbnail)
+    return Entry(name, made_at, prompt, method, _split(tags), share, size, thumbnail)
+
+
+def _split(tags: str) -> tuple[str, ...]:
+    return tuple(tags.split(", ")) if tags else ()

@@ -51,16 +51,38 @@ class Again:
     def identical(self) -> bool:
         return self.same_request and bool(self.arms) and not self.changed
 
+    @property
+    def words(self) -> str:
+        """Whether it is the same picture, or what differs, in one or two sentences."""
+        reasons = "; ".join(self.reasons)
+        if not self.same_request:
+            return f"Not held against the original: other settings. {reasons}."
+        if self.identical:
+            return f"Identical: every pixel of {_listed(self.arms)} is the same." + (
+                f" And that although something else differs. {reasons}." if reasons else ""
+            )
+        if not self.arms:
+            return "Not held against the original: this run has no picture of that kind."
+        why = f"What else differs: {reasons}." if reasons else "Nothing else that was noted differs."
+        return f"Not identical: pixels of {_listed(self.changed)} differ. {why}"
+
 
 def compared(original: Original, run: Comparison) -> Again:
     """Holds a run against an original."""
     settings = unlike(original.request, run.request)
     if settings:
-        told = tuple(f"{title}: {there} there, {here} here" for title, (there, here) in settings.items())
-        return Again(False, (), (), told)
+        return Again(False, (), (), _told(settings))
     arms = tuple(name for name in run.arms if name in original.digests)
     changed = tuple(name for name in arms if pixels_digest(run.arms[name].image) != original.digests[name])
-    return Again(True, arms, changed, tuple(original.made.differences(run.made)))
+    return Again(True, arms, changed, _told(original.made.unlike(run.made)))
+
+
+def _listed(arms: tuple[str, ...]) -> str:
+    return " and ".join(f"the {name} picture" for name in arms)
+
+
+def _told(apart: Mapping[str, tuple[str, str]]) -> tuple[str, ...]:
+    return tuple(f"{title}: {there} there, {here} here" for title, (there, here) in apart.items())
 
 
 def unlike(one: Request, other: Request) -> dict[str, tuple[str, str]]:

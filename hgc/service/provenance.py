@@ -9,7 +9,7 @@ import diffusers
 import torch
 
 from hgc import __version__
-from hgc.evidence import Made
+from hgc.evidence import MOMENT, Made
 from hgc.models.loading import Loaded
 
 
@@ -30,7 +30,7 @@ def made_now(device: str, dtype: str, weights: str) -> Made:
     """What a picture made at this moment is made with."""
     on_gpu = torch.device(device).type == "cuda"
     return Made(
-        at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        at=datetime.now(UTC).strftime(MOMENT),
         studio=__version__,
         torch=torch.__version__,
         diffusers=diffusers.__version__,

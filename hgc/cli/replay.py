@@ -1,0 +1,92 @@
+"""`hgc replay`: recorded runs shown without a model, or made again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hgc.cli.options import AsJson, Device, Dtype
+from hgc.cli.refusals import in_one_line
+from hgc.cli.results import finished, told, write
+from hgc.control.chunks import SIGNATURE
+from hgc.evidence import Signed, read_signed
+from hgc.history import RecordRefused, read_archive
+from hgc.history.differences import settings_of
+from hgc.request import Request
+from hgc.service import Studio
+from hgc.service.originals import Again, Original, compared
+from hgc.service.records import comparison_of
+
+
+@in_one_line
+def replay(
+    file: Annotated[Path, typer.Argument(help="A zip that History exported or `record` made, or a picture of ours.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the pictures, traces and requests, one folder a run.")
+    ] = None,
+    again: Annotated[
+        bool, typer.Option("--again", help="Also make each run again and say whether it is the same.")
+    ] = False,
+    device: Device = None,
+    dtype: Dtype = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show recorded runs as they were, without a model; with --again, make them again and compare every pixel."""
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise RecordRefused(f"{file}: {error.strerror}; give a zip of runs or a picture") from error
+    shown = _picture(data) if data.startswith(SIGNATURE) else _archive(data, out)
+    studio: Studio | None = None
+    for _, original, values in shown:
+        if again:
+            studio = _loaded(studio, original.request, device, dtype)
+            values["again"] = _told_again(compared(original, finished(studio, original.request, quiet=as_json)))
+    if as_json:
+        typer.echo(json.dumps([values for _, _, values in shown]))
+        return
+    for text, _, values in shown:
+        typer.echo("\n".join([text, *([values["again"]["words"]] if again else [])]))
+
+
+Shown = tuple[str, Original, dict[str, Any]]
+
+
+def _picture(data: bytes) -> list[Shown]:
+    signed = read_signed(data)
+    return [(_about(signed), Original.of_picture(signed), {"request": signed.evidence.request.model_dump(mode="json")})]
+
+
+def _archive(data: bytes, out: Path | None) -> list[Shown]:
+    shown: list[Shown] = []
+    for number, record in enumerate(read_archive(data), 1):
+        comparison = comparison_of(record)
+        if out is not None:
+            write(comparison, out / f"{number:04}-{record.digest}")
+        text = "\n".join([f"recorded {record.made.words}", told(comparison, comparison.notes)])
+        shown.append((text, Original.of_record(record), comparison.figures()))
+    return shown
+
+
+def _about(signed: Signed) -> str:
+    evidence = signed.evidence
+    lines = [
+        f"the {evidence.arm} picture, made {evidence.made.words}",
+        f"plan {evidence.plan.name} ({evidence.plan.digest}), trace {evidence.trace_digest}",
+        *(f"{title}: {value}" for title, value in settings_of(evidence.request).items() if title != "Control map"),
+    ]
+    if signed.altered:
+        lines.append("its pixels are not those it was saved with: the picture was edited")
+    return "\n".join(lines)
+
+
+def _loaded(studio: Studio | None, request: Request, device: str | None, dtype: str | None) -> Studio:
+    """The request's model, loaded once for runs that share it."""
+    return studio if studio is not None and studio.model == request.model else Studio.load(request.model, device, dtype)
+
+
+def _told_again(found: Again) -> dict[str, Any]:
+    return {"identical": found.identical, "changed": list(found.changed), "words": found.words}

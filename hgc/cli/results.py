@@ -1,0 +1,68 @@
+"""A comparison in the shell: run, told, written to a folder."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+import typer
+
+from hgc.request import Request
+from hgc.service import EXPORTS, Comparison, Progress, Studio
+from hgc.service.records import signed
+
+
+def finished(studio: Studio, request: Request, quiet: bool) -> Comparison:
+    """The comparison, with its progress told on a terminal."""
+    for news in studio.compare(request):
+        if isinstance(news, Comparison):
+            return news
+        if not quiet and sys.stderr.isatty():
+            _tell(news)
+    raise AssertionError("a comparison ends with its result")
+
+
+def _tell(news: Progress) -> None:
+    typer.echo(f"\r{news.arm:>6}: step {news.step}/{news.steps}", nl=news.step == news.steps, err=True)
+
+
+def write(comparison: Comparison, out: Path, charts: bool = False) -> None:
+    """Writes everything once the run is over, each file whole or not at all."""
+    files = {
+        "control.png": comparison.request.control_bytes,
+        **{f"{name}.png": signed(comparison, name) for name in comparison.arms},
+        **{name: export(comparison).encode() for name, export in EXPORTS.items() if charts or name != "charts.html"},
+        "request.json": comparison.request.model_dump_json(indent=1).encode(),
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    for name, data in files.items():
+        part = out / f"{name}.part"
+        part.write_bytes(data)
+        os.replace(part, out / name)
+
+
+def told(comparison: Comparison, notes: Iterable[str] = ()) -> str:
+    """What the cache did, in a few lines."""
+    f = comparison.figures()
+    lines = [
+        f"plan {f['plan']}: {f['macs_ratio']:.1%} of the MACs ({f['macs_cached'] / 1e9:.1f} of "
+        f"{f['macs_full'] / 1e9:.1f} G, convolutions and linear layers)",
+        f"{f['latency_ms_cached']:.0f} ms instead of {f['latency_ms_full']:.0f} ms, {f['speedup']:.2f} times as fast,"
+        f" on {f['device']} in {f['dtype']}: {f['steps']} steps, {f['sampler']}, seed {f['seed']}",
+        f"likeness: PSNR {comparison.psnr:.1f} dB, SSIM {comparison.ssim:.4f}",
+        f"{comparison.score_name}: full {comparison.full.control_score:.3f}, "
+        f"cached {comparison.cached.control_score:.3f}",
+        f"cross-attention: {f['attention_hits']} hits, {f['attention_misses']} computed",
+    ]
+    if comparison.rival is not None:
+        alike = comparison.likeness["rival"]
+        lines.append(
+            f"rival at the same cost, {f['plan_rival']}: {f['macs_rival'] / 1e9:.1f} G MACs, "
+            f"{f['latency_ms_rival']:.0f} ms, PSNR {alike.psnr:.1f} dB, SSIM {alike.ssim:.4f}, "
+            f"{comparison.score_name} {comparison.rival.control_score:.3f}"
+        )
+    if f["nothing_reused"]:
+        lines.append("the cache did nothing: it kept no value that depends on the step")
+    return "\n".join([*lines, *notes])

@@ -1,0 +1,190 @@
+"""What was made once is shown again without a model, and made again bit for bit, or it is said what differs."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from records import record as made_up
+from typer.testing import CliRunner
+
+from hgc.__main__ import app
+from hgc.evidence import read_signed
+from hgc.history import OPENING, History, RecordRefused, opening, read_archive, write_archive
+from hgc.landscapes import examples
+from hgc.request import Request
+from hgc.service import Comparison, Studio
+from hgc.service.originals import Original, compared
+from hgc.service.records import comparison_of, record_of, signed
+
+ROOT = Path(__file__).parent.parent
+STEPS = 4
+
+
+@pytest.fixture(scope="module")
+def studio() -> Studio:
+    return Studio.load("landscapes", device="cpu")
+
+
+def run(studio: Studio, **fields: Any) -> Comparison:
+    example = examples.gallery()[0]
+    png = studio.prepare_control(example.pixels, example.control).png
+    *_, last = studio.compare(Request.make(png, **{"prompt": example.prompt, "steps": STEPS} | fields))
+    assert isinstance(last, Comparison)
+    return last
+
+
+@pytest.fixture(scope="module")
+def comparison(studio: Studio) -> Comparison:
+    return run(studio, rival="fewer_steps")
+
+
+def test_a_comparison_comes_back_from_its_record_and_says_that_it_is_one(
+    comparison: Comparison, tmp_path: Path
+) -> None:
+    history = History(tmp_path / "history.sqlite")
+    found = comparison_of(history.load(history.keep(record_of(comparison))))
+    assert found.recorded
+    assert not comparison.recorded
+    assert found.figures() == comparison.figures()
+    assert (found.made, found.notes, found.request) == (comparison.made, comparison.notes, comparison.request)
+    for name, arm in comparison.arms.items():
+        assert np.array_equal(found.arms[name].image, arm.image)
+        assert found.arms[name].trace == arm.trace
+        assert signed(found, name) == signed(comparison, name)
+
+
+def test_a_picture_tells_its_own_plan_and_trace(comparison: Comparison) -> None:
+    for name, arm in comparison.arms.items():
+        evidence = read_signed(signed(comparison, name)).evidence
+        assert evidence.request == comparison.request
+        assert evidence.plan == arm.trace.plan
+        assert (evidence.arm, evidence.trace_digest, evidence.made) == (name, arm.trace.digest, comparison.made)
+
+
+def test_the_same_request_gives_the_identical_picture_and_another_does_not(
+    studio: Studio, comparison: Comparison
+) -> None:
+    original = Original.of_record(record_of(comparison))
+    again = compared(original, run(studio, rival="fewer_steps"))
+    assert again.identical
+    assert again.arms == ("full", "cached", "rival")
+    assert "Identical: every pixel" in again.words
+    other = compared(original, run(studio, seed=1, rival="fewer_steps"))
+    assert not other.identical
+    assert "Seed: 0 there, 1 here" in other.words
+
+
+def test_what_differs_is_named(comparison: Comparison) -> None:
+    original = Original.of_picture(read_signed(signed(comparison, "cached")))
+    touched = comparison.cached.image.copy()
+    touched[0, 0, 0] ^= 1
+    elsewhere = replace(
+        comparison,
+        cached=replace(comparison.cached, image=touched),
+        made=comparison.made.model_copy(update={"dtype": "float16", "weights": "f" * 12}),
+    )
+    again = compared(original, elsewhere)
+    assert again.changed == ("cached",)
+    assert "Precision: float32 there, float16 here" in again.words
+    assert f"weights: {comparison.made.weights} there, {'f' * 12} here" in again.words
+    same_made = compared(original, replace(elsewhere, made=comparison.made))
+    assert same_made.words.endswith("Nothing else that was noted differs.")
+    assert compared(original, replace(elsewhere, cached=comparison.cached)).identical
+
+
+def test_the_weights_digest_names_every_number(studio: Studio) -> None:
+    from hgc.service.provenance import weights_digest
+
+    bias = studio.loaded.components["unet"].conv_out.bias
+    before = weights_digest(studio.loaded)
+    bias.data[0] += 1
+    try:
+        assert weights_digest(studio.loaded) != before
+    finally:
+        bias.data[0] -= 1
+    assert weights_digest(studio.loaded) == before == studio.weights
+
+
+@pytest.mark.parametrize("missing", ["full", "cached"])
+def test_a_record_without_its_pictures_is_refused(missing: str) -> None:
+    kept = made_up()
+    with pytest.raises(RecordRefused, match=f"no picture '{missing}'"):
+        comparison_of(replace(kept, arms=tuple(arm for arm in kept.arms if arm.name != missing)))
+
+
+def test_a_record_of_another_version_is_refused() -> None:
+    with pytest.raises(RecordRefused, match="of another version"):
+        comparison_of(replace(made_up(), likeness={"cached": {"beauty": 1.0}}))
+
+
+# The shell
+
+
+def shell(*arguments: str) -> Any:
+    return CliRunner().invoke(app, arguments)
+
+
+def test_the_shell_records_replays_and_makes_again(tmp_path: Path) -> None:
+    zipped, out = tmp_path / "run.zip", tmp_path / "out"
+    made = shell("record", "--out", str(zipped), "--steps", "4", "--plan", "0.7", "--example", "outlines")
+    assert made.exit_code == 0, made.output
+    (kept,) = read_archive(zipped.read_bytes())
+    assert kept.request.control == "edges"
+    shown = shell("replay", str(zipped), "--again", "--out", str(out))
+    assert shown.exit_code == 0, shown.output
+    assert f"recorded {kept.made.words}" in shown.output
+    assert "Identical: every pixel of the full picture and the cached picture and the rival picture" in shown.output
+    (folder,) = out.iterdir()
+    assert {"full.png", "cached.png", "rival.png", "control.png", "request.json", "trace.json"} <= {
+        path.name for path in folder.iterdir()
+    }
+    picture = shell("replay", str(folder / "cached.png"), "--again", "--json")
+    assert picture.exit_code == 0, picture.output
+    (told,) = json.loads(picture.output)
+    assert told["again"]["identical"] is True
+    assert Request.parse(told["request"]) == kept.request
+
+
+def test_replaying_needs_no_model(tmp_path: Path) -> None:
+    zipped = tmp_path / "run.zip"
+    zipped.write_bytes(write_archive([made_up()]))
+    code = (
+        "import sys; from hgc.history import read_archive; import pathlib;"
+        "(kept,) = read_archive(pathlib.Path(sys.argv[1]).read_bytes()); kept.arm('cached').pixels;"
+        "print(kept.made.words, sorted({'torch', 'diffusers', 'gradio'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(zipped)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip().endswith("[]")
+
+
+@pytest.mark.parametrize("content", [b"nonsense", b"\x89PNG\r\n\x1a\n", b""])
+def test_the_shell_refuses_other_files_in_one_line(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "file.bin"
+    path.write_bytes(content)
+    for arguments in ((str(path),), (str(tmp_path / "nowhere.zip"),)):
+        refused = shell("replay", *arguments)
+        assert refused.exit_code == 2
+        assert len(refused.output.strip().splitlines()) == 1
+
+
+def test_the_recording_that_comes_along_can_be_shown() -> None:
+    found = comparison_of(opening())
+    assert found.request.prompt == examples.gallery()[0].prompt
+    assert found.figures()["macs_ratio"] < 0.5
+    assert found.rival is not None
+    assert OPENING.stat().st_size < 500_000
