@@ -27,7 +27,7 @@ TOP_LEVEL = {
 ROWS = [
     {"app", "hgc.ui", "hgc.cli", "hgc.__main__"},
     {"hgc.service", "hgc.sweep", "hgc.bench", "hgc.space"},
-    {"hgc.request", "hgc.charts", "hgc.evidence", "hgc.history"},
+    {"hgc.request", "hgc.charts", "hgc.evidence", "hgc.history", "hgc.share"},
     {"hgc.cache", "hgc.control", "hgc.models", "hgc.metrics", "hgc.landscapes"},
 ]
 # Made anywhere: neither a model library nor an interface is needed to make a plan, a request or a chart.
