@@ -124,6 +124,22 @@ def test_a_stopped_shelf_is_filled_from_where_it_was(tmp_path: Path, monkeypatch
     assert np.array_equal(resumed.edge_map(2), straight.edge_map(2))
 
 
+@pytest.mark.parametrize("size", [0, 40, 4000])
+def test_a_cut_off_shelf_is_told_in_a_sentence(tmp_path: Path, size: int) -> None:
+    torch.manual_seed(0)
+    model = build_autoencoder(tiny_recipe().autoencoder)
+    shelf.fill_shelf(tmp_path, model, 0, 2, CPU)
+    whole = (tmp_path / "labels.npy").read_bytes()
+    (tmp_path / "labels.npy").write_bytes(whole[:size])
+    with pytest.raises(
+        CheckpointError, match=rf"^labels.npy is cut off or no array \({size} bytes\); delete the folder"
+    ):
+        shelf.fill_shelf(tmp_path, model, 0, 2, CPU)
+    (tmp_path / "labels.npy").unlink()
+    with pytest.raises(CheckpointError, match=r"labels.npy .* \(missing\)"):
+        shelf.fill_shelf(tmp_path, model, 0, 2, CPU)
+
+
 def test_a_stopped_reader_ends_with_the_same_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plan, asked = ReaderPlan(channels=(8, 8), batch=2, save_every=2), []
 

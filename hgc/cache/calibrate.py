@@ -6,7 +6,7 @@ calibrate(pipe, scene, Subject("landscapes", "segmentation", "ddim", 20, 4.0), s
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
@@ -33,7 +33,7 @@ Scene = Callable[[int], Mapping[str, Any]]  # its number to the arguments of the
 Told = Callable[[int, int], None]  # scenes done, scenes wanted
 
 
-def calibrate(
+def measured(
     pipe: Any,
     scene: Scene,
     subject: Subject,
@@ -42,23 +42,42 @@ def calibrate(
     state: Path,
     longest: int = 4,
     kinds: Collection[Kind] = frozenset({*LAYERS, *ADDED}),
-    told: Told = lambda done, wanted: None,
-) -> Calibration:
-    """Runs every scene in full and measures each site's change, and the adjustments of those of `kinds`.
+) -> Iterator[CalibrationState]:
+    """Runs every scene in full and yields what is measured so far, before the first and after each.
 
-    `state` holds what was measured so far, written whole after every scene; a later call with the same subject goes on
-    from it. `longest` is the greatest age an adjustment is measured for. Raises CalibrationRefused when `state` is
-    damaged or of something else.
+    `state` holds it, written whole after every scene; a later call with the same subject goes on from it. `longest` is
+    the greatest age an adjustment is measured for. Raises CalibrationRefused when `state` is damaged or of something
+    else.
     """
     done = CalibrationState.read(state, subject, longest)
-    told(done.scenes, scenes)
+    yield done
     while done.scenes < scenes:
         witness = Witness(subject.steps, longest, kinds)
         with cached(pipe, Plan("full", subject.steps, subject.model), observe=True, witness=witness) as run:
             pipe(**{**scene(done.scenes), "num_inference_steps": subject.steps, "output_type": "latent"})
         done.add(changes_of(run.trace), witness.sums)
         done.write(state)
+        yield done
+
+
+def calibrate(
+    pipe: Any,
+    scene: Scene,
+    subject: Subject,
+    *,
+    scenes: int,
+    state: Path,
+    longest: int = 4,
+    told: Told = lambda done, wanted: None,
+) -> Calibration:
+    """All scenes measured, and the calibration that comes of them; see `measured`. Raises CalibrationRefused."""
+    for done in measured(pipe, scene, subject, scenes=scenes, state=state, longest=longest):
         told(done.scenes, scenes)
+    return calibration_of(done, pipe)
+
+
+def calibration_of(done: CalibrationState, pipe: Any) -> Calibration:
+    """What was measured on this pipeline, over one scene or more."""
     adjustment = adjustment_of(done)
     return Calibration(curves_of(done, adjustment, versions(pipe)), adjustment)
 

@@ -1,6 +1,7 @@
 """From a Trace to plotly figures. Plain data in, figures out: neither torch nor gradio is needed."""
 
 from hgc.charts.attention import attention_chart
+from hgc.charts.curves import curves_chart
 from hgc.charts.document import Chart, as_page, charts_of
 from hgc.charts.drift import drift_chart
 from hgc.charts.spending import latency_chart, macs_chart
@@ -12,6 +13,7 @@ __all__ = [
     "as_page",
     "attention_chart",
     "charts_of",
+    "curves_chart",
     "drift_chart",
     "latency_chart",
     "macs_chart",

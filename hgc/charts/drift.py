@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import plotly.graph_objects as go
@@ -39,7 +40,7 @@ def drift_chart(trace: Trace) -> go.Figure:
         if not any(curve) or row.main[0].kind in (Kind.BRANCH, Kind.CONDITION, Kind.PREDICTION):
             continue
         title = part_of(row).title
-        figure.add_trace(_line(row, curve, seen[title]))
+        figure.add_trace(drift_line(row, curve, seen[title]))
         seen[title] += 1
     figure.update_xaxes(steps_axis(trace.steps))
     figure.update_yaxes(title="change since the step before", tickformat=".0%", rangemode="tozero")
@@ -60,10 +61,14 @@ def part_of(row: Row) -> Part:
     return ENCODER if " down" in row.title or row.title.endswith("input") else DECODER
 
 
-def _line(row: Row, curve: list[float | None], number: int) -> go.Scatter:
+def drift_line(
+    row: Row, curve: Sequence[float | None], number: int, spread: Sequence[float] | None = None
+) -> go.Scatter:
+    """A block's change by step, the `number`-th of its part; `spread` is told on hovering."""
     part = part_of(row)
     control = part is CONTROL
     colour = part.colours[number % len(part.colours)]
+    more = "" if spread is None else " ± %{customdata:.1%}"
     return go.Scatter(
         x=list(range(1, len(curve) + 1)),
         y=curve,
@@ -72,5 +77,6 @@ def _line(row: Row, curve: list[float | None], number: int) -> go.Scatter:
         showlegend=number == 0,
         mode="lines",
         line={"color": colour, "width": 1.5 if control else 2, "dash": "dot" if control else "solid"},
-        hovertemplate=f"{row.title}, step %{{x}}: %{{y:.1%}}<extra></extra>",
+        customdata=spread,
+        hovertemplate=f"{row.title}, step %{{x}}: %{{y:.1%}}{more}<extra></extra>",
     )

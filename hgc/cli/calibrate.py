@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from hgc.cache.curves import Subject
 from hgc.cli.options import Control, Device, Dtype, Guidance, Model, SamplerName, Steps
 from hgc.cli.refusals import in_one_line
-from hgc.cli.requests import painted
 from hgc.request import RequestRefused
 from hgc.service import Studio
-
-CALIBRATION_SEEDS = 700_000  # apart from what was trained on and from what is evaluated
+from hgc.service.calibrating import Measured, calibrating, state_beside
 
 
 @in_one_line
@@ -31,24 +29,13 @@ def calibrate(
     dtype: Dtype = None,
 ) -> None:
     """Measure how fast each layer changes, and how a kept value is best adjusted; stopped, it goes on where it was."""
-    from hgc.cache.calibrate import calibrate as run_calibration
-    from hgc.cache.curves import Subject
-
     if scenes < 1 or longest < 1:
         raise RequestRefused(f"--scenes {scenes} and --longest {longest}: both at least 1")
     studio = Studio.load(model, device, dtype)
     subject = Subject(model, control, sampler, steps, guidance)
-
-    def scene(number: int) -> dict[str, Any]:
-        return studio.call(painted(studio, CALIBRATION_SEEDS + number, asdict(subject)))
-
-    def told(done: int, wanted: int) -> None:
-        typer.echo(f"scene {done}/{wanted}", err=True)
-
-    out.parent.mkdir(parents=True, exist_ok=True)
-    state = out.with_name(out.name + ".unfinished.npz")
-    pipe = studio.loaded.pipeline(control, sampler)
-    found = run_calibration(pipe, scene, subject, scenes=scenes, state=state, longest=longest, told=told)
-    found.write(out)
-    state.unlink()
-    typer.echo(f"{out}: change of {len(found.curves.mean)} sites over {found.curves.scenes} scenes, {subject}")
+    for news in calibrating(studio, subject, scenes, out, longest=longest):
+        if isinstance(news, Measured):
+            typer.echo(f"scene {news.done}/{news.wanted}", err=True)
+        else:
+            typer.echo(f"{out}: change of {len(news.curves.mean)} sites over {news.curves.scenes} scenes, {subject}")
+    state_beside(out).unlink()

@@ -10,8 +10,9 @@ import typer
 
 from hgc.cli.options import AsJson, Control, Device, Dtype, Model, PlanName, SamplerName, Steps
 from hgc.cli.refusals import in_one_line
-from hgc.cli.requests import chosen, painted
+from hgc.cli.requests import chosen
 from hgc.service import Studio
+from hgc.service.scenes import painted
 
 
 def paper(as_json: AsJson = False) -> None:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from hgc.cache.plan import Plan, PlanRefused
-from hgc.landscapes.labels import colour_map
-from hgc.landscapes.scene import paint
-from hgc.request import CacheSettings, Request
+from hgc.request import CacheSettings
 from hgc.service import Studio
 from hgc.service.presets import budget_of
 
@@ -35,10 +32,3 @@ def chosen(
         return {"method": method, "budget": budget_of(wanted)}
     settings: CacheSettings = studio.settings_for(wanted, steps, guidance=guidance)
     return {"cache": settings.model_dump()}
-
-
-def painted(studio: Studio, seed: int, fields: Mapping[str, Any]) -> Request:
-    """The request of a painted scene: its caption, and its label or edge map as the control."""
-    scene, control = paint(seed), fields["control"]
-    drawing = colour_map(scene.labels) if control == "segmentation" else scene.edges[:, :, None].repeat(3, axis=2)
-    return Request.make(studio.prepare_control(drawing, control).png, seed=seed, prompt=scene.caption, **fields)

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from hgc.landscapes.autoencoder import LATENT_CHANNELS
 from hgc.landscapes.canvas import SIZE
+from hgc.landscapes.checkpoint import CheckpointError
 from hgc.landscapes.compute import Compute
 from hgc.landscapes.labels import CLASSES
 from hgc.landscapes.scene import Scene, paint
@@ -84,7 +85,10 @@ def settle_scale(model: AutoencoderTiny, first_seed: int, count: int, compute: C
 
 
 def fill_shelf(folder: Path, model: AutoencoderTiny, first_seed: int, count: int, compute: Compute) -> Shelf:
-    """Paint and encode what is missing of `count` scenes; a stop costs at most one chunk."""
+    """Paint and encode what is missing of `count` scenes; a stop costs at most one chunk.
+
+    Raises CheckpointError when a file of the folder is cut off or of another number of scenes.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     progress = folder / "captions.json"
     captions: list[str] = json.loads(progress.read_text()) if progress.exists() else []
@@ -117,9 +121,18 @@ def shelf_of(scenes: list[Scene], latents: Tensor) -> Shelf:
 
 
 def _array(path: Path, mode: str, kind: type, shape: tuple[int, ...]) -> np.memmap:
-    array = open_memmap(path, mode=mode, dtype=kind, shape=shape) if mode == "w+" else open_memmap(path, mode=mode)
+    if mode == "w+":
+        return open_memmap(path, mode=mode, dtype=kind, shape=shape)
+    try:
+        open_memmap(path, mode="r")  # to write, numpy would fill up a file that was cut off
+        array = open_memmap(path, mode=mode)
+    except (OSError, ValueError) as error:
+        size = f"{path.stat().st_size} bytes" if path.exists() else "missing"
+        raise CheckpointError(
+            f"{path.name} is cut off or no array ({size}); delete the folder to fill it again"
+        ) from error
     if array.shape != shape:
-        raise ValueError(
+        raise CheckpointError(
             f"{path.name} holds {array.shape}, the plan asks for {shape}; delete the folder to fill it again"
         )
     return array

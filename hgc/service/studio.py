@@ -17,6 +17,8 @@ import torch
 from hgc.cache import schedules
 from hgc.cache.adjustment import Adjustment
 from hgc.cache.anatomy import Anatomy
+from hgc.cache.calibration import Calibration
+from hgc.cache.curves import Subject
 from hgc.cache.engine import cached
 from hgc.cache.macs import measure
 from hgc.cache.plan import Plan
@@ -32,6 +34,7 @@ from hgc.metrics import psnr, ssim
 from hgc.models.loading import SAMPLERS, Loaded, load
 from hgc.request import CacheSettings, Request, RequestRefused
 from hgc.service.arms import Arm, ArmName, Cancelled, Comparison, Forecast, Likeness, Pixels, Progress
+from hgc.service.calibrating import Measured, calibrating, known_calibration, place_of
 from hgc.service.calibrations import calibration_for
 from hgc.service.control_map import Prepared, prepare_control, read_map
 from hgc.service.judge import SCORES, Judge
@@ -203,6 +206,19 @@ class Studio:
         with cached(pipe, schedules.full(self.anatomy(), request.steps), observe=True) as run:
             pipe(**self.call(request) | {"output_type": "latent"})
         return run.trace
+
+    def calibrate(
+        self, subject: Subject, scenes: int, *, stopped: Stopped = lambda: False
+    ) -> Iterator[Measured | Calibration]:
+        """News before the first scene and after each; last, the calibration, which `calibration` then finds.
+
+        Raises Cancelled at the next step once `stopped`, ModelUnavailable for a control or sampler there is not.
+        """
+        return calibrating(self, subject, scenes, place_of(self, subject), stopped=stopped)
+
+    def calibration(self, subject: Subject) -> Calibration | None:
+        """What is measured for these settings on this model, if anything."""
+        return known_calibration(self, subject)
 
     def _accept(self, request: Request) -> None:
         if request.model != self.model:

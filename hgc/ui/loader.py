@@ -8,10 +8,15 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from hgc.cache.anatomy import Anatomy
+    from hgc.cache.calibration import Calibration
+    from hgc.cache.curves import Subject
+    from hgc.cache.plan import Plan
     from hgc.cache.trace import Trace
     from hgc.control.canvas import Pixels
     from hgc.request import CacheSettings, Request
     from hgc.service import Comparison, Forecast, Prepared, Preset, Progress
+    from hgc.service.calibrating import Measured
 
 log = logging.getLogger(__name__)
 PATIENCE_S = 180.0
@@ -46,6 +51,16 @@ class StudioLike(Protocol):
     ) -> Iterator[Progress | Comparison]: ...
 
     def observe(self, request: Request) -> Trace: ...
+
+    def anatomy(self) -> Anatomy: ...
+
+    def plan(self, request: Request) -> Plan: ...
+
+    def calibration(self, subject: Subject) -> Calibration | None: ...
+
+    def calibrate(
+        self, subject: Subject, scenes: int, *, stopped: Callable[[], bool] = ...
+    ) -> Iterator[Measured | Calibration]: ...
 
 
 def load_landscapes() -> StudioLike:
