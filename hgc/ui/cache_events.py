@@ -10,6 +10,7 @@ import gradio as gr
 from hgc.request import CacheSettings
 from hgc.ui import figures
 from hgc.ui.cache_panel import CUSTOM_REASON, FIRST_PRESET, read_settings, write_settings
+from hgc.ui.own_plan import own_plan
 from hgc.ui.queueing import QUIET
 from hgc.ui.runner import REFUSALS, blank_png, in_one_sentence, made
 
@@ -24,7 +25,8 @@ class CacheEvents:
     """What the panel's inputs do."""
 
     def __init__(self, playground: Playground) -> None:
-        self._loader, self._panel = playground.runner.loader, playground.cache
+        self._runner, self._panel = playground.runner, playground.cache
+        self._loader = playground.runner.loader
 
     def from_preset(self, preset: str | None, steps: int, guidance: float) -> list[Any]:
         """What a preset means on this model, and why one would take it."""
@@ -50,12 +52,14 @@ class CacheEvents:
 
     def price(self, *values: Any) -> str:
         """What the cached arm will cost with these settings."""
-        fields = dict(zip(COST_FIELDS, values[: len(COST_FIELDS)], strict=True))
-        return self._price(fields, read_settings(values[len(COST_FIELDS) :]))
+        *cost, own = values
+        fields = dict(zip(COST_FIELDS, cost[: len(COST_FIELDS)], strict=True))
+        return self._price(fields, read_settings(cost[len(COST_FIELDS) :]), own)
 
-    def _price(self, fields: dict[str, Any], cache: dict[str, Any]) -> str:
+    def _price(self, fields: dict[str, Any], cache: dict[str, Any], own: str | None = None) -> str:
         try:
-            studio = self._loader.studio()
+            studio, plan = self._loader.studio(), own_plan(self._runner, own)
+            fields = fields | {"plan": None if plan is None else plan.as_dict()}
             request = made(blank_png(studio.size), fields, cache, studio.model)
             return figures.forecast_line(studio.forecast(request))
         except Exception as error:
@@ -93,11 +97,11 @@ def wire_cache(p: Playground) -> None:
     by_hand = [component.input for component in panel.settings]
     gr.on(by_hand, None, None, [panel.preset, panel.reason], js=BY_HAND_JS, api_visibility="private")
 
-    priced: dict[str, Any] = {"fn": events.price, "inputs": cost_inputs(p), "outputs": p.forecast}
+    priced: dict[str, Any] = {"fn": events.price, "inputs": [*cost_inputs(p), p.own.name], "outputs": p.forecast}
     for written_to in (presets, budgets):
         written_to.then(**priced, **QUIET)
     edited = [component.input for component in cost_inputs(p)]
-    gr.on([*edited, p.results.run_id.change], **priced, **last)
+    gr.on([*edited, p.own.name.change, p.results.run_id.change], **priced, **last)
 
 
 def cost_inputs(p: Playground) -> list[Any]:

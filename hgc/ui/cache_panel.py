@@ -36,6 +36,11 @@ class CachePanel:
     rival: gr.Dropdown
 
     @property
+    def by_hand(self) -> list[Any]:
+        """What a person changes to say how the second picture saves work."""
+        return [self.preset, self.budget, *self.settings]
+
+    @property
     def settings(self) -> list[Any]:
         """The inputs of `read_settings`, and the outputs of `write_settings`."""
         return [

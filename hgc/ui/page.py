@@ -14,6 +14,7 @@ from hgc.ui.inside import build_inside
 from hgc.ui.loader import Loader
 from hgc.ui.playground import build_playground
 from hgc.ui.runner import Runner
+from hgc.ui.schedules import build_schedules
 from hgc.ui.theme import css, head, theme
 
 TITLE = "HGC Studio"
@@ -28,11 +29,13 @@ def build(loader: Loader) -> gr.Blocks:
     runner = Runner(loader)
     with gr.Blocks(title=TITLE, fill_width=True, analytics_enabled=False, delete_cache=DELETE_CACHE) as page:
         header = gr.HTML(figures.masthead("loading", "Loading the model"), elem_id="header")
-        with gr.Tabs(elem_id="tabs"):
+        with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab("Playground", id="playground"):
                 playground = build_playground(runner)
             with gr.Tab("Inside", id="inside"):
                 build_inside(runner, playground.results.run_id)
+            with gr.Tab("Schedules", id="schedules") as schedules:
+                build_schedules(playground, schedules, tabs)
             with gr.Tab("How it works", id="how"):
                 build_how(runner.runs, playground.results.run_id)
         build_endpoints(runner)

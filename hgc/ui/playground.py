@@ -12,6 +12,7 @@ from hgc.ui.cache_events import wire_cache
 from hgc.ui.cache_panel import CachePanel, build_cache_panel
 from hgc.ui.control_events import wire_control
 from hgc.ui.control_panel import ControlPanel, build_control_panel
+from hgc.ui.own_plan import OwnPlan, build_own_plan, wire_own_plan
 from hgc.ui.picture_panel import PicturePanel, Words, build_picture_panel, build_words
 from hgc.ui.results import Results, build_results, wire_results
 from hgc.ui.run_events import wire_run
@@ -32,10 +33,11 @@ class Playground:
     run: gr.Button
     stop: gr.Button
     forecast: gr.HTML
+    own: OwnPlan
 
     @property
     def run_inputs(self) -> list[Any]:
-        return [*self.fields.values(), self.picture.lock, self.cache.preset, *self.cache.settings]
+        return [*self.fields.values(), self.picture.lock, self.own.name, self.cache.preset, *self.cache.settings]
 
     @property
     def fields(self) -> dict[str, Any]:
@@ -53,12 +55,14 @@ def build_playground(runner: Runner) -> Playground:
         with gr.Column(scale=7, min_width=330, elem_id="right"):
             with gr.Column(elem_classes="card", elem_id="words"):
                 words = build_words()
+                own = build_own_plan()
                 press, run, stop, forecast = _run_bar()
             with gr.Column(elem_classes="card", elem_id="result-card"):
                 shown = build_results()
-    playground = Playground(runner, control, words, picture, cache, shown, press, run, stop, forecast)
+    playground = Playground(runner, control, words, picture, cache, shown, press, run, stop, forecast, own)
     wire_control(playground)
     wire_cache(playground)
+    wire_own_plan(playground)
     wire_run(playground)
     wire_results(shown, runner.runs)
     return playground

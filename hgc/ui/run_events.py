@@ -16,6 +16,7 @@ from hgc.ui import results
 from hgc.ui.cache_panel import read_settings
 from hgc.ui.drawing import Sheet, drawn, prepare, seen_text
 from hgc.ui.jobs import Press
+from hgc.ui.own_plan import own_plan
 from hgc.ui.picture_panel import new_seed
 from hgc.ui.queueing import MODEL_QUEUE, QUIET
 from hgc.ui.runner import in_one_sentence, made
@@ -100,7 +101,7 @@ class RunEvents:
     def _news(self, sheet: Sheet, values: list[Any], stop: Any) -> Iterator[Updates]:
         from hgc.service import Comparison, Progress
 
-        request = self._request(sheet, values)
+        request = self.request(sheet, values)
         latest: dict[ArmName, Progress] = {}
         yield self._under_way(latest, request) | {self._page.picture.seed: request.seed}
         for news in self._runner.compare(request, stop):
@@ -110,14 +111,16 @@ class RunEvents:
                 latest[news.arm] = news
                 yield self._under_way(latest, request)
 
-    def _request(self, sheet: Sheet, values: list[Any]) -> Request:
+    def request(self, sheet: Sheet, values: list[Any]) -> Request:
         """The form's values, in the order of `Playground.run_inputs`, as a request.
 
         A chosen preset is asked for its settings here: Run may come before the page has written them down.
         """
         names = list(self._page.fields)
         fields = dict(zip(names, values[: len(names)], strict=True)) | {"control": sheet.control}
-        locked, preset, *by_hand = values[len(names) :]
+        locked, own, preset, *by_hand = values[len(names) :]
+        plan = own_plan(self._runner, own)
+        fields["plan"] = None if plan is None else plan.as_dict()
         fields["rival"] = None if fields["rival"] == NO_RIVAL else fields["rival"]
         if not locked or fields["seed"] is None:
             fields["seed"] = new_seed()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from hgc.cache.plan import PlanRefused
+from hgc.cache.plan import Plan, PlanRefused
 from hgc.control.images import ImageRefused
 from hgc.request import Request, RequestRefused
 from hgc.ui.jobs import Jobs
@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 # What a person can put right; each message is one sentence.
 REFUSALS = (RequestRefused, PlanRefused, ImageRefused, ModelNotReady)
 
-RUNS_KEPT, SHEETS_KEPT = 32, 128
+RUNS_KEPT, SHEETS_KEPT, PLANS_KEPT = 32, 128, 512
 
 
 class Runner:
@@ -37,6 +37,7 @@ class Runner:
         self.loader, self.jobs = loader, Jobs()
         self.runs: Kept[Comparison] = Kept(RUNS_KEPT)
         self.sheets: Kept[Sheet] = Kept(SHEETS_KEPT)
+        self.plans: Kept[Plan] = Kept(PLANS_KEPT)
 
     def observed(self, run: str | None) -> Trace | None:
         """One more full pass of a kept run that measures how fast every site changes; None when it is forgotten."""
