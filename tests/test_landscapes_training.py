@@ -1,7 +1,9 @@
 """Tiny trainings, end to end: what comes out loads in diffusers, a stop changes nothing, a damaged state is refused."""
 
 import json
+import math
 import time
+from dataclasses import replace
 from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -10,6 +12,7 @@ from signal import SIGKILL
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from diffusers import ControlNetModel, StableDiffusionControlNetPipeline
 from safetensors.torch import load_file
 from typer.testing import CliRunner
@@ -20,6 +23,8 @@ from hgc.landscapes.autoencoder import build_autoencoder
 from hgc.landscapes.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from hgc.landscapes.compute import Compute
 from hgc.landscapes.data import READER_SEEDS, paint_moods
+from hgc.landscapes.labels import CLASSES
+from hgc.landscapes.obedience import Obedience, ObedienceReader, obedience_loss
 from hgc.landscapes.optim import orthogonalized
 from hgc.landscapes.pace import Budget, Pace, warm_constant_decay
 from hgc.landscapes.reader import ReaderPlan, train_reader
@@ -63,9 +68,59 @@ def test_the_record_says_how_the_weights_came_to_be(trained: Path) -> None:
     assert record["command"] == "python -m hgc train"
     assert record["seed"] == 0
     assert {name: stage["steps"] for name, stage in record["stages"].items()} == {
-        "autoencoder": 4, "segmenter": 4, "reader": 4, "denoiser": 4,
+        "autoencoder": 4, "segmenter": 4, "reader": 4, "obedience": 4, "denoiser": 4,
     }  # fmt: skip
     assert record["weight_bytes"].keys() >= {"unet/diffusion_pytorch_model.safetensors", "segmenter/model.safetensors"}
+
+
+def test_a_training_goes_on_from_finished_weights(trained: Path, tmp_path: Path) -> None:
+    """Unmoved where no step is left to do; with more budget for the denoiser only that moves, and its record grows."""
+    train(tmp_path / "same", tmp_path / "idle", compute=CPU, recipe=tiny_recipe(), start_from=trained / "out")
+    finished, same = _weights(trained / "out"), _weights(tmp_path / "same")
+    assert all(torch.equal(finished[name], same[name]) for name in finished)
+
+    longer = replace(tiny_recipe(), denoiser_budget=Budget(6))
+    train(tmp_path / "more", tmp_path / "work", compute=CPU, recipe=longer, start_from=trained / "out")
+    more = _weights(tmp_path / "more")
+    moved = {name.partition(".")[0] for name in finished if not torch.equal(finished[name], more[name])}
+    assert moved == {"unet", "controlnet", "controlnet_edges", "text_encoder"}
+    assert load_checkpoint(tmp_path / "work" / "denoiser.ckpt")["step"] == 6
+
+
+def test_going_on_needs_a_finished_model(tmp_path: Path) -> None:
+    result = CliRunner().invoke(
+        app, ["train", "--tiny", "--out", str(tmp_path / "out"), "--work", str(tmp_path), "--start-from", str(tmp_path)]
+    )
+    assert result.exit_code == 2
+    assert "has no training.json; give the folder of a finished training" in result.stderr
+
+
+def test_obedience_counts_what_the_reader_reads() -> None:
+    """No loss for scores sure of the truth, that of guessing for none; a rare class counts by its weight."""
+    labels = torch.randint(len(CLASSES), (2, 8, 8), generator=torch.Generator().manual_seed(0))
+    even = torch.ones(len(CLASSES))
+    sure = 50.0 * F.one_hot(labels, len(CLASSES)).permute(0, 3, 1, 2).float()
+    assert obedience_loss(sure, labels, even).max() < 1e-6
+    guessed = obedience_loss(torch.zeros_like(sure), labels, even)
+    torch.testing.assert_close(guessed, torch.full((2,), math.log(len(CLASSES))))
+    halves = torch.zeros(1, 2, 2, dtype=torch.int64)
+    halves[:, 0] = 1
+    wrong_on_one = 50.0 * F.one_hot(torch.zeros_like(halves), len(CLASSES)).permute(0, 3, 1, 2).float()
+    heavy = even.clone()
+    heavy[1] = 3.0
+    assert float(obedience_loss(wrong_on_one, halves, heavy) / obedience_loss(wrong_on_one, halves, even)) == (
+        pytest.approx(1.5)
+    )
+
+
+def test_what_noise_hides_is_not_asked_for() -> None:
+    reader = ObedienceReader(channels=4, width=8, layers=2).requires_grad_(False)
+    obedience = Obedience(reader, torch.ones(len(CLASSES)), share=0.5)
+    promised, labels = torch.randn(2, 4, 2, 2), torch.zeros(2, 16, 16, dtype=torch.uint8)
+    whole = obedience.loss(promised, labels, torch.ones(2))
+    assert float(whole) > 0
+    torch.testing.assert_close(obedience.loss(promised, labels, torch.full((2,), 0.25)), 0.25 * whole)
+    assert float(obedience.loss(promised, labels, torch.zeros(2))) == 0
 
 
 def test_a_training_survives_being_killed_in_every_stage(

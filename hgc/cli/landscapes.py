@@ -35,12 +35,16 @@ def train(
         ".training"
     ),
     tiny: Annotated[bool, typer.Option(help="Seconds instead of hours, for trying the road.")] = False,
+    start_from: Annotated[
+        Path | None, typer.Option(help="Folder of a finished model to go on from where there is no checkpoint.")
+    ] = None,
 ) -> None:
-    """Train the embedded Landscapes model from nothing."""
+    """Train the embedded Landscapes model, from nothing unless told otherwise."""
     from hgc.landscapes.train import train as run_training
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    run_training(out, work, tiny=tiny)
+    command = "python -m hgc train" + (f" --start-from {start_from}" if start_from else "")
+    run_training(out, work, tiny=tiny, start_from=start_from, command=command)
     typer.echo(f"the model is in {out}, its checkpoints in {work}")
 
 

@@ -29,13 +29,17 @@ class Prompts:
 
 @dataclass(frozen=True)
 class Batch:
-    """latents [B, 12, h, w]; ids [B, T]; maps, edges [mapped, 3, 8h, 8w] in 0..1; emphasis [B, 1, h, w] of the loss."""
+    """latents [B, 12, h, w]; ids [B, T]; maps, edges [mapped, 3, 8h, 8w] in 0..1; emphasis [B, 1, h, w] of the loss.
+
+    `labels` uint8 [mapped, 8h, 8w] is what stands under the maps, which are drawn by hand.
+    """
 
     latents: Tensor
     ids: Tensor
     maps: Tensor
     edges: Tensor
     emphasis: Tensor
+    labels: Tensor
 
 
 def draw_batch(shelf: Shelf, prompts: Prompts, mapped: int, free: int, side: int, draw: torch.Generator) -> Batch:
@@ -45,11 +49,12 @@ def draw_batch(shelf: Shelf, prompts: Prompts, mapped: int, free: int, side: int
     picks = rng.integers(len(shelf.captions), size=count)
     whole = shelf.latents.shape[-1]
     tops, lefts = rng.integers(whole - side + 1, size=(2, count))
-    latents, maps, edges, emphasis = [], [], [], []
+    latents, maps, edges, emphasis, labels = [], [], [], [], []
     for n, (i, y, x) in enumerate(zip(picks, tops, lefts, strict=True)):
         latents.append(shelf.latents[i, :, y : y + side, x : x + side])
         window = (slice(8 * y, 8 * (y + side)), slice(8 * x, 8 * (x + side)))
         if n < mapped:
+            labels.append(shelf.labels[i][window])
             maps.append(colour_map(drawn_labels(shelf.labels[i], len(CLASSES), rng))[window])
         elif n < 2 * mapped:
             edges.append(drawn_edges(shelf.edge_map(int(i)), rng)[window])
@@ -63,6 +68,7 @@ def draw_batch(shelf: Shelf, prompts: Prompts, mapped: int, free: int, side: int
         torch.from_numpy(np.stack(maps)).permute(0, 3, 1, 2).float() / 255,
         torch.from_numpy(np.stack(edges))[:, None].expand(-1, 3, -1, -1).float() / 255,
         torch.from_numpy(np.stack(emphasis))[:, None],
+        torch.from_numpy(np.stack(labels)),
     )
 
 

@@ -16,6 +16,7 @@ from hgc.landscapes.checkpoint import load_checkpoint, save_checkpoint
 from hgc.landscapes.compute import Compute, generator
 from hgc.landscapes.denoiser import Denoiser, DenoiserPlan, build_scheduler
 from hgc.landscapes.ema import Average
+from hgc.landscapes.obedience import Obedience, ObedienceReader
 from hgc.landscapes.optim import Pair
 from hgc.landscapes.pace import Budget, Pace, warm_constant_decay
 from hgc.landscapes.shelf import Shelf
@@ -32,7 +33,8 @@ class DiffusionPlan:
 
     A batch is `mapped` samples under a label map, as many under edges, and `free` ones under neither.
     `sides` are (until which share of the way, latents on a side): small cut-outs first, several times the images
-    a second while colours, words and obedience are learnt; whole pictures at the end.
+    a second while colours, words and obedience are learnt; whole pictures at the end. `obedience` is how much the
+    labels read back from the promised picture count.
     """
 
     sizes: DenoiserPlan = field(default_factory=DenoiserPlan)
@@ -45,14 +47,21 @@ class DiffusionPlan:
     ema: float = 0.998
     prompt_dropout: float = 0.11
     snr_cap: float = 5.0
-    sides: tuple[tuple[float, int], ...] = ((0.15, 16), (0.5, 24))
+    obedience: float = 0.1
+    sides: tuple[tuple[float, int], ...] = ((0.07, 16), (0.24, 24))
     save_every: int = 200
 
 
 def diffusion_loss(
-    model: Denoiser, batch: Batch, alphas: Tensor, snr_cap: float, compute: Compute, draw: torch.Generator
+    model: Denoiser,
+    batch: Batch,
+    alphas: Tensor,
+    snr_cap: float,
+    obedience: Obedience,
+    compute: Compute,
+    draw: torch.Generator,
 ) -> Tensor:
-    """v-prediction error, lighter where little noise is left.
+    """v-prediction error, lighter where little noise is left, and how badly the promised pictures obey their maps.
 
     After min-SNR (arXiv 2303.09556), but never zero at pure noise: the last step decides the whole palette.
     """
@@ -72,13 +81,17 @@ def diffusion_loss(
             compute.put(batch.maps),
             compute.put(batch.edges),
         )
+        mapped = slice(len(batch.maps))
+        promised = compute.put(signal * noisy)[mapped] - compute.put(blur)[mapped] * made[mapped]
+        disobeyed = obedience.loss(promised, compute.put(batch.labels), compute.put(kept)[mapped])
     error = ((made.float() - compute.put(wanted)) ** 2 * compute.put(batch.emphasis)).mean(dim=(1, 2, 3))
-    return (error * compute.put(weight)).mean()
+    return (error * compute.put(weight)).mean() + disobeyed
 
 
 def train_denoiser(
     shelf: Shelf,
     tokenizer: CLIPTokenizer,
+    reader: ObedienceReader,
     plan: DiffusionPlan,
     budget: Budget,
     compute: Compute,
@@ -101,6 +114,7 @@ def train_denoiser(
         pace, losses = Pace(budget, state["step"], state["spent_s"]), state["losses"]
     prompts = Prompts(_tokens(tokenizer, shelf.captions), _tokens(tokenizer, [""])[0], plan.prompt_dropout)
     alphas = build_scheduler().alphas_cumprod.float()
+    obedience = Obedience(reader, compute.put(torch.from_numpy(shelf.class_weights)), plan.obedience)
     whole, recent = shelf.latents.shape[-1], []
 
     def save() -> None:
@@ -115,7 +129,7 @@ def train_denoiser(
         draw = generator(seed, STAGE, pace.step)
         side = next((side for until, side in plan.sides if pace.progress < until), whole)
         batch = draw_batch(shelf, prompts, plan.mapped, plan.free, side, draw)
-        loss = diffusion_loss(model, batch, alphas, plan.snr_cap, compute, draw)
+        loss = diffusion_loss(model, batch, alphas, plan.snr_cap, obedience, compute, draw)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step(warm_constant_decay(pace.step, pace.progress, plan.warmup, plan.decay_from))

@@ -19,7 +19,7 @@ from hgc.landscapes.export import weight_bytes
 if TYPE_CHECKING:
     from hgc.landscapes.train import Recipe
 
-STAGES = ("autoencoder", "segmenter", "reader", "denoiser")
+STAGES = ("autoencoder", "segmenter", "reader", "obedience", "denoiser")
 
 
 def write_record(out: Path, work: Path, recipe: Recipe, seed: int, compute: Compute, command: str) -> None:

@@ -15,7 +15,9 @@ from hgc.landscapes.denoiser import Denoiser, DenoiserPlan
 from hgc.landscapes.diffusion import DiffusionPlan, train_denoiser
 from hgc.landscapes.export import export
 from hgc.landscapes.loss_chart import draw_losses
+from hgc.landscapes.obedience import ObedienceReaderPlan, train_obedience_reader
 from hgc.landscapes.pace import Budget
+from hgc.landscapes.published import take_up
 from hgc.landscapes.reader import SIDE, ReaderPlan, train_reader
 from hgc.landscapes.record import write_record
 from hgc.landscapes.segmenter import SegmenterPlan, train_segmenter
@@ -42,11 +44,13 @@ class Recipe:
     autoencoder: AutoencoderPlan = field(default_factory=AutoencoderPlan)
     segmenter: SegmenterPlan = field(default_factory=SegmenterPlan)
     reader: ReaderPlan = field(default_factory=ReaderPlan)
+    obedience: ObedienceReaderPlan = field(default_factory=ObedienceReaderPlan)
     denoiser: DiffusionPlan = field(default_factory=DiffusionPlan)
     autoencoder_budget: Budget = field(default_factory=lambda: minutes(56))
     segmenter_budget: Budget = field(default_factory=lambda: minutes(43.5))
     reader_budget: Budget = field(default_factory=lambda: Budget(600))
-    denoiser_budget: Budget = field(default_factory=lambda: minutes(90))
+    obedience_budget: Budget = field(default_factory=lambda: Budget(800))
+    denoiser_budget: Budget = field(default_factory=lambda: minutes(183))
     autoencoder_scenes: int = 1500
     segmenter_scenes: int = 700
     reader_scenes: int = 2000
@@ -68,7 +72,9 @@ def tiny_recipe() -> Recipe:
         AutoencoderPlan(channels=8, encoder_blocks=(0, 1, 1, 1), decoder_blocks=(1, 1, 1, 1), batch=2, save_every=2),
         SegmenterPlan(channels=(8, 8, 8), batch=2, crop=64, save_every=2),
         ReaderPlan(batch=2, save_every=2),
+        ObedienceReaderPlan(width=8, layers=2, batch=2, save_every=2),
         DiffusionPlan(sizes, mapped=1, free=1, warmup=2, sides=((0.5, 16),), save_every=2),
+        Budget(4),
         Budget(4),
         Budget(4),
         Budget(4),
@@ -89,14 +95,18 @@ def train(
     recipe: Recipe | None = None,
     compute: Compute | None = None,
     command: str = "python -m hgc train",
+    start_from: Path | None = None,
 ) -> None:
     """Train whatever of the stages is not finished in `work`, then write the weights and training.json to `out`.
 
     Stopping it at any moment loses at most the steps since the last checkpoint; a damaged one raises CheckpointError.
+    `start_from` is a folder of finished weights: a stage without a checkpoint goes on from these.
     """
     recipe = recipe or (tiny_recipe() if tiny else Recipe())
     compute = compute or best_compute()
     work.mkdir(parents=True, exist_ok=True)
+    if start_from:
+        take_up(start_from, work, recipe)
     tokenizer = build_tokenizer()
     autoencoder = train_autoencoder(
         lambda: paint_pictures(TRAINING_SEEDS, recipe.autoencoder_scenes)[0],
@@ -130,7 +140,10 @@ def train(
         if step % recipe.sheet_every == 0:
             draw_sheet(work / f"sheet-{step:06d}.png", model, autoencoder, tokenizer, compute)
 
-    denoiser = train_denoiser(shelf, tokenizer, recipe.denoiser, recipe.denoiser_budget, compute, work, seed, look)
+    judge = train_obedience_reader(shelf, recipe.obedience, recipe.obedience_budget, compute, work, seed)
+    denoiser = train_denoiser(
+        shelf, tokenizer, judge, recipe.denoiser, recipe.denoiser_budget, compute, work, seed, look
+    )
     export(out, denoiser.cpu(), autoencoder.cpu(), tokenizer)
     write_record(out, work, recipe, seed, compute, command)
     save_small(draw_losses(out / "training.json"), out / "losses.png")
