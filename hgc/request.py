@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from hgc.cache.plan import Fusion, Plan, PlanRefused
+from hgc.models.presets import GUIDANCE
 
 Sampler = Literal["ddim", "dpmpp", "unipc", "euler"]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -63,7 +64,7 @@ class Request(BaseModel):
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     steps: Annotated[int, Field(ge=2, le=200)] = 20
     sampler: Sampler = "ddim"
-    guidance: Annotated[float, Field(ge=0, le=30)] = 4.0
+    guidance: Annotated[float, Field(ge=0, le=30)] = GUIDANCE
     control_scale: Annotated[float, Field(ge=0, le=2)] = 1.0
     control_start: Share = 0.0
     control_end: Share = 1.0

@@ -10,6 +10,7 @@ import typer
 from hgc.cache.curves import Subject
 from hgc.cli.options import Control, Device, Dtype, Guidance, Model, SamplerName, Steps
 from hgc.cli.refusals import in_one_line
+from hgc.models.presets import GUIDANCE
 from hgc.request import RequestRefused
 from hgc.service import Studio
 from hgc.service.calibrating import Measured, calibrating, state_beside
@@ -22,7 +23,7 @@ def calibrate(
     control: Control = "segmentation",
     sampler: SamplerName = "ddim",
     steps: Steps = 20,
-    guidance: Guidance = 4.0,
+    guidance: Guidance = GUIDANCE,
     scenes: Annotated[int, typer.Option(help="How many scenes, each with prompt, map and seed of its own.")] = 32,
     longest: Annotated[int, typer.Option(help="How many steps old a kept value may be to be adjusted.")] = 4,
     device: Device = None,

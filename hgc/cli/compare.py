@@ -25,6 +25,7 @@ from hgc.cli.refusals import in_one_line
 from hgc.cli.requests import chosen
 from hgc.cli.results import finished, told, write
 from hgc.control.images import decode
+from hgc.models.presets import GUIDANCE
 from hgc.request import Request, RequestRefused
 from hgc.service import Studio
 
@@ -42,7 +43,7 @@ def compare(
     seed: Annotated[int, typer.Option(help="Decides the noise.")] = 0,
     steps: Steps = 20,
     sampler: SamplerName = "ddim",
-    guidance: Guidance = 4.0,
+    guidance: Guidance = GUIDANCE,
     control_scale: Annotated[float, typer.Option(help="How strongly the control map pulls.")] = 1.0,
     control_start: Annotated[float, typer.Option(help="Share of the steps before the control sets in.")] = 0.0,
     control_end: Annotated[float, typer.Option(help="Share of the steps after which the control ends.")] = 1.0,

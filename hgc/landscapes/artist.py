@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hgc.models.loading import DTYPES, Loaded, ModelUnavailable, best_device, from_preset
-from hgc.models.presets import presets
+from hgc.models.presets import GUIDANCE, presets
 
 Picture = NDArray[np.uint8]  # [256, 256, 3]
 
@@ -29,7 +29,7 @@ class Artist:
     """Draws in full compute with the model's own scheduler, DDIM."""
 
     loaded: Loaded
-    guidance: float = 4.0
+    guidance: float = GUIDANCE
 
     @classmethod
     def load(cls, weights: Path | None = None, dtype: str = "float32") -> "Artist":

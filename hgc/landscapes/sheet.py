@@ -16,6 +16,7 @@ from hgc.landscapes.export import build_pipeline
 from hgc.landscapes.labels import colour_map
 from hgc.landscapes.scene import Scene, paint
 from hgc.landscapes.tiles import tiled
+from hgc.models.presets import GUIDANCE
 
 COLUMNS = 4
 
@@ -59,7 +60,7 @@ def _drawn(
             [scene.caption for scene in scenes],
             image=as_images(controls).to(compute.device),
             num_inference_steps=steps,
-            guidance_scale=4.0,
+            guidance_scale=GUIDANCE,
             controlnet_conditioning_scale=strength,
             generator=torch.Generator().manual_seed(0),
             output_type="pt",

@@ -8,6 +8,10 @@ from pathlib import Path
 
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
 
+# The words are followed as surely with less, the map better: over 12 scenes the label map's mIoU of the pictures was
+# 0.787 at guidance 4, 0.836 at 2 and 0.850 at 1, where words lose. At 4 colours are burnt, too.
+GUIDANCE = 2.0
+
 
 @dataclass(frozen=True)
 class ModelPreset:
@@ -39,7 +43,7 @@ def presets() -> Mapping[str, ModelPreset]:
         source=str(ASSETS / "models" / "landscapes"),
         controls={"segmentation": "./controlnet", "edges": "./controlnet_edges"},
         size=256,
-        guidance=4.0,
+        guidance=GUIDANCE,
         canny=(50, 120),
     )
     sd15 = ModelPreset(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import gradio as gr
 
+from hgc.models.presets import GUIDANCE
 from hgc.request import Sampler
 from hgc.ui.control_panel import photo_input
 from hgc.ui.drawing import AS_LABELS, AS_LINES, Drawn, prepare, read_photo
@@ -66,7 +67,7 @@ def _add_plain(runner: Runner) -> None:
         cache: dict[str, Any] | None = None,
         steps: int = 20,
         sampler: str = "ddim",
-        guidance: float = 4.0,
+        guidance: float = GUIDANCE,
     ) -> dict[str, Any]:
         """What a run will cost: MACs in both conventions, and milliseconds once this server has measured a run.
 
@@ -128,7 +129,7 @@ def _add_compare(runner: Runner) -> None:
         seed: float = 0,
         steps: float = 20,
         sampler: str = "ddim",
-        guidance: float = 4.0,
+        guidance: float = GUIDANCE,
         control_scale: float = 1.0,
         control_start: float = 0.0,
         control_end: float = 1.0,
@@ -201,7 +202,7 @@ def _compare_inputs() -> list[Any]:
         gr.Number(0, precision=0, label="seed"),
         gr.Number(20, precision=0, label="steps"),
         gr.Dropdown(list(get_args(Sampler)), value="ddim", label="sampler"),
-        gr.Number(4.0, label="guidance"),
+        gr.Number(GUIDANCE, label="guidance"),
         gr.Number(1.0, label="control_scale"),
         gr.Number(0.0, label="control_start"),
         gr.Number(1.0, label="control_end"),

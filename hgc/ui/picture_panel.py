@@ -9,6 +9,7 @@ from typing import Any, get_args
 import gradio as gr
 
 from hgc.landscapes import examples
+from hgc.models.presets import GUIDANCE
 from hgc.request import Sampler
 from hgc.ui.queueing import QUIET
 from hgc.ui.titles import SAMPLER_TITLES
@@ -96,7 +97,13 @@ def build_picture_panel() -> PicturePanel:
                 steps = gr.Slider(4, 50, 20, step=1, label="Steps", info="More steps, finer, slower.", elem_id="steps")
             with gr.Row():
                 guidance = gr.Slider(
-                    1, 12, 4, step=0.5, label="Guidance", info="How strictly it follows the words.", elem_id="guidance"
+                    1,
+                    12,
+                    GUIDANCE,
+                    step=0.5,
+                    label="Guidance",
+                    info="How strictly it follows the words.",
+                    elem_id="guidance",
                 )
                 scale = gr.Slider(
                     0,
