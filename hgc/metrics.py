@@ -21,6 +21,7 @@ Mask = NDArray[np.bool_]
 
 # Wang et al. 2004: an 11 × 11 Gaussian window.
 SSIM_WINDOW_PX = 11
+TINY = 1e-10  # where no channel of a level responds, as LPIPS has it
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,21 @@ def ssim(a: Picture, b: Picture) -> float:
         )
     options = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
     return float(structural_similarity(first, second, channel_axis=2, data_range=1.0, **options))
+
+
+def feature_distance(a: Sequence[torch.Tensor], b: Sequence[torch.Tensor]) -> torch.Tensor:
+    """How far apart pictures lie for a network, 0 (the same) to 4, for each of a batch: [B].
+
+    `a` and `b` are the network's features [B, C, h, w] of both, a tensor a level. As in LPIPS (Zhang et al., arXiv
+    1801.03924, eq. 1): features of unit length at every position, squared distances averaged over positions; with all
+    channels and levels of equal weight, where LPIPS weighs them by what people judged.
+    """
+    apart = [(_unit(x) - _unit(y)).square().sum(1).mean((1, 2)) for x, y in zip(a, b, strict=True)]
+    return torch.stack(apart).mean(0)
+
+
+def _unit(features: torch.Tensor) -> torch.Tensor:
+    return features / (features.norm(dim=1, keepdim=True) + TINY)
 
 
 def difference(a: Picture, b: Picture) -> NDArray[np.float32]:

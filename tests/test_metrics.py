@@ -13,7 +13,10 @@ from skimage import data
 from skimage.metrics import peak_signal_noise_ratio
 
 from hgc.control.annotators import AnnotatorSettings, annotate
-from hgc.metrics import difference, edge_f1, edge_score, extract_edges, miou, psnr, ssim
+from hgc.landscapes.scene import paint
+from hgc.metrics import difference, edge_f1, edge_score, extract_edges, feature_distance, miou, psnr, ssim
+from hgc.models.presets import presets
+from hgc.service.judge import Judge
 
 CLASSES = ("sky", "grass", "house")
 pictures = arrays(np.uint8, (12, 14, 3))
@@ -110,6 +113,63 @@ class TestPictures:
             psnr(torch.zeros(2, 3, 8, 8), torch.zeros(2, 3, 8, 8))
         with pytest.raises(ValueError, match="float64 runs from nan"):
             psnr(np.full((2, 2), np.nan), np.zeros((2, 2)))
+
+
+class TestFeatureDistance:
+    def test_by_hand(self) -> None:
+        """Two levels of one and two positions: at one position at right angles (distance 2), at one opposite (4)."""
+        level = torch.tensor([3.0, 0.0])[None, :, None, None]  # [1, 2, 1, 1]
+        turned = torch.tensor([0.0, 0.5])[None, :, None, None]
+        wide = torch.tensor([[1.0, 1.0], [0.0, 0.0]])[None, :, None, :]  # [1, 2, 1, 2]
+        opposed = torch.tensor([[-2.0, 7.0], [0.0, 0.0]])[None, :, None, :]
+        assert feature_distance([level], [turned]).tolist() == pytest.approx([2])
+        assert feature_distance([level, wide], [turned, opposed]).tolist() == pytest.approx([(2 + (4 + 0) / 2) / 2])
+
+    def test_where_nothing_responds_nothing_differs(self) -> None:
+        silent = torch.zeros(1, 2, 1, 1)
+        assert feature_distance([silent], [silent]).tolist() == [0]
+
+    @given(arrays(np.float32, (3, 4, 2, 5), elements=st.floats(-9, 9, width=32)), st.integers(0, 99))
+    def test_bounds_symmetry_and_batch(self, features: np.ndarray, seed: int) -> None:
+        a = torch.from_numpy(features)
+        b = torch.randn(a.shape, generator=torch.Generator().manual_seed(seed))
+        found = feature_distance([a], [b])
+        assert torch.equal(found, feature_distance([b], [a]))
+        assert 0 <= found.min() <= found.max() <= 4 + 1e-5
+        assert feature_distance([a], [a]).tolist() == [0, 0, 0]
+        one_by_one = torch.cat([feature_distance([a[i : i + 1]], [b[i : i + 1]]) for i in range(3)])
+        torch.testing.assert_close(found, one_by_one)
+
+
+@pytest.fixture(scope="module")
+def judge() -> Judge:
+    return Judge.of(presets()["landscapes"])
+
+
+class TestPerceptual:
+    """The segmenter's eye on a painted scene."""
+
+    SCENE = paint(9_000_004).image
+
+    def test_identical_pictures_differ_by_nothing(self, judge: Judge) -> None:
+        assert judge.perceptual(self.SCENE, self.SCENE.copy()) == 0
+
+    def test_it_grows_with_blur(self, judge: Judge) -> None:
+        found = [judge.perceptual(self.SCENE, cv2.GaussianBlur(self.SCENE, (0, 0), sigma)) for sigma in (0.7, 1.5, 3)]
+        assert 0 < found[0] < found[1] < found[2] < 4
+
+    def test_it_grows_with_noise(self, judge: Judge) -> None:
+        grain = np.random.default_rng(0).normal(size=self.SCENE.shape)
+        noisy = [np.clip(self.SCENE + size * grain, 0, 255).astype(np.uint8) for size in (3, 9, 27)]
+        found = [judge.perceptual(self.SCENE, picture) for picture in noisy]
+        assert 0 < found[0] < found[1] < found[2] < 4
+
+    def test_another_scene_is_farther_than_a_blurred_one(self, judge: Judge) -> None:
+        other, blurred = paint(9_000_005).image, cv2.GaussianBlur(self.SCENE, (0, 0), 1.5)
+        assert judge.perceptual(self.SCENE, other) > judge.perceptual(self.SCENE, blurred)
+
+    def test_where_no_network_knows_the_world_nothing_is_said(self) -> None:
+        assert Judge(None, (100, 200)).perceptual(self.SCENE, self.SCENE) is None
 
 
 class TestDifference:

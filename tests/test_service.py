@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from functools import wraps
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from diffusers import UNet2DConditionModel
 from PIL import Image
 from typer.testing import CliRunner
 
 from hgc.__main__ import app
+from hgc.bench.speed import measure_speed
 from hgc.cache import schedules
 from hgc.cache.exports import to_csv
 from hgc.cache.plan import PlanRefused
@@ -69,6 +72,7 @@ def test_the_full_arm_is_the_plain_pipeline_bit_for_bit(studio: Studio, control:
     assert np.array_equal(comparison.full.image, pixels)
     assert comparison.identical
     assert comparison.figures()["psnr"] is None
+    assert comparison.figures()["perceptual"] == 0
 
 
 def _drawn(control: str) -> Any:
@@ -92,6 +96,7 @@ def test_a_comparison_tells_everything(studio: Studio) -> None:
     assert figures["macs_ratio"] <= 0.5
     assert figures["attention_misses"] > 0
     assert not figures["identical"]
+    assert 0 < figures["perceptual"] < 4
     assert comparison.difference().shape == (256, 256)
     assert comparison.difference().max() > 0
     assert comparison.difference("cached", "cached").max() == 0
@@ -175,6 +180,28 @@ def test_two_users_at_once_each_get_their_own_picture(studio: Studio) -> None:
         assert np.array_equal(together[i].full.image, comparison.full.image)
         assert np.array_equal(together[i].cached.image, comparison.cached.image)
         assert together[i].cached.trace.digest == comparison.cached.trace.digest
+
+
+def test_whatever_computes_does_so_in_one_and_the_same_thread() -> None:
+    """A second thread that computes makes every parallel loop of both sleep: see hgc/service/worker.py."""
+    threads: set[int] = set()
+    forward = UNet2DConditionModel.forward
+
+    @wraps(forward)
+    def seen(*args: Any, **kwargs: Any) -> Any:
+        threads.add(threading.get_ident())
+        return forward(*args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(UNet2DConditionModel, "forward", seen)
+        fresh = Studio.load("landscapes", device="cpu")
+        asked = request(fresh, steps=2)
+        compared(fresh, asked)
+        compared(fresh, asked)
+        fresh.observe(asked)
+        measure_speed(fresh, asked, repeats=1)
+    assert len(threads) == 1
+    assert threading.get_ident() not in threads
 
 
 def test_a_plan_for_other_steps_or_another_model_is_refused_by_name(studio: Studio) -> None:
@@ -293,8 +320,8 @@ def test_compare_from_the_shell(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, [*command, "--out", str(out), "--json"])
     assert result.exit_code == 0, result.output
     figures = json.loads(result.stdout)
-    wanted = "macs_full macs_cached macs_ratio latency_ms_full latency_ms_cached psnr ssim"
-    wanted += " macs_rival latency_ms_rival psnr_rival ssim_rival control_score_rival"
+    wanted = "macs_full macs_cached macs_ratio latency_ms_full latency_ms_cached psnr ssim perceptual"
+    wanted += " macs_rival latency_ms_rival psnr_rival ssim_rival perceptual_rival control_score_rival"
     assert {*wanted.split(), "control_score_full", "control_score_cached"} <= figures.keys()
     assert {path.name for path in out.iterdir()} == {
         "control.png",

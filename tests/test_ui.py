@@ -311,6 +311,7 @@ def figures(**changed: Any) -> dict[str, Any]:
         "peak_bytes": 15.5 * 2**20,
         "psnr": 39.94,
         "ssim": 0.9941,
+        "perceptual": 0.01234,
         "control_score_name": "mIoU",
         "control_score_full": 0.871,
         "control_score_cached": 0.864,
@@ -372,6 +373,7 @@ THIRD = {
     "latency_ms_rival": 3200.0,
     "psnr_rival": 25.12,
     "ssim_rival": 0.9012,
+    "perceptual_rival": 0.0807,
     "control_score_rival": 0.812,
     "steps_cached": 20,
     "steps_rival": 7,
@@ -383,9 +385,19 @@ def test_three_arms_stand_in_a_table_with_every_figure_of_each() -> None:
     text = Text.of(figures_row(figures(**THIRD)))
     for wanted in ("Full HGC Fewer steps", "20 20 7", "114 G 41.1 G 39.9 G", "100.0% 36.1% 35.0%"):
         assert wanted in text
-    for wanted in ("8.22 s 3.31 s 3.20 s", "– 39.9 dB 25.1 dB", "– 0.994 0.901", "87.1% 86.4% 81.2%", "seed 7"):
+    for wanted in (
+        "8.22 s 3.31 s 3.20 s",
+        "– 39.9 dB 25.1 dB",
+        "– 0.994 0.901",
+        "– 0.0123 0.0807",
+        "87.1% 86.4% 81.2%",
+        "seed 7",
+    ):
         assert wanted in text
     assert "not scored" in figures_row(figures(**THIRD | {"control_score_rival": None}))
+    assert "Perceptual difference – – –" in Text.of(
+        figures_row(figures(**THIRD | {"perceptual": None, "perceptual_rival": None}))
+    )
 
 
 def test_what_people_write_is_never_read_as_html() -> None:

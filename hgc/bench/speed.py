@@ -14,6 +14,7 @@ from hgc.cache.plan import Plan
 from hgc.cache.rehearsal import plan_macs
 from hgc.request import Request
 from hgc.service import Studio
+from hgc.service.worker import on_worker
 
 WARM_UPS = 1
 
@@ -44,6 +45,7 @@ class Speed:
     dtype: str
 
 
+@on_worker
 def measure_speed(studio: Studio, request: Request, repeats: int) -> Speed:
     """Three arms in turn, `repeats` times after a warm-up; the whole call, decoding included, text encoded before."""
     plan, anatomy = studio.plan(request), studio.anatomy()

@@ -139,7 +139,8 @@ def weights_of(pipe: Any) -> str:
     networks, found = Networks.of(pipe), sha256()
     for net in (networks.unet, *networks.controls.values()):
         for parameter in net.parameters():
-            found.update(parameter.detach().float().cpu().contiguous().numpy().tobytes())
+            # In numpy's order of its own: torch would reorder with all threads, in whatever thread this is asked.
+            found.update(parameter.detach().float().cpu().numpy().tobytes())
     return found.hexdigest()[:12]
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import typer
 
 from hgc.request import Request
-from hgc.service import EXPORTS, Comparison, Progress, Studio
+from hgc.service import EXPORTS, Comparison, Likeness, Progress, Studio
 from hgc.service.records import signed
 
 
@@ -51,18 +51,22 @@ def told(comparison: Comparison, notes: Iterable[str] = ()) -> str:
         f"{f['macs_full'] / 1e9:.1f} G, convolutions and linear layers)",
         f"{f['latency_ms_cached']:.0f} ms instead of {f['latency_ms_full']:.0f} ms, {f['speedup']:.2f} times as fast,"
         f" on {f['device']} in {f['dtype']}: {f['steps']} steps, {f['sampler']}, seed {f['seed']}",
-        f"likeness: PSNR {comparison.psnr:.1f} dB, SSIM {comparison.ssim:.4f}",
+        f"likeness: {_alike(comparison.likeness['cached'])}",
         f"{comparison.score_name}: full {comparison.full.control_score:.3f}, "
         f"cached {comparison.cached.control_score:.3f}",
         f"cross-attention: {f['attention_hits']} hits, {f['attention_misses']} computed",
     ]
     if comparison.rival is not None:
-        alike = comparison.likeness["rival"]
         lines.append(
             f"rival at the same cost, {f['plan_rival']}: {f['macs_rival'] / 1e9:.1f} G MACs, "
-            f"{f['latency_ms_rival']:.0f} ms, PSNR {alike.psnr:.1f} dB, SSIM {alike.ssim:.4f}, "
+            f"{f['latency_ms_rival']:.0f} ms, {_alike(comparison.likeness['rival'])}, "
             f"{comparison.score_name} {comparison.rival.control_score:.3f}"
         )
     if f["nothing_reused"]:
         lines.append("the cache did nothing: it kept no value that depends on the step")
     return "\n".join([*lines, *notes])
+
+
+def _alike(likeness: Likeness) -> str:
+    perceptual = "" if likeness.perceptual is None else f", perceptual difference {likeness.perceptual:.4f}"
+    return f"PSNR {likeness.psnr:.1f} dB, SSIM {likeness.ssim:.4f}{perceptual}"

@@ -64,7 +64,7 @@ class Record:
 
     request: Request
     arms: tuple[KeptArm, ...]
-    likeness: Mapping[str, Mapping[str, float]]
+    likeness: Mapping[str, Mapping[str, float | None]]
     digest: str
     score_name: str
     made: Made
@@ -178,7 +178,7 @@ class Sheet(BaseModel):
 
     format: int = Field(default=FORMAT, ge=FORMAT, le=FORMAT)
     arms: dict[str, Measured]
-    likeness: dict[str, dict[str, float]]
+    likeness: dict[str, dict[str, float | None]]
     digest: str
     score_name: str
     made: Made
@@ -186,8 +186,11 @@ class Sheet(BaseModel):
     figures: dict[str, Any]
 
     @field_serializer("likeness", when_used="json")
-    def _likeness_in_words(self, value: dict[str, dict[str, float]]) -> dict[str, dict[str, float | str]]:
-        return {arm: {name: _word(number) for name, number in alike.items()} for arm, alike in value.items()}
+    def _likeness_in_words(self, value: dict[str, dict[str, float | None]]) -> dict[str, dict[str, float | str | None]]:
+        return {
+            arm: {name: None if number is None else _word(number) for name, number in alike.items()}
+            for arm, alike in value.items()
+        }
 
     @field_serializer("figures", when_used="json")
     def _figures_as_told(self, value: dict[str, Any]) -> Any:

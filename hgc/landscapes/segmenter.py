@@ -56,11 +56,17 @@ class Segmenter(nn.Module):
         self.up = nn.ModuleList(_convolutions(deep + shallow, shallow) for deep, shallow in pairs)
         self.head = nn.Conv2d(channels[0], len(CLASSES), 1)
 
-    def forward(self, images: Tensor) -> Tensor:
+    def levels(self, images: Tensor) -> list[Tensor]:
+        """Features [B, C, H / 2^i, W / 2^i] of every level on the way down, of images [B, 3, H, W] in 0..1."""
         x, kept = images * 2 - 1, []
         for i, level in enumerate(self.down):
             x = level(F.avg_pool2d(x, 2) if i else x)
             kept.append(x)
+        return kept
+
+    def forward(self, images: Tensor) -> Tensor:
+        kept = self.levels(images)
+        x = kept[-1]
         for level, skip in zip(self.up, reversed(kept[:-1]), strict=True):
             x = level(torch.cat([F.interpolate(x, scale_factor=2.0), skip], dim=1))
         scores: Tensor = self.head(x)
@@ -69,9 +75,14 @@ class Segmenter(nn.Module):
     @torch.no_grad()
     def segment(self, images: Tensor) -> Tensor:
         """Labels int64 [B, H, W] of images [B, 3, H, W] in 0..1. Raises ValueError where the sides do not fit."""
-        if images.ndim != 4 or images.shape[1] != 3 or images.shape[2] % 16 or images.shape[3] % 16:
-            raise ValueError(f"segmenter: images {tuple(images.shape)}, needs [B, 3, H, W] with sides divisible by 16")
+        _check(images)
         return self(images).argmax(dim=1)
+
+    @torch.no_grad()
+    def features(self, images: Tensor) -> list[Tensor]:
+        """What `levels` gives, to compare pictures by. Raises ValueError where the sides do not fit."""
+        _check(images)
+        return self.levels(images)
 
     def save(self, folder: Path) -> None:
         """Weights in half precision and the sizes that go with them."""
@@ -84,6 +95,11 @@ class Segmenter(nn.Module):
         model = cls(tuple(settings["channels"]))
         load_weights(Path(folder), model)
         return model
+
+
+def _check(images: Tensor) -> None:
+    if images.ndim != 4 or images.shape[1] != 3 or images.shape[2] % 16 or images.shape[3] % 16:
+        raise ValueError(f"segmenter: images {tuple(images.shape)}, needs [B, 3, H, W] with sides divisible by 16")
 
 
 def class_iou(made: Tensor, wanted: Tensor) -> dict[str, float]:

@@ -89,10 +89,15 @@ class Arm:
 
 @dataclass(frozen=True)
 class Likeness:
-    """How much a picture is like the full one: PSNR in dB, infinite for identical ones, and SSIM, 1 for these."""
+    """How much a picture is like the full one: PSNR in dB, infinite for identical ones, and SSIM, 1 for these.
+
+    `perceptual` is the difference that a network sees which knows the model's world, 0 to 4 and 0 for identical
+    pictures; None where there is no such network, or it was not asked.
+    """
 
     psnr: float
     ssim: float
+    perceptual: float | None = None
 
 
 @dataclass(frozen=True)
@@ -129,6 +134,11 @@ class Comparison:
         """Of the cached picture."""
         return self.likeness["cached"].ssim
 
+    @property
+    def perceptual(self) -> float | None:
+        """Of the cached picture."""
+        return self.likeness["cached"].perceptual
+
     def difference(self, left: ArmName = "full", right: ArmName = "cached") -> NDArray[np.float32]:
         """Where two arms differ: [H, W] in 0..1."""
         return np.asarray(difference(self.arms[left].image, self.arms[right].image), np.float32)
@@ -155,8 +165,8 @@ class Comparison:
     def figures(self) -> dict[str, Any]:
         """Every number beside the pictures, with what it was measured on; MACs count as the paper does unless named.
 
-        PSNR is None for identical pictures, a control score where nothing can be said. An arm that was not made has
-        no figures.
+        PSNR is None for identical pictures, a control score and the perceptual difference where nothing can be said.
+        An arm that was not made has no figures.
         """
         full, cached, request = self.full, self.cached, self.request
         figures: dict[str, Any] = {}
@@ -170,6 +180,7 @@ class Comparison:
                 "plan_rival": rival.trace.plan.name,
                 "psnr_rival": _finite(alike.psnr),
                 "ssim_rival": alike.ssim,
+                "perceptual_rival": alike.perceptual,
                 "steps_rival": rival.steps,
                 "peak_bytes_rival": rival.trace.peak_bytes,
                 "macs_ratio_rival": rival.trace.macs.paper / full.trace.macs.paper,
@@ -181,6 +192,7 @@ class Comparison:
             "peak_bytes": cached.trace.peak_bytes,
             "psnr": _finite(self.psnr),
             "ssim": self.ssim,
+            "perceptual": self.perceptual,
             "control_score_name": self.score_name,
             "attention_hits": cached.trace.attention_hits,
             "attention_misses": cached.trace.attention_misses,

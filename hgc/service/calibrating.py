@@ -13,6 +13,7 @@ from hgc.cache.curves import Subject
 from hgc.service.arms import Cancelled
 from hgc.service.calibrations import CALIBRATIONS, calibration_name, own_path
 from hgc.service.scenes import painted
+from hgc.service.worker import WORKER
 
 if TYPE_CHECKING:
     from hgc.service.studio import Studio
@@ -55,9 +56,9 @@ def calibrating(
 
     out.parent.mkdir(parents=True, exist_ok=True)
     pipe = studio.loaded.pipeline(subject.control, subject.sampler)
-    for done in measured(pipe, scene, subject, scenes=scenes, state=state_beside(out), longest=longest):
+    for done in WORKER.each(measured(pipe, scene, subject, scenes=scenes, state=state_beside(out), longest=longest)):
         yield Measured(done.scenes, scenes)
-    found = calibration_of(done, pipe)
+    found = WORKER.run(lambda: calibration_of(done, pipe))
     found.write(out)
     yield found
 

@@ -1,6 +1,7 @@
-"""Does the picture still follow the drawing? The condition is read back from the picture and compared.
+"""Does the picture still follow the drawing, and how far is it from another to an eye that knows this world?
 
-The protocol of ControlNet++ (arXiv 2404.07987): mean IoU of a segmenter for label maps, F1 of the extracted edges.
+The first is the protocol of ControlNet++ (arXiv 2404.07987): the condition is read back from the picture and compared,
+mean IoU of a segmenter for label maps, F1 of the extracted edges.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from hgc.control.canvas import Pixels, snap
 from hgc.control.images import RGB
 from hgc.landscapes.labels import CLASSES, PALETTE
 from hgc.landscapes.segmenter import Segmenter
-from hgc.metrics import edge_f1, extract_edges, miou
+from hgc.metrics import edge_f1, extract_edges, feature_distance, miou, psnr, ssim
 from hgc.models.presets import ModelPreset
+from hgc.service.arms import Likeness
 
 SCORES: Mapping[str, str] = {"segmentation": "mIoU", "edges": "edge F1"}
 
@@ -39,9 +41,26 @@ class Judge:
             return float(edge_f1(extract_edges(image, *self._canny), extract_lines(control)))
         if self._segmenter is None:
             return float("nan")
-        batch = torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255  # [1, 3, H, W]
-        seen = self._segmenter.segment(batch)[0].cpu().numpy()
+        seen = self._segmenter.segment(_batch(image))[0].cpu().numpy()
         return float(miou(seen, labels_of(control, PALETTE), CLASSES)[0])
+
+    def likeness(self, full: Pixels, other: Pixels) -> Likeness:
+        """Of two pictures uint8 [H, W, 3]."""
+        return Likeness(psnr(full, other), ssim(full, other), self.perceptual(full, other))
+
+    def perceptual(self, image: Pixels, other: Pixels) -> float | None:
+        """Perceptual difference of two pictures uint8 [H, W, 3], after LPIPS, on the segmenter's features; 0 is none.
+
+        The segmenter knows the embedded model's world only: None for other models.
+        """
+        if self._segmenter is None:
+            return None
+        first, second = (self._segmenter.features(_batch(picture)) for picture in (image, other))
+        return float(feature_distance(first, second))
+
+
+def _batch(image: Pixels) -> torch.Tensor:
+    return torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255  # [1, 3, H, W]
 
 
 def labels_of(control: Pixels, palette: Mapping[str, RGB]) -> Pixels:

@@ -41,7 +41,7 @@ def comparison_of(record: Record) -> Comparison:
         raise RecordRefused(f"this run has no picture '{min(missing)}': export it again")
     try:
         likeness: dict[ArmName, Likeness] = {
-            name: Likeness(**values)  # type: ignore[misc]
+            name: Likeness(**values)  # type: ignore[arg-type, misc]
             for name, values in record.likeness.items()
         }
     except TypeError as error:

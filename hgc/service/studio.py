@@ -30,10 +30,9 @@ from hgc.control.images import RGB
 from hgc.landscapes.labels import PALETTE
 from hgc.landscapes.scene import paint
 from hgc.landscapes.tokenizer import read_prompt
-from hgc.metrics import psnr, ssim
 from hgc.models.loading import SAMPLERS, Loaded, load
 from hgc.request import CacheSettings, Request, RequestRefused
-from hgc.service.arms import Arm, ArmName, Cancelled, Comparison, Forecast, Likeness, Pixels, Progress
+from hgc.service.arms import Arm, ArmName, Cancelled, Comparison, Forecast, Pixels, Progress
 from hgc.service.calibrating import Measured, calibrating, known_calibration, place_of
 from hgc.service.calibrations import calibration_for
 from hgc.service.control_map import Prepared, prepare_control, read_map
@@ -43,6 +42,7 @@ from hgc.service.presets import PRESETS, Preset, control_off, settings_for
 from hgc.service.preview import LatentPreview
 from hgc.service.provenance import made_now, weights_digest
 from hgc.service.task import Task, at_steps
+from hgc.service.worker import WORKER, on_worker
 
 Tell = Callable[[Progress], None]
 Stopped = Callable[[], bool]
@@ -78,6 +78,7 @@ class Studio:
         self._timing: dict[str, Timing] = {}
 
     @classmethod
+    @on_worker
     def load(cls, model: str = "landscapes", device: str | None = None, dtype: str | None = None) -> Studio:
         """Raises ModelUnavailable."""
         loaded = load(model, device=device, dtype=dtype)
@@ -166,7 +167,8 @@ class Studio:
     def compare(self, request: Request, *, cancel: threading.Event | None = None) -> Iterator[Progress | Comparison]:
         """Runs the arms one after the other on the same noise; yields progress and, last, the comparison.
 
-        Setting `cancel` raises Cancelled at the next step. Raises RequestRefused, PlanRefused.
+        One at a time: another comparison waits for its turn. Setting `cancel` raises Cancelled at the next step. Raises
+        RequestRefused, PlanRefused.
         """
         plan, left = self.forecast(request).plan, threading.Event()
         asked = cancel or threading.Event()
@@ -182,8 +184,7 @@ class Studio:
             except BaseException as error:
                 news.put(error)
 
-        worker = threading.Thread(target=work, name="compare", daemon=True)
-        worker.start()
+        job = WORKER.start(work)
         try:
             while True:
                 item = news.get()
@@ -194,8 +195,9 @@ class Studio:
                     return
         finally:
             left.set()
-            worker.join()
+            WORKER.end(job)
 
+    @on_worker
     def observe(self, request: Request) -> Trace:
         """The trace of one more full run that measures how far every site moves from step to step.
 
@@ -248,7 +250,7 @@ class Studio:
             request=request,
             full=full,
             cached=kept,
-            likeness={arm.name: Likeness(psnr(full.image, arm.image), ssim(full.image, arm.image)) for arm in others},
+            likeness={arm.name: self._judge.likeness(full.image, arm.image) for arm in others},
             digest=sha256(noise + request.picture_digest.encode()).hexdigest()[:12],
             score_name=SCORES[request.control],
             notes=self.check_prompt(request.prompt),

@@ -22,6 +22,10 @@ TIME_HINT = "The whole call of the pipeline, text and decoding included, one aft
 MEMORY_HINT = "What the cached arm kept at most."
 PSNR_HINT = "Peak signal-to-noise ratio against the full picture; higher is more alike."
 SSIM_HINT = "Structural similarity to the full picture; 1 is the same."
+PERCEPTUAL_HINT = (
+    "How differently a network that knows this model's world sees the two pictures: after LPIPS, on the features of "
+    "the embedded segmenter; 0 is the same, lower is more alike."
+)
 CONTROL_HINT = "The control is read back from each picture and compared with your map; 100% is perfect."
 EXACT = (
     '<div class="verdict good" role="status"><b>Bit-identical to the plain pipeline.</b> Only work that does not '
@@ -77,6 +81,7 @@ def _tiles(values: Mapping[str, Any]) -> str:
         _tile("Cache memory", size(values["peak_bytes"]), "at its peak", MEMORY_HINT),
         _tile("PSNR", _decibels(values["psnr"]), _likeness(values["psnr"]), PSNR_HINT),
         _tile("SSIM", f"{values['ssim']:.3f}", "1 is the same", SSIM_HINT),
+        _tile("Perceptual difference", *_perceptual(values["perceptual"]), PERCEPTUAL_HINT),
         _tile(
             f"Control, {values['control_score_name']}",
             *_scores(values["control_score_full"], values["control_score_cached"]),
@@ -98,6 +103,11 @@ def arms_table(values: Mapping[str, Any]) -> str:
         ("Cache memory", MEMORY_HINT, ["–", size(values["peak_bytes"]), size(values["peak_bytes_rival"])]),
         ("PSNR", PSNR_HINT, [psnr if psnr == "–" else _decibels(psnr) for psnr, _ in alike]),
         ("SSIM", SSIM_HINT, [ssim if ssim == "–" else f"{ssim:.3f}" for _, ssim in alike]),
+        (
+            "Perceptual difference",
+            PERCEPTUAL_HINT,
+            ["–", _perceptual(values["perceptual"])[0], _perceptual(values["perceptual_rival"])[0]],
+        ),
         (
             f"Control, {values['control_score_name']}",
             CONTROL_HINT,
@@ -144,6 +154,11 @@ def _likeness(psnr: float | None) -> str:
     if psnr is None:
         return "the same bits"
     return "hardly visible" if psnr >= 35 else "small differences" if psnr >= 27 else "visible differences"
+
+
+def _perceptual(distance: float | None) -> tuple[str, str]:
+    """The distance and a note; None where no network knows the model's world, or none was asked."""
+    return ("–", "not measured") if distance is None else (f"{distance:.4f}", "0 is the same")
 
 
 def verdict(values: Mapping[str, Any]) -> str:
