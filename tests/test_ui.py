@@ -289,7 +289,7 @@ def test_no_photo_is_refused() -> None:
 def test_examples_are_read_as_they_are(studio: Studio) -> None:
     assert [example.control for example in examples.gallery()].count("edges") >= 2
     for example in examples.gallery():
-        large = editor_value(example)["composite"]
+        large = editor_value(example.pixels)["composite"]
         assert large.shape == (CANVAS_PX, CANVAS_PX, 3)
         prepared = studio.prepare_control(large, example.control)
         assert prepared.map.any()

@@ -36,6 +36,7 @@ from hgc.service.arms import Arm, ArmName, Cancelled, Comparison, Forecast, Pixe
 from hgc.service.calibrating import Measured, calibrating, known_calibration, place_of
 from hgc.service.calibrations import calibration_for
 from hgc.service.control_map import Prepared, prepare_control, read_map
+from hgc.service.drawn import Drawn
 from hgc.service.judge import SCORES, Judge
 from hgc.service.methods import plan_of, rival_plan
 from hgc.service.presets import PRESETS, Preset, control_off, settings_for
@@ -164,13 +165,16 @@ class Studio:
             share_rival=None if rival is None else task.share(rival),
         )
 
-    def compare(self, request: Request, *, cancel: threading.Event | None = None) -> Iterator[Progress | Comparison]:
+    def compare(
+        self, request: Request, *, cancel: threading.Event | None = None, drawn: Drawn | None = None
+    ) -> Iterator[Progress | Comparison]:
         """Runs the arms one after the other on the same noise; yields progress and, last, the comparison.
 
-        One at a time: another comparison waits for its turn. Setting `cancel` raises Cancelled at the next step. Raises
-        RequestRefused, PlanRefused.
+        One at a time: another comparison waits for its turn. Setting `cancel` raises Cancelled at the next step. Arms that
+        `drawn` has are taken from it, others kept in it. Raises RequestRefused, PlanRefused.
         """
-        plan, left = self.forecast(request).plan, threading.Event()
+        forecast = self.forecast(request) if drawn is None else drawn.forecast(request, self.forecast)
+        plan, left = forecast.plan, threading.Event()
         asked = cancel or threading.Event()
 
         def stopped() -> bool:
@@ -180,7 +184,7 @@ class Studio:
 
         def work() -> None:
             try:
-                news.put(self._compare(request, plan, news.put, stopped))
+                news.put(self._compare(request, plan, news.put, stopped, drawn))
             except BaseException as error:
                 news.put(error)
 
@@ -234,16 +238,25 @@ class Studio:
                 "make it with control_map"
             )
 
-    def _compare(self, request: Request, plan: Plan, tell: Tell, stopped: Stopped) -> Comparison:
+    def _compare(self, request: Request, plan: Plan, tell: Tell, stopped: Stopped, drawn: Drawn | None) -> Comparison:
         whole, call = schedules.full(self.anatomy(), request.steps), self.call(request)
         third = request.rival is not None
-        full = self._arm("full", request, whole, call, tell, stopped, arms_left=2 + third)
-        kept = self._arm("cached", request, plan, call, tell, stopped, arms_left=1 + third)
+
+        def arm(name: ArmName, wanted: Plan, arms_left: int) -> Arm:
+            own = at_steps(request, wanted.steps)
+            known = None if drawn is None else drawn.find(name, own, wanted)
+            made = known or self._arm(name, request, wanted, call, tell, stopped, arms_left)
+            if drawn is not None:
+                drawn.keep(own, wanted, made)
+            return made
+
+        full = arm("full", whole, 2 + third)
+        kept = arm("cached", plan, 1 + third)
         self._timing[request.sampler] = Timing(
             (full.trace.macs.full, kept.trace.macs.full), (full.latency_ms, kept.latency_ms)
         )
         other = rival_plan(request, self.anatomy(), kept.trace.macs.paper / full.trace.macs.paper)
-        rival = None if other is None else self._arm("rival", request, other, call, tell, stopped, arms_left=1)
+        rival = None if other is None else arm("rival", other, 1)
         noise = call["latents"].float().cpu().numpy().tobytes()
         others = [arm for arm in (kept, rival) if arm is not None]
         return Comparison(

@@ -43,7 +43,7 @@ class ControlEvents:
     def take(self, event: gr.SelectData) -> tuple[Any, ...]:
         """Puts an example on the canvas of its kind, with its words and seed."""
         example = examples.gallery()[event.index]
-        value = editor_value(example)
+        value = editor_value(example.pixels)
         painted = example.control == "segmentation"
         source, kept = ("paint", gr.skip()) if painted else ("lines", gr.skip())
         sheets = (value, kept) if painted else (kept, value)

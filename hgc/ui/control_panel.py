@@ -133,7 +133,7 @@ def _painting(first: Example) -> gr.ImageEditor:
             list(BRUSH_PX.items()), value=BRUSH_PX["Medium"], label="Brush", elem_id="brush", elem_classes="segmented"
         )
     editor = gr.ImageEditor(
-        editor_value(first),
+        editor_value(first.pixels),
         elem_id="painting",
         label="Canvas for areas",
         **_canvas(_brush([hexed(colour) for colour in PALETTE.values()], hexed(PALETTE["water"]))),

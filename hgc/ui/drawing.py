@@ -13,7 +13,6 @@ import numpy as np
 from hgc.control.annotators import ANNOTATORS, AnnotatorUnavailable
 from hgc.control.canvas import Pixels, compose
 from hgc.control.images import ImageRefused, decode
-from hgc.landscapes.examples import Example
 from hgc.ui.figures import notes_list
 
 if TYPE_CHECKING:
@@ -28,9 +27,9 @@ CANVAS_PX = 512
 AS_LABELS, AS_LINES = "as_labels", "as_lines"
 
 
-def editor_value(example: Example) -> dict[str, Any]:
-    """An example as an editor's value, enlarged without mixing colours."""
-    large = cv2.resize(example.pixels, (CANVAS_PX, CANVAS_PX), interpolation=cv2.INTER_NEAREST)
+def editor_value(picture: Pixels) -> dict[str, Any]:
+    """A drawing or map as an editor's value, enlarged without mixing colours."""
+    large = cv2.resize(picture, (CANVAS_PX, CANVAS_PX), interpolation=cv2.INTER_NEAREST)
     return {"background": large, "layers": [], "composite": large}
 
 

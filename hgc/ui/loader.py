@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from hgc.request import CacheSettings, Request
     from hgc.service import Comparison, Forecast, Prepared, Preset, Progress
     from hgc.service.calibrating import Measured
+    from hgc.service.drawn import Drawn
 
 log = logging.getLogger(__name__)
 PATIENCE_S = 180.0
@@ -47,7 +48,7 @@ class StudioLike(Protocol):
     def forecast(self, request: Request) -> Forecast: ...
 
     def compare(
-        self, request: Request, *, cancel: threading.Event | None = None
+        self, request: Request, *, cancel: threading.Event | None = None, drawn: Drawn | None = None
     ) -> Iterator[Progress | Comparison]: ...
 
     def observe(self, request: Request) -> Trace: ...

@@ -9,6 +9,8 @@ import gradio as gr
 from hgc.ui import figures
 from hgc.ui.cache_events import wire_greeting
 from hgc.ui.endpoints import build_endpoints
+from hgc.ui.explore import build_explore
+from hgc.ui.explore_events import wire_explore
 from hgc.ui.how import build_how
 from hgc.ui.inside import build_inside
 from hgc.ui.loader import Loader
@@ -34,10 +36,13 @@ def build(loader: Loader) -> gr.Blocks:
                 playground = build_playground(runner)
             with gr.Tab("Inside", id="inside"):
                 build_inside(runner, playground.results.run_id)
+            with gr.Tab("Explore", id="explore") as tab:
+                explore = build_explore()
             with gr.Tab("Schedules", id="schedules") as schedules:
                 build_schedules(playground, schedules, tabs)
             with gr.Tab("How it works", id="how"):
                 build_how(runner.runs, playground.results.run_id)
+        wire_explore(playground, explore, tabs, tab)
         build_endpoints(runner)
         wire_greeting(page, playground, header)
     page.queue(max_size=QUEUE_SIZE, default_concurrency_limit=4)

@@ -13,15 +13,12 @@ import gradio as gr
 
 from hgc.service.methods import arm_titles
 from hgc.ui import results
-from hgc.ui.cache_panel import read_settings
 from hgc.ui.drawing import Sheet, drawn, prepare, seen_text
+from hgc.ui.form import read_form
 from hgc.ui.jobs import Press
-from hgc.ui.own_plan import own_plan
-from hgc.ui.picture_panel import new_seed
 from hgc.ui.queueing import MODEL_QUEUE, QUIET
-from hgc.ui.runner import in_one_sentence, made
+from hgc.ui.runner import in_one_sentence
 from hgc.ui.stage import stage_error, stage_loading, stage_running, stage_starting, stage_stopped
-from hgc.ui.titles import NO_RIVAL
 
 if TYPE_CHECKING:
     from hgc.request import Request
@@ -101,7 +98,7 @@ class RunEvents:
     def _news(self, sheet: Sheet, values: list[Any], stop: Any) -> Iterator[Updates]:
         from hgc.service import Comparison, Progress
 
-        request = self.request(sheet, values)
+        request = read_form(self._page, sheet, values)
         latest: dict[ArmName, Progress] = {}
         yield self._under_way(latest, request) | {self._page.picture.seed: request.seed}
         for news in self._runner.compare(request, stop):
@@ -110,25 +107,6 @@ class RunEvents:
             else:
                 latest[news.arm] = news
                 yield self._under_way(latest, request)
-
-    def request(self, sheet: Sheet, values: list[Any]) -> Request:
-        """The form's values, in the order of `Playground.run_inputs`, as a request.
-
-        A chosen preset is asked for its settings here: Run may come before the page has written them down.
-        """
-        names = list(self._page.fields)
-        fields = dict(zip(names, values[: len(names)], strict=True)) | {"control": sheet.control}
-        locked, own, preset, *by_hand = values[len(names) :]
-        plan = own_plan(self._runner, own)
-        fields["plan"] = None if plan is None else plan.as_dict()
-        fields["rival"] = None if fields["rival"] == NO_RIVAL else fields["rival"]
-        if not locked or fields["seed"] is None:
-            fields["seed"] = new_seed()
-        studio = self._runner.loader.studio()
-        cache = read_settings(by_hand)
-        if preset is not None:
-            cache = studio.settings_for(preset, fields["steps"], guidance=fields["guidance"] > 1).model_dump()
-        return made(sheet.png, fields, cache, studio.model)
 
     def _under_way(self, latest: Mapping[ArmName, Any], request: Request) -> Updates:
         return results.stage(self._page.results, stage_running(latest, request.steps, arm_titles(request))) | self._busy

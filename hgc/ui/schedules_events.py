@@ -24,8 +24,8 @@ from hgc.service.presets import control_off
 from hgc.ui.drawing import Sheet
 from hgc.ui.figures import notes_list
 from hgc.ui.kept import Kept
+from hgc.ui.form import read_form
 from hgc.ui.own_plan import adopted
-from hgc.ui.run_events import RunEvents
 from hgc.ui.runner import blank_png, in_one_sentence
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ class ScheduleEvents:
     def _request(self, form: Sequence[Any]) -> Request:
         """The Playground's form; what a plan costs does not depend on the drawing."""
         sheet = Sheet(blank_png(self._runner.loader.studio().size), "segmentation")
-        return RunEvents(self._page).request(sheet, list(form))
+        return read_form(self._page, sheet, list(form))
 
     def _laid(self, desk: str | None, request: Request, plan: Plan | None = None) -> tuple[str, Desk]:
         """A desk with the request's plan, or with one of its own number of steps. Raises PlanRefused."""

@@ -8,6 +8,7 @@ import gradio as gr
 from gradio.themes.utils import colors, sizes
 
 HERE = Path(__file__).parent
+STYLES = ("style.css", "explore.css")
 SANS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "sans-serif")
 MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace")
 
@@ -126,7 +127,7 @@ def theme() -> gr.themes.Base:
 
 
 def css() -> str:
-    return (HERE / "style.css").read_text(encoding="utf-8") + _swatches()
+    return "\n".join((HERE / name).read_text(encoding="utf-8") for name in STYLES) + _swatches()
 
 
 def head() -> str:

@@ -1,0 +1,166 @@
+"""`hgc sweep`: one picture over the values of two settings."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hgc.bench.album import digest
+from hgc.cli.options import (
+    AsJson,
+    Budget,
+    Control,
+    Device,
+    Dtype,
+    Guidance,
+    MethodName,
+    Model,
+    PlanName,
+    SamplerName,
+    Steps,
+)
+from hgc.cli.refusals import in_one_line
+from hgc.cli.requests import chosen
+from hgc.control.images import decode
+from hgc.request import Request, RequestRefused
+from hgc.service import Studio
+from hgc.sweep import Axis, Cell, Sweep, parse_seeds
+from hgc.sweep.folder import Folder, write_whole
+from hgc.sweep.run import Underway, run_cells
+from hgc.sweep.sheet import png_of, sheet
+from hgc.sweep.table import Record, as_csv, as_parquet, record
+
+
+@in_one_line
+def sweep(
+    image: Annotated[Path, typer.Option(help="A control map or drawing; with --annotator, a photo.")],
+    out: Annotated[Path, typer.Option(help="Folder; a run that is there is not drawn again.")],
+    x: Annotated[str, typer.Option(help="A setting and its values: 'budget=0.2, 0.35' or 'steps=10..30 by 10'.")],
+    y: Annotated[str | None, typer.Option(help="A second one, for the rows.")] = None,
+    seeds: Annotated[str, typer.Option(help="Draw every place under each of these seeds, e.g. '0..4'.")] = "",
+    rival: Annotated[str | None, typer.Option(help="Also by this method at the same cost, e.g. fewer_steps.")] = None,
+    model: Model = "landscapes",
+    control: Control = "segmentation",
+    prompt: Annotated[str, typer.Option(help="What to paint.")] = "",
+    negative_prompt: Annotated[str, typer.Option(help="What to avoid.")] = "",
+    seed: Annotated[int, typer.Option(help="Decides the noise.")] = 0,
+    steps: Steps = 20,
+    sampler: SamplerName = "ddim",
+    guidance: Guidance = 4.0,
+    plan: PlanName = "paper",
+    method: MethodName = "hgc",
+    budget: Budget = None,
+    annotator: Annotated[str | None, typer.Option(help="How to turn a photo into a control map, e.g. canny.")] = None,
+    device: Device = None,
+    dtype: Dtype = None,
+    as_json: AsJson = False,
+) -> None:
+    """One picture over the values of one or two settings, as a grid and a table; stopped, it goes on where it was."""
+    axes = _axis(x), None if y is None else _axis(y)
+    if out.exists() and not out.is_dir():
+        raise RequestRefused(f"--out {out} is a file; name a folder")
+    picture = decode(image)
+    studio = Studio.load(model, device, dtype)
+    base = Request.make(
+        studio.prepare_control(picture.pixels, control, annotator).png,
+        model=model,
+        control=control,
+        prompt=prompt,
+        negative_prompt=negative_prompt,
+        seed=seed,
+        steps=steps,
+        sampler=sampler,
+        guidance=guidance,
+        rival=rival,
+        **chosen(studio, plan, steps, guidance > 1, method, budget),
+    )
+    wanted = Sweep(base, *axes, parse_seeds(seeds))
+    folder = Folder(out, f"{digest(Path(studio.loaded.preset.source))} {studio.device} {studio.dtype}")
+    rows = _draw(studio, wanted, folder)
+    _write(wanted, folder, rows, out)
+    shown = list(rows.values())
+    typer.echo(
+        json.dumps(shown) if as_json else f"{_told(wanted, rows)}\n{out}: {len(shown)} runs, sweep.csv, sheet.png"
+    )
+
+
+def _axis(text: str) -> Axis:
+    name, equals, values = text.partition("=")
+    if not equals:
+        raise RequestRefused(f"'{text}': name a setting and its values, such as 'budget=0.2, 0.35' or 'seed=0..4'")
+    return Axis.parse(name.strip().replace("-", "_"), values)
+
+
+def _draw(studio: Studio, wanted: Sweep, folder: Folder) -> dict[str, Record]:
+    """The records of all runs by key; those that the folder has are read from there."""
+    known = {cell.key: found for cell in wanted.cells if (found := folder.known(wanted, cell))}
+    left = [cell for cell in wanted.cells if cell.key not in known]
+    for news in run_cells(studio, left) if left else ():
+        if isinstance(news, Underway):
+            _tell(news, len(known))
+            continue
+        folder.keep(news)
+        figures: dict[str, Any] = {} if news.comparison is None else news.comparison.figures()
+        known[news.cell.key] = record(wanted, news.cell, figures, news.refusal)
+    return {cell.key: known[cell.key] for cell in wanted.cells}
+
+
+def _tell(news: Underway, before: int) -> None:
+    if sys.stderr.isatty():
+        step, arm = news.progress, f"{news.progress.arm:>6}"
+        done = f"\rrun {before + news.number}/{before + news.runs}, {arm}: step {step.step}/{step.steps}"
+        typer.echo(f"{done}, {news.eta_s:.0f} s left   ", nl=step.step == step.steps, err=True)
+
+
+def _write(wanted: Sweep, folder: Folder, rows: dict[str, Record], out: Path) -> None:
+    drawn = [cell for cell in wanted.cells if not rows[cell.key]["refused"]]
+    if not drawn:
+        raise RequestRefused(next(iter(rows.values()))["refused"])
+    table = [row | {"picture": _picture(folder, cell, row)} for cell, row in _in_order(wanted, rows)]
+    pictures = {cell.key: folder.picture(cell) for cell in drawn if cell.repeat == 0}
+    files = {"sweep.csv": as_csv(table).encode(), "sweep.parquet": as_parquet(table)}
+    write_whole(out, files | {"sheet.png": png_of(sheet(wanted, pictures))})
+
+
+def _picture(folder: Folder, cell: Cell, row: Record) -> str | None:
+    return None if row["refused"] else f"runs/{folder.picture_path(cell).name}"
+
+
+def _in_order(wanted: Sweep, rows: dict[str, Record]) -> list[tuple[Cell, Record]]:
+    return [(cell, rows[cell.key]) for cell in wanted.cells]
+
+
+def _told(wanted: Sweep, rows: dict[str, Record]) -> str:
+    """The table as lines: the axes, the share of full compute, the likeness; and the rival's where there is one."""
+    names = [*(axis.name for axis in wanted.axes), *(["seed"] if wanted.seeds else [])]
+    rivals = any("macs_ratio_rival" in row for row in rows.values())
+    figures = ["share", "PSNR", "SSIM", "control", *(["rival share", "PSNR"] if rivals else [])]
+    lines = ["".join(f"{name:>16}" for name in names) + "".join(f"{name:>12}" for name in figures)]
+    for row in rows.values():
+        lines.append("".join(f"{row[name]!s:>16}" for name in names) + _figures(row, rivals))
+    return "\n".join(lines)
+
+
+def _figures(row: Record, rivals: bool) -> str:
+    if row["refused"]:
+        return f"    {row['refused']}"
+    words = [
+        f"{row['macs_ratio']:.1%}",
+        _decibels(row["psnr"]),
+        f"{row['ssim']:.4f}",
+        _score(row["control_score_cached"]),
+    ]
+    words += [f"{row['macs_ratio_rival']:.1%}", _decibels(row["psnr_rival"])] if rivals else []
+    return "".join(f"{word:>12}" for word in words)
+
+
+def _decibels(psnr: float | None) -> str:
+    return "identical" if psnr is None else f"{psnr:.1f} dB"
+
+
+def _score(score: float | None) -> str:
+    return "-" if score is None else f"{score:.3f}"

@@ -1,0 +1,10 @@
+"""Many requests from one: two settings run over values, everything else stays. Plain data; nothing is drawn here.
+
+Sweep(base, Axis.parse("budget", "0.2, 0.35, 0.5"), Axis.parse("seed", "0..4")).cells
+"""
+
+from hgc.sweep.axis import MOST_RUNS, Axis, parse_seeds
+from hgc.sweep.grid import Cell, Sweep
+from hgc.sweep.settings import LADDER, SETTINGS, Setting, Value
+
+__all__ = ["LADDER", "MOST_RUNS", "SETTINGS", "Axis", "Cell", "Setting", "Sweep", "Value", "parse_seeds"]

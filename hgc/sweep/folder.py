@@ -1,0 +1,70 @@
+"""A folder that a sweep is drawn into: a run that is there is not drawn again."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from hgc.sweep.grid import Cell, Sweep
+from hgc.sweep.sheet import png_of
+from hgc.sweep.table import Record, record
+
+if TYPE_CHECKING:
+    from hgc.sweep.run import Outcome
+
+
+class Folder:
+    """Pictures and figures of runs, by what determines them: the request, and `made_with`, the model and its device."""
+
+    def __init__(self, path: Path, made_with: str) -> None:
+        self._path, self._made_with = path / "runs", made_with
+
+    def known(self, sweep: Sweep, cell: Cell) -> Record | None:
+        """What is there of a run; None where something is missing or cut short."""
+        try:
+            figures = json.loads((self._path / f"{self.name(cell)}.json").read_text())
+            with Image.open(self.picture_path(cell)) as picture:
+                picture.load()
+        except (OSError, ValueError):
+            return None
+        return record(sweep, cell, figures)
+
+    def picture(self, cell: Cell) -> NDArray[np.uint8]:
+        """The cached picture uint8 [H, W, 3] of a run that is there."""
+        return np.array(Image.open(self.picture_path(cell)).convert("RGB"))
+
+    def keep(self, outcome: Outcome) -> None:
+        """Writes the pictures of a run, and then its figures, each file whole or not at all."""
+        if outcome.comparison is None:
+            return
+        name = self.name(outcome.cell)
+        pictures = {f"{name}.png": outcome.comparison.cached.image}
+        pictures[f"full-{outcome.cell.request.picture_digest}.png"] = outcome.comparison.full.image
+        if outcome.comparison.rival is not None:
+            pictures[f"{name}-rival.png"] = outcome.comparison.rival.image
+        files = {file: png_of(Image.fromarray(pixels)) for file, pixels in pictures.items()}
+        write_whole(self._path, files | {f"{name}.json": json.dumps(outcome.comparison.figures()).encode()})
+
+    def name(self, cell: Cell) -> str:
+        """Twelve hex digits."""
+        return sha256(f"{self._made_with} {cell.request.model_dump_json()}".encode()).hexdigest()[:12]
+
+    def picture_path(self, cell: Cell) -> Path:
+        return self._path / f"{self.name(cell)}.png"
+
+
+def write_whole(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Writes files so that each is there whole or not at all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, data in files.items():
+        part = folder / f"{name}.part"
+        part.write_bytes(data)
+        os.replace(part, folder / name)

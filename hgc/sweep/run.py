@@ -1,0 +1,136 @@
+"""Draws a sweep: every run in turn, each arm once, and how long the rest will take."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Protocol
+
+from hgc.cache.plan import PlanRefused
+from hgc.request import Request, RequestRefused
+from hgc.service.arms import Cancelled, Comparison, Forecast, Progress
+from hgc.service.drawn import Drawn
+from hgc.sweep.grid import Cell
+
+
+class Draws(Protocol):
+    """What a sweep asks of a loaded model (hgc.service.Studio)."""
+
+    def forecast(self, request: Request) -> Forecast: ...
+
+    def compare(
+        self, request: Request, *, cancel: threading.Event | None = None, drawn: Drawn | None = None
+    ) -> Iterator[Progress | Comparison]: ...
+
+
+@dataclass(frozen=True)
+class Underway:
+    """Run `number` of `runs`, counted from 1, is at `progress`; `eta_s` counts all runs to come."""
+
+    cell: Cell
+    number: int
+    runs: int
+    progress: Progress
+    eta_s: float
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a run: its pictures, or in one sentence why this model cannot do it."""
+
+    cell: Cell
+    comparison: Comparison | None
+    refusal: str = ""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run before it is drawn: the MACs, with attention, of the arms that no run before it draws; or its refusal.
+
+    `latency_ms` is what they will take, None until this process has measured a run.
+    """
+
+    cell: Cell
+    macs: int = 0
+    latency_ms: float | None = 0.0
+    refusal: str = ""
+
+
+def jobs(studio: Draws, cells: Sequence[Cell]) -> list[Job]:
+    """What drawing these runs will cost, in their order."""
+    return _jobs(studio, cells, Drawn())
+
+
+def _jobs(studio: Draws, cells: Sequence[Cell], drawn: Drawn) -> list[Job]:
+    pricing = _Pricing(studio, drawn)
+    return [pricing.job(cell) for cell in cells]
+
+
+def run_cells(
+    studio: Draws, cells: Sequence[Cell], *, cancel: threading.Event | None = None
+) -> Iterator[Underway | Outcome]:
+    """Progress, and the outcome of every run as soon as it is there; ends early once `cancel` is set.
+
+    An arm that several runs share, above all the full one, is made once.
+    """
+    drawn = Drawn()
+    planned, clock = _jobs(studio, cells, drawn), _Clock()
+    stop = cancel or threading.Event()
+    left = sum(job.macs for job in planned)
+    for number, job in enumerate(planned, 1):
+        if job.refusal:
+            yield Outcome(job.cell, None, job.refusal)
+            continue
+        arms = 3 if job.cell.request.rival else 2
+        seen: list[str] = []
+        try:
+            for news in studio.compare(job.cell.request, cancel=stop, drawn=drawn):
+                if isinstance(news, Comparison):
+                    yield Outcome(job.cell, news)
+                    continue
+                if news.arm not in seen:
+                    seen.append(news.arm)
+                done = job.macs * (len(seen) - 1 + news.step / news.steps) / arms
+                yield Underway(job.cell, number, len(planned), news, clock.eta_s(done, left - done))
+        except Cancelled:
+            return
+        clock.done += job.macs
+        left -= job.macs
+
+
+@dataclass
+class _Clock:
+    """How long the rest will take, at the pace so far."""
+
+    done: float = 0.0
+    begun: float = field(default_factory=perf_counter)
+
+    def eta_s(self, in_this_run: float, left: float) -> float:
+        so_far = self.done + in_this_run
+        return (perf_counter() - self.begun) / so_far * max(left, 0.0) if so_far else 0.0
+
+
+class _Pricing:
+    """What every run adds to the cost of those before it."""
+
+    def __init__(self, studio: Draws, drawn: Drawn) -> None:
+        self._studio, self._drawn = studio, drawn
+        self._paid: set[tuple[str, str]] = set()
+
+    def job(self, cell: Cell) -> Job:
+        request = cell.request
+        try:
+            forecast = self._drawn.forecast(request, self._studio.forecast)
+        except (PlanRefused, RequestRefused) as error:
+            return Job(cell, refusal=str(error))
+        picture, plan = request.picture_digest, forecast.plan.digest
+        arms = {(picture, ""): (forecast.macs_full.full, forecast.latency_ms_full)}
+        arms[picture, plan] = kept = (forecast.macs.full, forecast.latency_ms)
+        if request.rival:
+            arms[picture, f"{request.rival} at {plan}"] = kept
+        new = [cost for name, cost in arms.items() if name not in self._paid]
+        self._paid |= arms.keys()
+        clocks = [clock for _, clock in new if clock is not None]
+        return Job(cell, sum(macs for macs, _ in new), sum(clocks) if len(clocks) == len(new) else None)

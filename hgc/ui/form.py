@@ -1,0 +1,77 @@
+"""The Playground's form as a Request, and a Request put back into the form."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from hgc.control.images import decode
+from hgc.ui.cache_panel import CUSTOM_REASON, read_settings, write_settings
+from hgc.ui.drawing import Drawn, editor_value, seen_text
+from hgc.ui.picture_panel import new_seed
+from hgc.ui.runner import made
+from hgc.ui.titles import NO_RIVAL
+
+if TYPE_CHECKING:
+    from hgc.request import Request
+    from hgc.ui.drawing import Sheet
+    from hgc.ui.loader import StudioLike
+    from hgc.ui.playground import Playground
+
+
+def read_form(page: Playground, sheet: Sheet, values: list[Any]) -> Request:
+    """The form's values, in the order of `Playground.run_inputs`, as a request. Raises RequestRefused, PlanRefused.
+
+    A chosen preset is asked for its settings here: Run may come before the page has written them down.
+    """
+    names = list(page.fields)
+    fields = dict(zip(names, values[: len(names)], strict=True)) | {"control": sheet.control}
+    locked, own, preset, *by_hand = values[len(names) :]
+    plan = own_plan(page.runner, own)
+    fields["plan"] = None if plan is None else plan.as_dict()
+    fields["rival"] = None if fields["rival"] == NO_RIVAL else fields["rival"]
+    if not locked or fields["seed"] is None:
+        fields["seed"] = new_seed()
+    studio, cache = page.runner.loader.studio(), read_settings(by_hand)
+    if preset is not None:
+        cache = studio.settings_for(preset, fields["steps"], guidance=fields["guidance"] > 1).model_dump()
+    return made(sheet.png, fields, cache, studio.model)
+
+
+def form_outputs(page: Playground) -> list[Any]:
+    """What `write_form` writes."""
+    control, cache = page.control, page.cache
+    drawing = [control.source, control.painting, control.lines, control.seen, control.notes]
+    return [*page.fields.values(), *drawing, cache.preset, cache.reason, cache.budget, *cache.settings]
+
+
+def write_form(page: Playground, studio: StudioLike, request: Request, drawn: bytes | None) -> dict[Any, Any]:
+    """The updates that make the form ask for this request; `drawn` is the control map of what is on the canvas now.
+
+    The form's own method is HGC: another one of the request stands as what it is compared with.
+    """
+    fields = request.model_dump(include=set(page.fields))
+    hgc, cache = request.method == "hgc", page.cache
+    fields["rival"] = (request.rival or NO_RIVAL) if hgc else request.method
+    updates: dict[Any, Any] = {component: fields[name] for name, component in page.fields.items()}
+    updates |= {cache.preset: None, cache.reason: f'<p class="aside">{CUSTOM_REASON}</p>'}
+    if request.budget is not None:
+        updates[cache.budget] = round(100 * request.budget)
+    if hgc:
+        settings = request.cache
+        if request.budget is not None:
+            settings = studio.settings_for(request.budget, request.steps, guidance=request.guidance > 1)
+        updates |= dict(zip(cache.settings, write_settings(settings), strict=True))
+    return updates if drawn == request.control_bytes else updates | _on_canvas(page, request)
+
+
+def _on_canvas(page: Playground, request: Request) -> dict[Any, Any]:
+    """The control map as a drawing on the canvas of its kind."""
+    panel, shown = page.control, decode(request.control_bytes).pixels
+    painted = request.control == "segmentation"
+    given = Drawn(shown, request.control)
+    return {
+        panel.source: "paint" if painted else "lines",
+        panel.painting if painted else panel.lines: editor_value(shown),
+        panel.seen: shown,
+        panel.notes: seen_text((), given),
+    }
