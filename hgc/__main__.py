@@ -9,12 +9,14 @@ from hgc.cli.methods import paper, peers, speed
 from hgc.cli.record import record
 from hgc.cli.replay import replay
 from hgc.cli.space import space
+from hgc.cli.sweep import sweep
 
 app = typer.Typer(help="HGC Studio from the shell.", no_args_is_help=True, add_completion=False)
 bench = typer.Typer(help="Figures that anyone can repeat.", no_args_is_help=True)
 app.add_typer(bench, name="bench")
 
 app.command()(compare)
+app.command()(sweep)
 app.command()(calibrate)
 app.command()(replay)
 app.command()(record)

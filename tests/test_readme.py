@@ -39,7 +39,8 @@ def checkout(tmp_path: Path) -> Path:
 
 
 def test_there_are_commands_to_run() -> None:
-    assert {shlex.split(command)[3] for command in COMMANDS} == {"compare", "bench", "train", "space", "replay"}
+    wanted = {"compare", "sweep", "bench", "train", "space", "replay"}
+    assert {shlex.split(command)[3] for command in COMMANDS} == wanted
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: shlex.split(command)[3])

@@ -40,7 +40,7 @@ pytestmark = [
 ]
 
 ROOT = Path(__file__).parent.parent
-ENDPOINTS = {"/compare", "/control_map", "/forecast", "/palette", "/presets", "/settings_for"}
+ENDPOINTS = {"/compare", "/control_map", "/forecast", "/palette", "/presets", "/settings_for", "/sweep"}
 SCENE = paint(9_000_002)
 STEPS = 4
 
@@ -189,7 +189,7 @@ def test_values_out_of_range_are_refused_by_name(
 
 def test_everything_that_runs_the_model_waits_in_one_line(page: gr.Blocks) -> None:
     model = [fn for fn in page.fns.values() if fn.concurrency_id == "model"]
-    assert len(model) == 4
+    assert len(model) == 6
     assert {fn.concurrency_limit for fn in model} == {1}
     assert page._queue.max_size == 32
 

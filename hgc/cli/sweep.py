@@ -60,7 +60,7 @@ def sweep(
     as_json: AsJson = False,
 ) -> None:
     """One picture over the values of one or two settings, as a grid and a table; stopped, it goes on where it was."""
-    axes = _axis(x), None if y is None else _axis(y)
+    axes = Axis.read(x), None if y is None else Axis.read(y)
     if out.exists() and not out.is_dir():
         raise RequestRefused(f"--out {out} is a file; name a folder")
     picture = decode(image)
@@ -86,13 +86,6 @@ def sweep(
     typer.echo(
         json.dumps(shown) if as_json else f"{_told(wanted, rows)}\n{out}: {len(shown)} runs, sweep.csv, sheet.png"
     )
-
-
-def _axis(text: str) -> Axis:
-    name, equals, values = text.partition("=")
-    if not equals:
-        raise RequestRefused(f"'{text}': name a setting and its values, such as 'budget=0.2, 0.35' or 'seed=0..4'")
-    return Axis.parse(name.strip().replace("-", "_"), values)
 
 
 def _draw(studio: Studio, wanted: Sweep, folder: Folder) -> dict[str, Record]:

@@ -34,6 +34,14 @@ class Axis:
             raise RequestRefused(f"{setting.title}: no values; write some, such as {setting.example}")
         return cls(name, tuple(dict.fromkeys(values)))
 
+    @classmethod
+    def read(cls, text: str) -> Axis:
+        """A setting and its values in one text, such as 'budget=0.2, 0.35'. Raises RequestRefused."""
+        name, equals, values = text.partition("=")
+        if not equals:
+            raise RequestRefused(f"'{text[:40]}': name a setting and its values, such as 'budget=0.2, 0.35'")
+        return cls.parse(name.strip().replace("-", "_"), values)
+
     @property
     def setting(self) -> Setting:
         return SETTINGS[self.name]

@@ -108,11 +108,11 @@ def _add_control_map(runner: Runner) -> None:
             annotator: how to read a photo, e.g. canny; none for a drawing.
         """
         with refusals():
-            prepared, notes = prepare(runner.loader.studio(), _given(picture, control, annotator))
+            prepared, notes = prepare(runner.loader.studio(), given_file(picture, control, annotator))
             return prepared.map, list(notes)
 
     with gr.Column(visible=False):
-        picture, control, annotator = _drawing_inputs()
+        picture, control, annotator = drawing_inputs()
         outputs = [gr.Image(format="png", label="control map"), gr.JSON(label="notes")]
         gr.Button(visible=False).click(
             control_map, [picture, control, annotator], outputs, api_name="control_map", concurrency_limit=4
@@ -162,7 +162,7 @@ def _add_compare(runner: Runner) -> None:
         """
         with refusals():
             studio = runner.loader.studio()
-            given = _given(picture, control, annotator)
+            given = given_file(picture, control, annotator)
             prepared, notes = prepare(studio, given)
             fields = {
                 "control": given.control,
@@ -196,7 +196,7 @@ def _add_compare(runner: Runner) -> None:
 
 def _compare_inputs() -> list[Any]:
     return [
-        *_drawing_inputs(),
+        *drawing_inputs(),
         gr.Textbox("", label="prompt"),
         gr.Textbox("", label="negative_prompt"),
         gr.Number(0, precision=0, label="seed"),
@@ -213,7 +213,8 @@ def _compare_inputs() -> list[Any]:
     ]
 
 
-def _drawing_inputs() -> list[Any]:
+def drawing_inputs() -> list[Any]:
+    """What a caller gives instead of drawing, in the order of `given_file`."""
     return [
         photo_input(label="picture"),
         gr.Dropdown(list(CONTROLS), value="segmentation", label="control"),
@@ -221,7 +222,7 @@ def _drawing_inputs() -> list[Any]:
     ]
 
 
-def _given(picture: str | None, control: Literal["segmentation", "edges"] | str, annotator: str | None) -> Drawn:
+def given_file(picture: str | None, control: Literal["segmentation", "edges"] | str, annotator: str | None) -> Drawn:
     """A caller's file, read by the control that was asked for."""
     ready = AS_LABELS if control == "segmentation" else AS_LINES
     read = read_photo(picture, annotator or ready)

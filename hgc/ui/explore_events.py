@@ -212,24 +212,27 @@ def wire_explore(playground: Playground, explore: Explore, tabs: gr.Tabs, tab: g
     for button, kind in ((explore.run, "sweep"), (explore.ladder, "ladder")):
         pressed = [explore.press, explore.kind, *buttons]
         button.click(None, explore.press, pressed, js=RUN_JS % kind, api_visibility="private")
-        button.click(events.note, explore.press, explore.progress, queue=False, **EVERY_PRESS, **QUIET)
-        taken_up = button.click(
-            events.take_up,
-            [explore.press, *p.control.drawing],
-            [explore.progress, *buttons],
-            concurrency_limit=4,
-            concurrency_id="take up",
-            **EVERY_PRESS,
-            **QUIET,
-        )
-        taken_up.success(
-            events.run, [explore.press, explore.kind, *form], shown, **EVERY_PRESS, **MODEL_QUEUE, **QUIET
-        ).then(events.chart, [explore.sweep_id, explore.cost, explore.fidelity], explore.chart, **QUIET)
+    presses = [explore.run.click, explore.ladder.click]
+    gr.on(presses, events.note, explore.press, explore.progress, queue=False, **EVERY_PRESS, **QUIET)
+    taken_up = gr.on(
+        presses,
+        events.take_up,
+        [explore.press, *p.control.drawing],
+        [explore.progress, *buttons],
+        concurrency_limit=4,
+        concurrency_id="take up",
+        **EVERY_PRESS,
+        **QUIET,
+    )
+    asked = [explore.press, explore.kind, *form]
+    ran = taken_up.success(events.run, asked, shown, **EVERY_PRESS, **MODEL_QUEUE, **QUIET)
+    charted = {"inputs": [explore.sweep_id, explore.cost, explore.fidelity], "outputs": explore.chart}
+    ran.then(events.chart, **charted, **QUIET)
     explore.stop.click(None, None, explore.stop, js=STOP_JS, api_visibility="private")
     explore.stop.click(events.stop, explore.press, [explore.progress, *buttons], queue=False, **EVERY_PRESS, **QUIET)
 
     choices = [explore.cost.input, explore.fidelity.input]
-    gr.on(choices, events.chart, [explore.sweep_id, explore.cost, explore.fidelity], explore.chart, **QUIET)
+    gr.on(choices, events.chart, **charted, **QUIET)
     edited = [tab.select, *(component.change for component in explore.form)]
     gr.on(edited, events.price, form, explore.forecast, trigger_mode="always_last", **QUIET)
     opened = [tabs, explore.progress, p.results.run_id, *form_outputs(p)]

@@ -10,6 +10,7 @@ from hgc.ui import figures
 from hgc.ui.cache_events import wire_greeting
 from hgc.ui.endpoints import build_endpoints
 from hgc.ui.explore import build_explore
+from hgc.ui.explore_endpoint import build_sweep_endpoint
 from hgc.ui.explore_events import wire_explore
 from hgc.ui.how import build_how
 from hgc.ui.inside import build_inside
@@ -44,6 +45,7 @@ def build(loader: Loader) -> gr.Blocks:
                 build_how(runner.runs, playground.results.run_id)
         wire_explore(playground, explore, tabs, tab)
         build_endpoints(runner)
+        build_sweep_endpoint(runner)
         wire_greeting(page, playground, header)
     page.queue(max_size=QUEUE_SIZE, default_concurrency_limit=4)
     return page

@@ -1,0 +1,248 @@
+"""Sweeps drawn by the embedded model in a few steps each: every arm once, refusals told, tables, the shell."""
+
+from __future__ import annotations
+
+import csv
+import json
+import threading
+from collections.abc import Iterator
+from io import BytesIO, StringIO
+from pathlib import Path
+from typing import Any
+
+import fastparquet
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from hgc.__main__ import app
+from hgc.landscapes.labels import colour_map
+from hgc.landscapes.scene import paint
+from hgc.request import CacheSettings, Request
+from hgc.service import Comparison, Progress, Studio
+from hgc.service.drawn import Drawn
+from hgc.sweep import Axis, Cell, Sweep
+from hgc.sweep.points import points
+from hgc.sweep.run import Outcome, Underway, jobs, run_cells
+from hgc.sweep.sheet import sheet
+from hgc.sweep.table import as_csv, as_parquet, records
+
+SCENE = paint(9_000_005)
+STEPS = 4
+
+
+@pytest.fixture(scope="module")
+def studio() -> Studio:
+    return Studio.load(device="cpu")
+
+
+@pytest.fixture(scope="module")
+def base(studio: Studio) -> Request:
+    png = studio.prepare_control(colour_map(SCENE.labels), "segmentation").png
+    return Request.make(png, prompt=SCENE.caption, steps=STEPS, rival="fewer_steps")
+
+
+@pytest.fixture(scope="module")
+def sweep(base: Request) -> Sweep:
+    """Two budgets, one of them out of reach, under two seeds."""
+    return Sweep(base, Axis("budget", (0.1, 0.6, 0.75)), Axis("seed", (0, 1)))
+
+
+@pytest.fixture(scope="module")
+def news(studio: Studio, sweep: Sweep) -> list[Underway | Outcome]:
+    return list(run_cells(studio, sweep.cells))
+
+
+@pytest.fixture(scope="module")
+def outcomes(news: list[Underway | Outcome]) -> list[Outcome]:
+    return [one for one in news if isinstance(one, Outcome)]
+
+
+def alone(studio: Studio, request: Request) -> Comparison:
+    *_, last = studio.compare(request)
+    assert isinstance(last, Comparison)
+    return last
+
+
+def test_a_run_of_a_sweep_is_the_run_alone(studio: Studio, outcomes: list[Outcome]) -> None:
+    last = outcomes[-1].comparison
+    assert last is not None
+    single = alone(studio, outcomes[-1].cell.request)
+    assert last.arms.keys() == single.arms.keys() == {"full", "cached", "rival"}
+    for name, arm in single.arms.items():
+        assert np.array_equal(last.arms[name].image, arm.image)
+        assert last.arms[name].trace.digest == arm.trace.digest
+    assert last.likeness == single.likeness
+    assert last.digest == single.digest
+
+
+def test_the_full_picture_is_computed_once_for_each_seed(news: list[Underway | Outcome]) -> None:
+    steps = [one.progress.step for one in news if isinstance(one, Underway) and one.progress.arm == "full"]
+    assert steps == list(range(1, STEPS + 1)) * 2
+    left = [one.eta_s for one in news if isinstance(one, Underway)]
+    assert all(eta >= 0 for eta in left)
+    assert left[-1] < left[0]
+
+
+def test_what_cannot_be_drawn_says_why_and_the_rest_is_drawn(outcomes: list[Outcome]) -> None:
+    refused = [out for out in outcomes if out.comparison is None]
+    assert [out.cell.column for out in refused] == [0, 0]
+    assert all("10.0%" in out.refusal for out in refused)
+    assert len(outcomes) == 6
+
+
+def test_the_price_counts_what_is_computed(studio: Studio, sweep: Sweep, outcomes: list[Outcome]) -> None:
+    planned = jobs(studio, sweep.cells)
+    assert [bool(job.refusal) for job in planned] == [True, False, False, True, False, False]
+    first = outcomes[1].comparison
+    assert first is not None
+    assert planned[1].macs == first.full.trace.macs.full + 2 * first.cached.trace.macs.full
+    assert planned[2].macs < planned[1].macs
+
+
+def test_the_same_plan_of_the_same_picture_is_drawn_once(studio: Studio, base: Request) -> None:
+    ask = base.model_copy(update={"rival": None, "cache": CacheSettings(lambda_inter=0.5)})
+    cells = [Cell(0, 0, repeat, ask) for repeat in range(2)]
+    told = list(run_cells(studio, cells))
+    assert sum(isinstance(one, Underway) for one in told) == 2 * STEPS
+    first, second = (one.comparison for one in told if isinstance(one, Outcome))
+    assert first is not None
+    assert second is not None
+    assert second.cached.image is first.cached.image
+
+
+def test_stop_keeps_what_is_there(studio: Studio, sweep: Sweep) -> None:
+    stop, there = threading.Event(), []
+    for one in run_cells(studio, sweep.cells, cancel=stop):
+        if isinstance(one, Outcome):
+            there.append(one)
+            if one.comparison is not None:
+                stop.set()
+    assert [out.cell.key for out in there] == ["0-0-0", "1-0-0"]
+
+
+def test_csv_and_parquet_hold_the_same_table(tmp_path: Path, sweep: Sweep, outcomes: list[Outcome]) -> None:
+    rows = list(records(sweep, outcomes).values())
+    written = list(csv.DictReader(StringIO(as_csv(rows))))
+    (tmp_path / "sweep.parquet").write_bytes(as_parquet(rows))
+    table = fastparquet.ParquetFile(str(tmp_path / "sweep.parquet")).to_pandas()
+    assert len(written) == len(table) == len(rows) == 6
+    for line, row, typed in zip(written, rows, table.to_dict("records"), strict=True):
+        assert float(line["budget"]) == typed["budget"] == row["budget"]
+        assert int(line["seed"]) == typed["seed"] == row["seed"]
+        if row["refused"]:
+            assert line["refused"] == typed["refused"] == row["refused"]
+            assert line["psnr"] == ""
+        else:
+            assert float(line["psnr"]) == typed["psnr"] == row["psnr"]
+            assert int(line["macs_rival"]) == typed["macs_rival"] == row["macs_rival"]
+
+
+def test_points_join_the_seeds_and_set_the_rival_apart(sweep: Sweep, outcomes: list[Outcome]) -> None:
+    found = points(sweep, records(sweep, outcomes))
+    assert {(point.series, point.place, point.rival) for point in found} == {
+        ("HGC", "Budget 60%", False),
+        ("HGC", "Budget 75%", False),
+        ("Fewer steps", "at the cost of Budget 60%", True),
+        ("Fewer steps", "at the cost of Budget 75%", True),
+    }
+    assert len(found) == 8
+    assert all(point.share <= (0.6 if "60" in point.place else 0.75) for point in found if not point.rival)
+
+
+def test_the_sheet_has_a_tile_for_every_place(sweep: Sweep, outcomes: list[Outcome]) -> None:
+    pictures = {out.cell.key: out.comparison.cached.image for out in outcomes if out.comparison is not None}
+    image, bare = sheet(sweep, pictures), sheet(sweep, {})
+    assert image.size == bare.size
+    assert image.size[0] > 3 * 192
+    assert image.tobytes() != bare.tobytes()
+
+
+# The shell
+
+
+class Counted:
+    """The studio, counting what it is asked to draw."""
+
+    def __init__(self, studio: Studio) -> None:
+        self._studio, self.drawn = studio, 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._studio, name)
+
+    def compare(self, request: Request, **given: Any) -> Iterator[Progress | Comparison]:
+        self.drawn += 1
+        return self._studio.compare(request, **given)
+
+
+@pytest.fixture
+def counted(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> Counted:
+    counting = Counted(studio)
+    monkeypatch.setattr(Studio, "load", lambda *_: counting)
+    return counting
+
+
+def run(out: Path, *more: str) -> Any:
+    drawing = out.parent / "map.png"
+    Image.fromarray(colour_map(SCENE.labels)).save(drawing)
+    command = ["sweep", "--image", str(drawing), "--steps", str(STEPS), "--out", str(out), *more]
+    return CliRunner().invoke(app, command)
+
+
+def test_a_sweep_from_the_shell_goes_on_where_it_was(tmp_path: Path, counted: Counted) -> None:
+    out = tmp_path / "out"
+    asked = ["--x", "budget=0.1, 0.75", "--y", "seed=0..1", "--rival", "fewer_steps"]
+    first = run(out, *asked)
+    assert first.exit_code == 0, first.output
+    assert counted.drawn == 2
+    assert "HGC cannot go down to 10.0%" in first.stdout
+    table, whole = (out / "sweep.csv").read_text(), (out / "sheet.png").read_bytes()
+    assert {path.name for path in out.iterdir()} == {"runs", "sweep.csv", "sweep.parquet", "sheet.png"}
+    rows = list(csv.DictReader(StringIO(table)))
+    pictures = [row["picture"] for row in rows if row["picture"]]
+    assert len(rows) == 4
+    assert len(pictures) == 2
+    assert all(Image.open(out / name).size == (256, 256) for name in pictures)
+
+    assert run(out, *asked).exit_code == 0
+    assert counted.drawn == 2, "what is there is not drawn again"
+    assert (out / "sweep.csv").read_text() == table
+    assert (out / "sheet.png").read_bytes() == whole
+
+    (out / pictures[0]).write_bytes((out / pictures[0]).read_bytes()[:200])
+    more = run(out, *asked, "--json")
+    assert counted.drawn == 3, "a picture cut short is drawn again"
+    assert [row["seed"] for row in json.loads(more.stdout)] == [0, 0, 1, 1]
+    assert BytesIO((out / "sheet.png").read_bytes()).getvalue() == whole
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        (["--x", "budget"], "'budget': name a setting and its values"),
+        (["--x", "flavour=1"], "nothing is called 'flavour'"),
+        (["--x", "budget=0.1"], "HGC cannot go down to 10.0%"),
+        (["--x", "method=magic"], "Method: 'magic'; choose among hgc, "),
+        (["--x", "seed=0..999"], "at most 100"),
+    ],
+)
+def test_a_refusal_is_one_line(tmp_path: Path, counted: Counted, given: list[str], says: str) -> None:
+    refused = run(tmp_path / "out", *given)
+    assert refused.exit_code == 2
+    assert says in refused.stderr
+    assert len(refused.stderr.strip().splitlines()) == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_costs_the_same_is_priced_once(studio: Studio, base: Request) -> None:
+    asked: list[int] = []
+
+    def find(request: Request) -> Any:
+        asked.append(request.seed)
+        return studio.forecast(request)
+
+    drawn = Drawn()
+    priced = [drawn.forecast(base.model_copy(update={"seed": seed, "budget": 0.75}), find) for seed in range(3)]
+    assert asked == [0]
+    assert priced[0] is priced[2]
