@@ -295,7 +295,7 @@ def test_nothing_is_wider_than_a_phone(visitors: Visitors, address: str, theme: 
     page = visitors(viewport=PHONE)
     page.goto(f"{address}/?__theme={theme}")
     ready(page)
-    for name in ("Playground", "Inside", "How it works"):
+    for name in ("Playground", "Inside", "Explore", "How it works"):
         page.get_by_role("tab", name=name).click()
         assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
     page.get_by_role("tab", name="Playground").click()

@@ -80,9 +80,11 @@ def test_a_run_of_a_sweep_is_the_run_alone(studio: Studio, outcomes: list[Outcom
 def test_the_full_picture_is_computed_once_for_each_seed(news: list[Underway | Outcome]) -> None:
     steps = [one.progress.step for one in news if isinstance(one, Underway) and one.progress.arm == "full"]
     assert steps == list(range(1, STEPS + 1)) * 2
-    left = [one.eta_s for one in news if isinstance(one, Underway)]
-    assert all(eta >= 0 for eta in left)
-    assert left[-1] < left[0]
+    under_way = [one for one in news if isinstance(one, Underway)]
+    done = [one.done for one in under_way]
+    assert done == sorted(done)
+    assert 0 < done[0] < done[-1] <= 1
+    assert all(one.eta_s >= 0 for one in under_way)
 
 
 def test_what_cannot_be_drawn_says_why_and_the_rest_is_drawn(outcomes: list[Outcome]) -> None:

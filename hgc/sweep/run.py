@@ -27,12 +27,16 @@ class Draws(Protocol):
 
 @dataclass(frozen=True)
 class Underway:
-    """Run `number` of `runs`, counted from 1, is at `progress`; `eta_s` counts all runs to come."""
+    """Run `number` of `runs`, counted from 1, is at `progress`; `done` is the sweep's part 0..1 of the MACs.
+
+    `eta_s` counts all runs to come.
+    """
 
     cell: Cell
     number: int
     runs: int
     progress: Progress
+    done: float
     eta_s: float
 
 
@@ -78,7 +82,7 @@ def run_cells(
     drawn = Drawn()
     planned, clock = _jobs(studio, cells, drawn), _Clock()
     stop = cancel or threading.Event()
-    left = sum(job.macs for job in planned)
+    left = whole = sum(job.macs for job in planned)
     for number, job in enumerate(planned, 1):
         if job.refusal:
             yield Outcome(job.cell, None, job.refusal)
@@ -92,8 +96,9 @@ def run_cells(
                     continue
                 if news.arm not in seen:
                     seen.append(news.arm)
-                done = job.macs * (len(seen) - 1 + news.step / news.steps) / arms
-                yield Underway(job.cell, number, len(planned), news, clock.eta_s(done, left - done))
+                here = job.macs * (len(seen) - 1 + news.step / news.steps) / arms
+                done = (clock.done + here) / whole if whole else 1.0
+                yield Underway(job.cell, number, len(planned), news, done, clock.eta_s(here, left - here))
         except Cancelled:
             return
         clock.done += job.macs

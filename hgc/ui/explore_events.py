@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from hgc.ui.playground import Playground
 
 Updates = dict[Any, Any]
-SWEEPS_KEPT = 4
+SWEEPS_KEPT = 3
 FORGOTTEN = "This run is no longer kept: run the sweep again, then open it."
 # Answered at once in the browser, so that a press is felt even while the server is busy.
 RUN_JS = """(press) => [
@@ -141,11 +141,13 @@ class ExploreEvents:
 
     def _sweep(self, sheet: Sheet, kind: str, values: list[Any]) -> Sweep:
         """What the form asks for, the tab's own values first. Raises RequestRefused."""
-        (x, x_values, y, y_values, seeds, rival), rest = values[:6], values[6:]
+        (x, x_values, y, y_values, seeds, rival, percent), rest = values[:7], values[7:]
         base = read_form(self._page, self._runner.loader.studio(), sheet, rest)
         base = base.model_copy(update={"rival": "fewer_steps" if rival else None})
         if kind == "ladder":
             return Sweep.ladder(base)
+        if "method" in (x, y):
+            base = base.model_copy(update={"budget": percent / 100})
         second = None if y == NOTHING else Axis.parse(y, y_values)
         return Sweep(base, Axis.parse(x, x_values), second, parse_seeds(seeds))
 
@@ -206,7 +208,7 @@ def _sheet_name(press: Press) -> str:
 def wire_explore(playground: Playground, explore: Explore, tabs: gr.Tabs, tab: gr.Tab) -> None:
     """Both buttons start a sweep, Stop ends it; a picture or a dot opens its run in the Playground."""
     events = ExploreEvents(playground, explore, tabs)
-    p, form = playground, [*explore.form, *playground.run_inputs]
+    p, form = playground, [*explore.form, playground.cache.budget, *playground.run_inputs]
     buttons = [explore.run, explore.ladder, explore.stop]
     shown = [explore.sweep_id, explore.grid, explore.progress, explore.charted, explore.csv, explore.parquet, *buttons]
     for button, kind in ((explore.run, "sweep"), (explore.ladder, "ladder")):

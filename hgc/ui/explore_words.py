@@ -46,14 +46,13 @@ def progress_bar(sweep: Sweep, news: Underway) -> str:
     from hgc.service.methods import arm_titles
 
     arm, step, steps = arm_titles(news.cell.request)[news.progress.arm], news.progress.step, news.progress.steps
-    done = news.number - 1 + step / steps / 3
     picture = ""
     if news.progress.preview is not None:
         picture = f'<img alt="Preview of the run under way" src="{preview_url(news.progress.preview)}">'
     return (
         f'<div class="sweep-progress">{picture}<div><p role="status"><b>Run {news.number} of {news.runs}</b> '
         f"{escape(place(sweep, news.cell))}</p>"
-        f'<progress max="{news.runs}" value="{done:.2f}" aria-label="Runs drawn"></progress>'
+        f'<progress max="1" value="{news.done:.3f}" aria-label="Part of the sweep"></progress>'
         f'<p class="aside">{escape(arm)}, step {step} of {steps} · about {duration(news.eta_s)} left</p></div></div>'
     )
 

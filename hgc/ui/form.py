@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hgc.control.images import decode
+from hgc.service.methods import METHODS
 from hgc.ui.cache_panel import CUSTOM_REASON, read_settings, write_settings
 from hgc.ui.drawing import Drawn, editor_value, seen_text
 from hgc.ui.picture_panel import new_seed
@@ -53,7 +54,10 @@ def write_form(page: Playground, studio: StudioLike, request: Request, drawn: by
     hgc, cache = request.method == "hgc", page.cache
     fields["rival"] = (request.rival or NO_RIVAL) if hgc else request.method
     updates: dict[Any, Any] = {component: fields[name] for name, component in page.fields.items()}
-    updates |= {cache.preset: None, cache.reason: f'<p class="aside">{CUSTOM_REASON}</p>'}
+    reason = (
+        CUSTOM_REASON if hgc else f"This form makes HGC: {METHODS[request.method].title} is what it is compared with."
+    )
+    updates |= {cache.preset: None, cache.reason: f'<p class="aside">{reason}</p>'}
     if request.budget is not None:
         updates[cache.budget] = round(100 * request.budget)
     if hgc:
