@@ -13,6 +13,7 @@ from PIL import Image
 from hgc.charts.pareto import ABOVE_DB, Point, curves, pareto_chart
 from hgc.request import CacheSettings, Request, RequestRefused
 from hgc.sweep import MOST_RUNS, SETTINGS, Axis, Sweep, parse_seeds
+from hgc.sweep.points import Layout
 
 
 def png() -> bytes:
@@ -161,6 +162,24 @@ def axis(text: str) -> Axis:
 
 
 # Runs to curves
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "along", "across"),
+    [
+        ("budget=0.2", "seed=0", "budget", None),
+        ("seed=0", "gate=0.2", "gate", None),
+        ("gate=0.2", "steps=4", "gate", "steps"),
+        ("method=hgc", "budget=0.2", "budget", "method"),
+        ("caches=off", None, None, "caches"),
+        ("seed=0", None, None, None),
+    ],
+)
+def test_numbers_run_along_a_curve_and_words_tell_curves_apart(
+    x: str, y: str | None, along: str | None, across: str | None
+) -> None:
+    layout = Layout.of(Sweep(BASE, axis(x), None if y is None else axis(y)))
+    assert (layout.along and layout.along.name, layout.across and layout.across.name) == (along, across)
 
 
 def point(place: str, key: str, share: float, psnr: float, series: str = "HGC", rival: bool = False) -> Point:

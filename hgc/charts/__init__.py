@@ -4,12 +4,14 @@ from hgc.charts.attention import attention_chart
 from hgc.charts.curves import curves_chart
 from hgc.charts.document import Chart, as_page, charts_of
 from hgc.charts.drift import drift_chart
+from hgc.charts.pareto import Point, pareto_chart
 from hgc.charts.spending import latency_chart, macs_chart
 from hgc.charts.states import Detail, state_chart
 
 __all__ = [
     "Chart",
     "Detail",
+    "Point",
     "as_page",
     "attention_chart",
     "charts_of",
@@ -17,5 +19,6 @@ __all__ = [
     "drift_chart",
     "latency_chart",
     "macs_chart",
+    "pareto_chart",
     "state_chart",
 ]

@@ -26,6 +26,11 @@ COST_TITLES: Mapping[Cost, str] = {
     "macs": "cost: GMACs, convolutions and linear layers",
     "latency_ms": "cost: seconds",
 }
+UNITS: Mapping[Cost, tuple[float, str]] = {
+    "share": (100.0, "%"),
+    "macs": (1e-9, " GMACs"),
+    "latency_ms": (1e-3, " s"),
+}
 FIDELITY_TITLES: Mapping[Fidelity, str] = {
     "psnr": "PSNR to the full picture, dB",
     "ssim": "SSIM to the full picture",
@@ -103,7 +108,7 @@ def pareto_chart(points: Sequence[Point], cost: Cost = "share", fidelity: Fideli
     rivals = {point.series for point in points if point.rival}
     seen = [value for dots in drawn.values() for dot in dots for value in (dot.low, dot.middle, dot.high)]
     top = max((value for value in seen if isfinite(value)), default=0.0) + ABOVE_DB
-    scale = {"share": 100.0, "macs": 1e-9, "latency_ms": 1e-3}[cost]
+    scale, unit = UNITS[cost]
     taken = {True: 0, False: 0}
     for series, dots in drawn.items():
         rival = series in rivals
@@ -112,22 +117,25 @@ def pareto_chart(points: Sequence[Point], cost: Cost = "share", fidelity: Fideli
         taken[rival] += 1
         if any(dot.seeds > 1 for dot in dots):
             figure.add_trace(_band(dots, series, colour, scale, top))
-        figure.add_trace(_line(dots, series, colour, scale, top, fidelity, dashed=rival))
-    unit = "%" if cost == "share" else ""
-    figure.update_xaxes(title=COST_TITLES[cost], ticksuffix=unit, showgrid=True, gridcolor="rgba(128, 134, 148, 0.18)")
+        figure.add_trace(_line(dots, series, colour, top, cost, fidelity, dashed=rival))
+    suffix = unit if cost == "share" else ""
+    figure.update_xaxes(
+        title=COST_TITLES[cost], ticksuffix=suffix, showgrid=True, gridcolor="rgba(128, 134, 148, 0.18)"
+    )
     figure.update_yaxes(title=FIDELITY_TITLES[fidelity], tickformat=".0%" if fidelity == "control_score" else None)
     return layout(figure, HEIGHT_PX, hovermode="closest")
 
 
 def _line(
-    dots: Sequence[Dot], series: str, colour: str, scale: float, top: float, fidelity: Fidelity, *, dashed: bool
+    dots: Sequence[Dot], series: str, colour: str, top: float, cost: Cost, fidelity: Fidelity, *, dashed: bool
 ) -> go.Scatter:
+    scale, unit = UNITS[cost]
     return go.Scatter(
         x=[dot.cost * scale for dot in dots],
         y=[min(dot.middle, top) for dot in dots],
         customdata=[dot.key for dot in dots],
         text=[_hover(dot, series, fidelity) for dot in dots],
-        hovertemplate="%{text}<br>cost %{x:.3~g}<br><i>click to open this run</i><extra></extra>",
+        hovertemplate=f"%{{text}}<br>%{{x:.3~g}}{unit}<br><i>click to open this run</i><extra></extra>",
         name=series,
         legendgroup=series,
         mode="lines+markers",

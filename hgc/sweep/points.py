@@ -22,9 +22,10 @@ class Layout:
 
     @classmethod
     def of(cls, sweep: Sweep) -> Layout:
-        """x runs along the curves, y tells them apart, unless one of them is the seed."""
+        """The first axis of numbers runs along the curves; the other one, or one of words, tells them apart."""
         axes = [axis for axis in sweep.axes if axis.name != "seed"]
-        return cls(axes[0] if axes else None, axes[1] if len(axes) == 2 else None)
+        along = next((axis for axis in axes if axis.setting.kind is not str), None)
+        return cls(along, next((axis for axis in axes if axis is not along), None))
 
 
 def points(sweep: Sweep, rows: Mapping[str, Record]) -> list[Point]:
@@ -51,7 +52,8 @@ def _listed(*words: str) -> str:
 def _words(sweep: Sweep, cell: Cell, axis: Axis | None) -> str:
     if axis is None:
         return ""
-    return f"{axis.setting.title} {axis.labels[cell.column if axis is sweep.x else cell.row]}"
+    label = axis.labels[cell.column if axis is sweep.x else cell.row]
+    return label if axis.name == "method" else f"{axis.setting.title} {label}"
 
 
 def _point(row: Record, arm: str, series: str, place: str, key: str) -> Point:
