@@ -11,12 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import fastparquet
+import gradio as gr
 import numpy as np
 import pytest
 from PIL import Image
+from serving import forgotten_loops
 from typer.testing import CliRunner
 
 from hgc.__main__ import app
+from hgc.evidence import read_signed
 from hgc.landscapes.labels import colour_map
 from hgc.landscapes.scene import paint
 from hgc.request import CacheSettings, Request
@@ -27,6 +30,11 @@ from hgc.sweep.points import points
 from hgc.sweep.run import Outcome, Underway, jobs, run_cells
 from hgc.sweep.sheet import sheet
 from hgc.sweep.table import as_csv, as_parquet, records
+from hgc.ui import Loader
+from hgc.ui.drawing import Sheet
+from hgc.ui.form import form_outputs, read_form, write_form
+from hgc.ui.playground import build_playground
+from hgc.ui.runner import Runner
 
 SCENE = paint(9_000_005)
 STEPS = 4
@@ -128,7 +136,8 @@ def test_csv_and_parquet_hold_the_same_table(tmp_path: Path, sweep: Sweep, outco
     rows = list(records(sweep, outcomes).values())
     written = list(csv.DictReader(StringIO(as_csv(rows))))
     (tmp_path / "sweep.parquet").write_bytes(as_parquet(rows))
-    table = fastparquet.ParquetFile(str(tmp_path / "sweep.parquet")).to_pandas()
+    with (tmp_path / "sweep.parquet").open("rb") as file:
+        table = fastparquet.ParquetFile(file).to_pandas()
     assert len(written) == len(table) == len(rows) == 6
     for line, row, typed in zip(written, rows, table.to_dict("records"), strict=True):
         assert float(line["budget"]) == typed["budget"] == row["budget"]
@@ -159,6 +168,31 @@ def test_the_sheet_has_a_tile_for_every_place(sweep: Sweep, outcomes: list[Outco
     assert image.size == bare.size
     assert image.size[0] > 3 * 192
     assert image.tobytes() != bare.tobytes()
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"seed": 7, "guidance": 2.5, "rival": "deepcache", "budget": 0.75},
+        {"steps": 9, "rival": None, "cache": CacheSettings(fine=False, lambda_inter=0.34, order=0)},
+        {"control_start": 0.2, "sampler": "dpmpp", "cache": CacheSettings(gate=0.5, attention_every=2, threshold=0.2)},
+    ],
+)
+def test_a_run_put_back_into_the_form_asks_for_the_same(studio: Studio, base: Request, changed: dict[str, Any]) -> None:
+    asked = base.model_copy(update=changed)
+    with forgotten_loops(), gr.Blocks():
+        page = build_playground(Runner(Loader(lambda: studio).start()))
+    updates = write_form(page, studio, asked, drawn=None)
+    assert set(updates) <= set(form_outputs(page))
+    values = [updates.get(component, component.value) for component in page.run_inputs]
+    skipped = [
+        component.value if value == gr.skip() else value
+        for component, value in zip(page.run_inputs, values, strict=True)
+    ]
+    again = read_form(page, studio, Sheet(asked.control_bytes, asked.control), skipped)
+    assert again.picture_digest == asked.picture_digest
+    assert again.rival == asked.rival
+    assert studio.plan(again).digest == studio.plan(asked).digest
 
 
 # The shell
@@ -205,7 +239,7 @@ def test_a_sweep_from_the_shell_goes_on_where_it_was(tmp_path: Path, counted: Co
     pictures = [row["picture"] for row in rows if row["picture"]]
     assert len(rows) == 4
     assert len(pictures) == 2
-    assert all(Image.open(out / name).size == (256, 256) for name in pictures)
+    assert [read_signed((out / name).read_bytes()).evidence.request.seed for name in pictures] == [0, 1]
 
     assert run(out, *asked).exit_code == 0
     assert counted.drawn == 2, "what is there is not drawn again"

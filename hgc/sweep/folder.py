@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from hgc.service.records import signed
 from hgc.sweep.grid import Cell, Sweep
-from hgc.sweep.sheet import png_of
 from hgc.sweep.table import Record, record
 
 if TYPE_CHECKING:
+    from hgc.service.arms import ArmName
     from hgc.sweep.run import Outcome
 
 
@@ -45,13 +46,12 @@ class Folder:
         """Writes the pictures of a run, and then its figures, each file whole or not at all."""
         if outcome.comparison is None:
             return
-        name = self.name(outcome.cell)
-        pictures = {f"{name}.png": outcome.comparison.cached.image}
-        pictures[f"full-{outcome.cell.request.picture_digest}.png"] = outcome.comparison.full.image
-        if outcome.comparison.rival is not None:
-            pictures[f"{name}-rival.png"] = outcome.comparison.rival.image
-        files = {file: png_of(Image.fromarray(pixels)) for file, pixels in pictures.items()}
-        write_whole(self._path, files | {f"{name}.json": json.dumps(outcome.comparison.figures()).encode()})
+        name, compared = self.name(outcome.cell), outcome.comparison
+        files: dict[str, ArmName] = {f"{name}.png": "cached", f"full-{outcome.cell.request.picture_digest}.png": "full"}
+        if compared.rival is not None:
+            files[f"{name}-rival.png"] = "rival"
+        written = {file: signed(compared, arm) for file, arm in files.items()}
+        write_whole(self._path, written | {f"{name}.json": json.dumps(compared.figures()).encode()})
 
     def name(self, cell: Cell) -> str:
         """Twelve hex digits."""
