@@ -174,6 +174,7 @@ def test_the_sheet_has_a_tile_for_every_place(sweep: Sweep, outcomes: list[Outco
     "changed",
     [
         {"seed": 7, "guidance": 2.5, "rival": "deepcache", "budget": 0.75},
+        {"method": "deepcache", "budget": 0.7, "seed": 3},
         {"steps": 9, "rival": None, "cache": CacheSettings(fine=False, lambda_inter=0.34, order=0)},
         {"control_start": 0.2, "sampler": "dpmpp", "cache": CacheSettings(gate=0.5, attention_every=2, threshold=0.2)},
     ],
@@ -182,14 +183,14 @@ def test_a_run_put_back_into_the_form_asks_for_the_same(studio: Studio, base: Re
     asked = base.model_copy(update=changed)
     with forgotten_loops(), gr.Blocks():
         page = build_playground(Runner(Loader(lambda: studio).start()))
-    updates = write_form(page, studio, asked, drawn=None)
+    updates = write_form(page, asked, studio.plan(asked), drawn=None)
     assert set(updates) <= set(form_outputs(page))
     values = [updates.get(component, component.value) for component in page.run_inputs]
     skipped = [
         component.value if value == gr.skip() else value
         for component, value in zip(page.run_inputs, values, strict=True)
     ]
-    again = read_form(page, studio, Sheet(asked.control_bytes, asked.control), skipped)
+    again = read_form(page, Sheet(asked.control_bytes, asked.control), skipped)
     assert again.picture_digest == asked.picture_digest
     assert again.rival == asked.rival
     assert studio.plan(again).digest == studio.plan(asked).digest

@@ -129,7 +129,8 @@ class ExploreEvents:
         if out is None or out.comparison is None:
             return {self._tab.progress: gr.update(value=told(FORGOTTEN, "error"), visible=True)}
         shown = {self._page.results.run_id: self._runner.runs.keep(out.comparison)}
-        filled = write_form(self._page, self._runner.loader.studio(), out.cell.request, self._map_of(drawing))
+        plan = out.comparison.cached.trace.plan
+        filled = write_form(self._page, out.cell.request, plan, self._map_of(drawing))
         return shown | filled | {self._tabs: gr.Tabs(selected="playground")}
 
     def _map_of(self, drawing: tuple[Any, ...]) -> bytes | None:
@@ -142,7 +143,7 @@ class ExploreEvents:
     def _sweep(self, sheet: Sheet, kind: str, values: list[Any]) -> Sweep:
         """What the form asks for, the tab's own values first. Raises RequestRefused."""
         (x, x_values, y, y_values, seeds, rival, percent), rest = values[:7], values[7:]
-        base = read_form(self._page, self._runner.loader.studio(), sheet, rest)
+        base = read_form(self._page, sheet, rest)
         base = base.model_copy(update={"rival": "fewer_steps" if rival else None})
         if kind == "ladder":
             return Sweep.ladder(base)

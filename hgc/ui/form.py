@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hgc.control.images import decode
-from hgc.service.methods import METHODS
 from hgc.ui.cache_panel import CUSTOM_REASON, read_settings, write_settings
 from hgc.ui.drawing import Drawn, editor_value, seen_text
+from hgc.ui.own_plan import own_plan
 from hgc.ui.picture_panel import new_seed
 from hgc.ui.runner import made
 from hgc.ui.titles import NO_RIVAL
 
 if TYPE_CHECKING:
+    from hgc.cache.plan import Plan
     from hgc.request import Request
     from hgc.ui.drawing import Sheet
-    from hgc.ui.loader import StudioLike
     from hgc.ui.playground import Playground
 
 
@@ -42,30 +42,46 @@ def form_outputs(page: Playground) -> list[Any]:
     """What `write_form` writes."""
     control, cache = page.control, page.cache
     drawing = [control.source, control.painting, control.lines, control.seen, control.notes]
-    return [*page.fields.values(), *drawing, cache.preset, cache.reason, cache.budget, *cache.settings]
+    return [
+        *page.fields.values(),
+        *drawing,
+        page.picture.lock,
+        page.own.name,
+        cache.preset,
+        cache.reason,
+        cache.budget,
+        *cache.settings,
+    ]
 
 
-def write_form(page: Playground, studio: StudioLike, request: Request, drawn: bytes | None) -> dict[Any, Any]:
-    """The updates that make the form ask for this request; `drawn` is the control map of what is on the canvas now.
+def write_form(page: Playground, request: Request, plan: Plan, drawn: bytes | None) -> dict[Any, Any]:
+    """The updates that make the form ask for this request, whose cached arm runs `plan`.
 
-    The form's own method is HGC: another one of the request stands as what it is compared with.
+    `drawn` is the control map of what is on the canvas now; the same map leaves the drawing as it is. Settings stand
+    in the form as settings; what they cannot say, another method or a table, stands there as a plan of its own.
     """
     fields = request.model_dump(include=set(page.fields))
-    hgc, cache = request.method == "hgc", page.cache
-    fields["rival"] = (request.rival or NO_RIVAL) if hgc else request.method
     updates: dict[Any, Any] = {component: fields[name] for name, component in page.fields.items()}
-    reason = (
-        CUSTOM_REASON if hgc else f"This form makes HGC: {METHODS[request.method].title} is what it is compared with."
-    )
-    updates |= {cache.preset: None, cache.reason: f'<p class="aside">{reason}</p>'}
+    updates[page.cache.rival] = request.rival or NO_RIVAL
+    updates |= _caches(page, request, plan) | {page.picture.lock: True}
+    return updates if drawn == request.control_bytes else updates | _on_canvas(page, request)
+
+
+def _caches(page: Playground, request: Request, plan: Plan) -> dict[Any, Any]:
+    cache, settings = page.cache, request.cache
+    updates: dict[Any, Any] = {
+        cache.preset: None,
+        cache.reason: f'<p class="aside">{CUSTOM_REASON}</p>',
+        page.own.name: "",
+    }
     if request.budget is not None:
         updates[cache.budget] = round(100 * request.budget)
-    if hgc:
-        settings = request.cache
-        if request.budget is not None:
-            settings = studio.settings_for(request.budget, request.steps, guidance=request.guidance > 1)
-        updates |= dict(zip(cache.settings, write_settings(settings), strict=True))
-    return updates if drawn == request.control_bytes else updates | _on_canvas(page, request)
+    if request.plan is not None or request.method != "hgc":
+        return updates | {page.own.name: page.runner.plans.keep(plan), page.picture.steps: plan.steps}
+    if request.budget is not None:
+        studio = page.runner.loader.studio()
+        settings = studio.settings_for(request.budget, request.steps, guidance=request.guidance > 1)
+    return updates | dict(zip(cache.settings, write_settings(settings), strict=True))
 
 
 def _on_canvas(page: Playground, request: Request) -> dict[Any, Any]:

@@ -23,8 +23,8 @@ from hgc.request import Request, RequestRefused
 from hgc.service.presets import control_off
 from hgc.ui.drawing import Sheet
 from hgc.ui.figures import notes_list
-from hgc.ui.kept import Kept
 from hgc.ui.form import read_form
+from hgc.ui.kept import Kept
 from hgc.ui.own_plan import adopted
 from hgc.ui.runner import blank_png, in_one_sentence
 
