@@ -70,7 +70,7 @@ SETTINGS: Mapping[str, Setting] = {
             "method",
             "Method",
             "each at the budget",
-            "hgc, deepcache, tgate",
+            "hgc, deepcache, step_skip, fewer_steps",
             "plan",
             str,
             lambda value: {"plan": None, "method": value},

@@ -82,7 +82,7 @@ class ExploreEvents:
         sheet = self._runner.sheets.find(_sheet_name(press))
         stop = self._jobs.begin(press) if sheet is not None else None
         if sheet is None or stop is None:
-            yield self._ended(press)
+            yield self._ended(press) | self._never_begun(press)
             return
         try:
             swept = Swept(self._sweep(sheet, kind, list(values)))
@@ -111,7 +111,7 @@ class ExploreEvents:
             sweep = self._sweep(Sheet(blank_png(studio.size), "segmentation"), "sweep", list(values))
             return price_line(sweep, jobs(studio, sweep.cells))
         except Exception as error:
-            return told(in_one_sentence(error))
+            return told(in_one_sentence(error), "error")
 
     def chart(self, sweep_id: str | None, cost: Any, fidelity: Any) -> Any:
         """Cost against likeness of what there is of a sweep."""
@@ -183,6 +183,11 @@ class ExploreEvents:
     def _ended(self, press: Press) -> Updates:
         """Ready for the next press, if the visitor's latest one was stopped."""
         return self._ready if self._jobs.stopped(press) else self._unchanged
+
+    def _never_begun(self, press: Press) -> Updates:
+        """What stands there of a sweep that was stopped while it waited."""
+        before = told("Stopped before its first run.")
+        return {self._tab.progress: gr.update(value=before, visible=True)} if self._jobs.stopped(press) else {}
 
     def _failed(self, press: Press, error: Exception) -> Updates:
         sentence = in_one_sentence(error)
