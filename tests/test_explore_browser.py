@@ -34,7 +34,7 @@ def served_page() -> Iterator[gr.Blocks]:
 
 @pytest.fixture
 def page(visitors: Visitors, served_page: gr.Blocks) -> Iterator[Page]:
-    """Explore, over a Playground that is set to four steps."""
+    """Explore, over a Playground that is set to four steps and to a preset that these can reach."""
     opened = visitors(viewport={"width": 1440, "height": 900})
     errors: list[str] = []
     opened.on("pageerror", lambda error: errors.append(str(error)))
@@ -44,6 +44,7 @@ def page(visitors: Visitors, served_page: gr.Blocks) -> Iterator[Page]:
     steps = opened.locator("#steps input[type=number]")
     steps.fill("4")
     steps.press("Enter")
+    opened.get_by_test_id("Quality-radio-label").click()
     opened.get_by_role("tab", name="Explore").click()
     yield opened
     assert errors == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,6 +29,7 @@ from hgc.cli.requests import chosen
 from hgc.control.images import decode
 from hgc.request import Request, RequestRefused
 from hgc.service import Studio
+from hgc.service.presets import budget_of
 from hgc.sweep import Axis, Cell, Sweep, parse_seeds
 from hgc.sweep.folder import Folder, write_whole
 from hgc.sweep.run import Underway, run_cells
@@ -76,7 +78,7 @@ def sweep(
         sampler=sampler,
         guidance=guidance,
         rival=rival,
-        **chosen(studio, plan, steps, guidance > 1, method, budget),
+        **_plan(studio, axes, plan, steps, guidance > 1, method, budget),
     )
     wanted = Sweep(base, *axes, parse_seeds(seeds))
     folder = Folder(out, f"{digest(Path(studio.loaded.preset.source))} {studio.device} {studio.dtype}")
@@ -86,6 +88,31 @@ def sweep(
     typer.echo(
         json.dumps(shown) if as_json else f"{_told(wanted, rows)}\n{out}: {len(shown)} runs, sweep.csv, sheet.png"
     )
+
+
+def _plan(
+    studio: Studio,
+    axes: Sequence[Axis | None],
+    plan: str,
+    steps: int,
+    guidance: bool,
+    method: str,
+    budget: float | None,
+) -> dict[str, Any]:
+    """The base's fields for --plan, --method and --budget, but for what an axis decides."""
+    swept = {axis.name for axis in axes if axis is not None}
+    if "budget" in swept:
+        return {"method": method, "budget": 1.0}  # in the place of which every run has its own
+    if "method" in swept:
+        return {"budget": budget_of(_wanted(plan)) if budget is None else budget}
+    return chosen(studio, plan, steps, guidance, method, budget)
+
+
+def _wanted(plan: str) -> str | float:
+    try:
+        return float(plan)
+    except ValueError:
+        return plan
 
 
 def _draw(studio: Studio, wanted: Sweep, folder: Folder) -> dict[str, Record]:

@@ -143,7 +143,8 @@ class ExploreEvents:
     def _sweep(self, sheet: Sheet, kind: str, values: list[Any]) -> Sweep:
         """What the form asks for, the tab's own values first. Raises RequestRefused."""
         (x, x_values, y, y_values, seeds, rival, percent), rest = values[:7], values[7:]
-        base = read_form(self._page, sheet, rest)
+        decided = kind == "sweep" and not {"budget", "method"}.isdisjoint((x, y))
+        base = read_form(self._page, sheet, rest, presets=not decided)
         base = base.model_copy(update={"rival": "fewer_steps" if rival else None})
         if kind == "ladder":
             return Sweep.ladder(base)

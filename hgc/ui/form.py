@@ -19,10 +19,11 @@ if TYPE_CHECKING:
     from hgc.ui.playground import Playground
 
 
-def read_form(page: Playground, sheet: Sheet, values: list[Any]) -> Request:
+def read_form(page: Playground, sheet: Sheet, values: list[Any], *, presets: bool = True) -> Request:
     """The form's values, in the order of `Playground.run_inputs`, as a request. Raises RequestRefused, PlanRefused.
 
-    A chosen preset is asked for its settings here: Run may come before the page has written them down.
+    A chosen preset is asked for its settings here: Run may come before the page has written them down. Without
+    `presets` it is not: whoever asks decides on a plan of their own.
     """
     names = list(page.fields)
     fields = dict(zip(names, values[: len(names)], strict=True)) | {"control": sheet.control}
@@ -33,7 +34,7 @@ def read_form(page: Playground, sheet: Sheet, values: list[Any]) -> Request:
     if not locked or fields["seed"] is None:
         fields["seed"] = new_seed()
     studio, cache = page.runner.loader.studio(), read_settings(by_hand)
-    if preset is not None:
+    if presets and preset is not None:
         cache = studio.settings_for(preset, fields["steps"], guidance=fields["guidance"] > 1).model_dump()
     return made(sheet.png, fields, cache, studio.model)
 
