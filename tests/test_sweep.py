@@ -183,7 +183,7 @@ def test_numbers_run_along_a_curve_and_words_tell_curves_apart(
 
 
 def point(place: str, key: str, share: float, psnr: float, series: str = "HGC", rival: bool = False) -> Point:
-    return Point(series, place, key, share, share * 1e12, share * 1e3, psnr, 0.9, nan, rival)
+    return Point(series, place, key, share, share * 1e12, share * 1e3, psnr, 0.9, 0.1, nan, rival)
 
 
 def test_a_curve_runs_along_the_cost_with_a_band_over_seeds() -> None:
@@ -219,3 +219,4 @@ def test_the_chart_has_a_curve_for_each_series_a_dashed_one_for_the_rival_and_a_
     assert (rival.name, rival.line.dash) == ("Fewer steps", "dash")
     assert [part.name for part in pareto_chart(given_points, "macs", "control_score").data] == []
     assert list(pareto_chart(given_points, "latency_ms", "ssim").data[1].x) == [0.2, 0.9]
+    assert pareto_chart(given_points, "share", "perceptual").layout.yaxis.autorange == "reversed"

@@ -13,7 +13,7 @@ import plotly.graph_objects as go
 from hgc.charts.look import layout
 
 Cost = Literal["share", "macs", "latency_ms"]
-Fidelity = Literal["psnr", "ssim", "control_score"]
+Fidelity = Literal["psnr", "ssim", "perceptual", "control_score"]
 HEIGHT_PX = 400
 # Okabe and Ito's colours; the rival's curve is grey and dashed.
 COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9")
@@ -34,6 +34,7 @@ UNITS: Mapping[Cost, tuple[float, str]] = {
 FIDELITY_TITLES: Mapping[Fidelity, str] = {
     "psnr": "PSNR to the full picture, dB",
     "ssim": "SSIM to the full picture",
+    "perceptual": "perceptual difference, less is more alike",
     "control_score": "control score",
 }
 
@@ -54,6 +55,7 @@ class Point:
     latency_ms: float
     psnr: float
     ssim: float
+    perceptual: float
     control_score: float
     rival: bool = False
 
@@ -123,6 +125,8 @@ def pareto_chart(points: Sequence[Point], cost: Cost = "share", fidelity: Fideli
         title=COST_TITLES[cost], ticksuffix=suffix, showgrid=True, gridcolor="rgba(128, 134, 148, 0.18)"
     )
     figure.update_yaxes(title=FIDELITY_TITLES[fidelity], tickformat=".0%" if fidelity == "control_score" else None)
+    if fidelity == "perceptual":
+        figure.update_yaxes(autorange="reversed")
     return layout(figure, HEIGHT_PX, hovermode="closest")
 
 
@@ -176,7 +180,9 @@ def _hover(dot: Dot, series: str, fidelity: Fidelity) -> str:
 def _worded(value: float, fidelity: Fidelity) -> str:
     if fidelity == "psnr":
         return "identical" if value == inf else f"{value:.1f} dB"
-    return f"SSIM {value:.3f}" if fidelity == "ssim" else f"control {value:.1%}"
+    if fidelity == "control_score":
+        return f"control {value:.1%}"
+    return f"SSIM {value:.3f}" if fidelity == "ssim" else f"perceptual difference {value:.3f}"
 
 
 def _faint(colour: str) -> str:

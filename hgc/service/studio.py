@@ -170,8 +170,8 @@ class Studio:
     ) -> Iterator[Progress | Comparison]:
         """Runs the arms one after the other on the same noise; yields progress and, last, the comparison.
 
-        One at a time: another comparison waits for its turn. Setting `cancel` raises Cancelled at the next step. Arms that
-        `drawn` has are taken from it, others kept in it. Raises RequestRefused, PlanRefused.
+        One at a time: another comparison waits for its turn. Setting `cancel` raises Cancelled at the next step. Arms
+        that `drawn` has are taken from it, others kept in it. Raises RequestRefused, PlanRefused.
         """
         forecast = self.forecast(request) if drawn is None else drawn.forecast(request, self.forecast)
         plan, left = forecast.plan, threading.Event()

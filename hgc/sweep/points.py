@@ -58,7 +58,7 @@ def _words(sweep: Sweep, cell: Cell, axis: Axis | None) -> str:
 
 def _point(row: Record, arm: str, series: str, place: str, key: str) -> Point:
     rival = arm == "rival"
-    psnr, ssim = (row["psnr_rival"], row["ssim_rival"]) if rival else (row["psnr"], row["ssim"])
+    psnr, ssim, seen = (row[f"{name}_rival" if rival else name] for name in ("psnr", "ssim", "perceptual"))
     score = row[f"control_score_{arm}"]
     return Point(
         series=series,
@@ -69,6 +69,7 @@ def _point(row: Record, arm: str, series: str, place: str, key: str) -> Point:
         latency_ms=row[f"latency_ms_{arm}"],
         psnr=inf if psnr is None else psnr,
         ssim=ssim,
+        perceptual=nan if seen is None else seen,
         control_score=nan if score is None else score,
         rival=rival,
     )

@@ -19,7 +19,12 @@ EMPTY = (
     "picture is computed once.</p></div>"
 )
 COSTS: list[tuple[str, Cost]] = [("Share of full", "share"), ("MACs", "macs"), ("Time", "latency_ms")]
-FIDELITIES: list[tuple[str, Fidelity]] = [("PSNR", "psnr"), ("SSIM", "ssim"), ("Control", "control_score")]
+FIDELITIES: list[tuple[str, Fidelity]] = [
+    ("PSNR", "psnr"),
+    ("SSIM", "ssim"),
+    ("Perceptual", "perceptual"),
+    ("Control", "control_score"),
+]
 # A setting that is chosen brings values of its own.
 EXAMPLES_JS = "(name) => (" + str({name: known.example for name, known in SETTINGS.items()}) + ")[name] ?? ''"
 
