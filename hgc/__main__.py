@@ -6,6 +6,8 @@ from hgc.cli.calibrate import calibrate
 from hgc.cli.compare import compare
 from hgc.cli.landscapes import bench_card, bench_landscapes, train, wall
 from hgc.cli.methods import paper, peers, speed
+from hgc.cli.optimize import optimize
+from hgc.cli.pareto import pareto
 from hgc.cli.record import record
 from hgc.cli.replay import replay
 from hgc.cli.space import space
@@ -20,12 +22,14 @@ app.command()(sweep)
 app.command()(calibrate)
 app.command()(replay)
 app.command()(record)
+app.command()(optimize)
 app.command()(wall)
 app.command()(train)
 app.command()(space)
 bench.command()(paper)
 bench.command()(speed)
 bench.command()(peers)
+bench.command()(pareto)
 bench.command("landscapes")(bench_landscapes)
 bench.command("card")(bench_card)
 

@@ -14,12 +14,15 @@ CONTRACTION = 0.5  # HiCache's sigma, as released
 
 
 def weights(forecast: Forecast, steps: Sequence[int], at: int) -> list[float]:
-    """The weight of each value computed at `steps` (distinct, oldest first) in the forecast of step `at`; sum is 1.
+    """The weight of each value computed at `steps` (distinct, oldest first) in the forecast of step `at`.
 
-    At most the last `forecast.depth` values count. Raises PlanRefused when fewer than `forecast.least` are given.
+    At most the last `forecast.depth` values count, so that there may be fewer weights than steps; they sum to 1 unless
+    they were fitted. Raises PlanRefused when fewer than `forecast.least` are given.
     """
     if len(steps) < forecast.least:
         raise PlanRefused(f"forecast '{forecast.basis}': {len(steps)} past values, needs {forecast.least}")
+    if forecast.weighings is not None:
+        return list(forecast.weighing(at, steps).weights)
     steps = steps[-forecast.depth :]
     if forecast.basis == "chebyshev":
         return nearest(steps, at, min(forecast.order, len(steps) - 1))

@@ -15,14 +15,15 @@ def forecast_from(forecast: Forecast, steps: Sequence[int], values: Sequence[tor
 
     Raises PlanRefused when there are too few.
     """
-    return combined(values[-forecast.depth :], weights(forecast, steps, at))
+    weighed = weights(forecast, steps, at)
+    return combined(values[-len(weighed) :], weighed)
 
 
 def combined(values: Sequence[torch.Tensor], weighed: Sequence[float]) -> torch.Tensor:
-    """The weighted sum of values of one shape, for weights that sum to 1; one value is handed on as it is."""
+    """The weighted sum of values of one shape; a single one of weight 1 is handed on as it is."""
     if len(values) == 1:
-        return values[0]
-    if len(values) == 2:
+        return values[0] if weighed[0] == 1 else values[0] * weighed[0]
+    if len(values) == 2 and weighed[0] == 1 - weighed[1]:
         return torch.lerp(values[0], values[1], weighed[1])
     total = values[0] * weighed[0]
     for value, weight in zip(values[1:], weighed[1:], strict=True):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from hgc.cache.anatomy import PREDICTION, UNGUIDED, Anatomy, Kind, Macs, State, states
 from hgc.cache.plan import Plan
-from hgc.cache.rules import PlanRefused
+from hgc.cache.rules import REPEAT, Forecast, PlanRefused
 
 KEPT = (State.REUSED, State.FORECAST)
 
@@ -38,22 +38,33 @@ class Rehearsal:
 
 @dataclass
 class _Memory:
-    """In how many steps each site has been computed so far, by branch; enough to know what can be kept."""
+    """The steps in which each site has been computed so far, by branch; enough to know what can be kept."""
 
-    computed: dict[tuple[str, str], int] = field(default_factory=dict)
+    computed: dict[tuple[str, str], list[int]] = field(default_factory=dict)
 
-    def note(self, site: str, branches: Sequence[str]) -> None:
+    def note(self, site: str, step: int, branches: Sequence[str]) -> None:
         for branch in branches:
-            self.computed[site, branch] = self.computed.get((site, branch), 0) + 1
+            self.computed.setdefault((site, branch), []).append(step)
 
     def holds(self, site: str, branches: Sequence[str]) -> bool:
         return all((site, branch) in self.computed for branch in branches)
 
     def require(self, plan: Plan, site: str, step: int, state: State, branches: Sequence[str]) -> None:
-        needed = plan.forecast_of(site).least if state is State.FORECAST else 1
+        forecast = plan.forecast_of(site) if state is State.FORECAST else REPEAT
+        needed = forecast.least
         for branch in branches:
-            if (found := self.computed.get((site, branch), 0)) < needed:
+            past = self.computed.get((site, branch), [])
+            if (found := len(past)) < needed:
                 raise Unfounded(plan.name, site, step, state, branch, needed, found)
+            if forecast.weighings is not None:
+                _weighed(plan, forecast, site, step, past)
+
+
+def _weighed(plan: Plan, forecast: Forecast, site: str, step: int, past: Sequence[int]) -> None:
+    try:
+        forecast.weighing(step, past)
+    except PlanRefused as error:
+        raise PlanRefused(f"plan '{plan.name}', site '{site}', {error}") from error
 
 
 def check(plan: Plan, anatomy: Anatomy, steps: int) -> None:
@@ -135,11 +146,11 @@ def _advance(plan: Plan, memory: _Memory, result: Mapping[str, State], step: int
             if asked and state in KEPT and plan.fusion == "difference":
                 memory.require(plan, site, step, state, ("unguided",))
             if state is State.COMPUTED:
-                memory.note(site, ("unguided",))
+                memory.note(site, step, ("unguided",))
         elif state in KEPT:
             memory.require(plan, site, step, state, seen.of(site))
         elif state is State.COMPUTED:
-            memory.note(site, seen.of(site))
+            memory.note(site, step, seen.of(site))
 
 
 def plan_macs(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -10,10 +11,31 @@ class PlanRefused(ValueError):
     """A plan that cannot be run here. The message names the plan, the place and the remedy."""
 
 
-Basis = Literal["repeat", "taylor", "hermite", "chebyshev", "scale_shift"]
+Basis = Literal["repeat", "taylor", "hermite", "chebyshev", "scale_shift", "weighted"]
 POLYNOMIAL = ("taylor", "hermite", "chebyshev")
 ORDERS = (1, 2)
 LONGEST_WINDOW = 8
+HEAVIEST = 100
+
+
+@dataclass(frozen=True)
+class Weighing:
+    """What stands in at step `at`: the values computed at `steps` (oldest first), each times its weight, added up."""
+
+    at: int
+    steps: tuple[int, ...]
+    weights: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "weights"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))  # JSON brings lists
+        where = f"weights for step {self.at}"
+        if len(self.steps) != len(self.weights) or not self.steps:
+            raise PlanRefused(f"{where}: {len(self.weights)} for {len(self.steps)} past steps; give one each")
+        if list(self.steps) != sorted({*self.steps, self.at})[:-1] or self.steps[0] < 0:
+            raise PlanRefused(f"{where}: past steps {list(self.steps)} must rise from 0 and lie before it")
+        if strange := [w for w in self.weights if not isinstance(w, int | float) or not abs(w) <= HEAVIEST]:
+            raise PlanRefused(f"{where}: {strange[0]!r}; choose numbers from -{HEAVIEST} to {HEAVIEST}")
 
 
 @dataclass(frozen=True)
@@ -26,13 +48,16 @@ class Forecast:
     * `chebyshev`: the polynomial of degree `order` nearest to the last `window` values by least squares, in Chebyshev's
       basis (Spectrum's fit, without its ridge term);
     * `scale_shift`: the last value times a scale plus a shift for each channel and step, measured in calibration
-      (Block Caching, arXiv 2312.03209, sec. 3.3); `fitted` is the digest of these numbers.
+      (Block Caching, arXiv 2312.03209, sec. 3.3); `fitted` is the digest of these numbers;
+    * `weighted`: the last values with weights of their own for every step, fitted by least squares to features of full
+      runs (ours, hgc.cache.optimise); `weighings` has an entry for every step and past that occurs.
     """
 
     basis: Basis = "taylor"
     order: int = 1
     window: int | None = None
     fitted: str | None = None
+    weighings: tuple[Weighing, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.basis not in get_args(Basis):
@@ -50,6 +75,25 @@ class Forecast:
         if (self.fitted is not None) != (self.basis == "scale_shift"):
             needs = "needs the digest of an adjustment" if self.fitted is None else "has none; leave `fitted` out"
             raise PlanRefused(f"forecast basis '{self.basis}' with fitted {self.fitted!r}: it {needs}")
+        self._check_weighings()
+
+    def _check_weighings(self) -> None:
+        if (self.basis == "weighted") != bool(self.weighings):
+            needs = "has none; leave `weighings` out" if self.weighings else "needs `weighings`"
+            raise PlanRefused(f"forecast basis '{self.basis}': it {needs}")
+        if self.weighings is not None:  # JSON brings objects
+            made = tuple(entry if isinstance(entry, Weighing) else Weighing(**entry) for entry in self.weighings)
+            object.__setattr__(self, "weighings", made)
+
+    def weighing(self, at: int, past: Sequence[int]) -> Weighing:
+        """The entry for step `at` after values of the steps `past`. Raises PlanRefused where there is none."""
+        for entry in self.weighings or ():
+            if entry.at == at and entry.steps == tuple(past[-len(entry.steps) :]):
+                return entry
+        raise PlanRefused(
+            f"step {at}: no weights to go on from steps {', '.join(map(str, past)) or 'none'}; the plan was made for "
+            "another course, optimise it again"
+        )
 
     @classmethod
     def polynomial(cls, order: int) -> Forecast:
@@ -63,12 +107,14 @@ class Forecast:
         """How many past values it goes on from."""
         if self.window is not None:
             return self.window
+        if self.weighings is not None:
+            return max(len(entry.steps) for entry in self.weighings)
         return self.order + 1 if self.basis in POLYNOMIAL else 1
 
     @property
     def least(self) -> int:
         """How many past values there must be: a polynomial of fewer values than it wants has a lower degree."""
-        return min(self.depth, 2)
+        return 1 if self.weighings is not None else min(self.depth, 2)
 
 
 REPEAT = Forecast("repeat")

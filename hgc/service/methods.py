@@ -16,6 +16,7 @@ from hgc.cache.plan import Plan, PlanRefused
 from hgc.cache.rules import REPEAT
 from hgc.request import Request, RequestRefused
 from hgc.service.calibrations import calibration_for
+from hgc.service.optimised import optimised
 from hgc.service.presets import hgc_plan, settings_for
 from hgc.service.task import Task
 
@@ -127,6 +128,13 @@ def _most_keys(task: Task, share: float, plan: Callable[[int], Plan]) -> int:
 METHODS: Mapping[str, Method] = {
     method.name: method
     for method in (
+        Method(
+            "optimised",
+            "Optimised",
+            "The plan that strayed least from the full run of all tried beforehand, for every budget its own.",
+            "the first step is computed in full",
+            optimised,
+        ),
         Method(
             "hgc",
             "HGC",

@@ -1,0 +1,162 @@
+"""`hgc optimize`: the plan of least error for every budget, found on calibration scenes and kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hgc.cache.curves import Subject
+from hgc.cli.calibrate import CALIBRATION_SEEDS
+from hgc.cli.options import Control, Device, Dtype, Guidance, Model, SamplerName, Steps
+from hgc.cli.refusals import in_one_line
+from hgc.cli.requests import painted
+from hgc.request import RequestRefused
+from hgc.service import Studio
+
+if TYPE_CHECKING:
+    from hgc.cache.optimise.measure import Scenes
+    from hgc.cache.optimise.search import Runs
+    from hgc.cache.optimise.session import Session
+    from hgc.cache.optimise.shelf import Rung, Shelf
+    from hgc.cache.optimise.table import ErrorTable
+
+VERIFYING_SEEDS = CALIBRATION_SEEDS + 50_000
+FEWEST_SCENES = 2  # fewer have no error bar
+COARSEST = 64  # pixels: the networks halve three times what the autoencoder divided by eight
+WIDE_DB = 3.0
+BUDGETS = (0.2, 0.368, 0.5, 0.65)
+
+
+@in_one_line
+def optimize(
+    out: Annotated[Path, typer.Option(help="The kept plans' JSON; the error table goes beside it as .npz.")],
+    budget: Annotated[list[float] | None, typer.Option(help="Share of full compute; may be repeated.")] = None,
+    at_least: Annotated[float | None, typer.Option(help="Only the least of the budgets that gives so many dB.")] = None,
+    verify: Annotated[bool, typer.Option(help="Only run what is kept, on scenes it was not made from.")] = False,
+    tries: Annotated[int, typer.Option(help="Courses that are run for each budget.")] = 40,
+    scenes: Annotated[int, typer.Option(help="Calibration scenes, run as one batch.")] = 4,
+    side: Annotated[int, typer.Option(help="Pixels of the cut-outs that are run; fewer are faster.")] = 128,
+    model: Model = "landscapes",
+    control: Control = "segmentation",
+    sampler: SamplerName = "ddim",
+    steps: Steps = 20,
+    guidance: Guidance = 4.0,
+    device: Device = None,
+    dtype: Dtype = None,
+    work: Annotated[Path, typer.Option(help="Where runs are kept, so that a later call goes on there.")] = Path(
+        "runs/optimise"
+    ),
+) -> None:
+    """Find, for every budget, the plan that strays least from the full run; stopped, it goes on where it was.
+
+    What is kept already is where the search starts, on other weights too. Fidelity is that of the final latents to the
+    full run's, in dB.
+    """
+    from hgc.cache.optimise.session import Session
+    from hgc.cache.optimise.shelf import Shelf
+
+    budgets = sorted(budget or BUDGETS)
+    _check(budgets, scenes, side)
+    studio = Studio.load(model, device, dtype)
+    subject = Subject(model, control, sampler, steps, guidance)
+    kept = Shelf.read(out) if out.exists() or verify else None
+    if kept is not None:
+        kept.table.subject.check(subject, f"plans {out.name}")
+    batch, weights = _scenes(studio, subject, VERIFYING_SEEDS if verify else CALIBRATION_SEEDS, scenes, side)
+    known = kept is not None and kept.weights == weights
+    table = kept.table if kept is not None and (known or verify) else _table(studio, batch, subject, work, weights)
+    seeds = "verifying" if verify else "calibration"
+    key = f"{weights}, {subject}, {scenes} {seeds} scenes, {side} px, {studio.device}, {studio.dtype}"
+    runs = _runs(studio, batch, table, work, key)
+    if kept is not None and verify:
+        _verify(kept, runs, known)
+        return
+    session = Session(runs, tries, lambda news: typer.echo(news, err=True))
+    rungs = () if kept is None else kept.rungs if known else tuple(session.scored(rung) for rung in kept.rungs)
+    command = f"{_command(subject)} --tries {tries} --scenes {scenes} --side {side}"
+    _fill(Shelf(table, rungs, weights, command), session, budgets, at_least, out)
+
+
+def _check(budgets: Sequence[float], scenes: int, side: int) -> None:
+    """Raises RequestRefused."""
+    if strange := [budget for budget in budgets if not 0 < budget <= 1]:
+        raise RequestRefused(f"--budget {strange[0]:g}: choose a share of full compute from 0 to 1, such as 0.5")
+    if scenes < FEWEST_SCENES:
+        raise RequestRefused(f"--scenes {scenes}: too few to say how wide the error bar is; at least {FEWEST_SCENES}")
+    if side < COARSEST or side % COARSEST:
+        raise RequestRefused(f"--side {side}: choose a multiple of {COARSEST} pixels")
+
+
+def _scenes(studio: Studio, subject: Subject, first: int, count: int, side: int) -> tuple[Scenes, str]:
+    """The batch of scenes cut down to their middle, and the digest of the weights. Raises RequestRefused."""
+    from hgc.cache.calibrate import weights_of
+    from hgc.cache.optimise.measure import Scenes
+    from hgc.service.batches import cut_out, together
+
+    if side > studio.size:
+        raise RequestRefused(f"--side {side}: {subject.model} draws {studio.size} pixels; choose that or fewer")
+    calls = [studio.call(painted(studio, seed, asdict(subject))) for seed in range(first, first + count)]
+    pipe = studio.loaded.pipeline(subject.control, subject.sampler)
+    return Scenes(pipe, cut_out(together(calls), side)), weights_of(pipe)
+
+
+def _table(studio: Studio, batch: Scenes, subject: Subject, work: Path, weights: str) -> ErrorTable:
+    from hgc.cache.optimise.measure import measure
+
+    work.mkdir(parents=True, exist_ok=True)
+    name = f"{subject.model}-{subject.control}-{subject.sampler}-{subject.steps}-{weights}.npz"
+    return measure(
+        batch,
+        studio.anatomy(),
+        subject,
+        work / name,
+        lambda done, wanted: typer.echo(f"error table: run {done}/{wanted}", err=True),
+    )
+
+
+def _runs(studio: Studio, batch: Scenes, table: ErrorTable, work: Path, key: str) -> Runs:
+    from hgc.cache.optimise.predict import Predictor
+    from hgc.cache.optimise.search import Runs
+
+    return Runs(batch, Predictor(studio.anatomy(), table), work / "runs.jsonl", key)
+
+
+def _fill(shelf: Shelf, session: Session, budgets: Sequence[float], at_least: float | None, out: Path) -> None:
+    """One rung after the other, each written when found."""
+    wanted = budgets if at_least is None else [session.enough(at_least, budgets, shelf.rungs).budget]
+    for budget in wanted:
+        rung = session.rung(budget, shelf.rungs)
+        shelf = shelf.with_rung(rung)
+        shelf.write(out)
+        _say(rung)
+
+
+def _say(rung: Rung) -> None:
+    typer.echo(
+        f"budget {rung.budget:.1%}: {rung.fidelity_db:.1f} ± {rung.error_bar_db:.1f} dB at {rung.share:.1%} of full "
+        f"compute; fewer steps {rung.fewer_steps_db:.1f} dB"
+    )
+    if rung.error_bar_db > WIDE_DB:
+        typer.echo("  scenes differ by more than the plans do; give more --scenes for a narrower bar", err=True)
+
+
+def _verify(shelf: Shelf, runs: Runs, known: bool) -> None:
+    if not known:
+        typer.echo("made on other weights; without --verify, optimize fits them to these", err=True)
+    for rung in shelf.rungs:
+        now = runs.of(rung.course)
+        typer.echo(
+            f"budget {rung.budget:.1%}: kept with {rung.fidelity_db:.1f} ± {rung.error_bar_db:.1f} dB, on other scenes "
+            f"{now.mean_db:.1f} ± {now.error_bar_db:.1f} dB"
+        )
+
+
+def _command(subject: Subject) -> str:
+    return (
+        f"python -m hgc optimize --model {subject.model} --control {subject.control} --sampler {subject.sampler} "
+        f"--steps {subject.steps} --guidance {subject.guidance:g}"
+    )

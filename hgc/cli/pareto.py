@@ -1,0 +1,107 @@
+"""`hgc bench pareto`: what every method gives for every budget, on scenes that no plan was made from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hgc.cli.options import Device, Dtype, Model, Steps
+from hgc.cli.refusals import in_one_line
+from hgc.cli.requests import painted
+from hgc.landscapes.data import EVALUATION_SEEDS
+from hgc.landscapes.examples import gallery, trials
+from hgc.request import Request, RequestRefused
+from hgc.service import Studio
+
+BUDGETS = (0.2, 0.368, 0.5, 0.65)
+
+
+@in_one_line
+def pareto(
+    scenes: Annotated[int, typer.Option(help="Painted scenes, each with a prompt and noise of its own.")] = 64,
+    first_seed: Annotated[int, typer.Option(help="Of the scenes; calibration's start at 700000.")] = EVALUATION_SEEDS,
+    drawings: Annotated[bool, typer.Option(help="The examples' drawings as well.")] = True,
+    budget: Annotated[
+        list[float] | None, typer.Option(help="Share of full compute, may be given several times.")
+    ] = None,
+    method: Annotated[list[str] | None, typer.Option(help="May be given several times; all by default.")] = None,
+    control: Annotated[list[str] | None, typer.Option(help="May be given several times; all by default.")] = None,
+    sampler: Annotated[list[str] | None, typer.Option(help="May be given several times; ddim by default.")] = None,
+    long: Annotated[int, typer.Option(help="Steps of the second reference; 0 for none.")] = 100,
+    batch: Annotated[int, typer.Option(help="Pictures drawn together.")] = 4,
+    steps: Steps = 20,
+    model: Model = "landscapes",
+    device: Device = None,
+    dtype: Dtype = None,
+    work: Annotated[Path, typer.Option(help="Where figures are kept; a later run goes on there.")] = Path(
+        "runs/pareto.jsonl"
+    ),
+    out: Annotated[Path | None, typer.Option(help="JSON; charts in an HTML file beside it.")] = None,
+) -> None:
+    """Cost against fidelity of every method; a stopped run goes on where it was."""
+    from hgc.bench import pareto as bench
+    from hgc.bench.album import digest
+    from hgc.service.methods import METHODS, method_of
+
+    methods = tuple(method_of(name).name for name in method) if method else tuple(METHODS)
+    _check(scenes, batch, long)
+    studio = Studio.load(model, device, dtype)
+    setup = bench.Setup(methods, tuple(budget or BUDGETS), steps, batch, long)
+    key = f"{digest(Path(studio.loaded.preset.source))} {studio.device} {studio.dtype} batch {batch} long {long}"
+    ledger, points = bench.Ledger(work, key), []
+    for solver in sampler or ["ddim"]:
+        for kind in control or studio.controls:
+            fields = {"model": model, "control": kind, "sampler": solver, "steps": steps}
+            asked = [painted(studio, first_seed + i, fields) for i in range(scenes)]
+            asked += _drawn(studio, fields) if drawings else []
+            points += bench.compare(studio, setup, asked, ledger, lambda news: typer.echo(news, err=True))
+    where = f"{studio.device}, {studio.dtype}, batches of {batch}, {steps} steps, seeds from {first_seed}"
+    measured_on = f"{len(asked)} pictures each ({scenes} scenes), {where}, {model}"
+    typer.echo(bench.as_text(points, measured_on))
+    if out is not None:
+        _write(out, points, measured_on)
+
+
+def _check(scenes: int, batch: int, long: int) -> None:
+    """Raises RequestRefused."""
+    for name, value, least in (("scenes", scenes, 1), ("batch", batch, 1), ("long", long, 0)):
+        if value < least:
+            raise RequestRefused(f"--{name} {value}: choose {least} or more")
+
+
+def _drawn(studio: Studio, fields: dict[str, Any]) -> list[Request]:
+    """The requests of the examples' drawings of this control."""
+    examples = [example for example in (*gallery(), *trials()) if example.control == fields["control"]]
+    return [
+        Request.make(
+            studio.prepare_control(example.pixels, example.control).png,
+            prompt=example.prompt,
+            seed=example.seed,
+            **fields,
+        )
+        for example in examples
+    ]
+
+
+def _write(out: Path, points: Sequence[Any], measured_on: str) -> None:
+    from hgc.bench import pareto as bench
+    from hgc.charts.document import Chart, as_page
+    from hgc.charts.frontier import frontier_chart
+    from hgc.service.methods import METHODS
+
+    titles = {name: method.title for name, method in METHODS.items()}
+    groups = dict.fromkeys((point.control, point.sampler) for point in points)
+    charts = [
+        Chart(
+            f"{control}, {sampler}",
+            "Further up and further left is better; bars are the spread over pictures.",
+            frontier_chart([p for p in points if (p.control, p.sampler) == (control, sampler)], titles),
+        )
+        for control, sampler in groups
+    ]
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(bench.as_json(points, measured_on))
+    out.with_suffix(".html").write_text(as_page("Cost against fidelity", measured_on, charts))
