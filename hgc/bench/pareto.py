@@ -20,7 +20,7 @@ from hgc.cache.engine import cached
 from hgc.cache.plan import Plan, PlanRefused
 from hgc.cache.rehearsal import plan_macs
 from hgc.cache.schedules import full
-from hgc.metrics import psnr, ssim
+from hgc.metrics import psnr
 from hgc.request import Request
 from hgc.service import Studio
 from hgc.service.arms import Pixels
@@ -28,6 +28,7 @@ from hgc.service.batches import together
 from hgc.service.control_map import read_map
 from hgc.service.judge import Judge
 from hgc.service.methods import plan_of
+from hgc.service.worker import on_worker
 
 FULL = "full"
 CEILING_DB = 99.0  # identical pictures have no PSNR, and means need one
@@ -48,11 +49,12 @@ class Setup:
 
 @dataclass(frozen=True)
 class Shown:
-    """One picture by one plan. PSNR and SSIM are to the full run's; `psnr_long` to that of the long run, if any."""
+    """One picture by one plan. Likeness is to the full run's picture; `psnr_long` to that of the long run, if any."""
 
     seed: int
     psnr: float
     ssim: float
+    perceptual: float | None
     psnr_long: float | None
     control_score: float
     latency_ms: float
@@ -74,6 +76,7 @@ class Point:
     psnr: float
     psnr_spread: float
     ssim: float
+    perceptual: float | None
     psnr_long: float | None
     control_score: float
     control_lost: float
@@ -108,6 +111,7 @@ class Ledger:
         return f"{self._key} {request.picture_digest} {plan.steps} {plan.digest}"
 
 
+@on_worker
 def compare(studio: Studio, setup: Setup, requests: Sequence[Request], ledger: Ledger, tell: Tell) -> list[Point]:
     """All methods on these requests, which share control, sampler and settings; one row a method and budget."""
     plans = dict(_plans(studio, setup, requests[0], tell))
@@ -180,10 +184,12 @@ def _run(studio: Studio, request: Request, plan: Plan, call: Mapping[str, Any]) 
 
 def _shown(judge: Judge, request: Request, image: Pixels, references: Sequence[Pixels], latency_ms: float) -> Shown:
     whole, *long = references
+    alike = judge.likeness(whole, image)
     return Shown(
         seed=request.seed,
-        psnr=min(psnr(whole, image), CEILING_DB),
-        ssim=ssim(whole, image),
+        psnr=min(alike.psnr, CEILING_DB),
+        ssim=alike.ssim,
+        perceptual=alike.perceptual,
         psnr_long=min(psnr(long[0], image), CEILING_DB) if long else None,
         control_score=judge.score(image, read_map(request.control_bytes), request.control),
         latency_ms=latency_ms,
@@ -199,6 +205,7 @@ def _points(
     for (method, budget), shown in rows.items():
         rival = rows.get(("fewer_steps", budget))
         mean = fmean(one.psnr for one in shown)
+        distances = [one.perceptual for one in shown if one.perceptual is not None]
         longs = [one.psnr_long for one in shown if one.psnr_long is not None]
         scores = [(one.control_score, own.control_score) for one, own in zip(shown, first, strict=True)]
         judged = [(score, own) for score, own in scores if isfinite(score) and isfinite(own)]
@@ -213,6 +220,7 @@ def _points(
                 psnr=mean,
                 psnr_spread=pstdev(one.psnr for one in shown),
                 ssim=fmean(one.ssim for one in shown),
+                perceptual=fmean(distances) if distances else None,
                 psnr_long=fmean(longs) if longs else None,
                 control_score=fmean(score for score, _ in judged) if judged else 0.0,
                 control_lost=1 - sum(s for s, _ in judged) / max(sum(own for _, own in judged), 1e-9)
@@ -235,15 +243,16 @@ def _groups(requests: Iterable[Request], size: int) -> Iterator[list[Request]]:
 def as_text(points: Sequence[Point], measured_on: str) -> str:
     head = (
         f"{'control':<14}{'sampler':<9}{'budget':>7}  {'method':<20}{'share':>7}{'PSNR':>7}{'±':>6}{'lead':>7}"
-        f"{'SSIM':>8}{'to long':>9}{'control':>9}{'lost':>8}{'ms':>7}{'times':>7}"
+        f"{'SSIM':>8}{'perceptual':>12}{'to long':>9}{'control':>9}{'lost':>8}{'ms':>7}{'times':>7}"
     )
     lines = [head]
     for p in sorted(points, key=lambda p: (p.control, p.sampler, -p.budget, -p.psnr)):
         lead = "" if p.lead_db is None else f"{p.lead_db:+.1f}"
+        seen = "" if p.perceptual is None else f"{p.perceptual:.4f}"
         long = "" if p.psnr_long is None else f"{p.psnr_long:.1f}"
         lines.append(
             f"{p.control:<14}{p.sampler:<9}{p.budget:>7.1%}  {p.method:<20}{p.share:>7.1%}{p.psnr:>7.1f}"
-            f"{p.psnr_spread:>6.1f}{lead:>7}{p.ssim:>8.4f}{long:>9}{p.control_score:>9.3f}{p.control_lost:>8.2%}"
+            f"{p.psnr_spread:>6.1f}{lead:>7}{p.ssim:>8.4f}{seen:>12}{long:>9}{p.control_score:>9.3f}{p.control_lost:>8.2%}"
             f"{p.latency_ms:>7.0f}{p.speedup:>7.2f}"
         )
     return "\n".join([*lines, measured_on])

@@ -14,8 +14,10 @@ from hgc.cli.calibrate import CALIBRATION_SEEDS
 from hgc.cli.options import Control, Device, Dtype, Guidance, Model, SamplerName, Steps
 from hgc.cli.refusals import in_one_line
 from hgc.cli.requests import painted
+from hgc.models.presets import GUIDANCE
 from hgc.request import RequestRefused
 from hgc.service import Studio
+from hgc.service.worker import on_worker
 
 if TYPE_CHECKING:
     from hgc.cache.optimise.measure import Scenes
@@ -32,6 +34,7 @@ BUDGETS = (0.2, 0.368, 0.5, 0.65)
 
 
 @in_one_line
+@on_worker
 def optimize(
     out: Annotated[Path, typer.Option(help="The kept plans' JSON; the error table goes beside it as .npz.")],
     budget: Annotated[list[float] | None, typer.Option(help="Share of full compute; may be repeated.")] = None,
@@ -44,7 +47,7 @@ def optimize(
     control: Control = "segmentation",
     sampler: SamplerName = "ddim",
     steps: Steps = 20,
-    guidance: Guidance = 4.0,
+    guidance: Guidance = GUIDANCE,
     device: Device = None,
     dtype: Dtype = None,
     work: Annotated[Path, typer.Option(help="Where runs are kept, so that a later call goes on there.")] = Path(
