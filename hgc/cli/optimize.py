@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hgc.cache.curves import Subject
-from hgc.cli.calibrate import CALIBRATION_SEEDS
 from hgc.cli.options import Control, Device, Dtype, Guidance, Model, SamplerName, Steps
 from hgc.cli.refusals import in_one_line
-from hgc.cli.requests import painted
 from hgc.models.presets import GUIDANCE
 from hgc.request import RequestRefused
 from hgc.service import Studio
+from hgc.service.calibrating import CALIBRATION_SEEDS
+from hgc.service.scenes import painted
 from hgc.service.worker import on_worker
 
 if TYPE_CHECKING:

@@ -10,11 +10,11 @@ import typer
 
 from hgc.cli.options import Device, Dtype, Model, Steps
 from hgc.cli.refusals import in_one_line
-from hgc.cli.requests import painted
 from hgc.landscapes.data import EVALUATION_SEEDS
 from hgc.landscapes.examples import gallery, trials
 from hgc.request import Request, RequestRefused
 from hgc.service import Studio
+from hgc.service.scenes import painted
 
 BUDGETS = (0.2, 0.368, 0.5, 0.65)
 

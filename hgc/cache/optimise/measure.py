@@ -16,12 +16,13 @@ import torch
 
 from hgc.cache.anatomy import PREDICTION, UNGUIDED, Anatomy, Kind
 from hgc.cache.calibration import read_arrays, write_arrays
-from hgc.cache.curves import Subject
+from hgc.cache.curves import CalibrationRefused, Subject
 from hgc.cache.engine import cached
 from hgc.cache.optimise.course import FULL, REMEMBERED, SKIP, UNET, Course, kept_residuals, plan_of, rows
 from hgc.cache.optimise.table import OUTPUT, ErrorTable, Numbers, forecast_error
 from hgc.cache.plan import Plan
 from hgc.cache.schedules import cut_site, decoder_layers
+from hgc.cache.values import Witness
 
 DEPTHS = ("1", "2", "3", "4", "5", "6", UNET)
 WARM = 3  # steps that a run for a depth computes first
@@ -31,7 +32,7 @@ Told = Callable[[int, int], None]  # runs done, runs wanted
 
 @dataclass
 class Scenes:
-    """The calibration batch: the arguments of the pipeline's call, and its full run once that was made."""
+    """The calibration batch: the arguments of the pipeline's call, and its full run once `full` was called."""
 
     pipe: Any
     call: Mapping[str, Any]
@@ -42,8 +43,14 @@ class Scenes:
     def count(self) -> int:
         return int(self.call["latents"].shape[0])
 
-    def run(self, plan: Plan, witness: Any = None, forced: Sequence[torch.Tensor] = ()) -> torch.Tensor:
-        """The final latents [B, C, h, w] under a plan; with `forced`, these take the latents' place after each step."""
+    def full(self, steps: int, model: str, witness: Witness | None = None) -> None:
+        """Runs everything and keeps the path."""
+        self.path = self.run(Plan("full", steps, model), witness)
+
+    def run(
+        self, plan: Plan, witness: Witness | None = None, forced: Sequence[torch.Tensor] = ()
+    ) -> list[torch.Tensor]:
+        """The latents [B, C, h, w] after each step of a plan; with `forced`, these take their place."""
         seen: list[torch.Tensor] = []
 
         def after(_pipe: Any, step: int, _time: Any, state: Mapping[str, Any]) -> dict[str, Any]:
@@ -53,9 +60,7 @@ class Scenes:
         settings = {"num_inference_steps": plan.steps, "output_type": "latent", "callback_on_step_end": after}
         with cached(self.pipe, plan, witness=witness):
             self.pipe(**{**self.call, **settings})
-        if not self.path and not plan.table:
-            self.path = seen
-        return seen[-1]
+        return seen
 
     def output(self, value: torch.Tensor) -> torch.Tensor:
         """Both branches brought together, as the pipeline does."""
@@ -101,6 +106,11 @@ def measure(scenes: Scenes, anatomy: Anatomy, subject: Subject, state: Path, tol
         where = f"unfinished error table {state.name}"
         kept, found = read_arrays(state, where)
         Subject(**kept["subject"]).check(subject, where)
+        if kept["scenes"] != scenes.count:
+            raise CalibrationRefused(
+                f"{where}: of {kept['scenes']} scenes, asked are {scenes.count}; give --scenes {kept['scenes']} or "
+                "delete the file"
+            )
     done = {name for name in wanted if name in found}
     while missing := [name for name in wanted if name not in done]:
         if not scenes.path:
@@ -134,7 +144,7 @@ def _sites(anatomy: Anatomy) -> list[str]:
 
 def _full(scenes: Scenes, anatomy: Anatomy, steps: int) -> dict[str, Numbers]:
     witness = Products(scenes, _sites(anatomy), steps)
-    scenes.run(Plan("full", steps, anatomy.model), witness)
+    scenes.full(steps, anatomy.model, witness)
     return {"full": np.ones(1), **{f"products {site}": products for site, products in witness.found.items()}}
 
 
@@ -169,7 +179,7 @@ def _growth(scenes: Scenes, anatomy: Anatomy, table: ErrorTable, step: int) -> N
     """The final latents' error for each unit of error of one step's output, that step's prediction left out."""
     course = Course.full(table.subject.steps).changed(step, depth=SKIP)
     plan = plan_of(course, anatomy, table)
-    final = scenes.run(plan)
+    final = scenes.run(plan)[-1]
     entry = plan.forecasts[PREDICTION].weighing(step, tuple(range(step)))
     made = forecast_error(table.products[OUTPUT], step, entry.steps, entry.weights)
     return np.array([float((final - scenes.path[-1]).square().mean().sqrt()) / made])

@@ -76,9 +76,9 @@ class Runs:
     def _run(self, plan: Plan) -> Fidelity:
         steps = self.predictor.table.subject.steps
         if not self._scenes.path:
-            self._scenes.run(Plan("full", steps, self.predictor.anatomy.model))
+            self._scenes.full(steps, self.predictor.anatomy.model)
         self.made += 1
-        square = (self._scenes.run(plan) - self._scenes.path[-1]).float().square().mean((1, 2, 3))
+        square = (self._scenes.run(plan)[-1] - self._scenes.path[-1]).float().square().mean((1, 2, 3))
         return Fidelity(tuple(_db(float(error)) for error in square.to(torch.float64)))
 
 
