@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
 from hashlib import sha256
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,17 @@ from hgc.cache.curves import AGAIN, CalibrationRefused, Subject
 
 Numbers = NDArray[Any]
 FLAT = 1e-6  # a channel whose spread is a smaller share of its size carries no line, only a shift
+
+
+class Lines(Protocol):
+    """Scale and shift for kept values, found or still being fitted."""
+
+    @property
+    def digest(self) -> str:
+        """The name by which plans ask for these."""
+
+    def at(self, site: str, since: int, step: int) -> tuple[Any, Any]:
+        """Scale and shift [C], arrays or tensors, for a value of step `since` used in `step`."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,7 +21,7 @@ from diffusers.models.controlnets.controlnet import ControlNetOutput
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionOutput
 from torch import nn
 
-from hgc.cache.adjustment import Adjustment
+from hgc.cache.adjustment import Lines
 from hgc.cache.anatomy import PREDICTION, UNGUIDED, Anatomy, Block, Kind, State
 from hgc.cache.clock import Clock, Step
 from hgc.cache.forecast import by_frequency
@@ -45,7 +45,7 @@ def cached(
     *,
     observe: bool = False,
     witness: Witness | None = None,
-    adjustment: Adjustment | None = None,
+    adjustment: Lines | None = None,
 ) -> Iterator[Run]:
     """Runs the next call of `pipe` under `plan`; the value's `trace` tells what was done.
 

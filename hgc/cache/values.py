@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from hgc.cache.adjustment import Adjustment
+from hgc.cache.adjustment import Lines
 from hgc.cache.anatomy import Anatomy, Kind, State
 from hgc.cache.clock import Step
 from hgc.cache.forecast import per_channel, relative_l1
@@ -29,7 +29,7 @@ class Watching:
 
     observe: bool = False
     witness: Witness | None = None
-    adjustment: Adjustment | None = None
+    adjustment: Lines | None = None
 
 
 class Values:
@@ -86,7 +86,7 @@ class Values:
         assert self._watching.adjustment is not None  # `cached` saw to it
         if (name, since, step) not in self._lines:
             numbers = self._watching.adjustment.at(name, since, step)
-            scale, shift = (per_channel(torch.from_numpy(number).to(value), value) for number in numbers)
+            scale, shift = (per_channel(torch.as_tensor(number).to(value), value) for number in numbers)
             self._lines[name, since, step] = scale, shift
         scale, shift = self._lines[name, since, step]
         return torch.addcmul(shift, value, scale)

@@ -1,0 +1,113 @@
+"""Distillation: lines fitted on tiny models bring a cached run nearer to the full one; stopped, it ends the same."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tiny
+import torch
+
+from hgc.cache.adjustment import Adjustment
+from hgc.cache.curves import CalibrationRefused, Subject
+from hgc.cache.distil import Fit, distil, follow, trajectory
+from hgc.cache.networks import Networks
+from hgc.cache.plan import Plan
+from hgc.cache.rules import REPEAT, Forecast
+
+STEPS = 4
+SUBJECT = Subject("tiny", "segmentation", "ddim", STEPS, 4.0)
+PICTURE, TOKENS = "controlnet.controlnet_down_blocks.5", "unet.mid_block.attentions.0.transformer_blocks.0.attn2"
+DECODER = "unet.up_blocks.1.resnets.0"
+TABLE = {DECODER: "CFCF", PICTURE: "CCFF", TOKENS: "CCFF"}
+WIDTH = 32  # of all three
+FIT = Fit(scenes=2, rounds=4, rate=0.05)
+
+
+@pytest.fixture(scope="module")
+def pipe() -> Any:
+    return tiny.control_pipeline()
+
+
+def scene(number: int) -> Mapping[str, Any]:
+    control = torch.rand(1, 3, 128, 128, generator=torch.Generator().manual_seed(number))
+    noise = torch.randn(1, 4, 16, 16, generator=torch.Generator().manual_seed(100 + number))
+    return {"prompt": "a lake", "image": control, "guidance_scale": 4.0, "latents": noise}
+
+
+def nothing() -> Adjustment:
+    """Lines that leave every value as it is: no adjustment."""
+    scale = {site: np.ones((STEPS, 2, WIDTH), np.float16) for site in TABLE}
+    return Adjustment(SUBJECT, scale, {site: 0 * numbers for site, numbers in scale.items()})
+
+
+def plan(lines: Adjustment | None) -> Plan:
+    forecast = REPEAT if lines is None else Forecast("scale_shift", fitted=lines.digest)
+    return Plan("adjusted", STEPS, "tiny", TABLE, forecast=forecast)
+
+
+def error(pipe: Any, lines: Adjustment | None, scenes: int = FIT.scenes) -> float:
+    calls = [{**scene(i), "num_inference_steps": STEPS, "output_type": "latent"} for i in range(scenes)]
+    return float(np.mean([follow(pipe, plan(lines), call, trajectory(pipe, call), lines) for call in calls]))
+
+
+@pytest.fixture(scope="module")
+def learned(pipe: Any, tmp_path_factory: Any) -> Adjustment:
+    state = tmp_path_factory.mktemp("state") / "d.pt"
+    return distil(pipe, plan(nothing()), nothing(), scene, FIT, state=state)
+
+
+def test_the_cached_run_comes_nearer_to_the_full_one(pipe: Any, learned: Adjustment) -> None:
+    before = error(pipe, None)
+    assert error(pipe, nothing()) == pytest.approx(before, rel=1e-5)
+    assert error(pipe, learned) < 0.9 * before
+
+
+def test_only_lines_that_the_plan_takes_are_moved(learned: Adjustment) -> None:
+    start = nothing()
+    for site, row in TABLE.items():
+        for step, action in enumerate(row):
+            for age in (1, 2):
+                taken = action == "F" and step - age == row.rindex("C", 0, step)
+                same = np.array_equal(learned.scale[site][step, age - 1], start.scale[site][step, age - 1])
+                assert same != taken, (site, step, age)
+
+
+def test_an_identical_run_is_no_distance_away(pipe: Any) -> None:
+    call = {**scene(0), "num_inference_steps": STEPS, "output_type": "latent"}
+    assert follow(pipe, Plan("full", STEPS, "tiny"), call, trajectory(pipe, call)) == 0
+
+
+def test_the_networks_are_left_as_they_were(pipe: Any, learned: Adjustment) -> None:
+    for net in Networks.of(pipe).all:
+        assert all(weight.requires_grad and weight.grad is None for weight in net.parameters())
+
+
+def test_stopped_half_way_it_goes_on_and_ends_the_same(pipe: Any, learned: Adjustment, tmp_path: Path) -> None:
+    state, told = tmp_path / "d.pt", []
+
+    def stopping(done: int, wanted: int, error: float) -> None:
+        told.append((done, wanted))
+        if done == 2 and len(told) == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        distil(pipe, plan(nothing()), nothing(), scene, FIT, state=state, told=stopping)
+    again = distil(pipe, plan(nothing()), nothing(), scene, FIT, state=state, told=stopping)
+    assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert again.digest == learned.digest
+    with pytest.raises(CalibrationRefused, match=r"d.pt: its fit is .*; delete the file"):
+        distil(pipe, plan(nothing()), nothing(), scene, replace(FIT, rounds=9), state=state)
+    state.write_bytes(state.read_bytes()[:-9])
+    with pytest.raises(CalibrationRefused, match="cut off or something else"):
+        distil(pipe, plan(nothing()), nothing(), scene, FIT, state=state)
+
+
+@pytest.mark.parametrize("settings", [{"scenes": 0}, {"rounds": 0}, {"rate": 0.0}, {"rate": 2.0}])
+def test_settings_out_of_range_are_refused(settings: dict[str, Any]) -> None:
+    with pytest.raises(CalibrationRefused, match="at least one of each"):
+        Fit(**settings)
