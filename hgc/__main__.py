@@ -4,8 +4,9 @@ import typer
 
 from hgc.cli.calibrate import calibrate
 from hgc.cli.compare import compare
+from hgc.cli.distil import distil
 from hgc.cli.landscapes import bench_card, bench_landscapes, train, wall
-from hgc.cli.methods import paper, peers, speed
+from hgc.cli.methods import paper, peers, sd15, speed
 from hgc.cli.optimize import optimize
 from hgc.cli.pareto import pareto
 from hgc.cli.record import record
@@ -23,6 +24,7 @@ app.command()(calibrate)
 app.command()(replay)
 app.command()(record)
 app.command()(optimize)
+app.command()(distil)
 app.command()(wall)
 app.command()(train)
 app.command()(space)
@@ -30,6 +32,7 @@ bench.command()(paper)
 bench.command()(speed)
 bench.command()(peers)
 bench.command()(pareto)
+bench.command()(sd15)
 bench.command("landscapes")(bench_landscapes)
 bench.command("card")(bench_card)
 

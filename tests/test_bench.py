@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
+import pytest
+import tiny
+import torch
 from typer.testing import CliRunner
 
 from hgc.__main__ import app
+from hgc.bench import sd15
+from hgc.bench.setup import BenchRefused
+
+SHAPES = {"block_out_channels": tiny.CHANNELS, "cross_attention_dim": 16, "attention_head_dim": 2, "norm_num_groups": 8}
 
 
 def test_bench_speed_names_everything_it_was_measured_on() -> None:
@@ -17,3 +25,38 @@ def test_bench_speed_names_everything_it_was_measured_on() -> None:
     assert min(found["plain_ms"], found["full_ms"], found["cached_ms"]) > 0
     assert found["macs_share_paper"] <= 0.6
     assert found["macs_share_paper"] < found["macs_share_full"]
+
+
+def test_sd15_is_timed_on_random_weights() -> None:
+    """The same road on the smallest networks of the kind; what the command runs is these at full size."""
+    setting = sd15.Setting(method="deepcache", budget=0.8, size=64, steps=4, dtype="float32")
+    found = sd15.timed(setting, "cpu", SHAPES)
+    assert min(found.full_s, found.cached_s) > 0
+    assert 0 < found.share_paper <= 0.8
+    assert found.plan.startswith("deepcache")
+    told = json.loads(json.dumps(sd15.as_json(found)))
+    assert told["full_s_per_step"] == pytest.approx(told["full_s"] / 4)
+    text = sd15.as_text(found)
+    assert all(word in text for word in ("64 x 64", "4 steps", "float32", "cpu", "random weights", "threads"))
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"), [({"size": 100}, "--size 100"), ({"repeats": 0}, "--repeats 0"), ({"dtype": "int8"}, "int8")]
+)
+def test_sd15_refuses_what_cannot_be_run(settings: dict[str, Any], says: str) -> None:
+    with pytest.raises(BenchRefused, match=says):
+        sd15.Setting(**settings)
+
+
+def test_random_networks_give_finite_numbers_and_the_same_each_time() -> None:
+    first, second = (sd15.random_pipeline(SHAPES, torch.device("cpu"), torch.float32) for _ in range(2))
+    for ours, theirs in zip(first.unet.parameters(), second.unet.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+    latents = tiny.latents(first, steps=2, prompt=None, **embeddings())
+    assert latents.isfinite().all()
+    assert latents.std() > 0
+
+
+def embeddings() -> dict[str, torch.Tensor]:
+    noise = torch.randn(2, 1, 16, 16, generator=torch.Generator().manual_seed(0))
+    return {"prompt_embeds": noise[0], "negative_prompt_embeds": noise[1]}

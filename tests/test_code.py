@@ -175,7 +175,7 @@ def test_ci_runs_the_readmes_test_command() -> None:
     assert shown.returncode == 0, shown.stderr
     assert shown.stdout.strip() == (
         "python3.11 -m venv .venv && "
-        ".venv/bin/pip install -r requirements.txt -r tests/requirements.txt && "
+        ".venv/bin/pip install -r requirements.txt -r tests/requirements.txt -r tests/peers-requirements.txt && "
         ".venv/bin/python -m pytest"
     )
 

@@ -25,6 +25,7 @@ PICTURE, TOKENS = "controlnet.controlnet_down_blocks.5", "unet.mid_block.attenti
 DECODER = "unet.up_blocks.1.resnets.0"
 TABLE = {DECODER: "CFCF", PICTURE: "CCFF", TOKENS: "CCFF"}
 WIDTH = 32  # of all three
+DEAD = (TOKENS, 3)  # in the last step the decoder is kept, and what lies before it is consumed by nobody
 FIT = Fit(scenes=2, rounds=4, rate=0.05)
 
 
@@ -72,7 +73,8 @@ def test_only_lines_that_the_plan_takes_are_moved(learned: Adjustment) -> None:
     for site, row in TABLE.items():
         for step, action in enumerate(row):
             for age in (1, 2):
-                taken = action == "F" and step - age == row.rindex("C", 0, step)
+                used = action == "F" and (site, step) != DEAD
+                taken = used and step - age == row.rindex("C", 0, step)
                 same = np.array_equal(learned.scale[site][step, age - 1], start.scale[site][step, age - 1])
                 assert same != taken, (site, step, age)
 

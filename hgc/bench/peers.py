@@ -36,6 +36,9 @@ from hgc.cache.engine import cached
 from hgc.cache.macs import measure
 from hgc.cache.networks import Networks
 from hgc.cache.plan import Plan
+from hgc.request import Request
+from hgc.service import Studio
+from hgc.service.worker import on_worker
 
 INSTALL = "pip install -r tests/peers-requirements.txt"
 TEXT_TO_IMAGE = ("prompt_embeds", "negative_prompt_embeds", "num_inference_steps", "guidance_scale", "latents")
@@ -52,6 +55,12 @@ def check_installed() -> None:
             raise BenchRefused(f"{name} is not installed: {INSTALL}") from error
         if found != wanted:
             raise BenchRefused(f"{name} {found} is installed, the comparison is with {wanted}: {INSTALL}")
+
+
+@on_worker
+def fought(studio: Studio, request: Request, settings: Settings) -> list[Duel]:
+    """The duels on a loaded model. Raises BenchRefused when a peer is missing, PlanRefused for wrong settings."""
+    return list(duels(studio.loaded.pipeline(request.control, request.sampler), studio.call(request), settings))
 
 
 def duels(pipe: Any, call: Mapping[str, Any], settings: Settings) -> Iterator[Duel]:

@@ -50,9 +50,15 @@ def speed(
 def peers(
     scenes: Annotated[int, typer.Option(help="Instead: the table of all methods over this many scenes.")] = 0,
     controls: Annotated[list[str] | None, typer.Option(help="For the table; may be given several times.")] = None,
+    budget: Annotated[
+        list[float] | None,
+        typer.Option(help="For the table: shares of full compute; may be given several times. The paper's and a half."),
+    ] = None,
+    timed: Annotated[int, typer.Option(help="For the table: scenes drawn one at a time, on the clock.")] = 3,
+    batch: Annotated[int, typer.Option(help="For the table: how many of the other scenes are drawn together.")] = 4,
     model: Model = "landscapes",
     sampler: SamplerName = "ddim",
-    steps: Annotated[int, typer.Option(help="Denoising steps of the comparison; the table's are 20.")] = 20,
+    steps: Steps = 20,
     seed: Annotated[int, typer.Option(help="Of the first scene and its noise.")] = 0,
     interval: Annotated[int, typer.Option(help="DeepCache's N.")] = 3,
     branch: Annotated[int, typer.Option(help="DeepCache's branch.")] = 0,
@@ -69,18 +75,20 @@ def peers(
     from hgc.bench import duel, methods
     from hgc.bench import peers as theirs
     from hgc.bench.album import digest
+    from hgc.bench.paper import PAPER_SHARE
 
     if not scenes:
         theirs.check_installed()
+    sizes = methods.Sizes(timed, batch)
     studio = Studio.load(model, device, dtype)
     wanted = tuple(controls or studio.controls)
-    fields = {"model": model, "sampler": sampler}
-    measured_on = f"{model}, {sampler}, {studio.device}, {studio.dtype}, seed {seed}"
+    fields = {"model": model, "sampler": sampler, "steps": steps}
+    measured_on = f"{model}, {sampler}, {steps} steps, {studio.device}, {studio.dtype}, seed {seed}"
     if not scenes:
-        request = painted(studio, seed, {**fields, "control": wanted[0], "steps": steps})
+        request = painted(studio, seed, {**fields, "control": wanted[0]})
         settings = duel.Settings(interval=interval, branch=branch, gate=gate, repeats=repeats)
-        found = list(theirs.duels(studio.loaded.pipeline(wanted[0], sampler), studio.call(request), settings))
-        typer.echo(json.dumps(duel.as_json(found)) if as_json else duel.as_text(found, f"{measured_on}, {steps} steps"))
+        found = theirs.fought(studio, request, settings)
+        typer.echo(json.dumps(duel.as_json(found)) if as_json else duel.as_text(found, measured_on))
         return
     ledger = methods.Ledger(work, f"{digest(Path(studio.loaded.preset.source))} {studio.device} {studio.dtype}")
     drawn = methods.draw_all(
@@ -88,6 +96,8 @@ def peers(
         lambda number, control: painted(studio, number, {**fields, "control": control}),
         range(seed, seed + scenes),
         wanted,
+        tuple(budget or (0.5, PAPER_SHARE)),
+        sizes,
         ledger,
         lambda news: typer.echo(news, err=True),
     )
@@ -95,3 +105,21 @@ def peers(
     typer.echo(
         json.dumps(methods.as_json(rows)) if as_json else methods.as_text(rows, f"{scenes} scenes, {measured_on}")
     )
+
+
+@in_one_line
+def sd15(
+    method: Annotated[str, typer.Option(help="How to make it with less work.")] = "hgc",
+    budget: Annotated[float, typer.Option(help="Share of full compute to stay within.")] = 0.368,
+    size: Annotated[int, typer.Option(help="Side of the picture in pixels; 512 is the paper's.")] = 512,
+    steps: Steps = 20,
+    repeats: Annotated[int, typer.Option(help="Rounds that count, after one that warms up.")] = 1,
+    device: Device = None,
+    dtype: Annotated[str, typer.Option(help="bfloat16, float16 or float32.")] = "bfloat16",
+    as_json: AsJson = False,
+) -> None:
+    """Seconds a step on the shapes of SD 1.5 with ControlNet, in full and by a method; random weights, no download."""
+    from hgc.bench import sd15 as shapes
+
+    found = shapes.timed(shapes.Setting(method, budget, size, steps, repeats, dtype), device)
+    typer.echo(json.dumps(shapes.as_json(found)) if as_json else shapes.as_text(found))

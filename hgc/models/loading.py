@@ -85,14 +85,14 @@ def load(name: str, *, device: str | None = None, dtype: str | None = None) -> L
     known = presets()
     if name not in known:
         raise ModelUnavailable(f"unknown model '{name}'; known are {', '.join(known)}")
-    where = _device(device) if device else best_device()
+    where = device_named(device) if device else best_device()
     if dtype is not None and dtype not in DTYPES:
         raise ModelUnavailable(f"unknown dtype '{dtype}'; known are {', '.join(DTYPES)}")
     precision = DTYPES[dtype or ("float16" if where.type == "cuda" else "float32")]
     return from_preset(known[name], where, precision)
 
 
-def _device(name: str) -> torch.device:
+def device_named(name: str) -> torch.device:
     try:
         return torch.empty(0, device=name).device
     except (RuntimeError, AssertionError) as error:

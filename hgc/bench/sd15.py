@@ -1,0 +1,222 @@
+"""Seconds a step on the shapes of Stable Diffusion 1.5 with one ControlNet: full-size networks with random weights.
+
+python -m hgc bench sd15 --device cuda                                 # 512 x 512 in 20 steps, as the paper
+python -m hgc bench sd15 --size 256 --steps 8 --dtype float32          # some minutes on two cores
+
+Time does not depend on what weights say. Nothing is downloaded, and no picture is decoded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from io import BytesIO
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+import torch
+from diffusers import ControlNetModel, DDIMScheduler, StableDiffusionControlNetPipeline, UNet2DConditionModel
+from PIL import Image
+
+from hgc.bench.paper import TOKENS
+from hgc.bench.setup import BenchRefused
+from hgc.cache import schedules
+from hgc.cache.engine import cached
+from hgc.cache.macs import measure
+from hgc.cache.networks import Networks
+from hgc.cache.plan import Plan
+from hgc.models.loading import DTYPES, best_device, device_named
+from hgc.models.presets import SD15_SHAPES
+from hgc.request import Request
+from hgc.service.methods import method_of
+from hgc.service.task import Task
+from hgc.service.worker import on_worker
+
+GRAIN_PX = 64  # three levels of halves below latents of an eighth
+GUIDANCE = 7.5
+WARM_STEPS = 2
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is run; `size` is the picture's side in pixels, `repeats` the rounds that count."""
+
+    method: str = "hgc"
+    budget: float = 0.368
+    size: int = 512
+    steps: int = 20
+    repeats: int = 1
+    dtype: str = "bfloat16"
+
+    def __post_init__(self) -> None:
+        if self.size < GRAIN_PX or self.size % GRAIN_PX:
+            raise BenchRefused(f"--size {self.size}: choose a multiple of {GRAIN_PX}")
+        if self.repeats < 1:
+            raise BenchRefused(f"--repeats {self.repeats}: needs at least 1")
+        if self.dtype not in DTYPES:
+            raise BenchRefused(f"--dtype {self.dtype}: known are {', '.join(DTYPES)}")
+
+
+@dataclass(frozen=True)
+class Timed:
+    """Medians over the rounds, of the denoising of one picture; shares are of MACs."""
+
+    setting: Setting
+    plan: str
+    full_s: float
+    cached_s: float
+    speedup: float
+    share_paper: float
+    share_full: float
+    device: str
+    threads: int
+
+    @property
+    def full_s_per_step(self) -> float:
+        return self.full_s / self.setting.steps
+
+    @property
+    def cached_s_per_step(self) -> float:
+        return self.cached_s / self.setting.steps
+
+
+@on_worker
+def timed(setting: Setting, device: str | None = None, shapes: Mapping[str, Any] = SD15_SHAPES) -> Timed:
+    """Plain pipeline and method in turn. Raises BenchRefused, RequestRefused, PlanRefused, ModelUnavailable."""
+    where = device_named(device) if device else best_device()
+    task = _task(setting, shapes)
+    plan = method_of(setting.method).plan(task, setting.budget)
+    pipe = random_pipeline(shapes, where, DTYPES[setting.dtype])
+    call = _call(pipe, setting)
+    _warm_up(pipe, call, task)
+    rounds = [(_seconds(pipe, call, None), _seconds(pipe, call, plan)) for _ in range(setting.repeats)]
+    return Timed(
+        setting=setting,
+        plan=plan.name,
+        full_s=median(plain for plain, _ in rounds),
+        cached_s=median(fast for _, fast in rounds),
+        speedup=median(plain / fast for plain, fast in rounds),
+        share_paper=task.share(plan),
+        share_full=task.cost(plan).full / task.whole.full,
+        device=torch.cuda.get_device_name(where) if where.type == "cuda" else str(where),
+        threads=torch.get_num_threads(),
+    )
+
+
+def _task(setting: Setting, shapes: Mapping[str, Any]) -> Task:
+    """What is planned for, counted on networks without weights."""
+    side = setting.size // 8
+    with torch.device("meta"):
+        networks = Networks(UNet2DConditionModel(**shapes), {"controlnet": ControlNetModel(**shapes)})
+    blank = BytesIO()
+    Image.new("RGB", (setting.size, setting.size)).save(blank, "PNG")
+    request = Request.make(
+        blank.getvalue(),
+        model="sd15",
+        control="edges",
+        steps=setting.steps,
+        guidance=GUIDANCE,
+        method=setting.method,
+        budget=setting.budget,
+    )
+    return Task(measure(networks, (side, side), TOKENS, model="sd15"), request)
+
+
+def random_pipeline(shapes: Mapping[str, Any], device: torch.device, dtype: torch.dtype) -> Any:
+    """A text-to-image pipeline with ControlNet of these shapes, without text encoder and autoencoder."""
+    with torch.device("meta"):
+        nets = UNet2DConditionModel(**shapes), ControlNetModel(**shapes)
+    generator = torch.Generator(device).manual_seed(0)
+    for net in nets:
+        net.to(dtype).to_empty(device=device).to(memory_format=torch.channels_last).eval()
+        _fill(net, generator)
+    unet, control = nets
+    scheduler = DDIMScheduler(beta_schedule="scaled_linear", steps_offset=1, clip_sample=False)
+    pipe = StableDiffusionControlNetPipeline(
+        vae=None,
+        text_encoder=None,
+        tokenizer=None,
+        unet=unet,
+        controlnet=control,
+        scheduler=scheduler,
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+@torch.no_grad()
+def _fill(net: torch.nn.Module, generator: torch.Generator) -> None:
+    """Values of a size that stays finite through all layers; what is zero or infinite may be computed faster."""
+    for name, parameter in net.named_parameters():
+        if parameter.ndim > 1:
+            bound = (3 / parameter[0].numel()) ** 0.5
+            parameter.uniform_(-bound, bound, generator=generator)
+        else:
+            parameter.fill_(1.0 if name.endswith("weight") else 0.0)
+
+
+def _call(pipe: Any, setting: Setting) -> dict[str, Any]:
+    """The arguments of the pipeline's call: noise for latents, text and control."""
+    unet, generator = pipe.unet, torch.Generator().manual_seed(0)
+
+    def noise(*shape: int) -> torch.Tensor:
+        return torch.randn(shape, generator=generator).to(unet.device, unet.dtype)
+
+    side, width = setting.size // 8, unet.config.cross_attention_dim
+    return {
+        "prompt_embeds": noise(1, TOKENS, width),
+        "negative_prompt_embeds": noise(1, TOKENS, width),
+        "image": noise(1, 3, setting.size, setting.size).sigmoid(),
+        "latents": noise(1, unet.config.in_channels, side, side),
+        "num_inference_steps": setting.steps,
+        "guidance_scale": GUIDANCE,
+        "output_type": "latent",
+    }
+
+
+def _warm_up(pipe: Any, call: Mapping[str, Any], task: Task) -> None:
+    """A few steps of both shapes a run takes: two branches and one."""
+    with cached(pipe, schedules.hgc(task.anatomy, WARM_STEPS, coarse=False, gate_step=1)):
+        pipe(**{**call, "num_inference_steps": WARM_STEPS}).images.cpu()
+
+
+def _seconds(pipe: Any, call: Mapping[str, Any], plan: Plan | None) -> float:
+    """One whole denoising: the plain pipeline's without a plan."""
+
+    def run() -> None:
+        steps = call["num_inference_steps"] if plan is None else plan.steps
+        pipe(**{**call, "num_inference_steps": steps}).images.cpu()  # waits for the device
+
+    if plan is None or not plan.table:
+        return _clocked(run)
+    with cached(pipe, plan):
+        return _clocked(run)
+
+
+def _clocked(run: Callable[[], None]) -> float:
+    begun = perf_counter()
+    run()
+    return perf_counter() - begun
+
+
+def as_text(found: Timed) -> str:
+    own = found.setting
+    return "\n".join(
+        [
+            f"full {found.full_s_per_step:.3f} s a step ({found.full_s:.1f} s), {found.plan} "
+            f"{found.cached_s_per_step:.3f} s a step ({found.cached_s:.1f} s): {found.speedup:.2f} times as fast at "
+            f"{found.share_paper:.1%} of the MACs (paper), {found.share_full:.1%} (full)",
+            f"SD 1.5 + ControlNet, random weights, {own.size} x {own.size}, {own.steps} steps, one picture, two "
+            f"branches, text and decoding left out; {own.repeats} rounds, {found.device}, {own.dtype}, "
+            f"{found.threads} threads",
+        ]
+    )
+
+
+def as_json(found: Timed) -> dict[str, Any]:
+    per_step = {"full_s_per_step": found.full_s_per_step, "cached_s_per_step": found.cached_s_per_step}
+    return asdict(found) | per_step
