@@ -58,7 +58,7 @@ class Bench:
 
     @cached_property
     def album(self) -> Album:
-        key = digest(self.weights, self.setup.dtype, self.setup.noise_seed)
+        key = digest(self.weights, self.setup.dtype, self.setup.noise_seed, self.artist.guidance)
         return Album(self.work / key, self.setup.batch, self.tell)
 
     @cached_property
