@@ -340,11 +340,18 @@ def kept(table: ErrorTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 def task(anatomy: Anatomy, **fields: Any) -> Task:
     png = b64encode(b"\x89PNG\r\n\x1a\n").decode()
-    settings = {"model": "tiny", "steps": STEPS, "method": "optimised", "budget": 0.5, "control_png": png}
+    settings = {
+        "model": "tiny",
+        "steps": STEPS,
+        "guidance": 4.0,
+        "method": "optimised",
+        "budget": 0.5,
+        "control_png": png,
+    }
     return Task(anatomy, Request.parse(settings | fields))
 
 
-@pytest.mark.parametrize("share", [0.28, 0.42, 0.55, 0.85, 1.0])
+@pytest.mark.parametrize("share", [0.38, 0.55, 0.85, 1.0])
 @pytest.mark.parametrize(
     "fields",
     [{}, {"steps": 9}, {"guidance": 1.0}, {"sampler": "unipc"}, {"control": "edges"}, {"control_start": 0.4}],
@@ -385,8 +392,11 @@ def test_plans_carried_over_say_so(anatomy: Anatomy) -> None:
 
 @pytest.mark.usefixtures("kept")
 def test_a_share_below_the_first_step_is_refused_with_the_nearest(anatomy: Anatomy) -> None:
-    with pytest.raises(OutOfReach, match=r"budget 5\.0%"):
-        service.optimised(task(anatomy), 0.05)
+    least = plan_of(Course("F.....", "222222"), anatomy, None)
+    for asked in (task(anatomy), task(anatomy, control_start=0.4)):
+        with pytest.raises(OutOfReach, match="budget 5%") as refusal:
+            service.optimised(asked, 0.05)
+        assert refusal.value.nearest >= asked.share(least)
 
 
 def test_without_kept_plans_the_method_says_how_to_make_them(

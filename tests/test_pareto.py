@@ -14,9 +14,8 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from hgc.__main__ import app
-from hgc.bench.pareto import Ledger, Point, Shown, as_json, as_text
+from hgc.bench.pareto import FULL, Ledger, Point, Shown, as_json, as_text, charted
 from hgc.cache.plan import Plan
-from hgc.charts.frontier import frontier_chart
 from hgc.cli.optimize import VERIFYING_SEEDS
 from hgc.landscapes.data import EVALUATION_SEEDS, READER_SEEDS, SEGMENTER_SEEDS, TRAINING_SEEDS
 from hgc.request import Request
@@ -24,7 +23,9 @@ from hgc.service.batches import cut_out, together
 from hgc.service.calibrating import CALIBRATION_SEEDS
 
 SHOWN = Shown(0, 40.0, 0.99, 0.01, 30.0, 0.8, 50.0)
-POINT = Point("hgc", "edges", "ddim", 0.5, 0.49, 2, 40.0, 1.0, 0.99, None, None, 0.8, 0.01, 50.0, 2.0, 3.0)
+POINT = Point(
+    "hgc", "edges", "ddim", 0.5, 49, 0.49, 1, 40.0, 1.0, 0.99, None, None, 0.8, 0.01, 50.0, 2.0, 3.0, (SHOWN,)
+)
 PNG = BytesIO()
 Image.new("RGB", (256, 256)).save(PNG, "PNG")
 
@@ -65,12 +66,10 @@ def test_points_are_told_in_order_with_what_they_lead_by() -> None:
     assert "lead" in header
 
 
-def test_the_chart_has_a_line_for_each_method_from_the_cheapest_on() -> None:
-    points = [POINT, replace(POINT, share=0.2, psnr=30.0), replace(POINT, method="fewer_steps")]
-    chart = frontier_chart(points, {"hgc": "HGC", "tgate": "T-GATE", "fewer_steps": "Fewer steps"})
-    assert [line.name for line in chart.data] == ["HGC", "Fewer steps"]
-    assert list(chart.data[0].x) == [20.0, 49.0]
-    assert list(chart.data[0].y) == [30.0, 40.0]
+def test_the_chart_is_of_every_picture_but_the_full_runs() -> None:
+    drawn = charted([replace(POINT, method=FULL), POINT, replace(POINT, method="fewer_steps", psnr=37.0)])
+    assert [(point.series, point.rival) for point in drawn] == [("HGC", False), ("Fewer steps", True)]
+    assert (drawn[0].place, drawn[0].psnr, drawn[0].share) == ("50.0%", SHOWN.psnr, POINT.share)
 
 
 @pytest.mark.parametrize(

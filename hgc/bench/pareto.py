@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
-from math import isfinite
+from math import isfinite, nan
 from pathlib import Path
 from statistics import fmean, median, pstdev
 from time import perf_counter
@@ -20,6 +20,7 @@ from hgc.cache.engine import cached
 from hgc.cache.plan import Plan, PlanRefused
 from hgc.cache.rehearsal import plan_macs
 from hgc.cache.schedules import full
+from hgc.charts import pareto as charts
 from hgc.metrics import psnr
 from hgc.request import Request
 from hgc.service import Studio
@@ -27,7 +28,7 @@ from hgc.service.arms import Pixels
 from hgc.service.batches import together
 from hgc.service.control_map import read_map
 from hgc.service.judge import Judge
-from hgc.service.methods import plan_of
+from hgc.service.methods import METHODS, plan_of
 from hgc.service.worker import on_worker
 
 FULL = "full"
@@ -64,13 +65,15 @@ class Shown:
 class Point:
     """A method at a budget over all pictures; spreads are standard deviations, latency is for one picture of a batch.
 
-    `lead_db` is the PSNR over that of fewer steps at the same budget.
+    `macs` and `share` are of one picture in the paper's convention; `lead_db` is the PSNR over that of fewer steps at
+    the same budget; `each` is what the means are of.
     """
 
     method: str
     control: str
     sampler: str
     budget: float
+    macs: int
     share: float
     pictures: int
     psnr: float
@@ -82,7 +85,8 @@ class Point:
     control_lost: float
     latency_ms: float
     speedup: float
-    lead_db: float | None = None
+    lead_db: float | None
+    each: tuple[Shown, ...]
 
 
 class Ledger:
@@ -203,6 +207,7 @@ def _points(
     whole, first = plan_macs(plans[FULL, 1.0], anatomy, guidance=guided).paper, rows[FULL, 1.0]
     found = []
     for (method, budget), shown in rows.items():
+        macs = plan_macs(plans[method, budget], anatomy, guidance=guided).paper
         rival = rows.get(("fewer_steps", budget))
         mean = fmean(one.psnr for one in shown)
         distances = [one.perceptual for one in shown if one.perceptual is not None]
@@ -215,7 +220,8 @@ def _points(
                 control=request.control,
                 sampler=request.sampler,
                 budget=budget,
-                share=plan_macs(plans[method, budget], anatomy, guidance=guided).paper / whole,
+                macs=macs,
+                share=macs / whole,
                 pictures=len(shown),
                 psnr=mean,
                 psnr_spread=pstdev(one.psnr for one in shown),
@@ -229,6 +235,7 @@ def _points(
                 latency_ms=median(one.latency_ms for one in shown),
                 speedup=median(own.latency_ms / one.latency_ms for own, one in zip(first, shown, strict=True)),
                 lead_db=mean - fmean(one.psnr for one in rival) if rival else None,
+                each=tuple(shown),
             )
         )
     return found
@@ -238,6 +245,28 @@ def _groups(requests: Iterable[Request], size: int) -> Iterator[list[Request]]:
     left = iter(requests)
     while group := list(islice(left, size)):
         yield group
+
+
+def charted(points: Sequence[Point]) -> list[charts.Point]:
+    """Every picture of every point but the full run's, for the chart of cost against fidelity."""
+    return [
+        charts.Point(
+            series=METHODS[point.method].title,
+            place=f"{point.budget:.1%}",
+            key=f"seed {one.seed}",
+            share=point.share,
+            macs=point.macs,
+            latency_ms=one.latency_ms,
+            psnr=one.psnr,
+            ssim=one.ssim,
+            perceptual=nan if one.perceptual is None else one.perceptual,
+            control_score=one.control_score,
+            rival=point.method == "fewer_steps",
+        )
+        for point in points
+        if point.method != FULL
+        for one in point.each
+    ]
 
 
 def as_text(points: Sequence[Point], measured_on: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -39,6 +39,7 @@ def optimize(
     out: Annotated[Path, typer.Option(help="The kept plans' JSON; the error table goes beside it as .npz.")],
     budget: Annotated[list[float] | None, typer.Option(help="Share of full compute; may be repeated.")] = None,
     at_least: Annotated[float | None, typer.Option(help="Only the least of the budgets that gives so many dB.")] = None,
+    start: Annotated[Path | None, typer.Option(help="Plans kept for something else, to start from as well.")] = None,
     verify: Annotated[bool, typer.Option(help="Only run what is kept, on scenes it was not made from.")] = False,
     tries: Annotated[int, typer.Option(help="Courses that are run for each budget.")] = 40,
     scenes: Annotated[int, typer.Option(help="Calibration scenes, run as one batch.")] = 4,
@@ -56,11 +57,11 @@ def optimize(
 ) -> None:
     """Find, for every budget, the plan that strays least from the full run; stopped, it goes on where it was.
 
-    What is kept already is where the search starts, on other weights too. Fidelity is that of the final latents to the
-    full run's, in dB.
+    What is kept already is where the search starts, on other weights and for another guidance, too. Fidelity is that of
+    the final latents to the full run's, in dB.
     """
     from hgc.cache.optimise.session import Session
-    from hgc.cache.optimise.shelf import Shelf
+    from hgc.cache.optimise.shelf import Shelf, stretched
 
     budgets = sorted(budget or BUDGETS)
     _check(budgets, scenes, side)
@@ -68,9 +69,10 @@ def optimize(
     subject = Subject(model, control, sampler, steps, guidance)
     kept = Shelf.read(out) if out.exists() or verify else None
     if kept is not None:
-        kept.table.subject.check(subject, f"plans {out.name}")
+        same = subject if verify else replace(subject, guidance=kept.table.subject.guidance)
+        kept.table.subject.check(same, f"plans {out.name}")
     batch, weights = _scenes(studio, subject, VERIFYING_SEEDS if verify else CALIBRATION_SEEDS, scenes, side)
-    known = kept is not None and kept.weights == weights
+    known = kept is not None and kept.weights == weights and kept.table.subject == subject
     table = kept.table if kept is not None and (known or verify) else _table(studio, batch, subject, work, weights)
     seeds = "verifying" if verify else "calibration"
     key = f"{weights}, {subject}, {scenes} {seeds} scenes, {side} px, {studio.device}, {studio.dtype}"
@@ -81,7 +83,9 @@ def optimize(
     session = Session(runs, tries, lambda news: typer.echo(news, err=True))
     rungs = () if kept is None else kept.rungs if known else tuple(session.scored(rung) for rung in kept.rungs)
     command = f"{_command(subject)} --tries {tries} --scenes {scenes} --side {side}"
-    _fill(Shelf(table, rungs, weights, command), session, budgets, at_least, out)
+    others = () if start is None else Shelf.read(start).rungs
+    beside = [replace(rung, course=stretched(rung.course, steps)) for rung in others]
+    _fill(Shelf(table, rungs, weights, command), session, budgets, at_least, out, beside)
 
 
 def _check(budgets: Sequence[float], scenes: int, side: int) -> None:
@@ -128,11 +132,18 @@ def _runs(studio: Studio, batch: Scenes, table: ErrorTable, work: Path, key: str
     return Runs(batch, Predictor(studio.anatomy(), table), work / "runs.jsonl", key)
 
 
-def _fill(shelf: Shelf, session: Session, budgets: Sequence[float], at_least: float | None, out: Path) -> None:
+def _fill(
+    shelf: Shelf,
+    session: Session,
+    budgets: Sequence[float],
+    at_least: float | None,
+    out: Path,
+    beside: Sequence[Rung],
+) -> None:
     """One rung after the other, each written when found."""
-    wanted = budgets if at_least is None else [session.enough(at_least, budgets, shelf.rungs).budget]
+    wanted = budgets if at_least is None else [session.enough(at_least, budgets, (*shelf.rungs, *beside)).budget]
     for budget in wanted:
-        rung = session.rung(budget, shelf.rungs)
+        rung = session.rung(budget, (*shelf.rungs, *beside))
         shelf = shelf.with_rung(rung)
         shelf.write(out)
         _say(rung)

@@ -89,16 +89,14 @@ def _drawn(studio: Studio, fields: dict[str, Any]) -> list[Request]:
 def _write(out: Path, points: Sequence[Any], measured_on: str) -> None:
     from hgc.bench import pareto as bench
     from hgc.charts.document import Chart, as_page
-    from hgc.charts.frontier import frontier_chart
-    from hgc.service.methods import METHODS
+    from hgc.charts.pareto import pareto_chart
 
-    titles = {name: method.title for name, method in METHODS.items()}
     groups = dict.fromkeys((point.control, point.sampler) for point in points)
     charts = [
         Chart(
             f"{control}, {sampler}",
-            "Further up and further left is better; bars are the spread over pictures.",
-            frontier_chart([p for p in points if (p.control, p.sampler) == (control, sampler)], titles),
+            "Further up and further left is better; a dot is a median, the band runs from the least to the greatest.",
+            pareto_chart(bench.charted([p for p in points if (p.control, p.sampler) == (control, sampler)])),
         )
         for control, sampler in groups
     ]

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from hgc.cache.curves import Subject
-from hgc.cache.optimise.course import FULL, Course, plan_of
+from hgc.cache.optimise.course import FULL, SKIP, Course, plan_of
 from hgc.cache.optimise.neighbours import ROUNDING, fitted
 from hgc.cache.optimise.predict import Predictor
 from hgc.cache.optimise.shelf import Shelf, carried, stretched
@@ -42,8 +42,16 @@ def optimised(task: Task, share: float) -> Plan:
         return _by_lines(task, share, courses, name)
     table = carried(kept.shelf.table, task.steps)
     predictor = Predictor(task.anatomy, table, guided=task.guided)
-    course = fitted(_nearest(courses, predictor, share), predictor, share, pinned=_pinned(task))
-    return plan_of(course, task.anatomy, table, name, _uncontrolled(task))
+    start, budget = _nearest(courses, predictor, share), share
+    least = _started(_least(task.steps), task)
+    most_within(share, [plan_of(least, task.anatomy, table, name, _uncontrolled(task))], task.share)
+    while True:
+        course = fitted(start, predictor, budget, pinned=_pinned(task))
+        plan = plan_of(course, task.anatomy, table, name, _uncontrolled(task))
+        if (over := task.share(plan) - share) <= ROUNDING:
+            return plan
+        # Where the control is off for a while, full compute is less than the predictor takes it for.
+        budget = max(budget - over, predictor.cost(least))
 
 
 def kept_for(request: Request) -> Kept:
@@ -62,15 +70,16 @@ def shelves(folder: Path) -> tuple[Shelf, ...]:
     return tuple(Shelf.read(path) for path in sorted(folder.glob("*.json")))
 
 
-def _distance(kept: Subject, wanted: Subject) -> tuple[bool, bool, bool, int]:
+def _distance(kept: Subject, wanted: Subject) -> tuple[bool, bool, bool, int, float]:
     """How unlike two subjects are; the model weighs most, then the sampler, which amplifies errors in its own way."""
     unlike = (kept.model != wanted.model, kept.sampler != wanted.sampler, kept.control != wanted.control)
-    return (*unlike, abs(kept.steps - wanted.steps))
+    return (*unlike, abs(kept.steps - wanted.steps), abs(kept.guidance - wanted.guidance))
 
 
 def _differences(kept: Subject, wanted: Subject) -> str:
     """What a plan is carried over from, e.g. "carried over from 20 steps"; empty where it was made for this."""
     told = {"model": kept.model, "control": kept.control, "sampler": kept.sampler, "steps": f"{kept.steps} steps"}
+    told["guidance"] = f"guidance {kept.guidance:g}"
     other = [words for name, words in told.items() if getattr(kept, name) != getattr(wanted, name)]
     return f"carried over from {', '.join(other)}, not measured here" if other else ""
 
@@ -82,6 +91,11 @@ def _uncontrolled(task: Task) -> frozenset[int]:
 def _pinned(task: Task) -> frozenset[int]:
     """Steps that compute everything whatever the budget: where a control sets in that nothing is kept of yet."""
     return frozenset({task.first_control_step} - {0})
+
+
+def _least(steps: int) -> Course:
+    """The first step in full, and all others going on from it."""
+    return Course(FULL + SKIP * (steps - 1), "2" * steps)
 
 
 def _started(course: Course, task: Task) -> Course:

@@ -105,12 +105,12 @@ def rows(course: Course, anatomy: Anatomy, uncontrolled: Collection[int] = ()) -
     for depth in sorted({letter for letter in course.depths if letter.isdigit()}):
         layers = int(depth)
         yield row(cut_site(anatomy, layers), [r > layers for r in reach], [d == depth for d in course.depths])
-    control = [d.isdigit() or d == UNET for d in course.depths]
+    control = [(d.isdigit() or d == UNET) and i not in uncontrolled for i, d in enumerate(course.depths)]
     if any(control):
         deepest = max(reach[i] for i in steps if control[i])
         for site in kept_residuals(anatomy, deepest):
             fresh = [d == FULL and i not in uncontrolled for i, d in enumerate(course.depths)]
-            yield row(site, fresh, [kept and i not in uncontrolled for i, kept in enumerate(control)])
+            yield row(site, fresh, control)
     if SKIP in course.depths:
         yield row(PREDICTION, [d != SKIP for d in course.depths], [d == SKIP for d in course.depths])
     if "1" in course.branches:
