@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 from hgc.__main__ import app
 from hgc.bench.speed import measure_speed
 from hgc.cache import schedules
+from hgc.cache.anatomy import State
 from hgc.cache.exports import to_csv
 from hgc.cache.plan import PlanRefused
 from hgc.cache.trace import Trace
@@ -27,7 +28,7 @@ from hgc.landscapes.labels import colour_map
 from hgc.landscapes.scene import paint
 from hgc.models.loading import ModelUnavailable, load
 from hgc.request import CacheSettings, Request, RequestRefused
-from hgc.service import Cancelled, Comparison, Progress, Studio
+from hgc.service import Cancelled, Comparison, Inspection, Look, Progress, Studio
 
 SCENE = paint(9_000_001)
 STEPS = 4
@@ -144,11 +145,39 @@ def test_presets_keep_their_budget_at_twenty_steps(studio: Studio, preset: str, 
     assert most - 0.06 < forecast.share <= most
 
 
-def test_observing_measures_every_sites_drift_apart_from_the_comparison(studio: Studio) -> None:
-    asked = request(studio)
-    assert all(cell.drift is None for cell in compared(studio, asked).full.trace.each())
-    row = studio.observe(asked).cells["unet.mid_block.attentions.0"]
+def test_a_closer_look_sees_drift_and_attention_apart_from_the_comparison(studio: Studio) -> None:
+    found = compared(studio, request(studio, cache=studio.settings_for("balanced", STEPS)))
+    assert all(cell.drift is None for arm in found.arms.values() for cell in arm.trace.each())
+    *news, seen = studio.inspect(found)
+    assert [(look.arm, look.step) for look in news if isinstance(look, Look)] == [
+        (arm, step) for arm in ("full", "cached") for step in range(1, STEPS + 1)
+    ]
+    assert isinstance(seen, Inspection)
+    row = seen.full.cells["unet.mid_block.attentions.0"]
     assert [cell.drift is not None and cell.drift > 0 for cell in row] == [False, True, True, True]
+    told = seen.told(found)
+    assert told.cached.trace.digest == found.cached.trace.digest
+    assert told.full.latency_ms == found.full.latency_ms
+    assert all(cell.drift is not None for row in seen.cached.cells.values() for cell in row if cell.age)
+    assert " ".join(word.title for word in seen.words).replace(" (1)", "").startswith("a")
+    for layer in seen.layers:
+        for step, cell in enumerate(seen.cached.cells[layer]):
+            used = seen.used("cached", layer, 0, step)
+            assert used is not None
+            assert used.step == (step if cell.state is State.COMPUTED else step - cell.age if cell.age else used.step)
+            fresh = seen.used("full", layer, 0, step)
+            assert fresh is not None
+            assert fresh.step == step
+            assert fresh.map.shape == used.map.shape
+
+
+def test_a_closer_look_stops_when_asked(studio: Studio) -> None:
+    found, stop = compared(studio, request(studio)), threading.Event()
+    looking = studio.inspect(found, cancel=stop)
+    next(looking)
+    stop.set()
+    with pytest.raises(Cancelled, match="looking at the full arm"):
+        list(looking)
 
 
 def test_stop_stops_and_leaves_the_model_untouched(studio: Studio) -> None:

@@ -80,3 +80,19 @@ def _attention(found: Survey, path: str, block: str, parent: str, module: Any) -
     for k, (projection, keys, values) in enumerate(zip(found.images, adapter.to_k_ip, adapter.to_v_ip, strict=True)):
         site = Site(f"{path}.image.{k}", Kind.IMAGE_KV, block, (projection,), parent=path, constant=True)
         found.add(site, keys, values)
+
+
+@dataclass(frozen=True)
+class PromptAttention:
+    """What the map of a cross-attention is made with: the projection of its queries, its heads, and the scale."""
+
+    queries: nn.Module
+    heads: int
+    scale: float
+
+
+def prompt_attentions(found: Survey) -> dict[str, PromptAttention]:
+    """The cross-attentions of a survey, by site."""
+    names = [site.name for site in found.sites if site.kind is Kind.CROSS_ATTENTION]
+    modules: dict[str, Any] = {name: found.modules[name][0] for name in names}
+    return {name: PromptAttention(module.to_q, module.heads, module.scale) for name, module in modules.items()}

@@ -93,5 +93,7 @@ def _figures(main: list[Cell], everything: list[Cell]) -> list[str]:
     if ages := [cell.age for cell in main if cell.age]:
         lines.append(f"value is {max(ages)} step{'s' if max(ages) > 1 else ''} old")
     if drifts := [cell.drift for cell in main if cell.drift is not None]:
-        lines.append(f"changed by {max(drifts):.1%} since last computed")
+        kept = any(cell.age for cell in main)
+        moved = "in the full arm it moved by {:.1%} since then" if kept else "changed by {:.1%} since last computed"
+        lines.append(moved.format(max(drifts)))
     return lines

@@ -13,11 +13,13 @@ if TYPE_CHECKING:
     from hgc.service.arms import Arm, ArmName, Cancelled, Comparison, Forecast, Likeness, Progress
     from hgc.service.control_map import Prepared, prepare_control
     from hgc.service.exports import EXPORTS
+    from hgc.service.inspection import Inspection, Look, Used
     from hgc.service.studio import Studio
 
 _WHERE = {
     **dict.fromkeys(("Arm", "ArmName", "Cancelled", "Comparison", "Forecast", "Likeness", "Progress"), "arms"),
     **dict.fromkeys(("Prepared", "prepare_control"), "control_map"),
+    **dict.fromkeys(("Inspection", "Look", "Used"), "inspection"),
     "EXPORTS": "exports",
     "Studio": "studio",
 }
@@ -31,12 +33,15 @@ __all__ = [
     "Cancelled",
     "Comparison",
     "Forecast",
+    "Inspection",
     "Likeness",
+    "Look",
     "Method",
     "Prepared",
     "Preset",
     "Progress",
     "Studio",
+    "Used",
     "arm_titles",
     "plan_of",
     "prepare_control",

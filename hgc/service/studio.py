@@ -5,9 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from hashlib import sha256
-from queue import SimpleQueue
 from time import perf_counter
 from typing import Any
 
@@ -24,7 +23,6 @@ from hgc.cache.macs import measure
 from hgc.cache.plan import Plan
 from hgc.cache.rehearsal import check, rehearse
 from hgc.cache.sites import Networks
-from hgc.cache.trace import Trace
 from hgc.control.annotators import AnnotatorSettings
 from hgc.control.images import RGB
 from hgc.landscapes.labels import PALETTE
@@ -37,13 +35,15 @@ from hgc.service.calibrating import Measured, calibrating, known_calibration, pl
 from hgc.service.calibrations import calibration_for
 from hgc.service.control_map import Prepared, prepare_control, read_map
 from hgc.service.drawn import Drawn
+from hgc.service.inspection import Inspection, Look, look_into
 from hgc.service.judge import SCORES, Judge
 from hgc.service.methods import plan_of, rival_plan
+from hgc.service.news import as_it_goes
 from hgc.service.presets import PRESETS, Preset, control_off, settings_for
 from hgc.service.preview import LatentPreview
 from hgc.service.provenance import made_now, weights_digest
 from hgc.service.task import Task, at_steps
-from hgc.service.worker import WORKER, on_worker
+from hgc.service.worker import on_worker
 
 Tell = Callable[[Progress], None]
 Stopped = Callable[[], bool]
@@ -144,7 +144,7 @@ class Studio:
         self._accept(request)
         plan, anatomy = plan_of(request, self.anatomy()), self.anatomy()
         check(plan, anatomy, plan.steps if request.plan is None else request.steps)
-        self._adjustment(plan, request)
+        self.adjustment(plan, request)
         own = at_steps(request, plan.steps)
         rehearse(plan, anatomy, guidance=request.guidance > 1, off=control_off(own))
         return plan
@@ -174,44 +174,20 @@ class Studio:
         that `drawn` has are taken from it, others kept in it. Raises RequestRefused, PlanRefused.
         """
         forecast = self.forecast(request) if drawn is None else drawn.forecast(request, self.forecast)
-        plan, left = forecast.plan, threading.Event()
-        asked = cancel or threading.Event()
+        return as_it_goes(partial(self._compare, request, forecast.plan, drawn), cancel)
 
-        def stopped() -> bool:
-            return left.is_set() or asked.is_set()
+    def inspect(self, found: Comparison, *, cancel: threading.Event | None = None) -> Iterator[Look | Inspection]:
+        """Makes both pictures once more, watched; yields where it is and, last, what was seen.
 
-        news: SimpleQueue[Progress | Comparison | BaseException] = SimpleQueue()
-
-        def work() -> None:
-            try:
-                news.put(self._compare(request, plan, news.put, stopped, drawn))
-            except BaseException as error:
-                news.put(error)
-
-        job = WORKER.start(work)
-        try:
-            while True:
-                item = news.get()
-                if isinstance(item, BaseException):
-                    raise item
-                yield item
-                if isinstance(item, Comparison):
-                    return
-        finally:
-            left.set()
-            WORKER.end(job)
-
-    @on_worker
-    def observe(self, request: Request) -> Trace:
-        """The trace of one more full run that measures how far every site moves from step to step.
-
-        Apart from the comparison, because measuring takes time and would flatter the cached arm. Raises RequestRefused.
+        Apart from the comparison, because watching takes time and would spoil its figures. Setting `cancel` raises
+        Cancelled at the next step. Raises RequestRefused.
         """
-        self._accept(request)
-        pipe = self.loaded.pipeline(request.control, request.sampler)
-        with cached(pipe, schedules.full(self.anatomy(), request.steps), observe=True) as run:
-            pipe(**self.call(request) | {"output_type": "latent"})
-        return run.trace
+        self._accept(found.request)
+        return as_it_goes(partial(look_into, self, found), cancel)
+
+    def adjustment(self, plan: Plan, request: Request) -> Adjustment | None:
+        """The numbers that the plan's forecasts need. Raises CalibrationRefused."""
+        return calibration_for(request).adjustment if plan.fitted else None
 
     def calibrate(
         self, subject: Subject, scenes: int, *, stopped: Stopped = lambda: False
@@ -238,7 +214,7 @@ class Studio:
                 "make it with control_map"
             )
 
-    def _compare(self, request: Request, plan: Plan, tell: Tell, stopped: Stopped, drawn: Drawn | None) -> Comparison:
+    def _compare(self, request: Request, plan: Plan, drawn: Drawn | None, tell: Tell, stopped: Stopped) -> Comparison:
         whole, call = schedules.full(self.anatomy(), request.steps), self.call(request)
         third = request.rival is not None
 
@@ -271,10 +247,6 @@ class Studio:
             rival=rival,
         )
 
-    def _adjustment(self, plan: Plan, request: Request) -> Adjustment | None:
-        """The numbers that the plan's forecasts need. Raises CalibrationRefused."""
-        return calibration_for(request).adjustment if plan.fitted else None
-
     def _arm(
         self,
         name: ArmName,
@@ -287,7 +259,7 @@ class Studio:
     ) -> Arm:
         """One picture in as many steps as its plan has, of the same scheduler, on the same noise and map."""
         pipe, steps = self.loaded.pipeline(request.control, request.sampler), plan.steps
-        adjustment = self._adjustment(plan, request)
+        adjustment = self.adjustment(plan, request)
         begun, aside_s = perf_counter(), 0.0
         previews: list[Pixels] = []
 

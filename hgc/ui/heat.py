@@ -17,10 +17,10 @@ def heat_top(difference: NDArray[np.float32]) -> float:
     return max(float(np.quantile(difference, 0.999)), LEAST_TOP)
 
 
-def heat_map(difference: NDArray[np.float32]) -> Pixels:
-    """Colours uint8 [H, W, 3] of a difference [H, W] in 0..1, dark where equal."""
+def heat_map(difference: NDArray[np.float32], top: float | None = None) -> Pixels:
+    """Colours uint8 [H, W, 3] of a difference [H, W] in 0..1, dark where equal, brightest at `top`."""
     stops = np.array([_rgb(colour) for colour in sequential.Inferno])  # [stops, 3]
-    level = np.clip(difference / heat_top(difference), 0, 1) * (len(stops) - 1)
+    level = np.clip(difference / (top or heat_top(difference)), 0, 1) * (len(stops) - 1)
     channels = [np.interp(level, np.arange(len(stops)), stops[:, k]) for k in range(3)]
     return np.stack(channels, axis=2).round().astype(np.uint8)
 

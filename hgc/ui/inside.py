@@ -1,4 +1,4 @@
-"""Inside: the same run opened up, from its traces alone."""
+"""Inside: the same run opened up, from its traces; one step slider moves all of it."""
 
 from __future__ import annotations
 
@@ -6,32 +6,35 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import Any
 
 import gradio as gr
 
-from hgc.charts import attention_chart, drift_chart, latency_chart, macs_chart, state_chart
-from hgc.ui.figures import notes_list
+from hgc.ui.inside_events import EMPTY, LOOKING, UNSEEN, InsideEvents
 from hgc.ui.queueing import MODEL_QUEUE, QUIET
-from hgc.ui.runner import Runner, in_one_sentence
+from hgc.ui.runner import Runner
 
-if TYPE_CHECKING:
-    from hgc.service import Comparison
+# A file's button, and what it is for.
+FILES = {
+    "Trace, JSON": "trace.json",
+    "Trace, CSV": "trace.csv",
+    "Trace for Perfetto": "trace.perfetto.json",
+    "Charts, HTML": "charts.html",
+}
 
-EMPTY = (
-    '<div class="stage empty" role="status"><span class="mark"></span><h3>Nothing to open up yet</h3>'
-    "<p>Run something in the Playground; what each step computed and reused will stand here.</p></div>"
-)
-UNMEASURED = (
-    '<p class="aside">Measuring takes one more full pass, apart from the comparison, so that the times above stay '
-    "fair.</p>"
-)
-MEASURING = '<p class="aside" role="status">Measuring: one full pass of the same picture.</p>'
-NOT_KEPT = "This run is no longer kept: run it again, then measure."
-FORGOTTEN = (
-    '<div class="stage empty" role="status"><span class="mark"></span><h3>This run is no longer kept</h3>'
-    "<p>Only the latest runs are. Run it again to open it up.</p></div>"
-)
+
+@dataclass(frozen=True)
+class Closer:
+    """What a closer look fills."""
+
+    note: gr.HTML
+    button: gr.Button
+    found: gr.Column
+    choices: gr.Column
+    word: gr.Radio
+    layer: gr.Dropdown
+    maps: gr.HTML
 
 
 @dataclass(frozen=True)
@@ -41,31 +44,40 @@ class Inside:
     empty: gr.HTML
     opened: gr.Column
     summary: gr.HTML
+    stepper: gr.HTML
     detail: gr.Radio
     states: gr.Plot
+    pictures: gr.HTML
     totals: gr.HTML
     attention: gr.Plot
     convention: gr.Radio
     macs: gr.Plot
     clock: gr.Plot
-    drift_note: gr.HTML
-    measure: gr.Button
+    closer: Closer
+    drift_column: gr.Column
     drift: gr.Plot
+    files: dict[str, gr.Button]
 
     @property
     def filled(self) -> list[Any]:
         """What a finished run fills, in the order of `InsideEvents.open_up`."""
+        told = [self.empty, self.opened, self.summary, self.stepper, self.states, self.pictures, self.totals]
+        return [*told, self.attention, self.macs, self.clock]
+
+    @property
+    def seen(self) -> list[Any]:
+        """What a closer look fills, in the order of `InsideEvents.show_seen`."""
+        c = self.closer
         return [
-            self.empty,
-            self.opened,
-            self.summary,
+            c.note,
+            c.button,
+            c.found,
+            c.choices,
+            c.word,
+            c.layer,
+            c.maps,
             self.states,
-            self.totals,
-            self.attention,
-            self.macs,
-            self.clock,
-            self.drift_note,
-            self.measure,
+            self.drift_column,
             self.drift,
         ]
 
@@ -74,13 +86,14 @@ def build_inside(runner: Runner, run_id: gr.State) -> None:
     """Lays the tab out; it fills itself whenever a run is finished."""
     empty = gr.HTML(EMPTY, elem_id="inside-empty")
     with gr.Column(visible=False, elem_id="inside") as opened:
-        summary = gr.HTML("", elem_id="inside-summary")
-        with _card("What every step computed", "The cached arm, block by block. Hover for the reason."):
-            detail = _choice("Detail", [("Blocks", "blocks"), ("All sites", "sites")])
-            states = _plot("states")
-        with _card("Attention from the cache", "Cross-attention of each layer, and the guidance branches."):
-            totals = gr.HTML("", elem_id="attention-totals")
-            attention = _plot("attention")
+        summary, files = _head()
+        stepper = gr.HTML("", elem_id="stepper")
+        with gr.Row(equal_height=False):
+            with _card("What every step computed", "The cached arm. Hover for the reason, click to go to a step.", 7):
+                detail = _choice("Detail", [("Blocks", "blocks"), ("All sites", "sites")])
+                states = _plot("states")
+            with _card("The picture at this step", "Both arms after the chosen step, before decoding.", 5):
+                pictures = gr.HTML("", elem_id="step-pictures")
         with gr.Row(equal_height=True):
             with _card("MACs of every step", "What was multiplied and added."):
                 convention = _choice(
@@ -89,92 +102,96 @@ def build_inside(runner: Runner, run_id: gr.State) -> None:
                 macs = _plot("macs")
             with _card("Time of every step", "Milliseconds in the denoiser, as measured."):
                 clock = _plot("latency")
-        with _card("How fast blocks change", "What changes little from step to step can be kept."):
-            drift_note = gr.HTML(UNMEASURED, elem_id="drift-note")
-            measure = gr.Button("Measure", elem_id="measure", size="md")
-            drift = _plot("drift", visible=False)
+        with _card("Attention from the cache", "Cross-attention of each layer, and the guidance branches."):
+            totals = gr.HTML("", elem_id="attention-totals")
+            attention = _plot("attention")
+        closer = _closer()
+        with (
+            gr.Column(visible=False, min_width=330) as drift_column,
+            _card("How fast blocks change", "In the full arm, from step to step. What changes little can be kept."),
+        ):
+            drift = _plot("drift")
     inside = Inside(
         empty=empty,
         opened=opened,
         summary=summary,
+        stepper=stepper,
         detail=detail,
         states=states,
+        pictures=pictures,
         totals=totals,
         attention=attention,
         convention=convention,
         macs=macs,
         clock=clock,
-        drift_note=drift_note,
-        measure=measure,
+        closer=closer,
+        drift_column=drift_column,
         drift=drift,
+        files=files,
     )
     _wire(inside, InsideEvents(runner), run_id)
 
 
-class InsideEvents:
-    """What a finished run and the tab's own choices fill in."""
+def _head() -> tuple[gr.HTML, dict[str, gr.Button]]:
+    with gr.Row(elem_id="inside-head", equal_height=True):
+        summary = gr.HTML("", elem_id="inside-summary", min_width=330)
+        with gr.Row(elem_id="take-away"):
+            files = {
+                name: gr.Button(title, size="sm", elem_id=f"take-{name.replace('.', '-')}", min_width=60, scale=0)
+                for title, name in FILES.items()
+            }
+    return summary, files
 
-    def __init__(self, runner: Runner) -> None:
-        self._runner = runner
 
-    def open_up(self, run: str | None, detail: str, convention: str) -> list[Any]:
-        """All charts of a run."""
-        found = self._runner.runs.find(run)
-        if found is None:
-            closed = [gr.update(value=FORGOTTEN if run else EMPTY, visible=True), gr.update(visible=False)]
-            return [*closed, *[gr.skip()] * 9]
-        full, cached = found.full.trace, found.cached.trace
-        return [
-            gr.update(visible=False),
-            gr.update(visible=True),
-            _summary(found),
-            state_chart(cached, detail),  # type: ignore[arg-type]
-            _totals(found),
-            attention_chart(cached),
-            macs_chart(full, cached, convention),  # type: ignore[arg-type]
-            latency_chart(full, cached),
-            gr.update(value=UNMEASURED, visible=True),
-            gr.update(interactive=True, visible=True),
-            gr.update(visible=False),
-        ]
-
-    def states_of(self, run: str | None, detail: str) -> Any:
-        """The table as executed, at this detail."""
-        found = self._runner.runs.find(run)
-        return gr.skip() if found is None else state_chart(found.cached.trace, detail)  # type: ignore[arg-type]
-
-    def macs_of(self, run: str | None, convention: str) -> Any:
-        """MACs of every step, in this convention."""
-        found = self._runner.runs.find(run)
-        if found is None:
-            return gr.skip()
-        return macs_chart(found.full.trace, found.cached.trace, convention)  # type: ignore[arg-type]
-
-    def drift_of(self, run: str | None) -> list[Any]:
-        """How fast every block changes, measured in one more full pass."""
-        try:
-            trace = self._runner.observed(run)
-            refusal = NOT_KEPT if trace is None else ""
-        except Exception as error:
-            trace, refusal = None, in_one_sentence(error)
-        if trace is None:
-            return [gr.update(value=notes_list([refusal], "error")), gr.update(interactive=True), gr.skip()]
-        return [gr.update(visible=False), gr.update(visible=False), gr.update(value=drift_chart(trace), visible=True)]
+def _closer() -> Closer:
+    with _card(
+        "Where the model looks for a word", "Attention maps of both arms: fresh, as used, and their difference."
+    ):
+        note = gr.HTML(UNSEEN, elem_id="look-note")
+        button = gr.Button("Look at attention and drift", elem_id="look", size="md")
+        with gr.Column(visible=False) as found:
+            with gr.Column() as choices:
+                word = gr.Radio(
+                    [],
+                    label="Word",
+                    info="Of your prompt, as the model reads it.",
+                    elem_id="word",
+                    elem_classes="segmented",
+                )
+                layer = gr.Dropdown(
+                    [],
+                    label="Layer",
+                    info="One cross-attention, or the mean of all.",
+                    elem_id="layer",
+                    filterable=False,
+                )
+            maps = gr.HTML("", elem_id="attention-view")
+    return Closer(note, button, found, choices, word, layer, maps)
 
 
 def _wire(inside: Inside, events: InsideEvents, run_id: gr.State) -> None:
-    detail, convention, measured = inside.detail, inside.convention, [inside.drift_note, inside.measure]
-    run_id.change(events.open_up, [run_id, detail, convention], inside.filled, **QUIET)
+    detail, convention, closer = inside.detail, inside.convention, inside.closer
+    opened = run_id.change(events.open_up, [run_id, detail, convention], inside.filled, **QUIET)
+    opened.then(events.show_seen, [run_id, detail], inside.seen, **QUIET)
     detail.input(events.states_of, [run_id, detail], inside.states, **QUIET)
     convention.input(events.macs_of, [run_id, convention], inside.macs, **QUIET)
-    measuring = [{"__type__": "update", "value": MEASURING}, {"__type__": "update", "interactive": False}]
-    inside.measure.click(None, None, measured, js=f"() => {json.dumps(measuring)}", api_visibility="private")
-    inside.measure.click(events.drift_of, run_id, [*measured, inside.drift], **MODEL_QUEUE, **QUIET)
+    news = [closer.note, closer.button]
+    waiting = [{"__type__": "update", "value": LOOKING}, {"__type__": "update", "interactive": False}]
+    closer.button.click(None, None, news, js=f"() => {json.dumps(waiting)}", api_visibility="private")
+    looked = closer.button.click(events.look, run_id, news, **MODEL_QUEUE, **QUIET)
+    looked.success(events.show_seen, [run_id, detail], inside.seen, **QUIET)
+    for choice in (closer.word, closer.layer):
+        asked = [run_id, closer.word, closer.layer]
+        choice.input(events.attention_of, asked, closer.maps, trigger_mode="always_last", **QUIET)
+    file = gr.JSON(visible=False)
+    for name, button in inside.files.items():
+        made = button.click(partial(events.export, name), run_id, file, **QUIET)
+        made.success(None, file, None, js="(file) => hgc.download(file)", api_visibility="private")
 
 
 @contextmanager
-def _card(title: str, aside: str) -> Iterator[None]:
-    with gr.Column(elem_classes="card", min_width=330):
+def _card(title: str, aside: str, scale: int = 1) -> Iterator[None]:
+    with gr.Column(elem_classes="card", min_width=330, scale=scale):
         gr.HTML(f'<h2>{title}</h2><p class="aside">{aside}</p>')
         yield
 
@@ -191,24 +208,5 @@ def _choice(label: str, choices: list[tuple[str, str]]) -> gr.Radio:
     )
 
 
-def _plot(name: str, visible: bool = True) -> gr.Plot:
-    return gr.Plot(show_label=False, container=False, visible=visible, elem_id=f"chart-{name}", elem_classes="chart")
-
-
-def _summary(found: Comparison) -> str:
-    trace, request = found.cached.trace, found.request
-    saved = 1 - trace.macs.paper / found.full.trace.macs.paper
-    return (
-        f'<p class="lead"><b>{saved:.1%}</b> of the work was left out in {trace.steps} steps of the plan '
-        f"<b>{trace.plan.name}</b>, seed {request.seed}. Trace <code>{trace.digest}</code>.</p>"
-    )
-
-
-def _totals(found: Comparison) -> str:
-    hits, misses = found.cached.trace.attention_hits, found.cached.trace.attention_misses
-    share = hits / (hits + misses) if hits + misses else 0.0
-    halved = sum(count == 1 for count in found.cached.trace.branches)
-    return (
-        f'<p class="lead"><b>{hits}</b> hits, <b>{misses}</b> misses: {share:.0%} of the answers came from the cache. '
-        f"{halved} of {found.cached.trace.steps} steps ran one guidance branch.</p>"
-    )
+def _plot(name: str) -> gr.Plot:
+    return gr.Plot(show_label=False, container=False, elem_id=f"chart-{name}", elem_classes=["chart", "by-step"])

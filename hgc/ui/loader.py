@@ -12,10 +12,9 @@ if TYPE_CHECKING:
     from hgc.cache.calibration import Calibration
     from hgc.cache.curves import Subject
     from hgc.cache.plan import Plan
-    from hgc.cache.trace import Trace
     from hgc.control.canvas import Pixels
     from hgc.request import CacheSettings, Request
-    from hgc.service import Comparison, Forecast, Prepared, Preset, Progress
+    from hgc.service import Comparison, Forecast, Inspection, Look, Prepared, Preset, Progress
     from hgc.service.calibrating import Measured
     from hgc.service.drawn import Drawn
 
@@ -51,7 +50,7 @@ class StudioLike(Protocol):
         self, request: Request, *, cancel: threading.Event | None = None, drawn: Drawn | None = None
     ) -> Iterator[Progress | Comparison]: ...
 
-    def observe(self, request: Request) -> Trace: ...
+    def inspect(self, found: Comparison, *, cancel: threading.Event | None = None) -> Iterator[Look | Inspection]: ...
 
     def anatomy(self) -> Anatomy: ...
 

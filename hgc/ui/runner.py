@@ -18,8 +18,7 @@ from hgc.ui.kept import Kept
 from hgc.ui.loader import Loader, ModelNotReady
 
 if TYPE_CHECKING:
-    from hgc.cache.trace import Trace
-    from hgc.service import Comparison, Progress
+    from hgc.service import Comparison, Inspection, Look, Progress
     from hgc.ui.drawing import Sheet
 
 log = logging.getLogger(__name__)
@@ -28,6 +27,7 @@ log = logging.getLogger(__name__)
 REFUSALS = (RequestRefused, PlanRefused, ImageRefused, ModelNotReady)
 
 RUNS_KEPT, SHEETS_KEPT, PLANS_KEPT = 32, 128, 512
+INSPECTIONS_KEPT = 4  # tens of megabytes each
 
 
 class Runner:
@@ -38,11 +38,18 @@ class Runner:
         self.runs: Kept[Comparison] = Kept(RUNS_KEPT)
         self.sheets: Kept[Sheet] = Kept(SHEETS_KEPT)
         self.plans: Kept[Plan] = Kept(PLANS_KEPT)
+        self.inspections: Kept[Inspection] = Kept(INSPECTIONS_KEPT)
 
-    def observed(self, run: str | None) -> Trace | None:
-        """One more full pass of a kept run that measures how fast every site changes; None when it is forgotten."""
+    def look(self, run: str | None) -> Iterator[Look | Inspection]:
+        """Makes a kept run's pictures once more, watched, and keeps what is seen; nothing when it is forgotten."""
+        from hgc.service import Inspection
+
         found = self.runs.find(run)
-        return None if found is None else self.loader.studio().observe(found.request)
+        for news in self.loader.studio().inspect(found) if found is not None else ():
+            if isinstance(news, Inspection) and found is not None:
+                self.inspections.keep(news, run)
+                self.runs.keep(news.told(found), run)
+            yield news
 
     def compare(self, request: Request, stop: threading.Event) -> Iterator[Progress | Comparison]:
         """Progress and, last, the comparison; nothing more once `stop` is set: the model ends after its step.

@@ -8,7 +8,7 @@ import gradio as gr
 from gradio.themes.utils import colors, sizes
 
 HERE = Path(__file__).parent
-STYLES = ("style.css", "explore.css")
+STYLES, SCRIPTS = ("style.css", "explore.css", "inside.css"), ("keys.js", "inside.js")
 SANS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "sans-serif")
 MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace")
 
@@ -131,8 +131,8 @@ def css() -> str:
 
 
 def head() -> str:
-    """Keyboard shortcuts and the palette's hand on the brush."""
-    return f"<script>{(HERE / 'keys.js').read_text(encoding='utf-8')}</script>"
+    """The page's own scripts, in the order in which they build on each other."""
+    return f"<script>{''.join((HERE / name).read_text(encoding='utf-8') for name in SCRIPTS)}</script>"
 
 
 def _swatches() -> str:
