@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from hgc.cache.anatomy import Kind, State
 from hgc.cache.trace import Trace
 from hgc.charts.attention import layer_titles
-from hgc.ui.frames import picture_by_step, two_sided, words_by_step
+from hgc.ui.frames import figure_by_step, two_sided, words_by_step
 from hgc.ui.heat import heat_map
 from hgc.ui.stepper import step_of
 
@@ -49,8 +49,7 @@ def attention_view(seen: Inspection, word: int, layer: str) -> str:
         words_by_step([_differing(level) for level in apart]),
     ]
     figures = "".join(
-        f"<figure>{picture_by_step(f'{what}: where the model looks for {title}', shown)}"
-        f"<figcaption>{caption}</figcaption></figure>"
+        figure_by_step(f"{what}: where the model looks for {seen.words[word].title}", shown, caption)
         for what, shown, caption in zip(("Full", "Cached", "Difference"), frames, captions, strict=True)
     )
     return (

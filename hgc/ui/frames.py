@@ -24,9 +24,10 @@ def words_by_step(texts: Sequence[str], tag: str = "span") -> str:
     return f'<{tag} data-texts="{_attribute(texts)}">{first}</{tag}>'
 
 
-def picture_by_step(alt: str, frames: Sequence[Pixels | None]) -> str:
-    """A picture that is that of the chosen step; an empty place where there is none."""
-    return f'<div class="frame"><img alt="{escape(alt, quote=True)}" data-frames="{_attribute(urls(frames))}"></div>'
+def figure_by_step(alt: str, frames: Sequence[Pixels | None], caption: str) -> str:
+    """A picture that is that of the chosen step, an empty place where there is none; `caption` is HTML."""
+    picture = f'<img alt="{escape(alt, quote=True)}" data-frames="{_attribute(urls(frames))}">'
+    return f'<figure><div class="frame">{picture}</div><figcaption>{caption}</figcaption></figure>'
 
 
 def urls(frames: Sequence[Pixels | None]) -> list[str]:

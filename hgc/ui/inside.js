@@ -22,6 +22,8 @@
     const words = at(list(element, "data-texts"));
     if (element.textContent !== words) element.textContent = words;
   };
+  /* An arm of fewer steps has a shorter axis: its step that has got as far. */
+  const lastOf = (axis) => Math.round(axis.range[1] - 0.6);
   /* A band over the step's column; plotly's own shapes would draw the whole chart anew. */
   const mark = (plot) => {
     const layout = plot._fullLayout;
@@ -34,10 +36,14 @@
       band.className = "step-band";
       host.append(band);
       plot.on("plotly_afterplot", () => mark(plot));
-      plot.on("plotly_click", (event) => Number.isInteger(event.points[0]?.x) && go(event.points[0].x));
+      plot.on("plotly_click", (event) => {
+        const column = event.points[0]?.x;
+        if (Number.isInteger(column)) go(Math.floor((column * slider().max) / lastOf(plot._fullLayout.xaxis)));
+      });
     }
-    const left = axis._offset + axis.l2p(step - 0.5);
-    const right = axis._offset + axis.l2p(step + 0.5);
+    const column = Math.ceil((step * lastOf(axis)) / slider().max);
+    const left = axis._offset + axis.l2p(column - 0.5);
+    const right = axis._offset + axis.l2p(column + 0.5);
     band.style.left = `${left}px`;
     band.style.width = `${right - left}px`;
     band.style.top = `${layout._size.t}px`;

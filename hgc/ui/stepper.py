@@ -10,7 +10,8 @@ import numpy as np
 from hgc.cache.anatomy import State
 from hgc.cache.trace import Trace
 from hgc.charts.quantity import giga, seconds
-from hgc.ui.frames import picture_by_step, two_sided, words_by_step
+from hgc.service.methods import arm_titles
+from hgc.ui.frames import figure_by_step, two_sided, words_by_step
 
 if TYPE_CHECKING:
     from hgc.control.canvas import Pixels
@@ -30,11 +31,11 @@ def step_of(step: int, steps: int, arm_steps: int) -> int:
 
 def stepper(found: Comparison) -> str:
     """The slider, its two buttons, and a line for each arm."""
-    steps = found.full.trace.steps
+    steps, titles = found.full.trace.steps, arm_titles(found.request)
     middle = max(1, steps // 2)
     lines = "".join(
-        f'<p class="did {arm}"><b>{title}</b> {words_by_step(did(trace, steps))}</p>'
-        for arm, title, trace in (("full", "Full", found.full.trace), ("cached", "Cached", found.cached.trace))
+        f'<p class="did {arm.name}"><b>{titles[arm.name]}</b> {words_by_step(did(arm.trace, steps))}</p>'
+        for arm in (found.full, found.cached)
     )
     numbers = words_by_step([f"{step + 1} of {steps}" for step in range(steps)])
     return (
@@ -65,19 +66,20 @@ def did(trace: Trace, steps: int) -> list[str]:
 
 def pictures(found: Comparison) -> str:
     """Both arms after the chosen step, roughly, and where they differ."""
-    full, kept = found.full.previews, found.cached.previews
+    full, kept, titles = found.full.previews, found.cached.previews, arm_titles(found.request)
     if not full or not kept:
         return NO_PICTURES
     kept = tuple(kept[step_of(step, len(full), len(kept))] for step in range(len(full)))
     apart = [_apart(a, b) for a, b in zip(full, kept, strict=True)]
     top = max(LEAST_TOP, *(float(np.abs(difference).max()) for difference in apart))
     differing = words_by_step([f"Difference, {np.abs(difference).mean():.1%} on average" for difference in apart])
+    shown = [
+        figure_by_step("The full arm after this step", full, titles["full"]),
+        figure_by_step("The cached arm after this step", kept, titles["cached"]),
+        figure_by_step("Where the two differ", [two_sided(difference, top) for difference in apart], differing),
+    ]
     return (
-        '<div class="triple four">'
-        f"<figure>{picture_by_step('The full arm after this step', full)}<figcaption>Full</figcaption></figure>"
-        f"<figure>{picture_by_step('The cached arm after this step', kept)}<figcaption>Cached</figcaption></figure>"
-        f"<figure>{picture_by_step('Where the two differ', [two_sided(a, top) for a in apart])}"
-        f"<figcaption>{differing}</figcaption></figure>"
+        f'<div class="triple four">{"".join(shown)}'
         '<div class="aside"><p>What the denoiser has so far: noise at first, the picture at the end, before it is '
         "decoded and in rough colours.</p><p>In the difference orange is brighter in the cached arm, blue darker; full "
         f"colour is {top:.0%} of brightness, the same in every step.</p></div></div>"
