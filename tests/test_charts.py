@@ -5,25 +5,30 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 import tiny
+from made_up import curves
 from plotly.graph_objects import Figure
 
 from hgc.cache import schedules
 from hgc.cache.anatomy import Kind, State
+from hgc.cache.curves import ChangeCurves
 from hgc.cache.engine import cached
 from hgc.cache.macs import measure
 from hgc.cache.plan import Plan
 from hgc.cache.sites import Networks
 from hgc.cache.trace import Trace
 from hgc.charts import as_page, attention_chart, charts_of, drift_chart, latency_chart, macs_chart, state_chart
+from hgc.charts.change import accumulated, accumulated_chart, change_chart, changing_rows
 from hgc.charts.drift import row_drift
 from hgc.charts.look import ABSENT, COMPUTED, DEAD, FORECAST, PARTLY, REUSED
 from hgc.charts.quantity import giga, seconds, size
 from hgc.charts.rows import block_rows, site_rows
 
 STEPS = 6
+DELTA = 0.4
 # The order of the colours in a chart's cells.
 SHADES = [COMPUTED, PARTLY, REUSED, FORECAST, DEAD, ABSENT]
 STATES = {
@@ -215,6 +220,71 @@ def test_the_page_of_charts_needs_nothing_else(full: Trace, hgc: Trace) -> None:
     assert re.findall(r"<(?:script|link|img)[^>]+(?:src|href)=", page) == []
     assert all(f"<h2>{chart.title}</h2>" in page for chart in charts)
     assert len(charts_of(hgc, hgc)) == len(charts) - 1, "without an observed arm there is nothing to say of drift"
+
+
+@pytest.fixture(scope="module")
+def refreshed() -> tuple[Trace, ChangeCurves]:
+    """A run of Block Caching by made-up curves."""
+    pipe = tiny.control_pipeline()
+    anatomy = measure(Networks.of(pipe), (16, 16), 16, model="tiny")
+    found = curves(anatomy, STEPS)
+    with cached(pipe, schedules.block_caching(anatomy, STEPS, found, delta=DELTA)) as running:
+        tiny.latents(pipe, steps=STEPS)
+    return running.trace, found
+
+
+def test_a_kept_layer_has_piled_up_less_than_delta_and_a_refreshed_one_more(
+    refreshed: tuple[Trace, ChangeCurves],
+) -> None:
+    trace, found = refreshed
+    seen: Counter[State] = Counter()
+    for name, row in trace.plan.table.items():
+        if name not in found.mean:
+            continue
+        for step, gone in enumerate(accumulated(name, trace, found)):
+            state = trace.cells[name][step].state
+            seen[state] += 1
+            if state is State.REUSED:
+                assert gone <= DELTA, (name, step)
+            elif state is State.COMPUTED and step:
+                assert gone > DELTA, (name, step)
+        assert set(row) <= set("CR")
+    assert min(seen[State.REUSED], seen[State.COMPUTED]) > 20
+
+
+def test_the_pile_is_drawn_with_its_threshold_and_a_dot_where_computed(refreshed: tuple[Trace, ChangeCurves]) -> None:
+    trace, found = refreshed
+    assert schedules.delta_of(trace.plan) == DELTA
+    rows = changing_rows(trace, found)
+    assert len(rows) > 10
+    for row in rows:
+        figure = accumulated_chart(row, trace, found, DELTA)
+        (line,) = figure.layout.shapes
+        assert (line.y0, line.y1) == (DELTA, DELTA)
+        names = [site.name for site in row.main if site.name in found.mean]
+        assert len(figure.data) == len(names)
+        for drawn, name in zip(figure.data, names, strict=True):
+            dots = [x for x, size in zip(drawn.x, drawn.marker.size, strict=True) if size]
+            cells = trace.cells[name]
+            assert dots == [step + 1 for step, cell in enumerate(cells) if cell.state is State.COMPUTED]
+    assert not accumulated_chart(rows[0], trace, found, None).layout.shapes
+
+
+def test_change_curves_are_drawn_with_their_spread(refreshed: tuple[Trace, ChangeCurves]) -> None:
+    trace, found = refreshed
+    wide = replace(found, spread={name: tuple(value / 4 for value in row) for name, row in found.mean.items()})
+    row = changing_rows(trace, wide)[3]
+    bands, lines = change_chart(row, wide).data[::2], change_chart(row, wide).data[1::2]
+    names = [site.name for site in row.main if site.name in wide.mean]
+    for name, band, line in zip(names, bands, lines, strict=True):
+        assert tuple(line.y) == wide.mean[name][1:]
+        high, low = band.y[: STEPS - 1], band.y[STEPS - 1 :][::-1]
+        assert [(up - down) / 2 for up, down in zip(high, low, strict=True)] == pytest.approx(wide.spread[name][1:])
+
+
+@pytest.mark.parametrize("name", ["full", "block caching δ=", "block caching δ=much", "my block caching δ=0.2"])
+def test_other_plans_have_no_delta(name: str) -> None:
+    assert schedules.delta_of(Plan(name, 4, "tiny")) is None
 
 
 @pytest.mark.parametrize(

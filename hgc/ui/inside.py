@@ -11,6 +11,7 @@ from typing import Any
 
 import gradio as gr
 
+from hgc.ui.inside_change import build_change, wire_change
 from hgc.ui.inside_events import EMPTY, LOOKING, UNSEEN, InsideEvents
 from hgc.ui.queueing import MODEL_QUEUE, QUIET
 from hgc.ui.runner import Runner
@@ -105,6 +106,7 @@ def build_inside(runner: Runner, run_id: gr.State) -> None:
         with _card("Attention from the cache", "Cross-attention of each layer, and the guidance branches."):
             totals = gr.HTML("", elem_id="attention-totals")
             attention = _plot("attention")
+        change = build_change()
         closer = _closer()
         with (
             gr.Column(visible=False, min_width=330) as drift_column,
@@ -130,6 +132,7 @@ def build_inside(runner: Runner, run_id: gr.State) -> None:
         files=files,
     )
     _wire(inside, InsideEvents(runner), run_id)
+    wire_change(change, runner, run_id)
 
 
 def _head() -> tuple[gr.HTML, dict[str, gr.Button]]:

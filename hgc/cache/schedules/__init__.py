@@ -1,6 +1,6 @@
 """Every method is a function of the anatomy that returns a Plan; one method a file. Plain data, no torch."""
 
-from hgc.cache.schedules.block_caching import ADDED, LAYERS, block_caching
+from hgc.cache.schedules.block_caching import ADDED, LAYERS, block_caching, delta_of
 from hgc.cache.schedules.budget import Density, OutOfReach, ladder, most_within, under_budget
 from hgc.cache.schedules.deepcache import deepcache, power_around
 from hgc.cache.schedules.encoder_propagation import encoder_propagation
@@ -23,6 +23,7 @@ __all__ = [
     "cut_site",
     "decoder_layers",
     "deepcache",
+    "delta_of",
     "encoder_propagation",
     "exact",
     "fewer_steps",

@@ -9,6 +9,7 @@ and projections are computed in every step, which bounds the saving. On Landscap
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from math import inf
@@ -25,6 +26,7 @@ from hgc.cache.schedules.rows import Rows, constants
 LAYERS = (Kind.RESNET, Kind.TRANSFORMER, Kind.RESIDUAL)
 ADDED = (Kind.SELF_ATTENTION, Kind.CROSS_ATTENTION, Kind.FEED_FORWARD, Kind.RESIDUAL)
 HALVINGS = 20
+TITLE = "block caching δ="
 Off = Sequence[Collection[str]] | None
 
 
@@ -61,9 +63,8 @@ def block_caching(
     changes = {name: curves.of(name) for name in sites}
 
     def plan(threshold: float) -> Plan:
-        kept = _rows(anatomy, changes, threshold, forecast, longest or steps, off)
-        title = f"block caching δ={threshold:.3g}"
-        return Plan(title, steps, anatomy.model, constants(anatomy, steps) | kept, forecast=forecast)
+        rows = constants(anatomy, steps) | _rows(anatomy, changes, threshold, forecast, longest or steps, off)
+        return Plan(f"{TITLE}{threshold:.3g}", steps, anatomy.model, rows, forecast=forecast)
 
     if share is not None:
         cost = partial(plan_macs, anatomy=anatomy, guidance=guidance, off=off)
@@ -73,6 +74,12 @@ def block_caching(
     if delta is None or not delta >= 0:
         raise PlanRefused(f"delta {delta}: choose a relative change of 0 (nothing is kept) or more, e.g. 0.2")
     return plan(delta)
+
+
+def delta_of(plan: Plan) -> float | None:
+    """The threshold that a plan of this method has in its name, to three digits; None for any other plan's."""
+    found = re.fullmatch(rf"{TITLE}(\d+(?:\.\d+)?(?:e[+-]\d+)?)", plan.name)
+    return None if found is None else float(found[1])
 
 
 def _within(share: float, plan: Callable[[float], Plan], cost: Callable[[Plan], float], widest: float) -> Plan:

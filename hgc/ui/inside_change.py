@@ -1,0 +1,128 @@
+"""What a calibration says of a run: how its layers change, and how much piles up before each is computed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from hgc.cache.anatomy import State
+from hgc.cache.calibration import read_curves
+from hgc.cache.curves import CalibrationRefused, ChangeCurves
+from hgc.cache.schedules import delta_of
+from hgc.charts.change import accumulated_chart, change_chart, changing_rows
+from hgc.charts.rows import Row
+from hgc.service.calibrations import CALIBRATIONS, calibration_name
+from hgc.ui.queueing import QUIET
+from hgc.ui.runner import Runner
+
+if TYPE_CHECKING:
+    from hgc.service import Comparison
+
+TITLE = "<h2>Change that piles up</h2>"
+PLAIN = "How far each layer's output has moved since it was last computed, which a dot marks."
+WITH_DELTA = "Block Caching computes a layer again when its change since last time passes the dashed line, δ."
+
+
+@dataclass(frozen=True)
+class Change:
+    """The components of the card."""
+
+    column: gr.Column
+    told: gr.HTML
+    block: gr.Dropdown
+    piled: gr.Plot
+    curves: gr.Plot
+
+    @property
+    def filled(self) -> list[Any]:
+        return [self.column, self.told, self.block, self.piled, self.curves]
+
+
+def build_change() -> Change:
+    """Lays the card out, hidden until a run has a calibration."""
+    with gr.Column(visible=False, elem_classes="card", min_width=330, elem_id="change") as column:
+        told = gr.HTML(TITLE)
+        block = gr.Dropdown(
+            [], label="Block", info="Whose layers are drawn, a line each.", elem_id="change-block", filterable=False
+        )
+        with gr.Row(equal_height=True):
+            piled, curves = (
+                gr.Plot(
+                    show_label=False,
+                    container=False,
+                    min_width=300,
+                    elem_id=f"chart-{name}",
+                    elem_classes=["chart", "by-step"],
+                )
+                for name in ("accumulated", "change")
+            )
+    return Change(column, told, block, piled, curves)
+
+
+def wire_change(change: Change, runner: Runner, run_id: gr.State) -> None:
+    """Fills the card with every new run, and when another block is chosen."""
+    events = ChangeEvents(runner)
+    run_id.change(events.open_up, run_id, change.filled, **QUIET)
+    change.block.input(events.charts_of, [run_id, change.block], [change.piled, change.curves], **QUIET)
+
+
+class ChangeEvents:
+    """Answers with updates in the order of `Change.filled`."""
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+
+    def open_up(self, run: str | None) -> list[Any]:
+        """The block in which most is reused first; nothing where the run's setting was never calibrated."""
+        found = self._runner.runs.find(run)
+        curves = None if found is None else curves_of(found)
+        if found is None or curves is None:
+            return [gr.update(visible=False), *[gr.skip()] * 4]
+        trace = found.cached.trace
+        rows = changing_rows(trace, curves)
+        chosen = max(rows, key=lambda row: sum(c.state is State.REUSED for s in row.main for c in trace.cells[s.name]))
+        return [
+            gr.update(visible=True),
+            told(found, curves),
+            gr.update(choices=[row.title for row in rows], value=chosen.title),
+            *_charts(found, curves, chosen),
+        ]
+
+    def charts_of(self, run: str | None, title: str) -> list[Any]:
+        """Both charts of a block."""
+        found = self._runner.runs.find(run)
+        curves = None if found is None else curves_of(found)
+        if found is None or curves is None:
+            return [gr.skip()] * 2
+        return _charts(found, curves, next(r for r in changing_rows(found.cached.trace, curves) if r.title == title))
+
+
+def curves_of(found: Comparison) -> ChangeCurves | None:
+    """The calibration of a run's setting; None where there is none, or not of as many steps as its cached arm made."""
+    path = CALIBRATIONS / calibration_name(found.request)
+    if not path.exists() or found.cached.trace.steps != found.request.steps:
+        return None
+    try:
+        curves = read_curves(path)
+        curves.check(found.request.model, found.request.steps)
+    except CalibrationRefused:
+        return None
+    return curves
+
+
+def told(found: Comparison, curves: ChangeCurves) -> str:
+    """What is drawn, and where its numbers come from."""
+    rule = PLAIN if delta_of(found.cached.trace.plan) is None else WITH_DELTA
+    scenes = f"{curves.scenes} scene{'s' if curves.scenes > 1 else ''}"
+    return (
+        f'{TITLE}<p class="aside">{rule} On the right, the change from step to step. Both as calibrated over {scenes}, '
+        f"{escape(str(curves.subject))}; the bands are one standard deviation.</p>"
+    )
+
+
+def _charts(found: Comparison, curves: ChangeCurves, row: Row) -> list[Any]:
+    trace = found.cached.trace
+    return [accumulated_chart(row, trace, curves, delta_of(trace.plan)), change_chart(row, curves)]
