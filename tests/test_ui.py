@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import threading
@@ -40,7 +41,16 @@ pytestmark = [
 ]
 
 ROOT = Path(__file__).parent.parent
-ENDPOINTS = {"/compare", "/control_map", "/forecast", "/palette", "/presets", "/settings_for", "/sweep"}
+ENDPOINTS = {
+    "/compare",
+    "/control_map",
+    "/export_trace",
+    "/forecast",
+    "/palette",
+    "/presets",
+    "/settings_for",
+    "/sweep",
+}
 SCENE = paint(9_000_002)
 STEPS = 4
 
@@ -156,6 +166,17 @@ def test_compare_gives_the_studios_own_pixels(client: Client, studio: Studio, la
     assert figures["macs_cached"] == own.cached.trace.macs.paper
     assert figures["digest"] == own.digest
     assert figures["trace"]["branches"] == list(own.cached.trace.branches)
+
+
+def test_a_trace_is_exported_as_it_was_returned(client: Client, label_map: Path) -> None:
+    run = {"picture": handle_file(str(label_map)), "steps": 2, "preset": "Balanced", "with_trace": True}
+    trace = client.predict(**run, api_name="/compare")[2]["trace"]
+    table = client.predict(trace, "csv", api_name="/export_trace").splitlines()
+    assert len(table) == 1 + 2 * len(trace["sites"])
+    events = json.loads(client.predict(trace, "perfetto", api_name="/export_trace"))["traceEvents"]
+    assert sum(event.get("cat") == "step" for event in events) == 2
+    assert "known are csv" in refusal(lambda: client.predict(trace, "xml", api_name="/export_trace"))
+    assert "not a trace" in refusal(lambda: client.predict({"cells": 3}, "csv", api_name="/export_trace"))
 
 
 def test_exact_savings_change_no_bit(client: Client, label_map: Path) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import gradio as gr
 
+from hgc.cache.exports import to_csv, to_perfetto
+from hgc.cache.trace import Trace
 from hgc.models.presets import GUIDANCE
-from hgc.request import Sampler
+from hgc.request import RequestRefused, Sampler
 from hgc.ui.control_panel import photo_input
 from hgc.ui.drawing import AS_LABELS, AS_LINES, Drawn, prepare, read_photo
 from hgc.ui.queueing import MODEL_QUEUE
@@ -94,8 +97,29 @@ def _add_plain(runner: Runner) -> None:
                 "plan": found.plan.as_dict(),
             }
 
-    for endpoint in (palette, presets, settings_for, forecast):
+    def export_trace(trace: dict[str, Any], form: str = "csv") -> str:
+        """A trace in the form that another program reads.
+
+        Args:
+            trace: as compare returns it with_trace.
+            form: csv, a row for every site and step; perfetto, for ui.perfetto.dev or chrome://tracing.
+        """
+        with refusals():
+            return exported(trace, form)
+
+    for endpoint in (palette, presets, settings_for, forecast, export_trace):
         gr.api(endpoint, concurrency_limit=4)
+
+
+def exported(trace: Any, form: str) -> str:
+    """A trace given as plain data, in another form. Raises RequestRefused."""
+    if form not in ("csv", "perfetto"):
+        raise RequestRefused(f"unknown form '{form}' of a trace; known are csv and perfetto")
+    try:
+        found = Trace.from_json(json.dumps(trace))
+    except ValueError as error:
+        raise RequestRefused(str(error)) from error
+    return to_csv(found) if form == "csv" else to_perfetto({"cached": found})
 
 
 def _add_control_map(runner: Runner) -> None:
