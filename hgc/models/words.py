@@ -19,8 +19,9 @@ def words_of(tokenizer: Any, prompt: str) -> tuple[Word, ...]:
     """The words that a CLIP tokenizer reads, in order; punctuation and what is cut off at the end are left out."""
     found: list[tuple[str, tuple[int, ...]]] = []
     pieces: list[str] = []
+    special = set(tokenizer.all_special_tokens)
     for place, piece in enumerate(tokenizer.tokenize(prompt)[: tokenizer.model_max_length - 2], 1):  # 0 is the start
-        pieces.append(piece)
+        pieces = [] if piece in special else [*pieces, piece]  # what a small vocabulary cannot spell parts words
         if piece.endswith("</w>"):
             text = tokenizer.decode(tokenizer.convert_tokens_to_ids(pieces)).strip()
             if any(letter.isalnum() for letter in text):
