@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -9,17 +10,17 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from hgc.cache.anatomy import State
-from hgc.cache.calibration import read_curves
-from hgc.cache.curves import CalibrationRefused, ChangeCurves
+from hgc.cache.curves import CalibrationRefused, ChangeCurves, Subject
 from hgc.cache.schedules import delta_of
 from hgc.charts.change import accumulated_chart, change_chart, changing_rows
 from hgc.charts.rows import Row
-from hgc.service.calibrations import CALIBRATIONS, calibration_name
 from hgc.ui.queueing import QUIET
 from hgc.ui.runner import Runner
 
 if TYPE_CHECKING:
     from hgc.service import Comparison
+
+log = logging.getLogger(__name__)
 
 TITLE = "<h2>Change that piles up</h2>"
 PLAIN = "How far each layer's output has moved since it was last computed, which a dot marks."
@@ -77,8 +78,7 @@ class ChangeEvents:
 
     def open_up(self, run: str | None) -> list[Any]:
         """The block in which most is reused first; nothing where the run's setting was never calibrated."""
-        found = self._runner.runs.find(run)
-        curves = None if found is None else curves_of(found)
+        found, curves = self._runner.runs.find(run), self._calibrated(run)
         if found is None or curves is None:
             return [gr.update(visible=False), *[gr.skip()] * 4]
         trace = found.cached.trace
@@ -93,24 +93,23 @@ class ChangeEvents:
 
     def charts_of(self, run: str | None, title: str) -> list[Any]:
         """Both charts of a block."""
-        found = self._runner.runs.find(run)
-        curves = None if found is None else curves_of(found)
+        found, curves = self._runner.runs.find(run), self._calibrated(run)
         if found is None or curves is None:
             return [gr.skip()] * 2
         return _charts(found, curves, next(r for r in changing_rows(found.cached.trace, curves) if r.title == title))
 
-
-def curves_of(found: Comparison) -> ChangeCurves | None:
-    """The calibration of a run's setting; None where there is none, or not of as many steps as its cached arm made."""
-    path = CALIBRATIONS / calibration_name(found.request)
-    if not path.exists() or found.cached.trace.steps != found.request.steps:
-        return None
-    try:
-        curves = read_curves(path)
-        curves.check(found.request.model, found.request.steps)
-    except CalibrationRefused:
-        return None
-    return curves
+    def _calibrated(self, run: str | None) -> ChangeCurves | None:
+        """The curves of a run's setting; None where there are none, or where its cached arm made other steps."""
+        found, loader = self._runner.runs.find(run), self._runner.loader
+        if found is None or not loader.ready or found.cached.trace.steps != found.request.steps:
+            return None
+        r = found.request
+        try:
+            known = loader.studio().calibration(Subject(r.model, r.control, r.sampler, r.steps, r.guidance))
+        except CalibrationRefused:
+            log.warning("the calibration of a run that is looked into cannot be read", exc_info=True)
+            return None
+        return None if known is None else known.curves
 
 
 def told(found: Comparison, curves: ChangeCurves) -> str:
