@@ -249,7 +249,8 @@ def test_a_kept_layer_has_piled_up_less_than_delta_and_a_refreshed_one_more(
             elif state is State.COMPUTED and step:
                 assert gone > DELTA, (name, step)
         assert set(row) <= set("CR")
-    assert min(seen[State.REUSED], seen[State.COMPUTED]) > 20
+    assert seen[State.REUSED] > 3
+    assert seen[State.COMPUTED] > 20
 
 
 def test_the_pile_is_drawn_with_its_threshold_and_a_dot_where_computed(refreshed: tuple[Trace, ChangeCurves]) -> None:

@@ -67,12 +67,14 @@ def _hover(trace: Trace, row: Row, step: int, shade: Shade) -> str:
     lines = [f"<b>{row.title}</b>", f"step {step + 1}: {shade.word}"]
     main = [trace.cells[site.name][step] for site in row.main]
     everything = [trace.cells[name][step] for name in row.names]
-    if len(main) == 1:
+    if len({cell.reason for cell in main}) == 1:
         lines.append(main[0].reason)
     elif shade not in (COMPUTED, DEAD, ABSENT):
         counts = Counter(SHADES[cell.state].word for cell in main)
         lines.append(", ".join(f"{count} {word}" for word, count in counts.items()))
         lines.append(_kept_reason(main))
+    else:
+        lines.append(Counter(cell.reason for cell in main).most_common(1)[0][0])
     lines += _figures(main, everything)
     return "<br>".join(line for line in lines if line)
 
@@ -93,7 +95,7 @@ def _figures(main: list[Cell], everything: list[Cell]) -> list[str]:
     if ages := [cell.age for cell in main if cell.age]:
         lines.append(f"value is {max(ages)} step{'s' if max(ages) > 1 else ''} old")
     if drifts := [cell.drift for cell in main if cell.drift is not None]:
-        kept = any(cell.age for cell in main)
-        moved = "in the full arm it moved by {:.1%} since then" if kept else "changed by {:.1%} since last computed"
+        fresh = all(cell.state is State.COMPUTED for cell in main)
+        moved = "changed by {:.1%} since last computed" if fresh else "in the full arm it moved by {:.1%} since then"
         lines.append(moved.format(max(drifts)))
     return lines

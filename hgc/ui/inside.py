@@ -137,7 +137,7 @@ def build_inside(runner: Runner, run_id: gr.State) -> None:
 
 def _head() -> tuple[gr.HTML, dict[str, gr.Button]]:
     with gr.Row(elem_id="inside-head", equal_height=True):
-        summary = gr.HTML("", elem_id="inside-summary", min_width=330)
+        summary = gr.HTML("", elem_id="inside-summary", min_width=300)
         with gr.Row(elem_id="take-away"):
             files = {
                 name: gr.Button(title, size="sm", elem_id=f"take-{name.replace('.', '-')}", min_width=60, scale=0)
