@@ -245,4 +245,5 @@ def wire_explore(playground: Playground, explore: Explore, tabs: gr.Tabs, tab: g
     edited = [tab.select, *(component.change for component in explore.form)]
     gr.on(edited, events.price, form, explore.forecast, trigger_mode="always_last", **QUIET)
     opened = [tabs, explore.progress, p.results.run_id, *form_outputs(p)]
-    explore.grid.click(events.open, [explore.sweep_id, *p.control.drawing], opened, queue=False, **QUIET)
+    # In the queue: without it a change of the run's id would tell nobody.
+    explore.grid.click(events.open, [explore.sweep_id, *p.control.drawing], opened, **QUIET)
