@@ -6,7 +6,7 @@ from hgc.cli.calibrate import calibrate
 from hgc.cli.compare import compare
 from hgc.cli.distil import distil
 from hgc.cli.landscapes import bench_card, bench_landscapes, train, wall
-from hgc.cli.methods import paper, peers, sd15, speed
+from hgc.cli.methods import list_methods, paper, peers, sd15, speed
 from hgc.cli.optimize import optimize
 from hgc.cli.pareto import pareto
 from hgc.cli.record import record
@@ -19,6 +19,7 @@ bench = typer.Typer(help="Figures that anyone can repeat.", no_args_is_help=True
 app.add_typer(bench, name="bench")
 
 app.command()(compare)
+app.command("methods")(list_methods)
 app.command()(sweep)
 app.command()(calibrate)
 app.command()(replay)

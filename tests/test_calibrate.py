@@ -20,7 +20,7 @@ from hgc.__main__ import app
 from hgc.cache import schedules
 from hgc.cache.adjustment import Adjustment
 from hgc.cache.anatomy import Anatomy, Kind, State
-from hgc.cache.calibrate import Witness, calibrate, check_weights
+from hgc.cache.calibrate import Witness, calibrate, check_weights, weights_of
 from hgc.cache.calibration import Calibration, read_curves
 from hgc.cache.curves import CalibrationRefused, Subject
 from hgc.cache.engine import cached
@@ -347,19 +347,20 @@ def test_an_adjustment_that_is_not_the_plans_is_refused(pipe: Any, calibration: 
 
 
 def test_curves_of_other_weights_are_refused(pipe: Any, calibration: Calibration) -> None:
-    check_weights(calibration.curves, pipe)
+    check_weights(calibration.curves, weights_of(pipe))
     other = tiny.control_pipeline()
     with torch.no_grad():
         other.controlnet.controlnet_mid_block.bias += 1
     with pytest.raises(CalibrationRefused, match=r"measured on weights [0-9a-f]{12}, this model's are"):
-        check_weights(calibration.curves, other)
+        check_weights(calibration.curves, weights_of(other))
 
 
 @pytest.mark.parametrize("path", sorted((ASSETS / "calibration").glob("*.json")), ids=lambda path: path.stem)
 def test_what_is_shipped_was_measured_on_the_model_that_is_shipped(path: Path) -> None:
     found = Calibration.read(path)
     subject = found.curves.subject
-    check_weights(found.curves, load(subject.model, device="cpu").pipeline(subject.control, subject.sampler))
+    loaded = load(subject.model, device="cpu")
+    check_weights(found.curves, weights_of(loaded.pipeline(subject.control, subject.sampler)))
     assert found.curves.scenes >= 16
 
 

@@ -125,6 +125,8 @@ def test_a_control_that_sets_in_late_is_waited_for(anatomy: Anatomy) -> None:
     for plan in (
         schedules.hgc(anatomy, 8, keys=(0, 1, 5), first_control_step=2),
         schedules.encoder_propagation(anatomy, 8, keys=(0, 5), forecast=LINE, first_control_step=2),
+        schedules.hgc(anatomy, 8, keys=(0, 4), gate_step=1, first_control_step=2),
+        schedules.tgate(anatomy, 8, gate_step=1, self_every_after=5, first_control_step=2),
         schedules.block_caching(anatomy, 8, curves, delta=0.5, off=off),
         schedules.block_caching(anatomy, 8, curves, share=0.6, forecast=LINE, off=off),
     ):

@@ -380,7 +380,7 @@ def test_compare_from_the_shell(tmp_path: Path) -> None:
     ("change", "says"),
     [
         (["--plan", "ludicrous"], "unknown preset 'ludicrous'"),
-        (["--plan", "0.01"], "budget 1%: the cheapest plan costs"),
+        (["--plan", "0.01"], "HGC cannot go down to 1.0% of full compute in 20 steps"),
         (["--plan", "missing.json"], "plan file missing.json: No such file"),
         (["--steps", "1"], "steps 1: a cache needs at least 2"),
         (["--control", "depth"], "control:"),

@@ -46,6 +46,7 @@ ENDPOINTS = {
     "/control_map",
     "/export_trace",
     "/forecast",
+    "/methods",
     "/palette",
     "/presets",
     "/settings_for",

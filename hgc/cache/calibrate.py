@@ -144,10 +144,9 @@ def weights_of(pipe: Any) -> str:
     return found.hexdigest()[:12]
 
 
-def check_weights(curves: ChangeCurves, pipe: Any) -> None:
-    """Raises CalibrationRefused when the curves were measured on other weights than the pipeline's."""
-    measured, own = (curves.versions or {}).get("weights"), weights_of(pipe)
-    if measured != own:
+def check_weights(curves: ChangeCurves, own: str) -> None:
+    """Raises CalibrationRefused when the curves were measured on weights of another name (`weights_of`)."""
+    if (measured := (curves.versions or {}).get("weights")) != own:
         raise CalibrationRefused(
             f"change curves of {curves.subject}: measured on weights {measured}, this model's are {own}; {AGAIN}"
         )

@@ -1,4 +1,4 @@
-"""`hgc bench paper, speed, peers`: what methods cost and save."""
+"""`hgc methods` and `hgc bench paper, speed, peers`: what there is, and what it costs and saves."""
 
 from __future__ import annotations
 
@@ -11,8 +11,15 @@ import typer
 from hgc.cli.options import AsJson, Control, Device, Dtype, Model, PlanName, SamplerName, Steps
 from hgc.cli.refusals import in_one_line
 from hgc.cli.requests import chosen
-from hgc.service import Studio
+from hgc.service import METHODS, Studio
 from hgc.service.scenes import painted
+
+
+def list_methods(as_json: AsJson = False) -> None:
+    """The methods that --method and --rival know, each with a reason."""
+    table = [{"name": known.name, "title": known.title, "reason": known.reason} for known in METHODS.values()]
+    text = "\n".join(f"{row['name']:<21}{row['title']}: {row['reason']}" for row in table)
+    typer.echo(json.dumps(table) if as_json else text)
 
 
 def paper(as_json: AsJson = False) -> None:

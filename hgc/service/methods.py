@@ -5,7 +5,8 @@ A method is added by its entry in METHODS: no other file needs to know of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import ceil
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 from hgc.cache import schedules
 from hgc.cache.anatomy import Anatomy
 from hgc.cache.plan import Plan, PlanRefused
-from hgc.cache.rules import REPEAT
+from hgc.cache.rules import REPEAT, Forecast
 from hgc.request import Request, RequestRefused
 from hgc.service.calibrations import calibration_for
 from hgc.service.optimised import optimised
@@ -30,6 +31,7 @@ class Method:
 
     `reason` says in one line why one would take it, `least` why it cannot cost as little as one likes. `solve` makes
     the plan of most compute within a share of full compute; it raises OutOfReach for a share below its least.
+    `calibrated` says that it needs a calibration, of the weights that are loaded.
     """
 
     name: str
@@ -37,29 +39,47 @@ class Method:
     reason: str
     least: str
     solve: Callable[[Task, float], Plan]
+    calibrated: bool = False
 
     def plan(self, task: Task, share: float) -> Plan:
         """The plan of most compute within `share` of full compute. Raises OutOfReach, which names the nearest share."""
-        try:
+        with self.telling(share, task.steps):
             return self.solve(task, share)
+
+    @contextmanager
+    def telling(self, share: float, steps: int) -> Iterator[None]:
+        """Why a share is out of this method's reach, in its own words."""
+        try:
+            yield
         except schedules.OutOfReach as error:
-            nearest = ceil(100 * error.nearest - 1e-6)
             raise schedules.OutOfReach(
-                f"{self.title} cannot go down to {share:.1%} of full compute in {task.steps} steps: {self.least}; its "
-                f"least is {error.nearest:.1%}, so choose {nearest}% or more",
+                f"{self.title} cannot go down to {share:.1%} of full compute in {steps} steps: {self.least}; its least "
+                f"is {error.nearest:.1%}, so choose {ceil(100 * error.nearest - 1e-6)}% or more",
                 error.nearest,
             ) from error
 
 
 def _hgc(task: Task, share: float) -> Plan:
-    settings = settings_for(task.anatomy, task.steps, share, guidance=task.guided)
-    return hgc_plan(task.request.model_copy(update={"cache": settings}), task.anatomy)
+    request = task.request
+    window = request.control_start, request.control_end
+    settings = settings_for(
+        task.anatomy, task.steps, share, guidance=task.guided, window=window, strength=request.control_scale
+    )
+    return hgc_plan(request.model_copy(update={"cache": settings}), task.anatomy)
 
 
 def _block_caching(task: Task, share: float) -> Plan:
+    """Kept values are scaled and shifted as measured, which is known up to some age."""
     found = calibration_for(task.request)
     return schedules.block_caching(
-        task.anatomy, task.steps, found.curves, share=share, guidance=task.guided, off=task.off
+        task.anatomy,
+        task.steps,
+        found.curves,
+        share=share,
+        forecast=Forecast("scale_shift", fitted=found.adjustment.digest),
+        longest=found.adjustment.longest,
+        guidance=task.guided,
+        off=task.off,
     )
 
 
@@ -79,7 +99,11 @@ def _tgate(task: Task, share: float) -> Plan:
     """The latest gate that fits; where none does, longer intervals of self-attention after the first step."""
 
     def plan(setting: tuple[int, int]) -> Plan:
-        return schedules.tgate(task.anatomy, task.steps, gate_step=setting[0], self_every_after=setting[1])
+        gate, every = setting
+        first = task.first_control_step
+        return schedules.tgate(
+            task.anatomy, task.steps, gate_step=gate, self_every_after=every, first_control_step=first
+        )
 
     gates = [(gate, 1) for gate in range(task.steps, 0, -1)]
     intervals = [(1, every) for every in range(2, task.steps + 1)]
@@ -148,6 +172,7 @@ METHODS: Mapping[str, Method] = {
             "Refreshes each block when it has changed enough, as measured beforehand on many pictures.",
             "every block is computed once, and what lies between blocks in every step",
             _block_caching,
+            calibrated=True,
         ),
         Method(
             "deepcache",
@@ -223,6 +248,12 @@ def rival_plan(request: Request, anatomy: Anatomy, share: float) -> Plan | None:
         return None
     most = min(1.0, share + 0.5 / request.steps)
     return method_of(request.rival).plan(Task(anatomy, request), most)
+
+
+def calibrated(request: Request) -> bool:
+    """Whether a method of the request plans from a calibration."""
+    named = {request.rival} | ({request.method} if request.plan is None and request.budget is not None else set())
+    return any(name is not None and method_of(name).calibrated for name in named)
 
 
 def arm_titles(request: Request) -> dict[ArmName, str]:

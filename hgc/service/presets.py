@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from hgc.cache import schedules
@@ -51,26 +52,30 @@ def budget_of(wanted: str | float) -> float:
     return 1.0 if budget is None else budget
 
 
-def settings_for(anatomy: Anatomy, steps: int, wanted: str | float, *, guidance: bool = True) -> CacheSettings:
+def settings_for(
+    anatomy: Anatomy,
+    steps: int,
+    wanted: str | float,
+    *,
+    guidance: bool = True,
+    window: tuple[float, float] = (0.0, 1.0),
+    strength: float = 1.0,
+) -> CacheSettings:
     """Cache settings for a preset's name or a share of full compute; exact savings alone where these are enough.
 
-    The share is that of a run with guidance, or without.
-
-    Raises PlanRefused for an unknown name, OutOfReach for a share below the cheapest plan's.
+    The share is that of a run with guidance, or without, whose control of this strength works in `window`, two shares
+    of the steps. Raises PlanRefused for an unknown name, OutOfReach for a share below the cheapest plan's.
     """
-    budget = budget_of(wanted)
-    if budget >= _exact_share(anatomy, steps, guidance):
+    budget, off = budget_of(wanted), off_in(steps, window, strength)
+    cost = partial(plan_macs, anatomy=anatomy, guidance=guidance, off=off)
+    if budget >= cost(schedules.exact(anatomy, steps)).paper / cost(schedules.full(anatomy, steps)).paper:
         return CacheSettings(coarse=False, fine=False)
     settings = CacheSettings()
-    density = schedules.under_budget(anatomy, steps, budget, guidance=guidance, **_shared(settings))
+    rest = _shared(settings) | {"first_control_step": first_on(off)}
+    density = schedules.under_budget(anatomy, steps, budget, guidance=guidance, off=off, **rest)
     found = {"lambda_inter": density.lambda_inter, "gate": density.gate_step / steps}
     far_apart = round(density.lambda_inter * steps) < FEWEST_TO_EXTRAPOLATE
     return settings.model_copy(update=found | ({"order": 0} if far_apart else {}))
-
-
-def _exact_share(anatomy: Anatomy, steps: int, guidance: bool) -> float:
-    whole = plan_macs(schedules.full(anatomy, steps), anatomy, guidance=guidance).paper
-    return plan_macs(schedules.exact(anatomy, steps), anatomy, guidance=guidance).paper / whole
 
 
 def hgc_plan(request: Request, anatomy: Anatomy) -> Plan:
@@ -86,24 +91,26 @@ def hgc_plan(request: Request, anatomy: Anatomy) -> Plan:
         coarse=cache.coarse,
         fine=cache.fine,
         threshold=cache.threshold,
-        first_control_step=first_control_step(request),
+        first_control_step=first_on(control_off(request)),
         **_shared(cache),
     )
 
 
-def control_off(request: Request) -> list[frozenset[str]]:
-    """For every step, the ControlNets whose scale is zero in it, by diffusers' rule for the guidance window."""
-    steps, names = request.steps, frozenset({"controlnet"})
-    inside = [
-        request.control_scale > 0 and i / steps >= request.control_start and (i + 1) / steps <= request.control_end
-        for i in range(steps)
-    ]
-    return [frozenset() if on else names for on in inside]
+def control_off(request: Request) -> schedules.Off:
+    """For every step of the request, the ControlNets whose scale is zero in it."""
+    return off_in(request.steps, (request.control_start, request.control_end), request.control_scale)
 
 
-def first_control_step(request: Request) -> int:
+def off_in(steps: int, window: tuple[float, float], strength: float) -> schedules.Off:
+    """The same by diffusers' rule for the guidance window."""
+    start, end = window
+    inside = [strength > 0 and i / steps >= start and (i + 1) / steps <= end for i in range(steps)]
+    return tuple(frozenset() if on else frozenset({"controlnet"}) for on in inside)
+
+
+def first_on(off: schedules.Off) -> int:
     """The step in which the control sets in; 0 when it never does, so that nothing is planned for it."""
-    return next((i for i, off in enumerate(control_off(request)) if not off), 0)
+    return next((i for i, names in enumerate(off) if not names), 0)
 
 
 def _shared(cache: CacheSettings) -> dict[str, Any]:

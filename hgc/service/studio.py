@@ -16,6 +16,7 @@ import torch
 from hgc.cache import schedules
 from hgc.cache.adjustment import Adjustment
 from hgc.cache.anatomy import Anatomy
+from hgc.cache.calibrate import check_weights, weights_of
 from hgc.cache.calibration import Calibration
 from hgc.cache.curves import Subject
 from hgc.cache.engine import cached
@@ -37,9 +38,9 @@ from hgc.service.control_map import Prepared, prepare_control, read_map
 from hgc.service.drawn import Drawn
 from hgc.service.inspection import Inspection, Look, look_into
 from hgc.service.judge import SCORES, Judge
-from hgc.service.methods import plan_of, rival_plan
+from hgc.service.methods import METHODS, calibrated, plan_of, rival_plan
 from hgc.service.news import as_it_goes
-from hgc.service.presets import PRESETS, Preset, control_off, settings_for
+from hgc.service.presets import PRESETS, Preset, budget_of, control_off, settings_for
 from hgc.service.preview import LatentPreview
 from hgc.service.provenance import made_now, weights_digest
 from hgc.service.task import Task, at_steps
@@ -77,6 +78,7 @@ class Studio:
         colourful = torch.from_numpy(paint(COLOURFUL_SEED).image).permute(2, 0, 1)[None].float() / 255
         self._preview = LatentPreview.fit(vae, colourful)
         self._timing: dict[str, Timing] = {}
+        self._weights: dict[str, str] = {}
 
     @classmethod
     @on_worker
@@ -109,9 +111,18 @@ class Studio:
     def presets(self) -> tuple[Preset, ...]:
         return tuple(PRESETS.values())
 
-    def settings_for(self, wanted: str | float, steps: int, *, guidance: bool = True) -> CacheSettings:
+    def settings_for(
+        self,
+        wanted: str | float,
+        steps: int,
+        *,
+        guidance: bool = True,
+        window: tuple[float, float] = (0.0, 1.0),
+        strength: float = 1.0,
+    ) -> CacheSettings:
         """Cache settings for a preset's name or a share of the full compute of such a run. Raises PlanRefused."""
-        return settings_for(self.anatomy(), steps, wanted, guidance=guidance)
+        with METHODS["hgc"].telling(budget_of(wanted), steps):
+            return settings_for(self.anatomy(), steps, wanted, guidance=guidance, window=window, strength=strength)
 
     def check_prompt(self, prompt: str) -> tuple[str, ...]:
         """In plain words, what the model will not understand or not read."""
@@ -144,6 +155,8 @@ class Studio:
         self._accept(request)
         plan, anatomy = plan_of(request, self.anatomy()), self.anatomy()
         check(plan, anatomy, plan.steps if request.plan is None else request.steps)
+        if calibrated(request):
+            check_weights(calibration_for(request).curves, self._weights_under(request.control))
         self.adjustment(plan, request)
         own = at_steps(request, plan.steps)
         rehearse(plan, anatomy, guidance=request.guidance > 1, off=control_off(own))
@@ -246,6 +259,12 @@ class Studio:
             made=made_now(self.device, self.dtype, self.weights),
             rival=rival,
         )
+
+    def _weights_under(self, control: str) -> str:
+        """The name of the weights that make a picture under this control."""
+        if control not in self._weights:
+            self._weights[control] = weights_of(self.loaded.pipeline(control, self.samplers[0]))
+        return self._weights[control]
 
     def _arm(
         self,

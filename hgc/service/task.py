@@ -10,7 +10,7 @@ from hgc.cache.anatomy import Anatomy, Macs
 from hgc.cache.plan import Plan
 from hgc.cache.rehearsal import plan_macs
 from hgc.request import Request
-from hgc.service.presets import control_off, first_control_step
+from hgc.service.presets import control_off, first_on
 
 
 @dataclass(frozen=True)
@@ -30,13 +30,13 @@ class Task:
         return self.request.guidance > 1
 
     @property
-    def off(self) -> list[frozenset[str]]:
+    def off(self) -> schedules.Off:
         """For every step, the ControlNets that are off in it."""
         return control_off(self.request)
 
     @property
     def first_control_step(self) -> int:
-        return first_control_step(self.request)
+        return first_on(self.off)
 
     @cached_property
     def whole(self) -> Macs:

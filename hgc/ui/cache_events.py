@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from hgc.request import CacheSettings
+from hgc.cache.plan import PlanRefused
+from hgc.service.methods import METHODS, arm_titles
+from hgc.service.presets import PRESETS
 from hgc.ui import figures
 from hgc.ui.cache_panel import CUSTOM_REASON, FIRST_PRESET, read_settings, write_settings
 from hgc.ui.own_plan import own_plan
 from hgc.ui.queueing import QUIET
 from hgc.ui.runner import REFUSALS, blank_png, in_one_sentence, made
+from hgc.ui.titles import rival_of
+from hgc.ui.wanted import HGC, Wanted, control_of, planned, settings_within, within_reach
 
 if TYPE_CHECKING:
     from hgc.ui.playground import Playground
 
 COST_FIELDS = ("steps", "sampler", "guidance", "control_scale", "control_start", "control_end")
 BY_HAND_JS = f"() => [null, '<p class=\"aside\">{CUSTOM_REASON}</p>']"
+
+
+NOT_AS_SET = "This cannot be run as it is set: see under Method why."
 
 
 class CacheEvents:
@@ -28,40 +36,63 @@ class CacheEvents:
         self._runner, self._panel = playground.runner, playground.cache
         self._loader = playground.runner.loader
 
-    def from_preset(self, preset: str | None, steps: int, guidance: float) -> list[Any]:
-        """What a preset means on this model, and why one would take it."""
-        if preset is None:
-            return [gr.skip()] * (len(self._panel.settings) + 2)
+    def settle(self, *values: Any) -> list[Any]:
+        """What the wanted method makes of the wanted share, and why one would take them."""
+        wanted, fields, _ = _read(values)
         studio = self._loader.studio()
-        named = next(known for known in studio.presets() if known.name == preset)
-        budget = 100 if named.budget is None else round(100 * named.budget)
-        return [*self._written(lambda: studio.settings_for(preset, steps, guidance=guidance > 1), named.reason), budget]
-
-    def from_budget(self, percent: float, steps: int, guidance: float) -> list[Any]:
-        """The settings that stay within a share of full compute."""
-        studio = self._loader.studio()
-        share = percent / 100
-        return [*self._written(lambda: studio.settings_for(share, steps, guidance=guidance > 1), CUSTOM_REASON), None]
-
-    def _written(self, find: Callable[[], CacheSettings], reason: str) -> list[Any]:
         try:
-            found = find()
+            reach = within_reach(studio, wanted, fields)
+            settings: list[Any] = [gr.skip()] * len(self._panel.settings)
+            if wanted.method == HGC:
+                settings = write_settings(settings_within(studio, reach.share, fields))
         except REFUSALS as error:
-            return [*[gr.skip()] * len(self._panel.settings), figures.notes_list([str(error)], "error")]
-        return [*write_settings(found), _aside(reason)]
+            return [*[gr.skip()] * len(self._panel.settings), *_told(wanted, str(error))]
+        return [*settings, *_told(wanted, reach.sentence)]
+
+    def follow(self, *values: Any) -> list[Any]:
+        """The same when the picture's settings have changed; settings made by hand stay as they are."""
+        wanted, *_ = _read(values)
+        if wanted.method == HGC and wanted.preset is None:
+            return [gr.skip()] * (len(self._panel.settings) + 3)
+        return self.settle(*values)
+
+    def from_budget(self, method: str, preset: str | None, percent: float, *values: Any) -> list[Any]:
+        """The same for a share set by hand, which no preset names."""
+        *settings, why, reason, _ = self.settle(method, None, percent, *values)
+        return [*settings, why, reason, None]
 
     def price(self, *values: Any) -> str:
-        """What the cached arm will cost with these settings."""
-        *cost, own = values
-        fields = dict(zip(COST_FIELDS, cost[: len(COST_FIELDS)], strict=True))
-        return self._price(fields, read_settings(cost[len(COST_FIELDS) :]), own)
-
-    def _price(self, fields: dict[str, Any], cache: dict[str, Any], own: str | None = None) -> str:
+        """What the second picture will cost with these settings, and the third."""
+        wanted, fields, rest = _read(values)
+        rival, *settings, own = rest
         try:
             studio, plan = self._loader.studio(), own_plan(self._runner, own)
-            fields = fields | {"plan": None if plan is None else plan.as_dict()}
-            request = made(blank_png(studio.size), fields, cache, studio.model)
-            return figures.forecast_line(studio.forecast(request))
+            if plan is None:
+                on_page = replace(wanted, preset=None) if wanted.method == HGC else wanted
+                fields |= planned(studio, on_page, fields, read_settings(settings))
+            else:
+                fields["plan"] = plan.as_dict()
+        except PlanRefused:
+            return figures.forecast_waiting(NOT_AS_SET)
+        except Exception as error:
+            return figures.forecast_waiting(in_one_sentence(error))
+        return self._price(fields | {"rival": rival_of(rival)})
+
+    def _price(self, fields: dict[str, Any]) -> str:
+        try:
+            studio = self._loader.studio()
+            request = made(blank_png(studio.size), fields, {}, studio.model)
+            told = ""
+            try:
+                forecast = studio.forecast(request)
+            except PlanRefused as error:
+                if request.rival is None:
+                    raise
+                told, forecast = str(error), studio.forecast(request.model_copy(update={"rival": None}))
+            titles = arm_titles(request)
+            if forecast.share_rival is not None:
+                told = f"{titles['rival']}: {forecast.share_rival:.1%}"
+            return figures.forecast_line(forecast, titles["cached"], told)
         except Exception as error:
             return figures.forecast_waiting(in_one_sentence(error))
 
@@ -75,38 +106,58 @@ class CacheEvents:
             failed = figures.forecast_waiting(str(error))
             untouched = [gr.skip()] * len(self._panel.settings)
             return [figures.masthead("failed", "Model not loaded"), failed, *untouched, ""]
-        reason = next(known.reason for known in studio.presets() if known.name == chosen)
         ready = f"{studio.model.capitalize()} · {studio.device.upper()} · {studio.dtype}"
-        cost = self._price({"steps": steps}, found.model_dump())
-        return [figures.masthead("ready", ready), cost, *write_settings(found), _aside(reason)]
+        cost = self._price({"steps": steps, "cache": found.model_dump()})
+        reason = figures.aside(PRESETS[chosen.lower()].reason)
+        return [figures.masthead("ready", ready), cost, *write_settings(found), reason]
 
 
-def _aside(text: str) -> str:
-    return f'<p class="aside">{text}</p>'
+def _read(values: Sequence[Any]) -> tuple[Wanted, dict[str, Any], Sequence[Any]]:
+    """The values of `cost_inputs`: what is wanted, the request's fields, and the rest."""
+    method, preset, percent, source, annotator, *rest = values
+    fields = dict(zip(COST_FIELDS, rest, strict=False)) | {"control": control_of(source, annotator)}
+    return Wanted(method, preset, percent), fields, rest[len(COST_FIELDS) :]
+
+
+def _told(wanted: Wanted, sentence: str) -> list[Any]:
+    """Why the method, why the share or what had to be changed of it, and where the budget's slider stands."""
+    named = None if wanted.preset is None else PRESETS[wanted.preset.lower()]
+    reason = CUSTOM_REASON if named is None else named.reason
+    percent = gr.skip() if named is None else round(100 * wanted.share)
+    return [figures.aside(METHODS[wanted.method].reason), figures.aside(sentence or reason), percent]
 
 
 def wire_cache(p: Playground) -> None:
-    """Presets and the budget write the settings; whatever changes the cost is priced anew."""
-    events, panel, steps, guidance = CacheEvents(p), p.cache, p.picture.steps, p.picture.guidance
-    written = [*panel.settings, panel.reason]
+    """Method, preset and budget write the settings; whatever changes the cost is priced anew."""
+    events, panel, picture = CacheEvents(p), p.cache, p.picture
+    asked = _asked(p)
+    written = [*panel.settings, panel.method_reason, panel.reason]
     last: dict[str, Any] = {"trigger_mode": "always_last", **QUIET}
-    chosen = [panel.preset.input, steps.release, guidance.release]
-    presets = gr.on(chosen, events.from_preset, [panel.preset, steps, guidance], [*written, panel.budget], **last)
-    asked = [panel.budget, steps, guidance]
+    chosen = gr.on([panel.method.input, panel.preset.input], events.settle, asked, [*written, panel.budget], **last)
+    changed = [picture.steps.release, picture.guidance.release, picture.sampler.input, p.control.source.input]
+    followed = gr.on(changed, events.follow, asked, [*written, panel.budget], **last)
     budgets = panel.budget.input(events.from_budget, asked, [*written, panel.preset], **last)
     by_hand = [component.input for component in panel.settings]
     gr.on(by_hand, None, None, [panel.preset, panel.reason], js=BY_HAND_JS, api_visibility="private")
 
     priced: dict[str, Any] = {"fn": events.price, "inputs": [*cost_inputs(p), p.own.name], "outputs": p.forecast}
-    for written_to in (presets, budgets):
+    for written_to in (chosen, followed, budgets):
         written_to.then(**priced, **QUIET)
-    edited = [component.input for component in cost_inputs(p)]
+    edited = [component.input for component in (*_cost_fields(p), panel.rival, *panel.settings)]
     gr.on([*edited, p.own.name.change, p.results.run_id.change], **priced, **last)
 
 
 def cost_inputs(p: Playground) -> list[Any]:
     """What the forecast depends on."""
-    return [*(p.picture.fields[name] for name in COST_FIELDS), *p.cache.settings]
+    return [*_asked(p), p.cache.rival, *p.cache.settings]
+
+
+def _asked(p: Playground) -> list[Any]:
+    return [*p.cache.wanted, p.control.source, p.control.annotator, *_cost_fields(p)]
+
+
+def _cost_fields(p: Playground) -> list[Any]:
+    return [p.picture.fields[name] for name in COST_FIELDS]
 
 
 def wire_greeting(page: gr.Blocks, p: Playground, header: gr.HTML) -> None:

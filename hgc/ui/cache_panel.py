@@ -9,17 +9,24 @@ from typing import Any
 import gradio as gr
 
 from hgc.request import CacheSettings
+from hgc.service.methods import METHODS
+from hgc.ui import hgc_settings
+from hgc.ui.figures import aside
 from hgc.ui.titles import NO_RIVAL, RIVALS
+from hgc.ui.wanted import HGC
 
 PRESET_NAMES = ("Exact", "Quality", "Balanced", "Paper", "Turbo")
 FIRST_PRESET = "Paper"
 CUSTOM_REASON = "Your own settings."
+ONLY_HGC_JS = f"(method) => ({{__type__: 'update', visible: method === '{HGC}'}})"
 
 
 @dataclass(frozen=True)
 class CachePanel:
     """The components of the panel."""
 
+    method: gr.Dropdown
+    method_reason: gr.HTML
     preset: gr.Radio
     reason: gr.HTML
     budget: gr.Slider
@@ -38,7 +45,12 @@ class CachePanel:
     @property
     def by_hand(self) -> list[Any]:
         """What a person changes to say how the second picture saves work."""
-        return [self.preset, self.budget, *self.settings]
+        return [*self.wanted, *self.settings]
+
+    @property
+    def wanted(self) -> list[Any]:
+        """The inputs of `Wanted`, in its order."""
+        return [self.method, self.preset, self.budget]
 
     @property
     def settings(self) -> list[Any]:
@@ -62,6 +74,15 @@ def build_cache_panel() -> CachePanel:
     now = CacheSettings()
     with gr.Column(elem_classes="card", elem_id="cache-card"):
         gr.HTML('<h2>Caches</h2><p class="aside">How the second picture saves work.</p>')
+        method = gr.Dropdown(
+            [(method.title, name) for name, method in METHODS.items()],
+            value=HGC,
+            label="Method",
+            info="Each makes of the budget below what it can.",
+            filterable=False,
+            elem_id="method",
+        )
+        method_reason = gr.HTML(aside(METHODS[HGC].reason), elem_id="method-reason")
         preset = gr.Radio(
             list(PRESET_NAMES),
             value=FIRST_PRESET,
@@ -77,127 +98,35 @@ def build_cache_panel() -> CachePanel:
             37,
             step=1,
             label="Budget, % of full compute",
-            info="Picks the settings below that stay within it.",
+            info="The method spends as much of it as it can.",
             elem_id="budget",
         )
-        switches = _switches(now)
-        with gr.Accordion("Coarse settings", open=False, elem_id="coarse-settings"):
-            coarse = _coarse(now)
-        with gr.Accordion("Fine settings", open=False, elem_id="fine-settings"):
-            fine = _fine(now)
+        with gr.Column(elem_id="hgc-settings") as of_hgc:
+            switches = hgc_settings.switches(now)
+            with gr.Accordion("Coarse settings", open=False, elem_id="coarse-settings"):
+                coarse = hgc_settings.coarse(now)
+            with gr.Accordion("Fine settings", open=False, elem_id="fine-settings"):
+                fine = hgc_settings.fine(now)
+        method.change(None, method, of_hgc, js=ONLY_HGC_JS, api_visibility="private")
         rival = gr.Dropdown(
             RIVALS,
             value=NO_RIVAL,
+            filterable=False,
             label="Compare also with",
             info="A third picture on the same noise, by another method at the same cost.",
             elem_id="rival-choice",
         )
-    return CachePanel(preset=preset, reason=reason, budget=budget, rival=rival, **switches, **coarse, **fine)
-
-
-def _switches(now: CacheSettings) -> dict[str, Any]:
-    with gr.Row(elem_id="cache-switches"):
-        return {
-            "coarse": gr.Checkbox(
-                now.coarse,
-                label="Coarse cache",
-                info="Keeps whole blocks between key steps.",
-                elem_id="coarse",
-                elem_classes="switch",
-            ),
-            "fine": gr.Checkbox(
-                now.fine,
-                label="Fine cache",
-                info="Keeps attention maps, then one guidance branch.",
-                elem_id="fine",
-                elem_classes="switch",
-            ),
-        }
-
-
-def _coarse(now: CacheSettings) -> dict[str, Any]:
-    fields: dict[str, Any] = {
-        "key_share": gr.Slider(
-            0.05,
-            1,
-            now.lambda_inter,
-            step=0.01,
-            label="Key steps (λ inter)",
-            info="Share of the steps that compute everything.",
-            elem_id="key-share",
-        ),
-        "layer_share": gr.Slider(
-            0,
-            1,
-            now.lambda_intra,
-            step=0.01,
-            label="Refreshed layers (λ intra)",
-            info="Share of the decoder's layers that the steps in between still compute.",
-            elem_id="layer-share",
-        ),
-        "order": gr.Radio(
-            [("Repeat", 0), ("Follow a line", 1), ("Follow a curve", 2)],
-            value=now.order,
-            label="Kept values",
-            info="Repeat the last one, or continue the trend of the last two or three.",
-            elem_id="order",
-            elem_classes="segmented",
-        ),
-    }
-    with gr.Row():
-        return fields | _at_run_time()
-
-
-def _at_run_time() -> dict[str, Any]:
-    return {
-        "adaptive": gr.Checkbox(
-            False,
-            label="Decide while running",
-            info="Refresh where a block is expected to have changed.",
-            elem_id="adaptive",
-            elem_classes="switch",
-        ),
-        "threshold": gr.Slider(
-            0.02,
-            0.6,
-            0.15,
-            step=0.01,
-            label="Threshold",
-            info="Expected change, lower refreshes more often.",
-            elem_id="threshold",
-        ),
-    }
-
-
-def _fine(now: CacheSettings) -> dict[str, Any]:
-    return {
-        "gate": gr.Slider(
-            0.05,
-            1,
-            now.gate,
-            step=0.01,
-            label="Gate",
-            info="From this share of the steps on, one guidance branch instead of two. 1 keeps both.",
-            elem_id="gate",
-        ),
-        "attention_every": gr.Slider(
-            1,
-            10,
-            now.attention_every,
-            step=1,
-            label="Attention at every n-th key step",
-            info="1 computes it at each of them.",
-            elem_id="attention-every",
-        ),
-        "fusion": gr.Radio(
-            [("Keep the last difference", "difference"), ("Drop guidance", "drop")],
-            value=now.fusion,
-            label="After the gate",
-            info="What stands in for the branch that is left out.",
-            elem_id="fusion",
-            elem_classes="segmented",
-        ),
-    }
+    return CachePanel(
+        method=method,
+        method_reason=method_reason,
+        preset=preset,
+        reason=reason,
+        budget=budget,
+        rival=rival,
+        **switches,
+        **coarse,
+        **fine,
+    )
 
 
 def read_settings(values: Sequence[Any]) -> dict[str, Any]:

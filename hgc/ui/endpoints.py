@@ -13,10 +13,12 @@ from hgc.cache.exports import to_csv, to_perfetto
 from hgc.cache.trace import Trace
 from hgc.models.presets import GUIDANCE
 from hgc.request import RequestRefused, Sampler
+from hgc.service.methods import METHODS
 from hgc.ui.control_panel import photo_input
 from hgc.ui.drawing import AS_LABELS, AS_LINES, Drawn, prepare, read_photo
 from hgc.ui.queueing import MODEL_QUEUE
 from hgc.ui.runner import Runner, blank_png, in_one_sentence, made
+from hgc.ui.wanted import by_method
 
 if TYPE_CHECKING:
     from hgc.service import Comparison
@@ -54,6 +56,10 @@ def _add_plain(runner: Runner) -> None:
                 for preset in runner.loader.studio().presets()
             ]
 
+    def methods() -> list[dict[str, str]]:
+        """The methods of saving work: name, title, and why one would take it."""
+        return [{"name": known.name, "title": known.title, "reason": known.reason} for known in METHODS.values()]
+
     def settings_for(preset: str = "Paper", budget: float | None = None, steps: int = 20) -> dict[str, Any]:
         """Cache settings for a preset, or for a budget.
 
@@ -71,6 +77,8 @@ def _add_plain(runner: Runner) -> None:
         steps: int = 20,
         sampler: str = "ddim",
         guidance: float = GUIDANCE,
+        method: str = "hgc",
+        budget: float | None = None,
     ) -> dict[str, Any]:
         """What a run will cost: MACs in both conventions, and milliseconds once this server has measured a run.
 
@@ -80,12 +88,14 @@ def _add_plain(runner: Runner) -> None:
             steps: denoising steps of the picture.
             sampler: ddim, dpmpp, unipc or euler.
             guidance: guidance scale; 1 or less runs one branch.
+            method: how work is saved, as methods lists them.
+            budget: share of full compute, 0 to 1, instead of the preset's.
         """
         with refusals():
             studio = runner.loader.studio()
-            settings = cache or studio.settings_for(preset, steps, guidance=guidance > 1).model_dump()
             fields = {"steps": steps, "sampler": sampler, "guidance": guidance}
-            found = studio.forecast(made(blank_png(studio.size), fields, settings, studio.model))
+            fields |= by_method(studio, method, preset if budget is None else budget, fields, cache)
+            found = studio.forecast(made(blank_png(studio.size), fields, {}, studio.model))
             return {
                 "macs_full": found.macs_full.paper,
                 "macs_cached": found.macs.paper,
@@ -107,7 +117,7 @@ def _add_plain(runner: Runner) -> None:
         with refusals():
             return exported(trace, form)
 
-    for endpoint in (palette, presets, settings_for, forecast, export_trace):
+    for endpoint in (palette, presets, methods, settings_for, forecast, export_trace):
         gr.api(endpoint, concurrency_limit=4)
 
 
@@ -161,6 +171,8 @@ def _add_compare(runner: Runner) -> None:
         cache: dict[str, Any] | None = None,
         with_trace: bool = False,
         rival: str | None = None,
+        method: str = "hgc",
+        budget: float | None = None,
     ) -> tuple[Any, Any, dict[str, Any], Any]:
         """The same picture in full and from the cache, on the same noise, and every figure of both.
 
@@ -183,6 +195,8 @@ def _add_compare(runner: Runner) -> None:
             cache: cache settings as settings_for returns them.
             with_trace: adds the trace, the table as executed, to the figures.
             rival: a method that makes a third picture at the cost of the cached one, e.g. fewer_steps or deepcache.
+            method: how the cached picture saves work, as methods lists them.
+            budget: share of full compute that the cached picture may use, 0 to 1, instead of the preset's.
         """
         with refusals():
             studio = runner.loader.studio()
@@ -201,8 +215,8 @@ def _add_compare(runner: Runner) -> None:
                 "control_end": control_end,
                 "rival": rival or None,
             }
-            settings = cache or studio.settings_for(preset, int(steps), guidance=guidance > 1).model_dump()
-            request = made(prepared.png, fields, settings, studio.model)
+            fields |= by_method(studio, method, preset if budget is None else budget, fields, cache)
+            request = made(prepared.png, fields, {}, studio.model)
             found = runner.finish(request)
             figures, third = _figures(found, notes, with_trace), found.rival
             return found.full.image, found.cached.image, figures, None if third is None else third.image
@@ -234,6 +248,8 @@ def _compare_inputs() -> list[Any]:
         gr.JSON(None, label="cache"),
         gr.Checkbox(False, label="with_trace"),
         gr.Textbox(None, label="rival"),
+        gr.Textbox("hgc", label="method"),
+        gr.Number(None, label="budget"),
     ]
 
 

@@ -177,14 +177,19 @@ def _badge(kind: str, html: str) -> str:
     return f'<span class="badge {kind}">{html}</span>'
 
 
+def aside(text: str) -> str:
+    """A quiet remark."""
+    return f'<p class="aside">{escape(text)}</p>'
+
+
 def notes_list(notes: Iterable[str], kind: str = "note") -> str:
     """Short remarks under a control; nothing at all when there are none."""
     items = "".join(f"<li>{escape(note[:1].upper() + note[1:])}</li>" for note in notes)
     return f'<ul class="notes {kind}" role="status">{items}</ul>' if items else ""
 
 
-def forecast_line(forecast: Forecast) -> str:
-    """What the run will cost, before it starts."""
+def forecast_line(forecast: Forecast, title: str = "Cached arm", rival: str = "") -> str:
+    """What the run will cost, before it starts; `title` names the second picture, `rival` tells of the third."""
     share = f"{forecast.share:.1%}"
     cost = f"<b>{giga(forecast.macs.paper)}</b> of {giga(forecast.macs_full.paper)} MACs <b>({share})</b>"
     if forecast.latency_ms is None or forecast.latency_ms_full is None:
@@ -193,7 +198,8 @@ def forecast_line(forecast: Forecast) -> str:
         whole = seconds(forecast.latency_ms_full)
         clock = f'about <b>{seconds(forecast.latency_ms)}</b><i class="wide"> after {whole} for the full picture</i>'
     meter = f'<div class="meter" aria-hidden="true"><i style="width:{min(forecast.share, 1):.1%}"></i></div>'
-    return f'<div class="forecast">{meter}<div>Cached arm: {cost}<br><span>{clock}</span></div></div>'
+    third = f"<br><span>{escape(rival)}</span>" if rival else ""
+    return f'<div class="forecast">{meter}<div>{escape(title)}: {cost}<br><span>{clock}</span>{third}</div></div>'
 
 
 def forecast_waiting(text: str) -> str:

@@ -5,12 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hgc.control.images import decode
+from hgc.service.methods import METHODS
+from hgc.service.presets import PRESETS
 from hgc.ui.cache_panel import CUSTOM_REASON, read_settings, write_settings
 from hgc.ui.drawing import Drawn, editor_value, seen_text
+from hgc.ui.figures import aside
 from hgc.ui.own_plan import own_plan
 from hgc.ui.picture_panel import new_seed
 from hgc.ui.runner import made
-from hgc.ui.titles import NO_RIVAL
+from hgc.ui.titles import NO_RIVAL, rival_of
+from hgc.ui.wanted import HGC, Wanted, planned, unplanned
 
 if TYPE_CHECKING:
     from hgc.cache.plan import Plan
@@ -27,16 +31,16 @@ def read_form(page: Playground, sheet: Sheet, values: list[Any], *, presets: boo
     """
     names = list(page.fields)
     fields = dict(zip(names, values[: len(names)], strict=True)) | {"control": sheet.control}
-    locked, own, preset, *by_hand = values[len(names) :]
-    plan = own_plan(page.runner, own)
-    fields["plan"] = None if plan is None else plan.as_dict()
-    fields["rival"] = None if fields["rival"] == NO_RIVAL else fields["rival"]
+    locked, own, method, preset, percent, *by_hand = values[len(names) :]
+    fields["rival"] = rival_of(fields["rival"])
     if not locked or fields["seed"] is None:
         fields["seed"] = new_seed()
-    studio, cache = page.runner.loader.studio(), read_settings(by_hand)
-    if presets and preset is not None:
-        cache = studio.settings_for(preset, fields["steps"], guidance=fields["guidance"] > 1).model_dump()
-    return made(sheet.png, fields, cache, studio.model)
+    studio, plan = page.runner.loader.studio(), own_plan(page.runner, own)
+    if plan is not None:
+        return made(sheet.png, fields | {"plan": plan.as_dict()}, {}, studio.model)
+    wanted, settings = Wanted(method, preset, percent), read_settings(by_hand)
+    fields |= planned(studio, wanted, fields, settings) if presets else unplanned(wanted, settings)
+    return made(sheet.png, fields, {}, studio.model)
 
 
 def form_outputs(page: Playground) -> list[Any]:
@@ -48,6 +52,8 @@ def form_outputs(page: Playground) -> list[Any]:
         *drawing,
         page.picture.lock,
         page.own.name,
+        cache.method,
+        cache.method_reason,
         cache.preset,
         cache.reason,
         cache.budget,
@@ -59,7 +65,7 @@ def write_form(page: Playground, request: Request, plan: Plan, drawn: bytes | No
     """The updates that make the form ask for this request, whose cached arm runs `plan`.
 
     `drawn` is the control map of what is on the canvas now; the same map leaves the drawing as it is. Settings stand
-    in the form as settings; what they cannot say, another method or a table, stands there as a plan of its own.
+    in the form as settings, another method with its budget; a table stands there as a plan of its own.
     """
     fields = request.model_dump(include=set(page.fields))
     updates: dict[Any, Any] = {component: fields[name] for name, component in page.fields.items()}
@@ -71,14 +77,20 @@ def write_form(page: Playground, request: Request, plan: Plan, drawn: bytes | No
 def _caches(page: Playground, request: Request, plan: Plan) -> dict[Any, Any]:
     cache, settings = page.cache, request.cache
     updates: dict[Any, Any] = {
-        cache.preset: None,
-        cache.reason: f'<p class="aside">{CUSTOM_REASON}</p>',
+        cache.method: request.method,
+        cache.method_reason: aside(METHODS[request.method].reason),
+        cache.preset: next((known.name for known in PRESETS.values() if known.budget == request.budget), None),
+        cache.reason: aside(CUSTOM_REASON),
         page.own.name: "",
     }
-    if request.budget is not None:
-        updates[cache.budget] = round(100 * request.budget)
-    if request.plan is not None or request.method != "hgc":
+    if request.plan is not None:
         return updates | {page.own.name: page.runner.plans.keep(plan), page.picture.steps: plan.steps}
+    if request.budget is None:
+        updates[cache.preset] = None
+    else:
+        updates[cache.budget] = round(100 * request.budget)
+    if request.method != HGC:
+        return updates
     if request.budget is not None:
         studio = page.runner.loader.studio()
         settings = studio.settings_for(request.budget, request.steps, guidance=request.guidance > 1)

@@ -38,7 +38,15 @@ class StudioLike(Protocol):
 
     def presets(self) -> tuple[Preset, ...]: ...
 
-    def settings_for(self, wanted: str | float, steps: int, *, guidance: bool = True) -> CacheSettings: ...
+    def settings_for(
+        self,
+        wanted: str | float,
+        steps: int,
+        *,
+        guidance: bool = True,
+        window: tuple[float, float] = (0.0, 1.0),
+        strength: float = 1.0,
+    ) -> CacheSettings: ...
 
     def check_prompt(self, prompt: str) -> tuple[str, ...]: ...
 

@@ -37,7 +37,8 @@ class Playground:
 
     @property
     def run_inputs(self) -> list[Any]:
-        return [*self.fields.values(), self.picture.lock, self.own.name, self.cache.preset, *self.cache.settings]
+        own, wanted = self.own.name, self.cache.wanted
+        return [*self.fields.values(), self.picture.lock, own, *wanted, *self.cache.settings]
 
     @property
     def fields(self) -> dict[str, Any]:

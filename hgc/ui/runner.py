@@ -81,7 +81,7 @@ class Runner:
 
 def made(control_png: bytes, fields: Mapping[str, Any], cache: Mapping[str, Any], model: str) -> Request:
     """A request from the form's fields. Raises RequestRefused."""
-    return Request.make(control_png, model=model, cache=dict(cache), **fields)
+    return Request.make(control_png, **{"model": model, "cache": dict(cache)} | dict(fields))
 
 
 def blank_png(size: int) -> bytes:

@@ -15,6 +15,11 @@ NO_RIVAL = "nothing"
 RIVALS = [("Nothing", NO_RIVAL), *((METHODS[name].title, name) for name in sorted(METHODS, key="fewer_steps".__ne__))]
 
 
+def rival_of(chosen: str) -> str | None:
+    """The request's rival for an entry of the dropdown."""
+    return None if chosen == NO_RIVAL else chosen
+
+
 def captions(comparison: Comparison) -> dict[ArmName, str]:
     """The method of each arm and what it cost of full compute."""
     titles, full = arm_titles(comparison.request), comparison.full.trace.macs.paper

@@ -1,7 +1,7 @@
 """Every method is a function of the anatomy that returns a Plan; one method a file. Plain data, no torch."""
 
 from hgc.cache.schedules.block_caching import ADDED, LAYERS, block_caching, delta_of
-from hgc.cache.schedules.budget import Density, OutOfReach, ladder, most_within, under_budget
+from hgc.cache.schedules.budget import Density, Off, OutOfReach, ladder, most_within, under_budget
 from hgc.cache.schedules.deepcache import deepcache, power_around
 from hgc.cache.schedules.encoder_propagation import encoder_propagation
 from hgc.cache.schedules.fewer_steps import fewer_steps
@@ -16,6 +16,7 @@ __all__ = [
     "ADDED",
     "LAYERS",
     "Density",
+    "Off",
     "OutOfReach",
     "block_caching",
     "coarse_rows",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from hgc.cache.anatomy import Anatomy
@@ -15,6 +16,7 @@ from hgc.cache.schedules.plain import full
 
 ROUNDING = 1e-9
 T = TypeVar("T")
+Off = tuple[frozenset[str], ...]
 
 
 class OutOfReach(PlanRefused):
@@ -43,19 +45,23 @@ def most_within(share: float, choices: Sequence[T], cost: Callable[[T], float]) 
     return choices[bisect_left(choices, True, key=lambda choice: cost(choice) <= share + ROUNDING)]
 
 
-def under_budget(anatomy: Anatomy, steps: int, share: float, *, guidance: bool = True, **settings: Any) -> Density:
+@lru_cache(maxsize=256)
+def under_budget(
+    anatomy: Anatomy, steps: int, share: float, *, guidance: bool = True, off: Off | None = None, **settings: Any
+) -> Density:
     """The density of most compute whose HGC plan stays within `share` of the full paper-convention MACs.
 
-    Both are counted with two branches, or with one where guidance is off. `settings` go to `hgc`. Raises OutOfReach
-    when even the cheapest plan costs more, PlanRefused for a single step.
+    Both are counted with two branches, or with one where guidance is off; `off[i]` names the ControlNets that are off
+    in step i. `settings` go to `hgc`. Raises OutOfReach when even the cheapest plan costs more, PlanRefused for a
+    single step.
     """
     if steps < 2:
         raise PlanRefused(f"steps {steps}: a cache needs at least 2")
-    whole = plan_macs(full(anatomy, steps), anatomy, guidance=guidance).paper
+    whole = plan_macs(full(anatomy, steps), anatomy, guidance=guidance, off=off).paper
 
     def cost(density: Density) -> float:
         plan = hgc(anatomy, steps, lambda_inter=density.lambda_inter, gate_step=density.gate_step, **settings)
-        return plan_macs(plan, anatomy, guidance=guidance).paper / whole
+        return plan_macs(plan, anatomy, guidance=guidance, off=off).paper / whole
 
     gates = ladder(steps, guidance=guidance)
     most_within(share, gates[0], cost)  # the earliest gate reaches lowest

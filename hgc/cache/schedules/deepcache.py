@@ -29,8 +29,9 @@ def deepcache(
         raise PlanRefused(f"interval {interval}: at least 1 (1 computes every step in full)")
     keys = tuple(range(0, steps, interval)) if centre is None else power_around(steps, interval, centre, power)
     around = "" if centre is None else f" around {centre}"
+    deeper = f" branch {branch}" if branch else ""
     rows = constants(anatomy, steps) | {cut_site(anatomy, branch + 1): keep_between(steps, keys, forecast)}
-    return Plan(f"deepcache N={interval}{around}", steps, anatomy.model, rows, forecast=forecast)
+    return Plan(f"deepcache N={interval}{around}{deeper}", steps, anatomy.model, rows, forecast=forecast)
 
 
 def power_around(steps: int, interval: int, centre: int, power: float = 1.4) -> tuple[int, ...]:

@@ -34,6 +34,7 @@ from hgc.cache.schedules.rows import (
     keep_between,
     keep_control,
     key_steps,
+    once_control_is_on,
 )
 
 
@@ -79,7 +80,7 @@ def hgc(
         rows |= coarse_rows(anatomy, steps, keys, lambda_intra, forecast, first_control_step)
     if fine:
         gate = late_gate(steps) if gate_step is None else gate_step
-        rows |= fine_rows(anatomy, steps, keys, gate, attention_every)
+        rows |= once_control_is_on(anatomy, fine_rows(anatomy, steps, keys, gate, attention_every), first_control_step)
     gate_rule = Gate(threshold) if threshold is not None and coarse else None
     return Plan(name, steps, anatomy.model, rows, fusion=fusion, forecast=forecast, gate=gate_rule)
 

@@ -49,6 +49,12 @@ def keep_control(steps: int, keys: Iterable[int], forecast: Forecast, first: int
     return "C" * first + keep_between(steps - first, [key - first for key in late], forecast)
 
 
+def once_control_is_on(anatomy: Anatomy, rows: Rows, first: int) -> Rows:
+    """The rows with those of ControlNets computing up to the step `first`, in which the control sets in."""
+    late = {name: "C" * (first + 1) + row[first + 1 :] for name, row in rows.items() if name in anatomy.control_sites}
+    return rows | late if first else rows
+
+
 def decoder_layers(anatomy: Anatomy) -> list[list[Site]]:
     """The decoder's layers from the middle to the output: a ResNet with its transformer, and the sampler after it."""
     layers: list[list[Site]] = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hgc.cache.anatomy import UNGUIDED, Anatomy, Kind
 from hgc.cache.plan import Plan
 from hgc.cache.rules import PlanRefused
-from hgc.cache.schedules.rows import Rows, constants
+from hgc.cache.schedules.rows import Rows, constants, once_control_is_on
 
 
 def tgate(
@@ -16,12 +16,14 @@ def tgate(
     self_every_before: int = 1,
     self_every_after: int = 1,
     warm: int = 2,
+    first_control_step: int = 0,
 ) -> Plan:
     """From `gate_step` on one branch, whose cross-attention stays the mean of both branches' at the step before.
 
     Self-attention is computed at the steps that `self_every_before` (after `warm` steps) or, beyond the gate,
     `self_every_after` divides, and in the last step before the gate; 1 computes it in every step. The paper's gate
-    counts steps from one, ours from zero: both name the first step with one branch. Raises PlanRefused for settings out
+    counts steps from one, ours from zero: both name the first step with one branch. Where the control sets in at
+    `first_control_step`, its attention is computed there. Raises PlanRefused for settings out
     of range and for intervals on a network without self-attention.
     """
     if not 1 <= gate_step <= steps:
@@ -31,13 +33,14 @@ def tgate(
             raise PlanRefused(f"{name} {every}: at least 1 (1 computes self-attention in every step)")
     kept = "C" * gate_step + "R" * (steps - gate_step)
     rows: Rows = constants(anatomy, steps) | {UNGUIDED: kept}
-    rows |= {site.name: kept for site in anatomy.of(Kind.CROSS_ATTENTION)}
+    attention = {site.name: kept for site in anatomy.of(Kind.CROSS_ATTENTION)}
     if max(self_every_before, self_every_after) > 1:
         selves = anatomy.of(Kind.SELF_ATTENTION)
         if not selves:
             raise PlanRefused(f"{anatomy.model} has no self-attention to keep; leave its intervals at 1")
         row = _self_row(steps, gate_step, self_every_before, self_every_after, warm)
-        rows |= {site.name: row for site in selves}
+        attention |= {site.name: row for site in selves}
+    rows |= once_control_is_on(anatomy, attention, first_control_step)
     return Plan(f"tgate m={gate_step}", steps, anatomy.model, rows, fusion="average")
 
 
