@@ -124,7 +124,11 @@ def _told(wanted: Wanted, sentence: str) -> list[Any]:
     named = None if wanted.preset is None else PRESETS[wanted.preset.lower()]
     reason = CUSTOM_REASON if named is None else named.reason
     percent = gr.skip() if named is None else round(100 * wanted.share)
-    return [figures.aside(METHODS[wanted.method].reason), figures.aside(sentence or reason), percent]
+    return [
+        figures.aside(METHODS[wanted.method].reason),
+        figures.aside(sentence[:1].upper() + sentence[1:] or reason),
+        percent,
+    ]
 
 
 def wire_cache(p: Playground) -> None:
