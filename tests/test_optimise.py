@@ -383,6 +383,9 @@ def test_plans_carried_over_say_so(anatomy: Anatomy) -> None:
         "optimised, carried over from 6 steps, not measured here"
     )
     assert service.optimised(task(anatomy, sampler="euler"), 0.5).name.startswith("optimised, carried over from ddim")
+    plan = service.optimised(task(anatomy, steps=9), 0.5)
+    assert service.notes_on(plan) == ("The plan was carried over from 6 steps, not measured here.",)
+    assert service.notes_on(service.optimised(task(anatomy), 0.5)) == ()
     other = replace(anatomy, model="another")
     plan = service.optimised(task(other, model="another"), 0.5)
     assert plan.name.startswith("optimised, carried over from tiny")

@@ -19,6 +19,8 @@ from hgc.service.task import Task
 
 PLANS = Path(__file__).resolve().parents[2] / "assets" / "plans"
 
+CARRIED = "carried over from "
+
 
 @dataclass(frozen=True)
 class Kept:
@@ -54,6 +56,12 @@ def optimised(task: Task, share: float) -> Plan:
         budget = max(budget - over, predictor.cost(least))
 
 
+def notes_on(plan: Plan) -> tuple[str, ...]:
+    """What a person should know of an optimised plan that was not made for the request at hand."""
+    _, carried_over, where = plan.name.partition(CARRIED)
+    return (f"The plan was {CARRIED}{where}.",) if carried_over else ()
+
+
 def kept_for(request: Request) -> Kept:
     """What is kept for a request, or for what is most like it. Raises PlanRefused where nothing is kept."""
     wanted = Subject(request.model, request.control, request.sampler, request.steps, request.guidance)
@@ -81,7 +89,7 @@ def _differences(kept: Subject, wanted: Subject) -> str:
     told = {"model": kept.model, "control": kept.control, "sampler": kept.sampler, "steps": f"{kept.steps} steps"}
     told["guidance"] = f"guidance {kept.guidance:g}"
     other = [words for name, words in told.items() if getattr(kept, name) != getattr(wanted, name)]
-    return f"carried over from {', '.join(other)}, not measured here" if other else ""
+    return f"{CARRIED}{', '.join(other)}, not measured here" if other else ""
 
 
 def _uncontrolled(task: Task) -> frozenset[int]:

@@ -40,6 +40,7 @@ from hgc.service.inspection import Inspection, Look, look_into
 from hgc.service.judge import SCORES, Judge
 from hgc.service.methods import METHODS, calibrated, plan_of, rival_plan
 from hgc.service.news import as_it_goes
+from hgc.service.optimised import notes_on
 from hgc.service.presets import PRESETS, Preset, budget_of, control_off, settings_for
 from hgc.service.preview import LatentPreview
 from hgc.service.provenance import made_now, weights_digest
@@ -255,7 +256,7 @@ class Studio:
             likeness={arm.name: self._judge.likeness(full.image, arm.image) for arm in others},
             digest=sha256(noise + request.picture_digest.encode()).hexdigest()[:12],
             score_name=SCORES[request.control],
-            notes=self.check_prompt(request.prompt),
+            notes=(*self.check_prompt(request.prompt), *notes_on(plan)),
             made=made_now(self.device, self.dtype, self.weights),
             rival=rival,
         )
