@@ -11,8 +11,11 @@ import numpy as np
 import pytest
 import tiny
 import torch
+from typer.testing import CliRunner
 
+from hgc.__main__ import app
 from hgc.cache.adjustment import Adjustment
+from hgc.cache.calibration import Calibration
 from hgc.cache.curves import CalibrationRefused, Subject
 from hgc.cache.distil import Fit, distil, follow, trajectory
 from hgc.cache.networks import Networks
@@ -116,3 +119,20 @@ def test_stopped_half_way_it_goes_on_and_ends_the_same(pipe: Any, learned: Adjus
 def test_settings_out_of_range_are_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(CalibrationRefused, match="at least one of each"):
         Fit(**settings)
+
+
+def test_distil_from_the_shell(tmp_path: Path) -> None:
+    measured, out = tmp_path / "c.json", tmp_path / "new" / "d.json"
+    first = CliRunner().invoke(app, ["calibrate", "--steps", "4", "--scenes", "1", "--out", str(measured)])
+    assert first.exit_code == 0, first.output
+    command = ["distil", "--calibration", str(measured), "--out", str(out), "--budget", "0.8"]
+    result = CliRunner().invoke(app, [*command, "--scenes", "1", "--rounds", "1", "--held-out", "1"])
+    assert result.exit_code == 0, result.output
+    assert "round 1/1" in result.stderr
+    assert all(name in result.stdout for name in ("kept as it is", "least squares", "distilled", "on 1 other scenes"))
+    found = Calibration.read(out)
+    assert found.adjustment.digest != Calibration.read(measured).adjustment.digest
+    assert sorted(file.name for file in out.parent.iterdir()) == ["d.json", "d.npz"]
+    refused = CliRunner().invoke(app, [*command, "--held-out", "0"])
+    assert refused.exit_code == 2
+    assert "--held-out 0" in refused.stderr

@@ -36,7 +36,7 @@ def distil(
 ) -> None:
     """Fit scale and shift of a Block Caching plan by distillation; stopped, it goes on where it was."""
     from hgc.cache import schedules
-    from hgc.cache.calibrate import check_weights
+    from hgc.cache.calibrate import check_weights, weights_of
     from hgc.cache.calibration import Calibration
     from hgc.cache.distil import Fit, distil, follow, trajectory
     from hgc.cache.plan import Plan
@@ -48,7 +48,7 @@ def distil(
     subject, squares = found.curves.subject, found.adjustment
     studio = Studio.load(subject.model, device, dtype)
     pipe = studio.loaded.pipeline(subject.control, subject.sampler)
-    check_weights(found.curves, pipe)
+    check_weights(found.curves, weights_of(pipe))
 
     def plan(forecast: Forecast) -> Plan:
         return schedules.block_caching(
