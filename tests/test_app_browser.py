@@ -266,6 +266,33 @@ def test_a_third_arm_of_fewer_steps_stands_beside_the_two(page: Page) -> None:
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
 
 
+def test_two_methods_stand_beside_the_full_picture(page: Page) -> None:
+    choose(page, "#method", "DeepCache")
+    expect(page.locator("#hgc-settings")).to_be_hidden()
+    expect(page.locator("#method-reason")).to_contain_text("outermost ones always")
+    page.get_by_test_id("Balanced-radio-label").click()
+    choose(page, "#rival-choice", "Fewer steps")
+    expect(page.locator("#forecast")).to_contain_text("DeepCache")
+    expect(page.locator("#forecast")).to_contain_text("Fewer steps")
+    fewer_steps(page)
+    page.locator("#run").click()
+    expect(page.locator(".arms-table thead th")).to_have_text(["Full", "DeepCache", "Fewer steps"], timeout=RUN_MS)
+    page.get_by_role("tab", name="Side by side").click()
+    for arm, title in (("cached", "DeepCache"), ("rival", "Fewer steps")):
+        caption = page.locator(f"#{arm}-caption").inner_text()
+        share = re.fullmatch(rf"{title}, (\d+)%", caption.strip())
+        assert share is not None, caption
+        assert int(share[1]) <= 59, "half of six steps, and half a step"
+
+
+def test_a_share_out_of_reach_is_said_calmly_and_the_least_is_taken(page: Page) -> None:
+    choose(page, "#method", "T-GATE")
+    expect(page.locator("#preset-reason")).to_contain_text("T-GATE cannot go down to 36.8%")
+    expect(page.locator("#preset-reason")).to_contain_text("Run takes its least")
+    expect(page.locator("#cache-card .error")).to_have_count(0)
+    expect(page.locator("#forecast")).to_contain_text("T-GATE")
+
+
 def test_a_cache_that_did_nothing_says_so(page: Page) -> None:
     page.locator("#coarse-settings button").first.click()
     page.locator("#key-share input[type=number]").fill("1")
