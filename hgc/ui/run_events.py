@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from hgc.cache.schedules import OutOfReach
 from hgc.service.methods import arm_titles
 from hgc.ui import results
 from hgc.ui.drawing import Sheet, drawn, prepare, seen_text
@@ -18,7 +19,7 @@ from hgc.ui.form import read_form
 from hgc.ui.jobs import Press
 from hgc.ui.queueing import MODEL_QUEUE, QUIET
 from hgc.ui.runner import in_one_sentence
-from hgc.ui.stage import stage_error, stage_loading, stage_running, stage_starting, stage_stopped
+from hgc.ui.stage import stage_error, stage_loading, stage_out_of_reach, stage_running, stage_starting, stage_stopped
 
 if TYPE_CHECKING:
     from hgc.request import Request
@@ -121,7 +122,12 @@ class RunEvents:
         told = in_one_sentence(error)
         if not self._jobs.stands(press):
             return self._ended(press)
-        return results.stage(self._page.results, stage_error(told)) | self._ready
+        return (
+            results.stage(
+                self._page.results, (stage_out_of_reach if isinstance(error, OutOfReach) else stage_error)(told)
+            )
+            | self._ready
+        )
 
 
 def _press(page: gr.Request, number: int) -> Press:

@@ -36,6 +36,10 @@ def stage_stopped() -> str:
     return _stage("stopped", "Stopped", "Nothing of this run was kept. Change what you like and run again.")
 
 
+def stage_out_of_reach(message: str) -> str:
+    return _stage("stopped", "Not at this cost", message)
+
+
 def stage_error(message: str) -> str:
     return _stage("error", "This cannot be run", message)
 
