@@ -11,6 +11,7 @@ from hgc.cli.optimize import optimize
 from hgc.cli.pareto import pareto
 from hgc.cli.record import record
 from hgc.cli.replay import replay
+from hgc.cli.run import run
 from hgc.cli.space import space
 from hgc.cli.sweep import sweep
 
@@ -21,6 +22,7 @@ app.add_typer(bench, name="bench")
 app.command()(compare)
 app.command("methods")(list_methods)
 app.command()(sweep)
+app.command()(run)
 app.command()(calibrate)
 app.command()(replay)
 app.command()(record)

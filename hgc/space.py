@@ -7,6 +7,7 @@ push(root, "owner/name", dry_run=True)
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Protocol
@@ -105,12 +106,20 @@ class SpaceApi(Protocol):
 
 @dataclass(frozen=True)
 class Pushed:
-    """What went to the Space, or would go; `url` is None for a dry run."""
+    """What went to the Space, or would go: every file with its bytes; `url` is None for a dry run."""
 
     repo_id: str
-    files: tuple[str, ...]
-    total_bytes: int
+    sizes: Mapping[str, int]
+    settings: SpaceSettings
     url: str | None
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        return tuple(self.sizes)
+
+    @property
+    def total_bytes(self) -> int:
+        return sum(self.sizes.values())
 
 
 def read_spacefile(root: Path) -> Spacefile:
@@ -199,10 +208,10 @@ def push(
     wrong = problems(root)
     if wrong:
         raise SpaceRefused(" ".join(wrong))
-    files = space_files(root)
-    total_bytes = sum((root / name).stat().st_size for name in files)
+    settings = read_spacefile(root).space
+    sizes = {name: (root / name).stat().st_size for name in space_files(root)}
     if dry_run:
-        return Pushed(repo_id, files, total_bytes, None)
+        return Pushed(repo_id, sizes, settings, None)
     hub: SpaceApi = api or HfApi()
     try:
         url = hub.create_repo(repo_id, repo_type="space", space_sdk="gradio", private=private, exist_ok=True)
@@ -210,7 +219,7 @@ def push(
             repo_id=repo_id,
             folder_path=root,
             repo_type="space",
-            allow_patterns=list(files),
+            allow_patterns=list(sizes),
             delete_patterns="*",
             commit_message="Update from the project's checkout",
         )
@@ -220,7 +229,7 @@ def push(
             f"The Space {repo_id} could not be updated ({type(error).__name__}: {error}): "
             "check the connection, and that `hf auth login` was done with a token that may write."
         ) from error
-    return Pushed(repo_id, files, total_bytes, str(url))
+    return Pushed(repo_id, sizes, settings, str(url))
 
 
 def _check_repo_id(repo_id: str) -> None:

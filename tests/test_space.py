@@ -1,7 +1,9 @@
 """The Spacefile, the front matter made from it, and a Space pushed to a hub that is not there."""
 
+import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 from unittest.mock import create_autospec
@@ -11,7 +13,9 @@ import yaml
 from huggingface_hub import HfApi
 from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError
 from huggingface_hub.repocard import RepoCard
+from typer.testing import CliRunner
 
+from hgc.__main__ import app
 from hgc.space import (
     SpaceRefused,
     problems,
@@ -200,6 +204,38 @@ def test_a_dry_run_sends_nothing(checkout: Path) -> None:
     assert hub.calls == []
     assert pushed.url is None
     assert pushed.files == space_files(checkout)
+
+
+def test_a_dry_run_shows_every_file_and_setting(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(checkout)
+    shown = CliRunner().invoke(app, ["space", "somebody/studio", "--dry-run"])
+    assert shown.exit_code == 0, shown.output
+    *files, settings, total = shown.stdout.splitlines()
+    listed = {name: int(size.replace(",", "")) for size, name in (line.split() for line in files)}
+    assert listed == {name: (checkout / name).stat().st_size for name in space_files(checkout)}
+    for name, value in read_spacefile(checkout).space.front_matter().items():
+        assert f"{name} {value}" in settings
+    assert total.startswith(f"{len(listed)} files")
+    assert "the Space somebody/studio" in total
+
+
+def test_what_is_pushed_can_run(tmp_path: Path) -> None:
+    """Only the tracked files, in a folder of their own: the app opens, its model loads and a request is forecast."""
+    for name in space_files(ROOT):
+        place = tmp_path / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(ROOT / name, place)
+    code = (
+        "import app, hgc.ui.runner as r; from pathlib import Path; import os\n"
+        "assert Path(os.path.abspath(app.__file__)).parent == Path.cwd()\n"
+        "from hgc.ui import loader_here; studio = loader_here().studio(600)\n"
+        "print(studio.forecast(r.made(r.blank_png(studio.size), {}, {}, studio.model)).share)"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    command = [sys.executable, "-W", "ignore", "-c", code]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert 0 < float(done.stdout) < 1
 
 
 def test_a_checkout_with_problems_is_not_pushed(checkout: Path) -> None:

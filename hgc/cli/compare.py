@@ -28,6 +28,7 @@ from hgc.control.images import decode
 from hgc.models.presets import GUIDANCE
 from hgc.request import Request, RequestRefused
 from hgc.service import Studio
+from hgc.service.result import result_of
 
 
 @in_one_line
@@ -85,5 +86,5 @@ def compare(
     )
     comparison = finished(studio, request, quiet=as_json)
     write(comparison, out, charts)
-    notes = [*picture.notes, *prepared.notes, *comparison.notes]
-    typer.echo(json.dumps(comparison.figures() | {"notes": notes}) if as_json else told(comparison, notes))
+    notes = [*picture.notes, *prepared.notes]
+    typer.echo(json.dumps(result_of(comparison, notes)) if as_json else told(comparison, [*notes, *comparison.notes]))

@@ -19,7 +19,13 @@ def space(
 ) -> None:
     """Make a Hugging Face Space of this checkout, or bring it up to date."""
     pushed = push(Path.cwd(), repo_id, dry_run=dry_run, private=private)
-    verb = "would be pushed" if dry_run else "pushed"
-    for name in pushed.files if dry_run else ():
-        typer.echo(name)
-    typer.echo(f"{len(pushed.files)} files, {pushed.total_bytes / 2**20:.1f} MiB, {verb} to {pushed.url}")
+    if pushed.url is not None:
+        typer.echo(f"{len(pushed.files)} files, {pushed.total_bytes / 2**20:.1f} MiB, pushed to {pushed.url}")
+        return
+    for name, size in pushed.sizes.items():
+        typer.echo(f"{size:>11,} {name}")
+    typer.echo("settings: " + ", ".join(f"{name} {value}" for name, value in pushed.settings.front_matter().items()))
+    typer.echo(
+        f"{len(pushed.files)} files, {pushed.total_bytes / 2**20:.1f} MiB, would be pushed to the Space {repo_id}; "
+        "whatever else is there would be deleted"
+    )

@@ -70,16 +70,17 @@ def state_beside(out: Path) -> Path:
 
 def place_of(studio: Studio, subject: Subject) -> Path:
     """Where a calibration of this model, as it is loaded, is kept when it is made on the page."""
-    return own_path(subject, weights_of(studio.loaded.pipeline(subject.control, subject.sampler)))
+    return own_path(subject, studio.weights)
 
 
 def known_calibration(studio: Studio, subject: Subject) -> Calibration | None:
-    """What was measured for these settings on these very weights, here or before they were shipped."""
-    own = place_of(studio, subject)
-    for path in (own, CALIBRATIONS / calibration_name(subject)):
-        if path.exists():
-            found = Calibration.read(path)
-            measured_on = (found.curves.versions or {}).get("weights")
-            if found.curves.subject == subject and (path == own or own == own_path(subject, str(measured_on))):
-                return found
-    return None
+    """What was measured for these settings on these very weights: here, or before they were shipped."""
+    own, shipped = place_of(studio, subject), CALIBRATIONS / calibration_name(subject)
+    if own.exists():
+        return Calibration.read(own)
+    if not shipped.exists():
+        return None
+    found = Calibration.read(shipped)
+    ours = weights_of(studio.loaded.pipeline(subject.control, subject.sampler))
+    fits = found.curves.subject == subject and (found.curves.versions or {}).get("weights") == ours
+    return found if fits else None

@@ -242,9 +242,7 @@ class Studio:
 
         full = arm("full", whole, 2 + third)
         kept = arm("cached", plan, 1 + third)
-        self._timing[request.sampler] = Timing(
-            (full.trace.macs.full, kept.trace.macs.full), (full.latency_ms, kept.latency_ms)
-        )
+        self._note_timing(request, full, kept)
         other = rival_plan(request, self.anatomy(), kept.trace.macs.paper / full.trace.macs.paper)
         rival = None if other is None else arm("rival", other, 1)
         noise = call["latents"].float().cpu().numpy().tobytes()
@@ -266,6 +264,11 @@ class Studio:
         if control not in self._weights:
             self._weights[control] = weights_of(self.loaded.pipeline(control, self.samplers[0]))
         return self._weights[control]
+
+    def _note_timing(self, request: Request, full: Arm, kept: Arm) -> None:
+        """What the next forecasts go by."""
+        macs, latency_ms = (full.trace.macs.full, kept.trace.macs.full), (full.latency_ms, kept.latency_ms)
+        self._timing[request.sampler] = Timing(macs, latency_ms)
 
     def _arm(
         self,

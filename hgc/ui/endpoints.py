@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import Any, Literal, get_args
 
 import gradio as gr
 
@@ -14,14 +14,13 @@ from hgc.cache.trace import Trace
 from hgc.models.presets import GUIDANCE
 from hgc.request import RequestRefused, Sampler
 from hgc.service.methods import METHODS
+from hgc.service.result import result_of
 from hgc.ui.control_panel import photo_input
 from hgc.ui.drawing import AS_LABELS, AS_LINES, Drawn, prepare, read_photo
 from hgc.ui.queueing import MODEL_QUEUE
 from hgc.ui.runner import Runner, blank_png, in_one_sentence, made
+from hgc.ui.tools import json_input
 from hgc.ui.wanted import by_method
-
-if TYPE_CHECKING:
-    from hgc.service import Comparison
 
 CONTROLS = ("segmentation", "edges")
 
@@ -60,16 +59,20 @@ def _add_plain(runner: Runner) -> None:
         """The methods of saving work: name, title, and why one would take it."""
         return [{"name": known.name, "title": known.title, "reason": known.reason} for known in METHODS.values()]
 
-    def settings_for(preset: str = "Paper", budget: float | None = None, steps: int = 20) -> dict[str, Any]:
+    def settings_for(
+        preset: str = "Paper", budget: float | None = None, steps: int = 20, guidance: float = GUIDANCE
+    ) -> dict[str, Any]:
         """Cache settings for a preset, or for a budget.
 
         Args:
             preset: Exact, Quality, Balanced, Paper or Turbo; not read when a budget is given.
             budget: share of full compute that the cached arm may use, 0 to 1.
             steps: denoising steps of the picture.
+            guidance: guidance scale; 1 or less runs one branch, of which the budget is a share then.
         """
         with refusals():
-            return runner.loader.studio().settings_for(preset if budget is None else budget, steps).model_dump()
+            wanted = preset if budget is None else budget
+            return runner.loader.studio().settings_for(wanted, steps, guidance=guidance > 1).model_dump()
 
     def forecast(
         preset: str = "Paper",
@@ -218,7 +221,7 @@ def _add_compare(runner: Runner) -> None:
             fields |= by_method(studio, method, preset if budget is None else budget, fields, cache)
             request = made(prepared.png, fields, {}, studio.model)
             found = runner.finish(request)
-            figures, third = _figures(found, notes, with_trace), found.rival
+            figures, third = result_of(found, notes, with_trace), found.rival
             return found.full.image, found.cached.image, figures, None if third is None else third.image
 
     with gr.Column(visible=False):
@@ -245,7 +248,7 @@ def _compare_inputs() -> list[Any]:
         gr.Number(0.0, label="control_start"),
         gr.Number(1.0, label="control_end"),
         gr.Textbox("Paper", label="preset"),
-        gr.JSON(None, label="cache"),
+        json_input("cache"),
         gr.Checkbox(False, label="with_trace"),
         gr.Textbox(None, label="rival"),
         gr.Textbox("hgc", label="method"),
@@ -267,8 +270,3 @@ def given_file(picture: str | None, control: Literal["segmentation", "edges"] | 
     ready = AS_LABELS if control == "segmentation" else AS_LINES
     read = read_photo(picture, annotator or ready)
     return Drawn(read.picture, "edges" if control == "edges" else "segmentation", read.annotator, read.notes)
-
-
-def _figures(found: Comparison, notes: tuple[str, ...], with_trace: bool) -> dict[str, Any]:
-    values = found.figures() | {"notes": [*notes, *found.notes], "cache": found.request.cache.model_dump()}
-    return values | {"trace": found.cached.trace.as_dict()} if with_trace else values

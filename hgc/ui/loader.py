@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Protocol
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 PATIENCE_S = 180.0
+# Hugging Face sets it on ZeroGPU Spaces.
+ZERO_GPU = "SPACES_ZERO_GPU"
 
 
 class ModelNotReady(RuntimeError):
@@ -78,6 +81,13 @@ def load_landscapes() -> StudioLike:
     return Studio.load()
 
 
+def load_lent() -> StudioLike:
+    """The same where an accelerator is borrowed for each run."""
+    from hgc.service.lent import LentStudio
+
+    return LentStudio.load()
+
+
 class Loader:
     """A model on its way. `studio` waits for it; `ready` and `failure` say how it stands without waiting."""
 
@@ -89,6 +99,11 @@ class Loader:
 
     def start(self) -> Loader:
         threading.Thread(target=self._work, name="load model", daemon=True).start()
+        return self
+
+    def load(self) -> Loader:
+        """Loads before anything is served, in this thread."""
+        self._work()
         return self
 
     def _work(self) -> None:
@@ -117,6 +132,12 @@ class Loader:
         if self._studio is None:
             raise ModelNotReady(self.failure)
         return self._studio
+
+
+def loader_here() -> Loader:
+    """The embedded model: while the page already serves or, on a ZeroGPU Space, before, by the main thread."""
+    on_zero_gpu = os.environ.get(ZERO_GPU, "").lower() in ("1", "t", "true")
+    return Loader(load_lent).load() if on_zero_gpu else Loader().start()
 
 
 def _one_sentence(error: Exception) -> str:

@@ -9,6 +9,7 @@ import gradio as gr
 from hgc.ui import figures
 from hgc.ui.cache_events import wire_greeting
 from hgc.ui.endpoints import build_endpoints
+from hgc.ui.endpoints_requests import build_request_endpoints
 from hgc.ui.explore import build_explore
 from hgc.ui.explore_endpoint import build_sweep_endpoint
 from hgc.ui.explore_events import wire_explore
@@ -19,6 +20,7 @@ from hgc.ui.playground import build_playground
 from hgc.ui.runner import Runner
 from hgc.ui.schedules import build_schedules
 from hgc.ui.theme import css, head, theme
+from hgc.ui.tools import answer_in_json
 
 TITLE = "HGC Studio"
 QUEUE_SIZE = 32
@@ -46,13 +48,15 @@ def build(loader: Loader) -> gr.Blocks:
         wire_explore(playground, explore, tabs, tab)
         build_endpoints(runner)
         build_sweep_endpoint(runner)
+        build_request_endpoints(runner)
         wire_greeting(page, playground, header)
     page.queue(max_size=QUEUE_SIZE, default_concurrency_limit=4)
     return page
 
 
 def launch_options() -> dict[str, Any]:
-    """What `launch` needs for this page: the look, and what may come in."""
+    """What `launch` needs for this page: the look, what may come in, and that its endpoints are tools as well."""
+    answer_in_json()
     return {
         "theme": theme(),
         "css": css(),
@@ -61,4 +65,5 @@ def launch_options() -> dict[str, Any]:
         "allowed_paths": [],
         "footer_links": ["api", "settings"],
         "ssr_mode": False,
+        "mcp_server": True,
     }

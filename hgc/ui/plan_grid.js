@@ -90,6 +90,11 @@ const letGo = () => drag && (unpick(), send(drag), (drag = null));
 addEventListener("pointerup", letGo);
 addEventListener("pointercancel", () => (unpick(), (drag = null)));
 
+element.addEventListener("focusin", (event) => {
+  const row = event.target.closest?.("tbody tr");
+  if (row) at = { key: row.dataset.key, step: [...row.children].indexOf(event.target) - 1 };
+});
+
 /* By keyboard: arrows go, space takes the next in turn, C, R and F say which, Enter opens a block. */
 element.addEventListener("keydown", (event) => {
   if (!event.target.closest?.("table")) return;

@@ -1,0 +1,128 @@
+"""Endpoints that take a whole request, or a plan, as the shell does: run_request, edit_plan, calibrate."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+from hgc.cache.curves import Subject
+from hgc.cache.plan import Plan
+from hgc.cache.plan_edit import Ground, action_named, edited
+from hgc.cache.rehearsal import check
+from hgc.charts.plan_grid import PlanGrid
+from hgc.request import GUIDANCE, Request, RequestRefused
+from hgc.service.result import result_of
+from hgc.ui.endpoints import refusals
+from hgc.ui.queueing import MODEL_QUEUE
+from hgc.ui.runner import Runner
+from hgc.ui.schedules_calibration import MOST_SCENES
+from hgc.ui.schedules_events import sites_of
+from hgc.ui.tools import json_input
+
+
+def build_request_endpoints(runner: Runner) -> None:
+    """Adds them to the page; none of them is seen on it."""
+    _add_run(runner)
+    _add_edit_plan(runner)
+    _add_calibrate(runner)
+
+
+def _add_run(runner: Runner) -> None:
+    def run_request(request: dict[str, Any], with_trace: bool = False) -> tuple[Any, Any, dict[str, Any], Any]:
+        """Runs a request, the same JSON that the shell's `run` takes and `compare` writes.
+
+        Gives the full and the cached picture, the result as the shell's --json prints it, and the rival's picture where
+        the request names one.
+
+        Args:
+            request: everything that determines the pictures; result["request"] of an earlier run makes it again.
+            with_trace: adds the trace, the table as executed, to the result.
+        """
+        with refusals():
+            found = runner.finish(Request.parse(request))
+            rival = None if found.rival is None else found.rival.image
+            return found.full.image, found.cached.image, result_of(found, with_trace=with_trace), rival
+
+    with gr.Column(visible=False):
+        outputs = [
+            gr.Image(format="png", label="full"),
+            gr.Image(format="png", label="cached"),
+            gr.JSON(label="result"),
+            gr.Image(format="png", label="rival"),
+        ]
+        inputs = [json_input("request"), gr.Checkbox(False, label="with_trace")]
+        gr.Button(visible=False).click(run_request, inputs, outputs, api_name="run_request", **MODEL_QUEUE)
+
+
+def _add_edit_plan(runner: Runner) -> None:
+    def edit_plan(
+        plan: dict[str, Any], cells: list[list[Any]], action: str | None = None, guidance: float = GUIDANCE
+    ) -> dict[str, Any]:
+        """A plan with some of its cells changed, what it then costs, and its table as it would be executed.
+
+        A plan that could not be run so is refused, with the step and the reason.
+
+        Args:
+            plan: a plan as forecast returns it.
+            cells: pairs of a row and a step counted from 0; a row is a site's name or a block's title, e.g.
+                [["UNet up 4", 3]].
+            action: C compute, R reuse, F forecast; none for the next one in turn that can be run.
+            guidance: guidance scale of the run; 1 or less runs one branch.
+        """
+        with refusals():
+            if not cells:
+                raise RequestRefused("no cells to change; give pairs of a row and a step")
+            known, grid = Plan.from_dict(plan), PlanGrid(runner.loader.studio().anatomy())
+            check(known, grid.anatomy, known.steps)
+            ground = Ground(grid.anatomy, guidance=guidance > 1)
+            places = [(sites_of(grid, str(row)), _step(step, known)) for row, step in cells]
+            changed = edited(known, ground, places, action_named(action))
+            played, whole = ground.play(changed), ground.play(Plan("full", known.steps, known.model))
+            return {
+                "plan": changed.as_dict(),
+                "macs_cached": played.macs.paper,
+                "macs_ratio": played.macs.paper / whole.macs.paper,
+                "rows": {row["title"]: row["cells"] for row in grid.data(played)["rows"]},
+            }
+
+    gr.api(edit_plan, concurrency_limit=4)
+
+
+def _add_calibrate(runner: Runner) -> None:
+    def calibrate(
+        control: str = "segmentation",
+        steps: int = 20,
+        sampler: str = "ddim",
+        guidance: float = GUIDANCE,
+        scenes: int = 8,
+    ) -> dict[str, Any]:
+        """How far every layer's output moves from step to step, over painted scenes; goes on where it was.
+
+        Args:
+            control: segmentation or edges.
+            steps: denoising steps.
+            sampler: ddim, dpmpp, unipc or euler.
+            guidance: guidance scale.
+            scenes: how many scenes in all, each a full run; at most 64.
+        """
+        with refusals():
+            if not 1 <= scenes <= MOST_SCENES:
+                raise RequestRefused(f"scenes {scenes}: choose 1 to {MOST_SCENES}")
+            studio = runner.loader.studio()
+            subject = Subject(studio.model, control, sampler, steps, guidance)
+            for _ in studio.calibrate(subject, scenes):
+                pass
+            found = studio.calibration(subject)
+            if found is None:
+                raise RuntimeError("the calibration ended without a file")
+            return found.curves.as_dict()
+
+    gr.api(calibrate, **MODEL_QUEUE)
+
+
+def _step(step: Any, plan: Plan) -> int:
+    """Raises RequestRefused for what is no step of the plan."""
+    if type(step) is not int or not 0 <= step < plan.steps:
+        raise RequestRefused(f"step {step!r} of a cell: choose 0 to {plan.steps - 1}")
+    return step
