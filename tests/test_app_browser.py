@@ -66,7 +66,7 @@ def ready(page: Page) -> None:
 
 
 def finished(page: Page) -> None:
-    expect(page.locator("#figures .figure")).to_have_count(7, timeout=RUN_MS)
+    expect(page.locator("#figures .figure")).to_have_count(8, timeout=RUN_MS)
     expect(page.locator("#run")).to_be_enabled()
     expect(page.locator("#stop")).to_be_disabled()
 
@@ -134,7 +134,7 @@ def colour_share(page: Page, colour: tuple[int, int, int]) -> float:
 
 def test_paint_run_and_look_inside(page: Page) -> None:
     before = colour_share(page, PALETTE["house"])
-    page.get_by_test_id("house-radio-label").click()
+    page.locator("#painting .swatches").get_by_text("house").click()
     shown = page.locator("#seen img").get_attribute("src")
     assert shown is not None
     stroke(page)
@@ -145,18 +145,15 @@ def test_paint_run_and_look_inside(page: Page) -> None:
     started(page)
     expect(page.locator("#stop")).to_be_enabled()
     finished(page)
-    for image in page.locator("#slider img").all()[:2]:
-        assert natural_size(image) == (256, 256)
-    page.get_by_role("tab", name="Side by side").click()
     sources = []
     for name in ("full", "cached"):
-        image = page.locator(f"#{name} img")
+        image = page.locator(f"[data-arm={name}] .picture")
         assert natural_size(image) == (256, 256)
         sources.append(image.get_attribute("src") or "")
     assert sources[0] != sources[1]
-    assert all(source.endswith(".png") for source in sources)
-    page.get_by_role("tab", name="Difference").click()
-    assert natural_size(page.locator("#heat img")) == (256, 256)
+    assert all(source.startswith("data:image/png;") for source in sources)
+    page.locator(".looks label:has([value=heat])").click()
+    assert natural_size(page.locator("[data-pair='full cached'] .picture")) == (256, 256)
     expect(page.locator("#badges")).to_contain_text("Same noise, same map, same scheduler")
     expect(page.locator("#forecast")).to_contain_text("for the full picture")
 
@@ -238,31 +235,16 @@ def test_a_third_arm_of_fewer_steps_stands_beside_the_two(page: Page) -> None:
     page.locator("#run").click()
     expect(page.locator(".running .arm")).to_have_count(3, timeout=RUN_MS)
     expect(page.locator(".arms-table thead th")).to_have_text(["Full", "HGC", "Fewer steps"], timeout=RUN_MS)
-    first = page.locator("#slider img").first.get_attribute("src")
-    assert first is not None
-    page.get_by_test_id("HGC | Fewer steps-radio-label").click()
-    expect(page.locator("#slider-ends span")).to_have_text([re.compile(r"HGC, \d+%"), re.compile(r"Fewer steps, \d+%")])
-    expect(page.locator("#slider img").first).not_to_have_attribute("src", first)
-    page.get_by_role("tab", name="Flicker").click()
-    flipped = page.locator("#flip-left img"), page.locator("#flip-right img")
-    assert natural_size(flipped[0]) == (256, 256)
-    expect(flipped[1]).to_be_hidden()
-    flipped[0].click()
-    expect(flipped[0]).to_be_hidden()
-    assert natural_size(flipped[1]) == (256, 256)
-    page.keyboard.press("f")
-    expect(flipped[0]).to_be_visible()
-    expect(flipped[1]).to_be_hidden()
-    expect(page.locator(".flip span")).to_have_text([re.compile(r"HGC, \d+%"), re.compile(r"Fewer steps, \d+%")])
-    page.get_by_role("tab", name="Side by side").click()
     for name in ("full", "cached", "rival"):
-        assert natural_size(page.locator(f"#{name} img")) == (256, 256)
+        assert natural_size(page.locator(f"[data-arm={name}] .picture")) == (256, 256)
+    expect(page.locator(".pair option")).to_have_text(["Full | HGC", "Full | Fewer steps", "HGC | Fewer steps"])
     page.set_viewport_size(PHONE)
-    for view in ("Slider", "Side by side", "Flicker", "Difference"):
-        expect(page.get_by_role("tab", name=view)).to_be_visible()
-    places: list[Any] = [page.locator(f"#{name} img").bounding_box() for name in ("full", "cached", "rival")]
-    assert len({place["x"] for place in places}) == 1, "on a phone the pictures stand below each other"
-    assert all(place["width"] > 0.75 * PHONE["width"] for place in places)
+    for name in ("side", "slider", "flicker", "heat"):
+        expect(page.locator(f".looks label:has([value={name}])")).to_be_visible()
+    places: list[Any] = [
+        page.locator(f"[data-arm={name}] .glass").bounding_box() for name in ("full", "cached", "rival")
+    ]
+    assert all(place["width"] > 0.4 * PHONE["width"] for place in places)
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
 
 

@@ -12,8 +12,7 @@ from hypothesis.extra.numpy import arrays
 from PIL import Image, ImageDraw
 from skimage.color import deltaE_cie76, rgb2lab
 
-from hgc.control.canvas import Framing, Kind, compose, edge_map, fit, snap
-from hgc.control.images import ImageRefused
+from hgc.control.canvas import Framing, Kind, edge_map, fit, snap
 from hgc.landscapes.labels import COLOURS, PALETTE
 
 
@@ -27,57 +26,6 @@ def two_shapes(back: str, front: str, side: int = 128) -> np.ndarray:
     corners = [(side * 0.5, side * 0.3), (side * 3.7, side * 1.6), (side * 0.8, side * 3.6)]
     ImageDraw.Draw(large).polygon(corners, fill=PALETTE[front])
     return np.array(large.resize((side, side), Image.Resampling.LANCZOS))
-
-
-def layer(colour: tuple[int, int, int], box: tuple[int, int, int, int], side: int = 32) -> Image.Image:
-    sheet = Image.new("RGBA", (side, side), (0, 0, 0, 0))
-    sheet.paste((*colour, 255), box)
-    return sheet
-
-
-class TestCompose:
-    background = Image.new("RGB", (32, 32), (255, 255, 255))
-    layers = (layer((255, 0, 0), (0, 0, 16, 32)), layer((0, 0, 255), (8, 0, 24, 32)))
-
-    def test_composite_wins(self) -> None:
-        composite = np.array(layer((1, 2, 3), (0, 0, 32, 32)))
-        value = {"background": self.background, "layers": self.layers, "composite": composite}
-        np.testing.assert_array_equal(compose(value), composite)
-
-    @pytest.mark.parametrize("as_type", [np.array, lambda sheet: sheet])
-    def test_layers_are_stacked_when_there_is_no_composite(self, as_type: type) -> None:
-        value = {"background": as_type(self.background), "layers": [as_type(sheet) for sheet in self.layers]}
-        row = compose({**value, "composite": None})[0]
-        assert [tuple(row[x]) for x in (0, 8, 23, 24)] == [
-            (255, 0, 0, 255),
-            (0, 0, 255, 255),
-            (0, 0, 255, 255),
-            (255, 255, 255, 255),
-        ]
-        np.testing.assert_array_equal(compose(value), compose({**value, "composite": None}))
-
-    def test_what_nobody_painted_stays_clear(self) -> None:
-        composed = compose({"background": None, "layers": [self.layers[0]], "composite": None})
-        assert composed.shape == (32, 32, 4)
-        assert composed[0, :, 3].tolist() == [255] * 16 + [0] * 16
-
-    @pytest.mark.parametrize("value", [{}, {"background": None, "layers": [], "composite": None}, {"layers": None}])
-    def test_nothing_is_refused_with_what_to_do(self, value: dict) -> None:
-        with pytest.raises(ImageRefused, match="holds no picture: paint something"):
-            compose(value)
-
-    def test_layers_of_two_sizes_are_refused_with_both(self) -> None:
-        with pytest.raises(ImageRefused, match="32 × 32 and 40 × 40"):
-            compose({"background": self.background, "layers": [layer((0, 0, 0), (0, 0, 9, 9), side=40)]})
-
-    @pytest.mark.parametrize("channels", [1, 3, 4])
-    def test_a_canvas_of_one_pixel_is_refused_like_any_picture(self, channels: int) -> None:
-        with pytest.raises(ImageRefused, match="1 × 1 pixels and at least 8 × 8 are needed"):
-            compose({"composite": np.zeros((1, 1, channels), np.uint8)})
-
-    def test_an_array_that_is_no_picture_is_refused(self) -> None:
-        with pytest.raises(ImageRefused, match=r"shape \(32, 32, 5\) is not a picture"):
-            compose({"background": np.zeros((32, 32, 5), np.uint8)})
 
 
 class TestSnap:
@@ -209,7 +157,7 @@ class TestEdgeMap:
         dark_on_light, light_on_dark = edge_map(sketch(0, 255)), edge_map(sketch(255, 0))
         np.testing.assert_array_equal(dark_on_light.map, light_on_dark.map)
         assert (dark_on_light.inverted, light_on_dark.inverted) == (True, False)
-        assert dark_on_light.notes == ("dark lines on light paper were turned into white lines on black",)
+        assert dark_on_light.notes == ("dark lines on light paper: turned round, white on black",)
         assert light_on_dark.notes == ()
 
     def test_only_black_and_white_come_out_and_the_pen_is_white(self) -> None:

@@ -120,7 +120,7 @@ def stopped(page: Page) -> None:
 def finished(page: Page, studio: SlowStudio) -> None:
     started(page)
     studio.finish.set()
-    expect(page.locator("#figures .figure")).to_have_count(7)
+    expect(page.locator("#figures .figure")).to_have_count(8)
     expect(page.locator("#run")).to_be_enabled()
     expect(page.locator("#stop")).to_be_disabled()
     studio.wait_until_idle()

@@ -26,11 +26,13 @@ from hgc.landscapes.scene import paint
 from hgc.request import Request, RequestRefused
 from hgc.service import Comparison, Progress, Studio
 from hgc.ui import Loader
-from hgc.ui.drawing import CANVAS_PX, drawn, editor_value
+from hgc.ui.drawing import drawn, sheet_of
+from hgc.ui.easel import CANVAS_PX, from_url
 from hgc.ui.figures import badges, figures_row, notes_list, verdict
-from hgc.ui.heat import heat_map, heat_top
+from hgc.ui.heat import heat_levels, heat_scale, heat_top, inferno
 from hgc.ui.kept import Kept
 from hgc.ui.loader import ModelNotReady
+from hgc.ui.pictures import png_url
 from hgc.ui.runner import in_one_sentence, made
 from hgc.ui.stage import stage_error, stage_running
 
@@ -226,7 +228,7 @@ def test_states_hold_an_id_and_nothing_more(page: gr.Blocks) -> None:
 
 
 def test_pictures_travel_as_png(page: gr.Blocks) -> None:
-    pictures = (gr.Image, gr.ImageSlider, gr.ImageEditor, gr.Gallery)
+    pictures = (gr.Image, gr.ImageSlider, gr.Gallery)
     assert {block.format for block in page.blocks.values() if isinstance(block, pictures)} == {"png"}
 
 
@@ -288,22 +290,19 @@ def test_the_latest_things_are_kept() -> None:
     assert kept.find("mine") == 4
 
 
-@pytest.mark.parametrize("value", [None, {}, {"background": None, "layers": [], "composite": None}])
-def test_an_untouched_canvas_is_a_bare_sheet(value: Any) -> None:
-    given = drawn("paint", value, None, None, "canny")
+def test_an_untouched_canvas_is_a_bare_sheet() -> None:
+    given = drawn("paint", None, None, None, "canny")
     assert given.control == "segmentation"
     assert given.picture.shape == (CANVAS_PX, CANVAS_PX, 4)
     assert not given.picture.any()
 
 
-def test_a_drawing_without_composite_is_composed() -> None:
-    layer = np.zeros((8, 8, 4), np.uint8)
-    layer[2:4, 2:4] = (*PALETTE["house"], 255)
-    background = np.full((8, 8, 4), 255, np.uint8)
-    value = {"background": background, "layers": [layer], "composite": None}
-    picture = drawn("paint", value, None, None, "canny").picture
-    assert tuple(picture[2, 2, :3]) == PALETTE["house"]
-    assert tuple(picture[0, 0, :3]) == (255, 255, 255)
+def test_a_drawing_travels_to_the_canvas_and_back_unchanged() -> None:
+    sheet = np.random.default_rng(0).integers(0, 256, (CANVAS_PX, CANVAS_PX, 4), dtype=np.uint8)
+    np.testing.assert_array_equal(from_url(png_url(sheet)), sheet)
+    for damaged in ("data:image/png;base64,?", "data:image/png;base64,AAAA"):
+        with pytest.raises(ImageRefused):
+            from_url(damaged)
 
 
 def test_no_photo_is_refused() -> None:
@@ -314,9 +313,9 @@ def test_no_photo_is_refused() -> None:
 def test_examples_are_read_as_they_are(studio: Studio) -> None:
     assert [example.control for example in examples.gallery()].count("edges") >= 2
     for example in examples.gallery():
-        large = editor_value(example.pixels)["composite"]
-        assert large.shape == (CANVAS_PX, CANVAS_PX, 3)
-        prepared = studio.prepare_control(large, example.control)
+        sheet = sheet_of(example.pixels, example.control)
+        assert sheet.shape == (CANVAS_PX, CANVAS_PX, 4)
+        prepared = studio.prepare_control(sheet, example.control)
         assert prepared.map.any()
         assert studio.check_prompt(example.prompt) == (), example.title
         if example.control == "segmentation":
@@ -387,7 +386,9 @@ def test_badges_say_what_was_shared_and_the_verdict_what_happened() -> None:
     assert "9f3a00000000" in badges(figures())
     assert "Bit-identical" in verdict(figures(identical=True))
     assert "did nothing" in verdict(figures(nothing_reused=True, identical=True))
-    assert verdict(figures()) == ""
+    assert "2.48× as fast" in Text.of(verdict(figures()))
+    assert "36% of the compute; differences hardly visible (39.9 dB)" in Text.of(verdict(figures()))
+    assert "No faster" in Text.of(verdict(figures(speedup=0.9)))
 
 
 THIRD = {
@@ -452,10 +453,19 @@ def test_the_third_arm_counts_its_own_steps() -> None:
 def test_the_heat_map_is_dark_where_equal_and_bright_where_not() -> None:
     difference = np.zeros((64, 64), np.float32)
     difference[:8] = 0.5
-    colours = heat_map(difference).astype(int)
+    top = heat_top(difference)
+    assert top == pytest.approx(0.5)
+    colours = inferno()[heat_levels(difference, top)].astype(int)
     assert colours[40, 40].sum() < 40
     assert colours[2, 2].sum() > 500
-    assert heat_top(difference) == pytest.approx(0.5)
+    brightness = inferno().astype(int).sum(axis=1)
+    assert (np.diff(brightness) >= -2).all()
+
+
+def test_the_scale_of_the_heat_map_has_units() -> None:
+    text = Text.of(heat_scale(0.2))
+    for wanted in ("0.0% 0", "10.0% 26", "20.0% 51", "full brightness", "levels of 255"):
+        assert wanted in text
 
 
 def test_refusals_keep_their_words_and_accidents_keep_their_insides(caplog: pytest.LogCaptureFixture) -> None:

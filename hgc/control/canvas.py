@@ -1,18 +1,17 @@
-"""Drawing to control map: compose the layers, snap colours to classes, find the lines, fit the model's size."""
+"""Drawing to control map: snap colours to classes, find the lines, fit the model's size."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from .images import RGB, WHITE, ImageRefused, check_size, decode
+from .images import RGB, WHITE
 
 Pixels = NDArray[np.uint8]
 Kind = Literal["labels", "photo", "edges"]
@@ -50,39 +49,6 @@ class EdgeMap:
     inverted: bool
     share_lines: float
     notes: tuple[str, ...] = ()
-
-
-def compose(value: Mapping[str, Any]) -> Pixels:
-    """One uint8 [H, W, 4] picture from an image editor's `background`, `layers` and `composite`.
-
-    The composite wins where there is one; a caller of the API may leave it out. Alpha 0 means not painted.
-    Raises ImageRefused when nothing is given or the layers differ in size.
-    """
-    if value.get("composite") is not None:
-        return np.array(_rgba(value["composite"]))
-    given = [value.get("background"), *(value.get("layers") or ())]
-    sheets = [_rgba(sheet) for sheet in given if sheet is not None]
-    if not sheets:
-        raise ImageRefused("The canvas holds no picture: paint something, upload a picture or take an example.")
-    composed = sheets[0]
-    for sheet in sheets[1:]:
-        if sheet.size != composed.size:
-            raise ImageRefused(
-                f"The drawing's layers differ in size, {composed.width} × {composed.height} and "
-                f"{sheet.width} × {sheet.height} pixels: send layers of one size."
-            )
-        composed = Image.alpha_composite(composed, sheet)
-    return np.array(composed)
-
-
-def _rgba(sheet: Image.Image | np.ndarray) -> Image.Image:
-    """Keep the alpha that says what is painted; everything else is decoded as any picture is."""
-    if isinstance(sheet, np.ndarray) and sheet.dtype == np.uint8 and sheet.shape[2:] == (4,):
-        sheet = Image.fromarray(sheet)
-    if isinstance(sheet, Image.Image) and sheet.mode in ("RGBA", "LA", "PA"):
-        check_size(*sheet.size)
-        return sheet.convert("RGBA")
-    return decode(sheet).image.convert("RGBA")
 
 
 def snap(
@@ -209,7 +175,7 @@ def edge_map(image: Pixels) -> EdgeMap:
         blank = np.zeros((*grey.shape, 3), np.uint8)
         return EdgeMap(blank, False, 0.0, ("no lines were found: the control map is empty",))
     share = float(on_line.mean())
-    notes = ["dark lines on light paper were turned into white lines on black"] if inverted else []
+    notes = ["dark lines on light paper: turned round, white on black"] if inverted else []
     if share > LINE_SHARE_LIMIT:
         notes.append(f"{share:.0%} of the picture became line: for a photo, choose an annotator such as Canny")
     return EdgeMap(np.repeat(lines[:, :, None], 3, axis=2).astype(np.uint8), inverted, share, tuple(notes))

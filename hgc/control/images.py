@@ -69,6 +69,13 @@ def decode(source: bytes | Path | Image.Image | np.ndarray, background: RGB = WH
     return Decoded(small, (*notes, *colour_notes, *size_notes))
 
 
+def decode_sheet(png: bytes) -> np.ndarray:
+    """A drawing uint8 [H, W, 4] whose alpha says what is painted. Raises ImageRefused."""
+    with _opened(png) as opened:
+        image, _ = _loaded(opened)
+    return np.array(image.convert("RGBA"))
+
+
 def check_size(width: int, height: int) -> None:
     """Raise ImageRefused for a picture too small to say anything or too large to read."""
     if min(width, height) < MIN_SIDE_PX:

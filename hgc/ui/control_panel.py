@@ -11,10 +11,11 @@ from hgc.control.annotators import ANNOTATORS
 from hgc.landscapes import examples
 from hgc.landscapes.examples import Example
 from hgc.landscapes.labels import PALETTE
-from hgc.ui.drawing import AS_LABELS, AS_LINES, CANVAS_PX, editor_value, seen_text
+from hgc.ui.drawing import AS_LABELS, AS_LINES, PEN, seen_picture, seen_text, sheet_of
+from hgc.ui.easel import build_easel
 
-BRUSH_PX = {"Fine": 10, "Medium": 26, "Broad": 60}
-PEN = "#1b1f26"
+PEN_PX = 6
+LINE_TOOLS = ("brush", "line", "eraser")
 # Annotators of a kind that the model can read.
 READABLE = ("edges", "segmentation", "shuffle")
 
@@ -34,11 +35,12 @@ class ControlPanel:
     """The components of the panel."""
 
     source: gr.Radio
-    painting: gr.ImageEditor
-    lines: gr.ImageEditor
+    painting: gr.HTML
+    lines: gr.HTML
     photo: gr.Image
     annotator: gr.Dropdown
-    seen: gr.Image
+    edit: gr.Button
+    seen: gr.HTML
     notes: gr.HTML
     gallery: gr.Gallery
 
@@ -74,7 +76,7 @@ def build_control_panel() -> ControlPanel:
         with gr.Column(visible=False, elem_id="lines-panel") as lines_panel:
             lines = _lines()
         with gr.Column(visible=False, elem_id="photo-panel") as photo_panel:
-            photo, annotator = _photo()
+            photo, annotator, edit = _photo()
         seen, notes = _seen(first)
         gallery = _gallery()
     source.change(
@@ -84,24 +86,12 @@ def build_control_panel() -> ControlPanel:
         js="(s) => ['paint', 'lines', 'photo'].map((name) => ({__type__: 'update', visible: s === name}))",
         api_visibility="private",
     )
-    return ControlPanel(source, painting, lines, photo, annotator, seen, notes, gallery)
+    return ControlPanel(source, painting, lines, photo, annotator, edit, seen, notes, gallery)
 
 
-def _seen(first: Example) -> tuple[gr.Image, gr.HTML]:
+def _seen(first: Example) -> tuple[gr.HTML, gr.HTML]:
     with gr.Row(elem_id="seen-row", equal_height=False):
-        seen = gr.Image(
-            first.pixels,
-            label="As the model sees it",
-            show_label=False,
-            format="png",
-            interactive=False,
-            height=128,
-            width=128,
-            buttons=["fullscreen"],
-            elem_id="seen",
-            min_width=128,
-            scale=0,
-        )
+        seen = gr.HTML(seen_picture(first.pixels), elem_id="seen", min_width=128)
         return seen, gr.HTML(seen_text(()), elem_id="seen-notes", min_width=140)
 
 
@@ -121,68 +111,31 @@ def _gallery() -> gr.Gallery:
     )
 
 
-def _painting(first: Example) -> gr.ImageEditor:
-    with gr.Column(elem_id="palette-row"):
-        palette = gr.Radio(
-            [(class_title(name), hexed(colour)) for name, colour in PALETTE.items()],
-            value=hexed(PALETTE["water"]),
-            label="Paint with",
-            elem_id="palette",
-        )
-        brush = gr.Radio(
-            list(BRUSH_PX.items()), value=BRUSH_PX["Medium"], label="Brush", elem_id="brush", elem_classes="segmented"
-        )
-    editor = gr.ImageEditor(
-        editor_value(first.pixels),
-        elem_id="painting",
+def _painting(first: Example) -> gr.HTML:
+    colours = {class_title(name): hexed(colour) for name, colour in PALETTE.items()}
+    return build_easel(
+        sheet_of(first.pixels, "segmentation"),
         label="Canvas for areas",
-        **_canvas(_brush([hexed(colour) for colour in PALETTE.values()], hexed(PALETTE["water"]))),
+        colours=colours,
+        chosen=hexed(PALETTE["water"]),
+        elem_id="painting",
     )
-    colours = [hexed(colour) for colour in PALETTE.values()]
-    gr.on(
-        [palette.input, brush.input],
+
+
+def _lines() -> gr.HTML:
+    gr.HTML('<p class="aside">Dark lines on white. They are turned round, white on black, as the model reads them.</p>')
+    return build_easel(
         None,
-        [palette, brush],
-        editor,
-        js=f"""(colour, size) => {{
-            setTimeout(() => hgc.takeBrush('painting'), 0);
-            return {{__type__: 'update', brush: {{
-                colors: {colours}, default_color: colour, default_size: size, color_mode: 'fixed'}}}};
-        }}""",
-        api_visibility="private",
+        label="Canvas for lines",
+        colours={"pen": hexed(PEN)},
+        chosen=hexed(PEN),
+        tools=LINE_TOOLS,
+        brush_px=PEN_PX,
+        elem_id="lines",
     )
-    return editor
 
 
-def _lines() -> gr.ImageEditor:
-    gr.HTML('<p class="aside">Dark lines on white. They become white lines on black, as the model reads them.</p>')
-    return gr.ImageEditor(None, elem_id="lines", label="Canvas for lines", **_canvas(_brush([PEN], PEN, 6)))
-
-
-def _brush(colours: list[str], chosen: str, size_px: int = BRUSH_PX["Medium"]) -> gr.Brush:
-    return gr.Brush(colors=list(colours), default_color=chosen, default_size=size_px, color_mode="fixed")
-
-
-def _canvas(brush: gr.Brush) -> dict[str, Any]:
-    """What both canvases share: one layer of fixed size, exact pixels."""
-    return {
-        "type": "numpy",
-        "image_mode": "RGBA",
-        "format": "png",
-        "show_label": False,
-        "sources": (),
-        "transforms": (),
-        "layers": False,
-        "canvas_size": (CANVAS_PX, CANVAS_PX),
-        "fixed_canvas": True,
-        "brush": brush,
-        "eraser": gr.Eraser(default_size=BRUSH_PX["Medium"]),
-        "buttons": [],
-        "height": 430,
-    }
-
-
-def _photo() -> tuple[gr.Image, gr.Dropdown]:
+def _photo() -> tuple[gr.Image, gr.Dropdown, gr.Button]:
     photo = photo_input(
         label="Photo or finished map",
         show_label=False,
@@ -202,4 +155,4 @@ def _photo() -> tuple[gr.Image, gr.Dropdown]:
         elem_id="annotator",
         filterable=False,
     )
-    return photo, annotator
+    return photo, annotator, gr.Button("Draw on this map", size="md", elem_id="edit-map")

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import cv2
 import numpy as np
 
 from hgc.control.annotators import ANNOTATORS, AnnotatorUnavailable
-from hgc.control.canvas import Pixels, compose
+from hgc.control.canvas import Pixels, edge_map
 from hgc.control.images import ImageRefused, decode
+from hgc.ui.easel import CANVAS_PX, from_url
 from hgc.ui.figures import notes_list
+from hgc.ui.pictures import png_url
 
 if TYPE_CHECKING:
     from hgc.service import Prepared
@@ -22,15 +23,22 @@ if TYPE_CHECKING:
 Source = Literal["paint", "lines", "photo"]
 Control = Literal["segmentation", "edges"]
 
-CANVAS_PX = 512
+PEN = (27, 31, 38)
 # A photo's way to a map: the annotators, and two for maps that are ready.
 AS_LABELS, AS_LINES = "as_labels", "as_lines"
 
 
-def editor_value(picture: Pixels) -> dict[str, Any]:
-    """A drawing or map as an editor's value, enlarged without mixing colours."""
+def sheet_of(picture: Pixels, control: Control) -> Pixels:
+    """A map or sketch uint8 [H, W, 3] as a drawing on the canvas of its kind: enlarged without mixing colours.
+
+    Lines of either polarity become dark ones on a bare sheet, as a pen draws them.
+    """
     large = cv2.resize(picture, (CANVAS_PX, CANVAS_PX), interpolation=cv2.INTER_NEAREST)
-    return {"background": large, "layers": [], "composite": large}
+    if control == "segmentation":
+        return np.dstack([large, np.full(large.shape[:2], 255, np.uint8)])
+    sheet = np.zeros((CANVAS_PX, CANVAS_PX, 4), np.uint8)
+    sheet[edge_map(large.astype(np.uint8)).map[:, :, 0] > 0] = (*PEN, 255)
+    return sheet
 
 
 @dataclass(frozen=True)
@@ -45,8 +53,8 @@ class Drawn:
 
 def drawn(
     source: Source,
-    painting: Mapping[str, Any] | None,
-    lines: Mapping[str, Any] | None,
+    painting: str | None,
+    lines: str | None,
     photo: str | None,
     annotator: str,
 ) -> Drawn:
@@ -54,8 +62,8 @@ def drawn(
     if source == "photo":
         return read_photo(photo, annotator)
     if source == "lines":
-        return Drawn(_sheet(lines), "edges")
-    return Drawn(_sheet(painting), "segmentation")
+        return Drawn(from_url(lines), "edges")
+    return Drawn(from_url(painting), "segmentation")
 
 
 def read_photo(path: str | None, annotator: str) -> Drawn:
@@ -71,14 +79,6 @@ def read_photo(path: str | None, annotator: str) -> Drawn:
         raise ImageRefused(f"There is no annotator {annotator!r}: choose one of {', '.join(ANNOTATORS)}.")
     control = "edges" if ANNOTATORS[annotator].kind == "edges" else "segmentation"
     return Drawn(decoded.pixels, control, annotator, decoded.notes)
-
-
-def _sheet(value: Mapping[str, Any] | None) -> Pixels:
-    """The drawing [H, W, 4]; an untouched canvas is a bare sheet."""
-    given = {} if value is None else value
-    if given.get("layers") or any(given.get(part) is not None for part in ("composite", "background")):
-        return compose(given)
-    return np.zeros((CANVAS_PX, CANVAS_PX, 4), np.uint8)
 
 
 @dataclass(frozen=True)
@@ -98,10 +98,19 @@ def prepare(studio: StudioLike, given: Drawn) -> tuple[Prepared, tuple[str, ...]
     return prepared, (*given.notes, *prepared.notes)
 
 
+def seen_picture(control_map: Pixels | None) -> str:
+    """The map itself, uint8 [H, W, 3]; None leaves its place bare."""
+    if control_map is None:
+        return '<div class="none"></div>'
+    return f'<img alt="The control map as the model sees it" src="{png_url(control_map)}">'
+
+
 def seen_text(notes: tuple[str, ...], given: Drawn | None = None) -> str:
     """What stands beside the map as the model sees it; without a drawing, of the example that the page opens with."""
-    kind = "Edge map" if given is not None and given.control == "edges" else "Segmentation map"
+    lines = given is not None and given.control == "edges"
+    kind = "Edge map" if lines else "Segmentation map"
     if given is not None and given.annotator is not None:
         kind += f", read from your photo by {ANNOTATORS[given.annotator].label}"
-    found = notes_list(notes) or '<p class="aside">Nothing had to be changed.</p>'
+    untouched = "White lines on black: left as they are." if lines else "Exact colours: no pixel was snapped."
+    found = notes_list(notes) or f'<p class="aside">{untouched}</p>'
     return f"<h4>As the model sees it</h4><p>{kind}</p>{found}"

@@ -42,6 +42,27 @@ def masthead(kind: str, status: str) -> str:
     )
 
 
+def figures_waiting() -> str:
+    """The same tiles before a run: what will be measured."""
+    names = (
+        "MACs",
+        "MACs with attention",
+        "Time",
+        "Cache memory",
+        "PSNR",
+        "SSIM",
+        "Perceptual difference",
+        "Control score",
+    )
+    dash = '<div class="value">–</div><div class="note">–</div>'
+    tiles = "".join(f'<div><div class="name">{name}</div>{dash}</div>' for name in names)
+    return (
+        f'<div class="figures waiting" role="group" aria-label="Figures, after a run">{tiles}</div>'
+        '<div class="measured"><span>Measured while it runs, on this machine</span>'
+        '<button type="button" class="quiet" disabled>Copy figures</button></div>'
+    )
+
+
 def figures_row(values: Mapping[str, Any]) -> str:
     """Every number of a comparison, in a row of tiles or, of three arms, in a table; and a button that copies them."""
     numbers = arms_table(values) if "macs_rival" in values else _tiles(values)
@@ -153,7 +174,7 @@ def _likeness(psnr: float | None) -> str:
     """A word for what PSNR means to the eye on flat-shaded pictures; None for identical ones."""
     if psnr is None:
         return "the same bits"
-    return "hardly visible" if psnr >= 35 else "small differences" if psnr >= 27 else "visible differences"
+    return "differences hardly visible" if psnr >= 35 else "small differences" if psnr >= 27 else "visible differences"
 
 
 def _perceptual(distance: float | None) -> tuple[str, str]:
@@ -162,8 +183,14 @@ def _perceptual(distance: float | None) -> tuple[str, str]:
 
 
 def verdict(values: Mapping[str, Any]) -> str:
-    """What has to be said before the pictures are looked at; nothing, mostly."""
-    return NOTHING_DONE if values["nothing_reused"] else EXACT if values["identical"] else ""
+    """The run in one sentence."""
+    if values["nothing_reused"] or values["identical"]:
+        return NOTHING_DONE if values["nothing_reused"] else EXACT
+    faster = f"{values['speedup']:.2f}× as fast as" if values["speedup"] > 1.02 else "no faster than"
+    return (
+        f'<div class="verdict plain" role="status"><b>{faster[:1].upper() + faster[1:]} the full picture</b> with '
+        f"{values['macs_ratio']:.0%} of the compute; {_likeness(values['psnr'])} ({_decibels(values['psnr'])}).</div>"
+    )
 
 
 def badges(values: Mapping[str, Any], notes: Iterable[str] = ()) -> str:
@@ -185,7 +212,7 @@ def aside(text: str) -> str:
 def notes_list(notes: Iterable[str], kind: str = "note") -> str:
     """Short remarks under a control; nothing at all when there are none."""
     items = "".join(f"<li>{escape(note[:1].upper() + note[1:])}</li>" for note in notes)
-    return f'<ul class="notes {kind}" role="status">{items}</ul>' if items else ""
+    return f'<div role="status"><ul class="notes {kind}">{items}</ul></div>' if items else ""
 
 
 def forecast_line(forecast: Forecast, title: str = "Cached arm", rival: str = "") -> str:

@@ -8,10 +8,11 @@ from hgc.control.images import decode
 from hgc.service.methods import METHODS
 from hgc.service.presets import PRESETS
 from hgc.ui.cache_panel import CUSTOM_REASON, read_settings, write_settings
-from hgc.ui.drawing import Drawn, editor_value, seen_text
+from hgc.ui.drawing import Drawn, seen_picture, seen_text, sheet_of
 from hgc.ui.figures import aside
 from hgc.ui.own_plan import own_plan
 from hgc.ui.picture_panel import new_seed
+from hgc.ui.pictures import png_url
 from hgc.ui.runner import made
 from hgc.ui.titles import NO_RIVAL, rival_of
 from hgc.ui.wanted import HGC, Wanted, planned, unplanned
@@ -104,7 +105,7 @@ def _on_canvas(page: Playground, request: Request) -> dict[Any, Any]:
     given = Drawn(shown, request.control)
     return {
         panel.source: "paint" if painted else "lines",
-        panel.painting if painted else panel.lines: editor_value(shown),
-        panel.seen: shown,
+        panel.painting if painted else panel.lines: png_url(sheet_of(shown, request.control)),
+        panel.seen: seen_picture(shown),
         panel.notes: seen_text((), given),
     }

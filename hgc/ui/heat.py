@@ -10,6 +10,7 @@ from hgc.control.canvas import Pixels
 
 # Below this the map would show the noise of rounding as if it were something.
 LEAST_TOP = 0.02
+TICKS = 5
 
 
 def heat_top(difference: NDArray[np.float32]) -> float:
@@ -17,22 +18,33 @@ def heat_top(difference: NDArray[np.float32]) -> float:
     return max(float(np.quantile(difference, 0.999)), LEAST_TOP)
 
 
-def heat_map(difference: NDArray[np.float32], top: float | None = None) -> Pixels:
-    """Colours uint8 [H, W, 3] of a difference [H, W] in 0..1, dark where equal, brightest at `top`."""
+def heat_levels(difference: NDArray[np.float32], top: float) -> Pixels:
+    """Levels uint8 [H, W] of a difference [H, W] in 0..1: 0 where equal, 255 from `top` on."""
+    return np.clip(difference / top * 255, 0, 255).round().astype(np.uint8)
+
+
+def inferno() -> Pixels:
+    """Colours uint8 [256, 3] of the levels, dark to bright."""
     stops = np.array([_rgb(colour) for colour in sequential.Inferno])  # [stops, 3]
-    level = np.clip(difference / (top or heat_top(difference)), 0, 1) * (len(stops) - 1)
-    channels = [np.interp(level, np.arange(len(stops)), stops[:, k]) for k in range(3)]
-    return np.stack(channels, axis=2).round().astype(np.uint8)
+    at = np.linspace(0, len(stops) - 1, 256)
+    channels = [np.interp(at, np.arange(len(stops)), stops[:, k]) for k in range(3)]
+    return np.stack(channels, axis=1).round().astype(np.uint8)
 
 
-def heat_legend(difference: NDArray[np.float32]) -> str:
-    """A bar with both ends in words."""
+def heat_map(difference: NDArray[np.float32], top: float) -> Pixels:
+    """Colours uint8 [H, W, 3] of a difference [H, W] in 0..1, dark where equal, brightest from `top` on."""
+    return np.asarray(inferno()[heat_levels(difference, top)])
+
+
+def heat_scale(top: float) -> str:
+    """A colour bar with its ticks in percent of full brightness and in levels of 255."""
     colours = ", ".join(sequential.Inferno)
-    mean = float(difference.mean())
+    ticks = "".join(f"<span>{share:.1%}<small>{share * 255:.0f}</small></span>" for share in np.linspace(0, top, TICKS))
     return (
-        f'<div class="heat-legend"><span>equal</span><i style="background:linear-gradient(90deg, {colours})"></i>'
-        f"<span>{heat_top(difference):.0%} of full brightness</span></div>"
-        f'<p class="aside">On average {mean:.2%} over all pixels and channels.</p>'
+        f'<div class="heat-scale" role="img" aria-label="Scale of the difference: black is equal, the brightest colour '
+        f'is {top:.1%} of full brightness or more"><i style="background:linear-gradient(90deg, {colours})"></i>'
+        f'<div class="ticks">{ticks}</div></div><p class="aside">Mean difference of the three channels, in percent of '
+        "full brightness; below, in levels of 255. One scale for all pairs of this run.</p>"
     )
 
 

@@ -6,6 +6,7 @@ the run after it; and the page drops the events of a press while those of the on
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +14,8 @@ import gradio as gr
 
 from hgc.cache.schedules import OutOfReach
 from hgc.service.methods import arm_titles
-from hgc.ui import results
-from hgc.ui.drawing import Sheet, drawn, prepare, seen_text
+from hgc.ui import figures
+from hgc.ui.drawing import Sheet, drawn, prepare, seen_picture, seen_text
 from hgc.ui.form import read_form
 from hgc.ui.jobs import Press
 from hgc.ui.queueing import MODEL_QUEUE, QUIET
@@ -29,15 +30,15 @@ if TYPE_CHECKING:
 Updates = dict[Any, Any]
 # No press is dropped while the events of the one before are still under way.
 EVERY_PRESS = {"trigger_mode": "multiple"}
-# Answered at once in the browser, so that a press is felt even while the server is busy.
-# On a phone the pictures stand below: the page goes there.
-RUN_JS = """(press) => {
-  if (innerWidth <= 760) document.getElementById('result-card').scrollIntoView({behavior: 'smooth'});
+# Answered at once in the browser, so that a press is felt even while the server is busy: what stands there of the run
+# before goes. On a phone the pictures stand below: the page goes there.
+RUN_JS = f"""(press) => {{
+  if (innerWidth <= 760) document.getElementById('result-card').scrollIntoView({{behavior: 'smooth'}});
   return [
-  press + 1, {__type__: 'update', visible: true}, {__type__: 'update', visible: false},
-  {__type__: 'update', interactive: false}, {__type__: 'update', interactive: true},
+    press + 1, '', {json.dumps(figures.figures_waiting())}, '',
+    {{__type__: 'update', interactive: false}}, {{__type__: 'update', interactive: true}},
   ];
-}"""
+}}"""
 STOP_JS = "() => ({__type__: 'update', interactive: false})"
 
 
@@ -72,7 +73,7 @@ class RunEvents:
         if not self._jobs.stands(press):
             return self._unchanged
         panel = self._page.control
-        return {panel.seen: prepared.map, panel.notes: seen_text(notes, given)}
+        return {panel.seen: seen_picture(prepared.map), panel.notes: seen_text(notes, given)}
 
     def run(self, page: gr.Request, number: int, *values: Any) -> Iterator[Updates]:
         """All pictures, from the control map and the settings on the page."""
@@ -110,24 +111,20 @@ class RunEvents:
                 yield self._under_way(latest, request)
 
     def _under_way(self, latest: Mapping[ArmName, Any], request: Request) -> Updates:
-        return results.stage(self._page.results, stage_running(latest, request.steps, arm_titles(request))) | self._busy
+        return {self._page.results.stage: stage_running(latest, request.steps, arm_titles(request))} | self._busy
 
     def _ended(self, press: Press) -> Updates:
         """Says that the visitor's latest press was stopped, if it was."""
         if not self._jobs.stopped(press):
             return self._unchanged
-        return results.stage(self._page.results, stage_stopped()) | self._ready
+        return {self._page.results.stage: stage_stopped()} | self._ready
 
     def _failed(self, press: Press, error: Exception) -> Updates:
         told = in_one_sentence(error)
         if not self._jobs.stands(press):
             return self._ended(press)
-        return (
-            results.stage(
-                self._page.results, (stage_out_of_reach if isinstance(error, OutOfReach) else stage_error)(told)
-            )
-            | self._ready
-        )
+        stage = stage_out_of_reach if isinstance(error, OutOfReach) else stage_error
+        return {self._page.results.stage: stage(told)} | self._ready
 
 
 def _press(page: gr.Request, number: int) -> Press:
@@ -137,8 +134,8 @@ def _press(page: gr.Request, number: int) -> Press:
 def wire_run(p: Playground) -> None:
     """Run: noted at once, then the control map, then the pictures. Stop: felt at once, then told to the run."""
     events = RunEvents(p)
-    shown = [p.results.stage, p.results.shown, p.run, p.stop]
-    p.run.click(None, p.press, [p.press, *shown], js=RUN_JS, api_visibility="private")
+    shown, told = [p.results.stage, p.run, p.stop], [p.results.verdict, p.results.figures, p.results.badges]
+    p.run.click(None, p.press, [p.press, *told, p.run, p.stop], js=RUN_JS, api_visibility="private")
     p.run.click(events.note, p.press, p.results.stage, queue=False, **EVERY_PRESS, **QUIET)
     taken_up = p.run.click(
         events.take_up,

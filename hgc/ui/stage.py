@@ -15,10 +15,15 @@ if TYPE_CHECKING:
     from hgc.control.canvas import Pixels
     from hgc.service import ArmName, Progress
 
+# Those of a run with two arms.
+PLACES: dict[ArmName, str] = {"full": "Full", "cached": "Cached"}
+
 
 def stage_empty() -> str:
     return _stage(
-        "empty", "Two pictures will appear here", "One computed in full, one from the cache, on the same noise."
+        "empty",
+        "Two pictures will appear here",
+        "One computed in full, one from the cache, on the same noise. Press Run: the example on the left is ready.",
     )
 
 
@@ -45,10 +50,17 @@ def stage_error(message: str) -> str:
 
 
 def _stage(kind: str, title: str, text: str) -> str:
+    """A message over the bare places of two pictures, so that nothing moves when they come."""
+    places = "".join(_place(arm, title) for arm, title in PLACES.items())
     return (
-        f'<div class="stage {kind}" role="{"alert" if kind == "error" else "status"}"><span class="mark"></span>'
-        f"<h3>{escape(title)}</h3><p>{escape(text)}</p></div>"
+        f'<div class="panes" style="--arms:{len(PLACES)}">{places}<div class="stage {kind}" '
+        f'role="{"alert" if kind == "error" else "status"}"><span class="mark"></span>'
+        f'<h3>{escape(title)}</h3><p>{escape(text)}</p></div></div><div class="under"></div>'
     )
+
+
+def _place(arm: ArmName, title: str) -> str:
+    return f'<figure class="pane arm {arm}"><div class="glass"></div><figcaption><b>{title}</b></figcaption></figure>'
 
 
 def stage_running(latest: Mapping[ArmName, Progress], steps: int, arms: Mapping[ArmName, str]) -> str:
@@ -57,8 +69,8 @@ def stage_running(latest: Mapping[ArmName, Progress], steps: int, arms: Mapping[
     last = next((latest[arm] for arm in reversed(list(arms)) if arm in latest), None)
     eta = "Starting" if last is None else f"About {math.ceil(last.eta_s)} s left" if last.eta_s else "Finishing"
     return (
-        f'<div class="running"><div class="arms arms-{len(arms)}">{panes}</div>'
-        f'<p class="eta" role="status">{eta}</p></div>'
+        f'<div class="panes running" style="--arms:{len(arms)}">{panes}</div>'
+        f'<div class="under"><p class="eta" role="status">{eta}</p></div>'
     )
 
 
@@ -69,9 +81,9 @@ def _pane(arm: ArmName, title: str, news: Progress | None, steps: int) -> str:
         picture = f'<img alt="Preview: {escape(title)}" src="{preview_url(news.preview)}">'
     words = "waiting" if not done else "done" if done == steps else f"step {done} of {steps}"
     return (
-        f'<figure class="arm {arm}"><div class="frame">{picture}</div>'
-        f"<figcaption><b>{escape(title)}</b><span>{words}</span></figcaption>"
-        f'<progress max="{steps}" value="{done}" aria-label="{escape(title)}: {words}"></progress></figure>'
+        f'<figure class="pane arm {arm}"><div class="glass">{picture}'
+        f'<progress max="{steps}" value="{done}" aria-label="{escape(title)}: {words}"></progress></div>'
+        f"<figcaption><b>{escape(title)}</b><span>{words}</span></figcaption></figure>"
     )
 
 

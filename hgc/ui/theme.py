@@ -8,7 +8,8 @@ import gradio as gr
 from gradio.themes.utils import colors, sizes
 
 HERE = Path(__file__).parent
-STYLES, SCRIPTS = ("style.css", "explore.css", "inside.css"), ("keys.js", "inside.js")
+STYLES = ("style.css", "easel.css", "viewer.css", "explore.css", "inside.css")
+SCRIPTS = ("keys.js", "easel.js", "viewer.js", "inside.js")
 SANS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "sans-serif")
 MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace")
 
@@ -86,8 +87,8 @@ LOOK = {
     "slider_color_dark": "*primary_400",
     "button_primary_background_fill": "*primary_600",
     "button_primary_background_fill_hover": "*primary_700",
-    "button_primary_background_fill_dark": "*primary_500",
-    "button_primary_background_fill_hover_dark": "*primary_400",
+    "button_primary_background_fill_dark": "*primary_600",
+    "button_primary_background_fill_hover_dark": "*primary_700",
     "button_primary_text_color": "white",
     "button_primary_text_color_dark": "white",
     "button_secondary_background_fill": "white",
@@ -127,19 +128,9 @@ def theme() -> gr.themes.Base:
 
 
 def css() -> str:
-    return "\n".join((HERE / name).read_text(encoding="utf-8") for name in STYLES) + _swatches()
+    return "\n".join((HERE / name).read_text(encoding="utf-8") for name in STYLES)
 
 
 def head() -> str:
     """The page's own scripts, in the order in which they build on each other."""
     return f"<script>{''.join((HERE / name).read_text(encoding='utf-8') for name in SCRIPTS)}</script>"
-
-
-def _swatches() -> str:
-    """The classes' colours on the labels of the palette, in label order."""
-    from hgc.landscapes.labels import PALETTE
-
-    rules = (
-        f"#palette label:nth-of-type({i}) {{ --swatch: rgb{colour}; }}" for i, colour in enumerate(PALETTE.values(), 1)
-    )
-    return "\n".join(rules)

@@ -1,0 +1,224 @@
+/* Draws on a sheet of pixels in memory, in exact colours: what is chosen when a stroke begins is what it paints with. */
+(() => {
+  const UNDO_STEPS = 40;
+  /* Sheets outlive their elements: gradio takes those of a hidden tab out of the page. */
+  const histories = {};
+
+  const packed = (hex) => {
+    const n = parseInt(hex.slice(1), 16);
+    return (0xff000000 | ((n & 255) << 16) | (n & 0xff00) | (n >> 16)) >>> 0;
+  };
+  const same = (a, b) => a.every((pixel, i) => pixel === b[i]);
+
+  /* Every pixel nearer than r to the line from a to b. */
+  const capsule = (sheet, side, a, b, r, colour) => {
+    const [dx, dy] = [b.x - a.x, b.y - a.y];
+    const long = dx * dx + dy * dy;
+    const span = (low, high) => [Math.max(Math.floor(low - r), 0), Math.min(Math.ceil(high + r), side - 1)];
+    const [left, right] = span(Math.min(a.x, b.x), Math.max(a.x, b.x));
+    const [top, bottom] = span(Math.min(a.y, b.y), Math.max(a.y, b.y));
+    for (let y = top; y <= bottom; y++) {
+      for (let x = left; x <= right; x++) {
+        const t = long ? Math.min(Math.max(((x - a.x) * dx + (y - a.y) * dy) / long, 0), 1) : 0;
+        const [ex, ey] = [x - a.x - t * dx, y - a.y - t * dy];
+        if (ex * ex + ey * ey <= r * r) sheet[y * side + x] = colour;
+      }
+    }
+  };
+
+  /* The area of one colour around a point, to its four neighbours each. */
+  const flood = (sheet, side, at, colour) => {
+    const first = Math.floor(at.y) * side + Math.floor(at.x);
+    const old = sheet[first];
+    if (old === colour) return;
+    const todo = [first];
+    while (todo.length) {
+      const i = todo.pop();
+      if (sheet[i] !== old) continue;
+      sheet[i] = colour;
+      const x = i % side;
+      if (x > 0) todo.push(i - 1);
+      if (x < side - 1) todo.push(i + 1);
+      if (i >= side) todo.push(i - side);
+      if (i < side * (side - 1)) todo.push(i + side);
+    }
+  };
+
+  hgc.easel = (element, props, trigger, watch) => {
+    const easel = element.querySelector(".easel");
+    const find = (selector) => easel.querySelector(selector);
+    const [canvas, ring, size] = [find("canvas"), find(".ring"), find(".size input")];
+    const side = canvas.width;
+    const context = canvas.getContext("2d", { willReadFrequently: true });
+    const image = context.createImageData(side, side);
+    const sheet = new Uint32Array(image.data.buffer);
+    const history = (histories[easel.dataset.name] ??= { done: [], undone: [] });
+    const chosen = (what) => find(`input[name$="-${what}"]:checked`).value;
+    const tool = () => chosen("tool");
+    const colour = () => (tool() === "eraser" ? 0 : packed(chosen("colour")));
+    const radius = () => size.valueAsNumber / 2;
+    /* The stroke under way: the sheet before it, where it began and where it is. */
+    let stroke = null;
+    /* The value that the sheet shows. */
+    let held = null;
+    let at = { x: side / 2, y: side / 2 };
+
+    const show = () => {
+      context.putImageData(image, 0, 0);
+      find("[data-do=undo]").setAttribute("aria-disabled", !history.done.length);
+      find("[data-do=redo]").setAttribute("aria-disabled", !history.undone.length);
+    };
+    const send = () => {
+      show();
+      held = props.value = canvas.toDataURL("image/png");
+      trigger("input");
+    };
+    const remember = (before) => {
+      history.done.push(before);
+      if (history.done.length > UNDO_STEPS) history.done.shift();
+      history.undone = [];
+    };
+    const step = (from, to) => {
+      if (stroke || !from.length) return;
+      to.push(sheet.slice());
+      sheet.set(from.pop());
+      send();
+    };
+    const begin = () => {
+      stroke = { before: sheet.slice(), from: at, to: at, tool: tool(), colour: colour() };
+      if (stroke.tool === "fill") flood(sheet, side, at, stroke.colour);
+      else capsule(sheet, side, at, at, radius(), stroke.colour);
+      show();
+    };
+    const draw = (to) => {
+      if (stroke.tool === "line") sheet.set(stroke.before);
+      if (stroke.tool !== "fill") {
+        capsule(sheet, side, stroke.tool === "line" ? stroke.from : stroke.to, to, radius(), stroke.colour);
+      }
+      stroke.to = to;
+      show();
+    };
+    const end = () => {
+      const { before } = stroke;
+      stroke = null;
+      if (same(before, sheet)) return;
+      remember(before);
+      send();
+    };
+    const drop = () => {
+      if (!stroke) return;
+      sheet.set(stroke.before);
+      stroke = null;
+      show();
+    };
+
+    const place = () => {
+      const scale = canvas.clientWidth / side;
+      const wide = tool() === "fill" ? 6 : Math.max(2 * radius() * scale, 4);
+      Object.assign(ring.style, { left: `${at.x * scale}px`, top: `${at.y * scale}px`, width: `${wide}px` });
+    };
+    const point = (event) => {
+      const box = canvas.getBoundingClientRect();
+      const inside = (value) => Math.min(Math.max(value, 0), side - 1);
+      at = {
+        x: inside(((event.clientX - box.left) / box.width) * side),
+        y: inside(((event.clientY - box.top) / box.height) * side),
+      };
+      return at;
+    };
+    canvas.addEventListener("pointerdown", (event) => {
+      if (event.button || stroke) return;
+      canvas.setPointerCapture(event.pointerId);
+      point(event);
+      begin();
+    });
+    canvas.addEventListener("pointermove", (event) => {
+      ring.hidden = event.pointerType === "touch";
+      const several = stroke ? (event.getCoalescedEvents?.() ?? []) : [];
+      for (const one of several.length ? several : [event]) {
+        point(one);
+        if (stroke) draw(at);
+      }
+      place();
+    });
+    canvas.addEventListener("pointerup", () => stroke && end());
+    canvas.addEventListener("pointercancel", drop);
+    canvas.addEventListener("pointerleave", () => (ring.hidden = document.activeElement !== canvas || !keyed));
+    canvas.addEventListener("blur", () => {
+      ring.hidden = true;
+      keyed = false;
+      if (stroke) end();
+    });
+
+    /* By keyboard: the ring is the pointer. */
+    let keyed = false;
+    const walk = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+    canvas.addEventListener("keydown", (event) => {
+      const move = walk[event.key];
+      const known = move || [" ", "[", "]"].includes(event.key);
+      if (!known || event.ctrlKey || event.metaKey || event.altKey) return;
+      event.preventDefault();
+      keyed = true;
+      ring.hidden = false;
+      if (move) {
+        const far = event.shiftKey ? 2 : 12;
+        const inside = (value) => Math.min(Math.max(value, 0), side - 1);
+        at = { x: inside(at.x + far * move[0]), y: inside(at.y + far * move[1]) };
+        if (stroke) draw(at);
+      } else if (event.key === " ") {
+        if (stroke) end();
+        else begin();
+        if (stroke?.tool === "fill") end();
+      } else {
+        size.valueAsNumber += event.key === "]" ? 6 : -6;
+        size.dispatchEvent(new Event("input"));
+      }
+      place();
+    });
+    const undo = () => step(history.done, history.undone);
+    const redo = () => step(history.undone, history.done);
+    easel.addEventListener("keydown", (event) => {
+      if (!(event.ctrlKey || event.metaKey)) return;
+      const key = event.key.toLowerCase();
+      if (key === "z" || key === "y") {
+        event.preventDefault();
+        if (key === "y" || event.shiftKey) redo();
+        else undo();
+      }
+    });
+    const clear = () => {
+      if (!sheet.some(Boolean)) return;
+      remember(sheet.slice());
+      sheet.fill(0);
+      send();
+    };
+    for (const [name, act] of Object.entries({ undo, redo, clear })) {
+      find(`[data-do=${name}]`).addEventListener("click", act);
+    }
+    size.addEventListener("input", () => (find(".size output").value = size.value));
+
+    /* A sheet from the server: an example, a photo's map, or the drawing as it was before its tab was hidden. */
+    const load = async (undoable) => {
+      const url = props.value ?? "";
+      if (url === held) return;
+      const next = new Uint32Array(side * side);
+      if (url) {
+        const picture = new Image();
+        picture.src = url;
+        await picture.decode();
+        if (url !== (props.value ?? "")) return;
+        context.clearRect(0, 0, side, side);
+        context.drawImage(picture, 0, 0, side, side);
+        next.set(new Uint32Array(context.getImageData(0, 0, side, side).data.buffer));
+      }
+      held = url;
+      stroke = null;
+      if (undoable && !same(sheet, next)) remember(sheet.slice());
+      sheet.set(next);
+      show();
+      easel.dataset.ready = "";
+    };
+    watch("value", () => load(true));
+    load(false);
+  };
+})();

@@ -1,0 +1,117 @@
+"""The viewer: a run's pictures in four ways under one zoom, a magnifier over all of them, and the map laid over."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from html import escape
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+import gradio as gr
+import numpy as np
+from PIL import Image
+
+from hgc.charts.quantity import giga, seconds
+from hgc.service.methods import arm_titles
+from hgc.ui.heat import heat_levels, heat_scale, heat_top, inferno
+from hgc.ui.pictures import PNG_URL, png_url
+from hgc.ui.stage import stage_empty
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from hgc.service import Arm, ArmName, Comparison
+
+LOOKS = {
+    "side": ("Side by side", "All pictures beside each other."),
+    "slider": ("Slider", "Two pictures in one place, divided by a line that you move."),
+    "flicker": ("Flicker", "Two pictures in one place: click or press F to flip."),
+    "heat": ("Difference", "Where two pictures differ, and by how much."),
+}
+PICTURES = "Pictures. Plus and minus zoom, arrow keys move, F flips two of them, M magnifies."
+TEMPLATE = f"""<div class="viewer" data-look="side" data-side="left">
+<div class="viewer-bar">
+<fieldset class="choices looks"><legend class="unseen">How to look</legend>{
+    "".join(
+        f'<label title="{hint}"><input type="radio" name="look" value="{look}"{" checked" if look == "side" else ""}>'
+        f"<span>{title}</span></label>"
+        for look, (title, hint) in LOOKS.items()
+    )
+}</fieldset>
+<label class="pick pair" hidden title="Which two pictures are compared"><span>Two of them</span>
+<select></select></label>
+</div>
+<div class="scene" role="group" tabindex="0" aria-label="{PICTURES}"></div>
+<div class="viewer-bar tools">
+<span class="zoom"><button type="button" class="quiet" data-do="out" aria-label="Zoom out" title="-">−</button>
+<output>100%</output>
+<button type="button" class="quiet" data-do="in" aria-label="Zoom in" title="+, or Ctrl and wheel">+</button>
+<button type="button" class="quiet" data-do="fit" title="0">Fit</button></span>
+<button type="button" class="quiet" data-do="lens" aria-pressed="false"
+title="The same place enlarged in all pictures, under the pointer; key M">Magnifier</button>
+<label class="pick over" title="Lays the control map over a picture"><span>Map over</span>
+<select><option>nothing</option></select></label>
+<label class="over-by" title="How strongly the map covers"><span class="unseen">Opacity of the map</span>
+<input type="range" min="0" max="100" value="50"></label>
+<button type="button" class="quiet last" data-do="full" title="Shift and F; Escape leaves it">Full screen</button>
+</div>
+<div class="lens" hidden></div>
+</div>"""
+
+
+def build_viewer() -> gr.HTML:
+    """The component; its value is a scene: `scene` of a run, or one of hgc.ui.stage."""
+    return gr.HTML(
+        stage_empty(),
+        html_template=TEMPLATE,
+        js_on_load="hgc.viewer(element, props, watch);",
+        apply_default_css=False,
+        elem_id="stage",
+    )
+
+
+def scene(found: Comparison) -> str:
+    """A finished run: every arm, every pair's difference on one scale, the map."""
+    pairs = list(combinations(found.arms, 2))
+    differences = {pair: found.difference(*pair) for pair in pairs}
+    top = max(heat_top(difference) for difference in differences.values())
+    titles = {name: escape(title) for name, title in arm_titles(found.request).items()}
+    panes = [_pane(arm, titles[name], found) for name, arm in found.arms.items()]
+    panes += [_heat(pair, titles, difference, top) for pair, difference in differences.items()]
+    control = f'<img class="map" hidden alt="" src="{PNG_URL}{found.request.control_png}">'
+    return (
+        f'<div class="panes result" data-control="{found.request.control}" style="--arms:{len(found.arms)}">'
+        f'{"".join(panes)}{control}</div><div class="under">'
+        '<p class="aside only-side">Ctrl and wheel, or two fingers, zoom all pictures; drag to move them.</p>'
+        '<p class="aside only-slider">Drag the line, or move it with the arrow keys.</p>'
+        '<p class="aside only-flicker">Click the picture, or press F, to flip.</p>'
+        f'<div class="only-heat">{heat_scale(top)}</div></div>'
+    )
+
+
+def _pane(arm: Arm, title: str, found: Comparison) -> str:
+    share = arm.trace.macs.paper / found.full.trace.macs.paper
+    cost = f"{seconds(arm.latency_ms)} · {giga(arm.trace.macs.paper)} MACs"
+    cost += f", {share:.0%}" if arm.name != "full" else ""
+    alt = escape(found.request.prompt or "without words")
+    return (
+        f'<figure class="pane arm {arm.name}" data-arm="{arm.name}" data-title="{title}">'
+        f'<div class="glass"><img class="picture" alt="{title}: {alt}" src="{png_url(arm.image)}"></div>'
+        f"<figcaption><b>{title}</b><span>{cost}</span>"
+        f'<button type="button" class="quiet" data-save="{arm.name}" aria-label="Save the picture: {title}">'
+        "Save</button></figcaption></figure>"
+    )
+
+
+def _heat(
+    pair: tuple[ArmName, ArmName], titles: Mapping[ArmName, str], difference: NDArray[np.float32], top: float
+) -> str:
+    left, right = (titles[name] for name in pair)
+    picture = Image.fromarray(heat_levels(difference, top))
+    picture.putpalette(inferno().tobytes())
+    said = f"on average {difference.mean():.2%} of full brightness"
+    return (
+        f'<figure class="pane heat" data-pair="{" ".join(pair)}" data-title="Difference"><div class="glass">'
+        f'<img class="picture" alt="Where {left} and {right} differ: {said}" src="{png_url(picture)}">'
+        f"</div><figcaption><b>{left} against {right}</b><span>{said}</span></figcaption></figure>"
+    )
