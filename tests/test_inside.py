@@ -6,7 +6,9 @@ import html
 import json
 import re
 from base64 import b64decode
+from dataclasses import replace
 from io import BytesIO
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,12 +18,14 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from hgc.cache.anatomy import Kind, State
+from hgc.cache.curves import ChangeCurves, Subject
 from hgc.cache.plan import Plan
 from hgc.cache.trace import Cell, Trace, TracedSite
 from hgc.models.words import Word
 from hgc.service import Inspection
 from hgc.ui.attention_view import TOGETHER, attention_view, layer_choices
 from hgc.ui.frames import EQUAL, LESS, MORE, figure_by_step, two_sided, urls, words_by_step
+from hgc.ui.inside_change import ChangeEvents
 from hgc.ui.stepper import did, step_of
 
 LAYER = "unet.mid_block.attentions.0.transformer_blocks.0.attn2"
@@ -148,3 +152,43 @@ def test_layers_together_are_the_unets_alone() -> None:
 
 def test_a_word_is_never_read_as_html() -> None:
     assert "<b><b>" not in attention_view(seen_of("C", "C"), 1, LAYER)
+
+
+def calibrated(steps: int, ready: bool = True) -> tuple[Any, Any]:
+    """The card's events over a run of four steps by Block Caching, and the run."""
+    trace = replace(trace_of("CRRC", "CCRR"), plan=Plan("block caching δ=0.25", 4, "m"))
+    request = SimpleNamespace(model="m", control="edges", sampler="ddim", steps=steps, guidance=2.0)
+    found: Any = SimpleNamespace(cached=SimpleNamespace(trace=trace), request=request)
+    asked = []
+
+    def calibration(subject: Subject) -> Any:
+        asked.append(subject)
+        mean = dict.fromkeys((LAYER, OTHER), (0.0, 0.1, 0.1, 0.1))
+        return SimpleNamespace(curves=ChangeCurves(subject, 3, mean, mean))
+
+    loader = SimpleNamespace(ready=ready, studio=lambda: SimpleNamespace(calibration=calibration))
+    runner: Any = SimpleNamespace(runs=SimpleNamespace(find={"run": found}.get), loader=loader)
+    return ChangeEvents(runner), asked
+
+
+def test_a_calibrated_run_shows_what_piles_up_and_its_threshold() -> None:
+    events, asked = calibrated(4)
+    column, told, block, piled, curves = events.open_up("run")
+    assert asked == [Subject("m", "edges", "ddim", 4, 2.0)]
+    assert column["visible"]
+    assert "δ" in told
+    assert "3 scenes" in told
+    assert block["choices"] == ["ControlNet middle", "UNet middle"]
+    assert piled.layout.shapes[0].y0 == 0.25
+    assert len(curves.data) == 2
+    own, _ = events.charts_of("run", "UNet middle")
+    assert list(own.data[0].x) == [1, 1, 2, 2, 3, 4]
+    assert list(own.data[0].y) == pytest.approx([0, 0, 0.1, 0, 0.1, 0.2])
+
+
+@pytest.mark.parametrize(
+    ("run", "steps", "ready"), [("run", 8, True), ("run", 4, False), ("gone", 4, True), (None, 4, True)]
+)
+def test_without_a_calibration_of_its_steps_a_run_shows_no_pile(run: str | None, steps: int, ready: bool) -> None:
+    events, _ = calibrated(steps, ready)
+    assert not events.open_up(run)[0]["visible"]

@@ -46,7 +46,8 @@ MOVE = """wanted => {
 def opened(browser: Browser) -> Iterator[Page]:
     """The tab with a run of a few steps; errors in the page's scripts fail the module."""
     errors: list[str] = []
-    with served(Loader(lambda: Studio.load(device="cpu")).start()) as built:
+    studio = Studio.load(device="cpu")
+    with served(Loader(lambda: studio).start()) as built:
         context = browser.new_context(viewport={"width": 1440, "height": 900}, accept_downloads=True)
         context.set_default_timeout(240_000)
         page = context.new_page()
