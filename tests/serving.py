@@ -7,6 +7,7 @@ import gc
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import gradio as gr
 
@@ -14,14 +15,14 @@ from hgc.ui import Loader, build, launch_options
 
 
 @contextmanager
-def served(loader: Loader) -> Iterator[gr.Blocks]:
-    """Builds the page over a model and serves it; its address is `local_url`.
+def served(loader: Loader, *kept: Any) -> Iterator[gr.Blocks]:
+    """Builds the page over a model and serves it; its address is `local_url`. `kept`: the place of runs, a recording.
 
     gradio makes event loops while it builds and launches and leaves them to the garbage collector, which complains;
     they are collected here, where nobody listens.
     """
     with forgotten_loops():
-        page = build(loader)
+        page = build(loader, *kept)
         page.launch(prevent_thread_lock=True, quiet=True, **launch_options())
     try:
         yield page

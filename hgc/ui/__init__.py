@@ -1,6 +1,6 @@
 """The interface, in gradio: one file a tab."""
 
 from hgc.ui.loader import Loader, loader_here
-from hgc.ui.page import build, launch_options
+from hgc.ui.page import build, first_view, launch_options
 
-__all__ = ["Loader", "build", "launch_options", "loader_here"]
+__all__ = ["Loader", "build", "first_view", "launch_options", "loader_here"]

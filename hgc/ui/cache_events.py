@@ -11,6 +11,7 @@ import gradio as gr
 from hgc.cache.plan import PlanRefused
 from hgc.service.methods import METHODS, arm_titles
 from hgc.service.presets import PRESETS
+from hgc.share import NAME
 from hgc.ui import figures
 from hgc.ui.cache_panel import CUSTOM_REASON, FIRST_PRESET, read_settings, write_settings
 from hgc.ui.own_plan import own_plan
@@ -96,8 +97,11 @@ class CacheEvents:
         except Exception as error:
             return figures.forecast_waiting(in_one_sentence(error))
 
-    def greet(self, preset: str | None, steps: int) -> list[Any]:
-        """When a page opens: waits for the model, then fills in what only it can say."""
+    def greet(self, page: gr.Request, preset: str | None, steps: int) -> list[Any]:
+        """When a page opens: waits for the model, then fills in what only it can say.
+
+        The settings of a link stay as they are.
+        """
         chosen = preset or FIRST_PRESET
         try:
             studio = self._loader.studio()
@@ -107,6 +111,8 @@ class CacheEvents:
             untouched = [gr.skip()] * len(self._panel.settings)
             return [figures.masthead("failed", "Model not loaded"), failed, *untouched, ""]
         ready = f"{studio.model.capitalize()} · {studio.device.upper()} · {studio.dtype}"
+        if NAME in page.query_params:
+            return [figures.masthead("ready", ready), *[gr.skip()] * (len(self._panel.settings) + 2)]
         cost = self._price({"steps": steps, "cache": found.model_dump()})
         reason = figures.aside(PRESETS[chosen.lower()].reason)
         return [figures.masthead("ready", ready), cost, *write_settings(found), reason]

@@ -17,6 +17,7 @@ from hgc.ui.figures import notes_list
 from hgc.ui.pictures import png_url
 
 if TYPE_CHECKING:
+    from hgc.request import Request
     from hgc.service import Prepared
     from hgc.ui.loader import StudioLike
 
@@ -83,10 +84,14 @@ def read_photo(path: str | None, annotator: str) -> Drawn:
 
 @dataclass(frozen=True)
 class Sheet:
-    """A control map ready to be used: the bytes of its PNG and the control that reads it."""
+    """A control map ready to be used: the bytes of its PNG and the control that reads it.
+
+    With `request`, that is made, whatever the form says.
+    """
 
     png: bytes
     control: Control
+    request: Request | None = None
 
 
 def prepare(studio: StudioLike, given: Drawn) -> tuple[Prepared, tuple[str, ...]]:

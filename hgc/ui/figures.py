@@ -11,7 +11,7 @@ from hgc.charts.quantity import giga, seconds, size
 from hgc.ui.titles import ARM_NAMES, SAMPLER_TITLES
 
 if TYPE_CHECKING:
-    from hgc.service import Forecast
+    from hgc.service import Comparison, Forecast
 
 NOTHING_DONE = (
     '<div class="verdict warn" role="status"><b>The caches did nothing.</b> They kept no value in any step; only work '
@@ -180,6 +180,17 @@ def _likeness(psnr: float | None) -> str:
 def _perceptual(distance: float | None) -> tuple[str, str]:
     """The distance and a note; None where no network knows the model's world, or none was asked."""
     return ("–", "not measured") if distance is None else (f"{distance:.4f}", "0 is the same")
+
+
+def recorded(comparison: Comparison) -> str:
+    """That what is shown was computed earlier, where it was; nothing for a run of this process."""
+    if not comparison.recorded:
+        return ""
+    made = escape(comparison.made.words)
+    return (
+        f'<div class="verdict" role="status"><b>A recording.</b> Made {made}; nothing was computed just now. '
+        "Press Run for your own.</div>"
+    )
 
 
 def verdict(values: Mapping[str, Any]) -> str:

@@ -20,6 +20,7 @@
     }
   });
   window.hgc = {
+    press,
     copy(text, button) {
       navigator.clipboard?.writeText(text).then(() => {
         const before = button.textContent;

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import gradio as gr
 
+from hgc.history import NOWHERE, Place, Record, RecordRefused, opening
 from hgc.ui import figures
 from hgc.ui.cache_events import wire_greeting
 from hgc.ui.endpoints import build_endpoints
@@ -13,14 +15,20 @@ from hgc.ui.endpoints_requests import build_request_endpoints
 from hgc.ui.explore import build_explore
 from hgc.ui.explore_endpoint import build_sweep_endpoint
 from hgc.ui.explore_events import wire_explore
+from hgc.ui.history import build_history
+from hgc.ui.history_events import wire_history
 from hgc.ui.how import build_how
 from hgc.ui.inside import build_inside
 from hgc.ui.loader import Loader
 from hgc.ui.playground import build_playground
+from hgc.ui.restoring import Restoring, wire_recording, wire_restoring
 from hgc.ui.runner import Runner
 from hgc.ui.schedules import build_schedules
+from hgc.ui.sharing import wire_sharing
 from hgc.ui.theme import css, head, theme
 from hgc.ui.tools import answer_in_json
+
+log = logging.getLogger(__name__)
 
 TITLE = "HGC Studio"
 QUEUE_SIZE = 32
@@ -29,20 +37,34 @@ DELETE_CACHE = (3600, 86400)
 MAX_UPLOAD = "64mb"
 
 
-def build(loader: Loader) -> gr.Blocks:
-    """The whole interface over a model that may still be loading."""
-    runner = Runner(loader)
+def first_view() -> Record | None:
+    """The recording that the page opens with; without one it opens empty, and the log says why."""
+    try:
+        found = opening()
+        for arm in found.arms:
+            _ = arm.pixels
+    except (OSError, RecordRefused) as error:
+        log.warning("the page opens without its recording: %s", error)
+        return None
+    return found
+
+
+def build(loader: Loader, place: Place = NOWHERE, recording: Record | None = None) -> gr.Blocks:
+    """The whole interface over a model that may still be loading; runs are kept at `place`."""
+    runner = Runner(loader, place)
     with gr.Blocks(title=TITLE, fill_width=True, analytics_enabled=False, delete_cache=DELETE_CACHE) as page:
         header = gr.HTML(figures.masthead("loading", "Loading the model"), elem_id="header")
         with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab("Playground", id="playground"):
-                playground = build_playground(runner)
+                playground = build_playground(runner, recording)
             with gr.Tab("Inside", id="inside"):
                 build_inside(runner, playground.results.run_id)
             with gr.Tab("Explore", id="explore") as tab:
                 explore = build_explore()
             with gr.Tab("Schedules", id="schedules") as schedules:
                 build_schedules(playground, schedules, tabs)
+            with gr.Tab("History", id="history") as history_tab:
+                history = build_history(runner)
             with gr.Tab("How it works", id="how"):
                 build_how(runner.runs, playground.results.run_id)
         wire_explore(playground, explore, tabs, tab)
@@ -50,6 +72,11 @@ def build(loader: Loader) -> gr.Blocks:
         build_sweep_endpoint(runner)
         build_request_endpoints(runner)
         wire_greeting(page, playground, header)
+        restoring = Restoring(playground, tabs)
+        wire_restoring(restoring, playground)
+        wire_sharing(page, playground, restoring)
+        wire_history(history, history_tab, runner, restoring, playground)
+        wire_recording(playground, recording)
     page.queue(max_size=QUEUE_SIZE, default_concurrency_limit=4)
     return page
 

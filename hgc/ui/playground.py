@@ -7,6 +7,7 @@ from typing import Any
 
 import gradio as gr
 
+from hgc.history import Record
 from hgc.ui import figures
 from hgc.ui.cache_events import wire_cache
 from hgc.ui.cache_panel import CachePanel, build_cache_panel
@@ -14,6 +15,7 @@ from hgc.ui.control_events import wire_control
 from hgc.ui.control_panel import ControlPanel, build_control_panel
 from hgc.ui.own_plan import OwnPlan, build_own_plan, wire_own_plan
 from hgc.ui.picture_panel import PicturePanel, Words, build_picture_panel, build_words
+from hgc.ui.restored_card import RestoredCard, build_restored_card, build_take_along
 from hgc.ui.results import Results, build_results, wire_results
 from hgc.ui.run_events import wire_run
 from hgc.ui.runner import Runner
@@ -34,6 +36,7 @@ class Playground:
     stop: gr.Button
     forecast: gr.HTML
     own: OwnPlan
+    restored: RestoredCard
 
     @property
     def run_inputs(self) -> list[Any]:
@@ -46,8 +49,8 @@ class Playground:
         return {"prompt": self.words.prompt, **self.picture.fields, "rival": self.cache.rival}
 
 
-def build_playground(runner: Runner) -> Playground:
-    """Lays the tab out and wires it."""
+def build_playground(runner: Runner, opening: Record | None = None) -> Playground:
+    """Lays the tab out and wires it; a recording stands there until the first run."""
     with gr.Row(elem_id="playground", equal_height=False):
         with gr.Column(scale=5, min_width=330, elem_id="left"):
             control = build_control_panel()
@@ -58,9 +61,11 @@ def build_playground(runner: Runner) -> Playground:
                 words = build_words()
                 own = build_own_plan()
                 press, run, stop, forecast = _run_bar()
+                along = build_take_along()
+            restored = RestoredCard(**build_restored_card(), **along)
             with gr.Column(elem_classes="card", elem_id="result-card"):
-                shown = build_results()
-    playground = Playground(runner, control, words, picture, cache, shown, press, run, stop, forecast, own)
+                shown = build_results(opening)
+    playground = Playground(runner, control, words, picture, cache, shown, press, run, stop, forecast, own, restored)
     wire_control(playground)
     wire_cache(playground)
     wire_own_plan(playground)

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from hgc.history import Record
 from hgc.ui import figures
 from hgc.ui.kept import Kept
 from hgc.ui.queueing import QUIET
+from hgc.ui.stage import stage_recorded
 from hgc.ui.viewer import build_viewer, scene
 
 if TYPE_CHECKING:
@@ -37,10 +39,10 @@ class Results:
         return [self.stage, self.verdict, self.figures, self.badges]
 
 
-def build_results() -> Results:
-    """Lays it out, empty."""
+def build_results(opening: Record | None = None) -> Results:
+    """Lays it out, empty but for a recording."""
     built = Results(
-        stage=build_viewer(),
+        stage=build_viewer("" if opening is None else stage_recorded(opening)),
         verdict=gr.HTML("", elem_id="verdict"),
         figures=gr.HTML(figures.figures_waiting(), elem_id="figures"),
         badges=gr.HTML("", elem_id="badges"),
@@ -65,7 +67,7 @@ def _filled(comparison: Comparison) -> list[str]:
     values = comparison.figures()
     return [
         scene(comparison),
-        figures.verdict(values),
+        figures.recorded(comparison) + figures.verdict(values),
         figures.figures_row(values),
         figures.badges(values, comparison.notes),
     ]

@@ -7,12 +7,13 @@ the run after it; and the page drops the events of a press while those of the on
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
 from hgc.cache.schedules import OutOfReach
+from hgc.request import RequestRefused
 from hgc.service.methods import arm_titles
 from hgc.ui import figures
 from hgc.ui.drawing import Sheet, drawn, prepare, seen_picture, seen_text
@@ -75,6 +76,15 @@ class RunEvents:
         panel = self._page.control
         return {panel.seen: seen_picture(prepared.map), panel.notes: seen_text(notes, given)}
 
+    def take_again(self, page: gr.Request, number: int, original: str | None) -> Updates:
+        """Takes up a request that was brought back, as it is, whatever the form says by now."""
+        press, found = _press(page, number), self._runner.originals.find(original)
+        if found is None:
+            return self._failed(press, RequestRefused("This picture is no longer kept here: restore it once more."))
+        request = found.request
+        self._runner.sheets.keep(Sheet(request.control_bytes, request.control, request), press.name)
+        return self._unchanged
+
     def run(self, page: gr.Request, number: int, *values: Any) -> Iterator[Updates]:
         """All pictures, from the control map and the settings on the page."""
         press = _press(page, number)
@@ -84,7 +94,7 @@ class RunEvents:
             yield self._ended(press)
             return
         try:
-            for updates in self._news(sheet, list(values), stop):
+            for updates in self._news(sheet, list(values), stop, page.session_hash):
                 yield updates if self._jobs.stands(press) else self._unchanged
         except Exception as error:
             yield self._failed(press, error)
@@ -97,7 +107,7 @@ class RunEvents:
         self._jobs.stop(press)
         return self._ended(press)
 
-    def _news(self, sheet: Sheet, values: list[Any], stop: Any) -> Iterator[Updates]:
+    def _news(self, sheet: Sheet, values: list[Any], stop: Any, visit: str | None) -> Iterator[Updates]:
         from hgc.service import Comparison, Progress
 
         request = read_form(self._page, sheet, values)
@@ -105,7 +115,7 @@ class RunEvents:
         yield self._under_way(latest, request) | {self._page.picture.seed: request.seed}
         for news in self._runner.compare(request, stop):
             if isinstance(news, Comparison):
-                yield {self._page.results.run_id: self._runner.runs.keep(news)}
+                yield {self._page.results.run_id: self._runner.keep(news, visit)}
             else:
                 latest[news.arm] = news
                 yield self._under_way(latest, request)
@@ -134,25 +144,27 @@ def _press(page: gr.Request, number: int) -> Press:
 def wire_run(p: Playground) -> None:
     """Run: noted at once, then the control map, then the pictures. Stop: felt at once, then told to the run."""
     events = RunEvents(p)
-    shown, told = [p.results.stage, p.run, p.stop], [p.results.verdict, p.results.figures, p.results.badges]
-    p.run.click(None, p.press, [p.press, *told, p.run, p.stop], js=RUN_JS, api_visibility="private")
-    p.run.click(events.note, p.press, p.results.stage, queue=False, **EVERY_PRESS, **QUIET)
-    taken_up = p.run.click(
-        events.take_up,
-        [p.press, *p.control.drawing],
-        [p.control.seen, p.control.notes, *shown],
-        concurrency_limit=4,
-        concurrency_id="take up",
-        **EVERY_PRESS,
-        **QUIET,
-    )
-    taken_up.success(
+    shown = [p.results.stage, p.run, p.stop]
+    seen = [p.control.seen, p.control.notes, *shown]
+    _wire_press(p, events, p.run, events.take_up, p.control.drawing, seen)
+    _wire_press(p, events, p.restored.again, events.take_again, [p.restored.original], shown)
+    p.stop.click(None, None, p.stop, js=STOP_JS, api_visibility="private")
+    p.stop.click(events.stop, p.press, shown, queue=False, **EVERY_PRESS, **QUIET)
+
+
+def _wire_press(
+    p: Playground, events: RunEvents, button: gr.Button, take: Callable[..., Updates], given: list[Any], seen: list[Any]
+) -> None:
+    """One button that starts a run; `take` takes up what it is made from."""
+    told = [p.results.verdict, p.results.figures, p.results.badges]
+    button.click(None, p.press, [p.press, *told, p.run, p.stop], js=RUN_JS, api_visibility="private")
+    button.click(events.note, p.press, p.results.stage, queue=False, **EVERY_PRESS, **QUIET)
+    way: dict[str, Any] = {"concurrency_limit": 4, "concurrency_id": "take up", **EVERY_PRESS, **QUIET}
+    button.click(take, [p.press, *given], seen, **way).success(
         events.run,
         [p.press, *p.run_inputs],
-        [*shown, p.results.run_id, p.picture.seed],
+        [p.results.stage, p.run, p.stop, p.results.run_id, p.picture.seed],
         **EVERY_PRESS,
         **MODEL_QUEUE,
         **QUIET,
     )
-    p.stop.click(None, None, p.stop, js=STOP_JS, api_visibility="private")
-    p.stop.click(events.stop, p.press, shown, queue=False, **EVERY_PRESS, **QUIET)

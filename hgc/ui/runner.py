@@ -8,23 +8,37 @@ from collections.abc import Iterator, Mapping
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
+import gradio as gr
 from PIL import Image
 
 from hgc.cache.plan import Plan, PlanRefused
 from hgc.control.images import ImageRefused
+from hgc.evidence import EvidenceRefused
+from hgc.history import NOWHERE, History, HistoryRefused, Place, RecordRefused
 from hgc.request import Request, RequestRefused
+from hgc.share import LinkRefused
 from hgc.ui.jobs import Jobs
 from hgc.ui.kept import Kept
 from hgc.ui.loader import Loader, ModelNotReady
 
 if TYPE_CHECKING:
     from hgc.service import Comparison, Inspection, Look, Progress
+    from hgc.service.originals import Original
     from hgc.ui.drawing import Sheet
 
 log = logging.getLogger(__name__)
 
 # What a person can put right; each message is one sentence.
-REFUSALS = (RequestRefused, PlanRefused, ImageRefused, ModelNotReady)
+REFUSALS = (
+    RequestRefused,
+    PlanRefused,
+    ImageRefused,
+    ModelNotReady,
+    EvidenceRefused,
+    HistoryRefused,
+    RecordRefused,
+    LinkRefused,
+)
 
 RUNS_KEPT, SHEETS_KEPT, PLANS_KEPT = 32, 128, 512
 INSPECTIONS_KEPT = 4  # tens of megabytes each
@@ -33,12 +47,31 @@ INSPECTIONS_KEPT = 4  # tens of megabytes each
 class Runner:
     """Every visitor's runs, one at a time each, and what is kept of them."""
 
-    def __init__(self, loader: Loader) -> None:
-        self.loader, self.jobs = loader, Jobs()
+    def __init__(self, loader: Loader, place: Place = NOWHERE) -> None:
+        self.loader, self.jobs, self.place = loader, Jobs(), place
         self.runs: Kept[Comparison] = Kept(RUNS_KEPT)
         self.sheets: Kept[Sheet] = Kept(SHEETS_KEPT)
         self.plans: Kept[Plan] = Kept(PLANS_KEPT)
         self.inspections: Kept[Inspection] = Kept(INSPECTIONS_KEPT)
+        self.originals: Kept[Original] = Kept(SHEETS_KEPT)
+
+    @property
+    def history(self) -> History:
+        """Raises HistoryRefused where nothing is kept."""
+        if self.place.history is None:
+            raise HistoryRefused(self.place.words)
+        return self.place.history
+
+    def keep(self, comparison: Comparison, visit: str | None) -> str:
+        """The id of a finished run; it goes into the history too. What speaks against that is shown for a while."""
+        from hgc.service.records import record_of
+
+        if self.place.history is not None:
+            try:
+                self.history.keep(record_of(comparison), self.place.owner(visit))
+            except (HistoryRefused, ImageRefused) as error:
+                gr.Warning(str(error))
+        return self.runs.keep(comparison)
 
     def look(self, run: str | None) -> Iterator[Look | Inspection]:
         """Makes a kept run's pictures once more, watched, and keeps what is seen; nothing when it is forgotten."""

@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
+from hgc.charts.quantity import giga, seconds
+
 if TYPE_CHECKING:
     from hgc.control.canvas import Pixels
+    from hgc.history import Record
     from hgc.service import ArmName, Progress
 
 # Those of a run with two arms.
@@ -84,6 +87,22 @@ def _pane(arm: ArmName, title: str, news: Progress | None, steps: int) -> str:
         f'<figure class="pane arm {arm}"><div class="glass">{picture}'
         f'<progress max="{steps}" value="{done}" aria-label="{escape(title)}: {words}"></progress></div>'
         f"<figcaption><b>{escape(title)}</b><span>{words}</span></figcaption></figure>"
+    )
+
+
+def stage_recorded(record: Record) -> str:
+    """A run that was recorded, so that there is something to see before a model is loaded."""
+    told, alt = record.figures, escape(record.request.prompt, quote=True)
+    panes = "".join(
+        f'<figure class="pane arm {arm.name}"><div class="glass"><img alt="{alt}" '
+        f'src="{preview_url(arm.pixels)}"></div><figcaption><b>{escape(str(told[f"title_{arm.name}"]))}</b>'
+        f"<span>{seconds(arm.latency_ms)} · {giga(told[f'macs_{arm.name}'])} MACs</span></figcaption></figure>"
+        for arm in record.arms
+    )
+    return (
+        f'<div class="panes recorded" style="--arms:{len(record.arms)}">{panes}</div><div class="under">'
+        f'<p class="aside"><b>A recording</b>, made {escape(record.made.words)}. Press Run for your own, or '
+        '<button type="button" class="quiet" onclick="hgc.press(\'open-recording\')">look closer</button></p></div>'
     )
 
 

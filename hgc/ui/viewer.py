@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from base64 import b64encode
+from collections.abc import Sequence
+from dataclasses import dataclass
 from html import escape
 from itertools import combinations
 from typing import TYPE_CHECKING
@@ -20,7 +22,9 @@ from hgc.ui.stage import stage_empty
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from hgc.service import Arm, ArmName, Comparison
+    from hgc.control.canvas import Pixels
+    from hgc.request import Request
+    from hgc.service import Arm, Comparison
 
 LOOKS = {
     "side": ("Side by side", "All pictures beside each other."),
@@ -59,28 +63,53 @@ title="The same place enlarged in all pictures, under the pointer; key M">Magnif
 </div>"""
 
 
-def build_viewer() -> gr.HTML:
+def build_viewer(value: str = "", name: str = "stage") -> gr.HTML:
     """The component; its value is a scene: `scene` of a run, or one of hgc.ui.stage."""
     return gr.HTML(
-        stage_empty(),
+        value or stage_empty(),
         html_template=TEMPLATE,
         js_on_load="hgc.viewer(element, props, watch);",
         apply_default_css=False,
-        elem_id="stage",
+        elem_id=name,
     )
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A picture in the viewer: a name, what to call it, a line under it, words for who cannot see it, and its PNG."""
+
+    name: str
+    title: str
+    line: str
+    alt: str
+    pixels: Pixels
+    png: bytes
 
 
 def scene(found: Comparison) -> str:
     """A finished run: every arm, every pair's difference on one scale, the map."""
-    pairs = list(combinations(found.arms, 2))
-    differences = {pair: found.difference(*pair) for pair in pairs}
-    top = max(heat_top(difference) for difference in differences.values())
-    titles = {name: escape(title) for name, title in arm_titles(found.request).items()}
-    panes = [_pane(arm, titles[name], found) for name, arm in found.arms.items()]
-    panes += [_heat(pair, titles, difference, top) for pair, difference in differences.items()]
-    control = f'<img class="map" hidden alt="" src="{PNG_URL}{found.request.control_png}">'
+    from hgc.service.records import signed
+
+    titles, alt = arm_titles(found.request), found.request.prompt or "without words"
+    shown = [
+        Shown(name, titles[name], _cost(arm, found), alt, arm.image, signed(found, name))
+        for name, arm in found.arms.items()
+    ]
+    return scene_of(shown, found.request)
+
+
+def scene_of(shown: Sequence[Shown], request: Request) -> str:
+    """Pictures of one size, every pair's difference on one scale, the map of a request."""
+    from hgc.metrics import difference
+
+    pairs = list(combinations(shown, 2))
+    differences = [np.asarray(difference(a.pixels, b.pixels), np.float32) for a, b in pairs]
+    top = max(heat_top(apart) for apart in differences)
+    panes = [_pane(one) for one in shown]
+    panes += [_heat(left, right, apart, top) for (left, right), apart in zip(pairs, differences, strict=True)]
+    control = f'<img class="map" hidden alt="" src="{PNG_URL}{request.control_png}">'
     return (
-        f'<div class="panes result" data-control="{found.request.control}" style="--arms:{len(found.arms)}">'
+        f'<div class="panes result" data-control="{request.control}" style="--arms:{len(shown)}">'
         f'{"".join(panes)}{control}</div><div class="under">'
         '<p class="aside only-side">Ctrl and wheel, or two fingers, zoom all pictures; drag to move them.</p>'
         '<p class="aside only-slider">Drag the line, or move it with the arrow keys.</p>'
@@ -89,29 +118,33 @@ def scene(found: Comparison) -> str:
     )
 
 
-def _pane(arm: Arm, title: str, found: Comparison) -> str:
+def _cost(arm: Arm, found: Comparison) -> str:
     share = arm.trace.macs.paper / found.full.trace.macs.paper
-    cost = f"{seconds(arm.latency_ms)} · {giga(arm.trace.macs.paper)} MACs"
-    cost += f", {share:.0%}" if arm.name != "full" else ""
-    alt = escape(found.request.prompt or "without words")
+    return f"{seconds(arm.latency_ms)} · {giga(arm.trace.macs.paper)} MACs, {share:.0%}"
+
+
+def _pane(shown: Shown) -> str:
+    title, alt = escape(shown.title), escape(shown.alt)
     return (
-        f'<figure class="pane arm {arm.name}" data-arm="{arm.name}" data-title="{title}">'
-        f'<div class="glass"><img class="picture" alt="{title}: {alt}" src="{png_url(arm.image)}"></div>'
-        f"<figcaption><b>{title}</b><span>{cost}</span>"
-        f'<button type="button" class="quiet" data-save="{arm.name}" aria-label="Save the picture: {title}">'
+        f'<figure class="pane arm {shown.name}" data-arm="{shown.name}" data-title="{title}">'
+        f'<div class="glass"><img class="picture" alt="{title}: {alt}" src="{_png_url(shown.png)}"></div>'
+        f"<figcaption><b>{title}</b><span>{escape(shown.line)}</span>"
+        f'<button type="button" class="quiet" data-save="{shown.name}" aria-label="Save the picture: {title}">'
         "Save</button></figcaption></figure>"
     )
 
 
-def _heat(
-    pair: tuple[ArmName, ArmName], titles: Mapping[ArmName, str], difference: NDArray[np.float32], top: float
-) -> str:
-    left, right = (titles[name] for name in pair)
+def _heat(one: Shown, other: Shown, difference: NDArray[np.float32], top: float) -> str:
+    left, right = escape(one.title), escape(other.title)
     picture = Image.fromarray(heat_levels(difference, top))
     picture.putpalette(inferno().tobytes())
     said = f"on average {difference.mean():.2%} of full brightness"
     return (
-        f'<figure class="pane heat" data-pair="{" ".join(pair)}" data-title="Difference"><div class="glass">'
+        f'<figure class="pane heat" data-pair="{one.name} {other.name}" data-title="Difference"><div class="glass">'
         f'<img class="picture" alt="Where {left} and {right} differ: {said}" src="{png_url(picture)}">'
         f"</div><figcaption><b>{left} against {right}</b><span>{said}</span></figcaption></figure>"
     )
+
+
+def _png_url(png: bytes) -> str:
+    return PNG_URL + b64encode(png).decode()

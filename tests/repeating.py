@@ -1,0 +1,56 @@
+"""A model that draws one recorded run again and again: the page around a run, without a network."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from hgc.cache.plan import Plan
+from hgc.history import opening
+from hgc.landscapes.labels import PALETTE
+from hgc.request import CacheSettings, Request
+from hgc.service import PRESETS, Comparison, Forecast, Prepared, Preset, Progress, prepare_control
+from hgc.service.records import comparison_of
+
+
+class Repeating:
+    """Every run gives the pictures of the recording; a seed of its own turns them, so that other requests differ."""
+
+    model, device, dtype, size = "landscapes", "cpu", "float32", 256
+
+    def __init__(self) -> None:
+        self.made = replace(comparison_of(opening()), recorded=False)
+
+    def palette(self) -> dict[str, tuple[int, int, int]]:
+        return dict(PALETTE)
+
+    def presets(self) -> tuple[Preset, ...]:
+        return tuple(PRESETS.values())
+
+    def settings_for(self, wanted: str | float, steps: int, *, guidance: bool = True) -> CacheSettings:
+        return CacheSettings()
+
+    def check_prompt(self, prompt: str) -> tuple[str, ...]:
+        return ()
+
+    def prepare_control(self, picture: np.ndarray, control: str, annotator: str | None = None) -> Prepared:
+        return prepare_control(picture, control, self.size, PALETTE, annotator)
+
+    def forecast(self, request: Request) -> Forecast:
+        macs, whole = self.made.cached.trace.macs, self.made.full.trace.macs
+        plan = Plan("hgc", request.steps, self.model)
+        return Forecast(macs, whole, macs.paper / whole.paper, 1000.0, 2000.0, plan)
+
+    def compare(self, request: Request, *, cancel: threading.Event | None = None) -> Iterator[Progress | Comparison]:
+        for arm in self.made.arms.values():
+            yield Progress(arm.name, arm.steps, arm.steps, arm.image, 0.0)
+        turned = {name: self._turned(arm, request.seed) for name, arm in self.made.arms.items()}
+        yield replace(self.made, request=request, rival=None, full=turned["full"], cached=turned["cached"])
+
+    @staticmethod
+    def _turned(arm: Any, seed: int) -> Any:
+        return replace(arm, image=np.ascontiguousarray(np.rot90(arm.image, seed % 4)))
