@@ -29,9 +29,10 @@ PHONE = ViewportSize(width=390, height=844)
 
 
 @pytest.fixture(scope="module")
-def address() -> Iterator[str]:
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Starts app.py as the README says and gives the address that it prints."""
-    environment = {**os.environ, "GRADIO_SERVER_NAME": "127.0.0.1"}
+    runs = tmp_path_factory.mktemp("runs") / "history.sqlite"
+    environment = {**os.environ, "GRADIO_SERVER_NAME": "127.0.0.1", "HGC_HISTORY": str(runs)}
     app = subprocess.Popen(
         [sys.executable, "-u", "app.py"], cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
@@ -304,7 +305,7 @@ def test_nothing_is_wider_than_a_phone(visitors: Visitors, address: str, theme: 
     page = visitors(viewport=PHONE)
     page.goto(f"{address}/?__theme={theme}")
     ready(page)
-    for name in ("Playground", "Inside", "Explore", "How it works"):
+    for name in ("Playground", "Inside", "Explore", "Schedules", "History", "How it works"):
         page.get_by_role("tab", name=name).click()
         assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
     page.get_by_role("tab", name="Playground").click()

@@ -6,10 +6,12 @@ import json
 import math
 import multiprocessing
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -23,7 +25,7 @@ from PIL import Image
 from records import PLAN, picture, record
 
 from hgc.evidence import read_signed
-from hgc.history import History, HistoryRefused, Record, RecordRefused, read_archive, write_archive
+from hgc.history import History, HistoryRefused, Record, RecordRefused, place_of, read_archive, write_archive
 from hgc.history.archive import MAX_FILE_BYTES
 from hgc.history.differences import TITLES, differing, settings_of
 
@@ -338,3 +340,31 @@ def test_two_requests_are_compared_setting_by_setting() -> None:
 
 def test_every_setting_of_a_request_has_a_title() -> None:
     assert set(settings_of(record().request)) == set(TITLES.values())
+
+
+# Where runs are kept
+
+
+def test_runs_are_kept_where_the_environment_says(tmp_path: Path) -> None:
+    assert place_of({}).history is not None
+    assert str(place_of({}).history.path) == "runs/history.sqlite"  # type: ignore[union-attr]
+    own = place_of({"HGC_HISTORY": str(tmp_path / "mine.sqlite")})
+    assert own.history is not None
+    assert own.history.path == tmp_path / "mine.sqlite"
+    assert "512 MB" in own.words
+    for nowhere in (place_of({"HGC_HISTORY": "OFF"}), place_of({}, switched_off=True)):
+        assert nowhere.history is None
+        assert "--no-history" in nowhere.words
+
+
+def test_on_a_space_every_visit_has_its_own_runs() -> None:
+    place = place_of({"SPACE_ID": "someone/studio"})
+    assert place.history is not None
+    assert place.history.path.is_relative_to(tempfile.gettempdir())
+    assert "for this visit only" in place.words
+    assert place.owner("one") != place.owner("other")
+    assert place_of({}).owner("one") == place_of({}).owner("other")
+    mine = place.history.keep(record(), place.owner("one"))
+    assert place.history.entries(owner=place.owner("other")) == []
+    assert [entry.id for entry in place.history.entries(owner=place.owner("one"))] == [mine]
+    shutil.rmtree(place.history.path.parent)

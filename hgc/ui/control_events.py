@@ -51,14 +51,14 @@ class ControlEvents:
     def take(self, event: gr.SelectData) -> tuple[Any, ...]:
         """Puts an example on the canvas of its kind, with its words and seed."""
         example = examples.gallery()[event.index]
-        return *on_canvas(example.pixels, example.control), example.prompt, example.seed
+        return *_on_canvas(example.pixels, example.control), example.prompt, example.seed
 
     def edit(self, *drawing: Any) -> tuple[Any, ...]:
         """Puts the map of the photo on the canvas of its kind; without a map, nothing happens but what is said."""
         control_map, told = self._map(*drawing)
         if control_map is None:
             return gr.skip(), gr.skip(), gr.skip(), told
-        return *on_canvas(control_map, drawn(*drawing).control), told
+        return *_on_canvas(control_map, drawn(*drawing).control), told
 
     def read(self, prompt: str) -> Any:
         """What the model will not understand of a prompt."""
@@ -66,7 +66,7 @@ class ControlEvents:
         return gr.update(value=figures.notes_list(notes), visible=bool(notes))
 
 
-def on_canvas(picture: Pixels, control: Control) -> tuple[Any, Any, Any]:
+def _on_canvas(picture: Pixels, control: Control) -> tuple[Any, Any, Any]:
     """Values of the choice of source and of both canvases; the other canvas keeps what it has."""
     sheet = png_url(sheet_of(picture, control))
     return ("paint", sheet, gr.skip()) if control == "segmentation" else ("lines", gr.skip(), sheet)

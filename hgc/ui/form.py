@@ -62,8 +62,8 @@ def form_outputs(page: Playground) -> list[Any]:
     ]
 
 
-def write_form(page: Playground, request: Request, plan: Plan, drawn: bytes | None) -> dict[Any, Any]:
-    """The updates that make the form ask for this request, whose cached arm runs `plan`.
+def write_form(page: Playground, request: Request, plan: Plan | None, drawn: bytes | None) -> dict[Any, Any]:
+    """The updates that make the form ask for this request, whose cached arm runs `plan`, None where nobody knows it.
 
     `drawn` is the control map of what is on the canvas now; the same map leaves the drawing as it is. Settings stand
     in the form as settings, another method with its budget; a table stands there as a plan of its own.
@@ -75,7 +75,7 @@ def write_form(page: Playground, request: Request, plan: Plan, drawn: bytes | No
     return updates if drawn == request.control_bytes else updates | _on_canvas(page, request)
 
 
-def _caches(page: Playground, request: Request, plan: Plan) -> dict[Any, Any]:
+def _caches(page: Playground, request: Request, plan: Plan | None) -> dict[Any, Any]:
     cache, settings = page.cache, request.cache
     updates: dict[Any, Any] = {
         cache.method: request.method,
@@ -84,7 +84,8 @@ def _caches(page: Playground, request: Request, plan: Plan) -> dict[Any, Any]:
         cache.reason: aside(CUSTOM_REASON),
         page.own.name: "",
     }
-    if request.plan is not None:
+    plan = plan or request.own_plan
+    if request.plan is not None and plan is not None:
         return updates | {page.own.name: page.runner.plans.keep(plan), page.picture.steps: plan.steps}
     if request.budget is None:
         updates[cache.preset] = None

@@ -15,7 +15,7 @@ from hgc.ui import figures, history_views
 from hgc.ui.history import HistoryTab
 from hgc.ui.queueing import QUIET
 from hgc.ui.restored_card import told_text
-from hgc.ui.restoring import Restoring
+from hgc.ui.restoring import Restoring, beyond
 from hgc.ui.runner import Runner, in_one_sentence
 from hgc.ui.viewer import Shown, scene, scene_of
 
@@ -121,7 +121,7 @@ class HistoryEvents:
 
         with refused():
             record = self._runner.history.load((chosen or [""])[0], self._owner(page))
-            text = told_text("Opened from the history", record.made.words, self._restoring.form.beyond(record.request))
+            text = told_text("Opened from the history", record.made.words, beyond(self._restoring.page, record.request))
             updates = self._restoring.restored(Original.of_record(record), text)
             run = self._runner.runs.keep(comparison_of(record))
         return updates | {self._restoring.run_id: run}

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from hgc.control.images import decode
 from hgc.evidence import EvidenceRefused, read_signed
 from hgc.history import Record
 from hgc.request import Request
+from hgc.service.methods import method_of
 from hgc.ui.cache_events import CacheEvents, cost_inputs
-from hgc.ui.cache_panel import write_settings
-from hgc.ui.control_events import on_canvas
-from hgc.ui.drawing import Drawn, seen_text
+from hgc.ui.form import form_outputs, write_form
 from hgc.ui.queueing import QUIET
 from hgc.ui.restored_card import refused_text, restored_text, verdict_text
 from hgc.ui.runner import in_one_sentence
-from hgc.ui.titles import NO_RIVAL
 
 if TYPE_CHECKING:
     from hgc.ui.playground import Playground
@@ -28,69 +24,41 @@ Updates = dict[Any, Any]
 CLOSE_JS = "() => [{__type__: 'update', visible: false}, null]"
 
 
-@dataclass(frozen=True)
-class Form:
-    """Everything on the Playground that a request sets."""
-
-    playground: Playground
-
-    @property
-    def outputs(self) -> list[Any]:
-        p = self.playground
-        canvases = [p.control.source, p.control.painting, p.control.lines, p.control.seen, p.control.notes]
-        settings = [p.cache.preset, p.cache.reason, *p.cache.settings, p.own.name]
-        return [*canvases, *p.fields.values(), p.picture.lock, *settings]
-
-    def filled(self, request: Request, with_map: bool = True) -> Updates:
-        """The updates that put a request on the form. Raises ImageRefused for a map that cannot be read."""
-        p, own = self.playground, request.own_plan
-        values = request.model_dump() | {"rival": request.rival or NO_RIVAL}
-        fields = {part: values[name] for name, part in p.fields.items() if _holds(part, values[name])}
-        settings = dict(zip(p.cache.settings, write_settings(request.cache), strict=True))
-        shown = {p.picture.lock: True, p.cache.preset: None, p.cache.reason: ""}
-        plan = {p.own.name: "" if own is None else p.runner.plans.keep(own)}
-        return fields | settings | shown | plan | (self._map(request) if with_map else {})
-
-    def beyond(self, request: Request) -> list[str]:
-        """What the form has no place for, in words."""
-        told = [
-            f"{part.label} {getattr(request, name):g} lies beyond the form's {part.minimum:g} to {part.maximum:g}; "
-            "Run again uses it all the same"
-            for name, part in self.playground.fields.items()
-            if not _holds(part, getattr(request, name))
-        ]
-        if request.plan is None and request.budget is not None:
-            told.append(f"method {request.method} within {request.budget:.0%} of full compute; Run again uses it")
-        return told
-
-    def _map(self, request: Request) -> Updates:
-        panel, pixels = self.playground.control, decode(request.control_bytes).pixels
-        source, painting, lines = on_canvas(pixels, request.control)
-        return {
-            panel.source: source,
-            panel.painting: painting,
-            panel.lines: lines,
-            panel.seen: pixels,
-            panel.notes: seen_text((), Drawn(pixels, request.control)),
-        }
-
-
 def _holds(part: Any, value: Any) -> bool:
     """Whether a component can show a value."""
     return not isinstance(part, gr.Slider) or part.minimum <= value <= part.maximum
+
+
+def beyond(page: Playground, request: Request) -> list[str]:
+    """What the form has no place for, in words."""
+    return [
+        f"{part.label} {getattr(request, name):g} lies beyond the form's {part.minimum:g} to {part.maximum:g}; "
+        "Run again uses it all the same"
+        for name, part in page.fields.items()
+        if not _holds(part, getattr(request, name))
+    ]
+
+
+def restored_form(page: Playground, request: Request, with_map: bool = True) -> Updates:
+    """The updates that put a request on the form, but for what it has no place for. Raises REFUSALS."""
+    for name in (request.method, request.rival or request.method):
+        method_of(name)
+    written = write_form(page, request, None, None if with_map else request.control_bytes)
+    left_out = {part for name, part in page.fields.items() if not _holds(part, getattr(request, name))}
+    return {part: value for part, value in written.items() if part not in left_out}
 
 
 class Restoring:
     """What brings a picture back, and what happens then."""
 
     def __init__(self, playground: Playground, tabs: gr.Tabs) -> None:
-        self._card, self._tabs = playground.restored, tabs
-        self._runner, self.form = playground.runner, Form(playground)
+        self.page, self._card, self._tabs = playground, playground.restored, tabs
+        self._runner = playground.runner
         self.run_id = playground.results.run_id
 
     @property
     def outputs(self) -> list[Any]:
-        return [*self.form.outputs, *self._card.filled, self._tabs]
+        return [*form_outputs(self.page), *self._card.filled, self._tabs]
 
     def read(self, path: str | None) -> Updates:
         """A PNG that was dropped or chosen: its settings on the form, or one sentence."""
@@ -100,7 +68,7 @@ class Restoring:
             if path is None:
                 raise EvidenceRefused("There is no picture: drop one that was downloaded here.")
             signed = read_signed(Path(path).read_bytes())
-            text = restored_text(signed, self.form.beyond(signed.evidence.request))
+            text = restored_text(signed, beyond(self.page, signed.evidence.request))
             return self.restored(Original.of_picture(signed), text)
         except Exception as error:
             return self._told(refused_text(in_one_sentence(error)))
@@ -108,7 +76,7 @@ class Restoring:
     def restored(self, original: Any, text: str) -> Updates:
         """The updates that put an original on the form and its words on the card."""
         name, card = self._runner.originals.keep(original), self._card
-        return self.form.filled(original.request) | {
+        return restored_form(self.page, original.request) | {
             card.card: gr.update(visible=True),
             card.words: text,
             card.verdict: "",

@@ -110,7 +110,7 @@ class RunEvents:
     def _news(self, sheet: Sheet, values: list[Any], stop: Any, visit: str | None) -> Iterator[Updates]:
         from hgc.service import Comparison, Progress
 
-        request = read_form(self._page, sheet, values)
+        request = sheet.request or read_form(self._page, sheet, values)
         latest: dict[ArmName, Progress] = {}
         yield self._under_way(latest, request) | {self._page.picture.seed: request.seed}
         for news in self._runner.compare(request, stop):

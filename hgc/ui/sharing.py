@@ -11,14 +11,15 @@ from hgc.share import NAME, link_of, read_link
 from hgc.ui.cache_events import CacheEvents, cost_inputs
 from hgc.ui.drawing import Sheet, drawn, prepare
 from hgc.ui.figures import notes_list
+from hgc.ui.form import read_form
 from hgc.ui.queueing import QUIET
 from hgc.ui.restored_card import refused_text
-from hgc.ui.run_events import RunEvents
+from hgc.ui.restoring import restored_form
 from hgc.ui.runner import in_one_sentence
 
 if TYPE_CHECKING:
     from hgc.ui.playground import Playground
-    from hgc.ui.restoring import Form, Restoring
+    from hgc.ui.restoring import Restoring
 
 WITHOUT_MAP = "The map is too large for a link and stays behind; a downloaded picture carries it."
 MAP_LEFT_BEHIND = (
@@ -30,9 +31,8 @@ MAP_LEFT_BEHIND = (
 class Sharing:
     """What the Copy link button and an opened link do."""
 
-    def __init__(self, playground: Playground, form: Form) -> None:
-        self._page, self._card, self._form = playground, playground.restored, form
-        self._runs = RunEvents(playground)
+    def __init__(self, playground: Playground) -> None:
+        self._page, self._card = playground, playground.restored
 
     def link(self, *values: Any) -> str:
         """The query of a link for what stands on the form; the page makes an address of it and copies that."""
@@ -41,7 +41,7 @@ class Sharing:
             studio = self._page.runner.loader.studio()
             given = drawn(*values[: len(drawing)])
             prepared, _ = prepare(studio, given)
-            request = self._runs.request(Sheet(prepared.png, given.control), list(values[len(drawing) :]))
+            request = read_form(self._page, Sheet(prepared.png, given.control), list(values[len(drawing) :]))
             link = link_of(request)
         except Exception as error:
             return notes_list([in_one_sentence(error)], "error")
@@ -55,7 +55,7 @@ class Sharing:
             return {card.words: gr.skip()}
         try:
             shared = read_link(packed)
-            filled = self._form.filled(shared.request, with_map=shared.has_map)
+            filled = restored_form(self._page, shared.request, shared.has_map)
         except Exception as error:
             return {card.card: gr.update(visible=True), card.words: refused_text(in_one_sentence(error))}
         told = {} if shared.has_map else {card.card: gr.update(visible=True), card.words: MAP_LEFT_BEHIND}
@@ -68,7 +68,7 @@ class Sharing:
 
 def wire_sharing(page: gr.Blocks, p: Playground, restoring: Restoring) -> None:
     """Copies a link of the form, and restores the form from the link that opened the page."""
-    sharing, card = Sharing(p, restoring.form), p.restored
+    sharing, card = Sharing(p), p.restored
     copied = card.link.click(sharing.link, [*p.control.drawing, *p.run_inputs], card.linked, **QUIET)
     copied.then(None, None, None, js="() => hgc.share()", api_visibility="private")
     opened = page.load(sharing.open, None, restoring.outputs, queue=False, **QUIET)
