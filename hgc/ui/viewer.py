@@ -37,7 +37,7 @@ TEMPLATE = f"""<div class="viewer" data-look="side" data-side="left">
 <div class="viewer-bar">
 <fieldset class="choices looks"><legend class="unseen">How to look</legend>{
     "".join(
-        f'<label title="{hint}"><input type="radio" name="look" value="{look}"{" checked" if look == "side" else ""}>'
+        f'<label title="{hint}"><input type="radio" name="LOOK" value="{look}"{" checked" if look == "side" else ""}>'
         f"<span>{title}</span></label>"
         for look, (title, hint) in LOOKS.items()
     )
@@ -67,7 +67,7 @@ def build_viewer(value: str = "", name: str = "stage") -> gr.HTML:
     """The component; its value is a scene: `scene` of a run, or one of hgc.ui.stage."""
     return gr.HTML(
         value or stage_empty(),
-        html_template=TEMPLATE,
+        html_template=TEMPLATE.replace("LOOK", f"{name}-look"),
         js_on_load="hgc.viewer(element, props, watch);",
         apply_default_css=False,
         elem_id=name,
