@@ -16,7 +16,7 @@
     } else if (event.key === "Escape" && !event.defaultPrevented && !document.fullscreenElement) {
       press("stop");
     } else if (bare && letters[event.key] && !writes(event.target)) {
-      hgc.looking?.[letters[event.key]]();
+      for (const viewer of hgc.viewers ?? []) viewer[letters[event.key]]();
     }
   });
   window.hgc = {

@@ -233,7 +233,7 @@
     for (const control of [pairs, overs, find(".over-by input")]) control.addEventListener("input", () => show());
 
     const seen = (act) => () => viewer.offsetParent && find(".result") && act();
-    hgc.looking = { flip: seen(flip), magnify: seen(acts.lens), fullScreen: seen(fullScreen) };
+    (hgc.viewers ??= []).push({ flip: seen(flip), magnify: seen(acts.lens), fullScreen: seen(fullScreen) });
     watch("value", refresh);
     refresh();
   };
