@@ -50,10 +50,11 @@ class Link:
 
 def link_of(request: Request) -> Link:
     """The shortest link that restores a request, with its map where it fits. Raises LinkRefused when nothing fits."""
-    fields = request.model_dump(mode="json", exclude_defaults=True, exclude={MAP})
+    # Defaults too: another version may have others.
+    fields = request.model_dump(mode="json", exclude={MAP})
     shown = _example_of(request)
     with_map = fields | ({MAP: request.control_png} if shown is None else {EXAMPLE: shown.file})
-    for values, has_map in ((with_map, True), (fields | {"control": request.control}, False)):
+    for values, has_map in ((with_map, True), (fields, False)):
         query = f"{NAME}={_packed(values)}"
         if len(query) <= MAX_LINK_CHARS:
             return Link(query, has_map)

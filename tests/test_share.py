@@ -49,7 +49,7 @@ def test_an_example_goes_by_its_name() -> None:
     Image.fromarray(example.pixels).save(buffer, "PNG", compress_level=0)
     request = Request.make(buffer.getvalue(), prompt=example.prompt)
     link = link_of(request)
-    assert len(link.query) < 200
+    assert len(link.query) < 700
     shared = read_link(value(link.query))
     assert shared.has_map
     assert np.array_equal(decode(shared.request.control_bytes).pixels, example.pixels)
