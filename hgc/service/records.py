@@ -25,7 +25,7 @@ def record_of(comparison: Comparison) -> Record:
             )
             for name, arm in comparison.arms.items()
         ),
-        likeness={name: asdict(alike) for name, alike in comparison.likeness.items()},
+        likeness={name: _measured(alike) for name, alike in comparison.likeness.items()},
         digest=comparison.digest,
         score_name=comparison.score_name,
         made=comparison.made,
@@ -58,6 +58,11 @@ def comparison_of(record: Record) -> Comparison:
         made=record.made,
         recorded=True,
     )
+
+
+def _measured(alike: Likeness) -> dict[str, float]:
+    """What was measured of it; what was not asked for is left out."""
+    return {name: value for name, value in asdict(alike).items() if value is not None}
 
 
 def _arm(kept: KeptArm) -> Arm:
