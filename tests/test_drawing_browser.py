@@ -200,7 +200,7 @@ def test_undo_redo_clear_and_eraser(page: Page) -> None:
     np.testing.assert_array_equal(sheet(page), third)
     do(page, "clear")
     assert not sheet(page).any()
-    expect(page.locator("#seen-notes")).to_contain_text("nothing is painted")
+    expect(page.locator("#seen-notes")).to_contain_text("Nothing is painted")
     do(page, "undo")
     np.testing.assert_array_equal(sheet(page), third)
 

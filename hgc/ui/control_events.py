@@ -46,7 +46,8 @@ class ControlEvents:
     def receive(self, *drawing: Any) -> tuple[Any, ...]:
         """A photo just dropped; one that cannot be read is not left standing there as a broken picture."""
         control_map, told = self._map("photo", *drawing[1:])
-        return gr.skip() if control_map is not None else None, seen_picture(control_map), told
+        # The path as it is, no gr.skip(): that would make gradio build the input anew, without our way of reading it.
+        return drawing[3] if control_map is not None else None, seen_picture(control_map), told
 
     def take(self, event: gr.SelectData) -> tuple[Any, ...]:
         """Puts an example on the canvas of its kind, with its words and seed."""
