@@ -232,7 +232,8 @@
     for (const radio of all(".looks input")) radio.addEventListener("change", () => look(radio.value));
     for (const control of [pairs, overs, find(".over-by input")]) control.addEventListener("input", () => show());
 
-    const seen = (act) => () => viewer.offsetParent && find(".result") && act();
+    /* Not by offsetParent: what fills the screen has none. */
+    const seen = (act) => () => viewer.checkVisibility() && find(".result") && act();
     (hgc.viewers ??= []).push({ flip: seen(flip), magnify: seen(acts.lens), fullScreen: seen(fullScreen) });
     watch("value", refresh);
     refresh();
