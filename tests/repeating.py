@@ -31,7 +31,7 @@ class Repeating:
     def presets(self) -> tuple[Preset, ...]:
         return tuple(PRESETS.values())
 
-    def settings_for(self, wanted: str | float, steps: int, *, guidance: bool = True) -> CacheSettings:
+    def settings_for(self, wanted: str | float, steps: int, **run: Any) -> CacheSettings:
         return CacheSettings()
 
     def check_prompt(self, prompt: str) -> tuple[str, ...]:
@@ -44,6 +44,9 @@ class Repeating:
         macs, whole = self.made.cached.trace.macs, self.made.full.trace.macs
         plan = Plan("hgc", request.steps, self.model)
         return Forecast(macs, whole, macs.paper / whole.paper, 1000.0, 2000.0, plan)
+
+    def calibration(self, subject: Any) -> None:
+        """Nothing was measured."""
 
     def compare(self, request: Request, *, cancel: threading.Event | None = None) -> Iterator[Progress | Comparison]:
         for arm in self.made.arms.values():
