@@ -30,7 +30,7 @@ from hgc.cache.plan import Plan
 from hgc.cache.rehearsal import plan_macs, rehearse
 from hgc.cache.rules import LINE, REPEAT, Forecast, PlanRefused
 from hgc.models.loading import load
-from hgc.models.presets import ASSETS
+from hgc.models.presets import ASSETS, GUIDANCE
 
 STEPS = 4
 SUBJECT = Subject("tiny", "segmentation", "ddim", STEPS, 4.0)
@@ -370,7 +370,7 @@ def test_calibrate_from_the_shell(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     assert "scene 0/1" in result.stderr
     found = Calibration.read(out)
-    assert found.curves.subject == Subject("landscapes", "segmentation", "ddim", 2, 4.0)
+    assert found.curves.subject == Subject("landscapes", "segmentation", "ddim", 2, GUIDANCE)
     assert sorted(file.name for file in out.parent.iterdir()) == ["c.json", "c.npz"]
     result = CliRunner().invoke(app, ["calibrate", "--scenes", "0", "--out", str(out)])
     assert result.exit_code == 2

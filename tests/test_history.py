@@ -332,7 +332,7 @@ def test_two_requests_are_compared_setting_by_setting() -> None:
     assert differing(one, other) == {
         "Prompt": ("a lake", "none"),
         "Seed": ("1", "2"),
-        "Guidance": ("4", "3.5"),
+        "Guidance": ("2", "3.5"),
         "Fine cache": ("on", "off"),
         "Gate": ("0.8", "0.5"),
     }

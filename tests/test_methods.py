@@ -130,7 +130,7 @@ def test_a_plan_of_ones_own_and_settings_by_hand_come_before_a_method(anatomy: A
 
 
 def test_what_cannot_be_planned_is_said_in_a_sentence(anatomy: Anatomy) -> None:
-    with pytest.raises(RequestRefused, match="unknown method 'magic'; known are hgc, block_caching"):
+    with pytest.raises(RequestRefused, match="unknown method 'magic'; known are optimised, hgc, block_caching"):
         plan_of(request(method="magic", budget=0.5), anatomy)
     with pytest.raises(RequestRefused, match="unknown method 'magic'"):
         rival_plan(request(rival="magic"), anatomy, 0.5)

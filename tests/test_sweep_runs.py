@@ -260,7 +260,7 @@ def test_a_sweep_from_the_shell_goes_on_where_it_was(tmp_path: Path, counted: Co
         (["--x", "budget"], "'budget': name a setting and its values"),
         (["--x", "flavour=1"], "nothing is called 'flavour'"),
         (["--x", "budget=0.1"], "HGC cannot go down to 10.0%"),
-        (["--x", "method=magic"], "Method: 'magic'; choose among hgc, "),
+        (["--x", "method=magic"], "Method: 'magic'; choose among optimised, hgc, "),
         (["--x", "seed=0..999"], "at most 100"),
     ],
 )

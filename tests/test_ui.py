@@ -175,7 +175,7 @@ def test_compare_gives_the_studios_own_pixels(client: Client, studio: Studio, la
 
 
 def test_a_trace_is_exported_as_it_was_returned(client: Client, label_map: Path) -> None:
-    run = {"picture": handle_file(str(label_map)), "steps": 2, "preset": "Balanced", "with_trace": True}
+    run = {"picture": handle_file(str(label_map)), "steps": 2, "preset": "Exact", "with_trace": True}
     trace = client.predict(**run, api_name="/compare")[2]["trace"]
     table = client.predict(trace, "csv", api_name="/export_trace").splitlines()
     assert len(table) == 1 + 2 * len(trace["sites"])
