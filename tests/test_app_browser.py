@@ -260,11 +260,11 @@ def test_two_methods_stand_beside_the_full_picture(page: Page) -> None:
     fewer_steps(page)
     page.locator("#run").click()
     expect(page.locator(".arms-table thead th")).to_have_text(["Full", "DeepCache", "Fewer steps"], timeout=RUN_MS)
-    page.get_by_role("tab", name="Side by side").click()
     for arm, title in (("cached", "DeepCache"), ("rival", "Fewer steps")):
-        caption = page.locator(f"#{arm}-caption").inner_text()
-        share = re.fullmatch(rf"{title}, (\d+)%", caption.strip())
-        assert share is not None, caption
+        pane = page.locator(f"figure.pane.{arm}").first
+        expect(pane.locator("b")).to_have_text(title)
+        share = re.search(r"MACs, (\d+)%", pane.locator("span").inner_text())
+        assert share is not None, pane.inner_text()
         assert int(share[1]) <= 59, "half of six steps, and half a step"
 
 
