@@ -11,8 +11,12 @@ from hgc.ui import history_views as views
 from hgc.ui.runner import Runner
 from hgc.ui.viewer import build_viewer
 
-# A click on a run ticks it; what is ticked is told to the server, all of it.
-GRID_JS = """element.addEventListener('change', (event) => {
+# A click on a run ticks it; what is ticked is told to the server, all of it. A box that gradio reuses for another run
+# would keep the tick of the run before.
+GRID_JS = """watch('value', () => {
+  for (const box of element.querySelectorAll('input[type=checkbox]')) box.checked = box.defaultChecked;
+});
+element.addEventListener('change', (event) => {
   if (!event.target.matches('input[type=checkbox]')) return;
   trigger('input', {ids: [...element.querySelectorAll('input:checked')].map((box) => box.value)});
 });"""
