@@ -1,6 +1,6 @@
 """From nothing to weights: tokenizer, autoencoder, encoded scenes, segmenter, denoiser, export.
 
-python -m hgc train                      # about two hours on two cores
+python -m hgc train                      # nearly five hours on two busy cores
 python -m hgc train --tiny               # seconds, no quality: a test of every stage
 """
 
