@@ -352,7 +352,7 @@ def test_nobody_is_kept_out(
     page = context.new_page()
     page.set_default_timeout(PATIENCE_MS)
     try:
-        page.goto(f"{served_page.local_url}/?__theme={theme}")
+        page.goto(f"{served_page.local_url}?__theme={theme}")
         expect(page.locator(".status.ready")).to_be_visible()
         assert serious(page) == [], "empty"
         page.locator("#run").click()
