@@ -14,7 +14,6 @@ import cv2
 import gradio as gr
 import numpy as np
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from conftest import PATIENCE_MS
 from playwright.sync_api import Browser, Locator, Page, ViewportSize, expect
 from prerecorded import Prerecorded, recorded
@@ -331,39 +330,3 @@ def test_a_visit_is_measured(browser: Browser, served_page: gr.Blocks, studio: P
 def test_without_a_browser_nothing_is_measured(tmp_path: Path) -> None:
     with pytest.raises(BenchRefused, match="no browser at"):
         measure_visit(tmp_path / "chromium")
-
-
-def serious(page: Page) -> list[str]:
-    """What axe-core finds that keeps somebody out, each with the element it is about."""
-    found = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
-    return [
-        f"{one['impact']} {one['id']}: {one['help']}: {node['html'][:160]}"
-        for one in found
-        if one["impact"] in ("serious", "critical")
-        for node in one["nodes"]
-    ]
-
-
-@pytest.mark.parametrize(("theme", "size"), [("light", WIDE), ("dark", WIDE), ("light", PHONE)], ids=str)
-def test_nobody_is_kept_out(
-    browser: Browser, served_page: gr.Blocks, studio: Prerecorded, theme: str, size: ViewportSize
-) -> None:
-    context = browser.new_context(viewport=size, reduced_motion="reduce")
-    page = context.new_page()
-    page.set_default_timeout(PATIENCE_MS)
-    try:
-        page.goto(f"{served_page.local_url}?__theme={theme}")
-        expect(page.locator(".status.ready")).to_be_visible()
-        assert serious(page) == [], "empty"
-        page.locator("#run").click()
-        expect(page.locator(".panes.result")).to_be_visible()
-        for name in ("side", "heat"):
-            look(page, name)
-            assert serious(page) == [], name
-        page.locator("[data-do=lens]").click()
-        assert serious(page) == [], "magnifier"
-        for tab in page.locator("#tabs > .tab-wrapper [role=tab]").all()[1:]:
-            tab.click()
-            assert serious(page) == [], tab.inner_text()
-    finally:
-        context.close()
