@@ -302,6 +302,22 @@ def test_empty_canvas_and_empty_prompt_are_allowed_and_said(studio: Studio) -> N
     assert comparison.full.image.shape == (256, 256, 3)
 
 
+@pytest.mark.parametrize(
+    ("shape", "said"),
+    [
+        ((200, 300), ("the picture is not square: 33% of it is cut off on the left and the right",)),
+        ((300, 200), ("the picture is not square: 33% of it is cut off at the top and the bottom",)),
+        ((300, 297), ()),
+    ],
+)
+def test_what_is_cut_off_a_picture_is_said(studio: Studio, shape: tuple[int, int], said: tuple[str, ...]) -> None:
+    photo = np.zeros((*shape, 3), np.uint8)
+    photo[::20] = 255
+    assert studio.prepare_control(photo, "edges", "canny").notes == said
+    photo[:] = studio.palette()["sky"]
+    assert studio.prepare_control(photo, "segmentation").notes == said
+
+
 def test_an_annotator_of_the_wrong_kind_is_refused(studio: Studio) -> None:
     with pytest.raises(ImageRefused, match=r"Canny makes edges, this control reads segmentation: choose .*Colour snap"):
         studio.prepare_control(SCENE.image, "segmentation", "canny")

@@ -122,7 +122,7 @@ class Plan:
     def from_dict(cls, data: Mapping[str, Any]) -> Plan:
         """Raises PlanRefused when a field is missing or unknown."""
         if strange := set(data) - _FIELDS:
-            raise PlanRefused(f"plan with unknown fields {sorted(strange)}; known are {sorted(_FIELDS)}")
+            raise PlanRefused(f"unknown fields {sorted(strange)}; those of a plan are {', '.join(sorted(_FIELDS))}")
         if missing := {"name", "steps", "model"} - set(data):
             raise PlanRefused(f"plan without {sorted(missing)}: export it again from Studio or add the fields")
         values = dict(data)

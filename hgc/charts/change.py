@@ -23,10 +23,11 @@ def changing_rows(trace: Trace, curves: ChangeCurves) -> list[Row]:
 
 
 def most_piled(rows: Sequence[Row], trace: Trace, curves: ChangeCurves) -> Row:
-    """The block with the layer in which most change piles up."""
+    """The block with the layer in which most change piles up; of those with a colour for every layer, if any."""
 
-    def piled(row: Row) -> float:
-        return max(max(accumulated(site.name, trace, curves)) for site in row.main if site.name in curves.mean)
+    def piled(row: Row) -> tuple[bool, float]:
+        known = [site.name for site in row.main if site.name in curves.mean]
+        return len(known) <= len(COLOURS), max(max(accumulated(name, trace, curves)) for name in known)
 
     return max(rows, key=piled)
 
@@ -44,7 +45,7 @@ def change_chart(row: Row, curves: ChangeCurves) -> go.Figure:
         )
         figure.add_trace(_band(steps, ends, colour, title))
         figure.add_trace(_line(steps, mean, colour, title, f"{title}, step %{{x}}: %{{y:.1%}}"))
-    return _finished(figure, curves.subject.steps, "change since the step before")
+    return _finished(figure, row, curves, "change since the step before")
 
 
 def accumulated_chart(row: Row, trace: Trace, curves: ChangeCurves, delta: float | None) -> go.Figure:
@@ -66,7 +67,7 @@ def accumulated_chart(row: Row, trace: Trace, curves: ChangeCurves, delta: float
         label = {"text": f"δ = {delta:.3g}", "textposition": "end", "font": {"size": 12}}
         figure.add_shape(type="line", xref="paper", x0=0, x1=1, y0=delta, y1=delta, label=label)
         figure.update_shapes(line={"color": TEXT, "width": 1.5, "dash": "dash"})
-    return _finished(figure, trace.steps, "change since last computed")
+    return _finished(figure, row, curves, "change since last computed")
 
 
 def accumulated(site: str, trace: Trace, curves: ChangeCurves) -> list[float]:
@@ -113,7 +114,10 @@ def _band(steps: Sequence[int], ends: tuple[list[float], list[float]], colour: s
     )
 
 
-def _finished(figure: go.Figure, steps: int, title: str) -> go.Figure:
-    figure.update_xaxes(steps_axis(steps))
+def _finished(figure: go.Figure, row: Row, curves: ChangeCurves, title: str) -> go.Figure:
+    """Where colours repeat, only hovering tells the layers apart: a legend would fill the chart and mislead."""
+    told = sum(site.name in curves.mean for site in row.main) <= len(COLOURS)
+    figure.update_layout(showlegend=told)
+    figure.update_xaxes(steps_axis(curves.subject.steps))
     figure.update_yaxes(title=title, tickformat=".0%", rangemode="tozero")
     return layout(figure, HEIGHT_PX, hovermode="closest")

@@ -132,7 +132,7 @@ def annotate(
         return _palette_snap(photo, palette)
     control = _at_own_size(_run(annotator, settings, weights), photo)
     blank = annotator.kind == "edges" and not control.any()
-    notes = ("no lines were found: lower the thresholds or try another annotator",) if blank else ()
+    notes = ("no lines were found: try another annotator, or a photo with more contrast",) if blank else ()
     return Annotated(control, annotator.kind, notes)
 
 

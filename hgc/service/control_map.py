@@ -13,6 +13,8 @@ from hgc.control.canvas import Pixels, edge_map, fit, snap
 from hgc.control.images import RGB, WHITE, ImageRefused, decode
 
 UNPAINTED = "sky"
+# Of its length; less goes unsaid.
+LEAST_CUT = 0.02
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ def prepare_control(
     Raises ImageRefused when the annotator's map is not of this control's kind, AnnotatorUnavailable without weights.
     """
     notes: tuple[str, ...] = ()
+    cut = _cut(picture)
     if annotator is not None:
         if annotator not in ANNOTATORS:
             raise ImageRefused(f"Unknown annotator '{annotator}': choose one of {', '.join(ANNOTATORS)}.")
@@ -55,9 +58,18 @@ def prepare_control(
         made = annotate(photo, annotator, settings, palette)
         picture, notes = made.map, made.notes
     if control == "segmentation":
-        return _classes(picture, size, palette, notes, drawn=annotator is None)
+        return _classes(picture, size, palette, (*cut, *notes), drawn=annotator is None)
     lines = edge_map(fit(picture, (size, size), "photo" if annotator is None else "edges"))
-    return Prepared(lines.map, (*notes, *lines.notes))
+    # An annotator that found no lines has said so already.
+    return Prepared(lines.map, (*cut, *(notes or lines.notes)))
+
+
+def _cut(picture: Pixels) -> tuple[str, ...]:
+    """What is said of a picture that is not square."""
+    rows, columns = picture.shape[:2]
+    lost = 1 - min(rows, columns) / max(rows, columns)
+    sides = "at the top and the bottom" if rows > columns else "on the left and the right"
+    return (f"the picture is not square: {lost:.0%} of it is cut off {sides}",) if lost > LEAST_CUT else ()
 
 
 def _classes(picture: Pixels, size: int, palette: Mapping[str, RGB], notes: tuple[str, ...], drawn: bool) -> Prepared:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from hgc.ui.playground import Playground
 
 NO_PHOTO = '<h4>As the model sees it</h4><p class="aside">Drop a photo to see its map here.</p>'
+NO_LINES = '<h4>As the model sees it</h4><p class="aside">Draw some lines to see their map here.</p>'
 
 
 class ControlEvents:
@@ -36,6 +37,8 @@ class ControlEvents:
         """The control map, None where there is none, and what is to be said about it."""
         if drawing[0] == "photo" and drawing[3] is None:
             return None, NO_PHOTO
+        if drawing[0] == "lines" and not drawing[2]:
+            return None, NO_LINES
         try:
             given = drawn(*drawing)
             prepared, notes = prepare(self._loader.studio(), given)

@@ -117,5 +117,6 @@ def seen_text(notes: tuple[str, ...], given: Drawn | None = None) -> str:
     if given is not None and given.annotator is not None:
         kind += f", read from your photo by {ANNOTATORS[given.annotator].label}"
     untouched = "White lines on black: left as they are." if lines else "Exact colours: no pixel was snapped."
-    found = notes_list(notes) or f'<p class="aside">{untouched}</p>'
+    by_annotator = given is not None and given.annotator is not None
+    found = notes_list(notes) or ("" if by_annotator else f'<p class="aside">{untouched}</p>')
     return f"<h4>As the model sees it</h4><p>{kind}</p>{found}"

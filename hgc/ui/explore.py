@@ -86,7 +86,7 @@ def build_explore() -> Explore:
             with gr.Row(elem_id="sweep-files"):
                 csv = gr.DownloadButton("Download CSV", size="md", elem_id="sweep-csv", scale=0, min_width=150)
                 parquet = gr.DownloadButton(
-                    "Download Parquet", size="md", elem_id="sweep-parquet", scale=0, min_width=150
+                    "Download Parquet", size="md", elem_id="sweep-parquet", scale=0, min_width=180
                 )
     return Explore(
         *axes,

@@ -8,6 +8,8 @@ import gradio as gr
 
 from hgc.request import CacheSettings
 
+WITH_SWITCH_JS = "(on) => ({__type__: 'update', interactive: on})"
+
 
 def switches(now: CacheSettings) -> dict[str, Any]:
     """Its two caches."""
@@ -65,24 +67,25 @@ def coarse(now: CacheSettings) -> dict[str, Any]:
 
 
 def _at_run_time() -> dict[str, Any]:
-    return {
-        "adaptive": gr.Checkbox(
-            False,
-            label="Decide while running",
-            info="Refresh where a block is expected to have changed.",
-            elem_id="adaptive",
-            elem_classes="switch",
-        ),
-        "threshold": gr.Slider(
-            0.02,
-            0.6,
-            0.15,
-            step=0.01,
-            label="Threshold",
-            info="Expected change, lower refreshes more often.",
-            elem_id="threshold",
-        ),
-    }
+    adaptive = gr.Checkbox(
+        False,
+        label="Decide while running",
+        info="Refresh where a block is expected to have changed.",
+        elem_id="adaptive",
+        elem_classes="switch",
+    )
+    threshold = gr.Slider(
+        0.02,
+        0.6,
+        0.15,
+        step=0.01,
+        label="Threshold",
+        info="Expected change, lower refreshes more often.",
+        interactive=False,
+        elem_id="threshold",
+    )
+    adaptive.change(None, adaptive, threshold, js=WITH_SWITCH_JS, api_visibility="private")
+    return {"adaptive": adaptive, "threshold": threshold}
 
 
 def fine(now: CacheSettings) -> dict[str, Any]:

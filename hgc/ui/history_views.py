@@ -9,6 +9,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from hgc.charts.quantity import size
+from hgc.ui.titles import method_title
 
 if TYPE_CHECKING:
     from hgc.evidence import Made
@@ -57,7 +58,7 @@ def _run(entry: Entry, chosen: Collection[str]) -> str:
     return (
         f'<label class="run" title="{escape(prompt, quote=True)}"><input type="checkbox" value="{entry.id}"{checked}>'
         f'<img alt="" src="{source}" loading="lazy"><span class="what">{escape(prompt)}</span>'
-        f'<span class="how">{escape(entry.method)} · {entry.share:.0%}</span>'
+        f'<span class="how">{escape(method_title(entry.method))} · {entry.share:.0%}</span>'
         f'<span class="how">{when(entry.made_at)}</span><span class="tags">{tags}</span></label>'
     )
 

@@ -19,6 +19,10 @@ NO_RUN = (
     '<div class="story live"><div><h2>Your own run</h2><p>Run something in the Playground; its steps will stand '
     "here.</p></div></div>"
 )
+LEGEND = (
+    '<div class="plan-legend"><span><i class="full"></i>computed</span><span><i class="kept"></i>kept from an earlier '
+    'step</span><span><i class="dead"></i>not needed, so not run</span></div>'
+)
 # Heights of a U-Net's blocks, outermost first, as drawn.
 DEPTHS = (64, 50, 36, 24)
 
@@ -26,7 +30,7 @@ DEPTHS = (64, 50, 36, 24)
 def build_how(runs: Kept[Comparison], run_id: gr.State) -> None:
     """Lays the tab out."""
     with gr.Column(elem_id="how"):
-        gr.HTML("".join(_story(*story) for story in _stories()))
+        gr.HTML(LEGEND + "".join(_story(*story) for story in _stories()))
         live = gr.HTML(NO_RUN, elem_id="how-live")
 
     def retell(run: str | None) -> str:
@@ -90,11 +94,11 @@ def _networks(depths: list[str], control: str, both: bool = False) -> str:
     for i, (height, kind) in enumerate(zip(DEPTHS, depths, strict=True)):
         body += _box(12 + 16 * i, 50 - height / 2, 12, height, control)
         body += _box(112 + 16 * i, 50 - height / 2, 12, height, "full" if kind == "full" and both else kind)
-        body += _box(232 - 16 * i, 50 - height / 2, 12, height, kind)
+        body += _box(236 - 16 * i, 50 - height / 2, 12, height, kind)
     body += _box(176, 42, 8, 16, depths[-1])
     if not both:
-        body += _box(216, 50 - DEPTHS[1] / 2, 12, DEPTHS[1], "kept")
-    body += _text(42, 98, "ControlNet") + _text(178, 98, "U-Net")
+        body += _box(220, 50 - DEPTHS[1] / 2, 12, DEPTHS[1], "kept")
+    body += _text(42, 98, "ControlNet") + _text(180, 98, "U-Net")
     body += '<path class="wire" d="M76 50 H100 M96 46 L100 50 L96 54"/>'
     return _svg(256, 104, body, "ControlNet and U-Net as blocks")
 

@@ -79,7 +79,7 @@ def build_picture_panel() -> PicturePanel:
             seed = gr.Number(
                 examples.gallery()[0].seed, label="Seed", precision=0, minimum=0, maximum=SEEDS - 1, elem_id="seed"
             )
-            dice = gr.Button("Roll", size="md", elem_id="dice", min_width=64, scale=0)
+            dice = gr.Button("New seed", size="md", elem_id="dice", min_width=96, scale=0)
             lock = gr.Checkbox(True, label="Keep between runs", elem_id="lock", elem_classes="switch", min_width=150)
         with gr.Accordion("More settings", open=False, elem_id="picture-settings"):
             negative = gr.Textbox(

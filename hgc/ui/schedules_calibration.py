@@ -14,16 +14,18 @@ import gradio as gr
 from hgc.cache.curves import Subject
 from hgc.charts.curves import curves_chart
 from hgc.charts.quantity import duration
-from hgc.ui.figures import notes_list
+from hgc.ui.figures import aside, notes_list
 from hgc.ui.jobs import Jobs, Press
 from hgc.ui.queueing import MODEL_QUEUE, QUIET
 from hgc.ui.runner import in_one_sentence
+from hgc.ui.titles import SAMPLER_TITLES
 
 if TYPE_CHECKING:
     from hgc.cache.calibration import Calibration
     from hgc.ui.playground import Playground
 
 MOST_SCENES = 64
+CONTROLS = {"segmentation": "label maps", "edges": "edges"}
 EVERY_PRESS = {"trigger_mode": "multiple"}
 RUN_JS = "(press) => [press + 1, {__type__: 'update', interactive: false}, {__type__: 'update', interactive: true}]"
 STOP_JS = "() => ({__type__: 'update', interactive: false})"
@@ -54,7 +56,7 @@ def build_calibration(playground: Playground, tab: gr.Tab) -> None:
         gr.HTML(INTRO)
         with gr.Row(equal_height=True, elem_id="calibration-row"):
             control = gr.Radio(
-                [("Label maps", "segmentation"), ("Edges", "edges")],
+                [(title.capitalize(), name) for name, title in CONTROLS.items()],
                 value="segmentation",
                 label="Control",
                 elem_id="calibration-control",
@@ -94,8 +96,8 @@ class CalibrationEvents:
         except Exception as error:
             return self._refused(error)
         if found is None:
-            told = notes_list([f"Nothing is measured yet for {subject}."])
-            return {self._card.told: told, self._card.chart: gr.update(visible=False)}
+            told = f"Nothing is measured yet for {_setting(subject)}. Calibrate measures it."
+            return {self._card.told: aside(told), self._card.chart: gr.update(visible=False)}
         return self._curves(found)
 
     def note(self, page: gr.Request, number: int) -> str:
@@ -152,14 +154,14 @@ class CalibrationEvents:
 
     def _curves(self, found: Calibration) -> Updates:
         curves = found.curves
-        told = notes_list([f"Measured over {curves.scenes} scene{'s' * (curves.scenes > 1)}: {curves.subject}."])
+        told = f"Measured over {curves.scenes} scene{'s' * (curves.scenes > 1)}: {_setting(curves.subject)}."
         chart = curves_chart(curves, self._runner.loader.studio().anatomy())
-        return {self._card.told: told, self._card.chart: gr.update(value=chart, visible=True)}
+        return {self._card.told: aside(told), self._card.chart: gr.update(value=chart, visible=True)}
 
     @property
     def _stopped(self) -> Updates:
         told = "Stopped. The scenes that were finished are kept: Calibrate goes on from there."
-        return {self._card.told: notes_list([told])} | self._ready
+        return {self._card.told: aside(told)} | self._ready
 
     def _refused(self, error: Exception) -> Updates:
         return {self._card.told: notes_list([in_one_sentence(error)], "error")}
@@ -167,6 +169,11 @@ class CalibrationEvents:
 
 def _press(page: gr.Request, number: int) -> Press:
     return Press(page.session_hash or "", number)
+
+
+def _setting(of: Subject) -> str:
+    """What a calibration holds for, in the page's words."""
+    return f"{CONTROLS[of.control]}, {SAMPLER_TITLES[of.sampler]}, {of.steps} steps, guidance {of.guidance:g}"
 
 
 def _measuring(done: int, wanted: int, left_s: float | None) -> str:

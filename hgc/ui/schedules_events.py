@@ -196,6 +196,8 @@ def read_plan(file: str | None) -> Plan:
         return Plan.from_json(path.read_text("utf-8"))
     except UnicodeDecodeError as error:
         raise PlanRefused(f"{path.name} is not a text file; choose a plan's JSON") from error
+    except PlanRefused as error:
+        raise PlanRefused(f"{path.name} is no plan that can be read: {error}") from error
 
 
 def headline(plan: Plan, forecast: Forecast) -> str:

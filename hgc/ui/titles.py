@@ -15,6 +15,11 @@ NO_RIVAL = "nothing"
 RIVALS = [("Nothing", NO_RIVAL), *((METHODS[name].title, name) for name in sorted(METHODS, key="fewer_steps".__ne__))]
 
 
+def method_title(name: str) -> str:
+    """What a kept run's method is called; one that this version does not know keeps its name."""
+    return METHODS[name].title if name in METHODS else name
+
+
 def rival_of(chosen: str) -> str | None:
     """The request's rival for an entry of the dropdown."""
     return None if chosen == NO_RIVAL else chosen
