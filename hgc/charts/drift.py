@@ -24,11 +24,12 @@ class Part:
     colours: tuple[str, ...]
 
 
-# The encoder is cold, the decoder warm, the control's copy of the encoder grey and dotted.
+# The encoder is cold, the decoder warm, the control's copy of the encoder grey and dotted; each is at least three times
+# as light or as dark as either background.
 CONTROL = Part("ControlNet", ("#8a8f9c",))
-ENCODER = Part("UNet encoder", ("#9ecae1", "#56b4e9", "#2f7fc0", "#08519c"))
+ENCODER = Part("UNet encoder", ("#3d96cc", "#4a7ae0", "#7a68d8", "#a35fc4"))
 MIDDLE = Part("UNet middle", ("#009e73",))
-DECODER = Part("UNet decoder", ("#8c2d04", "#d55e00", "#e69f00", "#fdbe6b"))
+DECODER = Part("UNet decoder", ("#b8450c", "#d55e00", "#bf8300", "#c65a78"))
 
 
 def drift_chart(trace: Trace) -> go.Figure:

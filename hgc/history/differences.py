@@ -35,6 +35,16 @@ TITLES: Mapping[str, str] = {
     "cache.threshold": "Threshold",
 }
 
+# What a value is called on the form.
+_CALLED: Mapping[tuple[str, Any], str] = {
+    ("control", "segmentation"): "label map",
+    ("cache.fusion", "difference"): "keep the last difference",
+    ("cache.fusion", "drop"): "drop guidance",
+    ("cache.order", 0): "repeat",
+    ("cache.order", 1): "follow a line",
+    ("cache.order", 2): "follow a curve",
+}
+
 
 def differing(one: Request, other: Request) -> dict[str, tuple[str, str]]:
     """The settings in which two requests differ, by title, each in words."""
@@ -62,6 +72,8 @@ def _word(name: str, value: Any) -> str:
         return "another map"
     if name == "plan":
         return "none" if value is None else str(value.get("name"))
+    if (name, value) in _CALLED:
+        return _CALLED[name, value]
     if isinstance(value, bool):
         return "on" if value else "off"
     if value is None or value == "":

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from hgc.ui.drawing import Control
     from hgc.ui.playground import Playground
 
-NO_PHOTO = '<h4>As the model sees it</h4><p class="aside">Drop a photo to see its map here.</p>'
-NO_LINES = '<h4>As the model sees it</h4><p class="aside">Draw some lines to see their map here.</p>'
+NO_PHOTO = '<h3>As the model sees it</h3><p class="aside">Drop a photo to see its map here.</p>'
+NO_LINES = '<h3>As the model sees it</h3><p class="aside">Draw some lines to see their map here.</p>'
 
 
 class ControlEvents:

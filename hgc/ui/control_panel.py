@@ -96,7 +96,7 @@ def _seen(first: Example) -> tuple[gr.HTML, gr.HTML]:
 
 
 def _gallery() -> gr.Gallery:
-    gr.HTML("<h4>Examples</h4>")
+    gr.HTML("<h3>Examples</h3>")
     return gr.Gallery(
         [(str(example.path), example.title) for example in examples.gallery()],
         label="Examples",

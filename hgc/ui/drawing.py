@@ -119,4 +119,4 @@ def seen_text(notes: tuple[str, ...], given: Drawn | None = None) -> str:
     untouched = "White lines on black: left as they are." if lines else "Exact colours: no pixel was snapped."
     by_annotator = given is not None and given.annotator is not None
     found = notes_list(notes) or ("" if by_annotator else f'<p class="aside">{untouched}</p>')
-    return f"<h4>As the model sees it</h4><p>{kind}</p>{found}"
+    return f"<h3>As the model sees it</h3><p>{kind}</p>{found}"

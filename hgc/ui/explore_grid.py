@@ -72,7 +72,8 @@ def _head(label: str) -> str:
 
 
 def _row(label: str, cells: Sequence[str]) -> str:
-    return f'<tr><th scope="row">{escape(label)}</th>{"".join(cells)}</tr>'
+    said = escape(label) or '<span class="unseen">The only row</span>'
+    return f'<tr><th scope="row">{said}</th>{"".join(cells)}</tr>'
 
 
 def _place(cells: Sequence[Cell], outcomes: Outcomes, running: str, waits: str) -> str:

@@ -90,13 +90,13 @@ def told_text(title: str, words: str, notes: list[str], signed: Signed | None = 
     if signed is not None:
         picture = f'<img alt="The picture that was brought back" src="{preview_url(signed.pixels)}">'
     return (
-        f'<div class="restored" role="status">{picture}<div><h4>{escape(title)}</h4>'
+        f'<div class="restored" role="status">{picture}<div><h3>{escape(title)}</h3>'
         f'<p class="aside">Made {escape(words)}. All settings are on the form.</p>{notes_list(notes)}</div></div>'
     )
 
 
 def refused_text(sentence: str) -> str:
-    return f'<div class="restored" role="alert"><div><h4>Not restored</h4>{notes_list([sentence], "error")}</div></div>'
+    return f'<div class="restored" role="alert"><div><h3>Not restored</h3>{notes_list([sentence], "error")}</div></div>'
 
 
 def verdict_text(again: Again) -> str:

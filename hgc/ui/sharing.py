@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 WITHOUT_MAP = "The map is too large for a link and stays behind; a downloaded picture carries it."
 MAP_LEFT_BEHIND = (
-    '<div class="restored" role="status"><div><h4>Restored from a link</h4><p class="aside">The link came without its '
+    '<div class="restored" role="status"><div><h3>Restored from a link</h3><p class="aside">The link came without its '
     "map: draw one, or ask for a downloaded picture, which carries it.</p></div></div>"
 )
 
