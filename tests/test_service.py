@@ -228,7 +228,7 @@ def test_whatever_computes_does_so_in_one_and_the_same_thread() -> None:
         asked = request(fresh, steps=2)
         compared(fresh, asked)
         list(fresh.inspect(compared(fresh, asked)))
-        measure_speed(fresh, asked, repeats=1)
+        measure_speed(fresh, [asked], repeats=1)
     assert len(threads) == 1
     assert threading.get_ident() not in threads
 

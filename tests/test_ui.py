@@ -25,6 +25,7 @@ from hgc.landscapes.labels import PALETTE, colour_map
 from hgc.landscapes.scene import paint
 from hgc.request import Request, RequestRefused
 from hgc.service import Comparison, Progress, Studio
+from hgc.service.methods import DEFAULT_METHOD
 from hgc.ui import Loader
 from hgc.ui.drawing import drawn, sheet_of
 from hgc.ui.easel import CANVAS_PX, from_url
@@ -163,8 +164,8 @@ def test_compare_gives_the_studios_own_pixels(client: Client, studio: Studio, la
     full, kept, figures, rival = compare(client, label_map, "Quality", with_trace=True)
     assert rival is None
     prepared = studio.prepare_control(np.array(Image.open(label_map)), "segmentation")
-    settings = studio.settings_for("Quality", STEPS).model_dump()
-    request = made(prepared.png, {"prompt": SCENE.caption, "seed": 5, "steps": STEPS}, settings, studio.model)
+    fields = {"prompt": SCENE.caption, "seed": 5, "steps": STEPS, "method": DEFAULT_METHOD, "budget": 0.65}
+    request = made(prepared.png, fields, {}, studio.model)
     *_, own = studio.compare(request)
     assert isinstance(own, Comparison)
     assert np.array_equal(np.array(Image.open(full)), own.full.image)

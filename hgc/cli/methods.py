@@ -7,10 +7,11 @@ from typing import Annotated
 
 import typer
 
-from hgc.cli.options import AsJson, Control, Device, Dtype, Model, PlanName, SamplerName, Steps
+from hgc.cli.options import AsJson, Control, Device, Dtype, MethodName, Model, PlanName, SamplerName, Steps
 from hgc.cli.refusals import in_one_line
 from hgc.cli.requests import chosen
 from hgc.service import METHODS, Studio
+from hgc.service.methods import DEFAULT_METHOD
 from hgc.service.scenes import painted
 
 
@@ -32,23 +33,26 @@ def paper(as_json: AsJson = False) -> None:
 @in_one_line
 def speed(
     plan: PlanName = "paper",
+    method: MethodName = DEFAULT_METHOD,
+    batch: Annotated[int, typer.Option(help="Pictures drawn together.")] = 1,
     model: Model = "landscapes",
     control: Control = "segmentation",
     sampler: SamplerName = "ddim",
     steps: Steps = 20,
-    seed: Annotated[int, typer.Option(help="Decides scene and noise.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of the first scene and its noise.")] = 0,
     repeats: Annotated[int, typer.Option(help="Rounds that count, after one that warms up.")] = 5,
     device: Device = None,
     dtype: Dtype = None,
     as_json: AsJson = False,
 ) -> None:
-    """Warm wall time of the plain pipeline and of a cached plan, taken in turn on one scene."""
+    """Warm wall time of the plain pipeline and of a cached plan, taken in turn on the same scenes."""
     from hgc.bench import speed as timing
 
     studio = Studio.load(model, device, dtype)
     fields = {"model": model, "control": control, "sampler": sampler, "steps": steps}
-    request = painted(studio, seed, fields | chosen(studio, plan, steps))
-    found = timing.measure_speed(studio, request, repeats)
+    asked = fields | chosen(studio, plan, steps, method=method)
+    requests = [painted(studio, number, asked) for number in range(seed, seed + batch)]
+    found = timing.measure_speed(studio, requests, repeats)
     typer.echo(json.dumps(timing.as_json(found)) if as_json else timing.as_text(found))
 
 
@@ -81,7 +85,7 @@ def peers(
 
 @in_one_line
 def sd15(
-    method: Annotated[str, typer.Option(help="How to make it with less work.")] = "hgc",
+    method: MethodName = DEFAULT_METHOD,
     budget: Annotated[float, typer.Option(help="Share of full compute to stay within.")] = 0.368,
     size: Annotated[int, typer.Option(help="Side of the picture in pixels; 512 is the paper's.")] = 512,
     steps: Steps = 20,

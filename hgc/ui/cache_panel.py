@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 from hgc.request import CacheSettings
-from hgc.service.methods import METHODS
+from hgc.service.methods import DEFAULT_METHOD, METHODS
 from hgc.ui import hgc_settings
 from hgc.ui.figures import aside
 from hgc.ui.titles import NO_RIVAL, RIVALS
@@ -76,13 +76,13 @@ def build_cache_panel() -> CachePanel:
         gr.HTML('<h2>Caches</h2><p class="aside">How the second picture saves work.</p>')
         method = gr.Dropdown(
             [(method.title, name) for name, method in METHODS.items()],
-            value=HGC,
+            value=DEFAULT_METHOD,
             label="Method",
             info="Each makes of the budget below what it can.",
             filterable=False,
             elem_id="method",
         )
-        method_reason = gr.HTML(aside(METHODS[HGC].reason), elem_id="method-reason")
+        method_reason = gr.HTML(aside(METHODS[DEFAULT_METHOD].reason), elem_id="method-reason")
         preset = gr.Radio(
             list(PRESET_NAMES),
             value=FIRST_PRESET,
@@ -101,8 +101,8 @@ def build_cache_panel() -> CachePanel:
             info="The method spends as much of it as it can.",
             elem_id="budget",
         )
-        with gr.Column(elem_id="hgc-settings") as of_hgc:
-            switches = hgc_settings.switches(now)
+        switches = hgc_settings.switches(METHODS[DEFAULT_METHOD])
+        with gr.Column(elem_id="hgc-settings", visible=DEFAULT_METHOD == HGC) as of_hgc:
             with gr.Accordion("Coarse settings", open=False, elem_id="coarse-settings"):
                 coarse = hgc_settings.coarse(now)
             with gr.Accordion("Fine settings", open=False, elem_id="fine-settings"):

@@ -92,7 +92,8 @@ def _caches(page: Playground, request: Request, plan: Plan | None) -> dict[Any, 
     else:
         updates[cache.budget] = round(100 * request.budget)
     if request.method != HGC:
-        return updates
+        method = METHODS[request.method]
+        return updates | {cache.coarse: method.coarse, cache.fine: method.fine}
     if request.budget is not None:
         studio = page.runner.loader.studio()
         settings = studio.settings_for(request.budget, request.steps, guidance=request.guidance > 1)
