@@ -82,12 +82,14 @@ def test_the_chart_is_of_every_picture_but_the_full_runs() -> None:
         (["optimize", "--out", "x.json", "--side", "100"], "multiple of 64"),
     ],
 )
+@pytest.mark.usefixtures("loaded")
 def test_commands_refuse_in_a_sentence(command: list[str], said: str) -> None:
     refused = CliRunner().invoke(app, command)
     assert refused.exit_code == 2
     assert said in refused.output
 
 
+@pytest.mark.usefixtures("loaded")
 def test_the_benchmark_runs_and_resumes_from_the_command_line(tmp_path: Path) -> None:
     work, out = tmp_path / "pareto.jsonl", tmp_path / "pareto.json"
     few = ["--scenes", "2", "--batch", "2", "--no-drawings", "--long", "0", "--steps", "3", "--budget", "0.7"]

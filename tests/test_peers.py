@@ -171,8 +171,7 @@ def test_a_stopped_table_goes_on_where_it_was(tmp_path: Path) -> None:
     assert Ledger(path, "weights").known(request, entry, timed=True) is None
 
 
-def test_the_rows_are_the_apps_methods_and_what_is_missing_is_told() -> None:
-    studio = Studio.load("landscapes", device="cpu")
+def test_the_rows_are_the_apps_methods_and_what_is_missing_is_told(studio: Studio) -> None:
     request = painted(studio, 0, {"control": "edges", "steps": 20})
     found, missing = methods.entries(studio, request, (0.5, 0.2))
     assert (found[0].title, found[0].plan.table) == (FULL, {})
@@ -185,6 +184,7 @@ def test_the_rows_are_the_apps_methods_and_what_is_missing_is_told() -> None:
     assert any("Guidance reuse at 20.0%: " in sentence and "or more" in sentence for sentence in missing)
 
 
+@pytest.mark.usefixtures("loaded")
 def test_the_table_runs_and_resumes_from_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two scenes on their own and two together, the same as one by one."""
 
