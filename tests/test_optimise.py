@@ -298,6 +298,9 @@ def test_kept_plans_are_written_and_read_whole(table: ErrorTable, tmp_path: Path
     path.write_text(json.dumps(data | {"subject": data["subject"] | {"sampler": "unipc"}}))
     with pytest.raises(CalibrationRefused, match="the table beside them"):
         Shelf.read(path)
+    np.savez(path.with_suffix(".npz"), header=np.array("{}"))
+    with pytest.raises(CalibrationRefused, match=r"error table tiny\.npz: of another kind"):
+        Shelf.read(path)
 
 
 @pytest.mark.parametrize("steps", [3, 6, 9])

@@ -135,12 +135,14 @@ def test_the_rows_are_the_apps_methods_and_what_is_missing_is_told() -> None:
         (["optimize", "--out", "x.json", "--side", "100"], "multiple of 64"),
     ],
 )
+@pytest.mark.usefixtures("loaded")
 def test_commands_refuse_in_a_sentence(command: list[str], said: str) -> None:
     refused = CliRunner().invoke(app, command)
     assert refused.exit_code == 2
     assert said in refused.output
 
 
+@pytest.mark.usefixtures("loaded")
 def test_the_benchmark_runs_and_resumes_from_the_command_line(tmp_path: Path) -> None:
     work, out = tmp_path / "pareto.jsonl", tmp_path / "pareto.json"
     few = [

@@ -35,11 +35,6 @@ SCENE = paint(9_000_001)
 STEPS = 4
 
 
-@pytest.fixture(scope="module")
-def studio() -> Studio:
-    return Studio.load("landscapes", device="cpu")
-
-
 def request(studio: Studio, control: str = "segmentation", **fields: Any) -> Request:
     drawn = colour_map(SCENE.labels) if control == "segmentation" else np.repeat(SCENE.edges[:, :, None], 3, axis=2)
     png = studio.prepare_control(drawn, control).png
@@ -389,6 +384,7 @@ def test_compare_from_the_shell(tmp_path: Path) -> None:
         (["--plan", __file__.replace("test_service.py", "conftest.json")], "plan file"),
     ],
 )
+@pytest.mark.usefixtures("loaded")
 def test_a_refusal_is_one_line_and_writes_nothing(tmp_path: Path, change: list[str], says: str) -> None:
     drawing, out = tmp_path / "map.png", tmp_path / "out"
     Image.fromarray(colour_map(SCENE.labels)).save(drawing)

@@ -63,11 +63,6 @@ STEPS = 4
 
 
 @pytest.fixture(scope="module")
-def studio() -> Studio:
-    return Studio.load(device="cpu")
-
-
-@pytest.fixture(scope="module")
 def page(studio: Studio) -> Iterator[gr.Blocks]:
     with served(Loader(lambda: studio).start()) as built:
         yield built
