@@ -23,6 +23,7 @@ from hgc.cache import schedules
 from hgc.cache.anatomy import State
 from hgc.cache.exports import to_csv
 from hgc.cache.plan import PlanRefused
+from hgc.cache.rules import Verification
 from hgc.cache.trace import Trace
 from hgc.control.images import ImageRefused
 from hgc.landscapes.labels import colour_map
@@ -99,6 +100,18 @@ def test_a_comparison_tells_everything(studio: Studio) -> None:
     assert comparison.difference("cached", "cached").max() == 0
     assert comparison.rival is None
     assert not any("rival" in name for name in figures)
+
+
+def test_a_request_that_trusts_no_forecast_computes_more_than_was_planned(studio: Studio) -> None:
+    fields = {"method": "deepcache", "budget": 0.6, "steps": 5}
+    plain = studio.forecast(request(studio, **fields))
+    asked = request(studio, **fields, verify=0)
+    forecast, done = studio.forecast(asked), compared(studio, asked)
+    assert forecast.plan.table == plain.plan.table
+    assert forecast.macs == plain.macs
+    assert done.cached.trace.macs.paper > forecast.macs.paper
+    reasons = {cell.reason for cell in done.cached.trace.each()}
+    assert any(reason.startswith("verification: forecast of ") and reason.endswith(", over 0") for reason in reasons)
 
 
 @pytest.mark.parametrize("sampler", ["ddim", "dpmpp"])
@@ -337,6 +350,8 @@ def test_compare_from_the_shell(tmp_path: Path) -> None:
         str(STEPS),
         "--plan",
         "balanced",
+        "--verify",
+        "0.3",
         "--rival",
         "fewer_steps",
         "--charts",
@@ -367,7 +382,9 @@ def test_compare_from_the_shell(tmp_path: Path) -> None:
     assert list(tracks) == ["full", "cached", "rival"]
     assert tracks["cached"]["digest"] == figures["trace_digest"]
     assert figures["trace_digest"] in (out / "charts.html").read_text()
-    assert Request.parse((out / "request.json").read_text()).prompt == SCENE.caption
+    written = Request.parse((out / "request.json").read_text())
+    assert (written.prompt, written.verify) == (SCENE.caption, 0.3)
+    assert trace.plan.verification == Verification(0.3)
 
 
 @pytest.mark.parametrize(

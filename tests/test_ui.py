@@ -181,6 +181,12 @@ def test_a_trace_is_exported_as_it_was_returned(client: Client, label_map: Path)
     assert "not a trace" in refusal(lambda: client.predict({"cells": 3}, "csv", api_name="/export_trace"))
 
 
+def test_forecasts_are_doubted_when_asked_for(client: Client, label_map: Path) -> None:
+    figures = compare(client, label_map, "Quality", with_trace=True, verify=0.25)[2]
+    assert figures["trace"]["plan"]["verification"] == {"threshold": 0.25}
+    assert "verify:" in refusal(lambda: compare(client, label_map, "Quality", verify=10))
+
+
 def test_exact_savings_change_no_bit(client: Client, label_map: Path) -> None:
     full, kept, figures, _ = compare(client, label_map, "Exact")
     assert figures["identical"] is True

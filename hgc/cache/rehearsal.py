@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from hgc.cache.anatomy import PREDICTION, UNGUIDED, Anatomy, Kind, Macs, State, states
+from hgc.cache.anatomy import KEPT, PREDICTION, UNGUIDED, Anatomy, Kind, Macs, State, states
 from hgc.cache.plan import Plan
 from hgc.cache.rules import REPEAT, Forecast, PlanRefused
-
-KEPT = (State.REUSED, State.FORECAST)
 
 
 class Unfounded(PlanRefused):
@@ -103,7 +101,7 @@ def rehearse(
     guess: bool = False,
     off: Sequence[Collection[str]] | None = None,
 ) -> Rehearsal:
-    """Plays the plan through; a plan with a run-time gate is played as if the gate never fired.
+    """Plays the plan through; gate and verification are taken never to fire: it costs at least that much.
 
     A constant site is computed in the first step that needs it, whatever its row says.
 

@@ -20,6 +20,7 @@ from hgc.cli.options import (
     PlanName,
     SamplerName,
     Steps,
+    Verify,
 )
 from hgc.cli.refusals import in_one_line
 from hgc.cli.requests import chosen
@@ -52,6 +53,7 @@ def compare(
     plan: PlanName = "paper",
     method: MethodName = DEFAULT_METHOD,
     budget: Budget = None,
+    verify: Verify = None,
     rival: Annotated[
         str | None, typer.Option(help="Also make it by this method, at the same cost; fewer_steps keeps nothing.")
     ] = None,
@@ -82,6 +84,7 @@ def compare(
         control_scale=control_scale,
         control_start=control_start,
         control_end=control_end,
+        verify=verify,
         rival=rival,
         **chosen(studio, plan, steps, guidance > 1, method, budget),
     )

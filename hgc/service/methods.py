@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from typing import TYPE_CHECKING
 
 from hgc.cache import schedules
 from hgc.cache.anatomy import Anatomy
 from hgc.cache.plan import Plan, PlanRefused
-from hgc.cache.rules import REPEAT, Forecast
+from hgc.cache.rules import REPEAT, Forecast, Verification
 from hgc.request import Request, RequestRefused
 from hgc.service.calibrations import calibration_for
 from hgc.service.optimised import optimised
@@ -242,10 +242,15 @@ def method_of(name: str) -> Method:
 
 
 def plan_of(request: Request, anatomy: Anatomy) -> Plan:
-    """The plan of a request: its own table, or what its method makes of its settings or its budget.
+    """The plan of a request: its own table, or what its method makes of its settings or its budget; verified if asked.
 
     Raises PlanRefused, RequestRefused.
     """
+    plan = _planned(request, anatomy)
+    return plan if request.verify is None else replace(plan, verification=Verification(request.verify))
+
+
+def _planned(request: Request, anatomy: Anatomy) -> Plan:
     own, method = request.own_plan, method_of(request.method)
     if own is not None:
         return own

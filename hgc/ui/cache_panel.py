@@ -40,6 +40,7 @@ class CachePanel:
     gate: gr.Slider
     attention_every: gr.Slider
     fusion: gr.Radio
+    verify: gr.Number
     rival: gr.Dropdown
 
     @property
@@ -108,6 +109,15 @@ def build_cache_panel() -> CachePanel:
             with gr.Accordion("Fine settings", open=False, elem_id="fine-settings"):
                 fine = hgc_settings.fine(now)
         method.change(None, method, of_hgc, js=ONLY_HGC_JS, api_visibility="private")
+        verify = gr.Number(
+            None,
+            label="Doubt forecasts from",
+            info="Empty: never. 0.2: after a guess that was 20% off, the next step is computed.",
+            minimum=0,
+            step=0.05,
+            placeholder="never",
+            elem_id="verify",
+        )
         rival = gr.Dropdown(
             RIVALS,
             value=NO_RIVAL,
@@ -122,6 +132,7 @@ def build_cache_panel() -> CachePanel:
         preset=preset,
         reason=reason,
         budget=budget,
+        verify=verify,
         rival=rival,
         **switches,
         **coarse,

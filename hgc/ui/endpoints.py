@@ -176,6 +176,7 @@ def _add_compare(runner: Runner) -> None:
         rival: str | None = None,
         method: str = DEFAULT_METHOD,
         budget: float | None = None,
+        verify: float | None = None,
     ) -> tuple[Any, Any, dict[str, Any], Any]:
         """The same picture in full and from the cache, on the same noise, and every figure of both.
 
@@ -200,6 +201,7 @@ def _add_compare(runner: Runner) -> None:
             rival: a method that makes a third picture at the cost of the cached one, e.g. fewer_steps or deepcache.
             method: how the cached picture saves work, as methods lists them.
             budget: share of full compute that the cached picture may use, 0 to 1, instead of the preset's.
+            verify: relative error from which on a forecast of the cached picture is not trusted, e.g. 0.2; none never.
         """
         with refusals():
             studio = runner.loader.studio()
@@ -216,6 +218,7 @@ def _add_compare(runner: Runner) -> None:
                 "control_scale": control_scale,
                 "control_start": control_start,
                 "control_end": control_end,
+                "verify": verify,
                 "rival": rival or None,
             }
             fields |= by_method(studio, method, preset if budget is None else budget, fields, cache)
@@ -253,6 +256,7 @@ def _compare_inputs() -> list[Any]:
         gr.Textbox(None, label="rival"),
         gr.Textbox(DEFAULT_METHOD, label="method"),
         gr.Number(None, label="budget"),
+        gr.Number(None, label="verify"),
     ]
 
 
