@@ -21,10 +21,10 @@ from hgc.cache.plan import Plan
 from hgc.cache.sites import Networks
 from hgc.cache.trace import Trace
 from hgc.charts import as_page, attention_chart, charts_of, drift_chart, latency_chart, macs_chart, state_chart
-from hgc.charts.change import accumulated, accumulated_chart, change_chart, changing_rows
+from hgc.charts.change import accumulated, accumulated_chart, change_chart, changing_rows, most_piled
 from hgc.charts.drift import row_drift
 from hgc.charts.look import ABSENT, COMPUTED, DEAD, FORECAST, PARTLY, REUSED
-from hgc.charts.quantity import giga, seconds, size
+from hgc.charts.quantity import duration, giga, seconds, size
 from hgc.charts.rows import block_rows, site_rows
 
 STEPS = 6
@@ -280,6 +280,17 @@ def test_the_pile_is_drawn_with_its_threshold_and_a_dot_where_computed(refreshed
     assert not accumulated_chart(rows[0], trace, found, None).layout.shapes
 
 
+def test_the_block_shown_first_is_the_one_in_which_most_piles_up(refreshed: tuple[Trace, ChangeCurves]) -> None:
+    trace, found = refreshed
+    still = changing_rows(trace, found)[3]
+    never = dict.fromkeys((site.name for site in still.main), (0.0,) * STEPS)
+    rows = changing_rows(trace, replace(found, mean=found.mean | never))
+    assert still not in rows, "of what never moves there is nothing to draw"
+    rows = changing_rows(trace, found)
+    piled = [max(max(accumulated(s.name, trace, found)) for s in row.main if s.name in found.mean) for row in rows]
+    assert most_piled(rows, trace, found) is rows[piled.index(max(piled))]
+
+
 def test_change_curves_are_drawn_with_their_spread(refreshed: tuple[Trace, ChangeCurves]) -> None:
     trace, found = refreshed
     wide = replace(found, spread={name: tuple(value / 4 for value in row) for name, row in found.mean.items()})
@@ -309,6 +320,8 @@ def test_other_plans_have_no_delta(name: str) -> None:
         (size(900), "900 B"),
         (seconds(812.4), "812 ms"),
         (seconds(2480), "2.48 s"),
+        (duration(34.2), "35 s"),
+        (duration(255), "4 min"),
     ],
 )
 def test_quantities_keep_three_figures(said: str, wanted: str) -> None:

@@ -18,8 +18,17 @@ COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00")
 
 
 def changing_rows(trace: Trace, curves: ChangeCurves) -> list[Row]:
-    """The blocks that have layers which were calibrated."""
-    return [row for row in block_rows(trace) if any(site.name in curves.mean for site in row.main)]
+    """The blocks that have layers which were calibrated, and which change at all."""
+    return [row for row in block_rows(trace) if any(any(curves.mean.get(site.name, ())) for site in row.main)]
+
+
+def most_piled(rows: Sequence[Row], trace: Trace, curves: ChangeCurves) -> Row:
+    """The block with the layer in which most change piles up."""
+
+    def piled(row: Row) -> float:
+        return max(max(accumulated(site.name, trace, curves)) for site in row.main if site.name in curves.mean)
+
+    return max(rows, key=piled)
 
 
 def change_chart(row: Row, curves: ChangeCurves) -> go.Figure:

@@ -25,7 +25,8 @@ def curves_chart(curves: ChangeCurves, anatomy: Anatomy) -> go.Figure:
             continue
         title = part_of(row).title
         mean, spread = _mean(curves.mean, names), _mean(curves.spread, names)
-        figure.add_trace(drift_line(row, mean, seen[title], spread))
+        # The first step has nothing before it.
+        figure.add_trace(drift_line(row, [None, *mean[1:]], seen[title], spread))
         seen[title] += 1
     figure.update_xaxes(steps_axis(curves.subject.steps))
     figure.update_yaxes(title="change since the step before", tickformat=".0%", rangemode="tozero")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import ceil
+
 
 def giga(macs: float) -> str:
     """Multiply-accumulates with three figures and a unit: '27.9 G', '6.70 T', '312 M'."""
@@ -22,6 +24,11 @@ def size(count: float) -> str:
 def seconds(latency_ms: float) -> str:
     """A duration with three figures: '812 ms', '2.48 s'."""
     return f"{latency_ms:.0f} ms" if latency_ms < 1000 else f"{_three(latency_ms / 1000)} s"
+
+
+def duration(time_s: float) -> str:
+    """How long something will take, roughly: '35 s', '4 min'."""
+    return f"{max(1, ceil(time_s))} s" if time_s < 100 else f"{round(time_s / 60)} min"
 
 
 def _three(value: float) -> str:

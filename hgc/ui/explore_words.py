@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
-from math import ceil
 from typing import TYPE_CHECKING
 
-from hgc.charts.quantity import giga
+from hgc.charts.quantity import duration, giga
 from hgc.ui.stage import preview_url
 
 if TYPE_CHECKING:
@@ -61,8 +60,3 @@ def place(sweep: Sweep, cell: Cell) -> str:
     """Where a run stands, in words."""
     places = zip(sweep.axes, (cell.column, cell.row), strict=False)
     return ", ".join(f"{axis.setting.title} {axis.labels[at]}" for axis, at in places)
-
-
-def duration(time_s: float) -> str:
-    """Whole seconds, or minutes: '35 s', '4 min'."""
-    return f"{max(1, ceil(time_s))} s" if time_s < 100 else f"{round(time_s / 60)} min"

@@ -24,6 +24,10 @@ FILES = {
     "Charts, HTML": "charts.html",
 }
 
+OPEN_RECORDING = (
+    '<button type="button" class="quiet" onclick="hgc.press(\'open-recording\')">Open the recording meanwhile</button>'
+)
+
 
 @dataclass(frozen=True)
 class Closer:
@@ -83,9 +87,9 @@ class Inside:
         ]
 
 
-def build_inside(runner: Runner, run_id: gr.State) -> None:
-    """Lays the tab out; it fills itself whenever a run is finished."""
-    empty = gr.HTML(EMPTY, elem_id="inside-empty")
+def build_inside(runner: Runner, run_id: gr.State, recording: bool = False) -> None:
+    """Lays the tab out; it fills itself whenever a run is finished. Until then a recording can be opened, if any."""
+    empty = gr.HTML(EMPTY.replace("</div>", f"{OPEN_RECORDING}</div>") if recording else EMPTY, elem_id="inside-empty")
     with gr.Column(visible=False, elem_id="inside") as opened:
         summary, files = _head()
         stepper = gr.HTML("", elem_id="stepper")
@@ -96,10 +100,8 @@ def build_inside(runner: Runner, run_id: gr.State) -> None:
             with _card("The picture at this step", "Both arms after the chosen step, before decoding.", 5):
                 pictures = gr.HTML("", elem_id="step-pictures")
         with gr.Row(equal_height=True):
-            with _card("MACs of every step", "What was multiplied and added."):
-                convention = _choice(
-                    "Convention", [("Paper: without attention products", "paper"), ("Full: with them", "full")]
-                )
+            with _card("MACs of every step", "Without attention products the paper counts; with them is all of it."):
+                convention = _choice("Convention", [("Without attention", "paper"), ("With attention", "full")])
                 macs = _plot("macs")
             with _card("Time of every step", "Milliseconds in the denoiser, as measured."):
                 clock = _plot("latency")

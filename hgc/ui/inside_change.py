@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from hgc.cache.anatomy import State
 from hgc.cache.curves import CalibrationRefused, ChangeCurves, Subject
 from hgc.cache.schedules import delta_of
-from hgc.charts.change import accumulated_chart, change_chart, changing_rows
+from hgc.charts.change import accumulated_chart, change_chart, changing_rows, most_piled
 from hgc.charts.rows import Row
 from hgc.ui.queueing import QUIET
 from hgc.ui.runner import Runner
@@ -77,13 +76,13 @@ class ChangeEvents:
         self._runner = runner
 
     def open_up(self, run: str | None) -> list[Any]:
-        """The block in which most is reused first; nothing where the run's setting was never calibrated."""
+        """The block in which most piles up first; nothing where the run's setting was never calibrated."""
         found, curves = self._runner.runs.find(run), self._calibrated(run)
         if found is None or curves is None:
             return [gr.update(visible=False), *[gr.skip()] * 4]
         trace = found.cached.trace
         rows = changing_rows(trace, curves)
-        chosen = max(rows, key=lambda row: sum(c.state is State.REUSED for s in row.main for c in trace.cells[s.name]))
+        chosen = most_piled(rows, trace, curves)
         return [
             gr.update(visible=True),
             told(found, curves),

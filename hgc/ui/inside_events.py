@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
 from hgc.charts import attention_chart, drift_chart, latency_chart, macs_chart, state_chart
+from hgc.service.methods import arm_titles
 from hgc.ui.attention_view import NO_WORDS, TOGETHER, attention_view, layer_choices
 from hgc.ui.figures import notes_list
 from hgc.ui.runner import Runner, in_one_sentence
@@ -128,8 +130,9 @@ def summary(found: Comparison) -> str:
     trace, request = found.cached.trace, found.request
     saved = 1 - trace.macs.paper / found.full.trace.macs.paper
     return (
-        f'<p class="lead"><b>{saved:.1%}</b> of the work was left out in {trace.steps} steps of the plan '
-        f"<b>{trace.plan.name}</b>, seed {request.seed}. Trace <code>{trace.digest}</code>.</p>"
+        f'<p class="lead"><b>{saved:.1%}</b> of the work was left out in {trace.steps} steps by '
+        f"<b>{escape(arm_titles(request)['cached'])}</b>, plan “{escape(trace.plan.name)}”, seed {request.seed}. "
+        f"Trace <code>{trace.digest}</code></p>"
     )
 
 

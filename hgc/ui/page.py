@@ -58,7 +58,7 @@ def build(loader: Loader, place: Place = NOWHERE, recording: Record | None = Non
             with gr.Tab("Playground", id="playground"):
                 playground = build_playground(runner, recording)
             with gr.Tab("Inside", id="inside"):
-                build_inside(runner, playground.results.run_id)
+                build_inside(runner, playground.results.run_id, recording is not None)
             with gr.Tab("Explore", id="explore") as tab:
                 explore = build_explore()
             with gr.Tab("Schedules", id="schedules") as schedules:

@@ -40,11 +40,15 @@ class Results:
 
 
 def build_results(opening: Record | None = None) -> Results:
-    """Lays it out, empty but for a recording."""
+    """Lays it out, empty but for a recording and its figures."""
+    stage, verdict, row = "", "", figures.figures_waiting()
+    if opening is not None:
+        told = opening.figures
+        stage, verdict, row = stage_recorded(opening), figures.verdict(told), figures.figures_row(told)
     built = Results(
-        stage=build_viewer("" if opening is None else stage_recorded(opening)),
-        verdict=gr.HTML("", elem_id="verdict"),
-        figures=gr.HTML(figures.figures_waiting(), elem_id="figures"),
+        stage=build_viewer(stage),
+        verdict=gr.HTML(verdict, elem_id="verdict"),
+        figures=gr.HTML(row, elem_id="figures"),
         badges=gr.HTML("", elem_id="badges"),
         run_id=gr.State(None),
     )

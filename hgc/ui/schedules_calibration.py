@@ -6,7 +6,6 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from html import escape
-from math import ceil
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ import gradio as gr
 
 from hgc.cache.curves import Subject
 from hgc.charts.curves import curves_chart
+from hgc.charts.quantity import duration
 from hgc.ui.figures import notes_list
 from hgc.ui.jobs import Jobs, Press
 from hgc.ui.queueing import MODEL_QUEUE, QUIET
@@ -172,7 +172,7 @@ def _press(page: gr.Request, number: int) -> Press:
 def _measuring(done: int, wanted: int, left_s: float | None) -> str:
     """What is done, and how long the rest will take once a scene was timed."""
     told = f"{done} of {wanted} scenes"
-    return told if left_s is None else f"{told}, about {ceil(left_s)} s left" if left_s else f"{told}: adding up"
+    return told if left_s is None else f"{told}, about {duration(left_s)} left" if left_s else f"{told}: adding up"
 
 
 def _progress(told: str, share: float) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from base64 import b64encode
 from collections.abc import Mapping
 from html import escape
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from hgc.charts.quantity import giga, seconds
+from hgc.charts.quantity import duration, giga, seconds
 
 if TYPE_CHECKING:
     from hgc.control.canvas import Pixels
@@ -70,7 +69,7 @@ def stage_running(latest: Mapping[ArmName, Progress], steps: int, arms: Mapping[
     """Live previews of all arms, which are given with their titles, their steps, and how long it will still take."""
     panes = "".join(_pane(arm, title, latest.get(arm), steps) for arm, title in arms.items())
     last = next((latest[arm] for arm in reversed(list(arms)) if arm in latest), None)
-    eta = "Starting" if last is None else f"About {math.ceil(last.eta_s)} s left" if last.eta_s else "Finishing"
+    eta = "Starting" if last is None else f"About {duration(last.eta_s)} left" if last.eta_s else "Finishing"
     return (
         f'<div class="panes running" style="--arms:{len(arms)}">{panes}</div>'
         f'<div class="under"><p class="eta" role="status">{eta}</p></div>'
@@ -96,14 +95,20 @@ def stage_recorded(record: Record) -> str:
     panes = "".join(
         f'<figure class="pane arm {arm.name}"><div class="glass"><img alt="{alt}" '
         f'src="{preview_url(arm.pixels)}"></div><figcaption><b>{escape(str(told[f"title_{arm.name}"]))}</b>'
-        f"<span>{seconds(arm.latency_ms)} · {giga(told[f'macs_{arm.name}'])} MACs</span></figcaption></figure>"
+        f"<span>{cost_line(arm.latency_ms, told[f'macs_{arm.name}'], told['macs_full'])}</span></figcaption></figure>"
         for arm in record.arms
     )
     return (
         f'<div class="panes recorded" style="--arms:{len(record.arms)}">{panes}</div><div class="under">'
-        f'<p class="aside"><b>A recording</b>, made {escape(record.made.words)}. Press Run for your own, or '
+        f'<p class="aside"><b>A recording</b>, <span title="{escape(record.made.words, quote=True)}">made earlier on '
+        f"{escape(record.made.device.upper())}</span>. Press Run for your own, or "
         '<button type="button" class="quiet" onclick="hgc.press(\'open-recording\')">look closer</button></p></div>'
     )
+
+
+def cost_line(latency_ms: float, macs: float, macs_full: float) -> str:
+    """What a picture took, in short."""
+    return f"{seconds(latency_ms)} · {giga(macs)} MACs, {macs / macs_full:.0%}"
 
 
 def preview_url(pixels: Pixels) -> str:

@@ -13,11 +13,10 @@ import gradio as gr
 import numpy as np
 from PIL import Image
 
-from hgc.charts.quantity import giga, seconds
 from hgc.service.methods import arm_titles
 from hgc.ui.heat import heat_levels, heat_scale, heat_top, inferno
 from hgc.ui.pictures import PNG_URL, png_url
-from hgc.ui.stage import stage_empty
+from hgc.ui.stage import cost_line, stage_empty
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -119,8 +118,7 @@ def scene_of(shown: Sequence[Shown], request: Request) -> str:
 
 
 def _cost(arm: Arm, found: Comparison) -> str:
-    share = arm.trace.macs.paper / found.full.trace.macs.paper
-    return f"{seconds(arm.latency_ms)} · {giga(arm.trace.macs.paper)} MACs, {share:.0%}"
+    return cost_line(arm.latency_ms, arm.trace.macs.paper, found.full.trace.macs.paper)
 
 
 def _pane(shown: Shown) -> str:
