@@ -113,8 +113,8 @@ def test_the_chart_is_of_every_picture_but_the_full_runs() -> None:
     assert (drawn[0].place, drawn[0].psnr, drawn[0].share) == ("50.0%", SHOWN.psnr, POINT.share)
 
 
-def test_the_rows_are_the_apps_methods_and_what_is_missing_is_told() -> None:
-    studio, missing = Studio.load("landscapes", device="cpu"), list[str]()
+def test_the_rows_are_the_apps_methods_and_what_is_missing_is_told(studio: Studio) -> None:
+    missing = list[str]()
     task = Task(studio.anatomy(), painted(studio, 0, {"control": "edges", "steps": 20}))
     full, *found = entries(studio, Setup(tuple(METHODS), (0.5, 0.2)), task, missing.append)
     assert (full.method, full.plan.table) == (FULL, {})
@@ -142,6 +142,7 @@ def test_commands_refuse_in_a_sentence(command: list[str], said: str) -> None:
     assert said in refused.output
 
 
+@pytest.mark.usefixtures("loaded")
 @pytest.mark.usefixtures("loaded")
 def test_the_benchmark_runs_and_resumes_from_the_command_line(tmp_path: Path) -> None:
     work, out = tmp_path / "pareto.jsonl", tmp_path / "pareto.json"
