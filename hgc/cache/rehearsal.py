@@ -21,6 +21,14 @@ class Unfounded(PlanRefused):
         )
 
 
+class Unweighed(PlanRefused):
+    """A plan whose fitted forecast has no weights for what has been computed in the steps `past` before."""
+
+    def __init__(self, plan: str, site: str, step: int, past: Sequence[int], why: PlanRefused) -> None:
+        self.site, self.step, self.past = site, step, tuple(past)
+        super().__init__(f"plan '{plan}', site '{site}', {why}")
+
+
 @dataclass(frozen=True)
 class Rehearsal:
     """`steps[i][site]` is the state of a site in step i; `branches[i]` how many guidance branches step i runs."""
@@ -62,7 +70,7 @@ def _weighed(plan: Plan, forecast: Forecast, site: str, step: int, past: Sequenc
     try:
         forecast.weighing(step, past)
     except PlanRefused as error:
-        raise PlanRefused(f"plan '{plan.name}', site '{site}', {error}") from error
+        raise Unweighed(plan.name, site, step, past, error) from error
 
 
 def check(plan: Plan, anatomy: Anatomy, steps: int) -> None:

@@ -18,6 +18,7 @@ from hgc.ui.wanted import HGC
 PRESET_NAMES = ("Exact", "Quality", "Balanced", "Paper", "Turbo")
 FIRST_PRESET = "Paper"
 CUSTOM_REASON = "Your own settings."
+ALWAYS = 100  # percent, from which on no forecast is verified
 ONLY_HGC_JS = f"(method) => ({{__type__: 'update', visible: method === '{HGC}'}})"
 
 
@@ -40,7 +41,7 @@ class CachePanel:
     gate: gr.Slider
     attention_every: gr.Slider
     fusion: gr.Radio
-    verify: gr.Number
+    verify: gr.Slider
     rival: gr.Dropdown
 
     @property
@@ -109,13 +110,13 @@ def build_cache_panel() -> CachePanel:
             with gr.Accordion("Fine settings", open=False, elem_id="fine-settings"):
                 fine = hgc_settings.fine(now)
         method.change(None, method, of_hgc, js=ONLY_HGC_JS, api_visibility="private")
-        verify = gr.Number(
-            None,
-            label="Doubt forecasts from",
-            info="Empty: never. 0.2: after a guess that was 20% off, the next step is computed.",
-            minimum=0,
-            step=0.05,
-            placeholder="never",
+        verify = gr.Slider(
+            0,
+            ALWAYS,
+            ALWAYS,
+            step=1,
+            label="Trust forecasts up to, % off",
+            info="20: after a forecast that turned out 20% off, the next step is computed. 100 trusts always.",
             elem_id="verify",
         )
         rival = gr.Dropdown(
@@ -138,6 +139,16 @@ def build_cache_panel() -> CachePanel:
         **coarse,
         **fine,
     )
+
+
+def verify_of(percent: float) -> float | None:
+    """The request's `verify` for the slider's value."""
+    return None if percent >= ALWAYS else percent / 100
+
+
+def trust_in(verify: float | None) -> float:
+    """The slider's value for the request's `verify`."""
+    return ALWAYS if verify is None else round(100 * verify, 6)
 
 
 def read_settings(values: Sequence[Any]) -> dict[str, Any]:
