@@ -51,7 +51,9 @@ class Request(BaseModel):
 
     `method` names how the second picture saves work. HGC's plan is what `cache` describes; with a `budget`, a share of
     full compute, which every other method needs, it is the method's plan of most compute within it. `plan` overrides
-    both with a table of its own. `rival` names the method of a third picture, at the cost of the second.
+    both with a table of its own. `verify` is the relative error above which a forecast of the second picture's plan is
+    not trusted while it runs (hgc.cache.rules.Verification). `rival` names the method of a third picture, at the cost
+    of the second.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -72,6 +74,7 @@ class Request(BaseModel):
     plan: dict[str, Any] | None = None
     method: str = "hgc"
     budget: Annotated[float, Field(gt=0, le=1)] | None = None
+    verify: Annotated[float, Field(ge=0, lt=10)] | None = None
     rival: str | None = None
 
     @field_validator("control_png")
@@ -130,5 +133,5 @@ class Request(BaseModel):
     @property
     def picture_digest(self) -> str:
         """Twelve hex digits that name what both arms share: noise, map, prompt, scheduler; not the caches."""
-        shared = self.model_dump(mode="json", exclude={"cache", "plan", "method", "budget", "rival"})
+        shared = self.model_dump(mode="json", exclude={"cache", "plan", "method", "budget", "verify", "rival"})
         return sha256(json.dumps(shared, sort_keys=True).encode()).hexdigest()[:12]

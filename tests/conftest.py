@@ -1,4 +1,6 @@
-"""What every test shares: no network, fixed seeds, two threads, and a real browser where there is one."""
+"""What every test shares: no network, fixed seeds, two threads, the embedded model, a real browser where it is."""
+
+from __future__ import annotations
 
 import os
 
@@ -9,13 +11,16 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import settings
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+
+if TYPE_CHECKING:
+    from hgc.service import Studio
 
 CHROMIUM = Path("/usr/bin/chromium")
 CHROMIUM_ARGS = [
@@ -43,6 +48,27 @@ def seeded() -> None:
     random.seed(0)
     np.random.seed(0)
     torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def studio() -> Studio:
+    """The embedded model, loaded once for every test that leaves it as it is."""
+    from hgc.service import Studio
+
+    return Studio.load(device="cpu")
+
+
+@pytest.fixture
+def loaded(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands find the embedded model already loaded; another model or device they load, or are refused, as ever."""
+    from hgc.service import Studio
+
+    load = Studio.load
+
+    def found(model: str = "landscapes", device: str | None = None, dtype: str | None = None) -> Studio:
+        return studio if (model, device, dtype) == ("landscapes", None, None) else load(model, device, dtype)
+
+    monkeypatch.setattr(Studio, "load", found)
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,7 @@ from hgc.bench.setup import BenchRefused
 SHAPES = {"block_out_channels": tiny.CHANNELS, "cross_attention_dim": 16, "attention_head_dim": 2, "norm_num_groups": 8}
 
 
+@pytest.mark.usefixtures("loaded")
 def test_bench_speed_names_everything_it_was_measured_on() -> None:
     result = CliRunner().invoke(app, ["bench", "speed", "--steps", "4", "--plan", "0.6", "--repeats", "1", "--json"])
     assert result.exit_code == 0, result.output

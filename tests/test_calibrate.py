@@ -29,8 +29,8 @@ from hgc.cache.networks import Networks
 from hgc.cache.plan import Plan
 from hgc.cache.rehearsal import plan_macs, rehearse
 from hgc.cache.rules import LINE, REPEAT, Forecast, PlanRefused
-from hgc.models.loading import load
 from hgc.models.presets import ASSETS, GUIDANCE
+from hgc.service import Studio
 
 STEPS = 4
 SUBJECT = Subject("tiny", "segmentation", "ddim", STEPS, 4.0)
@@ -146,6 +146,53 @@ def test_a_damaged_or_foreign_state_is_refused(pipe: Any, calibration: Calibrati
     assert "\n" not in str(refused.value)
 
 
+def test_a_stop_while_writing_leaves_the_file_before(
+    pipe: Any, calibration: Calibration, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed while the second scene is written: the first is there, whole, and the second is run again."""
+    state, whole, told = tmp_path / "c.npz", np.savez_compressed, []
+
+    def killed(file: Any, **arrays: Any) -> None:
+        if told and told[-1] == 1:
+            file.write(b"PK half of a fi")
+            raise SystemExit
+        whole(file, **arrays)
+
+    def run() -> Calibration:
+        told.clear()
+        return calibrate(
+            pipe, scene, SUBJECT, scenes=2, state=state, longest=2, told=lambda done, wanted: told.append(done)
+        )
+
+    monkeypatch.setattr(np, "savez_compressed", killed)
+    with pytest.raises(SystemExit):
+        run()
+    monkeypatch.undo()
+    again = run()
+    assert told == [1, 2]
+    assert again.curves == calibration.curves
+    assert [file.name for file in tmp_path.iterdir()] == ["c.npz"]
+
+
+def test_a_whole_file_of_another_kind_is_refused_in_one_sentence(
+    pipe: Any, calibration: Calibration, tmp_path: Path
+) -> None:
+    """The two files of a calibration and its unfinished one, each in another's place."""
+    state, path = tmp_path / "state.npz", tmp_path / "c.json"
+    calibrate(pipe, scene, SUBJECT, scenes=1, state=state, longest=2)
+    calibration.write(path)
+    finished = path.with_suffix(".npz").read_bytes()
+    path.with_suffix(".npz").write_bytes(state.read_bytes())
+    state.write_bytes(finished)
+    with pytest.raises(CalibrationRefused, match=r"adjustment c.npz: of another kind .*; delete it and calibrate"):
+        Calibration.read(path)
+    with pytest.raises(CalibrationRefused, match=r"unfinished calibration state.npz: of another kind"):
+        calibrate(pipe, scene, SUBJECT, scenes=1, state=state, longest=2)
+    path.write_bytes(finished)
+    with pytest.raises(CalibrationRefused, match=r"change curves c.json: cannot be read"):
+        Calibration.read(path)
+
+
 def test_a_calibration_survives_its_files(calibration: Calibration, tmp_path: Path) -> None:
     path = tmp_path / "tiny.json"
     calibration.write(path)
@@ -170,6 +217,7 @@ def test_a_calibration_survives_its_files(calibration: Calibration, tmp_path: Pa
     [
         (lambda text: text[: len(text) // 2], "c.json: cut off or not JSON"),
         (lambda text: "[]", "not change curves"),
+        (lambda text: "[" * 100_000, "cut off or not JSON"),
         (lambda text: json.dumps(json.loads(text) | {"speed": 1}), "not change curves"),
         (lambda text: json.dumps(json.loads(text) | {"scenes": 0}), "0 scenes"),
         (lambda text: json.dumps(json.loads(text) | {"mean": {}}), "0 sites with spreads"),
@@ -356,14 +404,15 @@ def test_curves_of_other_weights_are_refused(pipe: Any, calibration: Calibration
 
 
 @pytest.mark.parametrize("path", sorted((ASSETS / "calibration").glob("*.json")), ids=lambda path: path.stem)
-def test_what_is_shipped_was_measured_on_the_model_that_is_shipped(path: Path) -> None:
+def test_what_is_shipped_was_measured_on_the_model_that_is_shipped(path: Path, studio: Studio) -> None:
     found = Calibration.read(path)
     subject = found.curves.subject
-    loaded = load(subject.model, device="cpu")
-    check_weights(found.curves, weights_of(loaded.pipeline(subject.control, subject.sampler)))
+    assert subject.model == studio.model
+    check_weights(found.curves, weights_of(studio.loaded.pipeline(subject.control, subject.sampler)))
     assert found.curves.scenes >= 16
 
 
+@pytest.mark.usefixtures("loaded")
 def test_calibrate_from_the_shell(tmp_path: Path) -> None:
     out = tmp_path / "new" / "c.json"
     result = CliRunner().invoke(app, ["calibrate", "--steps", "2", "--scenes", "1", "--out", str(out)])

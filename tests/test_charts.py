@@ -113,6 +113,15 @@ def test_hovering_an_observed_run_gives_the_drift(full: Trace) -> None:
     assert seen > 0
 
 
+def test_hovering_a_verified_run_says_how_far_off_the_forecast_was(hgc: Trace) -> None:
+    row = next(row for row in site_rows(hgc) if row.title.startswith("UNet"))
+    name = row.main[0].name
+    checked = tuple(replace(cell, reason="verification: …", forecast_error=0.314) for cell in hgc.cells[name])
+    words = hover_of(state_chart(replace(hgc, cells={**hgc.cells, name: checked}), "sites"))[row.title][0]
+    assert "verification: …" in words
+    assert "its forecast would have been 31.4% off" in words
+
+
 @pytest.mark.parametrize("nets", [1, 2])
 def test_rows_hold_every_site_once_under_a_title_of_their_own(nets: int) -> None:
     trace = run(nets, "hgc")

@@ -121,6 +121,7 @@ def test_settings_out_of_range_are_refused(settings: dict[str, Any]) -> None:
         Fit(**settings)
 
 
+@pytest.mark.usefixtures("loaded")
 def test_distil_from_the_shell(tmp_path: Path) -> None:
     measured, out = tmp_path / "c.json", tmp_path / "new" / "d.json"
     first = CliRunner().invoke(app, ["calibrate", "--steps", "4", "--scenes", "1", "--out", str(measured)])

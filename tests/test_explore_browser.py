@@ -84,7 +84,7 @@ def test_a_sweep_is_drawn_charted_opened_and_taken_away(page: Page, tmp_path: Pa
     with page.expect_download() as download:
         page.locator("#sweep-csv").click()
     download.value.save_as(tmp_path / "sweep.csv")
-    rows = list(csv.DictReader((tmp_path / "sweep.csv").open()))
+    rows = list(csv.DictReader((tmp_path / "sweep.csv").read_text().splitlines()))
     assert [(row["budget"], row["seed"]) for row in rows] == [("0.6", "3"), ("0.75", "3"), ("0.6", "4"), ("0.75", "4")]
 
     page.locator("button[data-run='1-1-0']").click()

@@ -112,7 +112,7 @@ def test_run_save_drop_restore_run_again_identical(page: Page, tmp_path: Path) -
     page.screenshot(path=tmp_path / "history.png", full_page=True)
     run(page, "something else", seed=6)
     assert read_signed(saved(page, "#stage", tmp_path).read_bytes()).evidence.request.prompt == "something else"
-    tiles(page, 2).nth(1).click()
+    expect(tiles(page, 2).nth(1).locator("input")).to_be_checked()
     drop(page, saved(page, "#history-viewer", tmp_path), "#runs-card")
     expect(page.locator("#restored-words")).to_contain_text("Restored from the cached picture")
     expect(page.locator("#prompt textarea")).to_be_visible()

@@ -43,11 +43,6 @@ CLOCKED = re.compile("latency|denoise|speedup|ms_")
 
 
 @pytest.fixture(scope="module")
-def studio() -> Studio:
-    return Studio.load(device="cpu")
-
-
-@pytest.fixture(scope="module")
 def page(studio: Studio, tmp_path_factory: pytest.TempPathFactory) -> Iterator[gr.Blocks]:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("folder"))  # calibrations are kept in the working folder

@@ -30,7 +30,7 @@ from hgc.cache.optimise.shelf import Rung, Shelf, carried, stretched
 from hgc.cache.optimise.table import ErrorTable, best_weights, forecast_error
 from hgc.cache.plan import Plan, PlanRefused
 from hgc.cache.rehearsal import plan_macs, rehearse
-from hgc.cache.rules import Forecast, Weighing
+from hgc.cache.rules import Forecast, Verification, Weighing
 from hgc.cache.schedules import OutOfReach, exact, full
 from hgc.request import Request
 from hgc.service import optimised as service
@@ -157,6 +157,34 @@ def test_a_course_costs_what_is_predicted_and_what_its_run_executes(
     whole = plan_macs(full(anatomy, STEPS), anatomy).paper
     assert run.trace.macs.paper == 2 * plan_macs(plan, anatomy).paper
     assert predictor.cost(chosen) == pytest.approx(plan_macs(plan, anatomy).paper / whole, rel=1e-9)
+
+
+@pytest.mark.parametrize("threshold", [0, 0.2, 9.9])
+@pytest.mark.parametrize(
+    "course", ["FF1F.1 222222", "FUUFUU 222222", "FF1F1F 221122", "F.F1F1 212112", "F.F.F. 222222"]
+)
+def test_a_verified_course_runs_whatever_its_forecasts_turn_out_to_be(
+    pipe: Any, anatomy: Anatomy, table: ErrorTable, course: str, threshold: float
+) -> None:
+    """Weights are there to measure every forecast by; where a refresh leaves another past, lines take their place."""
+    chosen = Course(*course.split())
+    plain, plan = plan_of(chosen, anatomy, table), plan_of(chosen, anatomy, table, verified=True)
+    plan = replace(plan, verification=Verification(threshold))
+    with cached(pipe, plan) as run:
+        found = pipe(**call(pipe), num_inference_steps=STEPS, output_type="latent").images
+    assert torch.isfinite(found).all()
+    measured = {(cell.reason, cell.forecast_error) for cell in run.trace.each() if cell.forecast_error is not None}
+    assert measured
+    least = 2 * plan_macs(plain, anatomy).paper
+    if threshold == 9.9:
+        with cached(pipe, plain):
+            assert torch.equal(pipe(**call(pipe), num_inference_steps=STEPS, output_type="latent").images, found)
+        assert run.trace.macs.paper == least
+        assert not any("no weights" in cell.reason for cell in run.trace.each())
+    else:
+        assert run.trace.macs.paper >= least
+    if threshold == 0:
+        assert run.trace.macs.paper > least
 
 
 def test_weights_of_every_past_are_in_the_plan(anatomy: Anatomy, predictor: Predictor) -> None:
@@ -298,6 +326,9 @@ def test_kept_plans_are_written_and_read_whole(table: ErrorTable, tmp_path: Path
     path.write_text(json.dumps(data | {"subject": data["subject"] | {"sampler": "unipc"}}))
     with pytest.raises(CalibrationRefused, match="the table beside them"):
         Shelf.read(path)
+    np.savez(path.with_suffix(".npz"), header=np.array("{}"))
+    with pytest.raises(CalibrationRefused, match=r"error table tiny\.npz: of another kind"):
+        Shelf.read(path)
 
 
 @pytest.mark.parametrize("steps", [3, 6, 9])
@@ -375,6 +406,15 @@ def test_kept_courses_are_what_runs_at_their_budget(anatomy: Anatomy, table: Err
     plan = service.optimised(asked, share)
     assert plan.table[PREDICTION] == "CCCFCF"
     assert plan.name == "optimised"
+
+
+@pytest.mark.usefixtures("kept")
+def test_a_verified_request_gets_the_same_table_and_weights_to_measure_by(anatomy: Anatomy) -> None:
+    plain, verified = (service.optimised(task(anatomy, verify=verify), 0.5) for verify in (None, 0.1))
+    assert verified.table == plain.table
+    measured = {entry.at for entry in verified.forecasts[PREDICTION].weighings or ()}
+    kept = {entry.at for entry in plain.forecasts[PREDICTION].weighings or ()}
+    assert {step for step in measured - kept if plain.table[PREDICTION][step] == "C"} == measured - kept != set()
 
 
 @pytest.mark.usefixtures("kept")

@@ -14,17 +14,32 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from hgc.__main__ import app
-from hgc.bench.pareto import FULL, Ledger, Point, Shown, as_json, as_text, charted
+from hgc.bench.ledger import Ledger, Shown
+from hgc.bench.pareto import Setup, entries
+from hgc.bench.points import FULL, Point, Rows, as_json, as_text, charted, points
+from hgc.bench.setup import BenchRefused
+from hgc.cache.anatomy import Macs
 from hgc.cache.plan import Plan
 from hgc.cli.optimize import VERIFYING_SEEDS
 from hgc.landscapes.data import EVALUATION_SEEDS, READER_SEEDS, SEGMENTER_SEEDS, TRAINING_SEEDS
 from hgc.request import Request
+from hgc.service import Studio
 from hgc.service.batches import cut_out, together
 from hgc.service.calibrating import CALIBRATION_SEEDS
+from hgc.service.methods import METHODS
+from hgc.service.scenes import painted
+from hgc.service.task import Task
 
-SHOWN = Shown(0, 40.0, 0.99, 0.01, 30.0, 0.8, 50.0)
-POINT = Point(
-    "hgc", "edges", "ddim", 0.5, 49, 0.49, 1, 40.0, 1.0, 0.99, None, None, 0.8, 0.01, 50.0, 2.0, 3.0, (SHOWN,)
+SHOWN = Shown(0, 40.0, 0.99, 0.01, 30.0, 0.8, 50.0, together=1)
+WHOLE = Shown(0, 99.0, 1.0, 0.0, 31.0, 0.8, 100.0, together=1)
+
+
+def table(*rows: Rows) -> list[Point]:
+    return points("edges", "ddim", [Rows(FULL, 1.0, Macs(100, 150), [WHOLE] * len(rows[0].shown)), *rows])
+
+
+WHOLE_POINT, POINT, FEWER = table(
+    Rows("hgc", 0.5, Macs(49, 70), [SHOWN]), Rows("fewer_steps", 0.5, Macs(50, 75), [replace(SHOWN, psnr=37.0)])
 )
 PNG = BytesIO()
 Image.new("RGB", (256, 256)).save(PNG, "PNG")
@@ -49,27 +64,65 @@ def test_calls_together_keep_each_its_own_and_are_cut_to_their_middle() -> None:
 
 
 def test_a_stopped_benchmark_goes_on_where_it_was(tmp_path: Path) -> None:
-    path, plan, request = tmp_path / "pareto.jsonl", Plan("p", 2, "m"), Request.make(PNG.getvalue(), steps=2)
+    """Half a line, as a kill leaves it, costs that picture only; other weights, plans or company are other pictures."""
+    path, plan, request = tmp_path / "work" / "pareto.jsonl", Plan("p", 2, "m"), Request.make(PNG.getvalue(), steps=2)
     Ledger(path, "key").add(request, plan, SHOWN)
     path.write_text(path.read_text() + '\n{"key": "half')
-    assert Ledger(path, "key").known(request, plan) == SHOWN
-    assert Ledger(path, "other weights").known(request, plan) is None
-    assert Ledger(path, "key").known(request, Plan("p", 3, "m")) is None
+    again = Ledger(path, "key")
+    assert again.known(request, plan, 1) == SHOWN
+    assert again.known(request, plan, 4) is None
+    assert again.known(request, Plan("p", 3, "m"), 1) is None
+    assert Ledger(path, "other weights").known(request, plan, 1) is None
+
+
+def test_points_are_means_and_medians_against_the_full_run() -> None:
+    later = replace(SHOWN, psnr=20.0, ssim=0.97, perceptual=0.03, control_score=0.4, latency_ms=40.0)
+    _, point = table(Rows("hgc", 0.5, Macs(49, 70), [SHOWN, later]))
+    assert (point.share, point.psnr, point.psnr_spread, point.lead_db) == (0.49, 30.0, 10.0, None)
+    assert (point.ssim, point.perceptual) == (pytest.approx(0.98), pytest.approx(0.02))
+    assert (point.control_score, point.control_lost) == (pytest.approx(0.6), pytest.approx(0.25))
+    assert (point.alone_ms, point.alone_speedup, point.together_speedup) == (45.0, 2.25, None)
+    assert (POINT.lead_db, FEWER.lead_db) == (3.0, 0.0)
+
+
+def test_times_of_pictures_drawn_together_stand_apart() -> None:
+    many = replace(SHOWN, together=4, latency_ms=20.0)
+    _, point = table(Rows("hgc", 0.5, Macs(49, 70), [SHOWN, many]))
+    assert (point.alone_speedup, point.together_ms, point.together_speedup) == (2.0, 20.0, 5.0)
+
+
+def test_pictures_on_the_clock_are_drawn_alone_and_the_others_together() -> None:
+    requests = [Request.make(PNG.getvalue(), seed=seed) for seed in range(9)]
+    groups = Setup((), (), batch=3, alone=2).groups(requests)
+    assert [[request.seed for request in group] for group in groups] == [[0], [1], [2, 3, 4], [5, 6, 7], [8]]
+    with pytest.raises(BenchRefused, match="--batch 0"):
+        Setup((), (), batch=0)
 
 
 def test_points_are_told_in_order_with_what_they_lead_by() -> None:
-    worse = replace(POINT, method="fewer_steps", psnr=37.0, lead_db=0.0)
-    header, first, second, measured = as_text([worse, POINT], "here").splitlines()
-    assert (first.split()[3], second.split()[3], measured) == ("hgc", "fewer_steps", "here")
+    header, first, second, measured = as_text([FEWER, POINT], "here").splitlines()
+    assert (first.split()[2], second.split()[2], measured) == ("hgc", "fewer_steps", "here")
     assert "+3.0" in first
     assert json.loads(as_json([POINT], "here"))["points"][0]["psnr"] == 40.0
     assert "lead" in header
 
 
 def test_the_chart_is_of_every_picture_but_the_full_runs() -> None:
-    drawn = charted([replace(POINT, method=FULL), POINT, replace(POINT, method="fewer_steps", psnr=37.0)])
+    drawn = charted([WHOLE_POINT, POINT, FEWER])
     assert [(point.series, point.rival) for point in drawn] == [("HGC", False), ("Fewer steps", True)]
     assert (drawn[0].place, drawn[0].psnr, drawn[0].share) == ("50.0%", SHOWN.psnr, POINT.share)
+
+
+def test_the_rows_are_the_apps_methods_and_what_is_missing_is_told(studio: Studio) -> None:
+    missing = list[str]()
+    task = Task(studio.anatomy(), painted(studio, 0, {"control": "edges", "steps": 20}))
+    full, *found = entries(studio, Setup(tuple(METHODS), (0.5, 0.2)), task, missing.append)
+    assert (full.method, full.plan.table) == (FULL, {})
+    told = {title for title in (method.title for method in METHODS.values()) if any(title in line for line in missing)}
+    assert {METHODS[entry.method].title for entry in found} | told == {method.title for method in METHODS.values()}
+    assert {"optimised", "hgc", "deepcache", "fewer_steps"} <= {entry.method for entry in found}
+    assert all(task.share(entry.plan) <= 1.0001 * entry.budget for entry in found)
+    assert any("Guidance reuse at 20.0%: " in sentence and "or more" in sentence for sentence in missing)
 
 
 @pytest.mark.parametrize(
@@ -82,15 +135,32 @@ def test_the_chart_is_of_every_picture_but_the_full_runs() -> None:
         (["optimize", "--out", "x.json", "--side", "100"], "multiple of 64"),
     ],
 )
+@pytest.mark.usefixtures("loaded")
 def test_commands_refuse_in_a_sentence(command: list[str], said: str) -> None:
     refused = CliRunner().invoke(app, command)
     assert refused.exit_code == 2
     assert said in refused.output
 
 
+@pytest.mark.usefixtures("loaded")
+@pytest.mark.usefixtures("loaded")
 def test_the_benchmark_runs_and_resumes_from_the_command_line(tmp_path: Path) -> None:
     work, out = tmp_path / "pareto.jsonl", tmp_path / "pareto.json"
-    few = ["--scenes", "2", "--batch", "2", "--no-drawings", "--long", "0", "--steps", "3", "--budget", "0.7"]
+    few = [
+        "--scenes",
+        "3",
+        "--batch",
+        "2",
+        "--alone",
+        "1",
+        "--no-drawings",
+        "--long",
+        "0",
+        "--steps",
+        "3",
+        "--budget",
+        "0.7",
+    ]
     ways = ["--control", "edges", "--method", "deepcache", "--method", "fewer_steps"]
     command = ["bench", "pareto", *few, *ways, "--work", str(work), "--out", str(out)]
     first = CliRunner().invoke(app, command)
@@ -100,7 +170,8 @@ def test_the_benchmark_runs_and_resumes_from_the_command_line(tmp_path: Path) ->
     assert points["full"]["psnr"] == 99.0
     assert points["deepcache"]["share"] <= 0.7
     assert points["deepcache"]["lead_db"] == pytest.approx(points["deepcache"]["psnr"] - points["fewer_steps"]["psnr"])
-    assert points["full"]["pictures"] == 2
+    assert points["full"]["pictures"] == 3
+    assert points["full"]["alone_ms"] > 0 < points["full"]["together_ms"]
     assert "edges, ddim" in out.with_suffix(".html").read_text()
     before = work.read_text()
     again = CliRunner().invoke(app, command)

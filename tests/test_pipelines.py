@@ -179,6 +179,24 @@ def test_outside_its_window_a_controlnet_is_not_run(controlled: Any) -> None:
     assert sum(spent[1]) == 0
 
 
+def test_of_several_controlnets_each_has_a_window_of_its_own() -> None:
+    pipe = tiny.control_pipeline(2)
+    first, second = "controlnet.nets.0", "controlnet.nets.1"
+    run = keeps_the_rules(
+        pipe,
+        off=[set(), set(), {second}, {first, second}],
+        image=[tiny.control_image()] * 2,
+        controlnet_conditioning_scale=[1.0, 0.5],
+        control_guidance_start=[0.0, 0.0],
+        control_guidance_end=[0.75, 0.5],
+    )
+    for net, steps in ((first, 3), (second, 2)):
+        sites = [site.name for site in run.trace.sites if site.name.startswith(net)]
+        spent = [sum(run.trace.cells[name][step].macs_full for name in sites) for step in range(STEPS)]
+        assert spent[0] > 0
+        assert not any(spent[steps:])
+
+
 def test_a_callback_may_read_and_replace_the_latents(plain: Any) -> None:
     seen: list[int] = []
 
@@ -259,9 +277,9 @@ def _attn2(unet: Any) -> list[str]:
     return [name for name in unet.attn_processors if name.endswith("attn2.processor")]
 
 
-@pytest.mark.parametrize("control", [False, True])
-def test_an_ip_adapters_image_prompt_is_projected_once(control: bool) -> None:
-    pipe = tiny.small_pipeline("sd", "text", control)
+@pytest.mark.parametrize(("family", "control"), [("sd", False), ("sd", True), ("sdxl", True)])
+def test_an_ip_adapters_image_prompt_is_projected_once(family: str, control: bool) -> None:
+    pipe = tiny.small_pipeline(family, "text", control)
     width = 8
     pipe.unet._load_ip_adapter_weights([ip_adapter(pipe.unet, width)], low_cpu_mem_usage=False)
     embeds = torch.randn(2, 1, width, generator=torch.Generator().manual_seed(4))

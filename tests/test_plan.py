@@ -15,7 +15,7 @@ from hgc.cache import schedules
 from hgc.cache.anatomy import PREDICTION, UNGUIDED, Anatomy, Kind, State, blame, states
 from hgc.cache.plan import Action, Plan
 from hgc.cache.rehearsal import plan_macs, rehearse
-from hgc.cache.rules import LINE, REPEAT, Forecast, FrequencySplit, Gate, PlanRefused
+from hgc.cache.rules import LINE, REPEAT, Forecast, FrequencySplit, Gate, PlanRefused, Verification
 
 STEPS = 20
 rows = st.text(alphabet="CRF", min_size=5, max_size=5)
@@ -31,6 +31,7 @@ plans = st.builds(
     fusion=st.sampled_from(["difference", "drop"]),
     forecast=forecasts,
     gate=st.none() | st.builds(Gate, st.floats(0.01, 5), st.integers(1, 9), st.booleans()),
+    verification=st.none() | st.builds(Verification, st.floats(0, 9)),
 )
 
 
@@ -80,6 +81,8 @@ def test_columns_are_the_table_turned(plan: Plan, step: int) -> None:
         ('{"name": "x", "steps": 2, "model": "m", "gate": {"threshold": 0}}', "gate threshold 0"),
         ('{"name": "x", "steps": 2, "model": "m", "gate": {"foo": 1}}', "is malformed"),
         ('{"name": "x", "steps": 2, "model": "m", "gate": 3}', "is malformed"),
+        ('{"name": "x", "steps": 2, "model": "m", "verification": {"threshold": 10}}', "verification threshold 10"),
+        ('{"name": "x", "steps": 2, "model": "m", "verification": 0.2}', "is malformed"),
         ('{"name": "x", "steps": 2.0, "model": "m"}', "must be a whole number"),
         ('{"name": "x", "steps": 2, "model": "m", "order": 1}', "unknown fields ['order']"),
         ('{"name": "x", "steps": 2, "model": "m", "forecast": {"order": true}}', "must be a whole number"),

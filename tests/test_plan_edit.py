@@ -14,7 +14,7 @@ from hgc.cache.anatomy import PREDICTION, UNGUIDED, State
 from hgc.cache.plan import Action, Plan
 from hgc.cache.plan_edit import Draft, Ground, action_named, edited
 from hgc.cache.rehearsal import Unfounded, rehearse
-from hgc.cache.rules import PlanRefused
+from hgc.cache.rules import Forecast, PlanRefused, Weighing
 
 STEPS = 6
 ANATOMY = sd15()
@@ -144,3 +144,15 @@ def test_an_edit_gives_up_what_was_undone() -> None:
     assert draft.redo() == draft
     assert draft.undo().plan == PLAIN
     assert draft.put(second) is draft
+
+
+def test_fitted_forecasts_follow_a_line_where_an_edit_leaves_them_without_weights() -> None:
+    fitted = Forecast("weighted", weighings=(Weighing(2, (0, 1), (-0.5, 1.4)), Weighing(4, (1, 3), (0.2, 0.8))))
+    plan = Plan("p", STEPS, ANATOMY.model, {LAST: "CCFCFC"}, forecasts={LAST: fitted})
+    more = edited(plan, GROUND, [([LAST], 2)], Action.COMPUTE)
+    assert state(more, LAST, 2) is State.COMPUTED
+    assert more.forecasts[LAST].weighing(4, (0, 1, 2, 3)) == Weighing(4, (2, 3), (-1.0, 2.0))
+    fewer = edited(plan, GROUND, [([LAST], 1)], Action.REUSE)
+    assert fewer.forecasts[LAST].weighing(2, (0,)) == Weighing(2, (0,), (1.0,))
+    assert fewer.forecasts[LAST].weighing(4, (0, 3)) == Weighing(4, (0, 3), (-1 / 3, 4 / 3))
+    assert edited(plan, GROUND, [([LAST], 5)], Action.REUSE).forecasts[LAST] == fitted

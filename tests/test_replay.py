@@ -28,11 +28,6 @@ ROOT = Path(__file__).parent.parent
 STEPS = 4
 
 
-@pytest.fixture(scope="module")
-def studio() -> Studio:
-    return Studio.load("landscapes", device="cpu")
-
-
 def run(studio: Studio, **fields: Any) -> Comparison:
     example = examples.gallery()[0]
     png = studio.prepare_control(example.pixels, example.control).png
@@ -132,6 +127,7 @@ def shell(*arguments: str) -> Any:
     return CliRunner().invoke(app, arguments)
 
 
+@pytest.mark.usefixtures("loaded")
 def test_the_shell_records_replays_and_makes_again(tmp_path: Path) -> None:
     zipped, out = tmp_path / "run.zip", tmp_path / "out"
     made = shell("record", "--out", str(zipped), "--steps", "4", "--plan", "0.7", "--example", "outlines")

@@ -28,7 +28,7 @@ def test_a_request_survives_json() -> None:
 
 def test_the_picture_digest_ignores_caches_and_the_number_of_arms_and_nothing_else() -> None:
     base = Request.make(png())
-    by_method = {"method": "deepcache", "budget": 0.5, "rival": "fewer_steps"}
+    by_method = {"method": "deepcache", "budget": 0.5, "verify": 0.2, "rival": "fewer_steps"}
     for update in ({"cache": CacheSettings(coarse=False)}, by_method):
         assert base.model_copy(update=update).picture_digest == base.picture_digest
     for change in ({"seed": 1}, {"prompt": "lake"}, {"steps": 21}, {"sampler": "unipc"}, {"guidance": 5.0}):
@@ -49,6 +49,8 @@ def test_the_picture_digest_ignores_caches_and_the_number_of_arms_and_nothing_el
         ({"cache": {"lambda": 2}}, "cache.lambda: Extra inputs are not permitted"),
         ({"turbo": True}, "turbo: Extra inputs are not permitted"),
         ({"method": "deepcache"}, "method deepcache needs a budget"),
+        ({"verify": -0.1}, "verify: Input should be greater than or equal to 0"),
+        ({"verify": 10}, "verify: Input should be less than 10"),
         ({"budget": 0}, "budget: Input should be greater than 0"),
         ({"control_png": "%%%"}, "control_png: Value error, not base64"),
         ({"control_png": "aGVsbG8="}, "control_png: Value error, not a PNG"),

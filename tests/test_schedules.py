@@ -117,6 +117,17 @@ def test_encoder_and_control_run_at_key_steps_only(anatomy: Anatomy) -> None:
         assert "unet.time_embedding" in alive(anatomy, plan, step, "unet")
 
 
+def test_an_encoder_without_a_middle_is_propagated_by_its_last_layer() -> None:
+    """As in the smallest of the distilled Stable Diffusions."""
+    with torch.device("meta"):
+        networks = Networks(tiny.unet(**tiny.SMALL["sd"], mid_block_type=None), {})
+    anatomy = measure(networks, (16, 16), 16, model="tiny")
+    plan = schedules.encoder_propagation(anatomy, 6, keys=(0, 3))
+    for step in (1, 2, 4):
+        assert not alive(anatomy, plan, step, "unet.down_blocks")
+        assert alive(anatomy, plan, step, "unet.up_blocks")
+
+
 def test_a_control_that_sets_in_late_is_waited_for(anatomy: Anatomy) -> None:
     """Every method that keeps control residuals can be played where the ControlNet is off in the first two steps."""
     off: list[set[str]] = [{"controlnet"}] * 2 + [set()] * 6

@@ -23,6 +23,7 @@ from hgc.cache import schedules
 from hgc.cache.anatomy import State
 from hgc.cache.exports import to_csv
 from hgc.cache.plan import PlanRefused
+from hgc.cache.rules import Verification
 from hgc.cache.trace import Trace
 from hgc.control.images import ImageRefused
 from hgc.landscapes.labels import colour_map
@@ -33,11 +34,6 @@ from hgc.service import Cancelled, Comparison, Inspection, Look, Progress, Studi
 
 SCENE = paint(9_000_001)
 STEPS = 4
-
-
-@pytest.fixture(scope="module")
-def studio() -> Studio:
-    return Studio.load("landscapes", device="cpu")
 
 
 def request(studio: Studio, control: str = "segmentation", **fields: Any) -> Request:
@@ -104,6 +100,18 @@ def test_a_comparison_tells_everything(studio: Studio) -> None:
     assert comparison.difference("cached", "cached").max() == 0
     assert comparison.rival is None
     assert not any("rival" in name for name in figures)
+
+
+def test_a_request_that_trusts_no_forecast_computes_more_than_was_planned(studio: Studio) -> None:
+    fields = {"method": "deepcache", "budget": 0.6, "steps": 5}
+    plain = studio.forecast(request(studio, **fields))
+    asked = request(studio, **fields, verify=0)
+    forecast, done = studio.forecast(asked), compared(studio, asked)
+    assert forecast.plan.table == plain.plan.table
+    assert forecast.macs == plain.macs
+    assert done.cached.trace.macs.paper > forecast.macs.paper
+    reasons = {cell.reason for cell in done.cached.trace.each()}
+    assert any(reason.startswith("verification: forecast of ") and reason.endswith(", over 0") for reason in reasons)
 
 
 @pytest.mark.parametrize("sampler", ["ddim", "dpmpp"])
@@ -228,7 +236,7 @@ def test_whatever_computes_does_so_in_one_and_the_same_thread() -> None:
         asked = request(fresh, steps=2)
         compared(fresh, asked)
         list(fresh.inspect(compared(fresh, asked)))
-        measure_speed(fresh, asked, repeats=1)
+        measure_speed(fresh, [asked], repeats=1)
     assert len(threads) == 1
     assert threading.get_ident() not in threads
 
@@ -358,6 +366,8 @@ def test_compare_from_the_shell(tmp_path: Path) -> None:
         str(STEPS),
         "--plan",
         "balanced",
+        "--verify",
+        "0.3",
         "--rival",
         "fewer_steps",
         "--charts",
@@ -388,7 +398,9 @@ def test_compare_from_the_shell(tmp_path: Path) -> None:
     assert list(tracks) == ["full", "cached", "rival"]
     assert tracks["cached"]["digest"] == figures["trace_digest"]
     assert figures["trace_digest"] in (out / "charts.html").read_text()
-    assert Request.parse((out / "request.json").read_text()).prompt == SCENE.caption
+    written = Request.parse((out / "request.json").read_text())
+    assert (written.prompt, written.verify) == (SCENE.caption, 0.3)
+    assert trace.plan.verification == Verification(0.3)
 
 
 @pytest.mark.parametrize(
@@ -405,6 +417,7 @@ def test_compare_from_the_shell(tmp_path: Path) -> None:
         (["--plan", __file__.replace("test_service.py", "conftest.json")], "plan file"),
     ],
 )
+@pytest.mark.usefixtures("loaded")
 def test_a_refusal_is_one_line_and_writes_nothing(tmp_path: Path, change: list[str], says: str) -> None:
     drawing, out = tmp_path / "map.png", tmp_path / "out"
     Image.fromarray(colour_map(SCENE.labels)).save(drawing)

@@ -41,11 +41,6 @@ STEPS = 4
 
 
 @pytest.fixture(scope="module")
-def studio() -> Studio:
-    return Studio.load(device="cpu")
-
-
-@pytest.fixture(scope="module")
 def base(studio: Studio) -> Request:
     png = studio.prepare_control(colour_map(SCENE.labels), "segmentation").png
     return Request.make(png, prompt=SCENE.caption, steps=STEPS, rival="fewer_steps")

@@ -25,6 +25,7 @@ from hgc.landscapes.labels import PALETTE, colour_map
 from hgc.landscapes.scene import paint
 from hgc.request import Request, RequestRefused
 from hgc.service import Comparison, Progress, Studio
+from hgc.service.methods import DEFAULT_METHOD
 from hgc.ui import Loader
 from hgc.ui.drawing import drawn, sheet_of
 from hgc.ui.easel import CANVAS_PX, from_url
@@ -59,11 +60,6 @@ ENDPOINTS = {
 }
 SCENE = paint(9_000_002)
 STEPS = 4
-
-
-@pytest.fixture(scope="module")
-def studio() -> Studio:
-    return Studio.load(device="cpu")
 
 
 @pytest.fixture(scope="module")
@@ -163,8 +159,8 @@ def test_compare_gives_the_studios_own_pixels(client: Client, studio: Studio, la
     full, kept, figures, rival = compare(client, label_map, "Quality", with_trace=True)
     assert rival is None
     prepared = studio.prepare_control(np.array(Image.open(label_map)), "segmentation")
-    settings = studio.settings_for("Quality", STEPS).model_dump()
-    request = made(prepared.png, {"prompt": SCENE.caption, "seed": 5, "steps": STEPS}, settings, studio.model)
+    fields = {"prompt": SCENE.caption, "seed": 5, "steps": STEPS, "method": DEFAULT_METHOD, "budget": 0.65}
+    request = made(prepared.png, fields, {}, studio.model)
     *_, own = studio.compare(request)
     assert isinstance(own, Comparison)
     assert np.array_equal(np.array(Image.open(full)), own.full.image)
@@ -183,6 +179,12 @@ def test_a_trace_is_exported_as_it_was_returned(client: Client, label_map: Path)
     assert sum(event.get("cat") == "step" for event in events) == 2
     assert "known are csv" in refusal(lambda: client.predict(trace, "xml", api_name="/export_trace"))
     assert "not a trace" in refusal(lambda: client.predict({"cells": 3}, "csv", api_name="/export_trace"))
+
+
+def test_forecasts_are_doubted_when_asked_for(client: Client, label_map: Path) -> None:
+    figures = compare(client, label_map, "Quality", with_trace=True, verify=0.25)[2]
+    assert figures["trace"]["plan"]["verification"] == {"threshold": 0.25}
+    assert "verify:" in refusal(lambda: compare(client, label_map, "Quality", verify=10))
 
 
 def test_exact_savings_change_no_bit(client: Client, label_map: Path) -> None:

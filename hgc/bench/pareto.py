@@ -6,21 +6,20 @@ python -m hgc bench pareto --scenes 1 --budget 0.5 --long 0      # a minute
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from itertools import islice
-from math import isfinite, nan
-from pathlib import Path
-from statistics import fmean, median, pstdev
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
+from hgc.bench.ledger import Ledger, Shown
+from hgc.bench.points import FULL, Point, Rows, points
+from hgc.bench.setup import BenchRefused
+from hgc.cache import schedules
+from hgc.cache.adjustment import Adjustment
+from hgc.cache.curves import CalibrationRefused
 from hgc.cache.engine import cached
 from hgc.cache.plan import Plan, PlanRefused
-from hgc.cache.rehearsal import plan_macs
-from hgc.cache.schedules import full
-from hgc.charts import pareto as charts
 from hgc.metrics import psnr
 from hgc.request import Request
 from hgc.service import Studio
@@ -28,10 +27,11 @@ from hgc.service.arms import Pixels
 from hgc.service.batches import together
 from hgc.service.control_map import read_map
 from hgc.service.judge import Judge
-from hgc.service.methods import METHODS, plan_of
+from hgc.service.methods import METHODS
+from hgc.service.studio import pixels_of
+from hgc.service.task import Task
 from hgc.service.worker import on_worker
 
-FULL = "full"
 CEILING_DB = 99.0  # identical pictures have no PSNR, and means need one
 
 Tell = Callable[[str], None]
@@ -39,253 +39,125 @@ Tell = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Setup:
-    """What is compared; `long` is the number of steps of the second reference, 0 for none."""
+    """What is compared; `long` is the number of steps of the second reference, 0 for none.
+
+    The first `alone` pictures are drawn one in a call, the others `batch` together.
+    """
 
     methods: tuple[str, ...]
     budgets: tuple[float, ...]
-    steps: int = 20
     batch: int = 4
+    alone: int = 3
     long: int = 100
 
+    def __post_init__(self) -> None:
+        for name, value, least in (("batch", self.batch, 1), ("alone", self.alone, 0), ("long", self.long, 0)):
+            if value < least:
+                raise BenchRefused(f"--{name} {value}: choose {least} or more")
 
-@dataclass(frozen=True)
-class Shown:
-    """One picture by one plan. Likeness is to the full run's picture; `psnr_long` to that of the long run, if any."""
-
-    seed: int
-    psnr: float
-    ssim: float
-    perceptual: float | None
-    psnr_long: float | None
-    control_score: float
-    latency_ms: float
+    def groups(self, requests: Sequence[Request]) -> Iterator[Sequence[Request]]:
+        """Requests that are drawn in one call."""
+        yield from ([request] for request in requests[: self.alone])
+        for start in range(self.alone, len(requests), self.batch):
+            yield requests[start : start + self.batch]
 
 
 @dataclass(frozen=True)
-class Point:
-    """A method at a budget over all pictures; spreads are standard deviations, latency is for one picture of a batch.
-
-    `macs` and `share` are of one picture in the paper's convention; `lead_db` is the PSNR over that of fewer steps at
-    the same budget; `each` is what the means are of.
-    """
+class Entry:
+    """A method at a budget, and the plan that it makes of it."""
 
     method: str
-    control: str
-    sampler: str
     budget: float
-    macs: int
-    share: float
-    pictures: int
-    psnr: float
-    psnr_spread: float
-    ssim: float
-    perceptual: float | None
-    psnr_long: float | None
-    control_score: float
-    control_lost: float
-    latency_ms: float
-    speedup: float
-    lead_db: float | None
-    each: tuple[Shown, ...]
-
-
-class Ledger:
-    """What was drawn so far, a line a picture, so that a stop loses one batch; `key` names weights and device."""
-
-    def __init__(self, path: Path, key: str) -> None:
-        self._path, self._key = path, key
-        self._known: dict[str, Shown] = {}
-        for line in path.read_text().splitlines() if path.exists() else ():
-            try:
-                record = json.loads(line)
-                self._known[record["key"]] = Shown(**record["shown"])
-            except (json.JSONDecodeError, KeyError, TypeError):
-                continue  # the line that was being written when the run was stopped
-
-    def known(self, request: Request, plan: Plan) -> Shown | None:
-        return self._known.get(self._name(request, plan))
-
-    def add(self, request: Request, plan: Plan, shown: Shown) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        with self._path.open("a") as file:
-            file.write("\n" + json.dumps({"key": self._name(request, plan), "shown": asdict(shown)}))
-        self._known[self._name(request, plan)] = shown
-
-    def _name(self, request: Request, plan: Plan) -> str:
-        return f"{self._key} {request.picture_digest} {plan.steps} {plan.digest}"
+    plan: Plan
+    adjustment: Adjustment | None = None
 
 
 @on_worker
 def compare(studio: Studio, setup: Setup, requests: Sequence[Request], ledger: Ledger, tell: Tell) -> list[Point]:
-    """All methods on these requests, which share control, sampler and settings; one row a method and budget."""
-    plans = dict(_plans(studio, setup, requests[0], tell))
-    judge, rows = Judge.of(studio.loaded.preset), {name: list[Shown]() for name in plans}
-    for group in _groups(requests, setup.batch):
-        for name, shown in _draw(studio, judge, setup, group, plans, ledger):
-            rows[name].append(shown)
-        tell(f"{requests[0].control}, {requests[0].sampler}: {len(rows[FULL, 1.0])} of {len(requests)} pictures")
-    return _points(studio, requests[0], plans, rows)
+    """All methods on these requests, which share control, sampler and settings; one point a method and budget."""
+    first = requests[0]
+    task = Task(studio.anatomy(), first)
+    found = list(entries(studio, setup, task, tell))
+    judge, shown = Judge.of(studio.loaded.preset), [list[Shown]() for _ in found]
+    for group in setup.groups(requests):
+        for row, drawn in zip(shown, _Drawing(studio, judge, setup, ledger, found, group).all(), strict=True):
+            row += drawn
+        tell(f"{first.control}, {first.sampler}: {len(shown[0])} of {len(requests)} pictures")
+    rows = [Rows(e.method, e.budget, task.cost(e.plan), row) for e, row in zip(found, shown, strict=True)]
+    return points(first.control, first.sampler, rows)
 
 
-Name = tuple[str, float]  # a method and its budget
-
-
-def _plans(studio: Studio, setup: Setup, request: Request, tell: Tell) -> Iterator[tuple[Name, Plan]]:
-    anatomy = studio.anatomy()
-    yield (FULL, 1.0), full(anatomy, setup.steps)
+def entries(studio: Studio, setup: Setup, task: Task, tell: Tell) -> Iterator[Entry]:
+    """The full run first; what a method cannot do is told."""
+    yield Entry(FULL, 1.0, schedules.full(task.anatomy, task.steps))
     for budget in setup.budgets:
-        for method in setup.methods:
+        for name in setup.methods:
             try:
-                wanted = request.model_copy(update={"method": method, "budget": budget})
-                yield (method, budget), plan_of(wanted, anatomy)
-            except PlanRefused as error:
-                tell(f"left out: {method} at {budget:.1%} ({error})")
+                plan = METHODS[name].plan(task, budget)
+                yield Entry(name, budget, plan, studio.adjustment(plan, task.request))
+            except (PlanRefused, CalibrationRefused) as error:
+                tell(f"left out: {task.request.control}, {METHODS[name].title} at {budget:.1%}: {error}")
 
 
-def _draw(
-    studio: Studio,
-    judge: Judge,
-    setup: Setup,
-    group: Sequence[Request],
-    plans: Mapping[Name, Plan],
-    ledger: Ledger,
-) -> Iterator[tuple[Name, Shown]]:
-    """One batch by every plan; the references are only drawn where something is missing."""
-    references: list[list[Pixels]] = []
-    call = together([studio.call(request) for request in group])
-    for name, plan in plans.items():
-        known = [ledger.known(request, plan) for request in group]
-        if any(shown is None for shown in known):
-            if not references:
-                references = _references(studio, setup, group[0], plans[FULL, 1.0], call)
-            images, latency_ms = _run(studio, group[0], plan, call)
-            known = [
-                _shown(judge, request, image, [row[i] for row in references], latency_ms)
-                for i, (request, image) in enumerate(zip(group, images, strict=True))
-            ]
-            for request, shown in zip(group, known, strict=True):
-                assert shown is not None
-                ledger.add(request, plan, shown)
-        yield from ((name, shown) for shown in known if shown is not None)
+@dataclass
+class _Drawing:
+    """The pictures of one call's requests by every entry; references are only drawn where something is missing."""
 
+    studio: Studio
+    judge: Judge
+    setup: Setup
+    ledger: Ledger
+    entries: Sequence[Entry]
+    group: Sequence[Request]
 
-def _references(
-    studio: Studio, setup: Setup, request: Request, whole: Plan, call: Mapping[str, Any]
-) -> list[list[Pixels]]:
-    """The full run's pictures, which warms up as well, and those of the long run."""
-    plans = [whole, *([full(studio.anatomy(), setup.long)] if setup.long else [])]
-    return [_run(studio, request, plan, call)[0] for plan in plans]
+    def all(self) -> list[list[Shown]]:
+        known = [[self.ledger.known(request, e.plan, len(self.group)) for request in self.group] for e in self.entries]
+        found = [[shown for shown in row if shown is not None] for row in known]
+        missing = [i for i, row in enumerate(found) if len(row) < len(self.group)]
+        if not missing:
+            return found
+        call = together([self.studio.call(request) for request in self.group])
+        self._run(Entry("warm-up", 1.0, schedules.full(self.studio.anatomy(), 1)), call)
+        whole = self._run(self.entries[0], call)
+        long = self._long(call)
+        for i in missing:
+            images, latency_ms = whole if i == 0 else self._run(self.entries[i], call)
+            found[i] = self._judged(images, latency_ms, whole[0], long)
+            for request, shown in zip(self.group, found[i], strict=True):
+                self.ledger.add(request, self.entries[i].plan, shown)
+        return found
 
+    def _long(self, call: Mapping[str, Any]) -> list[Pixels]:
+        if not self.setup.long:
+            return []
+        return self._run(Entry("long", 1.0, schedules.full(self.studio.anatomy(), self.setup.long)), call)[0]
 
-def _run(studio: Studio, request: Request, plan: Plan, call: Mapping[str, Any]) -> tuple[list[Pixels], float]:
-    """The pictures uint8 [H, W, 3] and the time of the whole call for one of them."""
-    pipe, begun = studio.loaded.pipeline(request.control, request.sampler), perf_counter()
-    with cached(pipe, plan):
-        images = pipe(**{**call, "num_inference_steps": plan.steps}).images
-        pixels = list((images.float().clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy())
-    return pixels, (perf_counter() - begun) * 1e3 / len(pixels)
+    def _run(self, entry: Entry, call: Mapping[str, Any]) -> tuple[list[Pixels], float]:
+        """The pictures, and the time of the whole call for one; what keeps nothing is the plain pipeline."""
+        request, plan = self.group[0], entry.plan
+        pipe, begun = self.studio.loaded.pipeline(request.control, request.sampler), perf_counter()
+        with cached(pipe, plan, adjustment=entry.adjustment) if plan.table else nullcontext():
+            images = pipe(**{**call, "num_inference_steps": plan.steps}).images
+            pictures = [pixels_of(images[i : i + 1]) for i in range(len(images))]  # waits for the device
+        return pictures, (perf_counter() - begun) * 1e3 / len(pictures)
 
+    def _judged(
+        self, images: Sequence[Pixels], latency_ms: float, whole: Sequence[Pixels], long: Sequence[Pixels]
+    ) -> list[Shown]:
+        return [
+            self._shown(request, image, latency_ms, whole[i], long[i] if long else None)
+            for i, (request, image) in enumerate(zip(self.group, images, strict=True))
+        ]
 
-def _shown(judge: Judge, request: Request, image: Pixels, references: Sequence[Pixels], latency_ms: float) -> Shown:
-    whole, *long = references
-    alike = judge.likeness(whole, image)
-    return Shown(
-        seed=request.seed,
-        psnr=min(alike.psnr, CEILING_DB),
-        ssim=alike.ssim,
-        perceptual=alike.perceptual,
-        psnr_long=min(psnr(long[0], image), CEILING_DB) if long else None,
-        control_score=judge.score(image, read_map(request.control_bytes), request.control),
-        latency_ms=latency_ms,
-    )
-
-
-def _points(
-    studio: Studio, request: Request, plans: Mapping[Name, Plan], rows: Mapping[Name, list[Shown]]
-) -> list[Point]:
-    anatomy, guided = studio.anatomy(), request.guidance > 1
-    whole, first = plan_macs(plans[FULL, 1.0], anatomy, guidance=guided).paper, rows[FULL, 1.0]
-    found = []
-    for (method, budget), shown in rows.items():
-        macs = plan_macs(plans[method, budget], anatomy, guidance=guided).paper
-        rival = rows.get(("fewer_steps", budget))
-        mean = fmean(one.psnr for one in shown)
-        distances = [one.perceptual for one in shown if one.perceptual is not None]
-        longs = [one.psnr_long for one in shown if one.psnr_long is not None]
-        scores = [(one.control_score, own.control_score) for one, own in zip(shown, first, strict=True)]
-        judged = [(score, own) for score, own in scores if isfinite(score) and isfinite(own)]
-        found.append(
-            Point(
-                method=method,
-                control=request.control,
-                sampler=request.sampler,
-                budget=budget,
-                macs=macs,
-                share=macs / whole,
-                pictures=len(shown),
-                psnr=mean,
-                psnr_spread=pstdev(one.psnr for one in shown),
-                ssim=fmean(one.ssim for one in shown),
-                perceptual=fmean(distances) if distances else None,
-                psnr_long=fmean(longs) if longs else None,
-                control_score=fmean(score for score, _ in judged) if judged else 0.0,
-                control_lost=1 - sum(s for s, _ in judged) / max(sum(own for _, own in judged), 1e-9)
-                if judged
-                else 0.0,
-                latency_ms=median(one.latency_ms for one in shown),
-                speedup=median(own.latency_ms / one.latency_ms for own, one in zip(first, shown, strict=True)),
-                lead_db=mean - fmean(one.psnr for one in rival) if rival else None,
-                each=tuple(shown),
-            )
+    def _shown(self, request: Request, image: Pixels, latency_ms: float, whole: Pixels, long: Pixels | None) -> Shown:
+        alike = self.judge.likeness(whole, image)
+        return Shown(
+            seed=request.seed,
+            psnr=min(alike.psnr, CEILING_DB),
+            ssim=alike.ssim,
+            perceptual=alike.perceptual,
+            psnr_long=None if long is None else min(psnr(long, image), CEILING_DB),
+            control_score=self.judge.score(image, read_map(request.control_bytes), request.control),
+            latency_ms=latency_ms,
+            together=len(self.group),
         )
-    return found
-
-
-def _groups(requests: Iterable[Request], size: int) -> Iterator[list[Request]]:
-    left = iter(requests)
-    while group := list(islice(left, size)):
-        yield group
-
-
-def charted(points: Sequence[Point]) -> list[charts.Point]:
-    """Every picture of every point but the full run's, for the chart of cost against fidelity."""
-    return [
-        charts.Point(
-            series=METHODS[point.method].title,
-            place=f"{point.budget:.1%}",
-            key=f"seed {one.seed}",
-            share=point.share,
-            macs=point.macs,
-            latency_ms=one.latency_ms,
-            psnr=one.psnr,
-            ssim=one.ssim,
-            perceptual=nan if one.perceptual is None else one.perceptual,
-            control_score=one.control_score,
-            rival=point.method == "fewer_steps",
-        )
-        for point in points
-        if point.method != FULL
-        for one in point.each
-    ]
-
-
-def as_text(points: Sequence[Point], measured_on: str) -> str:
-    head = (
-        f"{'control':<14}{'sampler':<9}{'budget':>7}  {'method':<20}{'share':>7}{'PSNR':>7}{'±':>6}{'lead':>7}"
-        f"{'SSIM':>8}{'perceptual':>12}{'to long':>9}{'control':>9}{'lost':>8}{'ms':>7}{'times':>7}"
-    )
-    lines = [head]
-    for p in sorted(points, key=lambda p: (p.control, p.sampler, -p.budget, -p.psnr)):
-        lead = "" if p.lead_db is None else f"{p.lead_db:+.1f}"
-        seen = "" if p.perceptual is None else f"{p.perceptual:.4f}"
-        long = "" if p.psnr_long is None else f"{p.psnr_long:.1f}"
-        lines.append(
-            f"{p.control:<14}{p.sampler:<9}{p.budget:>7.1%}  {p.method:<20}{p.share:>7.1%}{p.psnr:>7.1f}"
-            f"{p.psnr_spread:>6.1f}{lead:>7}{p.ssim:>8.4f}{seen:>12}{long:>9}{p.control_score:>9.3f}{p.control_lost:>8.2%}"
-            f"{p.latency_ms:>7.0f}{p.speedup:>7.2f}"
-        )
-    return "\n".join([*lines, measured_on])
-
-
-def as_json(points: Sequence[Point], measured_on: str) -> str:
-    return json.dumps({"measured_on": measured_on, "points": [asdict(point) for point in points]}, indent=1)

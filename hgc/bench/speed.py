@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from statistics import median
 from time import perf_counter
-from typing import Any
+from typing import Any, TypeVar
+
+import torch
 
 from hgc.cache import schedules
+from hgc.cache.adjustment import Adjustment
 from hgc.cache.engine import cached
 from hgc.cache.plan import Plan
-from hgc.cache.rehearsal import plan_macs
 from hgc.request import Request
 from hgc.service import Studio
+from hgc.service.batches import together
+from hgc.service.task import Task
 from hgc.service.worker import on_worker
 
 WARM_UPS = 1
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Speed:
-    """Medians over `repeats` rounds; `speedup` is the median of plain over cached within each round.
+    """Medians over `repeats` rounds of `batch` pictures; `speedup` is that of plain over cached within each round.
 
-    `kept` is how much of the saving in MACs (paper convention) arrives as time: speedup times the share of MACs.
+    `kept` is how much of the saving in MACs (paper convention) arrives as time: speedup times the share of MACs;
+    `kept_denoising` is the same of the time inside the denoiser alone. `outside_ms` is the cached run's time outside of
+    it, decoding for the most part.
     """
 
     plain_ms: float
@@ -34,7 +41,11 @@ class Speed:
     macs_share_paper: float
     macs_share_full: float
     kept: float
+    kept_denoising: float
+    outside_ms: float
+    batch: int
     repeats: int
+    threads: int
     plan: str
     model: str
     control: str
@@ -46,34 +57,46 @@ class Speed:
 
 
 @on_worker
-def measure_speed(studio: Studio, request: Request, repeats: int) -> Speed:
-    """Three arms in turn, `repeats` times after a warm-up; the whole call, decoding included, text encoded before."""
-    plan, anatomy = studio.plan(request), studio.anatomy()
-    whole = schedules.full(anatomy, request.steps)
-    pipe, call = studio.loaded.pipeline(request.control, request.sampler), studio.call(request)
+def measure_speed(studio: Studio, requests: Sequence[Request], repeats: int) -> Speed:
+    """Three arms in turn, `repeats` times after a warm-up; the whole call, decoding included, text encoded before.
 
-    def under(chosen: Plan) -> None:
-        with cached(pipe, chosen):
-            plain()
+    The requests differ in prompt, map and noise alone, and are drawn in one call.
+    """
+    request, task = requests[0], Task(studio.anatomy(), requests[0])
+    plan, whole = studio.plan(request), schedules.full(task.anatomy, request.steps)
+    pipe = studio.loaded.pipeline(request.control, request.sampler)
+    call, adjustment = together([studio.call(one) for one in requests]), studio.adjustment(plan, request)
 
-    def plain() -> None:
-        pipe(**call).images.cpu()  # waits for the device
+    def under(chosen: Plan, adjustment: Adjustment | None = None) -> float:
+        with cached(pipe, chosen, adjustment=adjustment) as run:
+            plain(chosen.steps)
+        return sum(run.trace.step_ms)
 
-    arms = (plain, lambda: under(whole), lambda: under(plan))
-    rounds = [[_ms(arm) for arm in arms] for _ in range(WARM_UPS + repeats)][WARM_UPS:]
-    guided = request.guidance > 1
-    macs, macs_whole = plan_macs(plan, anatomy, guidance=guided), plan_macs(whole, anatomy, guidance=guided)
-    speedup = median(plain / fast for plain, _, fast in rounds)
+    def plain(steps: int = request.steps) -> None:
+        pipe(**{**call, "num_inference_steps": steps}).images.cpu()  # waits for the device
+
+    def round_of_all() -> _Round:
+        plain_ms, _ = _clocked(plain)
+        full_ms, full_inside_ms = _clocked(lambda: under(whole))
+        cached_ms, cached_inside_ms = _clocked(lambda: under(plan, adjustment))
+        return _Round(plain_ms, full_ms, cached_ms, full_inside_ms, cached_inside_ms)
+
+    rounds = [round_of_all() for _ in range(WARM_UPS + repeats)][WARM_UPS:]
+    share, speedup = task.share(plan), median(one.plain_ms / one.cached_ms for one in rounds)
     return Speed(
-        plain_ms=median(plain for plain, _, _ in rounds),
-        full_ms=median(full for _, full, _ in rounds),
-        cached_ms=median(fast for _, _, fast in rounds),
+        plain_ms=median(one.plain_ms for one in rounds),
+        full_ms=median(one.full_ms for one in rounds),
+        cached_ms=median(one.cached_ms for one in rounds),
         speedup=speedup,
-        engine_overhead=median(full / plain for plain, full, _ in rounds) - 1,
-        macs_share_paper=macs.paper / macs_whole.paper,
-        macs_share_full=macs.full / macs_whole.full,
-        kept=speedup * macs.paper / macs_whole.paper,
+        engine_overhead=median(one.full_ms / one.plain_ms for one in rounds) - 1,
+        macs_share_paper=share,
+        macs_share_full=task.cost(plan).full / task.whole.full,
+        kept=speedup * share,
+        kept_denoising=share * median(one.full_inside_ms / one.cached_inside_ms for one in rounds),
+        outside_ms=median(one.cached_ms - one.cached_inside_ms for one in rounds),
+        batch=len(requests),
         repeats=repeats,
+        threads=torch.get_num_threads(),
         plan=plan.name,
         model=studio.model,
         control=request.control,
@@ -85,10 +108,21 @@ def measure_speed(studio: Studio, request: Request, repeats: int) -> Speed:
     )
 
 
-def _ms(arm: Callable[[], Any]) -> float:
+@dataclass(frozen=True)
+class _Round:
+    """Milliseconds of each arm once, and of these inside the denoiser."""
+
+    plain_ms: float
+    full_ms: float
+    cached_ms: float
+    full_inside_ms: float
+    cached_inside_ms: float
+
+
+def _clocked(arm: Callable[[], T]) -> tuple[float, T]:
     begun = perf_counter()
-    arm()
-    return (perf_counter() - begun) * 1e3
+    found = arm()
+    return (perf_counter() - begun) * 1e3, found
 
 
 def as_text(speed: Speed) -> str:
@@ -97,9 +131,11 @@ def as_text(speed: Speed) -> str:
             f"plain pipeline {speed.plain_ms:.0f} ms, engine computing everything {speed.full_ms:.0f} ms "
             f"({speed.engine_overhead:+.1%}), cached {speed.cached_ms:.0f} ms",
             f"{speed.speedup:.2f} times as fast at {speed.macs_share_paper:.1%} of the MACs (paper), "
-            f"{speed.macs_share_full:.1%} (full): {speed.kept:.0%} of the saving arrives as time",
-            f"median of {speed.repeats} rounds, warm; {speed.model}, {speed.control}, {speed.sampler}, "
-            f"{speed.steps} steps, seed {speed.seed}, {speed.device}, {speed.dtype}",
+            f"{speed.macs_share_full:.1%} (full): {speed.kept:.0%} of the saving arrives as time, "
+            f"{speed.kept_denoising:.0%} inside the denoiser; {speed.outside_ms:.0f} ms outside of it",
+            f"median of {speed.repeats} rounds, warm; {speed.plan}; {speed.model}, {speed.control}, {speed.sampler}, "
+            f"{speed.steps} steps, batch {speed.batch}, seed {speed.seed}, {speed.device}, {speed.dtype}, "
+            f"{speed.threads} threads",
         ]
     )
 

@@ -32,6 +32,9 @@ class Kind(StrEnum):
     IMAGE_KV = "image keys and values"
 
 
+FINE = (Kind.SELF_ATTENTION, Kind.CROSS_ATTENTION, Kind.FEED_FORWARD, Kind.BRANCH)
+
+
 class State(StrEnum):
     """What became of a cell of the table: the actions, and the two ways of not being asked at all."""
 
@@ -41,6 +44,8 @@ class State(StrEnum):
     DEAD = "."
     ABSENT = "-"
 
+
+KEPT = (State.REUSED, State.FORECAST)
 
 _EXECUTED = {Action.COMPUTE: State.COMPUTED, Action.REUSE: State.REUSED, Action.FORECAST: State.FORECAST}
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -36,18 +37,24 @@ class Calibration:
         """Raises CalibrationRefused when a file is missing, cut off, or not of the same calibration as the other."""
         curves = read_curves(path)
         beside = path.with_suffix(".npz")
-        header, arrays = read_arrays(beside, f"adjustment {beside.name}")
-        rows: dict[str, dict[str, Numbers]] = {"scale": {}, "shift": {}}
-        for name, array in arrays.items():
-            table, _, site = name.partition(" ")
-            rows[table][site] = array
-        adjustment = Adjustment(Subject(**header["subject"]), rows["scale"], rows["shift"])
+        adjustment = _read_adjustment(beside)
         if adjustment.digest != curves.adjustment:
             raise CalibrationRefused(
                 f"adjustment {beside.name} is {adjustment.digest}, the curves beside it were measured with "
                 f"{curves.adjustment}; put the two files of one calibration together or {AGAIN}"
             )
         return cls(curves, adjustment)
+
+
+def _read_adjustment(path: Path) -> Adjustment:
+    where = f"adjustment {path.name}"
+    header, arrays = read_arrays(path, where)
+    rows: dict[str, dict[str, Numbers]] = {"scale": {}, "shift": {}}
+    with of_its_kind(where):
+        for name, array in arrays.items():
+            table, _, site = name.partition(" ")
+            rows[table][site] = array
+        return Adjustment(Subject(**header["subject"]), rows["scale"], rows["shift"])
 
 
 def read_curves(path: Path) -> ChangeCurves:
@@ -70,6 +77,17 @@ def read_arrays(path: Path, where: str) -> tuple[dict[str, Any], dict[str, Numbe
             f"{where}: missing, cut off or no calibration ({_reason(error)}); delete it and {AGAIN}"
         ) from error
     return header, arrays
+
+
+@contextmanager
+def of_its_kind(where: str) -> Iterator[None]:
+    """Reads what `where` holds. Raises CalibrationRefused when that is whole, but a file of another kind."""
+    try:
+        yield
+    except CalibrationRefused:
+        raise
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise CalibrationRefused(f"{where}: of another kind ({_reason(error)}); delete it and {AGAIN}") from error
 
 
 def write_arrays(path: Path, header: Mapping[str, Any], arrays: Mapping[str, Numbers]) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from hgc.cache.adjustment import Numbers, Sums
-from hgc.cache.calibration import read_arrays, write_arrays
+from hgc.cache.calibration import of_its_kind, read_arrays, write_arrays
 from hgc.cache.curves import CalibrationRefused, Subject
 
 PARTS = tuple(part.name for part in fields(Sums))
@@ -59,12 +59,13 @@ class CalibrationState:
             return cls(subject, longest, [], np.zeros((0, 0, subject.steps)), {})
         where = f"unfinished calibration {path.name}"
         header, arrays = read_arrays(path, where)
-        Subject(**header["subject"]).check(subject, where)
-        if header["longest"] != longest:
-            raise CalibrationRefused(
-                f"{where}: measures ages to {header['longest']}, asked are {longest}; give --longest "
-                f"{header['longest']} or delete the file"
-            )
-        summed = [name.partition(" ")[2] for name in arrays if name.startswith(PARTS[0] + " ")]
-        sums = {site: Sums(*(arrays[f"{part} {site}"] for part in PARTS)) for site in summed}
-        return cls(subject, longest, header["sites"], arrays["changes"], sums)
+        with of_its_kind(where):
+            Subject(**header["subject"]).check(subject, where)
+            if header["longest"] != longest:
+                raise CalibrationRefused(
+                    f"{where}: measures ages to {header['longest']}, asked are {longest}; give --longest "
+                    f"{header['longest']} or delete the file"
+                )
+            summed = [name.partition(" ")[2] for name in arrays if name.startswith(PARTS[0] + " ")]
+            sums = {site: Sums(*(arrays[f"{part} {site}"] for part in PARTS)) for site in summed}
+            return cls(subject, longest, header["sites"], arrays["changes"], sums)

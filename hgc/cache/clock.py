@@ -1,4 +1,4 @@
-"""The engine's clock: opens each step, lets the run-time gate and changed inputs amend what the plan asks of it."""
+"""The engine's clock: opens each step, lets gate, verification and changed inputs amend what the plan asks of it."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from typing import Any
 
 import torch
 
-from hgc.cache.anatomy import UNGUIDED, Anatomy, Kind, State, states
+from hgc.cache.anatomy import FINE, KEPT, UNGUIDED, Anatomy, Kind, State, states
 from hgc.cache.gate import ChangeGate
 from hgc.cache.plan import Action, Plan
 from hgc.cache.rules import PlanRefused
 from hgc.cache.store import writes
+from hgc.cache.verification import Verdict, Verifier
 
 WATCHED = {
     Kind.TEXT_KV: "encoder_hidden_states",
@@ -20,7 +21,6 @@ WATCHED = {
     Kind.CONDITION: "controlnet_cond",
     Kind.EMBEDDING: "added_cond_kwargs",
 }
-FINE = (Kind.SELF_ATTENTION, Kind.CROSS_ATTENTION, Kind.FEED_FORWARD, Kind.BRANCH)
 
 
 @dataclass
@@ -62,6 +62,7 @@ class Clock:
         # Most steps of a plan ask the same as another.
         self._settled: dict[Hashable, tuple[Mapping[str, State], frozenset[str]]] = {}
         self._watches = _watches(plan, anatomy)
+        self._verifier = Verifier.of(plan, anatomy)
 
     @property
     def done(self) -> int:
@@ -82,6 +83,8 @@ class Clock:
         self._next += 1
         for watch in self._watches:
             self._ask(watch, step, guided)
+        if self._verifier is not None:
+            self._verify(self._verifier, step)
         return step
 
     def _ask(self, watch: Watch, step: Step, guided: torch.Tensor) -> None:
@@ -97,6 +100,26 @@ class Clock:
             if step.actions.pop(name, None):
                 step.reasons[name] = reason
 
+    def _verify(self, verifier: Verifier, step: Step) -> None:
+        """Computes what would go on from a forecast that was found wrong."""
+        self.settle(step)
+        for verdict in verifier.judge([name for name in step.actions if step.states[name] in KEPT]):
+            if verdict.site not in step.actions:
+                continue
+            if verdict.broken:
+                self._refresh(verifier, step, verdict)
+            else:
+                step.reasons.setdefault(verdict.site, verdict.reason)
+
+    def _refresh(self, verifier: Verifier, step: Step, verdict: Verdict) -> None:
+        before = step.states
+        for name in verifier.refreshed[verdict.site]:
+            step.actions.pop(name, None)
+            verifier.forget(name)
+        self.settle(step)
+        more = [name for name, state in step.states.items() if state is State.COMPUTED and before[name] is not state]
+        step.reasons |= dict.fromkeys(more, verdict.reason)
+
     def settle(self, step: Step) -> None:
         """Works out what follows for every site from the actions asked."""
         asked = (frozenset(step.actions.items()), frozenset(step.off), step.guidance)
@@ -111,6 +134,11 @@ class Clock:
         for watch in self._watches:
             if watch.followed == name:
                 watch.gate.see_feature(guided)
+
+    def see_error(self, step: Step, name: str, error: torch.Tensor) -> None:
+        """Tells the verification how far off a site's forecast would have been in this step."""
+        if self._verifier is not None:
+            self._verifier.see(name, step.number, error)
 
     def changed(self, step: Step, network: str, call: Mapping[str, Any]) -> list[str]:
         """Constant sites whose kept values no longer hold, because a callback replaced what they depend on."""

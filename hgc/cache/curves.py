@@ -106,8 +106,9 @@ class ChangeCurves:
         """Raises CalibrationRefused when the text, which comes from `where`, is truncated or something else."""
         try:
             data = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise CalibrationRefused(f"{where}: cut off or not JSON (line {error.lineno}); {AGAIN}") from error
+        except (json.JSONDecodeError, RecursionError) as error:
+            place = f" (line {error.lineno})" if isinstance(error, json.JSONDecodeError) else ""
+            raise CalibrationRefused(f"{where}: cut off or not JSON{place}; {AGAIN}") from error
         known = {part.name for part in fields(cls)}
         if not isinstance(data, dict) or not {"subject", "scenes", "mean", "spread"} <= set(data) <= known:
             raise CalibrationRefused(f"{where}: not change curves, which have {', '.join(sorted(known))}; {AGAIN}")

@@ -24,7 +24,6 @@ from torch import nn
 from hgc.cache.adjustment import Lines
 from hgc.cache.anatomy import PREDICTION, UNGUIDED, Anatomy, Block, Kind, State
 from hgc.cache.clock import Clock, Step
-from hgc.cache.forecast import by_frequency
 from hgc.cache.macs import measure
 from hgc.cache.networks import Networks, check_inputs, scaled_residuals
 from hgc.cache.patching import replaced_forwards
@@ -152,8 +151,7 @@ class Run:
         executed = step.states[PREDICTION] is State.COMPUTED
         if executed:
             guided = original(**self._narrowed(step, call), return_dict=False)[0]
-            now.values.computed(step, PREDICTION, 0, guided, step.branches, None)
-            self._follow(PREDICTION, guided)
+            self._take_in(step, PREDICTION, 0, guided, step.branches)
         else:
             guided = now.values.stand_in(step, PREDICTION, 0, step.branches, now.like)
         out = self._rejoined(step, guided, executed)
@@ -221,12 +219,16 @@ class Run:
         out = original(*args, **kwargs)
         span = now.recorder.watch.stop(mark)
         value = out[0] if wrapped else out
-        now.values.computed(step, name, part, value, self._branches, span)
-        self._follow(name, value)
+        self._take_in(step, name, part, value, self._branches, span)
         return out
 
-    def _follow(self, name: str, value: torch.Tensor) -> None:
-        self._open.clock.see_feature(name, value[-self._open.images :])
+    def _take_in(self, step: Step, name: str, part: int, value: torch.Tensor, branches: int, span: Any = None) -> None:
+        """Keeps what was computed, and shows it to what decides while running."""
+        now = self._open
+        error = now.values.computed(step, name, part, value, branches, span)
+        now.clock.see_feature(name, value[-now.images :])
+        if error is not None:
+            now.clock.see_error(step, name, error)
 
     def _block(self, block: Block, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Passes a block by when none of its sites is computed: its outputs are kept values or nobody's business."""
@@ -255,16 +257,12 @@ class Run:
             return guided
         if state is State.COMPUTED:
             unguided, own = guided.chunk(2)
-            values.computed(step, UNGUIDED, 0, own - unguided, 1, None)
-            self._follow(UNGUIDED, own - unguided)
+            self._take_in(step, UNGUIDED, 0, own - unguided, 1)
             return guided
         if self.plan.fusion != "difference":
             self._open.recorder.kept(UNGUIDED, state, 0, "guidance dropped from the gate on")
             return torch.cat([guided, guided])
-        difference = values.stand_in(step, UNGUIDED, 0, 1, guided)
-        if (split := self.plan.split) is not None:
-            difference = by_frequency(difference, split.low[step.number], split.high[step.number], split.radius)
-        return torch.cat([guided - difference, guided])
+        return torch.cat([guided - values.stand_in(step, UNGUIDED, 0, 1, guided), guided])
 
 
 @cache

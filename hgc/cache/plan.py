@@ -10,7 +10,7 @@ from functools import cached_property
 from hashlib import sha256
 from typing import Any, Literal, get_args
 
-from hgc.cache.rules import LINE, Forecast, FrequencySplit, Gate, PlanRefused
+from hgc.cache.rules import LINE, Forecast, FrequencySplit, Gate, PlanRefused, Verification
 
 
 class Action(StrEnum):
@@ -33,7 +33,8 @@ class Plan:
     `forecasts` names the sites that do it otherwise. `fusion` says what stands in for the unguided branch where its row
     says reuse: the last guidance `difference` (its frequencies weighed by `split`), or nothing, because guidance ends
     there (`drop`; `average`: attention kept beyond that point is then the mean of both branches, as in T-GATE).
-    `model` names the anatomy the plan was made for.
+    `gate` and `verification` compute more than the table says, by what a run shows. `model` names the anatomy the plan
+    was made for.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Plan:
     forecasts: Mapping[str, Forecast] = field(default_factory=dict)
     split: FrequencySplit | None = None
     gate: Gate | None = None
+    verification: Verification | None = None
 
     def __post_init__(self) -> None:
         if type(self.steps) is not int:
@@ -116,7 +118,7 @@ class Plan:
             "split": None if self.split is None else asdict(self.split),
             "gate": None if self.gate is None else asdict(self.gate),
             "table": dict(self.table),
-        }
+        } | ({} if self.verification is None else {"verification": asdict(self.verification)})  # digests stay
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Plan:
@@ -135,6 +137,8 @@ class Plan:
                 values["split"] = FrequencySplit(**values["split"])
             if values.get("gate") is not None:
                 values["gate"] = Gate(**values["gate"])
+            if values.get("verification") is not None:
+                values["verification"] = Verification(**values["verification"])
             return cls(**values)
         except (TypeError, AttributeError) as error:
             raise PlanRefused(f"plan '{data['name']}' is malformed: {error}") from error

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 from hgc.cache.anatomy import PREDICTION, Anatomy, State, blame
 from hgc.cache.plan import LETTERS, Action, Plan
-from hgc.cache.rehearsal import Rehearsal, rehearse
-from hgc.cache.rules import PlanRefused
+from hgc.cache.rehearsal import Rehearsal, Unweighed, rehearse
+from hgc.cache.rules import LINE, PlanRefused, Weighing
 
 UNDOABLE = 200
 CYCLE = (Action.COMPUTE, Action.REUSE, Action.FORECAST)
@@ -82,18 +82,37 @@ def _turned(plan: Plan, ground: Ground, before: Rehearsal, cells: Cells) -> Plan
 
 def _entered(plan: Plan, ground: Ground, before: Rehearsal, cells: Cells, action: Action) -> Plan:
     entered = {(site, step) for names, step in cells for site in _meant(before, names, step, action)}
-    changed = _with(plan, dict.fromkeys(entered, action))
     try:
-        ground.play(changed)
+        changed, played = _played(_with(plan, dict.fromkeys(entered, action)), ground)
     except PlanRefused:
         if action is not Action.COMPUTE:
             raise
         # What comes alive by it may have nothing to be kept from: that is computed as well.
         steps = {step for _, step in cells}
         asleep = {(s, i) for i in steps for s, state in before.steps[i].items() if state is State.DEAD}
-        changed = _with(plan, dict.fromkeys(entered | asleep, action))
-    _require_effect(ground.play(changed), entered, action)
+        changed, played = _played(_with(plan, dict.fromkeys(entered | asleep, action)), ground)
+    _require_effect(played, entered, action)
     return changed
+
+
+def _played(plan: Plan, ground: Ground) -> tuple[Plan, Rehearsal]:
+    """The plan played through; where its fitted forecasts know no weights for what is now computed, with a line's."""
+    while True:
+        try:
+            return plan, ground.play(plan)
+        except Unweighed as gap:
+            forecast = plan.forecasts[gap.site]
+            weighings = (*(forecast.weighings or ()), _line(gap.step, gap.past[-LINE.depth :]))
+            plan = replace(plan, forecasts={**plan.forecasts, gap.site: replace(forecast, weighings=weighings)})
+
+
+def _line(at: int, past: Sequence[int]) -> Weighing:
+    """The weights of the line through the last two values; of one alone, its repetition."""
+    if len(past) == 1:
+        return Weighing(at, tuple(past), (1.0,))
+    before, last = past
+    ahead = (at - last) / (last - before)
+    return Weighing(at, (before, last), (-ahead, 1 + ahead))
 
 
 def _require_effect(played: Rehearsal, entered: Collection[tuple[str, int]], action: Action) -> None:

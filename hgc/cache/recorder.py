@@ -22,6 +22,7 @@ class _Note:
     reason: str = ""
     spans: tuple[Any, ...] = ()
     drift: torch.Tensor | None = None
+    error: torch.Tensor | None = None
 
 
 class Recorder:
@@ -49,10 +50,19 @@ class Recorder:
         self._notes.append({})
         self._mark = self.watch.start()
 
-    def computed(self, site: str, samples: int, reason: str, span: Any, drift: torch.Tensor | None = None) -> None:
+    def computed(
+        self,
+        site: str,
+        samples: int,
+        reason: str,
+        span: Any,
+        drift: torch.Tensor | None = None,
+        error: torch.Tensor | None = None,
+    ) -> None:
         notes = self._notes[-1]
         spans = notes[site].spans if site in notes else ()
-        notes[site] = _Note(State.COMPUTED, samples, 0, reason, spans if span is None else (*spans, span), drift)
+        spans = spans if span is None else (*spans, span)
+        notes[site] = _Note(State.COMPUTED, samples, 0, reason, spans, drift, error)
 
     def kept(self, site: str, state: State, age: int, reason: str) -> None:
         self._notes[-1][site] = _Note(state, age=age, reason=reason)
@@ -91,6 +101,7 @@ class Recorder:
             latency_ms=sum(self.watch.latency_ms(span) for span in note.spans),
             age=note.age,
             drift=None if note.drift is None else float(note.drift),
+            forecast_error=None if note.error is None else float(note.error),
         )
 
     def _note(self, site: str, step: int) -> _Note | None:
@@ -100,7 +111,7 @@ class Recorder:
             return self._notes[step].get(site)
         around = self._note(parent, step)
         computed = around is not None and around.state is State.COMPUTED
-        return replace(around, spans=(), drift=None) if around is not None and computed else None
+        return replace(around, spans=(), drift=None, error=None) if around is not None and computed else None
 
     def _idle(self, site: str, asked: Mapping[str, State]) -> Cell:
         if site == UNGUIDED:

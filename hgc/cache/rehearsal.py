@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from hgc.cache.anatomy import PREDICTION, UNGUIDED, Anatomy, Kind, Macs, State, states
+from hgc.cache.anatomy import KEPT, PREDICTION, UNGUIDED, Anatomy, Kind, Macs, State, states
 from hgc.cache.plan import Plan
 from hgc.cache.rules import REPEAT, Forecast, PlanRefused
-
-KEPT = (State.REUSED, State.FORECAST)
 
 
 class Unfounded(PlanRefused):
@@ -21,6 +19,14 @@ class Unfounded(PlanRefused):
             f"plan '{plan}', site '{site}', step {step}: {state.name.lower()} needs {needed} computed value(s) of the "
             f"{branch} branch, there are {found}; compute it in an earlier step"
         )
+
+
+class Unweighed(PlanRefused):
+    """A plan whose fitted forecast has no weights for what has been computed in the steps `past` before."""
+
+    def __init__(self, plan: str, site: str, step: int, past: Sequence[int], why: PlanRefused) -> None:
+        self.site, self.step, self.past = site, step, tuple(past)
+        super().__init__(f"plan '{plan}', site '{site}', {why}")
 
 
 @dataclass(frozen=True)
@@ -64,7 +70,7 @@ def _weighed(plan: Plan, forecast: Forecast, site: str, step: int, past: Sequenc
     try:
         forecast.weighing(step, past)
     except PlanRefused as error:
-        raise PlanRefused(f"plan '{plan.name}', site '{site}', {error}") from error
+        raise Unweighed(plan.name, site, step, past, error) from error
 
 
 def check(plan: Plan, anatomy: Anatomy, steps: int) -> None:
@@ -103,7 +109,7 @@ def rehearse(
     guess: bool = False,
     off: Sequence[Collection[str]] | None = None,
 ) -> Rehearsal:
-    """Plays the plan through; a plan with a run-time gate is played as if the gate never fired.
+    """Plays the plan through; gate and verification are taken never to fire: it costs at least that much.
 
     A constant site is computed in the first step that needs it, whatever its row says.
 

@@ -1,4 +1,4 @@
-"""The rules a plan carries beside its table: how to forecast, when to refresh, how to weigh a kept guidance."""
+"""The rules a plan carries beside its table: how to forecast, when to refresh or to doubt, how to weigh guidance."""
 
 from __future__ import annotations
 
@@ -85,11 +85,20 @@ class Forecast:
             made = tuple(entry if isinstance(entry, Weighing) else Weighing(**entry) for entry in self.weighings)
             object.__setattr__(self, "weighings", made)
 
-    def weighing(self, at: int, past: Sequence[int]) -> Weighing:
-        """The entry for step `at` after values of the steps `past`. Raises PlanRefused where there is none."""
+    def knows(self, at: int, past: Sequence[int]) -> bool:
+        """Whether it says how to go on to step `at` from values of the steps `past`."""
+        return self.weighings is None or self._entry(at, past) is not None
+
+    def _entry(self, at: int, past: Sequence[int]) -> Weighing | None:
         for entry in self.weighings or ():
             if entry.at == at and entry.steps == tuple(past[-len(entry.steps) :]):
                 return entry
+        return None
+
+    def weighing(self, at: int, past: Sequence[int]) -> Weighing:
+        """The entry for step `at` after values of the steps `past`. Raises PlanRefused where there is none."""
+        if (entry := self._entry(at, past)) is not None:
+            return entry
         raise PlanRefused(
             f"step {at}: no weights to go on from steps {', '.join(map(str, past)) or 'none'}; the plan was made for "
             "another course, optimise it again"
@@ -138,6 +147,24 @@ class Gate:
             raise PlanRefused(f"gate threshold {self.threshold}: choose a relative change between 0 and 10, e.g. 0.15")
         if self.longest < 1:
             raise PlanRefused(f"gate longest {self.longest}: at least 1 in-between step")
+
+
+@dataclass(frozen=True)
+class Verification:
+    """Run-time check: where a kept site is computed, what the plan would have put there is compared with the value.
+
+    When the relative L1 error passes `threshold`, the next step that would keep the site is computed instead; 0 trusts
+    no forecast once it was measured. A weighted forecast has no weights for values that such a step adds, nor always
+    for the steps in which it is measured: there it follows a line through the last two values.
+    """
+
+    threshold: float
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.threshold, int | float) or not 0 <= self.threshold < 10:
+            raise PlanRefused(
+                f"verification threshold {self.threshold!r}: choose a relative error from 0 to below 10, e.g. 0.1"
+            )
 
 
 @dataclass(frozen=True)

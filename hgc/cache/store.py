@@ -92,6 +92,16 @@ class Store:
         """The step of the last value."""
         return self._kept[key][0].step
 
+    def pasts(self, key: Key, branches: int) -> list[tuple[int, ...]]:
+        """The steps, oldest first, of the values that each of so many branches can go on from."""
+        history = self._kept.get(key, [])[::-1]
+        return [tuple(kept.step for kept in history if kept.branches >= least) for least in range(1, branches + 1)]
+
+    def expected(self, key: Key, wanted: Wanted) -> torch.Tensor | None:
+        """The same as `read`, for comparison; None where it would refuse."""
+        value = _both(self._kept.get(key, []), wanted)
+        return value if value is not None and tuple(value.shape) == wanted.shape else None
+
     def forget(self, key: Key) -> None:
         """Lets go of all that is kept, because what it was computed from has changed."""
         self._bytes -= sum(_bytes(kept) for kept in self._kept.pop(key, []))

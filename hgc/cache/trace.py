@@ -22,6 +22,7 @@ class Cell:
     `age` is in steps since the value was computed (0 when computed now), None for dead and absent sites. `drift` is the
     relative L1 change since the value computed before, measured only in observed runs and in inspections, where a kept
     cell's is how far the value that full compute gives there has moved since the kept one was computed.
+    `forecast_error` is the relative L1 error of what the plan would have put in a computed cell, where it was verified.
     """
 
     state: State
@@ -31,6 +32,7 @@ class Cell:
     latency_ms: float = 0.0
     age: int | None = None
     drift: float | None = None
+    forecast_error: float | None = None
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,7 @@ class Trace:
             "macs_full": self.macs.full,
             "nothing_reused": self.nothing_reused,
             "sites": [asdict(site) for site in self.sites],
-            "cells": {name: [asdict(cell) for cell in row] for name, row in self.cells.items()},
+            "cells": {name: [_plain(cell) for cell in row] for name, row in self.cells.items()},
         }
 
     def to_json(self) -> str:
@@ -146,3 +148,11 @@ class Trace:
         """Twelve hex digits that name what was executed, times aside."""
         executed = {name: "".join(cell.state for cell in row) for name, row in self.cells.items()}
         return sha256(json.dumps([self.plan.digest, executed], sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _plain(cell: Cell) -> dict[str, Any]:
+    """A cell as JSON; few are verified."""
+    found = asdict(cell)
+    if cell.forecast_error is None:
+        del found["forecast_error"]
+    return found

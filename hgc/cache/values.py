@@ -10,14 +10,17 @@ from typing import Any
 import torch
 
 from hgc.cache.adjustment import Lines
-from hgc.cache.anatomy import Anatomy, Kind, State
+from hgc.cache.anatomy import UNGUIDED, Anatomy, Kind, State
 from hgc.cache.clock import Step
-from hgc.cache.forecast import per_channel, relative_l1
-from hgc.cache.plan import Plan
+from hgc.cache.curves import CalibrationRefused
+from hgc.cache.forecast import by_frequency, per_channel, relative_l1
+from hgc.cache.plan import Action, Plan
 from hgc.cache.recorder import Recorder
-from hgc.cache.rules import REPEAT
-from hgc.cache.store import Kept, Part, Store, Wanted
+from hgc.cache.rules import LINE, REPEAT, Forecast
+from hgc.cache.store import Adjust, Kept, Key, Part, Store, Wanted
+from hgc.cache.verification import verified
 
+UNFORESEEN = "; no weights for these past steps, a {} instead"
 ATTENTION = (Kind.SELF_ATTENTION, Kind.CROSS_ATTENTION)
 
 Witness = Callable[[Kind, str, int, torch.Tensor], None]  # a site's kind and name, the step, the computed value
@@ -41,19 +44,29 @@ class Values:
         self.store = Store()
         self._last_use = {site: max(row.rfind("R"), row.rfind("F")) for site, row in plan.table.items()}
         self._depth = {site: plan.forecast_of(site).depth if "F" in row else 1 for site, row in plan.table.items()}
+        self._verified = verified(plan, anatomy)
         self._blanks: dict[tuple[int, ...], torch.Tensor] = {}
         self._lines: dict[tuple[str, int, int], tuple[torch.Tensor, torch.Tensor]] = {}
 
-    def computed(self, step: Step, name: str, part: int, value: torch.Tensor, branches: int, span: Any) -> None:
-        """Takes in what a site computed for `branches` branches."""
+    def computed(
+        self, step: Step, name: str, part: int, value: torch.Tensor, branches: int, span: Any
+    ) -> torch.Tensor | None:
+        """Takes in what a site computed for `branches` branches.
+
+        Returns the relative L1 error of the guided half of what the plan would have put there, where it is verified.
+        """
         if self._watching.witness is not None and part == 0:
             self._watching.witness(self._anatomy[name].kind, name, step.number, value)
         observed = self._watching.observe and part == 0
         drift = self._drift(name, value) if observed else None
-        depth = self._depth.get(name, 0) if step.number < self._last_use.get(name, -1) else 0
+        used = step.number < self._last_use.get(name, -1)
+        error = self._error(step, name, value, branches) if used and part == 0 and name in self._verified else None
+        depth = self._depth.get(name, 0) if used else 0
         if depth or observed:
             self.store.keep((name, part), value, step.number, branches, max(depth, 1))
-        self._recorder.computed(name, self._images * branches, step.reasons.get(name, step.reason), span, drift)
+        reason = step.reasons.get(name, step.reason)
+        self._recorder.computed(name, self._images * branches, reason, span, drift, error)
+        return error
 
     def forget(self, name: str) -> None:
         """Lets go of a site's values, all its parts."""
@@ -74,12 +87,44 @@ class Values:
             if shape not in self._blanks:
                 self._blanks[shape] = like.new_zeros(()).expand(shape)
             return self._blanks[shape]
-        forecast = self._plan.forecast_of(name) if state is State.FORECAST else REPEAT
-        adjust = partial(self._adjusted, name, step.number) if forecast.basis == "scale_shift" else None
+        planned = self._plan.forecast_of(name) if state is State.FORECAST else REPEAT
+        forecast = self._followed(step, (name, part), branches, planned)
+        adjust = self._adjustment(name, step.number, forecast)
         wanted = Wanted(step.number, branches, shape, forecast, self._alone(name), adjust)
         value = self.store.read((name, part), wanted)
-        self._recorder.kept(name, state, self.age(step, name, part), step.reasons.get(name, step.reason))
+        reason = step.reasons.get(name, step.reason)
+        told = "" if forecast is planned else UNFORESEEN.format("line" if forecast is LINE else "repetition")
+        self._recorder.kept(name, state, self.age(step, name, part), reason + told)
         return value
+
+    def _error(self, step: Step, name: str, value: torch.Tensor, branches: int) -> torch.Tensor | None:
+        """How far off the next kept cell's way of going on would have been here; None where it could not."""
+        onward = self._plan.table[name][step.number + 1 :].lstrip(Action.COMPUTE)[0]
+        planned = self._plan.forecast_of(name) if onward == Action.FORECAST else REPEAT
+        forecast = self._followed(step, (name, 0), 1, planned)
+        guided = value[-self._images :]
+        adjust = self._adjustment(name, step.number, forecast)
+        alone = self._alone(name) if branches == 1 else Kept.guided
+        try:
+            expected = self.store.expected((name, 0), Wanted(step.number, 1, guided.shape, forecast, alone, adjust))
+        except CalibrationRefused:  # a longer gap than any that the plan keeps a value for
+            return None
+        return None if expected is None else relative_l1(expected, guided)
+
+    def _followed(self, step: Step, key: Key, branches: int, planned: Forecast) -> Forecast:
+        """The forecast of a plan; where that is verified and has no weights for this past, a line through its end."""
+        if self._plan.verification is None:
+            return planned
+        pasts = self.store.pasts(key, branches)
+        if all(planned.knows(step.number, past) for past in pasts):
+            return planned
+        return LINE if min(len(past) for past in pasts) >= LINE.least else REPEAT
+
+    def _adjustment(self, name: str, step: int, forecast: Forecast) -> Adjust | None:
+        """What is done to a value after its forecast."""
+        if (split := self._plan.split) is not None and name == UNGUIDED:
+            return lambda value, _: by_frequency(value, split.low[step], split.high[step], split.radius)
+        return partial(self._adjusted, name, step) if forecast.basis == "scale_shift" else None
 
     def _adjusted(self, name: str, step: int, value: torch.Tensor, since: int) -> torch.Tensor:
         """A kept value scaled and shifted for each channel. Raises CalibrationRefused where that was not measured."""

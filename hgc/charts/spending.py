@@ -39,4 +39,5 @@ def _pairs(arms: Sequence[Sequence[float]], unit: str, value: str) -> go.Figure:
     figure = go.Figure(bars)
     figure.update_xaxes(steps_axis(max(len(values) for values in arms)))
     figure.update_yaxes(title=unit, rangemode="tozero")
-    return layout(figure, HEIGHT_PX, barmode="group", bargap=0.25, bargroupgap=0.08)
+    # A step is its whole column, the gaps between its bars included: that is what is hovered over and clicked.
+    return layout(figure, HEIGHT_PX, barmode="group", bargap=0.25, bargroupgap=0.08, hovermode="x")

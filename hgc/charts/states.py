@@ -98,4 +98,6 @@ def _figures(main: list[Cell], everything: list[Cell]) -> list[str]:
         fresh = all(cell.state is State.COMPUTED for cell in main)
         moved = "changed by {:.1%} since last computed" if fresh else "in the full arm it moved by {:.1%} since then"
         lines.append(moved.format(max(drifts)))
+    if errors := [cell.forecast_error for cell in main if cell.forecast_error is not None]:
+        lines.append(f"its forecast would have been {max(errors):.1%} off")
     return lines

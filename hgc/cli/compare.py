@@ -20,6 +20,7 @@ from hgc.cli.options import (
     PlanName,
     SamplerName,
     Steps,
+    Verify,
 )
 from hgc.cli.refusals import in_one_line
 from hgc.cli.requests import chosen
@@ -28,6 +29,7 @@ from hgc.control.images import decode
 from hgc.models.presets import GUIDANCE
 from hgc.request import Request, RequestRefused
 from hgc.service import Studio
+from hgc.service.methods import DEFAULT_METHOD
 from hgc.service.result import result_of
 
 
@@ -49,8 +51,9 @@ def compare(
     control_start: Annotated[float, typer.Option(help="Share of the steps before the control sets in.")] = 0.0,
     control_end: Annotated[float, typer.Option(help="Share of the steps after which the control ends.")] = 1.0,
     plan: PlanName = "paper",
-    method: MethodName = "hgc",
+    method: MethodName = DEFAULT_METHOD,
     budget: Budget = None,
+    verify: Verify = None,
     rival: Annotated[
         str | None, typer.Option(help="Also make it by this method, at the same cost; fewer_steps keeps nothing.")
     ] = None,
@@ -81,6 +84,7 @@ def compare(
         control_scale=control_scale,
         control_start=control_start,
         control_end=control_end,
+        verify=verify,
         rival=rival,
         **chosen(studio, plan, steps, guidance > 1, method, budget),
     )

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from hgc.cli.options import AsJson, Control, Device, Dtype, Model, PlanName, SamplerName, Steps
+from hgc.cli.options import AsJson, Control, Device, Dtype, MethodName, Model, PlanName, SamplerName, Steps
 from hgc.cli.refusals import in_one_line
 from hgc.cli.requests import chosen
 from hgc.service import METHODS, Studio
+from hgc.service.methods import DEFAULT_METHOD
 from hgc.service.scenes import painted
 
 
@@ -33,90 +33,59 @@ def paper(as_json: AsJson = False) -> None:
 @in_one_line
 def speed(
     plan: PlanName = "paper",
+    method: MethodName = DEFAULT_METHOD,
+    batch: Annotated[int, typer.Option(help="Pictures drawn together.")] = 1,
     model: Model = "landscapes",
     control: Control = "segmentation",
     sampler: SamplerName = "ddim",
     steps: Steps = 20,
-    seed: Annotated[int, typer.Option(help="Decides scene and noise.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of the first scene and its noise.")] = 0,
     repeats: Annotated[int, typer.Option(help="Rounds that count, after one that warms up.")] = 5,
     device: Device = None,
     dtype: Dtype = None,
     as_json: AsJson = False,
 ) -> None:
-    """Warm wall time of the plain pipeline and of a cached plan, taken in turn on one scene."""
+    """Warm wall time of the plain pipeline and of a cached plan, taken in turn on the same scenes."""
     from hgc.bench import speed as timing
 
     studio = Studio.load(model, device, dtype)
     fields = {"model": model, "control": control, "sampler": sampler, "steps": steps}
-    request = painted(studio, seed, fields | chosen(studio, plan, steps))
-    found = timing.measure_speed(studio, request, repeats)
+    asked = fields | chosen(studio, plan, steps, method=method)
+    requests = [painted(studio, number, asked) for number in range(seed, seed + batch)]
+    found = timing.measure_speed(studio, requests, repeats)
     typer.echo(json.dumps(timing.as_json(found)) if as_json else timing.as_text(found))
 
 
 @in_one_line
 def peers(
-    scenes: Annotated[int, typer.Option(help="Instead: the table of all methods over this many scenes.")] = 0,
-    controls: Annotated[list[str] | None, typer.Option(help="For the table; may be given several times.")] = None,
-    budget: Annotated[
-        list[float] | None,
-        typer.Option(help="For the table: shares of full compute; may be given several times. The paper's and a half."),
-    ] = None,
-    timed: Annotated[int, typer.Option(help="For the table: scenes drawn one at a time, on the clock.")] = 3,
-    batch: Annotated[int, typer.Option(help="For the table: how many of the other scenes are drawn together.")] = 4,
     model: Model = "landscapes",
+    control: Control = "segmentation",
     sampler: SamplerName = "ddim",
     steps: Steps = 20,
-    seed: Annotated[int, typer.Option(help="Of the first scene and its noise.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of scene and noise.")] = 0,
     interval: Annotated[int, typer.Option(help="DeepCache's N.")] = 3,
     branch: Annotated[int, typer.Option(help="DeepCache's branch.")] = 0,
     gate: Annotated[int, typer.Option(help="T-GATE's gate step.")] = 10,
     repeats: Annotated[int, typer.Option(help="Rounds that are timed.")] = 3,
     device: Device = None,
     dtype: Dtype = None,
-    work: Annotated[Path, typer.Option(help="Where the table's figures are kept; a later run goes on there.")] = Path(
-        "runs/bench-methods.jsonl"
-    ),
     as_json: AsJson = False,
 ) -> None:
-    """Our DeepCache and T-GATE against their authors' own code; or, with --scenes, all methods on the same noise."""
-    from hgc.bench import duel, methods
+    """Our DeepCache and T-GATE against their authors' own code; `bench pareto` is the table of all methods."""
+    from hgc.bench import duel
     from hgc.bench import peers as theirs
-    from hgc.bench.album import digest
-    from hgc.bench.paper import PAPER_SHARE
 
-    if not scenes:
-        theirs.check_installed()
-    sizes = methods.Sizes(timed, batch)
+    theirs.check_installed()
     studio = Studio.load(model, device, dtype)
-    wanted = tuple(controls or studio.controls)
-    fields = {"model": model, "sampler": sampler, "steps": steps}
+    request = painted(studio, seed, {"model": model, "control": control, "sampler": sampler, "steps": steps})
+    found = theirs.fought(studio, request, duel.Settings(interval=interval, branch=branch, gate=gate, repeats=repeats))
     measured_on = f"{model}, {sampler}, {steps} steps, {studio.device}, {studio.dtype}, seed {seed}"
-    if not scenes:
-        request = painted(studio, seed, {**fields, "control": wanted[0]})
-        settings = duel.Settings(interval=interval, branch=branch, gate=gate, repeats=repeats)
-        found = theirs.fought(studio, request, settings)
-        typer.echo(json.dumps(duel.as_json(found)) if as_json else duel.as_text(found, measured_on))
-        return
-    ledger = methods.Ledger(work, f"{digest(Path(studio.loaded.preset.source))} {studio.device} {studio.dtype}")
-    drawn = methods.draw_all(
-        studio,
-        lambda number, control: painted(studio, number, {**fields, "control": control}),
-        range(seed, seed + scenes),
-        wanted,
-        tuple(budget or (0.5, PAPER_SHARE)),
-        sizes,
-        ledger,
-        lambda news: typer.echo(news, err=True),
-    )
-    rows = methods.table(drawn)
-    typer.echo(
-        json.dumps(methods.as_json(rows)) if as_json else methods.as_text(rows, f"{scenes} scenes, {measured_on}")
-    )
+    typer.echo(json.dumps(duel.as_json(found)) if as_json else duel.as_text(found, measured_on))
 
 
 @in_one_line
 def sd15(
-    method: Annotated[str, typer.Option(help="How to make it with less work.")] = "hgc",
+    method: MethodName = DEFAULT_METHOD,
     budget: Annotated[float, typer.Option(help="Share of full compute to stay within.")] = 0.368,
     size: Annotated[int, typer.Option(help="Side of the picture in pixels; 512 is the paper's.")] = 512,
     steps: Steps = 20,

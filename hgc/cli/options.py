@@ -12,6 +12,10 @@ Guidance = Annotated[float, typer.Option(help="How strongly the prompt pulls; 1 
 PlanName = Annotated[str, typer.Option(help="A preset, a share of full compute such as 0.4, or a plan's JSON.")]
 MethodName = Annotated[str, typer.Option(help="hgc, deepcache, fewer_steps …; `methods` lists them.")]
 Budget = Annotated[float | None, typer.Option(help="Share of full compute that the plan may take; else --plan's.")]
+Verify = Annotated[
+    float | None,
+    typer.Option(help="Compute a step anew after a forecast that was off by more than this, such as 0.2."),
+]
 Device = Annotated[str | None, typer.Option(help="cpu or cuda; the best there is by default.")]
 Dtype = Annotated[str | None, typer.Option(help="float32, bfloat16 or float16.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]

@@ -32,6 +32,7 @@ def pareto(
     sampler: Annotated[list[str] | None, typer.Option(help="May be given several times; ddim by default.")] = None,
     long: Annotated[int, typer.Option(help="Steps of the second reference; 0 for none.")] = 100,
     batch: Annotated[int, typer.Option(help="Pictures drawn together.")] = 4,
+    alone: Annotated[int, typer.Option(help="Pictures drawn one in a call first, for the times.")] = 3,
     steps: Steps = 20,
     model: Model = "landscapes",
     device: Device = None,
@@ -42,34 +43,35 @@ def pareto(
     out: Annotated[Path | None, typer.Option(help="JSON; charts in an HTML file beside it.")] = None,
 ) -> None:
     """Cost against fidelity of every method; a stopped run goes on where it was."""
+    import torch
+
     from hgc.bench import pareto as bench
     from hgc.bench.album import digest
+    from hgc.bench.ledger import Ledger
+    from hgc.bench.points import as_text
     from hgc.service.methods import METHODS, method_of
 
     methods = tuple(method_of(name).name for name in method) if method else tuple(METHODS)
-    _check(scenes, batch, long)
+    if scenes < 1:
+        raise RequestRefused(f"--scenes {scenes}: choose 1 or more")
+    setup = bench.Setup(methods, tuple(budget or BUDGETS), batch, alone, long)
     studio = Studio.load(model, device, dtype)
-    setup = bench.Setup(methods, tuple(budget or BUDGETS), steps, batch, long)
-    key = f"{digest(Path(studio.loaded.preset.source))} {studio.device} {studio.dtype} batch {batch} long {long}"
-    ledger, points = bench.Ledger(work, key), []
+    key = f"{digest(Path(studio.loaded.preset.source))} {studio.device} {studio.dtype} long {long}"
+    ledger, points = Ledger(work, key), []
     for solver in sampler or ["ddim"]:
         for kind in control or studio.controls:
             fields = {"model": model, "control": kind, "sampler": solver, "steps": steps}
             asked = [painted(studio, first_seed + i, fields) for i in range(scenes)]
             asked += _drawn(studio, fields) if drawings else []
             points += bench.compare(studio, setup, asked, ledger, lambda news: typer.echo(news, err=True))
-    where = f"{studio.device}, {studio.dtype}, batches of {batch}, {steps} steps, seeds from {first_seed}"
-    measured_on = f"{len(asked)} pictures each ({scenes} scenes), {where}, {model}"
-    typer.echo(bench.as_text(points, measured_on))
+    where = f"{studio.device}, {studio.dtype}, {torch.get_num_threads()} threads"
+    measured_on = (
+        f"{scenes} scenes of seeds from {first_seed}{', and the drawings' if drawings else ''}; {steps} steps, the "
+        f"first {alone} one in a call, the others {batch} together; {where}, {model}"
+    )
+    typer.echo(as_text(points, measured_on))
     if out is not None:
         _write(out, points, measured_on)
-
-
-def _check(scenes: int, batch: int, long: int) -> None:
-    """Raises RequestRefused."""
-    for name, value, least in (("scenes", scenes, 1), ("batch", batch, 1), ("long", long, 0)):
-        if value < least:
-            raise RequestRefused(f"--{name} {value}: choose {least} or more")
 
 
 def _drawn(studio: Studio, fields: dict[str, Any]) -> list[Request]:
@@ -87,7 +89,7 @@ def _drawn(studio: Studio, fields: dict[str, Any]) -> list[Request]:
 
 
 def _write(out: Path, points: Sequence[Any], measured_on: str) -> None:
-    from hgc.bench import pareto as bench
+    from hgc.bench.points import as_json, charted
     from hgc.charts.document import Chart, as_page
     from hgc.charts.pareto import pareto_chart
 
@@ -96,10 +98,10 @@ def _write(out: Path, points: Sequence[Any], measured_on: str) -> None:
         Chart(
             f"{control}, {sampler}",
             "Further up and further left is better; a dot is a median, the band runs from the least to the greatest.",
-            pareto_chart(bench.charted([p for p in points if (p.control, p.sampler) == (control, sampler)])),
+            pareto_chart(charted([p for p in points if (p.control, p.sampler) == (control, sampler)])),
         )
         for control, sampler in groups
     ]
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(bench.as_json(points, measured_on))
+    out.write_text(as_json(points, measured_on))
     out.with_suffix(".html").write_text(as_page("Cost against fidelity", measured_on, charts))

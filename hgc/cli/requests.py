@@ -8,11 +8,17 @@ from typing import Any
 from hgc.cache.plan import Plan, PlanRefused
 from hgc.request import CacheSettings
 from hgc.service import Studio
+from hgc.service.methods import DEFAULT_METHOD
 from hgc.service.presets import budget_of
 
 
 def chosen(
-    studio: Studio, plan: str, steps: int, guidance: bool = True, method: str = "hgc", budget: float | None = None
+    studio: Studio,
+    plan: str,
+    steps: int,
+    guidance: bool = True,
+    method: str = DEFAULT_METHOD,
+    budget: float | None = None,
 ) -> dict[str, Any]:
     """The request's fields for what --plan, --method and --budget named; a budget takes the place of the plan's."""
     if budget is not None:

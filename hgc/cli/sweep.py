@@ -29,6 +29,7 @@ from hgc.cli.requests import chosen
 from hgc.control.images import decode
 from hgc.request import Request, RequestRefused
 from hgc.service import Studio
+from hgc.service.methods import DEFAULT_METHOD
 from hgc.service.presets import budget_of
 from hgc.sweep import Axis, Cell, Sweep, parse_seeds
 from hgc.sweep.folder import Folder, write_whole
@@ -54,7 +55,7 @@ def sweep(
     sampler: SamplerName = "ddim",
     guidance: Guidance = 4.0,
     plan: PlanName = "paper",
-    method: MethodName = "hgc",
+    method: MethodName = DEFAULT_METHOD,
     budget: Budget = None,
     annotator: Annotated[str | None, typer.Option(help="How to turn a photo into a control map, e.g. canny.")] = None,
     device: Device = None,

@@ -22,6 +22,7 @@ TITLES: Mapping[str, str] = {
     "control_end": "Control until",
     "method": "Method",
     "budget": "Budget",
+    "verify": "Doubt forecasts from",
     "rival": "Third picture",
     "plan": "Plan of its own",
     "cache.coarse": "Coarse cache",

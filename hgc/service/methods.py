@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from typing import TYPE_CHECKING
 
 from hgc.cache import schedules
 from hgc.cache.anatomy import Anatomy
 from hgc.cache.plan import Plan, PlanRefused
-from hgc.cache.rules import REPEAT, Forecast
+from hgc.cache.rules import REPEAT, Forecast, Verification
 from hgc.request import Request, RequestRefused
 from hgc.service.calibrations import calibration_for
 from hgc.service.optimised import optimised
@@ -30,7 +30,8 @@ class Method:
     """How a picture may be made with less work.
 
     `reason` says in one line why one would take it, `least` why it cannot cost as little as one likes. `solve` makes
-    the plan of most compute within a share of full compute; it raises OutOfReach for a share below its least.
+    the plan of most compute within a share of full compute; it raises OutOfReach for a share below its least. `coarse`
+    and `fine` say which of both kinds of cache it is of: blocks and whole predictions, attention and guidance.
     `calibrated` says that it needs a calibration, of the weights that are loaded.
     """
 
@@ -39,6 +40,8 @@ class Method:
     reason: str
     least: str
     solve: Callable[[Task, float], Plan]
+    coarse: bool = False
+    fine: bool = False
     calibrated: bool = False
 
     def plan(self, task: Task, share: float) -> Plan:
@@ -158,6 +161,7 @@ METHODS: Mapping[str, Method] = {
             "The plan that strayed least from the full run of all tried beforehand, for every budget its own.",
             "the first step is computed in full",
             optimised,
+            coarse=True,
         ),
         Method(
             "hgc",
@@ -165,6 +169,8 @@ METHODS: Mapping[str, Method] = {
             "Keeps whole blocks between key steps, attention maps, and late one guidance branch.",
             "two steps are always computed in full, and some outer layers in every step",
             _hgc,
+            coarse=True,
+            fine=True,
         ),
         Method(
             "block_caching",
@@ -172,6 +178,8 @@ METHODS: Mapping[str, Method] = {
             "Refreshes each block when it has changed enough, as measured beforehand on many pictures.",
             "every block is computed once, and what lies between blocks in every step",
             _block_caching,
+            coarse=True,
+            fine=True,
             calibrated=True,
         ),
         Method(
@@ -180,6 +188,7 @@ METHODS: Mapping[str, Method] = {
             "Computes the deep layers every few steps and the outermost ones always.",
             "the first step is computed in full and the outermost layers in every step",
             _deepcache,
+            coarse=True,
         ),
         Method(
             "tgate",
@@ -187,6 +196,7 @@ METHODS: Mapping[str, Method] = {
             "Lets the words act early only: attention to them and their guidance end at a gate.",
             "one branch of both networks is computed in every step",
             _tgate,
+            fine=True,
         ),
         Method(
             "encoder_propagation",
@@ -194,6 +204,7 @@ METHODS: Mapping[str, Method] = {
             "Computes encoder and control at key steps only, the decoder always.",
             "the decoder is computed in every step",
             _encoder_propagation,
+            coarse=True,
         ),
         Method(
             "guidance_reuse",
@@ -201,6 +212,7 @@ METHODS: Mapping[str, Method] = {
             "Computes the unguided branch at some steps and keeps the difference in between (FasterCache).",
             "the guided branch is computed in every step",
             _guidance_reuse,
+            fine=True,
         ),
         Method(
             "step_skip",
@@ -208,6 +220,7 @@ METHODS: Mapping[str, Method] = {
             "Leaves out whole steps and goes on from the predictions before (TeaCache, EasyCache).",
             "one step is always computed",
             _step_skip,
+            coarse=True,
         ),
         Method(
             "fewer_steps",
@@ -218,6 +231,7 @@ METHODS: Mapping[str, Method] = {
         ),
     )
 }
+DEFAULT_METHOD = "optimised"  # where nobody chooses
 
 
 def method_of(name: str) -> Method:
@@ -228,10 +242,15 @@ def method_of(name: str) -> Method:
 
 
 def plan_of(request: Request, anatomy: Anatomy) -> Plan:
-    """The plan of a request: its own table, or what its method makes of its settings or its budget.
+    """The plan of a request: its own table, or what its method makes of its settings or its budget; verified if asked.
 
     Raises PlanRefused, RequestRefused.
     """
+    plan = _planned(request, anatomy)
+    return plan if request.verify is None else replace(plan, verification=Verification(request.verify))
+
+
+def _planned(request: Request, anatomy: Anatomy) -> Plan:
     own, method = request.own_plan, method_of(request.method)
     if own is not None:
         return own

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 from hgc.cache.curves import Subject
@@ -45,11 +45,19 @@ def optimised(task: Task, share: float) -> Plan:
     table = carried(kept.shelf.table, task.steps)
     predictor = Predictor(task.anatomy, table, guided=task.guided)
     start, budget = _nearest(courses, predictor, share), share
+    planned = partial(
+        plan_of,
+        anatomy=task.anatomy,
+        weigher=table,
+        name=name,
+        uncontrolled=_uncontrolled(task),
+        verified=task.request.verify is not None,
+    )
     least = _started(_least(task.steps), task)
-    most_within(share, [plan_of(least, task.anatomy, table, name, _uncontrolled(task))], task.share)
+    most_within(share, [planned(least)], task.share)
     while True:
         course = fitted(start, predictor, budget, pinned=_pinned(task))
-        plan = plan_of(course, task.anatomy, table, name, _uncontrolled(task))
+        plan = planned(course)
         if (over := task.share(plan) - share) <= ROUNDING:
             return plan
         # Where the control is off for a while, full compute is less than the predictor takes it for.

@@ -44,7 +44,7 @@ class Task:
         return self.cost(schedules.full(self.anatomy, self.steps))
 
     def cost(self, plan: Plan) -> Macs:
-        """What a plan costs here; one of other steps is run with as many. A run-time gate is taken never to fire."""
+        """What a plan costs here; one of other steps is run with as many. Nothing is refreshed at run time."""
         return plan_macs(plan, self.anatomy, guidance=self.guided, off=control_off(at_steps(self.request, plan.steps)))
 
     def share(self, plan: Plan) -> float:

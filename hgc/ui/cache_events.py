@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -13,18 +14,19 @@ from hgc.service.methods import METHODS, arm_titles
 from hgc.service.presets import PRESETS
 from hgc.share import NAME
 from hgc.ui import figures
-from hgc.ui.cache_panel import CUSTOM_REASON, FIRST_PRESET, read_settings, write_settings
+from hgc.ui.cache_panel import CUSTOM_REASON, read_settings, write_settings
 from hgc.ui.own_plan import own_plan
 from hgc.ui.queueing import QUIET
 from hgc.ui.runner import REFUSALS, blank_png, in_one_sentence, made
 from hgc.ui.titles import rival_of
-from hgc.ui.wanted import HGC, Wanted, control_of, planned, settings_within, within_reach
+from hgc.ui.wanted import HGC, Reach, Wanted, control_of, planned, settings_within, within_reach
 
 if TYPE_CHECKING:
     from hgc.ui.playground import Playground
 
 COST_FIELDS = ("steps", "sampler", "guidance", "control_scale", "control_start", "control_end")
-BY_HAND_JS = f"() => [null, '<p class=\"aside\">{CUSTOM_REASON}</p>']"
+BY_HAND = (None, figures.aside(CUSTOM_REASON), HGC, figures.aside(METHODS[HGC].reason))
+BY_HAND_JS = f"() => {json.dumps(BY_HAND)}"
 
 
 NOT_AS_SET = "This cannot be run as it is set: see under Method why."
@@ -43,12 +45,21 @@ class CacheEvents:
         studio = self._loader.studio()
         try:
             reach = within_reach(studio, wanted, fields)
-            settings: list[Any] = [gr.skip()] * len(self._panel.settings)
-            if wanted.method == HGC:
-                settings = write_settings(settings_within(studio, reach.share, fields))
+            settings = self._settings(wanted, reach, fields)
         except REFUSALS as error:
             return [*[gr.skip()] * len(self._panel.settings), *_told(wanted, str(error))]
         return [*settings, *_told(wanted, reach.sentence)]
+
+    def _settings(self, wanted: Wanted, reach: Reach, fields: dict[str, Any]) -> list[Any]:
+        """What stands in the panel: HGC's settings for the share, and the switches as the method has them.
+
+        Another method's switches show what it keeps; the settings are there for whoever presses one.
+        """
+        studio = self._loader.studio()
+        if wanted.method == HGC:
+            return write_settings(settings_within(studio, reach.share, fields))
+        own, hgc = METHODS[wanted.method], within_reach(studio, replace(wanted, method=HGC), fields)
+        return [own.coarse, own.fine, *write_settings(settings_within(studio, hgc.share, fields))[2:]]
 
     def follow(self, *values: Any) -> list[Any]:
         """The same when the picture's settings have changed; settings made by hand stay as they are."""
@@ -97,25 +108,24 @@ class CacheEvents:
         except Exception as error:
             return figures.forecast_waiting(in_one_sentence(error))
 
-    def greet(self, page: gr.Request, preset: str | None, steps: int) -> list[Any]:
+    def greet(self, page: gr.Request, *values: Any) -> list[Any]:
         """When a page opens: waits for the model, then fills in what only it can say.
 
         The settings of a link stay as they are.
         """
-        chosen = preset or FIRST_PRESET
+        untouched = [gr.skip()] * len(self._panel.settings)
         try:
             studio = self._loader.studio()
-            found = studio.settings_for(chosen, steps)
         except REFUSALS as error:
             failed = figures.forecast_waiting(str(error))
-            untouched = [gr.skip()] * len(self._panel.settings)
             return [figures.masthead("failed", "Model not loaded"), failed, *untouched, ""]
         ready = f"{studio.model.capitalize()} · {studio.device.upper()} · {studio.dtype}"
         if NAME in page.query_params:
-            return [figures.masthead("ready", ready), *[gr.skip()] * (len(self._panel.settings) + 2)]
-        cost = self._price({"steps": steps, "cache": found.model_dump()})
-        reason = figures.aside(PRESETS[chosen.lower()].reason)
-        return [figures.masthead("ready", ready), cost, *write_settings(found), reason]
+            return [figures.masthead("ready", ready), gr.skip(), *untouched, gr.skip()]
+        wanted, fields, _ = _read(values)
+        *settings, _, reason, _ = self.settle(*values)
+        cost = self._price(fields | planned(studio, wanted, fields, read_settings(settings)))
+        return [figures.masthead("ready", ready), cost, *settings, reason]
 
 
 def _read(values: Sequence[Any]) -> tuple[Wanted, dict[str, Any], Sequence[Any]]:
@@ -147,13 +157,14 @@ def wire_cache(p: Playground) -> None:
     changed = [picture.steps.release, picture.guidance.release, picture.sampler.input, p.control.source.input]
     followed = gr.on(changed, events.follow, asked, [*written, panel.budget], **last)
     budgets = panel.budget.input(events.from_budget, asked, [*written, panel.preset], **last)
-    by_hand = [component.input for component in panel.settings]
-    gr.on(by_hand, None, None, [panel.preset, panel.reason], js=BY_HAND_JS, api_visibility="private")
+    hands = [component.input for component in panel.settings]
+    as_hgc = [panel.preset, panel.reason, panel.method, panel.method_reason]
+    by_hand = gr.on(hands, None, None, as_hgc, js=BY_HAND_JS, api_visibility="private")
 
     priced: dict[str, Any] = {"fn": events.price, "inputs": [*cost_inputs(p), p.own.name], "outputs": p.forecast}
-    for written_to in (chosen, followed, budgets):
+    for written_to in (chosen, followed, budgets, by_hand):
         written_to.then(**priced, **QUIET)
-    edited = [component.input for component in (*_cost_fields(p), panel.rival, *panel.settings)]
+    edited = [component.input for component in (*_cost_fields(p), panel.rival)]
     gr.on([*edited, p.own.name.change, p.results.run_id.change], **priced, **last)
 
 
@@ -173,4 +184,4 @@ def _cost_fields(p: Playground) -> list[Any]:
 def wire_greeting(page: gr.Blocks, p: Playground, header: gr.HTML) -> None:
     """What to do when a page opens."""
     outputs = [header, p.forecast, *p.cache.settings, p.cache.reason]
-    page.load(CacheEvents(p).greet, [p.cache.preset, p.picture.steps], outputs, concurrency_limit=None, **QUIET)
+    page.load(CacheEvents(p).greet, _asked(p), outputs, concurrency_limit=None, **QUIET)

@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 from hgc.request import CacheSettings
-from hgc.service.methods import METHODS
+from hgc.service.methods import DEFAULT_METHOD, METHODS
 from hgc.ui import hgc_settings
 from hgc.ui.figures import aside
 from hgc.ui.titles import NO_RIVAL, RIVALS
@@ -18,6 +18,7 @@ from hgc.ui.wanted import HGC
 PRESET_NAMES = ("Exact", "Quality", "Balanced", "Paper", "Turbo")
 FIRST_PRESET = "Paper"
 CUSTOM_REASON = "Your own settings."
+ALWAYS = 100  # percent, from which on no forecast is verified
 ONLY_HGC_JS = f"(method) => ({{__type__: 'update', visible: method === '{HGC}'}})"
 
 
@@ -40,6 +41,7 @@ class CachePanel:
     gate: gr.Slider
     attention_every: gr.Slider
     fusion: gr.Radio
+    verify: gr.Slider
     rival: gr.Dropdown
 
     @property
@@ -76,13 +78,13 @@ def build_cache_panel() -> CachePanel:
         gr.HTML('<h2>Caches</h2><p class="aside">How the second picture saves work.</p>')
         method = gr.Dropdown(
             [(method.title, name) for name, method in METHODS.items()],
-            value=HGC,
+            value=DEFAULT_METHOD,
             label="Method",
             info="Each makes of the budget below what it can.",
             filterable=False,
             elem_id="method",
         )
-        method_reason = gr.HTML(aside(METHODS[HGC].reason), elem_id="method-reason")
+        method_reason = gr.HTML(aside(METHODS[DEFAULT_METHOD].reason), elem_id="method-reason")
         preset = gr.Radio(
             list(PRESET_NAMES),
             value=FIRST_PRESET,
@@ -101,13 +103,22 @@ def build_cache_panel() -> CachePanel:
             info="The method spends as much of it as it can.",
             elem_id="budget",
         )
-        with gr.Column(elem_id="hgc-settings") as of_hgc:
-            switches = hgc_settings.switches(now)
+        switches = hgc_settings.switches(METHODS[DEFAULT_METHOD])
+        with gr.Column(elem_id="hgc-settings", visible=DEFAULT_METHOD == HGC) as of_hgc:
             with gr.Accordion("Coarse settings", open=False, elem_id="coarse-settings"):
                 coarse = hgc_settings.coarse(now)
             with gr.Accordion("Fine settings", open=False, elem_id="fine-settings"):
                 fine = hgc_settings.fine(now)
         method.change(None, method, of_hgc, js=ONLY_HGC_JS, api_visibility="private")
+        verify = gr.Slider(
+            0,
+            ALWAYS,
+            ALWAYS,
+            step=1,
+            label="Trust forecasts up to, % off",
+            info="20: after a forecast that turned out 20% off, the next step is computed. 100 trusts always.",
+            elem_id="verify",
+        )
         rival = gr.Dropdown(
             RIVALS,
             value=NO_RIVAL,
@@ -122,11 +133,22 @@ def build_cache_panel() -> CachePanel:
         preset=preset,
         reason=reason,
         budget=budget,
+        verify=verify,
         rival=rival,
         **switches,
         **coarse,
         **fine,
     )
+
+
+def verify_of(percent: float) -> float | None:
+    """The request's `verify` for the slider's value."""
+    return None if percent >= ALWAYS else percent / 100
+
+
+def trust_in(verify: float | None) -> float:
+    """The slider's value for the request's `verify`."""
+    return ALWAYS if verify is None else round(100 * verify, 6)
 
 
 def read_settings(values: Sequence[Any]) -> dict[str, Any]:

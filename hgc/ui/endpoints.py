@@ -13,7 +13,7 @@ from hgc.cache.exports import to_csv, to_perfetto
 from hgc.cache.trace import Trace
 from hgc.models.presets import GUIDANCE
 from hgc.request import RequestRefused, Sampler
-from hgc.service.methods import METHODS
+from hgc.service.methods import DEFAULT_METHOD, METHODS
 from hgc.service.result import result_of
 from hgc.ui.control_panel import photo_input
 from hgc.ui.drawing import AS_LABELS, AS_LINES, Drawn, prepare, read_photo
@@ -80,7 +80,7 @@ def _add_plain(runner: Runner) -> None:
         steps: int = 20,
         sampler: str = "ddim",
         guidance: float = GUIDANCE,
-        method: str = "hgc",
+        method: str = DEFAULT_METHOD,
         budget: float | None = None,
     ) -> dict[str, Any]:
         """What a run will cost: MACs in both conventions, and milliseconds once this server has measured a run.
@@ -174,8 +174,9 @@ def _add_compare(runner: Runner) -> None:
         cache: dict[str, Any] | None = None,
         with_trace: bool = False,
         rival: str | None = None,
-        method: str = "hgc",
+        method: str = DEFAULT_METHOD,
         budget: float | None = None,
+        verify: float | None = None,
     ) -> tuple[Any, Any, dict[str, Any], Any]:
         """The same picture in full and from the cache, on the same noise, and every figure of both.
 
@@ -200,6 +201,7 @@ def _add_compare(runner: Runner) -> None:
             rival: a method that makes a third picture at the cost of the cached one, e.g. fewer_steps or deepcache.
             method: how the cached picture saves work, as methods lists them.
             budget: share of full compute that the cached picture may use, 0 to 1, instead of the preset's.
+            verify: relative error from which on a forecast of the cached picture is not trusted, e.g. 0.2; none never.
         """
         with refusals():
             studio = runner.loader.studio()
@@ -216,6 +218,7 @@ def _add_compare(runner: Runner) -> None:
                 "control_scale": control_scale,
                 "control_start": control_start,
                 "control_end": control_end,
+                "verify": verify,
                 "rival": rival or None,
             }
             fields |= by_method(studio, method, preset if budget is None else budget, fields, cache)
@@ -251,8 +254,9 @@ def _compare_inputs() -> list[Any]:
         json_input("cache"),
         gr.Checkbox(False, label="with_trace"),
         gr.Textbox(None, label="rival"),
-        gr.Textbox("hgc", label="method"),
+        gr.Textbox(DEFAULT_METHOD, label="method"),
         gr.Number(None, label="budget"),
+        gr.Number(None, label="verify"),
     ]
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from hgc.control.images import decode
 from hgc.service.methods import METHODS
 from hgc.service.presets import PRESETS
-from hgc.ui.cache_panel import CUSTOM_REASON, read_settings, write_settings
+from hgc.ui.cache_panel import CUSTOM_REASON, read_settings, trust_in, verify_of, write_settings
 from hgc.ui.drawing import Drawn, seen_picture, seen_text, sheet_of
 from hgc.ui.figures import aside
 from hgc.ui.own_plan import own_plan
@@ -33,7 +33,7 @@ def read_form(page: Playground, sheet: Sheet, values: list[Any], *, presets: boo
     names = list(page.fields)
     fields = dict(zip(names, values[: len(names)], strict=True)) | {"control": sheet.control}
     locked, own, method, preset, percent, *by_hand = values[len(names) :]
-    fields["rival"] = rival_of(fields["rival"])
+    fields["rival"], fields["verify"] = rival_of(fields["rival"]), verify_of(fields["verify"])
     if not locked or fields["seed"] is None:
         fields["seed"] = new_seed()
     studio, plan = page.runner.loader.studio(), own_plan(page.runner, own)
@@ -68,11 +68,16 @@ def write_form(page: Playground, request: Request, plan: Plan | None, drawn: byt
     `drawn` is the control map of what is on the canvas now; the same map leaves the drawing as it is. Settings stand
     in the form as settings, another method with its budget; a table stands there as a plan of its own.
     """
-    fields = request.model_dump(include=set(page.fields))
-    updates: dict[Any, Any] = {component: fields[name] for name, component in page.fields.items()}
-    updates[page.cache.rival] = request.rival or NO_RIVAL
+    values = field_values(page, request)
+    updates: dict[Any, Any] = {component: values[name] for name, component in page.fields.items()}
     updates |= _caches(page, request, plan) | {page.picture.lock: True}
     return updates if drawn == request.control_bytes else updates | _on_canvas(page, request)
+
+
+def field_values(page: Playground, request: Request) -> dict[str, Any]:
+    """The request's fields as the form's components hold them."""
+    own = {"rival": request.rival or NO_RIVAL, "verify": trust_in(request.verify)}
+    return request.model_dump(include=set(page.fields)) | own
 
 
 def _caches(page: Playground, request: Request, plan: Plan | None) -> dict[Any, Any]:
@@ -92,7 +97,8 @@ def _caches(page: Playground, request: Request, plan: Plan | None) -> dict[Any, 
     else:
         updates[cache.budget] = round(100 * request.budget)
     if request.method != HGC:
-        return updates
+        method = METHODS[request.method]
+        return updates | {cache.coarse: method.coarse, cache.fine: method.fine}
     if request.budget is not None:
         studio = page.runner.loader.studio()
         settings = studio.settings_for(request.budget, request.steps, guidance=request.guidance > 1)

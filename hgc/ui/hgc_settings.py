@@ -1,4 +1,6 @@
-"""HGC's own settings as components, by the names that `CachePanel` gives them."""
+"""Both switches, which show what the method keeps and take HGC when pressed, and HGC's own settings; as components, by
+the names that `CachePanel` gives them.
+"""
 
 from __future__ import annotations
 
@@ -7,25 +9,26 @@ from typing import Any
 import gradio as gr
 
 from hgc.request import CacheSettings
+from hgc.service.methods import Method
 
 WITH_SWITCH_JS = "(on) => ({__type__: 'update', interactive: on})"
 
 
-def switches(now: CacheSettings) -> dict[str, Any]:
-    """Its two caches."""
+def switches(now: Method) -> dict[str, Any]:
+    """The two kinds of cache."""
     with gr.Row(elem_id="cache-switches"):
         return {
             "coarse": gr.Checkbox(
                 now.coarse,
                 label="Coarse cache",
-                info="Keeps whole blocks between key steps.",
+                info="Keeps whole blocks between steps.",
                 elem_id="coarse",
                 elem_classes="switch",
             ),
             "fine": gr.Checkbox(
                 now.fine,
                 label="Fine cache",
-                info="Keeps attention maps, then one guidance branch.",
+                info="Keeps attention maps and guidance.",
                 elem_id="fine",
                 elem_classes="switch",
             ),

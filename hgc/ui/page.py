@@ -54,7 +54,7 @@ def build(loader: Loader, place: Place = NOWHERE, recording: Record | None = Non
     runner = Runner(loader, place)
     with gr.Blocks(title=TITLE, fill_width=True, analytics_enabled=False, delete_cache=DELETE_CACHE) as page:
         header = gr.HTML(figures.masthead("loading", "Loading the model"), elem_id="header")
-        with gr.Tabs(elem_id="tabs") as tabs:
+        with gr.Tabs(elem_id="tabs", overflow_behavior="wrap") as tabs:
             with gr.Tab("Playground", id="playground"):
                 playground = build_playground(runner, recording)
             with gr.Tab("Inside", id="inside"):

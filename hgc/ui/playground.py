@@ -46,7 +46,8 @@ class Playground:
     @property
     def fields(self) -> dict[str, Any]:
         """The components that set a Request's field, by its name."""
-        return {"prompt": self.words.prompt, **self.picture.fields, "rival": self.cache.rival}
+        caches = {"verify": self.cache.verify, "rival": self.cache.rival}
+        return {"prompt": self.words.prompt, **self.picture.fields, **caches}
 
 
 def build_playground(runner: Runner, opening: Record | None = None) -> Playground:

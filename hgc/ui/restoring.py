@@ -12,7 +12,7 @@ from hgc.history import Record
 from hgc.request import Request
 from hgc.service.methods import method_of
 from hgc.ui.cache_events import CacheEvents, cost_inputs
-from hgc.ui.form import form_outputs, write_form
+from hgc.ui.form import field_values, form_outputs, write_form
 from hgc.ui.queueing import QUIET
 from hgc.ui.restored_card import refused_text, restored_text, verdict_text
 from hgc.ui.runner import in_one_sentence
@@ -31,11 +31,12 @@ def _holds(part: Any, value: Any) -> bool:
 
 def beyond(page: Playground, request: Request) -> list[str]:
     """What the form has no place for, in words."""
+    values = field_values(page, request)
     return [
-        f"{part.label} {getattr(request, name):g} lies beyond the form's {part.minimum:g} to {part.maximum:g}; "
+        f"{part.label} {values[name]:g} lies beyond the form's {part.minimum:g} to {part.maximum:g}; "
         "Run again uses it all the same"
         for name, part in page.fields.items()
-        if not _holds(part, getattr(request, name))
+        if not _holds(part, values[name])
     ]
 
 
@@ -44,7 +45,7 @@ def restored_form(page: Playground, request: Request, with_map: bool = True) -> 
     for name in (request.method, request.rival or request.method):
         method_of(name)
     written = write_form(page, request, None, None if with_map else request.control_bytes)
-    left_out = {part for name, part in page.fields.items() if not _holds(part, getattr(request, name))}
+    left_out = {part for part in page.fields.values() if not _holds(part, written[part])}
     return {part: value for part, value in written.items() if part not in left_out}
 
 

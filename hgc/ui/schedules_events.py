@@ -217,6 +217,6 @@ def headline(plan: Plan, forecast: Forecast) -> str:
 
 def remarks(plan: Plan) -> list[str]:
     """What the grid cannot show."""
-    if plan.gate is None:
+    if plan.gate is None and plan.verification is None:
         return []
-    return ["This plan decides while running as well: the grid shows it as if its gate never fired."]
+    return ["This plan decides while running as well: the grid shows what it computes at least."]

@@ -137,15 +137,20 @@ def plan_of(
     weigher: Weigher | None,
     name: str = "optimised",
     uncontrolled: Collection[int] = (),
+    verified: bool = False,
 ) -> Plan:
-    """The plan of a course, with fitted weights, or with lines where nothing was measured. Raises PlanRefused."""
+    """The plan of a course, with fitted weights, or with lines where nothing was measured. Raises PlanRefused.
+
+    With `verified` there are weights for computed steps as well, by which the forecasts can be measured there.
+    """
     table = constants(anatomy, course.steps)
     forecasts: dict[str, Forecast] = {}
     for row in rows(course, anatomy, uncontrolled):
         least = 1 if weigher else LINE.least
         table[row.site] = "".join(_letter(row, step, least, course) for step in range(course.steps))
         if weigher:
-            forecasts[row.site] = Forecast("weighted", weighings=tuple(_weighings(row, course, weigher)))
+            entries = [*_weighings(row, course, weigher), *(_measuring(row, course, weigher) if verified else ())]
+            forecasts[row.site] = Forecast("weighted", weighings=tuple(entries))
     return Plan(name, course.steps, anatomy.model, table, forecasts=forecasts)
 
 
@@ -167,5 +172,16 @@ def _weighings(row: Row, course: Course, weigher: Weigher) -> Iterator[Weighing]
         for past in sorted(pasts):
             if not past:
                 raise PlanRefused(f"course '{course}', step {step}: '{row.site}' was never computed before")
-            weights = weigher.weights(row.site, step, past, course.ridge)
-            yield Weighing(step, past, tuple(round(weight, DIGITS) for weight in weights))
+            yield _weighing(row, course, weigher, step, past)
+
+
+def _measuring(row: Row, course: Course, weigher: Weigher) -> Iterator[Weighing]:
+    """What the last values would have forecast where the site is computed and a later step goes on from it."""
+    for step in (step for step in range(course.steps) if row.computed[step] and any(row.kept[step:])):
+        if past := row.past(step, 2 if row.site == UNGUIDED else 1)[-REMEMBERED:]:
+            yield _weighing(row, course, weigher, step, past)
+
+
+def _weighing(row: Row, course: Course, weigher: Weigher, step: int, past: tuple[int, ...]) -> Weighing:
+    weights = weigher.weights(row.site, step, past, course.ridge)
+    return Weighing(step, past, tuple(round(weight, DIGITS) for weight in weights))

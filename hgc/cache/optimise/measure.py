@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from hgc.cache.anatomy import PREDICTION, UNGUIDED, Anatomy, Kind
-from hgc.cache.calibration import read_arrays, write_arrays
+from hgc.cache.calibration import of_its_kind, read_arrays, write_arrays
 from hgc.cache.curves import CalibrationRefused, Subject
 from hgc.cache.engine import cached
 from hgc.cache.optimise.course import FULL, REMEMBERED, SKIP, UNET, Course, kept_residuals, plan_of, rows
@@ -105,12 +105,13 @@ def measure(scenes: Scenes, anatomy: Anatomy, subject: Subject, state: Path, tol
     if state.exists():
         where = f"unfinished error table {state.name}"
         kept, found = read_arrays(state, where)
-        Subject(**kept["subject"]).check(subject, where)
-        if kept["scenes"] != scenes.count:
-            raise CalibrationRefused(
-                f"{where}: of {kept['scenes']} scenes, asked are {scenes.count}; give --scenes {kept['scenes']} or "
-                "delete the file"
-            )
+        with of_its_kind(where):
+            Subject(**kept["subject"]).check(subject, where)
+            if kept["scenes"] != scenes.count:
+                raise CalibrationRefused(
+                    f"{where}: of {kept['scenes']} scenes, asked are {scenes.count}; give --scenes {kept['scenes']} or "
+                    "delete the file"
+                )
     done = {name for name in wanted if name in found}
     while missing := [name for name in wanted if name not in done]:
         if not scenes.path:

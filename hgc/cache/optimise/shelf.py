@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from hgc.cache.calibration import read_arrays, write_arrays, write_whole
+from hgc.cache.calibration import of_its_kind, read_arrays, write_arrays, write_whole
 from hgc.cache.curves import CalibrationRefused, Subject
 from hgc.cache.optimise.course import Course
 from hgc.cache.optimise.table import ErrorTable, Numbers
@@ -81,14 +81,15 @@ class Shelf:
 
 
 def _read_table(path: Path) -> ErrorTable:
-    header, arrays = read_arrays(path, f"error table {path.name}")
+    where = f"error table {path.name}"
+    header, arrays = read_arrays(path, where)
     parts: dict[str, dict[str, Numbers]] = {"products": {}, "gains": {}, "growth": {}}
-    for name, array in arrays.items():
-        kind, _, what = name.partition(" ")
-        parts[kind][what] = array
-    return ErrorTable(
-        Subject(**header["subject"]), header["scenes"], parts["products"], parts["gains"], parts["growth"][""]
-    )
+    with of_its_kind(where):
+        for name, array in arrays.items():
+            kind, _, what = name.partition(" ")
+            parts[kind][what] = array
+        subject = Subject(**header["subject"])
+        return ErrorTable(subject, header["scenes"], parts["products"], parts["gains"], parts["growth"][""])
 
 
 def carried(table: ErrorTable, steps: int) -> ErrorTable:

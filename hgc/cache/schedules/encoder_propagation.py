@@ -26,8 +26,8 @@ def encoder_propagation(
     decoder = {site.name for site in anatomy.decoder}
     inputs = {name for site in anatomy.decoder for name in site.inputs}
     embeddings = {site.name for site in anatomy.of(Kind.EMBEDDING)}
-    middle = [site.name for site in anatomy.decoder if site.name.startswith("unet.mid_block")][-1]
-    rows = dict.fromkeys([*sorted(inputs - decoder - embeddings), middle], keep_between(steps, keys, forecast))
+    middle = [site.name for site in anatomy.decoder if site.name.startswith("unet.mid_block")][-1:]  # some have none
+    rows = dict.fromkeys([*sorted(inputs - decoder - embeddings), *middle], keep_between(steps, keys, forecast))
     control = keep_control(steps, keys, forecast, first_control_step)
     rows |= {site.name: control for site in anatomy.control_residuals}
     return Plan("encoder propagation", steps, anatomy.model, constants(anatomy, steps) | rows, forecast=forecast)

@@ -1,0 +1,180 @@
+"""The pictures of a benchmark as a table: a row a method and budget, as text, JSON and points of a chart."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from math import isfinite, nan
+from statistics import fmean, median, pstdev
+
+from hgc.bench.ledger import Shown
+from hgc.cache.anatomy import Macs
+from hgc.charts import pareto as charts
+from hgc.service.methods import METHODS
+
+FULL = "full"
+
+
+@dataclass(frozen=True)
+class Point:
+    """A method at a budget over all pictures.
+
+    MACs are of one picture, `share` in the paper's convention; likeness and control score are means, the spread a
+    standard deviation. `control_lost` is the part of the full run's control score that is missing, `lead_db` the PSNR
+    over that of fewer steps at the same budget. Times are medians of one picture's part and of full over own: `alone`
+    of those drawn one in a call, the others of those drawn together. `each` is what all this is of.
+    """
+
+    method: str
+    control: str
+    sampler: str
+    budget: float
+    macs_paper: int
+    macs_full: int
+    share: float
+    pictures: int
+    psnr: float
+    psnr_spread: float
+    ssim: float
+    perceptual: float | None
+    psnr_long: float | None
+    control_score: float
+    control_lost: float
+    lead_db: float | None
+    alone_ms: float | None
+    alone_speedup: float | None
+    together_ms: float | None
+    together_speedup: float | None
+    each: tuple[Shown, ...]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The pictures of one method at one budget, in the order of the full run's."""
+
+    method: str
+    budget: float
+    macs: Macs
+    shown: Sequence[Shown]
+
+
+def points(control: str, sampler: str, rows: Sequence[Rows]) -> list[Point]:
+    """One point for each; the first are the full run's."""
+    fewer = {row.budget: row for row in rows if row.method == "fewer_steps"}
+    return [_point(control, sampler, row, rows[0], fewer.get(row.budget)) for row in rows]
+
+
+def _point(control: str, sampler: str, own: Rows, whole: Rows, fewer: Rows | None) -> Point:
+    mean = fmean(one.psnr for one in own.shown)
+    scores = [(one.control_score, full.control_score) for one, full in zip(own.shown, whole.shown, strict=True)]
+    judged = [(score, full) for score, full in scores if isfinite(score) and isfinite(full)]
+    alone_ms, alone_speedup = _times(own, whole, alone=True)
+    together_ms, together_speedup = _times(own, whole, alone=False)
+    return Point(
+        method=own.method,
+        control=control,
+        sampler=sampler,
+        budget=own.budget,
+        macs_paper=own.macs.paper,
+        macs_full=own.macs.full,
+        share=own.macs.paper / whole.macs.paper,
+        pictures=len(own.shown),
+        psnr=mean,
+        psnr_spread=pstdev(one.psnr for one in own.shown),
+        ssim=fmean(one.ssim for one in own.shown),
+        perceptual=_mean([one.perceptual for one in own.shown]),
+        psnr_long=_mean([one.psnr_long for one in own.shown]),
+        control_score=fmean(score for score, _ in judged) if judged else nan,
+        control_lost=1 - sum(score for score, _ in judged) / sum(full for _, full in judged) if judged else nan,
+        lead_db=None if fewer is None else mean - fmean(one.psnr for one in fewer.shown),
+        alone_ms=alone_ms,
+        alone_speedup=alone_speedup,
+        together_ms=together_ms,
+        together_speedup=together_speedup,
+        each=tuple(own.shown),
+    )
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return fmean(known) if known else None
+
+
+def _times(own: Rows, whole: Rows, *, alone: bool) -> tuple[float | None, float | None]:
+    pairs = [
+        (one.latency_ms, full.latency_ms)
+        for one, full in zip(own.shown, whole.shown, strict=True)
+        if (one.together == 1) == alone
+    ]
+    return (median(ms for ms, _ in pairs), median(full / ms for ms, full in pairs)) if pairs else (None, None)
+
+
+def charted(found: Sequence[Point]) -> list[charts.Point]:
+    """Every picture of every point but the full run's, for the chart of cost against fidelity."""
+    return [
+        charts.Point(
+            series=METHODS[point.method].title,
+            place=f"{point.budget:.1%}",
+            key=f"seed {one.seed}",
+            share=point.share,
+            macs=point.macs_paper,
+            latency_ms=one.latency_ms,
+            psnr=one.psnr,
+            ssim=one.ssim,
+            perceptual=nan if one.perceptual is None else one.perceptual,
+            control_score=one.control_score,
+            rival=point.method == "fewer_steps",
+        )
+        for point in found
+        if point.method != FULL
+        for one in point.each
+    ]
+
+
+def as_text(found: Sequence[Point], measured_on: str) -> str:
+    """Sorted by control, sampler, budget and PSNR; "alone" and "together" are times as fast as full compute."""
+    ordered = sorted(found, key=lambda p: (p.control, p.sampler, -p.budget, -p.psnr))
+    table = [[title for title, _ in COLUMNS], *([cell(point) for _, cell in COLUMNS] for point in ordered)]
+    widths = [max(len(row[i]) for row in table) for i in range(len(COLUMNS))]
+    lines = [
+        "  ".join(_aligned(text, width, i) for i, (text, width) in enumerate(zip(row, widths, strict=True)))
+        for row in table
+    ]
+    return "\n".join([*lines, measured_on])
+
+
+def _aligned(text: str, width: int, column: int) -> str:
+    return text.ljust(width) if column < WORDS else text.rjust(width)
+
+
+def _text(value: float | None, form: str) -> str:
+    return "–" if value is None else format(value, form)
+
+
+WORDS = 3  # columns of words, before those of numbers
+COLUMNS: tuple[tuple[str, Callable[[Point], str]], ...] = (
+    ("control", lambda p: p.control),
+    ("sampler", lambda p: p.sampler),
+    ("method", lambda p: p.method),
+    ("budget", lambda p: f"{p.budget:.1%}"),
+    ("G MACs, paper", lambda p: f"{p.macs_paper / 1e9:.1f}"),
+    ("full", lambda p: f"{p.macs_full / 1e9:.1f}"),
+    ("share", lambda p: f"{p.share:.1%}"),
+    ("PSNR", lambda p: f"{p.psnr:.1f}"),
+    ("±", lambda p: f"{p.psnr_spread:.1f}"),
+    ("lead", lambda p: _text(p.lead_db, "+.1f")),
+    ("SSIM", lambda p: f"{p.ssim:.4f}"),
+    ("perceptual", lambda p: _text(p.perceptual, ".4f")),
+    ("to long", lambda p: _text(p.psnr_long, ".1f")),
+    ("control score", lambda p: f"{p.control_score:.3f}"),
+    ("lost", lambda p: f"{p.control_lost:.2%}"),
+    ("ms alone", lambda p: _text(p.alone_ms, ".0f")),
+    ("times", lambda p: _text(p.alone_speedup, ".2f")),
+    ("ms together", lambda p: _text(p.together_ms, ".0f")),
+    ("times", lambda p: _text(p.together_speedup, ".2f")),
+)
+
+
+def as_json(found: Sequence[Point], measured_on: str) -> str:
+    return json.dumps({"measured_on": measured_on, "points": [asdict(point) for point in found]}, indent=1)

@@ -1,0 +1,89 @@
+"""Verification while running: does what the plan forecasts still agree with what is computed anyway?
+
+Wherever a site that the plan keeps elsewhere is computed, what the plan would have put there, from the values it had
+before, is compared with the computed value. Where that was too far off, the next step that would go on so is computed
+instead, and measures the forecast anew.
+
+The number is needed on the host, once for each step that keeps something: as with the gate, the engine waits for the
+device there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+import torch
+
+from hgc.cache.anatomy import FINE, UNGUIDED, Anatomy
+from hgc.cache.plan import Plan
+from hgc.cache.rules import Verification
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the last measured error of a site's forecast says of the next one."""
+
+    site: str
+    error: float
+    broken: bool
+    reason: str
+
+
+@dataclass
+class Verifier:
+    """State of one run; `refreshed[site]` are the rows that are computed where this site's forecast broke."""
+
+    rule: Verification
+    refreshed: Mapping[str, tuple[str, ...]]
+    _errors: dict[str, tuple[int, torch.Tensor]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, plan: Plan, anatomy: Anatomy) -> Verifier | None:
+        """None for a plan that is not verified."""
+        if plan.verification is None:
+            return None
+        return cls(plan.verification, {name: _refreshed(plan, anatomy, name) for name in verified(plan, anatomy)})
+
+    def see(self, site: str, step: int, error: torch.Tensor) -> None:
+        """Called where a site is computed, with the relative L1 error that its forecast would have made."""
+        self._errors[site] = (step, error.float())
+
+    def judge(self, kept: Collection[str]) -> list[Verdict]:
+        """What is known of the forecasts of these sites, the worst first."""
+        names = [name for name in kept if name in self._errors]
+        if not names:
+            return []
+        errors = torch.stack([self._errors[name][1] for name in names]).tolist()
+        verdicts = [self._verdict(name, error) for name, error in zip(names, errors, strict=True)]
+        return sorted(verdicts, key=lambda verdict: -verdict.error)
+
+    def _verdict(self, name: str, error: float) -> Verdict:
+        threshold, broken = self.rule.threshold, not error <= self.rule.threshold  # not a number is no agreement
+        told = f"{name} was {error:.3g} off at step {self._errors[name][0] + 1}"  # people count from 1
+        bound = f"over {threshold:g}" if broken else f"within {threshold:g}"
+        return Verdict(name, error, broken, f"verification: forecast of {told}, {bound}")
+
+    def forget(self, site: str) -> None:
+        """What was measured has been acted on."""
+        self._errors.pop(site, None)
+
+
+def verified(plan: Plan, anatomy: Anatomy) -> frozenset[str]:
+    """The rows whose forecasts can turn out wrong; guidance that a plan ends is no forecast."""
+    if plan.verification is None:
+        return frozenset()
+    rows = {name for name in plan.table if not anatomy[name].constant}
+    return frozenset(rows if plan.fusion == "difference" else rows - {UNGUIDED})
+
+
+def _refreshed(plan: Plan, anatomy: Anatomy, name: str) -> tuple[str, ...]:
+    """The whole step, in as many branches as planned; both of them for the guidance; an attention alone.
+
+    What lies upstream of a kept site may never have been computed with as many values as its own row needs, so that
+    nothing but constants is kept in a step that computes more than was planned.
+    """
+    if name != UNGUIDED and anatomy[name].kind in FINE:
+        return (name,)
+    rows = tuple(row for row in plan.table if not anatomy[row].constant)
+    return rows if name == UNGUIDED else tuple(row for row in rows if row != UNGUIDED)
