@@ -17,6 +17,7 @@ from hgc.ui.queueing import QUIET
 from hgc.ui.restored_card import told_text
 from hgc.ui.restoring import Restoring, beyond
 from hgc.ui.runner import Runner, in_one_sentence
+from hgc.ui.titles import method_title
 from hgc.ui.viewer import Shown, scene, scene_of
 
 if TYPE_CHECKING:
@@ -168,7 +169,7 @@ def _shared(tags: list[tuple[str, ...]]) -> list[str]:
 
 def _shown(record: Record, arm: str, name: str) -> Shown:
     kept, request = record.arm(arm), record.request
-    line = f"{record.method}, {record.share:.0%} · seed {request.seed}"
+    line = f"{method_title(record.method)}, {record.share:.0%} · seed {request.seed}"
     return Shown(name, name.capitalize(), line, request.prompt or "without words", kept.pixels, kept.png)
 
 

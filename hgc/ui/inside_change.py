@@ -15,6 +15,7 @@ from hgc.charts.change import accumulated_chart, change_chart, changing_rows, mo
 from hgc.charts.rows import Row
 from hgc.ui.queueing import QUIET
 from hgc.ui.runner import Runner
+from hgc.ui.titles import subject_words
 
 if TYPE_CHECKING:
     from hgc.service import Comparison
@@ -117,7 +118,7 @@ def told(found: Comparison, curves: ChangeCurves) -> str:
     scenes = f"{curves.scenes} scene{'s' if curves.scenes > 1 else ''}"
     return (
         f'{TITLE}<p class="aside">{rule} On the right, the change from step to step. Both as calibrated over {scenes}, '
-        f"{escape(str(curves.subject))}; the bands are one standard deviation.</p>"
+        f"{escape(subject_words(curves.subject))}; the bands are one standard deviation.</p>"
     )
 
 

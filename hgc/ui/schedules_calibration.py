@@ -18,14 +18,13 @@ from hgc.ui.figures import aside, notes_list
 from hgc.ui.jobs import Jobs, Press
 from hgc.ui.queueing import MODEL_QUEUE, QUIET
 from hgc.ui.runner import in_one_sentence
-from hgc.ui.titles import SAMPLER_TITLES
+from hgc.ui.titles import CONTROLS, subject_words
 
 if TYPE_CHECKING:
     from hgc.cache.calibration import Calibration
     from hgc.ui.playground import Playground
 
 MOST_SCENES = 64
-CONTROLS = {"segmentation": "label maps", "edges": "edges"}
 EVERY_PRESS = {"trigger_mode": "multiple"}
 RUN_JS = "(press) => [press + 1, {__type__: 'update', interactive: false}, {__type__: 'update', interactive: true}]"
 STOP_JS = "() => ({__type__: 'update', interactive: false})"
@@ -96,7 +95,7 @@ class CalibrationEvents:
         except Exception as error:
             return self._refused(error)
         if found is None:
-            told = f"Nothing is measured yet for {_setting(subject)}. Calibrate measures it."
+            told = f"Nothing is measured yet for {subject_words(subject)}. Calibrate measures it."
             return {self._card.told: aside(told), self._card.chart: gr.update(visible=False)}
         return self._curves(found)
 
@@ -154,7 +153,7 @@ class CalibrationEvents:
 
     def _curves(self, found: Calibration) -> Updates:
         curves = found.curves
-        told = f"Measured over {curves.scenes} scene{'s' * (curves.scenes > 1)}: {_setting(curves.subject)}."
+        told = f"Measured over {curves.scenes} scene{'s' * (curves.scenes > 1)}: {subject_words(curves.subject)}."
         chart = curves_chart(curves, self._runner.loader.studio().anatomy())
         return {self._card.told: aside(told), self._card.chart: gr.update(value=chart, visible=True)}
 
@@ -169,11 +168,6 @@ class CalibrationEvents:
 
 def _press(page: gr.Request, number: int) -> Press:
     return Press(page.session_hash or "", number)
-
-
-def _setting(of: Subject) -> str:
-    """What a calibration holds for, in the page's words."""
-    return f"{CONTROLS[of.control]}, {SAMPLER_TITLES[of.sampler]}, {of.steps} steps, guidance {of.guidance:g}"
 
 
 def _measuring(done: int, wanted: int, left_s: float | None) -> str:

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 from hgc.service.methods import METHODS
 
 if TYPE_CHECKING:
+    from hgc.cache.curves import Subject
     from hgc.service import ArmName
 
 SAMPLER_TITLES = {"ddim": "DDIM", "dpmpp": "DPM-Solver++", "unipc": "UniPC", "euler": "Euler"}
+CONTROLS = {"segmentation": "label maps", "edges": "edges"}
 ARM_NAMES: tuple[ArmName, ...] = ("full", "cached", "rival")
 NO_RIVAL = "nothing"
 RIVALS = [("Nothing", NO_RIVAL), *((METHODS[name].title, name) for name in sorted(METHODS, key="fewer_steps".__ne__))]
@@ -18,6 +20,11 @@ RIVALS = [("Nothing", NO_RIVAL), *((METHODS[name].title, name) for name in sorte
 def method_title(name: str) -> str:
     """What a kept run's method is called; one that this version does not know keeps its name."""
     return METHODS[name].title if name in METHODS else name
+
+
+def subject_words(of: Subject) -> str:
+    """What a calibration holds for."""
+    return f"{CONTROLS[of.control]}, {SAMPLER_TITLES[of.sampler]}, {of.steps} steps, guidance {of.guidance:g}"
 
 
 def rival_of(chosen: str) -> str | None:
