@@ -22,7 +22,9 @@ class Prerecorded:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._studio, name)
 
-    def compare(self, request: Request, *, cancel: threading.Event | None = None) -> Iterator[Progress | Comparison]:
+    def compare(
+        self, request: Request, *, cancel: threading.Event | None = None, drawn: Any = None
+    ) -> Iterator[Progress | Comparison]:
         for arm in self.made.arms.values():
             yield Progress(arm.name, 1, arm.steps, arm.image, 1.0)
         assert self.finish.wait(120)

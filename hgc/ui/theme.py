@@ -9,7 +9,7 @@ from gradio.themes.utils import colors, sizes
 
 HERE = Path(__file__).parent
 STYLES = ("style.css", "easel.css", "viewer.css", "explore.css", "inside.css", "history.css")
-SCRIPTS = ("keys.js", "easel.js", "viewer.js", "inside.js", "drops.js")
+SCRIPTS = ("keys.js", "easel.js", "viewer.js", "inside.js", "drops.js", "names.js")
 SANS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "sans-serif")
 MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace")
 
