@@ -42,7 +42,7 @@ AXE_JS = """async (rules) => {
   return found.violations.filter(({impact}) => ["serious", "critical"].includes(impact)).flatMap(
     ({id, help, nodes}) => nodes.map(({html}) => `${id}: ${help}: ${html.slice(0, 160)}`));
 }"""
-# The ring is on the focused element, or on the label of one that is not seen itself; its name, where it stands, its ring.
+# Where the focus is, on what, and whether its ring is seen: on it, or on the label of what is not seen itself.
 FOCUS_JS = """() => {
   const focused = document.activeElement;
   if (focused === document.body) return null;

@@ -77,8 +77,8 @@ def build_explore() -> Explore:
             grid = gr.HTML(EMPTY, elem_id="sweep-grid", js_on_load=PICK_JS)
         with gr.Column(elem_classes="card", elem_id="explore-chart", visible=False) as charted:
             gr.HTML(
-                '<h2>Cost against likeness</h2><p class="aside">Up and to the left is better. Bands run over seeds; a star '
-                "is the full picture bit for bit. Click a dot to open its run.</p>"
+                '<h2>Cost against likeness</h2><p class="aside">Up and to the left is better. Bands run over seeds; a '
+                "star is the full picture bit for bit. Click a dot to open its run.</p>"
             )
             with gr.Row(elem_id="pareto-choices"):
                 cost, fidelity = _choice("Cost", COSTS), _choice("Likeness", FIDELITIES)

@@ -92,7 +92,12 @@ def _plan_card() -> Schedules:
     headline = gr.HTML(EMPTY, elem_id="plan-headline")
     with gr.Row(elem_id="plan-tools", equal_height=True):
         brush = gr.Radio(
-            BRUSHES, value="next", label="A pressed cell is set to", elem_id="plan-brush", elem_classes="segmented", min_width=260
+            BRUSHES,
+            value="next",
+            label="A pressed cell is set to",
+            elem_id="plan-brush",
+            elem_classes="segmented",
+            min_width=260,
         )
         undo = gr.Button("Undo", size="md", interactive=False, elem_id="plan-undo", scale=0, min_width=80)
         redo = gr.Button("Redo", size="md", interactive=False, elem_id="plan-redo", scale=0, min_width=80)
