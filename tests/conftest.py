@@ -1,4 +1,4 @@
-"""What every test shares: no network, fixed seeds, two threads, the embedded model, a real browser where it is."""
+"""What every test shares: no network, fixed seeds, one thread, the embedded model, a real browser where it is."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ import os
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+# The tests' networks are too small to be shared out, and a loop of two threads stands still while either has no core:
+# beside one other busy process it takes many times as long. Programs that tests start inherit this.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import random
 from collections.abc import Callable, Iterator
@@ -40,7 +43,7 @@ settings.load_profile("studio")
 # Of what is asked and expected of a page, too: seconds on two idle cores are a minute on loaded ones.
 PATIENCE_MS = 120_000
 expect.set_options(timeout=PATIENCE_MS)
-torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "2")))
+torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 
 
 @pytest.fixture(autouse=True)

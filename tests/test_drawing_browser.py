@@ -270,6 +270,8 @@ def test_the_polarity_of_a_sketch_is_found_told_and_drawn_on(
     drawn = sheet(page, "lines")
     assert drawn[256, 116:146, 3].any()
     assert not drawn[256, 256, 3], "the paper is bare"
+    do(page, "undo", "lines")
+    assert not np.array_equal(sheet(page, "lines"), drawn)
 
 
 def test_snapping_of_an_uploaded_map_is_reported(page: Page, tmp_path: Path) -> None:

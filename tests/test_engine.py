@@ -14,13 +14,7 @@ import made_up
 import pytest
 import tiny
 import torch
-from diffusers import (
-    DDIMScheduler,
-    DPMSolverMultistepScheduler,
-    EulerDiscreteScheduler,
-    HeunDiscreteScheduler,
-    UniPCMultistepScheduler,
-)
+from diffusers import DDIMScheduler
 
 from hgc.cache import schedules
 from hgc.cache.anatomy import PREDICTION, UNGUIDED, Anatomy, Kind, State
@@ -34,13 +28,6 @@ from hgc.cache.rehearsal import plan_macs
 from hgc.cache.rules import REPEAT, Forecast, FrequencySplit, Gate, PlanRefused
 
 STEPS = 6
-SOLVERS = [
-    DDIMScheduler,
-    DPMSolverMultistepScheduler,
-    UniPCMultistepScheduler,
-    EulerDiscreteScheduler,
-    HeunDiscreteScheduler,
-]
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +78,11 @@ def every_plan(anatomy: Anatomy, steps: int = STEPS) -> Mapping[str, Plan]:
     }
 
 
+@pytest.fixture(scope="module")
+def plans(anatomy: Anatomy) -> Mapping[str, Plan]:
+    return every_plan(anatomy)
+
+
 def vars_of(pipe: Any) -> dict[str, dict[str, Any]]:
     return {
         f"{name}.{path}": dict(vars(module))
@@ -110,42 +102,38 @@ def undone(pipe: Any) -> Iterator[None]:
         assert all(after[path][key] is value for key, value in attributes.items()), path
 
 
-@pytest.mark.parametrize("solver", SOLVERS, ids=lambda solver: solver.__name__)
 @pytest.mark.parametrize("name", ["full", "exact"])
-def test_computing_everything_changes_no_bit(solver: Any, name: str) -> None:
-    pipe = tiny.control_pipeline()
-    pipe.scheduler = solver.from_config(pipe.scheduler.config)
-    evaluations = 2 * STEPS - 1 if solver is HeunDiscreteScheduler else STEPS
-    plain = tiny.latents(pipe, steps=STEPS)
-    with cached(pipe, every_plan(anatomy_of(pipe), evaluations)[name]) as run:
-        assert torch.equal(tiny.latents(pipe, steps=STEPS), plain)
-    assert run.trace.steps == evaluations
+def test_computing_everything_changes_no_bit(pipe: Any, plans: Mapping[str, Plan], name: str) -> None:
+    """With every solver and pipeline: test_pipelines.py."""
+    plain = tiny.latents(pipe)
+    with cached(pipe, plans[name]) as run:
+        assert torch.equal(tiny.latents(pipe), plain)
+    assert run.trace.steps == STEPS
     assert run.trace.nothing_reused is (name == "full")
 
 
 @pytest.mark.usefixtures("undone")
-def test_modules_are_untouched_after_success(pipe: Any, anatomy: Anatomy) -> None:
+def test_modules_are_untouched_after_success(pipe: Any, plans: Mapping[str, Plan]) -> None:
     plain = tiny.latents(pipe)
-    with cached(pipe, every_plan(anatomy)["hgc"]):
+    with cached(pipe, plans["hgc"]):
         assert not torch.equal(tiny.latents(pipe), plain)
     assert torch.equal(tiny.latents(pipe), plain)
 
 
 @pytest.mark.usefixtures("undone")
-def test_modules_are_untouched_after_an_error_in_the_middle(pipe: Any, anatomy: Anatomy) -> None:
+def test_modules_are_untouched_after_an_error_in_the_middle(pipe: Any, plans: Mapping[str, Plan]) -> None:
     def fail(_pipe: Any, step: int, _time: Any, _state: Any) -> dict[str, Any]:
         if step == 2:
             raise KeyboardInterrupt
         return {}
 
-    with pytest.raises(KeyboardInterrupt), cached(pipe, every_plan(anatomy)["hgc"]) as run:
+    with pytest.raises(KeyboardInterrupt), cached(pipe, plans["hgc"]) as run:
         tiny.latents(pipe, callback_on_step_end=fail)
     assert run.trace.steps == 3
 
 
 @pytest.mark.usefixtures("undone")
-def test_the_inner_block_wins_and_the_outer_one_comes_back(pipe: Any, anatomy: Anatomy) -> None:
-    plans = every_plan(anatomy)
+def test_the_inner_block_wins_and_the_outer_one_comes_back(pipe: Any, plans: Mapping[str, Plan]) -> None:
     with cached(pipe, plans["hgc"]):
         alone = tiny.latents(pipe)
     with cached(pipe, plans["hgc"]) as outer:
@@ -156,11 +144,11 @@ def test_the_inner_block_wins_and_the_outer_one_comes_back(pipe: Any, anatomy: A
     assert outer.trace.steps == STEPS
 
 
-def test_two_runs_over_the_same_networks_never_meet(pipe: Any, anatomy: Anatomy) -> None:
-    plans = [every_plan(anatomy)["hgc"], every_plan(anatomy)["step skip"], every_plan(anatomy)["full"]]
+def test_two_runs_over_the_same_networks_never_meet(pipe: Any, plans: Mapping[str, Plan]) -> None:
+    chosen = [plans[name] for name in ("hgc", "step skip", "full")]
     parts = {**pipe.components, "requires_safety_checker": False}
     # A fast tokenizer keeps padding as state of its own, which is not the engine's to guard.
-    tokenizers = [deepcopy(pipe.tokenizer) for _ in plans]
+    tokenizers = [deepcopy(pipe.tokenizer) for _ in chosen]
 
     def run(plan: Plan, seed: int) -> torch.Tensor:
         scheduler = DDIMScheduler.from_config(pipe.scheduler.config)
@@ -169,15 +157,15 @@ def test_two_runs_over_the_same_networks_never_meet(pipe: Any, anatomy: Anatomy)
         with cached(own, plan):
             return tiny.latents(own, seed=seed)
 
-    alone = [run(plan, seed) for seed, plan in enumerate(plans)]
+    alone = [run(plan, seed) for seed, plan in enumerate(chosen)]
     together: dict[int, torch.Tensor] = {}
-    start = threading.Barrier(len(plans))
+    start = threading.Barrier(len(chosen))
 
     def race(seed: int, plan: Plan) -> None:
         start.wait()
         together[seed] = run(plan, seed)
 
-    threads = [threading.Thread(target=race, args=(seed, plan)) for seed, plan in enumerate(plans)]
+    threads = [threading.Thread(target=race, args=(seed, plan)) for seed, plan in enumerate(chosen)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -189,8 +177,8 @@ NAMES = list(every_plan(anatomy_of(tiny.control_pipeline())))
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_planned_macs_are_the_executed_ones(pipe: Any, anatomy: Anatomy, name: str) -> None:
-    plan = every_plan(anatomy)[name]
+def test_planned_macs_are_the_executed_ones(pipe: Any, anatomy: Anatomy, plans: Mapping[str, Plan], name: str) -> None:
+    plan = plans[name]
     with MacCounter() as outside:
         pipe.encode_prompt("a lake", torch.device("cpu"), 1, True)
     with MacCounter() as counter, cached(pipe, plan) as run:
@@ -199,8 +187,10 @@ def test_planned_macs_are_the_executed_ones(pipe: Any, anatomy: Anatomy, name: s
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if not name.startswith(("full", "exact", "hgc "))])
-def test_planned_macs_are_the_executed_ones_without_guidance(pipe: Any, anatomy: Anatomy, name: str) -> None:
-    plan = every_plan(anatomy)[name]
+def test_planned_macs_are_the_executed_ones_without_guidance(
+    pipe: Any, anatomy: Anatomy, plans: Mapping[str, Plan], name: str
+) -> None:
+    plan = plans[name]
     with cached(pipe, plan) as run:
         tiny.latents(pipe, guidance=1.0)
     assert run.trace.macs == plan_macs(plan, anatomy, guidance=False)
@@ -319,17 +309,34 @@ ENDS_GUIDANCE = (
 )  # these change the prediction even where nothing moves
 
 
+@pytest.fixture(scope="module")
+def standing() -> Any:
+    pipe = tiny.control_pipeline()
+    pipe.scheduler = Standstill.from_config(pipe.scheduler.config)
+    return pipe
+
+
+@pytest.fixture(scope="module")
+def stood(standing: Any) -> dict[float, torch.Tensor]:
+    """The one prediction of every step, by guidance scale."""
+    found = {}
+    for guidance in (1.0, 4.0):
+        first, *rest = outputs_of(standing, standing.unet, guidance=guidance)
+        assert all(torch.equal(step, first) for step in rest)
+        found[guidance] = first
+    return found
+
+
 @pytest.mark.parametrize("name", NAMES)
-def test_where_nothing_moves_keeping_anything_changes_nothing(anatomy: Anatomy, name: str) -> None:
+def test_where_nothing_moves_keeping_anything_changes_nothing(
+    standing: Any, stood: dict[float, torch.Tensor], plans: Mapping[str, Plan], name: str
+) -> None:
     """A kept value then equals the one that would be computed: control added twice, or a value of the wrong site,
     branch or step, shows in the prediction."""
-    pipe, guidance = tiny.control_pipeline(), 1.0 if name in ENDS_GUIDANCE else 4.0
-    pipe.scheduler = Standstill.from_config(pipe.scheduler.config)
-    plain = outputs_of(pipe, pipe.unet, guidance=guidance)
-    assert all(torch.equal(step, plain[0]) for step in plain)
-    with cached(pipe, every_plan(anatomy)[name]) as run:
-        for prediction in outputs_of(pipe, pipe.unet, guidance=guidance):
-            torch.testing.assert_close(prediction, plain[0], rtol=1e-3, atol=1e-4)
+    guidance = 1.0 if name in ENDS_GUIDANCE else 4.0
+    with cached(standing, plans[name]) as run:
+        for prediction in outputs_of(standing, standing.unet, guidance=guidance):
+            torch.testing.assert_close(prediction, stood[guidance], rtol=1e-3, atol=1e-4)
     assert run.trace.nothing_reused is (name == "full")
 
 
@@ -360,10 +367,12 @@ def test_control_is_added_exactly_once_on_computed_and_on_kept_steps(pipe: Any, 
 
 
 @pytest.mark.parametrize("name", ["full", "exact"])
-def test_outside_its_window_control_is_not_run_and_no_bit_changes(pipe: Any, anatomy: Anatomy, name: str) -> None:
+def test_outside_its_window_control_is_not_run_and_no_bit_changes(
+    pipe: Any, plans: Mapping[str, Plan], name: str
+) -> None:
     window = {"control_guidance_start": 0.2, "control_guidance_end": 0.7}
     plain = tiny.latents(pipe, **window)
-    with cached(pipe, every_plan(anatomy)[name]) as run:
+    with cached(pipe, plans[name]) as run:
         assert torch.equal(tiny.latents(pipe, **window), plain)
     residual = run.trace.cells["controlnet.controlnet_mid_block"]
     assert [cell.state for cell in residual] == [State.DEAD, State.DEAD, *[State.COMPUTED] * 2, State.DEAD, State.DEAD]
@@ -405,20 +414,22 @@ def test_a_gate_that_always_fires_computes_everything_and_one_that_never_does_fo
     assert "≥ 1e-09" in eager.trace.cells[cut][3].reason
 
 
-def test_guidance_off_runs_one_branch_and_says_so(pipe: Any, anatomy: Anatomy) -> None:
+def test_guidance_off_runs_one_branch_and_says_so(pipe: Any, anatomy: Anatomy, plans: Mapping[str, Plan]) -> None:
     plain = tiny.latents(pipe, guidance=1.0)
     with cached(pipe, schedules.exact(anatomy, STEPS)) as run:
         assert torch.equal(tiny.latents(pipe, guidance=1.0), plain)
     assert run.trace.branches == (1,) * STEPS
     assert {cell.state for cell in run.trace.cells[UNGUIDED]} == {State.ABSENT}
-    with cached(pipe, every_plan(anatomy)["hgc"]) as run:
+    with cached(pipe, plans["hgc"]) as run:
         tiny.latents(pipe, guidance=1.0)
-    assert run.trace.macs == plan_macs(every_plan(anatomy)["hgc"], anatomy, guidance=False)
+    assert run.trace.macs == plan_macs(plans["hgc"], anatomy, guidance=False)
 
 
 @pytest.mark.parametrize("name", ["full", "exact", "hgc", "step skip", "branch on and off"])
-def test_guess_mode_runs_control_for_one_branch_as_planned(pipe: Any, anatomy: Anatomy, name: str) -> None:
-    plan = every_plan(anatomy)[name]
+def test_guess_mode_runs_control_for_one_branch_as_planned(
+    pipe: Any, anatomy: Anatomy, plans: Mapping[str, Plan], name: str
+) -> None:
+    plan = plans[name]
     with cached(pipe, plan) as run:
         guessed = tiny.latents(pipe, guess_mode=True)
     assert run.trace.macs == plan_macs(plan, anatomy, guess=True)
@@ -440,14 +451,14 @@ def test_other_numbers_of_controlnets(make: Any) -> None:
     assert run.trace.macs == plan_macs(plan, anatomy)
 
 
-def test_several_images_and_prompts(pipe: Any, anatomy: Anatomy) -> None:
+def test_several_images_and_prompts(pipe: Any, anatomy: Anatomy, plans: Mapping[str, Plan]) -> None:
     plain = tiny.latents(pipe, num_images_per_prompt=3)
     with cached(pipe, schedules.exact(anatomy, STEPS)) as run:
         assert torch.equal(tiny.latents(pipe, num_images_per_prompt=3), plain)
     assert run.trace.images == 3
-    with cached(pipe, every_plan(anatomy)["hgc"]) as run:
+    with cached(pipe, plans["hgc"]) as run:
         assert tiny.latents(pipe, num_images_per_prompt=3).shape == plain.shape
-    assert run.trace.macs == plan_macs(every_plan(anatomy)["hgc"], anatomy) * 3
+    assert run.trace.macs == plan_macs(plans["hgc"], anatomy) * 3
 
 
 def test_observing_changes_no_bit_and_measures_drift(pipe: Any, anatomy: Anatomy) -> None:
@@ -459,9 +470,9 @@ def test_observing_changes_no_bit_and_measures_drift(pipe: Any, anatomy: Anatomy
     assert all(cell.drift is not None and cell.drift > 0 for cell in cells[1:])
 
 
-def test_no_global_random_state_is_touched(pipe: Any, anatomy: Anatomy) -> None:
+def test_no_global_random_state_is_touched(pipe: Any, plans: Mapping[str, Plan]) -> None:
     before = torch.get_rng_state()
-    with cached(pipe, every_plan(anatomy)["hgc"]):
+    with cached(pipe, plans["hgc"]):
         tiny.latents(pipe)
     assert torch.equal(torch.get_rng_state(), before)
 

@@ -25,7 +25,7 @@ from hgc.service.originals import Original, compared
 from hgc.service.records import comparison_of, record_of, signed
 
 ROOT = Path(__file__).parent.parent
-STEPS = 4
+STEPS = 3
 
 
 def run(studio: Studio, **fields: Any) -> Comparison:
@@ -130,7 +130,7 @@ def shell(*arguments: str) -> Any:
 @pytest.mark.usefixtures("loaded")
 def test_the_shell_records_replays_and_makes_again(tmp_path: Path) -> None:
     zipped, out = tmp_path / "run.zip", tmp_path / "out"
-    made = shell("record", "--out", str(zipped), "--steps", "4", "--plan", "0.7", "--example", "outlines")
+    made = shell("record", "--out", str(zipped), "--steps", "3", "--plan", "0.75", "--example", "outlines")
     assert made.exit_code == 0, made.output
     (kept,) = read_archive(zipped.read_bytes())
     assert kept.request.control == "edges"

@@ -31,6 +31,7 @@ from hgc.landscapes.scene import paint
 from hgc.models.loading import ModelUnavailable, load
 from hgc.request import CacheSettings, Request, RequestRefused
 from hgc.service import Cancelled, Comparison, Inspection, Look, Progress, Studio
+from hgc.service.drawn import Drawn
 
 SCENE = paint(9_000_001)
 STEPS = 4
@@ -48,8 +49,20 @@ def compared(studio: Studio, request: Request) -> Comparison:
     return last
 
 
-@pytest.mark.parametrize("sampler", ["ddim", "dpmpp"])
-@pytest.mark.parametrize("control", ["segmentation", "edges"])
+@pytest.fixture(scope="module")
+def balanced(studio: Studio) -> list[Progress | Comparison]:
+    """The news of one comparison, the last of them its result; a likeness at half the compute."""
+    return list(studio.compare(request(studio, cache=studio.settings_for("balanced", STEPS))))
+
+
+@pytest.fixture(scope="module")
+def found(balanced: list[Progress | Comparison]) -> Comparison:
+    last = balanced[-1]
+    assert isinstance(last, Comparison)
+    return last
+
+
+@pytest.mark.parametrize(("control", "sampler"), [("segmentation", "ddim"), ("edges", "dpmpp")])
 def test_the_full_arm_is_the_plain_pipeline_bit_for_bit(studio: Studio, control: str, sampler: str) -> None:
     asked = request(studio, control, sampler=sampler, cache=CacheSettings(coarse=False, fine=False))
     comparison = compared(studio, asked)
@@ -77,14 +90,12 @@ def _drawn(control: str) -> Any:
     return colour_map(SCENE.labels) if control == "segmentation" else np.repeat(SCENE.edges[:, :, None], 3, axis=2)
 
 
-def test_a_comparison_tells_everything(studio: Studio) -> None:
-    news = list(studio.compare(request(studio, cache=studio.settings_for("balanced", STEPS))))
-    progress, comparison = news[:-1], news[-1]
+def test_a_comparison_tells_everything(balanced: list[Progress | Comparison], found: Comparison) -> None:
+    progress, comparison = balanced[:-1], found
     assert [(p.arm, p.step) for p in progress if isinstance(p, Progress)] == [
         (arm, step) for arm in ("full", "cached") for step in range(1, STEPS + 1)
     ]
     assert all(isinstance(p, Progress) and p.preview is not None and p.preview.shape == (256, 256, 3) for p in progress)
-    assert isinstance(comparison, Comparison)
     for arm in comparison.arms.values():
         assert [small.shape for small in arm.previews] == [(32, 32, 3)] * STEPS
         away = [np.abs(small.astype(float) - arm.image[4::8, 4::8]).mean() for small in arm.previews]
@@ -114,11 +125,12 @@ def test_a_request_that_trusts_no_forecast_computes_more_than_was_planned(studio
     assert any(reason.startswith("verification: forecast of ") and reason.endswith(", over 0") for reason in reasons)
 
 
-@pytest.mark.parametrize("sampler", ["ddim", "dpmpp"])
-def test_the_third_arm_is_the_plain_pipeline_in_as_many_steps_as_cost_the_same(studio: Studio, sampler: str) -> None:
-    steps = 6
+def test_the_third_arm_is_the_plain_pipeline_in_as_many_steps_as_cost_the_same(studio: Studio) -> None:
+    """Of a sampler that looks back over its steps: it begins anew."""
+    steps, sampler = 6, "dpmpp"
     asked = request(studio, steps=steps, sampler=sampler, cache=studio.settings_for(0.5, steps), rival="fewer_steps")
-    news = list(studio.compare(asked))
+    drawn = Drawn()
+    news = list(studio.compare(asked, drawn=drawn))
     comparison = news[-1]
     assert isinstance(comparison, Comparison)
     assert list(comparison.arms) == ["full", "cached", "rival"]
@@ -132,20 +144,22 @@ def test_the_third_arm_is_the_plain_pipeline_in_as_many_steps_as_cost_the_same(s
     assert np.array_equal(comparison.rival.image, alone.full.image)
     wanted = {"psnr_rival", "ssim_rival", "latency_ms_rival", "control_score_rival", "steps_rival"}
     assert wanted <= figures.keys()
-    assert comparison.digest == compared(studio, asked.model_copy(update={"rival": None})).digest
+    *_, pair = studio.compare(asked.model_copy(update={"rival": None}), drawn=drawn)
+    assert isinstance(pair, Comparison)
+    assert comparison.digest == pair.digest
 
 
-def test_a_cache_that_keeps_only_what_never_changes_did_nothing(studio: Studio) -> None:
+def test_a_cache_that_keeps_only_what_never_changes_did_nothing(studio: Studio, found: Comparison) -> None:
     computing = CacheSettings(fine=False, lambda_inter=1.0)
     assert compared(studio, request(studio, steps=2, cache=computing)).nothing_reused
     assert not compared(studio, request(studio, steps=2, cache=CacheSettings(coarse=False, fine=False))).nothing_reused
-    assert not compared(studio, request(studio, cache=studio.settings_for("balanced", STEPS))).nothing_reused
+    assert not found.nothing_reused
 
 
-def test_forecast_and_run_agree(studio: Studio) -> None:
-    asked = request(studio, cache=studio.settings_for("balanced", STEPS))
-    assert studio.forecast(asked).macs == compared(studio, asked).cached.trace.macs
-    assert studio.forecast(asked).latency_ms is not None
+def test_forecast_and_run_agree(studio: Studio, found: Comparison) -> None:
+    forecast = studio.forecast(found.request)
+    assert forecast.macs == found.cached.trace.macs
+    assert forecast.latency_ms is not None
 
 
 @pytest.mark.parametrize(("preset", "most"), [("paper", 0.37), ("balanced", 0.5), ("turbo", 0.2), ("quality", 0.65)])
@@ -154,8 +168,7 @@ def test_presets_keep_their_budget_at_twenty_steps(studio: Studio, preset: str, 
     assert most - 0.06 < forecast.share <= most
 
 
-def test_a_closer_look_sees_drift_and_attention_apart_from_the_comparison(studio: Studio) -> None:
-    found = compared(studio, request(studio, cache=studio.settings_for("balanced", STEPS)))
+def test_a_closer_look_sees_drift_and_attention_apart_from_the_comparison(studio: Studio, found: Comparison) -> None:
     assert all(cell.drift is None for arm in found.arms.values() for cell in arm.trace.each())
     *news, seen = studio.inspect(found)
     assert [(look.arm, look.step) for look in news if isinstance(look, Look)] == [
@@ -180,8 +193,8 @@ def test_a_closer_look_sees_drift_and_attention_apart_from_the_comparison(studio
             assert fresh.map.shape == used.map.shape
 
 
-def test_a_closer_look_stops_when_asked(studio: Studio) -> None:
-    found, stop = compared(studio, request(studio)), threading.Event()
+def test_a_closer_look_stops_when_asked(studio: Studio, found: Comparison) -> None:
+    stop = threading.Event()
     looking = studio.inspect(found, cancel=stop)
     next(looking)
     stop.set()
@@ -199,11 +212,11 @@ def test_stop_stops_and_leaves_the_model_untouched(studio: Studio) -> None:
         list(running)
     unet = studio.loaded.components["unet"]
     assert not any("forward" in vars(module) for module in unet.modules())
-    assert compared(studio, request(studio)).cached.trace.steps == STEPS
+    assert compared(studio, request(studio, steps=2)).cached.trace.steps == 2
 
 
 def test_two_users_at_once_each_get_their_own_picture(studio: Studio) -> None:
-    asked = [request(studio, seed=1), request(studio, "edges", seed=2, sampler="dpmpp")]
+    asked = [request(studio, seed=1, steps=2), request(studio, "edges", seed=2, steps=2, sampler="dpmpp")]
     alone = [compared(studio, one) for one in asked]
     together: dict[int, Comparison] = {}
     threads = [
@@ -234,7 +247,6 @@ def test_whatever_computes_does_so_in_one_and_the_same_thread() -> None:
         patched.setattr(UNet2DConditionModel, "forward", seen)
         fresh = Studio.load("landscapes", device="cpu")
         asked = request(fresh, steps=2)
-        compared(fresh, asked)
         list(fresh.inspect(compared(fresh, asked)))
         measure_speed(fresh, [asked], repeats=1)
     assert len(threads) == 1

@@ -34,7 +34,7 @@ PRESETS: Mapping[str, Preset] = {
         Preset("Quality", 0.65, "A third less compute; differences are hard to find even side by side."),
         Preset("Balanced", 0.50, "Half the compute for a picture most people take for the same."),
         Preset("Paper", 0.368, "The share of compute that the HGC paper reports (6.70 of 18.22 T MACs)."),
-        Preset("Turbo", 0.20, "Five times less compute for a likeness, not the same picture."),
+        Preset("Turbo", 0.20, "Five times less compute: a searched plan stays close, methods by rule give a likeness."),
     )
 }
 

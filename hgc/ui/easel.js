@@ -2,7 +2,7 @@
 (() => {
   const UNDO_STEPS = 40;
   /* Sheets outlive their elements: gradio takes those of a hidden tab out of the page. */
-  const histories = {};
+  const kept = {};
 
   const packed = (hex) => {
     const n = parseInt(hex.slice(1), 16);
@@ -50,17 +50,21 @@
     const [canvas, ring, size] = [find("canvas"), find(".ring"), find(".size input")];
     const side = canvas.width;
     const context = canvas.getContext("2d", { willReadFrequently: true });
-    const image = context.createImageData(side, side);
+    /* `held` is the value that the sheet shows; what a page opens with has nothing before it to go back to. */
+    const history = (kept[easel.dataset.name] ??= {
+      image: context.createImageData(side, side),
+      held: "bare" in easel.dataset ? "" : null,
+      done: [],
+      undone: [],
+    });
+    const { image } = history;
     const sheet = new Uint32Array(image.data.buffer);
-    const history = (histories[easel.dataset.name] ??= { done: [], undone: [] });
     const chosen = (what) => find(`input[name$="-${what}"]:checked`).value;
     const tool = () => chosen("tool");
     const colour = () => (tool() === "eraser" ? 0 : packed(chosen("colour")));
     const radius = () => size.valueAsNumber / 2;
     /* The stroke under way: the sheet before it, where it began and where it is. */
     let stroke = null;
-    /* The value that the sheet shows. */
-    let held = null;
     let at = { x: side / 2, y: side / 2 };
 
     const show = () => {
@@ -70,7 +74,7 @@
     };
     const send = () => {
       show();
-      held = props.value = canvas.toDataURL("image/png");
+      history.held = props.value = canvas.toDataURL("image/png");
       trigger("input");
     };
     const remember = (before) => {
@@ -197,28 +201,29 @@
     }
     size.addEventListener("input", () => (find(".size output").value = size.value));
 
-    /* A sheet from the server: an example, a photo's map, or the drawing as it was before its tab was hidden. */
-    const load = async (undoable) => {
-      const url = props.value ?? "";
-      if (url === held) return;
+    const take = (url, picture) => {
       const next = new Uint32Array(side * side);
-      if (url) {
-        const picture = new Image();
-        picture.src = url;
-        await picture.decode();
-        if (url !== (props.value ?? "")) return;
+      if (picture) {
         context.clearRect(0, 0, side, side);
         context.drawImage(picture, 0, 0, side, side);
         next.set(new Uint32Array(context.getImageData(0, 0, side, side).data.buffer));
       }
-      held = url;
       stroke = null;
-      if (undoable && !same(sheet, next)) remember(sheet.slice());
+      if (history.held !== null && !same(sheet, next)) remember(sheet.slice());
+      history.held = url;
       sheet.set(next);
+    };
+    /* A sheet from the server: an example, or a photo's map, which may come before or after the element it is for. */
+    const load = async () => {
+      const url = props.value ?? "";
+      const picture = url && url !== history.held ? Object.assign(new Image(), { src: url }) : null;
+      await picture?.decode();
+      if (url !== (props.value ?? "")) return;
+      if (url !== history.held) take(url, picture);
       show();
       easel.dataset.ready = "";
     };
-    watch("value", () => load(true));
-    load(false);
+    watch("value", load);
+    load();
   };
 })();

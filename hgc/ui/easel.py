@@ -44,7 +44,7 @@ def build_easel(
     return gr.HTML(
         None if drawing is None else png_url(drawing),
         label=label,
-        html_template=_template(label, colours, chosen, tools, brush_px),
+        html_template=_template(label, colours, chosen, tools, brush_px, bare=drawing is None),
         js_on_load="hgc.easel(element, props, trigger, watch);",
         apply_default_css=False,
         elem_id=elem_id,
@@ -61,11 +61,13 @@ def from_url(url: str | None) -> Pixels:
         raise ImageRefused("The drawing arrived damaged: draw a stroke and try again.") from error
 
 
-def _template(label: str, colours: Mapping[str, str], chosen: str, tools: tuple[str, ...], brush_px: int) -> str:
+def _template(
+    label: str, colours: Mapping[str, str], chosen: str, tools: tuple[str, ...], brush_px: int, *, bare: bool
+) -> str:
     name = "-".join(label.lower().split())
     swatches = "".join(_swatch(name, title, colour, chosen) for title, colour in colours.items())
     picks = "".join(_tool(name, tool, tool == tools[0]) for tool in tools)
-    return f"""<div class="easel" data-name="{name}">
+    return f"""<div class="easel" data-name="{name}"{" data-bare" if bare else ""}>
 <fieldset class="swatches"{" hidden" if len(colours) == 1 else ""}><legend>Paint with</legend>{swatches}</fieldset>
 <div class="easel-tools">
 <fieldset class="choices"><legend class="unseen">Tool</legend>{picks}</fieldset>
