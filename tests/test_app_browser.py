@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from playwright.sync_api import Locator, Page, ViewportSize, expect
+from writing import write
 
 from hgc.landscapes.labels import PALETTE
 from hgc.landscapes.scene import paint
@@ -86,7 +87,7 @@ def fewer_steps(page: Page) -> None:
     """Where the pictures do not matter, six steps are enough."""
     page.get_by_text("More settings").click()
     steps = page.locator("#steps input[type=number]")
-    steps.fill("6")
+    write(steps, "6")
     steps.press("Enter")
 
 
@@ -277,8 +278,9 @@ def test_a_share_out_of_reach_is_said_calmly_and_the_least_is_taken(page: Page) 
 
 
 def test_a_cache_that_did_nothing_says_so(page: Page) -> None:
+    fewer_steps(page)
     page.locator("#coarse-settings button").first.click()
-    page.locator("#key-share input[type=number]").fill("1")
+    write(page.locator("#key-share input[type=number]"), "1")
     page.locator("#key-share input[type=number]").press("Enter")
     expect(page.locator("#preset-reason")).to_contain_text("Your own settings")
     page.locator("#fine input").uncheck()

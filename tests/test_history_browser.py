@@ -12,6 +12,7 @@ import pytest
 from playwright.sync_api import Locator, Page, ViewportSize, expect
 from repeating import Repeating
 from serving import served
+from writing import write
 
 from hgc.evidence import read_signed
 from hgc.history import History, Place, opening
@@ -151,14 +152,15 @@ def test_search_tag_export_delete(page: Page, place: Place, tmp_path: Path) -> N
     for seed, prompt in enumerate(("a lake", "a meadow", "a mountain")):
         run(page, prompt, seed)
     page.get_by_role("tab", name="History").click()
-    page.locator("#history-search input, #history-search textarea").fill("meadow")
+    search = page.locator("#history-search input, #history-search textarea")
+    write(search, "meadow")
     tiles(page, 1).first.click()
-    page.locator("#tags input, #tags textarea").fill("best, green")
+    write(page.locator("#tags input, #tags textarea"), "best, green")
     page.locator("#save-tags").click()
     expect(page.locator(".run .tags i")).to_have_text(["best", "green"])
-    page.locator("#history-search input, #history-search textarea").fill("green")
+    search.fill("green")
     tiles(page, 1)
-    page.locator("#history-search input, #history-search textarea").fill("")
+    search.fill("")
     shown = tiles(page, 3)
     shown.nth(0).click()
     expect(page.locator("#history-head")).to_contain_text("Two runs")

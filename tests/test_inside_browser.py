@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 from serving import served
+from writing import write
 
 from hgc.cache.trace import Trace
 from hgc.service import Studio
@@ -59,7 +60,7 @@ def opened(browser: Browser) -> Iterator[Page]:
         page.get_by_role("tab", name="Playground").click()
         expect(page.locator("#painting canvas").first).to_be_visible()
         page.get_by_text("More settings").click()
-        page.locator("#steps input[type=number]").fill(str(STEPS))
+        write(page.locator("#steps input[type=number]"), str(STEPS))
         page.locator("#steps input[type=number]").press("Enter")
         page.locator("#run").click()
         expect(page.locator("#figures .figure").first).to_be_visible(timeout=240_000)
