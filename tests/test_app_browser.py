@@ -236,10 +236,12 @@ def test_a_third_arm_of_fewer_steps_stands_beside_the_two(page: Page) -> None:
     choose(page, "#rival-choice", "Fewer steps")
     page.locator("#run").click()
     expect(page.locator(".running .arm")).to_have_count(3, timeout=RUN_MS)
-    expect(page.locator(".arms-table thead th")).to_have_text(["Full", "HGC", "Fewer steps"], timeout=RUN_MS)
+    expect(page.locator(".arms-table thead th")).to_have_text(["Full", "Optimised", "Fewer steps"], timeout=RUN_MS)
     for name in ("full", "cached", "rival"):
         assert natural_size(page.locator(f"[data-arm={name}] .picture")) == (256, 256)
-    expect(page.locator(".pair option")).to_have_text(["Full | HGC", "Full | Fewer steps", "HGC | Fewer steps"])
+    expect(page.locator(".pair option")).to_have_text(
+        ["Full | Optimised", "Full | Fewer steps", "Optimised | Fewer steps"]
+    )
     page.set_viewport_size(PHONE)
     for name in ("side", "slider", "flicker", "heat"):
         expect(page.locator(f".looks label:has([value={name}])")).to_be_visible()
@@ -269,6 +271,20 @@ def test_two_methods_stand_beside_the_full_picture(page: Page) -> None:
         assert int(share[1]) <= 59, "half of six steps, and half a step"
 
 
+def test_the_switches_show_what_a_method_keeps_and_pressing_one_takes_hgc(page: Page) -> None:
+    coarse, fine = page.locator("#coarse input"), page.locator("#fine input")
+    expect(coarse).to_be_checked()
+    expect(fine).not_to_be_checked()
+    choose(page, "#method", "T-GATE")
+    expect(coarse).not_to_be_checked()
+    expect(fine).to_be_checked()
+    coarse.check()
+    expect(page.locator("#method input")).to_have_value("HGC")
+    expect(page.locator("#hgc-settings")).to_be_visible()
+    expect(page.locator("#forecast")).to_contain_text("HGC")
+    expect(fine).to_be_checked()
+
+
 def test_a_share_out_of_reach_is_said_calmly_and_the_least_is_taken(page: Page) -> None:
     choose(page, "#method", "T-GATE")
     expect(page.locator("#preset-reason")).to_contain_text("T-GATE cannot go down to 36.8%")
@@ -279,6 +295,7 @@ def test_a_share_out_of_reach_is_said_calmly_and_the_least_is_taken(page: Page) 
 
 def test_a_cache_that_did_nothing_says_so(page: Page) -> None:
     fewer_steps(page)
+    choose(page, "#method", "HGC")
     page.locator("#coarse-settings button").first.click()
     write(page.locator("#key-share input[type=number]"), "1")
     page.locator("#key-share input[type=number]").press("Enter")

@@ -79,7 +79,7 @@ def test_a_sweep_is_drawn_charted_opened_and_taken_away(page: Page, tmp_path: Pa
     plot = page.locator("#chart-pareto .js-plotly-plot")
     expect(plot.locator(".main-svg").first).to_be_visible()
     names = plot.evaluate("plot => plot.data.map((part) => part.name)")
-    assert names == ["HGC, over seeds", "HGC", "Fewer steps, over seeds", "Fewer steps"]
+    assert names == ["Optimised, over seeds", "Optimised", "Fewer steps, over seeds", "Fewer steps"]
     page.get_by_test_id("SSIM-radio-label").click()
     expect(plot.locator(".ytitle")).to_contain_text("SSIM")
     with page.expect_download() as download:
@@ -142,7 +142,7 @@ def test_what_cannot_be_swept_is_said_in_one_sentence(page: Page) -> None:
     values(page, "x", "0.1, 0.75")
     values(page, "y", "0")
     page.locator("#sweep-run").click()
-    expect(page.locator(".cell.refused")).to_contain_text("HGC cannot go down to 10.0%")
+    expect(page.locator(".cell.refused")).to_contain_text("Optimised cannot go down to 10.0%")
     expect(page.locator("button.cell.drawn")).to_have_count(1)
     finished(page)
 

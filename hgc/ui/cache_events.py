@@ -53,13 +53,16 @@ class CacheEvents:
     def _settings(self, wanted: Wanted, reach: Reach, fields: dict[str, Any]) -> list[Any]:
         """What stands in the panel: HGC's settings for the share, and the switches as the method has them.
 
-        Another method's switches show what it keeps; the settings are there for whoever presses one.
+        Another method's switches show what it keeps, nothing where exact savings are enough; the settings are there for
+        whoever presses one.
         """
         studio = self._loader.studio()
         if wanted.method == HGC:
             return write_settings(settings_within(studio, reach.share, fields))
         own, hgc = METHODS[wanted.method], within_reach(studio, replace(wanted, method=HGC), fields)
-        return [own.coarse, own.fine, *write_settings(settings_within(studio, hgc.share, fields))[2:]]
+        settings = settings_within(studio, hgc.share, fields)
+        coarse, fine = (False, False) if settings.off else (own.coarse, own.fine)
+        return [coarse, fine, *write_settings(settings)[2:]]
 
     def follow(self, *values: Any) -> list[Any]:
         """The same when the picture's settings have changed; settings made by hand stay as they are."""
