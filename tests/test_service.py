@@ -419,9 +419,9 @@ def test_compare_from_the_shell(tmp_path: Path) -> None:
     ("change", "says"),
     [
         (["--plan", "ludicrous"], "unknown preset 'ludicrous'"),
-        (["--plan", "0.01"], "HGC cannot go down to 1.0% of full compute in 20 steps"),
+        (["--plan", "0.01"], "Optimised cannot go down to 1.0% of full compute in 20 steps"),
         (["--plan", "missing.json"], "plan file missing.json: No such file"),
-        (["--steps", "1"], "steps 1: a cache needs at least 2"),
+        (["--steps", "1"], "steps: Input should be greater than or equal to 2 (given: 1)"),
         (["--control", "depth"], "control:"),
         (["--model", "sdxl"], "unknown model 'sdxl'"),
         (["--image", "missing.png"], "There is no file 'missing.png'"),

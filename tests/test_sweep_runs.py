@@ -228,7 +228,7 @@ def test_a_sweep_from_the_shell_goes_on_where_it_was(tmp_path: Path, counted: Co
     first = run(out, *asked)
     assert first.exit_code == 0, first.output
     assert counted.drawn == 2
-    assert "HGC cannot go down to 10.0%" in first.stdout
+    assert "Optimised cannot go down to 10.0%" in first.stdout
     table, whole = (out / "sweep.csv").read_text(), (out / "sheet.png").read_bytes()
     assert {path.name for path in out.iterdir()} == {"runs", "sweep.csv", "sweep.parquet", "sheet.png"}
     rows = list(csv.DictReader(StringIO(table)))
@@ -254,7 +254,7 @@ def test_a_sweep_from_the_shell_goes_on_where_it_was(tmp_path: Path, counted: Co
     [
         (["--x", "budget"], "'budget': name a setting and its values"),
         (["--x", "flavour=1"], "nothing is called 'flavour'"),
-        (["--x", "budget=0.1"], "HGC cannot go down to 10.0%"),
+        (["--x", "budget=0.1"], "Optimised cannot go down to 10.0%"),
         (["--x", "method=magic"], "Method: 'magic'; choose among optimised, hgc, "),
         (["--x", "seed=0..999"], "at most 100"),
     ],
