@@ -14,7 +14,18 @@ from skimage.metrics import peak_signal_noise_ratio
 
 from hgc.control.annotators import AnnotatorSettings, annotate
 from hgc.landscapes.scene import paint
-from hgc.metrics import difference, edge_f1, edge_score, extract_edges, feature_distance, miou, psnr, ssim
+from hgc.metrics import (
+    difference,
+    edge_f1,
+    edge_score,
+    extract_edges,
+    feature_distance,
+    miou,
+    overlaps,
+    pooled_miou,
+    psnr,
+    ssim,
+)
 from hgc.models.presets import presets
 from hgc.service.judge import Judge
 
@@ -210,6 +221,19 @@ class TestMiou:
                 assert scores[name] == pytest.approx(len(ours & theirs) / len(ours | theirs))
             else:
                 assert name not in scores
+
+    def test_pooled_over_pictures_a_class_weighs_its_pixels(self) -> None:
+        """sky 2 of 3 and 3 of 3, grass 0 of 1: as one map of six pixels would be judged."""
+        pictures = [
+            overlaps(np.array([[0, 0, 0]]), np.array([[0, 0, 1]]), CLASSES),
+            overlaps(np.array([[0, 0, 0]]), np.array([[0, 0, 0]]), CLASSES),
+        ]
+        assert pooled_miou(pictures) == pytest.approx((5 / 6 + 0) / 2)
+        assert np.isnan(pooled_miou([]))
+
+    @given(label_maps, label_maps)
+    def test_pooled_over_one_picture_is_its_own(self, predicted: np.ndarray, target: np.ndarray) -> None:
+        assert pooled_miou([overlaps(predicted, target, CLASSES)]) == miou(predicted, target, CLASSES)[0]
 
     def test_wrong_maps_name_both_numbers(self) -> None:
         with pytest.raises(ValueError, match="label 3 is in a map and there are 3 classes"):

@@ -30,8 +30,8 @@ from hgc.service.methods import METHODS
 from hgc.service.scenes import painted
 from hgc.service.task import Task
 
-SHOWN = Shown(0, 40.0, 0.99, 0.01, 30.0, 0.8, 50.0, together=1)
-WHOLE = Shown(0, 99.0, 1.0, 0.0, 31.0, 0.8, 100.0, together=1)
+SHOWN = Shown(0, 40.0, 0.99, 0.01, 30.0, 0.8, {}, 50.0, together=1)
+WHOLE = Shown(0, 99.0, 1.0, 0.0, 31.0, 0.8, {}, 100.0, together=1)
 
 
 def table(*rows: Rows) -> list[Point]:
@@ -83,6 +83,21 @@ def test_points_are_means_and_medians_against_the_full_run() -> None:
     assert (point.control_score, point.control_lost) == (pytest.approx(0.6), pytest.approx(0.25))
     assert (point.alone_ms, point.alone_speedup, point.together_speedup) == (45.0, 2.25, None)
     assert (POINT.lead_db, FEWER.lead_db) == (3.0, 0.0)
+
+
+def test_label_maps_are_judged_over_the_pixels_of_all_pictures() -> None:
+    """Three pixels of water lost in one picture are three pixels, not that picture's whole class."""
+    whole = [
+        replace(WHOLE, overlaps={"sky": (90, 100)}),
+        replace(WHOLE, overlaps={"sky": (90, 100), "water": (80, 100)}),
+    ]
+    own = [replace(whole[0], overlaps={"sky": (90, 100), "water": (0, 3)}), whole[1]]
+    full, point = points(
+        "segmentation", "ddim", [Rows(FULL, 1.0, Macs(1, 1), whole), Rows("hgc", 0.5, Macs(1, 1), own)]
+    )
+    assert full.control_score == pytest.approx(0.85)
+    assert point.control_score == pytest.approx((0.9 + 80 / 103) / 2)
+    assert point.control_lost == pytest.approx(1 - point.control_score / full.control_score)
 
 
 def test_times_of_pictures_drawn_together_stand_apart() -> None:

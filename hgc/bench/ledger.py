@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -14,7 +15,8 @@ from hgc.request import Request
 class Shown:
     """One picture by one plan. Likeness is to the full run's picture; `psnr_long` to that of the long run, if any.
 
-    `latency_ms` is the part of one picture in the pipeline's whole call, in which `together` pictures were drawn.
+    `overlaps` are the pixels of each class shared with the label map and in either, empty under edges. `latency_ms` is
+    the part of one picture in the pipeline's whole call, in which `together` pictures were drawn.
     """
 
     seed: int
@@ -23,6 +25,7 @@ class Shown:
     perceptual: float | None
     psnr_long: float | None
     control_score: float
+    overlaps: Mapping[str, tuple[int, int]]
     latency_ms: float
     together: int
 

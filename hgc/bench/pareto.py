@@ -150,14 +150,15 @@ class _Drawing:
         ]
 
     def _shown(self, request: Request, image: Pixels, latency_ms: float, whole: Pixels, long: Pixels | None) -> Shown:
-        alike = self.judge.likeness(whole, image)
+        alike, control = self.judge.likeness(whole, image), read_map(request.control_bytes)
         return Shown(
             seed=request.seed,
             psnr=min(alike.psnr, CEILING_DB),
             ssim=alike.ssim,
             perceptual=alike.perceptual,
             psnr_long=None if long is None else min(psnr(long, image), CEILING_DB),
-            control_score=self.judge.score(image, read_map(request.control_bytes), request.control),
+            control_score=self.judge.score(image, control, request.control),
+            overlaps=self.judge.overlaps(image, control) if request.control == "segmentation" else {},
             latency_ms=latency_ms,
             together=len(self.group),
         )

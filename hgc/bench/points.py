@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from math import isfinite, nan
+from math import nan
 from statistics import fmean, median, pstdev
 
 from hgc.bench.ledger import Shown
 from hgc.cache.anatomy import Macs
 from hgc.charts import pareto as charts
+from hgc.metrics import pooled_miou
 from hgc.service.methods import METHODS
 
 FULL = "full"
@@ -20,10 +21,11 @@ FULL = "full"
 class Point:
     """A method at a budget over all pictures.
 
-    MACs are of one picture, `share` in the paper's convention; likeness and control score are means, the spread a
-    standard deviation. `control_lost` is the part of the full run's control score that is missing, `lead_db` the PSNR
-    over that of fewer steps at the same budget. Times are medians of one picture's part and of full over own: `alone`
-    of those drawn one in a call, the others of those drawn together. `each` is what all this is of.
+    MACs are of one picture, `share` in the paper's convention; likeness is a mean, the spread a standard deviation.
+    `control_score` is of all pictures' pixels under label maps and a mean under edges, `control_lost` the part of the
+    full run's that is missing, `lead_db` the PSNR over that of fewer steps at the same budget. Times are medians of one
+    picture's part and of full over own: `alone` of those drawn one in a call, the others of those drawn together.
+    `each` is what all this is of.
     """
 
     method: str
@@ -67,8 +69,7 @@ def points(control: str, sampler: str, rows: Sequence[Rows]) -> list[Point]:
 
 def _point(control: str, sampler: str, own: Rows, whole: Rows, fewer: Rows | None) -> Point:
     mean = fmean(one.psnr for one in own.shown)
-    scores = [(one.control_score, full.control_score) for one, full in zip(own.shown, whole.shown, strict=True)]
-    judged = [(score, full) for score, full in scores if isfinite(score) and isfinite(full)]
+    score, wanted = _followed(own.shown), _followed(whole.shown)
     alone_ms, alone_speedup = _times(own, whole, alone=True)
     together_ms, together_speedup = _times(own, whole, alone=False)
     return Point(
@@ -85,8 +86,8 @@ def _point(control: str, sampler: str, own: Rows, whole: Rows, fewer: Rows | Non
         ssim=fmean(one.ssim for one in own.shown),
         perceptual=_mean([one.perceptual for one in own.shown]),
         psnr_long=_mean([one.psnr_long for one in own.shown]),
-        control_score=fmean(score for score, _ in judged) if judged else nan,
-        control_lost=1 - sum(score for score, _ in judged) / sum(full for _, full in judged) if judged else nan,
+        control_score=score,
+        control_lost=1 - score / wanted if wanted else nan,
         lead_db=None if fewer is None else mean - fmean(one.psnr for one in fewer.shown),
         alone_ms=alone_ms,
         alone_speedup=alone_speedup,
@@ -94,6 +95,13 @@ def _point(control: str, sampler: str, own: Rows, whole: Rows, fewer: Rows | Non
         together_speedup=together_speedup,
         each=tuple(own.shown),
     )
+
+
+def _followed(shown: Sequence[Shown]) -> float:
+    """mIoU over the pixels of all pictures under label maps, mean F1 under edges; NaN where nothing can be said."""
+    if any(one.overlaps for one in shown):
+        return pooled_miou(one.overlaps for one in shown)
+    return fmean(one.control_score for one in shown)
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

@@ -28,9 +28,9 @@ T = TypeVar("T")
 class Speed:
     """Medians over `repeats` rounds of `batch` pictures; `speedup` is that of plain over cached within each round.
 
-    `kept` is how much of the saving in MACs (paper convention) arrives as time: speedup times the share of MACs;
-    `kept_denoising` is the same of the time inside the denoiser alone. `outside_ms` is the cached run's time outside of
-    it, decoding for the most part.
+    `kept` is how much of what the MACs promise (full convention: attention products take time too) arrives as time:
+    speedup times the share of MACs; `kept_denoising` is the same of the time inside the denoiser alone. `outside_ms` is
+    the cached run's time outside of it, decoding for the most part.
     """
 
     plain_ms: float
@@ -82,15 +82,15 @@ def measure_speed(studio: Studio, requests: Sequence[Request], repeats: int) -> 
         return _Round(plain_ms, full_ms, cached_ms, full_inside_ms, cached_inside_ms)
 
     rounds = [round_of_all() for _ in range(WARM_UPS + repeats)][WARM_UPS:]
-    share, speedup = task.share(plan), median(one.plain_ms / one.cached_ms for one in rounds)
+    share, speedup = task.cost(plan).full / task.whole.full, median(one.plain_ms / one.cached_ms for one in rounds)
     return Speed(
         plain_ms=median(one.plain_ms for one in rounds),
         full_ms=median(one.full_ms for one in rounds),
         cached_ms=median(one.cached_ms for one in rounds),
         speedup=speedup,
         engine_overhead=median(one.full_ms / one.plain_ms for one in rounds) - 1,
-        macs_share_paper=share,
-        macs_share_full=task.cost(plan).full / task.whole.full,
+        macs_share_paper=task.share(plan),
+        macs_share_full=share,
         kept=speedup * share,
         kept_denoising=share * median(one.full_inside_ms / one.cached_inside_ms for one in rounds),
         outside_ms=median(one.cached_ms - one.cached_inside_ms for one in rounds),
@@ -131,7 +131,7 @@ def as_text(speed: Speed) -> str:
             f"plain pipeline {speed.plain_ms:.0f} ms, engine computing everything {speed.full_ms:.0f} ms "
             f"({speed.engine_overhead:+.1%}), cached {speed.cached_ms:.0f} ms",
             f"{speed.speedup:.2f} times as fast at {speed.macs_share_paper:.1%} of the MACs (paper), "
-            f"{speed.macs_share_full:.1%} (full): {speed.kept:.0%} of the saving arrives as time, "
+            f"{speed.macs_share_full:.1%} (full): {speed.kept:.0%} of what these promise arrives as time, "
             f"{speed.kept_denoising:.0%} inside the denoiser; {speed.outside_ms:.0f} ms outside of it",
             f"median of {speed.repeats} rounds, warm; {speed.plan}; {speed.model}, {speed.control}, {speed.sampler}, "
             f"{speed.steps} steps, batch {speed.batch}, seed {speed.seed}, {speed.device}, {speed.dtype}, "

@@ -16,7 +16,7 @@ from hgc.control.canvas import Pixels, snap
 from hgc.control.images import RGB
 from hgc.landscapes.labels import CLASSES, PALETTE
 from hgc.landscapes.segmenter import Segmenter
-from hgc.metrics import edge_f1, extract_edges, feature_distance, miou, psnr, ssim
+from hgc.metrics import edge_f1, extract_edges, feature_distance, overlaps, pooled_miou, psnr, ssim
 from hgc.models.presets import ModelPreset
 from hgc.service.arms import Likeness
 
@@ -39,10 +39,14 @@ class Judge:
         """0..1, higher is more obedient; `image` and `control` are uint8 [H, W, 3]. NaN where nothing can be said."""
         if kind == "edges":
             return float(edge_f1(extract_edges(image, *self._canny), extract_lines(control)))
+        return pooled_miou([self.overlaps(image, control)])
+
+    def overlaps(self, image: Pixels, control: Pixels) -> dict[str, tuple[int, int]]:
+        """Pixels of each class shared and in either, in a picture and its label map, both uint8 [H, W, 3]."""
         if self._segmenter is None:
-            return float("nan")
+            return {}
         seen = self._segmenter.segment(_batch(image))[0].cpu().numpy()
-        return float(miou(seen, labels_of(control, PALETTE), CLASSES)[0])
+        return overlaps(seen, labels_of(control, PALETTE), CLASSES)
 
     def likeness(self, full: Pixels, other: Pixels) -> Likeness:
         """Of two pictures uint8 [H, W, 3]."""
