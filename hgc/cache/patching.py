@@ -2,17 +2,22 @@
 
 A module's forward is replaced by a dispatcher while at least one run is active on it. Which handler it calls is decided
 by the context (thread, task) of the caller, so that runs in other threads never meet and plain calls stay plain.
+
+A module that was compiled (`module.compile()`) is dispatched outside of its graph, which stays whole. Inside of one, a
+dispatcher breaks the graph around its module: what decides there, and keeps values, is no part of any graph.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from threading import Lock
 from typing import Any
+from weakref import WeakKeyDictionary, ref
 
+import torch
 from torch import nn
 
 Forward = Callable[..., Any]
@@ -21,14 +26,20 @@ Handler = Callable[..., Any]
 _handlers: ContextVar[Mapping[nn.Module, Handler] | None] = ContextVar("hgc_handlers", default=None)
 _lock = Lock()
 
+COMPILED = "_compiled_call_impl"  # what `module.compile()` leaves on a module, to be called in its place
+
 
 @dataclass
 class _Patch:
     users: int
+    attribute: str  # the one replaced: `forward`, or COMPILED
     replaced: Forward | None  # an instance attribute that stood there before, as accelerate's hooks leave
+    original: Forward
 
 
 _patches: dict[nn.Module, _Patch] = {}
+# Compiled code is made for the very dispatcher it met: another one for every run would be compiled for anew.
+_breaking: WeakKeyDictionary[nn.Module, Forward] = WeakKeyDictionary()
 
 
 @contextmanager
@@ -40,8 +51,9 @@ def replaced_forwards(handlers: Mapping[nn.Module, Handler]) -> Iterator[None]:
     patched: list[nn.Module] = []
     token = _handlers.set({**(_handlers.get() or {}), **handlers})
     try:
+        inside = _inside_compiled(handlers)
         for module in handlers:
-            _install(module)
+            _install(module, module in inside)
             patched.append(module)
         yield
     finally:
@@ -51,13 +63,26 @@ def replaced_forwards(handlers: Mapping[nn.Module, Handler]) -> Iterator[None]:
         _handlers.reset(token)
 
 
-def _install(module: nn.Module) -> None:
+def _inside_compiled(modules: Iterable[nn.Module]) -> set[nn.Module]:
+    """Those inside of a compiled module; that one's graph runs through them, compiled for themselves or not."""
+    compiled = {part for module in modules for part in module.modules() if _is_compiled(part)}
+    return {part for module in compiled for part in module.modules() if part is not module}
+
+
+def _is_compiled(module: nn.Module) -> bool:
+    return vars(module).get(COMPILED) is not None
+
+
+def _install(module: nn.Module, inside_compiled: bool) -> None:
     with _lock:
         if (patch := _patches.get(module)) is not None:
             patch.users += 1
             return
-        _patches[module] = _Patch(1, vars(module).get("forward"))
-        module.forward = _dispatcher(module, module.forward)
+        attribute = COMPILED if _is_compiled(module) and not inside_compiled else "forward"
+        original = getattr(module, attribute)
+        _patches[module] = _Patch(1, attribute, vars(module).get(attribute), original)
+        dispatcher = _breaking_dispatcher(module) if inside_compiled else _dispatcher(module, original)
+        setattr(module, attribute, dispatcher)
 
 
 def _remove(module: nn.Module) -> None:
@@ -68,9 +93,9 @@ def _remove(module: nn.Module) -> None:
             return
         del _patches[module]
         if patch.replaced is None:
-            del module.forward
+            delattr(module, patch.attribute)
         else:
-            module.forward = patch.replaced
+            setattr(module, patch.attribute, patch.replaced)
 
 
 def _dispatcher(module: nn.Module, original: Forward) -> Forward:
@@ -80,3 +105,17 @@ def _dispatcher(module: nn.Module, original: Forward) -> Forward:
         return original(*args, **kwargs) if handler is None else handler(original, *args, **kwargs)
 
     return forward
+
+
+def _breaking_dispatcher(module: nn.Module) -> Forward:
+    if module not in _breaking:
+        known = ref(module)
+
+        def forward(*args: Any, **kwargs: Any) -> Any:
+            own = known()
+            assert own is not None  # it is being called
+            patch = _patches.get(own)
+            return _dispatcher(own, own.forward if patch is None else patch.original)(*args, **kwargs)
+
+        _breaking[module] = torch.compiler.disable(forward)
+    return _breaking[module]

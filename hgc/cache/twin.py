@@ -9,8 +9,10 @@ from typing import Any
 import torch
 from torch import nn
 
-# Instance attributes that accelerate, other wrappers and our own patches leave on a module.
-WRAPPING = ("forward", "_old_forward", "_hf_hook")
+from hgc.cache.patching import COMPILED
+
+# Instance attributes that accelerate, torch.compile, other wrappers and our own patches leave on a module.
+WRAPPING = ("forward", "_old_forward", "_hf_hook", COMPILED)
 # What a loaded adapter keeps beside its weights and lets decide what it computes (PEFT's layers, IP-Adapter's scale).
 SWITCHES = ("_active_adapter", "_disable_adapters", "merged_adapters", "scale")
 

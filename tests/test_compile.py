@@ -1,0 +1,113 @@
+"""Plans on networks that torch compiled: whole, or block by block. Dynamo does the cutting, whatever makes the code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from shutil import which
+from typing import Any
+
+import pytest
+import tiny
+import torch
+from diffusers.models.resnet import ResnetBlock2D
+from torch import nn
+
+from hgc.cache import schedules
+from hgc.cache.anatomy import Anatomy, Macs
+from hgc.cache.engine import cached
+from hgc.cache.macs import measure
+from hgc.cache.networks import Networks
+from hgc.cache.patching import COMPILED
+from hgc.cache.plan import Plan
+from hgc.cache.rehearsal import plan_macs
+
+STEPS = 4
+
+
+@pytest.fixture
+def pipe() -> Iterator[Any]:
+    """Compiled by a test, and afterwards what it was for the others."""
+    torch.compiler.reset()
+    made = tiny.control_pipeline()
+    yield made
+    for part in (*networks(made), *blocks(made), *resnets(made)):
+        vars(part).pop(COMPILED, None)
+    torch.compiler.reset()
+
+
+def networks(pipe: Any) -> list[nn.Module]:
+    return [pipe.unet, pipe.controlnet]
+
+
+def blocks(pipe: Any) -> list[nn.Module]:
+    return [*pipe.unet.down_blocks, pipe.unet.mid_block, *pipe.unet.up_blocks, *pipe.controlnet.down_blocks]
+
+
+def resnets(pipe: Any) -> list[nn.Module]:
+    return [part for net in networks(pipe) for part in net.modules() if isinstance(part, ResnetBlock2D)]
+
+
+def anatomy_of(pipe: Any) -> Anatomy:
+    return measure(Networks.of(pipe), (16, 16), tiny.tokenizer().model_max_length, model="tiny")
+
+
+def plans(anatomy: Anatomy) -> list[Plan]:
+    return [schedules.full(anatomy, STEPS), schedules.hgc(anatomy, STEPS, lambda_inter=0.5)]
+
+
+@pytest.mark.parametrize("parts", [networks, blocks, resnets])
+def test_compiled_networks_follow_a_plan_to_the_bit_and_are_left_as_they_were(
+    pipe: Any, parts: Callable[[Any], list[nn.Module]]
+) -> None:
+    anatomy = anatomy_of(pipe)
+    wanted = [drawn(pipe, plan) for plan in plans(anatomy)]
+    for part in parts(pipe):
+        part.compile(backend="eager")
+    before = attributes(pipe)
+    for plan, (latents, macs) in zip(plans(anatomy), wanted, strict=True):
+        found, executed = drawn(pipe, plan)
+        assert torch.equal(found, latents)
+        assert executed == macs == plan_macs(plan, anatomy)
+    assert attributes(pipe) == before
+
+
+def test_a_second_run_of_a_plan_compiles_nothing(pipe: Any) -> None:
+    """Graphs are few because dispatchers stay: a run that made its own would be compiled for anew."""
+    graphs = list[torch.fx.GraphModule]()
+    plan = plans(anatomy_of(pipe))[-1]
+
+    def counted(graph: torch.fx.GraphModule, _inputs: Any) -> Callable[..., Any]:
+        graphs.append(graph)
+        return graph.forward
+
+    for part in resnets(pipe):
+        part.compile(backend=counted)
+    first, _ = drawn(pipe, plan)
+    compiled = len(graphs)
+    again, _ = drawn(pipe, plan)
+    assert 0 < compiled <= len(resnets(pipe))
+    assert len(graphs) == compiled
+    assert torch.equal(first, again)
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated:DeprecationWarning")  # torch's own import
+@pytest.mark.skipif(which("c++") is None, reason="torch's own compiler writes C++ and needs a compiler for it")
+def test_compiled_code_gives_the_picture_but_for_rounding(pipe: Any) -> None:
+    plan = plans(anatomy_of(pipe))[-1]
+    wanted, macs = drawn(pipe, plan)
+    for part in resnets(pipe)[:2]:
+        part.compile()
+    found, executed = drawn(pipe, plan)
+    assert executed == macs
+    torch.testing.assert_close(found, wanted, rtol=1e-3, atol=1e-3)
+
+
+def drawn(pipe: Any, plan: Plan) -> tuple[torch.Tensor, Macs]:
+    """The final latents by a plan, and the MACs that were run for them."""
+    with cached(pipe, plan) as run:
+        latents = tiny.latents(pipe, steps=STEPS)
+    return latents, run.trace.macs
+
+
+def attributes(pipe: Any) -> list[dict[str, Any]]:
+    return [dict(vars(module)) for net in networks(pipe) for module in net.modules()]
