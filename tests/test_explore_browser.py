@@ -133,6 +133,18 @@ def test_stop_keeps_what_is_there_and_the_next_sweep_runs(page: Page) -> None:
     expect(page.locator("button.cell.drawn").first).to_contain_text("identical")
 
 
+def test_the_ladder_ends_at_the_budget(page: Page) -> None:
+    """Another method is chosen: both caches together are what HGC makes of its budget, not HGC as it comes."""
+    page.get_by_role("tab", name="Playground").click()
+    budget = page.locator("#budget input[type=number]")
+    write(budget, "80")
+    budget.press("Enter")
+    page.get_by_role("tab", name="Explore").click()
+    page.locator("#sweep-ladder").click()
+    finished(page)
+    expect(page.locator("button.cell.drawn b").last).to_have_text("70.3%")
+
+
 def test_what_cannot_be_swept_is_said_in_one_sentence(page: Page) -> None:
     values(page, "x", "a third")
     expect(page.locator("#sweep-forecast .error")).to_contain_text("Budget: 'a third' is not a number")

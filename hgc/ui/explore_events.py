@@ -22,8 +22,10 @@ from hgc.ui.kept import Kept
 from hgc.ui.queueing import MODEL_QUEUE, QUIET
 from hgc.ui.run_events import EVERY_PRESS, STOP_JS
 from hgc.ui.runner import REFUSALS, blank_png, in_one_sentence
+from hgc.ui.wanted import HGC, Wanted, settings_within, within_reach
 
 if TYPE_CHECKING:
+    from hgc.request import Request
     from hgc.sweep.run import Outcome
     from hgc.ui.explore import Explore
     from hgc.ui.playground import Playground
@@ -147,11 +149,19 @@ class ExploreEvents:
         base = read_form(self._page, sheet, rest, presets=not decided)
         base = base.model_copy(update={"rival": "fewer_steps" if rival else None})
         if kind == "ladder":
-            return Sweep.ladder(base)
+            return Sweep.ladder(self._by_hgc(base))
         if "method" in (x, y):
             base = base.model_copy(update={"budget": percent / 100})
         second = None if y == NOTHING else Axis.parse(y, y_values)
         return Sweep(base, Axis.parse(x, x_values), second, parse_seeds(seeds))
+
+    def _by_hgc(self, base: Request) -> Request:
+        """With HGC's settings for the budget that another method was to keep to. Raises PlanRefused."""
+        if base.budget is None:
+            return base
+        studio, fields = self._runner.loader.studio(), base.model_dump(include=set(self._page.fields))
+        share = within_reach(studio, Wanted(HGC, None, 100 * base.budget), fields).share
+        return base.model_copy(update={"cache": settings_within(studio, share, fields)})
 
     def _news(self, swept: Swept, stop: Any) -> Iterator[Updates]:
         from hgc.sweep.run import Outcome, run_cells
