@@ -158,7 +158,7 @@ class _Drawing:
             perceptual=alike.perceptual,
             psnr_long=None if long is None else min(psnr(long, image), CEILING_DB),
             control_score=self.judge.score(image, control, request.control),
-            overlaps=self.judge.overlaps(image, control) if request.control == "segmentation" else {},
+            overlaps=self.judge.overlaps(image, control, request.control),
             latency_ms=latency_ms,
             together=len(self.group),
         )

@@ -39,11 +39,14 @@ class Judge:
         """0..1, higher is more obedient; `image` and `control` are uint8 [H, W, 3]. NaN where nothing can be said."""
         if kind == "edges":
             return float(edge_f1(extract_edges(image, *self._canny), extract_lines(control)))
-        return pooled_miou([self.overlaps(image, control)])
+        return pooled_miou([self.overlaps(image, control, kind)])
 
-    def overlaps(self, image: Pixels, control: Pixels) -> dict[str, tuple[int, int]]:
-        """Pixels of each class shared and in either, in a picture and its label map, both uint8 [H, W, 3]."""
-        if self._segmenter is None:
+    def overlaps(self, image: Pixels, control: Pixels, kind: str) -> dict[str, tuple[int, int]]:
+        """Pixels of each class shared and in either, in a picture and its label map, both uint8 [H, W, 3].
+
+        Empty under edges, and without a segmenter.
+        """
+        if kind == "edges" or self._segmenter is None:
             return {}
         seen = self._segmenter.segment(_batch(image))[0].cpu().numpy()
         return overlaps(seen, labels_of(control, PALETTE), CLASSES)
