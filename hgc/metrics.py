@@ -111,8 +111,8 @@ def overlaps(
 def pooled_miou(pictures: Iterable[Mapping[str, tuple[int, int]]]) -> float:
     """Mean IoU 0..1 over many pictures' `overlaps`: pixels summed over the pictures, then the mean over classes.
 
-    The mIoU of a data set, as mmsegmentation and ControlNet++ (arXiv 2404.07987) report it: a class of a few pixels in
-    one picture weighs no more than its pixels. NaN of nothing.
+    The mIoU of a data set, as mmsegmentation reports it: a class of a few pixels in one picture weighs no more than
+    its pixels. NaN of nothing.
     """
     sums: dict[str, tuple[int, int]] = {}
     for picture in pictures:

@@ -4,7 +4,7 @@ A module's forward is replaced by a dispatcher while at least one run is active 
 by the context (thread, task) of the caller, so that runs in other threads never meet and plain calls stay plain.
 
 A module that was compiled (`module.compile()`) is dispatched outside of its graph, which stays whole. Inside of one, a
-dispatcher breaks the graph around its module: what decides there, and keeps values, is no part of any graph.
+dispatcher breaks the graph around its module, and what it calls runs uncompiled: compile layers, not whole networks.
 """
 
 from __future__ import annotations
