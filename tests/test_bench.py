@@ -13,6 +13,8 @@ from typer.testing import CliRunner
 from hgc.__main__ import app
 from hgc.bench import sd15
 from hgc.bench.setup import BenchRefused
+from hgc.request import RequestRefused
+from hgc.service.methods import METHODS
 
 SHAPES = {"block_out_channels": tiny.CHANNELS, "cross_attention_dim": 16, "attention_head_dim": 2, "norm_num_groups": 8}
 
@@ -30,15 +32,23 @@ def test_bench_speed_names_everything_it_was_measured_on() -> None:
 
 def test_sd15_is_timed_on_random_weights() -> None:
     """The same road on the smallest networks of the kind; what the command runs is these at full size."""
-    setting = sd15.Setting(method="deepcache", budget=0.8, size=64, steps=4, dtype="float32")
+    setting = sd15.Setting(budget=0.5, size=64, steps=4, dtype="float32")
     found = sd15.timed(setting, "cpu", SHAPES)
-    assert min(found.full_s, found.cached_s) > 0
-    assert 0 < found.share_paper <= 0.8
-    assert found.plan.startswith("deepcache")
+    rows = {row.method: row for row in found.rows}
+    assert set(rows) == set(METHODS) - {"block_caching"}
+    assert min(found.full_s, *(row.seconds for row in found.rows)) > 0
+    assert rows["deepcache"].share_paper <= 0.5 < rows["tgate"].share_paper  # which is at its least
+    assert ["sd15 is not calibrated" in sentence for sentence in found.missing] == [True]
     told = json.loads(json.dumps(sd15.as_json(found)))
-    assert told["full_s_per_step"] == pytest.approx(told["full_s"] / 4)
+    assert told["rows"][0]["kept"] == pytest.approx(told["rows"][0]["speedup"] * told["rows"][0]["share_full"])
     text = sd15.as_text(found)
     assert all(word in text for word in ("64 x 64", "4 steps", "float32", "cpu", "random weights", "threads"))
+    assert all(METHODS[name].title in text for name in METHODS)
+
+
+def test_sd15_refuses_an_unknown_method() -> None:
+    with pytest.raises(RequestRefused, match="unknown method 'magic'"):
+        sd15.Setting(methods=("magic",))
 
 
 @pytest.mark.parametrize(

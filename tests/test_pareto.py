@@ -30,8 +30,8 @@ from hgc.service.methods import METHODS
 from hgc.service.scenes import painted
 from hgc.service.task import Task
 
-SHOWN = Shown(0, 40.0, 0.99, 0.01, 30.0, 0.8, {}, 50.0, together=1)
-WHOLE = Shown(0, 99.0, 1.0, 0.0, 31.0, 0.8, {}, 100.0, together=1)
+SHOWN = Shown(0, 40.0, 0.99, 0.01, 30.0, 0.8, {}, 50.0, together=1, threads=2)
+WHOLE = Shown(0, 99.0, 1.0, 0.0, 31.0, 0.8, {}, 100.0, together=1, threads=2)
 
 
 def table(*rows: Rows) -> list[Point]:

@@ -16,7 +16,7 @@ class Shown:
     """One picture by one plan. Likeness is to the full run's picture; `psnr_long` to that of the long run, if any.
 
     `overlaps` are the pixels of each class shared with the label map and in either, empty under edges. `latency_ms` is
-    the part of one picture in the pipeline's whole call, in which `together` pictures were drawn.
+    the part of one picture in the pipeline's whole call, in which `together` pictures were drawn, by so many `threads`.
     """
 
     seed: int
@@ -28,6 +28,7 @@ class Shown:
     overlaps: Mapping[str, tuple[int, int]]
     latency_ms: float
     together: int
+    threads: int
 
 
 class Ledger:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
+import torch
+
 from hgc.bench.ledger import Ledger, Shown
 from hgc.bench.points import FULL, Point, Rows, points
 from hgc.bench.setup import BenchRefused
@@ -161,4 +163,5 @@ class _Drawing:
             overlaps=self.judge.overlaps(image, control, request.control),
             latency_ms=latency_ms,
             together=len(self.group),
+            threads=torch.get_num_threads(),
         )

@@ -1,7 +1,7 @@
-"""Seconds a step on the shapes of Stable Diffusion 1.5 with one ControlNet: full-size networks with random weights.
+"""Every method's time on the shapes of Stable Diffusion 1.5 with one ControlNet: full-size networks, random weights.
 
 python -m hgc bench sd15 --device cuda                                 # 512 x 512 in 20 steps, as the paper
-python -m hgc bench sd15 --size 256 --steps 8 --dtype float32          # some minutes on two cores
+python -m hgc bench sd15 --size 256 --steps 8 --method optimised       # a minute on two cores
 
 Time does not depend on what weights say. Nothing is downloaded, and no picture is decoded.
 """
@@ -22,16 +22,19 @@ from PIL import Image
 from hgc.bench.paper import TOKENS
 from hgc.bench.setup import BenchRefused
 from hgc.cache import schedules
+from hgc.cache.curves import CalibrationRefused
 from hgc.cache.engine import cached
 from hgc.cache.macs import measure
 from hgc.cache.networks import Networks
-from hgc.cache.plan import Plan
+from hgc.cache.plan import Plan, PlanRefused
 from hgc.models.loading import DTYPES, best_device, device_named
 from hgc.models.presets import SD15_SHAPES
 from hgc.request import Request
-from hgc.service.methods import method_of
+from hgc.service.methods import METHODS, method_of
 from hgc.service.task import Task
 from hgc.service.worker import on_worker
+
+Tell = Callable[[str], None]
 
 GRAIN_PX = 64  # three levels of halves below latents of an eighth
 GUIDANCE = 7.5
@@ -40,9 +43,12 @@ WARM_STEPS = 2
 
 @dataclass(frozen=True)
 class Setting:
-    """What is run; `size` is the picture's side in pixels, `repeats` the rounds that count."""
+    """What is run; `size` is the picture's side in pixels, `repeats` the rounds that count.
 
-    method: str = "hgc"
+    A method that cannot cost as little as the budget is taken at its least.
+    """
+
+    methods: tuple[str, ...] = tuple(METHODS)
     budget: float = 0.368
     size: int = 512
     steps: int = 20
@@ -54,54 +60,101 @@ class Setting:
             raise BenchRefused(f"--size {self.size}: choose a multiple of {GRAIN_PX}")
         if self.repeats < 1:
             raise BenchRefused(f"--repeats {self.repeats}: needs at least 1")
+        for name in self.methods:
+            method_of(name)
         if self.dtype not in DTYPES:
             raise BenchRefused(f"--dtype {self.dtype}: known are {', '.join(DTYPES)}")
 
 
 @dataclass(frozen=True)
-class Timed:
-    """Medians over the rounds, of the denoising of one picture; shares are of MACs."""
+class Row:
+    """One method, medians over the rounds: the denoising of one picture, and plain over own within each round.
 
-    setting: Setting
+    Shares are of MACs; `kept` is how much of what they promise (full convention) arrives as time.
+    """
+
+    method: str
     plan: str
-    full_s: float
-    cached_s: float
+    seconds: float
     speedup: float
     share_paper: float
     share_full: float
+
+    @property
+    def kept(self) -> float:
+        return self.speedup * self.share_full
+
+
+@dataclass(frozen=True)
+class Timed:
+    """The plain pipeline's seconds for one picture, a row for every method, and a sentence for each that is missing."""
+
+    setting: Setting
+    full_s: float
+    rows: tuple[Row, ...]
+    missing: tuple[str, ...]
     device: str
     threads: int
 
-    @property
-    def full_s_per_step(self) -> float:
-        return self.full_s / self.setting.steps
-
-    @property
-    def cached_s_per_step(self) -> float:
-        return self.cached_s / self.setting.steps
-
 
 @on_worker
-def timed(setting: Setting, device: str | None = None, shapes: Mapping[str, Any] = SD15_SHAPES) -> Timed:
-    """Plain pipeline and method in turn. Raises BenchRefused, RequestRefused, PlanRefused, ModelUnavailable."""
+def timed(
+    setting: Setting,
+    device: str | None = None,
+    shapes: Mapping[str, Any] = SD15_SHAPES,
+    tell: Tell = lambda news: None,
+) -> Timed:
+    """The plain pipeline and the methods in turn, round by round.
+
+    Raises BenchRefused, RequestRefused, PlanRefused, ModelUnavailable.
+    """
     where = device_named(device) if device else best_device()
-    task = _task(setting, shapes)
-    plan = method_of(setting.method).plan(task, setting.budget)
+    task, missing = _task(setting, shapes), list[str]()
+    plans = {name: plan for name in setting.methods if (plan := _planned(name, task, setting.budget, missing))}
     pipe = random_pipeline(shapes, where, DTYPES[setting.dtype])
     call = _call(pipe, setting)
     _warm_up(pipe, call, task)
-    rounds = [(_seconds(pipe, call, None), _seconds(pipe, call, plan)) for _ in range(setting.repeats)]
+    rounds = [_round(pipe, call, plans, tell) for _ in range(setting.repeats)]
     return Timed(
         setting=setting,
-        plan=plan.name,
         full_s=median(plain for plain, _ in rounds),
-        cached_s=median(fast for _, fast in rounds),
-        speedup=median(plain / fast for plain, fast in rounds),
-        share_paper=task.share(plan),
-        share_full=task.cost(plan).full / task.whole.full,
+        rows=tuple(
+            Row(
+                method=name,
+                plan=plan.name,
+                seconds=median(own[name] for _, own in rounds),
+                speedup=median(plain / own[name] for plain, own in rounds),
+                share_paper=task.share(plan),
+                share_full=task.cost(plan).full / task.whole.full,
+            )
+            for name, plan in plans.items()
+        ),
+        missing=tuple(missing),
         device=torch.cuda.get_device_name(where) if where.type == "cuda" else str(where),
         threads=torch.get_num_threads(),
     )
+
+
+def _planned(name: str, task: Task, budget: float, missing: list[str]) -> Plan | None:
+    """The method's plan within the budget, or else its least; why there is none is added to `missing`."""
+    try:
+        try:
+            return METHODS[name].plan(task, budget)
+        except schedules.OutOfReach as error:
+            return METHODS[name].plan(task, error.nearest)
+    except (PlanRefused, CalibrationRefused) as error:
+        missing.append(f"left out: {METHODS[name].title}: {error}")
+        return None
+
+
+def _round(pipe: Any, call: Mapping[str, Any], plans: Mapping[str, Plan], tell: Tell) -> tuple[float, dict[str, float]]:
+    """Seconds of the plain pipeline, and of every plan."""
+    plain, own = _seconds(pipe, call, None), dict[str, float]()
+    tell(f"plain: {plain:.1f} s")
+    for name, plan in plans.items():
+        own[name] = _seconds(pipe, call, plan)
+        tell(f"{METHODS[name].title}: {own[name]:.1f} s")
+    return plain, own
 
 
 def _task(setting: Setting, shapes: Mapping[str, Any]) -> Task:
@@ -117,8 +170,6 @@ def _task(setting: Setting, shapes: Mapping[str, Any]) -> Task:
         control="edges",
         steps=setting.steps,
         guidance=GUIDANCE,
-        method=setting.method,
-        budget=setting.budget,
     )
     return Task(measure(networks, (side, side), TOKENS, model="sd15"), request)
 
@@ -205,18 +256,21 @@ def _clocked(run: Callable[[], None]) -> float:
 
 def as_text(found: Timed) -> str:
     own = found.setting
-    return "\n".join(
-        [
-            f"full {found.full_s_per_step:.3f} s a step ({found.full_s:.1f} s), {found.plan} "
-            f"{found.cached_s_per_step:.3f} s a step ({found.cached_s:.1f} s): {found.speedup:.2f} times as fast at "
-            f"{found.share_paper:.1%} of the MACs (paper), {found.share_full:.1%} (full)",
-            f"SD 1.5 + ControlNet, random weights, {own.size} x {own.size}, {own.steps} steps, one picture, two "
-            f"branches, text and decoding left out; {own.repeats} rounds, {found.device}, {own.dtype}, "
-            f"{found.threads} threads",
-        ]
+    heads = f"{'method':<18}{'seconds':>8}{'a step':>8}{'times':>7}{'MACs, paper':>13}{'full':>7}{'kept':>6}"
+    lines = [
+        f"{'Full':<18}{found.full_s:>8.1f}{found.full_s / own.steps:>8.3f}{1:>7.2f}{1:>13.1%}{1:>7.1%}",
+        *(
+            f"{METHODS[row.method].title:<18}{row.seconds:>8.1f}{row.seconds / own.steps:>8.3f}{row.speedup:>7.2f}"
+            f"{row.share_paper:>13.1%}{row.share_full:>7.1%}{row.kept:>6.0%}"
+            for row in sorted(found.rows, key=lambda row: row.seconds)
+        ),
+    ]
+    measured_on = (
+        f"SD 1.5 + ControlNet, random weights, {own.size} x {own.size}, {own.steps} steps, one picture, two branches, "
+        f"text and decoding left out; {own.repeats} rounds, {found.device}, {own.dtype}, {found.threads} threads"
     )
+    return "\n".join([heads, *lines, *found.missing, measured_on])
 
 
 def as_json(found: Timed) -> dict[str, Any]:
-    per_step = {"full_s_per_step": found.full_s_per_step, "cached_s_per_step": found.cached_s_per_step}
-    return asdict(found) | per_step
+    return asdict(found) | {"rows": [asdict(row) | {"kept": row.kept} for row in found.rows]}

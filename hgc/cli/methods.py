@@ -85,8 +85,8 @@ def peers(
 
 @in_one_line
 def sd15(
-    method: MethodName = DEFAULT_METHOD,
-    budget: Annotated[float, typer.Option(help="Share of full compute to stay within.")] = 0.368,
+    method: Annotated[list[str] | None, typer.Option(help="May be given several times; all by default.")] = None,
+    budget: Annotated[float, typer.Option(help="Share of full compute to stay within, or a method's least.")] = 0.368,
     size: Annotated[int, typer.Option(help="Side of the picture in pixels; 512 is the paper's.")] = 512,
     steps: Steps = 20,
     repeats: Annotated[int, typer.Option(help="Rounds that count, after one that warms up.")] = 1,
@@ -94,8 +94,9 @@ def sd15(
     dtype: Annotated[str, typer.Option(help="bfloat16, float16 or float32.")] = "bfloat16",
     as_json: AsJson = False,
 ) -> None:
-    """Seconds a step on the shapes of SD 1.5 with ControlNet, in full and by a method; random weights, no download."""
+    """Seconds a picture on the shapes of SD 1.5 with ControlNet, in full and by every method; random weights."""
     from hgc.bench import sd15 as shapes
 
-    found = shapes.timed(shapes.Setting(method, budget, size, steps, repeats, dtype), device)
+    setting = shapes.Setting(tuple(method or METHODS), budget, size, steps, repeats, dtype)
+    found = shapes.timed(setting, device, tell=lambda news: typer.echo(news, err=True))
     typer.echo(json.dumps(shapes.as_json(found)) if as_json else shapes.as_text(found))

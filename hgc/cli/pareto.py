@@ -43,8 +43,6 @@ def pareto(
     out: Annotated[Path | None, typer.Option(help="JSON; charts in an HTML file beside it.")] = None,
 ) -> None:
     """Cost against fidelity of every method; a stopped run goes on where it was."""
-    import torch
-
     from hgc.bench import pareto as bench
     from hgc.bench.album import digest
     from hgc.bench.ledger import Ledger
@@ -64,7 +62,8 @@ def pareto(
             asked = [painted(studio, first_seed + i, fields) for i in range(scenes)]
             asked += _drawn(studio, fields) if drawings else []
             points += bench.compare(studio, setup, asked, ledger, lambda news: typer.echo(news, err=True))
-    where = f"{studio.device}, {studio.dtype}, {torch.get_num_threads()} threads"
+    threads = sorted({one.threads for point in points for one in point.each})
+    where = f"{studio.device}, {studio.dtype}, {' and '.join(map(str, threads))} threads"
     measured_on = (
         f"{scenes} scenes of seeds from {first_seed}{', and the drawings' if drawings else ''}; {steps} steps, the "
         f"first {alone} one in a call, the others {batch} together; {where}, {model}"
