@@ -71,8 +71,8 @@ def block_caching(
         whole = cost(full(anatomy, steps)).paper
         widest = max(sum(curve) for curve in changes.values())
         return _within(share, plan, lambda found: cost(found).paper / whole, widest)
-    if delta is None or not delta >= 0:
-        raise PlanRefused(f"delta {delta}: choose a relative change of 0 (nothing is kept) or more, e.g. 0.2")
+    if delta is None or not 0 <= delta < inf:
+        raise PlanRefused(f"delta {delta}: choose a finite relative change of 0 (nothing is kept) or more, e.g. 0.2")
     return plan(delta)
 
 

@@ -27,6 +27,7 @@ from hgc.cache.plan import Fusion, Plan
 from hgc.cache.rules import LINE, Forecast, Gate, PlanRefused
 from hgc.cache.schedules.rows import (
     Rows,
+    checked_keys,
     constants,
     cut_site,
     decoder_layers,
@@ -72,8 +73,8 @@ def hgc(
         keys = range(steps)
     elif keys is None:
         keys = key_steps(steps, max(1, min(steps, round(lambda_inter * steps))))
-    elif not keys or min(keys) != 0 or max(keys) >= steps:
-        raise PlanRefused(f"key steps {list(keys)}: name steps from 0, always the first, to {steps - 1}")
+    else:
+        keys = checked_keys(steps, keys)
     if coarse:
         if first_control_step:
             keys = tuple(sorted({*keys, *range(first_control_step, min(first_control_step + 2, steps))}))

@@ -31,9 +31,21 @@ def key_steps(steps: int, count: int, *, warm: int = 2, power: float = 1.3) -> t
     return tuple(chosen)
 
 
+def checked_keys(steps: int, keys: Iterable[int]) -> tuple[int, ...]:
+    """The key steps in order, each once. Raises PlanRefused unless the first step is among them and no later than the
+    last."""
+    found = tuple(sorted(set(keys)))
+    if not found or found[0] != 0 or found[-1] >= steps:
+        raise PlanRefused(f"key steps {list(found)}: name steps from 0, always the first, to {steps - 1}")
+    return found
+
+
 def keep_between(steps: int, keys: Iterable[int], forecast: Forecast = REPEAT) -> str:
-    """A row that computes at the key steps and goes on in between, by forecast once there are values enough."""
-    keys = set(keys)
+    """A row that computes at the key steps and goes on in between, by forecast once there are values enough.
+
+    Raises PlanRefused for key steps that `checked_keys` refuses.
+    """
+    keys = checked_keys(steps, keys)
     seen, row = 0, []
     for step in range(steps):
         seen += step in keys
