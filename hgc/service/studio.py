@@ -16,7 +16,7 @@ import torch
 from hgc.cache import schedules
 from hgc.cache.adjustment import Adjustment
 from hgc.cache.anatomy import Anatomy
-from hgc.cache.calibrate import check_weights, weights_of
+from hgc.cache.calibrate import weights_of
 from hgc.cache.calibration import Calibration
 from hgc.cache.curves import Subject
 from hgc.cache.engine import cached
@@ -157,7 +157,7 @@ class Studio:
         plan, anatomy = plan_of(request, self.anatomy()), self.anatomy()
         check(plan, anatomy, plan.steps if request.plan is None else request.steps)
         if calibrated(request):
-            check_weights(calibration_for(request).curves, self._weights_under(request.control))
+            calibration_for(request).curves.check_weights(self._weights_under(request.control))
         self.adjustment(plan, request)
         own = at_steps(request, plan.steps)
         rehearse(plan, anatomy, guidance=request.guidance > 1, off=control_off(own))
