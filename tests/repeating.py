@@ -48,6 +48,9 @@ class Repeating:
     def calibration(self, subject: Any) -> None:
         """Nothing was measured."""
 
+    def curves_of(self, plan: Any, request: Any) -> None:
+        """Nothing was measured."""
+
     def compare(self, request: Request, *, cancel: threading.Event | None = None) -> Iterator[Progress | Comparison]:
         for arm in self.made.arms.values():
             yield Progress(arm.name, arm.steps, arm.steps, arm.image, 0.0)

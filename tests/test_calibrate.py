@@ -20,9 +20,9 @@ from hgc.__main__ import app
 from hgc.cache import schedules
 from hgc.cache.adjustment import Adjustment
 from hgc.cache.anatomy import Anatomy, Kind, State
-from hgc.cache.calibrate import Witness, calibrate, check_weights, weights_of
+from hgc.cache.calibrate import Witness, calibrate, weights_of
 from hgc.cache.calibration import Calibration, read_curves
-from hgc.cache.curves import CalibrationRefused, Subject
+from hgc.cache.curves import AGAIN, CalibrationRefused, Subject
 from hgc.cache.engine import cached
 from hgc.cache.macs import MacCounter, measure
 from hgc.cache.networks import Networks
@@ -136,7 +136,9 @@ def test_a_damaged_or_foreign_state_is_refused(pipe: Any, calibration: Calibrati
 
     state = tmp_path / "c.npz"
     run()
-    with pytest.raises(CalibrationRefused, match=r"c.npz: steps is 4, this run has 5; calibrate again.* for tiny"):
+    with pytest.raises(
+        CalibrationRefused, match=r"c.npz: steps is 4, this run has 5; delete the file, or give another --out"
+    ):
         run(replace(SUBJECT, steps=5))
     with pytest.raises(CalibrationRefused, match="measures ages to 2, asked are 3"):
         run(longest=3)
@@ -144,6 +146,37 @@ def test_a_damaged_or_foreign_state_is_refused(pipe: Any, calibration: Calibrati
     with pytest.raises(CalibrationRefused, match="missing, cut off or no calibration") as refused:
         run()
     assert "\n" not in str(refused.value)
+
+
+def test_scenes_of_other_weights_are_never_added_to_those_before(pipe: Any, tmp_path: Path) -> None:
+    """Trained again between two calls: neither is what was measured before counted in, nor is it lost unasked."""
+    state, other = tmp_path / "c.npz", tiny.control_pipeline()
+    with torch.no_grad():
+        other.controlnet.controlnet_mid_block.bias += 1
+    calibrate(pipe, scene, SUBJECT, scenes=1, state=state, longest=2)
+    before = state.read_bytes()
+    with pytest.raises(CalibrationRefused) as refused:
+        calibrate(other, scene, SUBJECT, scenes=2, state=state, longest=2)
+    assert str(refused.value) == (
+        f"unfinished calibration c.npz: measured on weights {weights_of(pipe)}, this model's are {weights_of(other)}; "
+        "delete the file, or give another --out"
+    )
+    assert state.read_bytes() == before
+    found = dict(np.load(state))
+    header = json.loads(str(found["header"]))
+    del header["weights"]  # as written before there were any
+    np.savez_compressed(state, **found | {"header": np.array(json.dumps(header))})
+    with pytest.raises(CalibrationRefused, match=r"c.npz: of another kind \('weights'\); delete it and calibrate"):
+        calibrate(pipe, scene, SUBJECT, scenes=2, state=state, longest=2)
+
+
+def test_a_remedy_names_every_option_that_its_command_needs() -> None:
+    """And their values, where the setting is known."""
+    for remedy in (SUBJECT.again, AGAIN):
+        words = remedy.partition("python -m hgc calibrate ")[2].split()
+        assert words[::2] == ["--model", "--control", "--sampler", "--steps", "--guidance", "--out"]
+    words = SUBJECT.again.partition("python -m hgc calibrate ")[2].split()
+    assert words[1::2] == ["tiny", "segmentation", "ddim", "4", "4", "runs/calibration/tiny-segmentation-ddim-4-4.json"]
 
 
 def test_a_stop_while_writing_leaves_the_file_before(
@@ -224,6 +257,9 @@ def test_a_calibration_survives_its_files(calibration: Calibration, tmp_path: Pa
         (lambda text: json.dumps(json.loads(text) | {"mean": 3}), "is malformed"),
         (lambda text: text.replace('"steps": 4', '"steps": 5'), "4 values, 5 steps"),
         (lambda text: json.dumps(json.loads(text) | {"subject": {"model": "x"}}), "is malformed"),
+        (lambda text: json.dumps(json.loads(text) | {"distilled_for": {"plan": "x"}}), "is malformed"),
+        (lambda text: json.dumps(json.loads(text) | {"distilled_for": {"plan": "x", "table": 3}}), "is malformed"),
+        (lambda text: json.dumps(json.loads(text) | {"distilled_for": None}), "is malformed"),
     ],
 )
 def test_damaged_curves_are_refused_in_one_sentence(
@@ -235,6 +271,8 @@ def test_damaged_curves_are_refused_in_one_sentence(
         read_curves(path)
     assert says in str(refused.value)
     assert "\n" not in str(refused.value)
+    assert "python -m hgc calibrate --model" in str(refused.value)
+    assert "--out" in str(refused.value)
 
 
 def test_curves_of_another_model_or_other_steps_are_refused(anatomy: Anatomy) -> None:
@@ -395,12 +433,12 @@ def test_an_adjustment_that_is_not_the_plans_is_refused(pipe: Any, calibration: 
 
 
 def test_curves_of_other_weights_are_refused(pipe: Any, calibration: Calibration) -> None:
-    check_weights(calibration.curves, weights_of(pipe))
+    calibration.curves.check_weights(weights_of(pipe))
     other = tiny.control_pipeline()
     with torch.no_grad():
         other.controlnet.controlnet_mid_block.bias += 1
     with pytest.raises(CalibrationRefused, match=r"measured on weights [0-9a-f]{12}, this model's are"):
-        check_weights(calibration.curves, weights_of(other))
+        calibration.curves.check_weights(weights_of(other))
 
 
 @pytest.mark.parametrize("path", sorted((ASSETS / "calibration").glob("*.json")), ids=lambda path: path.stem)
@@ -408,7 +446,7 @@ def test_what_is_shipped_was_measured_on_the_model_that_is_shipped(path: Path, s
     found = Calibration.read(path)
     subject = found.curves.subject
     assert subject.model == studio.model
-    check_weights(found.curves, weights_of(studio.loaded.pipeline(subject.control, subject.sampler)))
+    found.curves.check_weights(weights_of(studio.loaded.pipeline(subject.control, subject.sampler)))
     assert found.curves.scenes >= 16
 
 

@@ -16,11 +16,14 @@ from typer.testing import CliRunner
 from hgc.__main__ import app
 from hgc.cache.adjustment import Adjustment
 from hgc.cache.calibration import Calibration
-from hgc.cache.curves import CalibrationRefused, Subject
+from hgc.cache.curves import OWN, CalibrationRefused, Subject
 from hgc.cache.distil import Fit, distil, follow, trajectory
 from hgc.cache.networks import Networks
 from hgc.cache.plan import Plan
 from hgc.cache.rules import REPEAT, Forecast
+from hgc.models.presets import GUIDANCE
+from hgc.request import Request
+from hgc.service import Studio
 
 STEPS = 4
 SUBJECT = Subject("tiny", "segmentation", "ddim", STEPS, 4.0)
@@ -122,8 +125,10 @@ def test_settings_out_of_range_are_refused(settings: dict[str, Any]) -> None:
 
 
 @pytest.mark.usefixtures("loaded")
-def test_distil_from_the_shell(tmp_path: Path) -> None:
-    measured, out = tmp_path / "c.json", tmp_path / "new" / "d.json"
+def test_distil_from_the_shell(studio: Studio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What comes out is taken by the app for the plan that it was fitted for, and refused for another."""
+    monkeypatch.chdir(tmp_path)
+    measured, out = tmp_path / "c.json", Path(OWN) / "landscapes-segmentation-ddim-4-distilled.json"
     first = CliRunner().invoke(app, ["calibrate", "--steps", "4", "--scenes", "1", "--out", str(measured)])
     assert first.exit_code == 0, first.output
     command = ["distil", "--calibration", str(measured), "--out", str(out), "--budget", "0.8"]
@@ -133,7 +138,22 @@ def test_distil_from_the_shell(tmp_path: Path) -> None:
     assert all(name in result.stdout for name in ("kept as it is", "least squares", "distilled", "on 1 other scenes"))
     found = Calibration.read(out)
     assert found.adjustment.digest != Calibration.read(measured).adjustment.digest
-    assert sorted(file.name for file in out.parent.iterdir()) == ["d.json", "d.npz"]
+    assert sorted(file.suffix for file in out.parent.iterdir()) == [".json", ".npz"]
+    assert found.curves.distilled_for is not None
+    assert found.curves.distilled_for.plan == "Block Caching at 80.0% of full compute"
+    again = CliRunner().invoke(app, ["distil", "--calibration", str(out), "--out", str(tmp_path / "e.json")])
+    assert again.exit_code == 2
+    assert "distilled already, for Block Caching at 80.0% of full compute; give the calibration" in again.stderr
     refused = CliRunner().invoke(app, [*command, "--held-out", "0"])
     assert refused.exit_code == 2
     assert "--held-out 0" in refused.stderr
+    asked = Request.make(
+        studio.prepare_control(np.zeros((8, 8, 3), np.uint8), "segmentation").png,
+        steps=4,
+        guidance=GUIDANCE,
+        method="block_caching",
+        budget=0.8,
+    )
+    assert studio.plan(asked).fitted == {found.adjustment.digest}
+    with pytest.raises(CalibrationRefused, match=r"distilled for Block Caching at 80\.0% of full compute alone, and"):
+        studio.plan(asked.model_copy(update={"budget": 0.7}))

@@ -154,19 +154,20 @@ def test_a_word_is_never_read_as_html() -> None:
     assert "<b><b>" not in attention_view(seen_of("C", "C"), 1, LAYER)
 
 
-def calibrated(steps: int, ready: bool = True) -> tuple[Any, Any]:
-    """The card's events over a run of four steps by Block Caching, and the run."""
-    trace = replace(trace_of("CRRC", "CCRR"), plan=Plan("block caching δ=0.25", 4, "m"))
-    request = SimpleNamespace(model="m", control="edges", sampler="ddim", steps=steps, guidance=2.0)
+def calibrated(steps: int, ready: bool = True, guidance: float = 4.0) -> tuple[Any, Any]:
+    """The card's events over a run of four steps by Block Caching with another guidance's curves, and what is asked."""
+    name = "block caching δ=0.25, carried over from guidance 2, not measured here"
+    trace = replace(trace_of("CRRC", "CCRR"), plan=Plan(name, 4, "m"))
+    request = SimpleNamespace(model="m", control="edges", sampler="ddim", steps=steps, guidance=guidance)
     found: Any = SimpleNamespace(cached=SimpleNamespace(trace=trace), request=request)
     asked = []
 
-    def calibration(subject: Subject) -> Any:
-        asked.append(subject)
+    def curves_of(plan: Plan, request: Any) -> ChangeCurves:
+        asked.append((plan, request))
         mean = dict.fromkeys((LAYER, OTHER), (0.0, 0.1, 0.1, 0.1))
-        return SimpleNamespace(curves=ChangeCurves(subject, 3, mean, mean))
+        return ChangeCurves(Subject("m", "edges", "ddim", 4, 2.0), 3, mean, mean)
 
-    loader = SimpleNamespace(ready=ready, studio=lambda: SimpleNamespace(calibration=calibration))
+    loader = SimpleNamespace(ready=ready, studio=lambda: SimpleNamespace(curves_of=curves_of))
     runner: Any = SimpleNamespace(runs=SimpleNamespace(find={"run": found}.get), loader=loader)
     return ChangeEvents(runner), asked
 
@@ -174,10 +175,11 @@ def calibrated(steps: int, ready: bool = True) -> tuple[Any, Any]:
 def test_a_calibrated_run_shows_what_piles_up_and_its_threshold() -> None:
     events, asked = calibrated(4)
     column, told, block, piled, curves = events.open_up("run")
-    assert asked == [Subject("m", "edges", "ddim", 4, 2.0)]
+    assert [plan.name[:20] for plan, _ in asked] == ["block caching δ=0.25"]
     assert column["visible"]
     assert "δ" in told
-    assert "3 scenes" in told
+    assert "3 scenes, edges, DDIM, 4 steps, guidance 2 (carried over, not measured here);" in told
+    assert "carried over" not in calibrated(4, guidance=2.0)[0].open_up("run")[1]
     assert block["choices"] == ["ControlNet middle", "UNet middle"]
     assert piled.layout.shapes[0].y0 == 0.25
     assert len(curves.data) == 2

@@ -75,23 +75,27 @@ except Cancelled:
 LOAD = """
 studio = loader_here().studio()
 import torch
+from hgc.cache.calibrate import weights_of
 
 assert (studio.device, studio.dtype) == ("cuda", "float16")
 assert studio.loaded.components["unet"].conv_in.weight.device.type == "cuda"
+before = [weights_of(studio.loaded.pipeline(control, "ddim")) for control in studio.controls]
 packed = device.pack()  # what launching the page does: from here on the numbers are on disk, for the forks
 assert packed > 2**20
-found = []
+found, weights = [], []
 
 def serve():
     png = studio.prepare_control(colour_map(paint(1).labels), "segmentation").png
     request = Request.make(png, prompt="a lake with a zeppelin", steps=20)
     found.append((studio.forecast(request).share, studio.check_prompt(request.prompt)))
+    weights.append([studio.weights_under(control) for control in studio.controls])
 
 serving = threading.Thread(target=serve)
 serving.start()
 serving.join()
 [(share, notes)] = found
 assert 0 < share < 1 and "zeppelin" in notes[0]
+assert weights == [before], "what calibrations go by"
 print("served")
 """
 

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from hgc.cache.curves import AGAIN, CalibrationRefused, Subject
+from hgc.cache.curves import CalibrationRefused, Subject
 
 Numbers = NDArray[Any]
 FLAT = 1e-6  # a channel whose spread is a smaller share of its size carries no line, only a shift
@@ -47,7 +47,8 @@ class Adjustment:
             shape = self.shift[site].shape if site in self.shift else ()
             if scale.ndim != 3 or scale.shape != shape or len(scale) != self.subject.steps:
                 raise CalibrationRefused(
-                    f"adjustment of '{site}': scale {scale.shape}, shift {shape}, {self.subject.steps} steps; {AGAIN}"
+                    f"adjustment of '{site}': scale {scale.shape}, shift {shape}, {self.subject.steps} steps; "
+                    f"{self.subject.again}"
                 )
 
     @property
@@ -58,11 +59,14 @@ class Adjustment:
     def at(self, site: str, since: int, step: int) -> tuple[Numbers, Numbers]:
         """Scale and shift [C] for a value computed in step `since` and used in `step`. Raises CalibrationRefused."""
         if site not in self.scale:
-            raise CalibrationRefused(f"site '{site}' has no adjustment; leave it out of the forecasts or {AGAIN}")
+            raise CalibrationRefused(
+                f"site '{site}' has no adjustment; leave it out of the forecasts or {self.subject.again}"
+            )
         if not 1 <= step - since <= self.longest:
             raise CalibrationRefused(
                 f"site '{site}', step {step}: its value is {step - since} steps old, adjustments reach to "
-                f"{self.longest}; refresh it sooner (longest={self.longest}) or calibrate with --longest {step - since}"
+                f"{self.longest}; refresh it sooner (longest={self.longest}) or {self.subject.again} "
+                f"--longest {step - since}"
             )
         return self.scale[site][step, step - since - 1], self.shift[site][step, step - since - 1]
 

@@ -19,7 +19,7 @@ from hgc.cache.adjustment import Adjustment, Sums
 from hgc.cache.anatomy import Kind
 from hgc.cache.calibration import Calibration
 from hgc.cache.calibration_state import CalibrationState
-from hgc.cache.curves import AGAIN, CalibrationRefused, ChangeCurves, Subject
+from hgc.cache.curves import ChangeCurves, Subject
 from hgc.cache.engine import cached
 from hgc.cache.networks import Networks
 from hgc.cache.plan import Plan
@@ -45,11 +45,11 @@ def measured(
 ) -> Iterator[CalibrationState]:
     """Runs every scene in full and yields what is measured so far, before the first and after each.
 
-    `state` holds it, written whole after every scene; a later call with the same subject goes on from it. `longest` is
-    the greatest age an adjustment is measured for. Raises CalibrationRefused when `state` is damaged or of something
-    else.
+    `state` holds it, written whole after every scene; a later call with the same subject and weights goes on from it.
+    `longest` is the greatest age an adjustment is measured for. Raises CalibrationRefused when `state` is damaged or of
+    something else.
     """
-    done = CalibrationState.read(state, subject, longest)
+    done = CalibrationState.read(state, subject, weights_of(pipe), longest)
     yield done
     while done.scenes < scenes:
         witness = Witness(subject.steps, longest, kinds)
@@ -142,11 +142,3 @@ def weights_of(pipe: Any) -> str:
             # In numpy's order of its own: torch would reorder with all threads, in whatever thread this is asked.
             found.update(parameter.detach().float().cpu().numpy().tobytes())
     return found.hexdigest()[:12]
-
-
-def check_weights(curves: ChangeCurves, own: str) -> None:
-    """Raises CalibrationRefused when the curves were measured on weights of another name (`weights_of`)."""
-    if (measured := (curves.versions or {}).get("weights")) != own:
-        raise CalibrationRefused(
-            f"change curves of {curves.subject}: measured on weights {measured}, this model's are {own}; {AGAIN}"
-        )

@@ -41,7 +41,7 @@ class Calibration:
         if adjustment.digest != curves.adjustment:
             raise CalibrationRefused(
                 f"adjustment {beside.name} is {adjustment.digest}, the curves beside it were measured with "
-                f"{curves.adjustment}; put the two files of one calibration together or {AGAIN}"
+                f"{curves.adjustment}; put the two files of one calibration together or {curves.subject.again}"
             )
         return cls(curves, adjustment)
 

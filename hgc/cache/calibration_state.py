@@ -12,14 +12,16 @@ from hgc.cache.adjustment import Numbers, Sums
 from hgc.cache.calibration import of_its_kind, read_arrays, write_arrays
 from hgc.cache.curves import CalibrationRefused, Subject
 
+OTHERWISE = "delete the file, or give another --out"
 PARTS = tuple(part.name for part in fields(Sums))
 
 
 @dataclass
 class CalibrationState:
-    """`changes` is [scenes, sites, steps]; `sums` are over all of these scenes."""
+    """`changes` is [scenes, sites, steps]; `sums` are over all of these scenes; `weights` names what they ran on."""
 
     subject: Subject
+    weights: str
     longest: int
     sites: list[str]
     changes: Numbers
@@ -46,21 +48,30 @@ class CalibrationState:
 
     def write(self, path: Path) -> None:
         """Writes the whole file beside its place and then puts it there, so that no half of one is ever read."""
-        header = {"subject": asdict(self.subject), "longest": self.longest, "sites": self.sites}
+        header = {
+            "subject": asdict(self.subject),
+            "weights": self.weights,
+            "longest": self.longest,
+            "sites": self.sites,
+        }
         arrays = {"changes": self.changes}
         for site, sums in self.sums.items():
             arrays |= {f"{part} {site}": getattr(sums, part) for part in PARTS}
         write_arrays(path, header, arrays)
 
     @classmethod
-    def read(cls, path: Path, subject: Subject, longest: int) -> CalibrationState:
+    def read(cls, path: Path, subject: Subject, weights: str, longest: int) -> CalibrationState:
         """The state in that file, or an empty one where there is none. Raises CalibrationRefused."""
         if not path.exists():
-            return cls(subject, longest, [], np.zeros((0, 0, subject.steps)), {})
+            return cls(subject, weights, longest, [], np.zeros((0, 0, subject.steps)), {})
         where = f"unfinished calibration {path.name}"
         header, arrays = read_arrays(path, where)
         with of_its_kind(where):
-            Subject(**header["subject"]).check(subject, where)
+            Subject(**header["subject"]).check(subject, where, OTHERWISE)
+            if header["weights"] != weights:
+                raise CalibrationRefused(
+                    f"{where}: measured on weights {header['weights']}, this model's are {weights}; {OTHERWISE}"
+                )
             if header["longest"] != longest:
                 raise CalibrationRefused(
                     f"{where}: measures ages to {header['longest']}, asked are {longest}; give --longest "
@@ -68,4 +79,4 @@ class CalibrationState:
                 )
             summed = [name.partition(" ")[2] for name in arrays if name.startswith(PARTS[0] + " ")]
             sums = {site: Sums(*(arrays[f"{part} {site}"] for part in PARTS)) for site in summed}
-            return cls(subject, longest, header["sites"], arrays["changes"], sums)
+            return cls(subject, weights, longest, header["sites"], arrays["changes"], sums)

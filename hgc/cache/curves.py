@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from hashlib import sha256
 from itertools import accumulate
@@ -13,7 +13,9 @@ from typing import Any
 
 from hgc.cache.rules import PlanRefused
 
-AGAIN = "calibrate again: python -m hgc calibrate"
+AGAIN = "calibrate again: python -m hgc calibrate --model … --control … --sampler … --steps … --guidance … --out ….json"
+OWN = "runs/calibration"  # where those made here are looked for, in the working folder
+CARRIED = "carried over from "
 
 
 class CalibrationRefused(PlanRefused):
@@ -33,14 +35,57 @@ class Subject:
     def __str__(self) -> str:
         return f"{self.model}, {self.control}, {self.sampler}, {self.steps} steps, guidance {self.guidance:g}"
 
-    def check(self, other: Subject, what: str) -> None:
+    @property
+    def name(self) -> str:
+        """What the files of its calibrations begin with; those of every guidance alike."""
+        return f"{self.model}-{self.control}-{self.sampler}-{self.steps}"
+
+    @property
+    def command(self) -> str:
+        """What calibrates it in the shell, to where it is found."""
+        return (
+            f"python -m hgc calibrate --model {self.model} --control {self.control} --sampler {self.sampler} "
+            f"--steps {self.steps} --guidance {self.guidance:g} --out {OWN}/{self.name}-{self.guidance:g}.json"
+        )
+
+    @property
+    def again(self) -> str:
+        """The remedy where a calibration of it is at fault."""
+        return f"calibrate again: {self.command}"
+
+    def check(self, other: Subject, what: str, remedy: str | None = None) -> None:
         """Raises CalibrationRefused when `what`, which is of this subject, is used for another."""
-        differing = [f.name for f in fields(self) if getattr(self, f.name) != getattr(other, f.name)]
-        if differing:
+        if differing := self._differing(other):
             name = differing[0]
             raise CalibrationRefused(
-                f"{what}: {name} is {getattr(self, name)}, this run has {getattr(other, name)}; {AGAIN} for {other}"
+                f"{what}: {name} is {getattr(self, name)}, this run has {getattr(other, name)}; {remedy or other.again}"
             )
+
+    def carried_over(self, wanted: Subject) -> str:
+        """What is carried over from this to the wanted, e.g. "carried over from 20 steps"; empty where it is for it."""
+        told = {"steps": f"{self.steps} steps", "guidance": f"guidance {self.guidance:g}"}
+        other = [told.get(name, getattr(self, name)) for name in self._differing(wanted)]
+        return f"{CARRIED}{', '.join(other)}, not measured here" if other else ""
+
+    def _differing(self, other: Subject) -> list[str]:
+        return [part.name for part in fields(self) if getattr(self, part.name) != getattr(other, part.name)]
+
+
+@dataclass(frozen=True)
+class Distilled:
+    """The one plan that scale and shift were fitted for: in words, and its table's name (`table_name`)."""
+
+    plan: str
+    table: str
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.plan, str) or not isinstance(self.table, str):
+            raise TypeError(f"distilled for {self.plan!r}, table {self.table!r}: both are words")
+
+
+def table_name(table: Mapping[str, str]) -> str:
+    """Twelve hex digits that name what a plan does in every step, whatever it is called and forecasts with."""
+    return sha256(json.dumps(dict(table), sort_keys=True).encode()).hexdigest()[:12]
 
 
 @dataclass(frozen=True)
@@ -49,7 +94,8 @@ class ChangeCurves:
 
     `mean[site][i]` and `spread[site][i]` (standard deviation) are of step i, over `scenes` scenes, each with a prompt,
     a control map and a seed of its own; step 0 has nothing before it and is 0. `adjustment` is the digest of the
-    scale-shift numbers measured in the same runs; `versions` names the libraries.
+    scale-shift numbers measured in the same runs; `versions` names the libraries. `distilled_for` is the plan for which
+    these numbers were fitted since: they hold for no other, the curves as ever.
     """
 
     subject: Subject
@@ -58,28 +104,32 @@ class ChangeCurves:
     spread: Mapping[str, tuple[float, ...]]
     adjustment: str | None = None
     versions: Mapping[str, str] | None = None
+    distilled_for: Distilled | None = None
 
     def __post_init__(self) -> None:
         if self.scenes < 1:
-            raise CalibrationRefused(f"change curves of {self.scenes} scenes; {AGAIN} with one or more")
+            raise CalibrationRefused(f"change curves of {self.scenes} scenes; {self.subject.again}")
         if self.mean.keys() != self.spread.keys() or not self.mean:
             raise CalibrationRefused(
-                f"change curves of {len(self.mean)} sites with spreads of {len(self.spread)}; {AGAIN}"
+                f"change curves of {len(self.mean)} sites with spreads of {len(self.spread)}; {self.subject.again}"
             )
         for curves in (self.mean, self.spread):
             for site, values in curves.items():
                 if len(values) != self.subject.steps:
                     raise CalibrationRefused(
-                        f"change curve of '{site}': {len(values)} values, {self.subject.steps} steps; {AGAIN}"
+                        f"change curve of '{site}': {len(values)} values, {self.subject.steps} steps; "
+                        f"{self.subject.again}"
                     )
                 if not all(isfinite(value) and value >= 0 for value in values):
-                    raise CalibrationRefused(f"change curve of '{site}': a value is negative or not a number; {AGAIN}")
+                    raise CalibrationRefused(
+                        f"change curve of '{site}': a value is negative or not a number; {self.subject.again}"
+                    )
 
     def of(self, site: str) -> tuple[float, ...]:
         """The mean curve of a site. Raises CalibrationRefused where it was not measured."""
         if site not in self.mean:
             raise CalibrationRefused(
-                f"site '{site}' was not measured in the calibration of {self.subject.model}; {AGAIN} for this model"
+                f"site '{site}' was not measured in the calibration of {self.subject.model}; {self.subject.again}"
             )
         return self.mean[site]
 
@@ -89,14 +139,30 @@ class ChangeCurves:
 
     def check(self, model: str, steps: int) -> None:
         """Raises CalibrationRefused when the curves are of another model or other steps."""
-        for name, own, other in (("model", self.subject.model, model), ("steps", self.subject.steps, steps)):
-            if own != other:
-                raise CalibrationRefused(
-                    f"change curves: {name} is {own}, this run has {other}; {AGAIN} with --{name} {other}"
-                )
+        self.subject.check(replace(self.subject, model=model, steps=steps), "change curves")
+
+    def check_weights(self, own: str, remedy: str | None = None) -> None:
+        """Raises CalibrationRefused when they were measured on weights of another name (`weights_of`)."""
+        if (measured := (self.versions or {}).get("weights")) != own:
+            raise CalibrationRefused(
+                f"change curves of {self.subject}: measured on weights {measured}, this model's are {own}; "
+                f"{remedy or self.subject.again}"
+            )
+
+    def check_table(self, table: Mapping[str, str]) -> None:
+        """Raises CalibrationRefused when scale and shift were distilled for a plan of another table."""
+        if self.distilled_for is not None and self.distilled_for.table != table_name(table):
+            raise CalibrationRefused(
+                f"scale and shift {self.adjustment} were distilled for {self.distilled_for.plan} alone, and this is "
+                f"another plan; choose that one, or get some for every plan: {self.subject.command}"
+            )
 
     def as_dict(self) -> dict[str, Any]:
-        return {part.name: getattr(self, part.name) for part in fields(self)} | {"subject": asdict(self.subject)}
+        found = {part.name: getattr(self, part.name) for part in fields(self)} | {"subject": asdict(self.subject)}
+        if self.distilled_for is None:
+            del found["distilled_for"]  # digests stay
+            return found
+        return found | {"distilled_for": asdict(self.distilled_for)}
 
     def to_json(self) -> str:
         return json.dumps(self.as_dict(), indent=1, default=list)
@@ -108,15 +174,18 @@ class ChangeCurves:
             data = json.loads(text)
         except (json.JSONDecodeError, RecursionError) as error:
             place = f" (line {error.lineno})" if isinstance(error, json.JSONDecodeError) else ""
-            raise CalibrationRefused(f"{where}: cut off or not JSON{place}; {AGAIN}") from error
+            raise CalibrationRefused(f"{where}: cut off or not JSON{place}; delete it and {AGAIN}") from error
         known = {part.name for part in fields(cls)}
         if not isinstance(data, dict) or not {"subject", "scenes", "mean", "spread"} <= set(data) <= known:
-            raise CalibrationRefused(f"{where}: not change curves, which have {', '.join(sorted(known))}; {AGAIN}")
+            raise CalibrationRefused(
+                f"{where}: not change curves, which have {', '.join(sorted(known))}; delete it and {AGAIN}"
+            )
         try:
             curves = {name: {site: tuple(row) for site, row in data[name].items()} for name in ("mean", "spread")}
-            return cls(**{**data, **curves, "subject": Subject(**data["subject"])})
+            distilled = {"distilled_for": Distilled(**data["distilled_for"])} if "distilled_for" in data else {}
+            return cls(**{**data, **curves, **distilled, "subject": Subject(**data["subject"])})
         except (TypeError, AttributeError) as error:
-            raise CalibrationRefused(f"{where} is malformed ({error}); {AGAIN}") from error
+            raise CalibrationRefused(f"{where} is malformed ({error}); delete it and {AGAIN}") from error
 
     @cached_property
     def digest(self) -> str:

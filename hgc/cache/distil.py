@@ -25,7 +25,7 @@ import torch
 from hgc.cache.adjustment import Adjustment
 from hgc.cache.anatomy import Kind
 from hgc.cache.calibration import write_whole
-from hgc.cache.curves import AGAIN, CalibrationRefused
+from hgc.cache.curves import CalibrationRefused
 from hgc.cache.engine import cached
 from hgc.cache.networks import Networks
 from hgc.cache.plan import Plan
@@ -208,7 +208,9 @@ def _read(state: Path, header: Mapping[str, str]) -> dict[str, Any] | None:
             raise ValueError("its sum is wrong")
         found: dict[str, Any] = torch.load(BytesIO(data[32:]), weights_only=True)
     except (ValueError, RuntimeError, UnpicklingError, EOFError) as error:
-        raise CalibrationRefused(f"{where}: cut off or something else ({error}); delete it and {AGAIN}") from error
+        raise CalibrationRefused(
+            f"{where}: cut off or something else ({error}); delete it and start it again"
+        ) from error
     for name, wanted in header.items():
         if found.get(name) != wanted:
             raise CalibrationRefused(f"{where}: its {name} is {found.get(name)}, this one's {wanted}; delete the file")

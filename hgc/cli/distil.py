@@ -34,10 +34,14 @@ def distil(
     device: Device = None,
     dtype: Dtype = None,
 ) -> None:
-    """Fit scale and shift of a Block Caching plan by distillation; stopped, it goes on where it was."""
+    """Fit scale and shift of a Block Caching plan by distillation; stopped, it goes on where it was.
+
+    What is found holds for that plan alone, and says so: at other budgets Block Caching goes by another calibration.
+    """
     from hgc.cache import schedules
-    from hgc.cache.calibrate import check_weights, weights_of
+    from hgc.cache.calibrate import weights_of
     from hgc.cache.calibration import Calibration
+    from hgc.cache.curves import CalibrationRefused, Distilled, table_name
     from hgc.cache.distil import Fit, distil, follow, trajectory
     from hgc.cache.plan import Plan
     from hgc.cache.rules import REPEAT, Forecast
@@ -46,9 +50,13 @@ def distil(
         raise RequestRefused(f"--held-out {held_out}: at least 1")
     fit, found = Fit(scenes, rounds), Calibration.read(calibration)
     subject, squares = found.curves.subject, found.adjustment
+    if (before := found.curves.distilled_for) is not None:
+        raise CalibrationRefused(
+            f"{calibration}: distilled already, for {before.plan}; give the calibration that it was made from"
+        )
     studio = Studio.load(subject.model, device, dtype)
     pipe = studio.loaded.pipeline(subject.control, subject.sampler)
-    check_weights(found.curves, weights_of(pipe))
+    found.curves.check_weights(weights_of(pipe))
 
     def plan(forecast: Forecast) -> Plan:
         return schedules.block_caching(
@@ -72,7 +80,9 @@ def distil(
         learned = distil(
             pipe, plan(fitted), squares, lambda i: call(CALIBRATION_SEEDS + i), fit, state=state, told=told
         )
-        Calibration(replace(found.curves, adjustment=learned.digest), learned).write(out)
+        fitted_for = Distilled(told_as, table_name(plan(fitted).table))
+        curves = replace(found.curves, adjustment=learned.digest, distilled_for=fitted_for)
+        Calibration(curves, learned).write(out)
         arms = {
             "kept as it is": (plan(REPEAT), None),
             "least squares": (plan(fitted), squares),
@@ -86,11 +96,12 @@ def distil(
                 errors[name].append(follow(pipe, chosen, asked, teacher, lines))
         return ", ".join(f"{name} {fmean(those):.2%}" for name, those in errors.items())
 
+    told_as = f"Block Caching at {budget:.1%} of full compute"
     out.parent.mkdir(parents=True, exist_ok=True)
     state = out.with_name(out.name + ".unfinished.pt")
     told_at_last = WORKER.run(work)
     state.unlink()
     typer.echo(
-        f"{out}: Block Caching at {budget:.1%} of full compute, {subject}; distance of the last latents from the full "
-        f"run's on {held_out} other scenes: {told_at_last}"
+        f"{out}: {told_as}, {subject}; distance of the last latents from the full run's on {held_out} other scenes: "
+        f"{told_at_last}"
     )

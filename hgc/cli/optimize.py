@@ -70,7 +70,7 @@ def optimize(
     kept = Shelf.read(out) if out.exists() or verify else None
     if kept is not None:
         same = subject if verify else replace(subject, guidance=kept.table.subject.guidance)
-        kept.table.subject.check(same, f"plans {out.name}")
+        kept.table.subject.check(same, f"plans {out.name}", "give another --out")
     batch, weights = _scenes(studio, subject, VERIFYING_SEEDS if verify else CALIBRATION_SEEDS, scenes, side)
     known = kept is not None and kept.weights == weights and kept.table.subject == subject
     table = kept.table if kept is not None and (known or verify) else _table(studio, batch, subject, work, weights)

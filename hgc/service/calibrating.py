@@ -7,11 +7,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hgc.cache.calibrate import calibration_of, measured, weights_of
+from hgc.cache.calibrate import calibration_of, measured
 from hgc.cache.calibration import Calibration
 from hgc.cache.curves import Subject
 from hgc.service.arms import Cancelled
-from hgc.service.calibrations import CALIBRATIONS, calibration_name, own_path
+from hgc.service.calibrations import NotCalibrated, fitting, own_path
 from hgc.service.scenes import painted
 from hgc.service.worker import WORKER
 
@@ -74,13 +74,9 @@ def place_of(studio: Studio, subject: Subject) -> Path:
 
 
 def known_calibration(studio: Studio, subject: Subject) -> Calibration | None:
-    """What was measured for these settings on these very weights: here, or before they were shipped."""
-    own, shipped = place_of(studio, subject), CALIBRATIONS / calibration_name(subject)
-    if own.exists():
-        return Calibration.read(own)
-    if not shipped.exists():
+    """What was measured for these very settings on these very weights: here, or before they were shipped."""
+    try:
+        best = fitting(subject, studio.weights_under(subject.control))[0]
+    except NotCalibrated:
         return None
-    found = Calibration.read(shipped)
-    ours = weights_of(studio.loaded.pipeline(subject.control, subject.sampler))
-    fits = found.curves.subject == subject and (found.curves.versions or {}).get("weights") == ours
-    return found if fits else None
+    return None if best.carried_over else best.read()

@@ -1,42 +1,137 @@
-"""Calibrations: those that come with a model, those made here, and how to make one that is missing."""
+"""Calibrations: those that come with a model, those made here, and which of them a run goes by."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from hgc.cache.calibration import Calibration
-from hgc.cache.curves import CalibrationRefused, Subject
+from hgc.cache.calibration import Calibration, read_curves
+from hgc.cache.curves import OWN, CalibrationRefused, ChangeCurves, Subject
+from hgc.cache.plan import Plan
 from hgc.request import Request
 
 CALIBRATIONS = Path(__file__).resolve().parents[2] / "assets" / "calibration"
-# Made on the page, in the working folder.
-OWN = Path("runs") / "calibration"
+# A method knows a request and its model's anatomy; these are the weights under it, where a loaded model plans.
+_PLANNING_ON: ContextVar[str | None] = ContextVar("weights that are planned on", default=None)
 
 
-def calibration_name(of: Request | Subject) -> str:
-    """The name of its file: for one model, control, sampler and number of steps."""
-    return f"{of.model}-{of.control}-{of.sampler}-{of.steps}.json"
+class NotCalibrated(CalibrationRefused):
+    """Nothing that was measured fits; one sentence with what differs and the command."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A calibration that fits, and in plain words what of it is not of the request: "carried over from guidance 2"."""
+
+    path: Path
+    curves: ChangeCurves
+    carried_over: str
+
+    def read(self) -> Calibration:
+        """With its scale and shift. Raises CalibrationRefused when a file is damaged."""
+        return Calibration.read(self.path)
+
+
+@contextmanager
+def planning_on(weights: str) -> Iterator[None]:
+    """What is planned in this block is for a model of these weights, and goes by nothing measured on others."""
+    token = _PLANNING_ON.set(weights)
+    try:
+        yield
+    finally:
+        _PLANNING_ON.reset(token)
+
+
+def fitting(of: Request | Subject, weights: str | None = None) -> list[Found]:
+    """All that was measured of this model on these weights, control, sampler and steps; one at least, the best first.
+
+    The best is that of the nearest guidance, carried over where that is another: whoever moves the guidance wants a
+    picture, and is told. Of several, one made here comes before the one that is shipped, newer before older. Raises
+    NotCalibrated, CalibrationRefused for a damaged file.
+    """
+    wanted, own_weights = subject_of(of), weights or _PLANNING_ON.get()
+    found, refusals = [], []
+    for path in _kept(wanted):
+        curves = read_curves(path)
+        guided_alike = replace(wanted, guidance=curves.subject.guidance)
+        try:
+            curves.subject.check(guided_alike, f"change curves {path.name}", wanted.again)
+            if own_weights is not None:
+                curves.check_weights(own_weights, wanted.again)
+        except CalibrationRefused as refusal:
+            refusals.append(str(refusal))
+        else:
+            found.append(Found(path, curves, curves.subject.carried_over(wanted)))
+    if not found:
+        raise NotCalibrated(refusals[0] if refusals else _nothing_kept(wanted))
+    return sorted(found, key=lambda one: abs(one.curves.subject.guidance - wanted.guidance))
+
+
+def planned(of: Request, plan_from: Callable[[Calibration], Plan]) -> Plan:
+    """The plan by the best calibration that fits; what it is carried over from stands in its name.
+
+    One that was distilled for another plan is passed over. Raises NotCalibrated, CalibrationRefused.
+    """
+    refusals = []
+    for found in fitting(of):
+        plan = plan_from(found.read())
+        try:
+            check_lines(found.curves, plan)
+        except CalibrationRefused as refusal:
+            refusals.append(refusal)
+            continue
+        return replace(plan, name=f"{plan.name}, {found.carried_over}") if found.carried_over else plan
+    raise refusals[0]
+
+
+def used_by(plan: Plan, of: Request, weights: str | None = None) -> Found:
+    """The calibration that a plan of scale and shift was made from, else the best there is for the request.
+
+    Raises NotCalibrated, and CalibrationRefused where that one was distilled for another plan.
+    """
+    found = fitting(of, weights)
+    if not plan.fitted:
+        return found[0]
+    for one in found:
+        if one.curves.adjustment in plan.fitted:
+            check_lines(one.curves, plan)
+            return one
+    raise NotCalibrated(
+        f"plan '{plan.name}' goes by scale and shift {min(plan.fitted)}, which no calibration here for "
+        f"{subject_of(of)} has; plan it again, or put the two files of that calibration into {OWN}"
+    )
+
+
+def check_lines(curves: ChangeCurves, plan: Plan) -> None:
+    """Raises CalibrationRefused when the plan takes scale and shift that were distilled for another."""
+    if plan.fitted:
+        curves.check_table(plan.table)
+
+
+def subject_of(of: Request | Subject) -> Subject:
+    """What would have to be calibrated for a request."""
+    return of if isinstance(of, Subject) else Subject(of.model, of.control, of.sampler, of.steps, of.guidance)
 
 
 def own_path(subject: Subject, weights: str) -> Path:
-    """Where a calibration made here is kept; other weights, twelve hex digits, have another place."""
-    return OWN / f"{calibration_name(subject).removesuffix('.json')}-{subject.guidance:g}-{weights}.json"
+    """Where the page keeps a calibration; other weights, twelve hex digits, have another place."""
+    return Path(OWN) / f"{subject.name}-{subject.guidance:g}-{weights}.json"
 
 
-def calibration_for(request: Request) -> Calibration:
-    """The calibration for a request, shipped or else made here. Raises CalibrationRefused, with the command for it."""
-    name = calibration_name(request)
-    path = CALIBRATIONS / name
-    make = (
-        f"python -m hgc calibrate --model {request.model} --control {request.control} --sampler {request.sampler} "
-        f"--steps {request.steps} --guidance {request.guidance:g} --out assets/calibration/{name}"
+def _kept(wanted: Subject) -> list[Path]:
+    """All files that are named for it, those made here first and the newest of them before the others."""
+    own = sorted(Path(OWN).glob(f"{wanted.name}-*.json"), key=lambda path: path.stat().st_mtime, reverse=True)
+    shipped = CALIBRATIONS / f"{wanted.name}.json"
+    return [*own, shipped] if shipped.exists() else own
+
+
+def _nothing_kept(wanted: Subject) -> str:
+    kept = sorted({path.stem for folder in (CALIBRATIONS, Path(OWN)) for path in folder.glob(f"{wanted.model}-*.json")})
+    there = f" (there is {', '.join(kept)})" if kept else ""
+    return (
+        f"{wanted.model} is not calibrated for {wanted.control}, {wanted.sampler} and {wanted.steps} steps{there}; "
+        f"make it with: {wanted.command}"
     )
-    if not path.exists():
-        made_here = OWN.glob(f"{name.removesuffix('.json')}-{request.guidance:g}-*.json")
-        if own := sorted(made_here, key=lambda found: found.stat().st_mtime):
-            return Calibration.read(own[-1])
-        raise CalibrationRefused(
-            f"{request.model} is not calibrated for {request.control}, {request.sampler} and {request.steps} steps; "
-            f"make it with: {make}"
-        )
-    return Calibration.read(path)

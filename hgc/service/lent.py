@@ -49,6 +49,8 @@ class LentStudio(Studio):
         # Once the page is served, only a fork can read the networks.
         self.anatomy()
         self.weights  # noqa: B018
+        for control in self.controls:
+            self.weights_under(control)
         self._compare_there = spaces.GPU(self._compare_here, duration=run_seconds)
         self._inspect_there = spaces.GPU(self._inspect_here, duration=look_seconds)
         self._calibrate_there = spaces.GPU(self._calibrate_here, duration=calibration_seconds)

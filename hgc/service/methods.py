@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 
 from hgc.cache import schedules
 from hgc.cache.anatomy import Anatomy
+from hgc.cache.calibration import Calibration
 from hgc.cache.plan import Plan, PlanRefused
 from hgc.cache.rules import REPEAT, Forecast, Verification
 from hgc.request import Request, RequestRefused
-from hgc.service.calibrations import calibration_for
+from hgc.service.calibrations import planned
 from hgc.service.optimised import optimised
 from hgc.service.presets import hgc_plan, settings_for
 from hgc.service.task import Task
@@ -73,17 +74,20 @@ def _hgc(task: Task, share: float) -> Plan:
 
 def _block_caching(task: Task, share: float) -> Plan:
     """Kept values are scaled and shifted as measured, which is known up to some age."""
-    found = calibration_for(task.request)
-    return schedules.block_caching(
-        task.anatomy,
-        task.steps,
-        found.curves,
-        share=share,
-        forecast=Forecast("scale_shift", fitted=found.adjustment.digest),
-        longest=found.adjustment.longest,
-        guidance=task.guided,
-        off=task.off,
-    )
+
+    def plan(found: Calibration) -> Plan:
+        return schedules.block_caching(
+            task.anatomy,
+            task.steps,
+            found.curves,
+            share=share,
+            forecast=Forecast("scale_shift", fitted=found.adjustment.digest),
+            longest=found.adjustment.longest,
+            guidance=task.guided,
+            off=task.off,
+        )
+
+    return planned(task.request, plan)
 
 
 def _deepcache(task: Task, share: float) -> Plan:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 
-from hgc.cache.curves import Subject
+from hgc.cache.curves import CARRIED, Subject
 from hgc.cache.optimise.course import FULL, SKIP, Course, plan_of
 from hgc.cache.optimise.neighbours import ROUNDING, fitted
 from hgc.cache.optimise.predict import Predictor
@@ -18,8 +18,6 @@ from hgc.request import Request
 from hgc.service.task import Task
 
 PLANS = Path(__file__).resolve().parents[2] / "assets" / "plans"
-
-CARRIED = "carried over from "
 
 
 @dataclass(frozen=True)
@@ -64,10 +62,10 @@ def optimised(task: Task, share: float) -> Plan:
         budget = max(budget - over, predictor.cost(least))
 
 
-def notes_on(plan: Plan) -> tuple[str, ...]:
-    """What a person should know of an optimised plan that was not made for the request at hand."""
+def notes_on(plan: Plan, called: str = "The plan") -> tuple[str, ...]:
+    """What a person should know of a plan that was not made, or not measured, for the request at hand."""
     _, carried_over, where = plan.name.partition(CARRIED)
-    return (f"The plan was {CARRIED}{where}.",) if carried_over else ()
+    return (f"{called} was {CARRIED}{where}.",) if carried_over else ()
 
 
 def kept_for(request: Request) -> Kept:
@@ -77,7 +75,7 @@ def kept_for(request: Request) -> Kept:
     if not found:
         raise PlanRefused("no optimised plans are kept here; make them with: python -m hgc optimize")
     shelf = min(found, key=lambda shelf: _distance(shelf.table.subject, wanted))
-    return Kept(shelf, _differences(shelf.table.subject, wanted))
+    return Kept(shelf, shelf.table.subject.carried_over(wanted))
 
 
 @cache
@@ -90,14 +88,6 @@ def _distance(kept: Subject, wanted: Subject) -> tuple[bool, bool, bool, int, fl
     """How unlike two subjects are; the model weighs most, then the sampler, which amplifies errors in its own way."""
     unlike = (kept.model != wanted.model, kept.sampler != wanted.sampler, kept.control != wanted.control)
     return (*unlike, abs(kept.steps - wanted.steps), abs(kept.guidance - wanted.guidance))
-
-
-def _differences(kept: Subject, wanted: Subject) -> str:
-    """What a plan is carried over from, e.g. "carried over from 20 steps"; empty where it was made for this."""
-    told = {"model": kept.model, "control": kept.control, "sampler": kept.sampler, "steps": f"{kept.steps} steps"}
-    told["guidance"] = f"guidance {kept.guidance:g}"
-    other = [words for name, words in told.items() if getattr(kept, name) != getattr(wanted, name)]
-    return f"{CARRIED}{', '.join(other)}, not measured here" if other else ""
 
 
 def _uncontrolled(task: Task) -> frozenset[int]:

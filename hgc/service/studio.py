@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property, partial
 from hashlib import sha256
@@ -16,9 +17,9 @@ import torch
 from hgc.cache import schedules
 from hgc.cache.adjustment import Adjustment
 from hgc.cache.anatomy import Anatomy
-from hgc.cache.calibrate import check_weights, weights_of
+from hgc.cache.calibrate import weights_of
 from hgc.cache.calibration import Calibration
-from hgc.cache.curves import Subject
+from hgc.cache.curves import ChangeCurves, Subject
 from hgc.cache.engine import cached
 from hgc.cache.macs import measure
 from hgc.cache.plan import Plan
@@ -33,7 +34,7 @@ from hgc.models.loading import SAMPLERS, Loaded, load
 from hgc.request import CacheSettings, Request, RequestRefused
 from hgc.service.arms import Arm, ArmName, Cancelled, Comparison, Forecast, Pixels, Progress
 from hgc.service.calibrating import Measured, calibrating, known_calibration, place_of
-from hgc.service.calibrations import calibration_for
+from hgc.service.calibrations import NotCalibrated, fitting, planning_on, used_by
 from hgc.service.control_map import Prepared, prepare_control, read_map
 from hgc.service.drawn import Drawn
 from hgc.service.inspection import Inspection, Look, look_into
@@ -154,10 +155,12 @@ class Studio:
     def plan(self, request: Request) -> Plan:
         """The plan of the cached arm. Raises PlanRefused, RequestRefused."""
         self._accept(request)
-        plan, anatomy = plan_of(request, self.anatomy()), self.anatomy()
-        check(plan, anatomy, plan.steps if request.plan is None else request.steps)
-        if calibrated(request):
-            check_weights(calibration_for(request).curves, self._weights_under(request.control))
+        anatomy = self.anatomy()
+        with self._planning(request):
+            plan = plan_of(request, anatomy)
+            check(plan, anatomy, plan.steps if request.plan is None else request.steps)
+            if calibrated(request):
+                fitting(request)  # a rival is planned later: what it lacks is said now
         self.adjustment(plan, request)
         own = at_steps(request, plan.steps)
         rehearse(plan, anatomy, guidance=request.guidance > 1, off=control_off(own))
@@ -167,7 +170,7 @@ class Studio:
         """What the request will cost; its rival is planned as well. Raises PlanRefused, RequestRefused."""
         plan, task = self.plan(request), Task(self.anatomy(), request)
         macs, whole, share = task.cost(plan), task.whole, task.share(plan)
-        rival = rival_plan(request, task.anatomy, share)
+        rival = self._rival(request, share)
         timing = self._timing.get(request.sampler)
         return Forecast(
             macs=macs,
@@ -201,7 +204,7 @@ class Studio:
 
     def adjustment(self, plan: Plan, request: Request) -> Adjustment | None:
         """The numbers that the plan's forecasts need. Raises CalibrationRefused."""
-        return calibration_for(request).adjustment if plan.fitted else None
+        return used_by(plan, request, self.weights_under(request.control)).read().adjustment if plan.fitted else None
 
     def calibrate(
         self, subject: Subject, scenes: int, *, stopped: Stopped = lambda: False
@@ -215,6 +218,13 @@ class Studio:
     def calibration(self, subject: Subject) -> Calibration | None:
         """What is measured for these settings on this model, if anything."""
         return known_calibration(self, subject)
+
+    def curves_of(self, plan: Plan, request: Request) -> ChangeCurves | None:
+        """The change curves that a plan was made from, else the best there are for the request, if any."""
+        try:
+            return used_by(plan, request, self.weights_under(request.control)).curves
+        except NotCalibrated:
+            return None
 
     def _accept(self, request: Request) -> None:
         if request.model != self.model:
@@ -243,7 +253,7 @@ class Studio:
         full = arm("full", whole, 2 + third)
         kept = arm("cached", plan, 1 + third)
         self._note_timing(request, full, kept)
-        other = rival_plan(request, self.anatomy(), kept.trace.macs.paper / full.trace.macs.paper)
+        other = self._rival(request, kept.trace.macs.paper / full.trace.macs.paper)
         rival = None if other is None else arm("rival", other, 1)
         noise = call["latents"].float().cpu().numpy().tobytes()
         others = [arm for arm in (kept, rival) if arm is not None]
@@ -254,16 +264,28 @@ class Studio:
             likeness={arm.name: self._judge.likeness(full.image, arm.image) for arm in others},
             digest=sha256(noise + request.picture_digest.encode()).hexdigest()[:12],
             score_name=SCORES[request.control],
-            notes=(*self.check_prompt(request.prompt), *notes_on(plan)),
+            notes=(
+                *self.check_prompt(request.prompt),
+                *notes_on(plan),
+                *(() if other is None else notes_on(other, "The rival's plan")),
+            ),
             made=made_now(self.device, self.dtype, self.weights),
             rival=rival,
         )
 
-    def _weights_under(self, control: str) -> str:
-        """The name of the weights that make a picture under this control."""
+    def weights_under(self, control: str) -> str:
+        """The name of the weights that make a picture under this control, as calibrations have it."""
         if control not in self._weights:
             self._weights[control] = weights_of(self.loaded.pipeline(control, self.samplers[0]))
         return self._weights[control]
+
+    def _planning(self, request: Request) -> AbstractContextManager[None]:
+        """Where methods that go by a calibration find that of this model."""
+        return planning_on(self.weights_under(request.control)) if calibrated(request) else nullcontext()
+
+    def _rival(self, request: Request, share: float) -> Plan | None:
+        with self._planning(request):
+            return rival_plan(request, self.anatomy(), share)
 
     def _note_timing(self, request: Request, full: Arm, kept: Arm) -> None:
         """What the next forecasts go by."""

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from hgc.cache.curves import CalibrationRefused, ChangeCurves, Subject
+from hgc.cache.curves import CARRIED, CalibrationRefused, ChangeCurves
+from hgc.cache.plan import Plan
 from hgc.cache.schedules import delta_of
 from hgc.charts.change import accumulated_chart, change_chart, changing_rows, most_piled
 from hgc.charts.rows import Row
+from hgc.service.calibrations import subject_of
 from hgc.ui.queueing import QUIET
 from hgc.ui.runner import Runner
 from hgc.ui.titles import subject_words
@@ -99,29 +101,33 @@ class ChangeEvents:
         return _charts(found, curves, next(r for r in changing_rows(found.cached.trace, curves) if r.title == title))
 
     def _calibrated(self, run: str | None) -> ChangeCurves | None:
-        """The curves of a run's setting; None where there are none, or where its cached arm made other steps."""
+        """The curves that a run went by; None where there are none, or where its cached arm made other steps."""
         found, loader = self._runner.runs.find(run), self._runner.loader
         if found is None or not loader.ready or found.cached.trace.steps != found.request.steps:
             return None
-        r = found.request
         try:
-            known = loader.studio().calibration(Subject(r.model, r.control, r.sampler, r.steps, r.guidance))
+            return loader.studio().curves_of(found.cached.trace.plan, found.request)
         except CalibrationRefused:
             log.warning("the calibration of a run that is looked into cannot be read", exc_info=True)
             return None
-        return None if known is None else known.curves
 
 
 def told(found: Comparison, curves: ChangeCurves) -> str:
     """What is drawn, and where its numbers come from."""
-    rule = PLAIN if delta_of(found.cached.trace.plan) is None else WITH_DELTA
+    rule = PLAIN if _threshold(found.cached.trace.plan) is None else WITH_DELTA
     scenes = f"{curves.scenes} scene{'s' if curves.scenes > 1 else ''}"
+    carried_over = " (carried over, not measured here)" if curves.subject != subject_of(found.request) else ""
     return (
         f'{TITLE}<p class="aside">{rule} On the right, the change from step to step. Both as calibrated over {scenes}, '
-        f"{escape(subject_words(curves.subject))}; the bands are one standard deviation.</p>"
+        f"{escape(subject_words(curves.subject))}{carried_over}; the bands are one standard deviation.</p>"
     )
+
+
+def _threshold(plan: Plan) -> float | None:
+    """The plan's δ, whatever its name says of where the curves are from."""
+    return delta_of(replace(plan, name=plan.name.partition(f", {CARRIED}")[0]))
 
 
 def _charts(found: Comparison, curves: ChangeCurves, row: Row) -> list[Any]:
     trace = found.cached.trace
-    return [accumulated_chart(row, trace, curves, delta_of(trace.plan)), change_chart(row, curves)]
+    return [accumulated_chart(row, trace, curves, _threshold(trace.plan)), change_chart(row, curves)]

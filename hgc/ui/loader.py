@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from hgc.cache.anatomy import Anatomy
     from hgc.cache.calibration import Calibration
-    from hgc.cache.curves import Subject
+    from hgc.cache.curves import ChangeCurves, Subject
     from hgc.cache.plan import Plan
     from hgc.control.canvas import Pixels
     from hgc.request import CacheSettings, Request
@@ -68,6 +68,8 @@ class StudioLike(Protocol):
     def plan(self, request: Request) -> Plan: ...
 
     def calibration(self, subject: Subject) -> Calibration | None: ...
+
+    def curves_of(self, plan: Plan, request: Request) -> ChangeCurves | None: ...
 
     def calibrate(
         self, subject: Subject, scenes: int, *, stopped: Callable[[], bool] = ...

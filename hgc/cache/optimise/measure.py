@@ -106,7 +106,7 @@ def measure(scenes: Scenes, anatomy: Anatomy, subject: Subject, state: Path, tol
         where = f"unfinished error table {state.name}"
         kept, found = read_arrays(state, where)
         with of_its_kind(where):
-            Subject(**kept["subject"]).check(subject, where)
+            Subject(**kept["subject"]).check(subject, where, "delete the file, or give another --work")
             if kept["scenes"] != scenes.count:
                 raise CalibrationRefused(
                     f"{where}: of {kept['scenes']} scenes, asked are {scenes.count}; give --scenes {kept['scenes']} or "
