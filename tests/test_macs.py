@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from hgc.__main__ import app
 from hgc.bench import paper
 from hgc.cache.anatomy import Kind, Macs
-from hgc.cache.counting import MacCounter
+from hgc.cache.counting import MacCounter, NetworkMacs
 from hgc.cache.macs import measure
 from hgc.cache.sites import Networks
 
@@ -88,3 +88,12 @@ def test_a_linear_layer_without_bias_counts_as_one_however_torch_runs_it() -> No
     with torch.no_grad(), MacCounter() as counter:
         layer(inputs)
     assert counter.total == Macs(2 * 16 * 8 * 2, 2 * 16 * 8 * 2)
+
+
+def test_a_call_that_an_error_breaks_off_leaves_no_counter_behind() -> None:
+    layer = torch.nn.Linear(8, 2)
+    with NetworkMacs([layer]) as counted, pytest.raises(RuntimeError):
+        layer(torch.zeros(3))
+    layer(torch.zeros(8))
+    assert counted.total == Macs()
+    assert not torch.utils._python_dispatch._get_current_dispatch_mode_stack()

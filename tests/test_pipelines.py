@@ -138,7 +138,7 @@ def test_an_inpainting_unet_of_nine_channels() -> None:
 
 def test_velocity_prediction_and_linear_projections() -> None:
     """What SD 2.1 does otherwise."""
-    pipe = tiny.small_pipeline("sd", "text", False, use_linear_projection=True, attention_head_dim=(2, 4))
+    pipe = tiny.small_pipeline("sd", "text", False, **tiny.SMALL_SD21)
     pipe.scheduler = DDIMScheduler.from_config(pipe.scheduler.config, prediction_type="v_prediction")
     keeps_the_rules(pipe)
 
@@ -253,46 +253,18 @@ def test_sizes_that_the_upsampling_does_not_divide(plain: Any) -> None:
     assert run.trace.macs == plan_macs(plan, anatomy)
 
 
-def ip_adapter(unet: Any, width: int, tokens: int = 4) -> dict[str, Any]:
-    """Random weights of a plain IP-Adapter, in the layout that is published."""
-    text = unet.config.cross_attention_dim
-    projection = {
-        "proj.weight": torch.randn(tokens * text, width),
-        "proj.bias": torch.zeros(tokens * text),
-        "norm.weight": torch.ones(text),
-        "norm.bias": torch.zeros(text),
-    }
-    layers = [processor for name, processor in unet.attn_processors.items() if name.endswith("attn2.processor")]
-    widths = [unet.get_submodule(name.removesuffix(".processor")).to_k.out_features for name in _attn2(unet)]
-    assert len(layers) == len(widths)
-    adapter = {
-        f"{2 * i + 1}.{part}.weight": torch.randn(width_out, text)
-        for i, width_out in enumerate(widths)
-        for part in ("to_k_ip", "to_v_ip")
-    }
-    return {"image_proj": projection, "ip_adapter": adapter}
-
-
-def _attn2(unet: Any) -> list[str]:
-    return [name for name in unet.attn_processors if name.endswith("attn2.processor")]
-
-
 @pytest.mark.parametrize(("family", "control"), [("sd", False), ("sd", True), ("sdxl", True)])
 def test_an_ip_adapters_image_prompt_is_projected_once(family: str, control: bool) -> None:
-    pipe = tiny.small_pipeline(family, "text", control)
-    width = 8
-    pipe.unet._load_ip_adapter_weights([ip_adapter(pipe.unet, width)], low_cpu_mem_usage=False)
-    embeds = torch.randn(2, 1, width, generator=torch.Generator().manual_seed(4))
-    run = keeps_the_rules(pipe, ip_adapter_image_embeds=[embeds])
+    pipe, call = tiny.ip_adapter_pipeline(family, control)
+    run = keeps_the_rules(pipe, **call)
     images = [site.name for site in run.trace.sites if site.kind is Kind.IMAGE_KV]
-    assert len(images) == len(_attn2(pipe.unet))
+    assert len(images) == len(tiny.prompted(pipe.unet))
     projection = run.trace.cells["unet.encoder_hid_proj.image_projection_layers.0"]
     assert [cell.state for cell in projection] == [State.COMPUTED] + [State.DEAD] * (STEPS - 1)
 
 
 def test_an_ip_adapter_of_several_images_is_refused() -> None:
-    pipe = tiny.small_pipeline("sd", "text", False)
-    pipe.unet._load_ip_adapter_weights([ip_adapter(pipe.unet, 8)], low_cpu_mem_usage=False)
+    pipe, _ = tiny.ip_adapter_pipeline("sd", False)
     with (
         cached(pipe, schedules.full(anatomy_of(pipe), STEPS)),
         pytest.raises(PlanRefused, match="2 images for one IP-Adapter"),

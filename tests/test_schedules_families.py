@@ -1,25 +1,44 @@
-"""Every method on every family, with ControlNet and without: it costs what is planned, and it keeps something."""
+"""Every method on every variety of networks: it costs what is planned, keeps something, and changes only that.
+
+The last by tests/naive.py, which skips nothing: the same latents, and in every step the sites whose values reach the
+prediction, no other, are computed or kept. The methods keep little at a time; `scattered` keeps at random.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from random import Random
 from typing import Any
 
 import made_up
 import pytest
 import tiny
+import torch
+from naive import Naive
 
 from hgc.cache import schedules
-from hgc.cache.anatomy import Anatomy, Macs
-from hgc.cache.engine import cached
-from hgc.cache.macs import MacCounter, measure
+from hgc.cache.anatomy import PREDICTION, UNGUIDED, Anatomy
+from hgc.cache.counting import NetworkMacs
+from hgc.cache.engine import Run, cached
+from hgc.cache.macs import measure
 from hgc.cache.networks import Networks
 from hgc.cache.plan import Plan
 from hgc.cache.rehearsal import plan_macs
 from hgc.cache.rules import Forecast
 
 STEPS = 5
+SIZE = 64
 KEYS = (0, 1, 3)
+
+
+def scattered(anatomy: Anatomy) -> Plan:
+    """From the third step on, one site in three is kept."""
+    draw = Random(1)
+    sites = [site.name for site in anatomy if not site.constant and site.name not in (PREDICTION, UNGUIDED)]
+    rows = {name: "CC" + "".join(draw.choices("CRF", (4, 1, 1), k=STEPS - 2)) for name in sites}
+    return Plan("scattered", STEPS, anatomy.model, schedules.constants(anatomy, STEPS) | rows | {UNGUIDED: "CCFCR"})
+
+
 METHODS: dict[str, Callable[[Anatomy], Plan]] = {
     "hgc": lambda a: schedules.hgc(a, STEPS, lambda_inter=0.5),
     "hgc at measured key steps": lambda a: schedules.hgc(
@@ -34,41 +53,57 @@ METHODS: dict[str, Callable[[Anatomy], Plan]] = {
     "encoder propagation": lambda a: schedules.encoder_propagation(a, STEPS, keys=KEYS),
     "guidance reuse": lambda a: schedules.guidance_reuse(a, STEPS, keys=KEYS, alpha_low=0.2, alpha_high=0.2),
     "step skip": lambda a: schedules.step_skip(a, STEPS, keys=KEYS, per_branch=True),
+    "scattered": scattered,
 }
 
 
-@pytest.fixture(scope="module", params=[("sd", True), ("sdxl", True), ("sdxl", False)], ids=str)
-def pipe(request: Any) -> Any:
-    family, control = request.param
-    return tiny.small_pipeline(family, "text", control)
+@pytest.fixture(scope="module", params=tiny.VARIETIES)
+def variety(request: Any) -> tuple[Any, Mapping[str, Any]]:
+    """A pipeline, and what it is called with."""
+    return tiny.VARIETIES[request.param]()
 
 
 @pytest.fixture(scope="module")
-def anatomy(pipe: Any) -> Anatomy:
-    return measure(Networks.of(pipe), (16, 16), tiny.tokenizer().model_max_length, model="small")
+def anatomy(variety: Any) -> Anatomy:
+    tokens = tiny.tokenizer().model_max_length
+    return measure(Networks.of(variety[0]), (SIZE // 8, SIZE // 8), tokens, model="small")
 
 
-def executed(pipe: Any, plan: Plan, guidance: float) -> tuple[Macs, Any]:
-    with MacCounter() as counter, cached(pipe, plan) as run:
-        tiny.latents(pipe, steps=STEPS, guidance=guidance)
-    return counter.total, run
+def executed(variety: Any, anatomy: Anatomy, plan: Plan, guidance: float) -> tuple[Run, torch.Tensor]:
+    """Runs a plan and sees that it costs what is planned, less than full compute."""
+    pipe, call = variety
+    with NetworkMacs(Networks.of(pipe).all) as counted, cached(pipe, plan) as run:
+        latents = tiny.latents(pipe, steps=STEPS, size=SIZE, guidance=guidance, **call)
+    settings: dict[str, Any] = {"guidance": guidance > 1, "guess": call.get("guess_mode", False), "off": off(call)}
+    planned = plan_macs(plan, anatomy, **settings)
+    assert counted.total == planned == run.trace.macs
+    if guidance > 1 or set(plan.table) - set(schedules.constants(anatomy, STEPS)) != {UNGUIDED}:
+        assert planned.full < plan_macs(schedules.full(anatomy, STEPS), anatomy, **settings).full
+        assert not run.trace.nothing_reused
+    return run, latents
 
 
-@pytest.fixture(scope="module", params=[4.0, 1.0], ids=["guided", "unguided"])
-def around(request: Any, pipe: Any, anatomy: Anatomy) -> tuple[float, Macs]:
-    """The guidance scale and what the pipeline executes outside the denoiser."""
-    plan = schedules.full(anatomy, STEPS)
-    total, _ = executed(pipe, plan, request.param)
-    return request.param, total - plan_macs(plan, anatomy, guidance=request.param > 1)
+def off(call: Mapping[str, Any]) -> list[set[str]] | None:
+    """The ControlNets that have ended, by step."""
+    if "control_guidance_end" not in call:
+        return None
+    ends = [(f"controlnet.nets.{k}", end) for k, end in enumerate(call["control_guidance_end"])]
+    return [{net for net, end in ends if (step + 1) / STEPS > end} for step in range(STEPS)]
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_a_method_costs_what_is_planned(pipe: Any, anatomy: Anatomy, around: Any, name: str) -> None:
-    guidance, outside = around
+def test_a_method_costs_what_is_planned_and_changes_only_what_it_keeps(
+    variety: Any, anatomy: Anatomy, name: str
+) -> None:
     plan = METHODS[name](anatomy)
-    total, run = executed(pipe, plan, guidance)
-    planned = plan_macs(plan, anatomy, guidance=guidance > 1)
-    assert total - outside == planned == run.trace.macs
-    if name != "guidance reuse" or guidance > 1:
-        assert planned.full < plan_macs(schedules.full(anatomy, STEPS), anatomy, guidance=guidance > 1).full
-        assert not run.trace.nothing_reused
+    run, latents = executed(variety, anatomy, plan, 4.0)
+    naive = Naive(variety[0], plan, guidance=True)
+    expected = naive.latents([site.name for site in anatomy], size=SIZE, **variety[1])
+    states = {name: "".join(cell.state for cell in row) for name, row in run.trace.cells.items() if name != UNGUIDED}
+    assert states == naive.states
+    torch.testing.assert_close(latents, expected, rtol=0, atol=5e-5)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_method_costs_what_is_planned_without_guidance(variety: Any, anatomy: Anatomy, name: str) -> None:
+    executed(variety, anatomy, METHODS[name](anatomy), 1.0)

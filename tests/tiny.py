@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from inspect import signature
 from typing import Any
@@ -67,6 +67,7 @@ SMALL: Mapping[str, Mapping[str, Any]] = {
         "transformer_layers_per_block": (1, 2),
     },
 }
+SMALL_SD21: Mapping[str, Any] = {"use_linear_projection": True, "attention_head_dim": (2, 4)}
 PIPELINES: Mapping[tuple[str, str, bool], Any] = {
     ("sd", "text", False): StableDiffusionPipeline,
     ("sd", "image", False): StableDiffusionImg2ImgPipeline,
@@ -178,10 +179,22 @@ def plain_pipeline() -> StableDiffusionPipeline:
     return pipe
 
 
-def small_pipeline(family: str, task: str, control: bool, **changes: Any) -> Any:
-    """A pipeline of `family` (sd, sdxl) for `task` (text, image, inpaint) over the smallest networks."""
+def small_pipeline(family: str, task: str, controls: int, **changes: Any) -> Any:
+    """A pipeline of `family` (sd, sdxl) for `task` (text, image, inpaint) over the smallest networks.
+
+    `controls` is the number of ControlNets; true is one.
+    """
+    return _pipeline(family, task, controls, {**SMALL[family], **changes})
+
+
+def deep_pipeline(architecture: str, controls: int, **changes: Any) -> Any:
+    """Text-to-image over networks with all the levels and layers of an architecture."""
+    family = "sdxl" if architecture == "sdxl" else "sd"
+    return _pipeline(family, "text", controls, {**ARCHITECTURES[architecture], **changes})
+
+
+def _pipeline(family: str, task: str, controls: int, shapes: Mapping[str, Any]) -> Any:
     torch.manual_seed(0)
-    shapes = {**SMALL[family], **changes}
     parts: dict[str, Any] = {
         "vae": _vae(),
         "text_encoder": text_encoder(),
@@ -194,11 +207,65 @@ def small_pipeline(family: str, task: str, control: bool, **changes: Any) -> Any
     else:
         second = CLIPTextModelWithProjection(_text_config(projection_dim=POOLED_WIDTH)).eval()
         parts |= {"text_encoder_2": second, "tokenizer_2": tokenizer(), "add_watermarker": False}
-    if control:
-        parts["controlnet"] = controlnet(**shapes)
-    pipe = PIPELINES[family, task, control](**parts)
+    if controls:
+        nets = [controlnet(**shapes) for _ in range(controls)]
+        parts["controlnet"] = nets[0] if controls == 1 else MultiControlNetModel(nets)
+    pipe = PIPELINES[family, task, bool(controls)](**parts)
     pipe.set_progress_bar_config(disable=True)
     return pipe
+
+
+def ip_adapter_pipeline(family: str, controls: int) -> tuple[Any, Mapping[str, Any]]:
+    """A pipeline that a plain IP-Adapter of random weights is loaded into, and the image prompt of its calls."""
+    pipe, width = small_pipeline(family, "text", controls), 8
+    pipe.unet._load_ip_adapter_weights([ip_adapter(pipe.unet, width)], low_cpu_mem_usage=False)
+    embeds = torch.randn(2, 1, width, generator=torch.Generator().manual_seed(4))
+    return pipe, {"ip_adapter_image_embeds": [embeds]}
+
+
+def ip_adapter(unet: Any, width: int, tokens: int = 4) -> dict[str, Any]:
+    """Random weights of a plain IP-Adapter, in the layout that is published."""
+    text = unet.config.cross_attention_dim
+    projection = {
+        "proj.weight": torch.randn(tokens * text, width),
+        "proj.bias": torch.zeros(tokens * text),
+        "norm.weight": torch.ones(text),
+        "norm.bias": torch.zeros(text),
+    }
+    adapter = {
+        f"{2 * i + 1}.{part}.weight": torch.randn(unet.get_submodule(name).to_k.out_features, text)
+        for i, name in enumerate(prompted(unet))
+        for part in ("to_k_ip", "to_v_ip")
+    }
+    return {"image_proj": projection, "ip_adapter": adapter}
+
+
+def prompted(unet: Any) -> list[str]:
+    """The attentions that read the prompt."""
+    return [n.removesuffix(".processor") for n in unet.attn_processors if n.endswith("attn2.processor")]
+
+
+TWICE: Mapping[str, Any] = {
+    "controlnet_conditioning_scale": [1.0, 0.5],
+    "control_guidance_start": [0.0, 0.0],
+    "control_guidance_end": [1.0, 0.9],
+}
+# Every way in which networks hang together, and what the pipeline is called with beside the usual.
+VARIETIES: Mapping[str, Callable[[], tuple[Any, Mapping[str, Any]]]] = {
+    "SD": lambda: (small_pipeline("sd", "text", 0), {}),
+    "SD with control": lambda: (deep_pipeline("sd15", 1), {}),
+    "two controls": lambda: (small_pipeline("sd", "text", 2), TWICE),  # one of which ends early
+    "guess mode": lambda: (small_pipeline("sd", "text", 1), {"guess_mode": True}),
+    "inpainting with control": lambda: (small_pipeline("sd", "inpaint", 1), {"strength": 1.0}),
+    "inpainting UNet": lambda: (small_pipeline("sd", "inpaint", 0, in_channels=9), {"strength": 1.0}),
+    "IP-Adapter with control": lambda: ip_adapter_pipeline("sd", 1),
+    "SD 2.1 with control": lambda: (small_pipeline("sd", "text", 1, **SMALL_SD21), {}),
+    "Landscapes": lambda: (small_pipeline("sd", "text", 1, in_channels=12, norm_num_groups=16), {}),
+    "SDXL": lambda: (small_pipeline("sdxl", "text", 0), {}),
+    "SDXL with control": lambda: (deep_pipeline("sdxl", 1, transformer_layers_per_block=(1, 1, 2)), {}),
+    "SDXL in guess mode": lambda: (small_pipeline("sdxl", "text", 1), {"guess_mode": True}),
+    "SDXL with IP-Adapter": lambda: ip_adapter_pipeline("sdxl", 0),
+}
 
 
 def control_image() -> torch.Tensor:
@@ -209,18 +276,25 @@ def picture() -> torch.Tensor:
     return torch.rand(1, 3, 128, 128, generator=torch.Generator().manual_seed(2))
 
 
-def latents(pipe: Any, *, steps: int = 6, seed: int = 3, guidance: float = 4.0, **call: Any) -> torch.Tensor:
-    """The final latents of one image under a fixed prompt, control, picture and mask, as the pipeline takes them."""
+def arguments(
+    pipe: Any, *, steps: int = 6, seed: int = 3, guidance: float = 4.0, size: int = 128, **call: Any
+) -> dict[str, Any]:
+    """What the pipeline is called with for one image under a fixed prompt, control, picture and mask, as it takes them.
+
+    `call` adds to it or replaces it.
+    """
     parameters = signature(pipe.__call__).parameters
-    controlled = "controlnet" in pipe.components
+    controlled = pipe.components.get("controlnet")
     pictures = "strength" in parameters
-    given: dict[str, Any] = {"height": 128, "width": 128}
-    if controlled:
-        given["control_image" if pictures else "image"] = control_image()
+    given: dict[str, Any] = {"height": size, "width": size}
+    if controlled is not None:
+        nets = len(getattr(controlled, "nets", ()))
+        image = control_image()[..., :size, :size]
+        given["control_image" if pictures else "image"] = [image] * nets if nets else image
     if pictures:
-        given["image"] = picture()
+        given["image"] = picture()[..., :size, :size]
     if "mask_image" in parameters:
-        given["mask_image"] = (picture()[:, :1] > 0.5).float()
+        given["mask_image"] = (picture()[:, :1, :size, :size] > 0.5).float()
     settings: dict[str, Any] = {
         "prompt": "a lake",
         "num_inference_steps": steps,
@@ -229,4 +303,11 @@ def latents(pipe: Any, *, steps: int = 6, seed: int = 3, guidance: float = 4.0, 
         "output_type": "latent",
     }
     known = {name: value for name, value in given.items() if name in parameters}
-    return pipe(**settings | known | call).images
+    if guidance <= 1 and "ip_adapter_image_embeds" in call:  # those of the unguided branch come first
+        call["ip_adapter_image_embeds"] = [embeds[-1:] for embeds in call["ip_adapter_image_embeds"]]
+    return settings | known | call
+
+
+def latents(pipe: Any, **call: Any) -> torch.Tensor:
+    """The final latents of a call with these `arguments`."""
+    return pipe(**arguments(pipe, **call)).images

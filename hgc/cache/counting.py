@@ -109,3 +109,5 @@ class NetworkMacs:
     def __exit__(self, *_: Any) -> None:
         for hook in self._hooks:
             hook.remove()
+        while self._counters:  # of calls that an error broke off
+            self._end()
