@@ -34,7 +34,8 @@ def weights(forecast: Forecast, steps: Sequence[int], at: int) -> list[float]:
 def lagrange(steps: Sequence[int], at: int) -> list[float]:
     """Weights of the values at `steps` in the polynomial through all of them, read at `at`.
 
-    Taylor forecasting with finite differences is this polynomial: Newton's form of it, written by values.
+    Taylor forecasting with finite differences (TaylorSeer) is this polynomial at order 1; at order 2 TaylorSeer leaves
+    out half of a second difference, so that its parabola passes by the oldest value where this one meets it.
     """
     found = []
     for i, own in enumerate(steps):

@@ -43,7 +43,8 @@ class Forecast:
     """How a cell marked F goes on from the values computed before.
 
     * `repeat`: the last value;
-    * `taylor`: the polynomial of degree `order` through the last order + 1 values (TaylorSeer, arXiv 2503.06923);
+    * `taylor`: the polynomial of degree `order` through the last order + 1 values (after TaylorSeer,
+      arXiv 2503.06923; see bases.py);
     * `hermite`: its differences on contracted Hermite polynomials, which damp long gaps (HiCache, arXiv 2508.16984);
     * `chebyshev`: the polynomial of degree `order` nearest to the last `window` values by least squares, in Chebyshev's
       basis (Spectrum's fit, without its ridge term);

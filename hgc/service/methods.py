@@ -221,7 +221,7 @@ METHODS: Mapping[str, Method] = {
         Method(
             "step_skip",
             "Step skipping",
-            "Leaves out whole steps and goes on from the predictions before (TeaCache, EasyCache).",
+            "Leaves out whole steps, chosen beforehand, and goes on along a line (after TeaCache, EasyCache).",
             "one step is always computed",
             _step_skip,
             coarse=True,
