@@ -32,12 +32,12 @@ def test_bench_speed_names_everything_it_was_measured_on() -> None:
 
 def test_sd15_is_timed_on_random_weights() -> None:
     """The same road on the smallest networks of the kind; what the command runs is these at full size."""
-    setting = sd15.Setting(budget=0.5, size=64, steps=4, dtype="float32")
+    setting = sd15.Setting(budget=0.3, size=64, steps=4, dtype="float32")
     found = sd15.timed(setting, "cpu", SHAPES)
     rows = {row.method: row for row in found.rows}
     assert set(rows) == set(METHODS) - {"block_caching"}
     assert min(found.full_s, *(row.seconds for row in found.rows)) > 0
-    assert rows["deepcache"].share_paper <= 0.5 < rows["tgate"].share_paper  # which is at its least
+    assert rows["deepcache"].share_paper <= 0.3 < rows["tgate"].share_paper  # which is at its least
     assert ["sd15 is not calibrated" in sentence for sentence in found.missing] == [True]
     told = json.loads(json.dumps(sd15.as_json(found)))
     assert told["rows"][0]["kept"] == pytest.approx(told["rows"][0]["speedup"] * told["rows"][0]["share_full"])
