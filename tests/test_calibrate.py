@@ -292,6 +292,7 @@ def test_curves_of_another_model_or_other_steps_are_refused(anatomy: Anatomy) ->
     [
         ({"delta": -0.1}, "delta -0.1"),
         ({"delta": float("nan")}, "delta nan"),
+        ({"delta": float("inf")}, "delta inf"),
         ({}, "give one of the two"),
         ({"delta": 0.1, "share": 0.5}, "give one of the two"),
         ({"delta": 0.1, "longest": 0}, "longest 0"),

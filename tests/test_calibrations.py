@@ -33,10 +33,11 @@ from hgc.models.presets import ASSETS
 from hgc.request import Request
 from hgc.service import Cancelled, Comparison, Studio, calibrations
 from hgc.service.calibrating import Measured, state_beside
-from hgc.service.calibrations import NotCalibrated, fitting, own_path, planning_on, used_by
+from hgc.service.calibrations import NotCalibrated, fitting, own_path, used_by
 from hgc.service.drawn import Drawn
 from hgc.service.methods import plan_of
 from hgc.service.optimised import notes_on
+from hgc.service.task import Task
 
 STEPS = 8
 OURS, OTHERS = "0" * 12, "f" * 12
@@ -97,8 +98,7 @@ def request(**fields: Any) -> Request:
 
 
 def planned(anatomy: Anatomy, weights: str = OURS, **fields: Any) -> Plan:
-    with planning_on(weights):
-        return plan_of(request(**fields), anatomy)
+    return plan_of(Task(anatomy, request(**fields), weights))
 
 
 def test_one_that_was_made_here_comes_before_the_shipped_one_and_a_new_one_before_an_old(

@@ -73,12 +73,12 @@ def test_a_method_keeps_the_budget(anatomy: Anatomy, calibrated: Path, name: str
     asked = request(method=name, budget=0.01, **fields)
     task = Task(anatomy, asked)
     with pytest.raises(schedules.OutOfReach, match=f"{METHODS[name].title} cannot go down to 1.0% of full") as refused:
-        plan_of(asked, anatomy)
+        plan_of(Task(anatomy, asked))
     nearest = refused.value.nearest
     assert 0.01 < nearest < 1
     spent = []
     for budget in (nearest, (1 + nearest) / 2):
-        plan = plan_of(asked.model_copy(update={"budget": budget}), anatomy)
+        plan = plan_of(Task(anatomy, asked.model_copy(update={"budget": budget})))
         spent.append(task.share(plan))
         assert spent[-1] <= budget + 1e-9
         rehearse(plan, anatomy, guidance=task.guided, off=task.off if plan.steps == STEPS else None)
@@ -87,13 +87,13 @@ def test_a_method_keeps_the_budget(anatomy: Anatomy, calibrated: Path, name: str
 
 @pytest.mark.parametrize("name", [name for name in RULED if name != "fewer_steps"])
 def test_a_whole_budget_leaves_the_exact_savings(anatomy: Anatomy, calibrated: Path, name: str) -> None:
-    plan = plan_of(request(method=name, budget=1.0), anatomy)
+    plan = plan_of(Task(anatomy, request(method=name, budget=1.0)))
     kept = {anatomy[site].kind for site, row in plan.table.items() if set(row) != {"C"}}
     assert kept <= {Kind.CONDITION, Kind.TEXT_KV}
 
 
 def test_each_method_spends_a_budget_in_its_own_way(anatomy: Anatomy, calibrated: Path) -> None:
-    tables = {name: json.dumps(plan_of(request(method=name, budget=0.7), anatomy).as_dict()) for name in RULED}
+    tables = {name: json.dumps(plan_of(Task(anatomy, request(method=name, budget=0.7))).as_dict()) for name in RULED}
     assert len(set(tables.values())) == len(RULED)
 
 
@@ -111,31 +111,31 @@ def test_deepcache_spends_what_its_interval_leaves_on_more_layers(anatomy: Anato
 def test_a_rival_costs_what_the_cached_arm_costs(anatomy: Anatomy, rival: str, share: float) -> None:
     """Never more than half a step above it; fewer steps never further away than that."""
     asked = request(rival=rival)
-    plan = rival_plan(asked, anatomy, share)
+    plan = rival_plan(Task(anatomy, asked), share)
     assert plan is not None
     spent = Task(anatomy, asked).share(plan)
     assert spent <= share + 0.5 / STEPS + 1e-9
     if rival == "fewer_steps":
         assert spent > share - 0.5 / STEPS - 1e-9
-    assert rival_plan(request(), anatomy, share) is None
+    assert rival_plan(Task(anatomy, request()), share) is None
 
 
 def test_a_plan_of_ones_own_and_settings_by_hand_come_before_a_method(anatomy: Anatomy) -> None:
     own = schedules.deepcache(anatomy, STEPS)
-    assert plan_of(request(method="tgate", budget=0.5, plan=own.as_dict()), anatomy) == own
+    assert plan_of(Task(anatomy, request(method="tgate", budget=0.5, plan=own.as_dict()))) == own
     settings = CacheSettings(lambda_inter=0.5, order=0)
-    by_hand = plan_of(request(cache=settings), anatomy)
+    by_hand = plan_of(Task(anatomy, request(cache=settings)))
     assert by_hand.name == "hgc"
-    assert plan_of(request(cache=settings, budget=0.9), anatomy) != by_hand
+    assert plan_of(Task(anatomy, request(cache=settings, budget=0.9))) != by_hand
 
 
 def test_what_cannot_be_planned_is_said_in_a_sentence(anatomy: Anatomy) -> None:
     with pytest.raises(RequestRefused, match="unknown method 'magic'; known are optimised, hgc, block_caching"):
-        plan_of(request(method="magic", budget=0.5), anatomy)
+        plan_of(Task(anatomy, request(method="magic", budget=0.5)))
     with pytest.raises(RequestRefused, match="unknown method 'magic'"):
-        rival_plan(request(rival="magic"), anatomy, 0.5)
+        rival_plan(Task(anatomy, request(rival="magic")), 0.5)
     with pytest.raises(PlanRefused, match="guidance is off; choose more than 1"):
-        plan_of(request(method="guidance_reuse", budget=0.7, guidance=1.0), anatomy)
+        plan_of(Task(anatomy, request(method="guidance_reuse", budget=0.7, guidance=1.0)))
 
 
 def test_a_missing_calibration_names_the_command_that_makes_it(anatomy: Anatomy, calibrated: Path) -> None:
@@ -143,12 +143,12 @@ def test_a_missing_calibration_names_the_command_that_makes_it(anatomy: Anatomy,
     asked = f"--steps {STEPS} --guidance {request().guidance:g} --out"
     command = f"calibrate --model tiny --control segmentation --sampler ddim {asked}"
     with pytest.raises(CalibrationRefused, match=f"tiny is not calibrated for segmentation.*{command}"):
-        plan_of(request(method="block_caching", budget=0.5), anatomy)
+        plan_of(Task(anatomy, request(method="block_caching", budget=0.5)))
 
 
 def test_a_bad_calibration_is_refused_in_a_sentence(anatomy: Anatomy, calibrated: Path) -> None:
     whole, asked = calibrated.read_text(), request(method="block_caching", budget=0.7)
-    plan_of(asked, anatomy)
+    plan_of(Task(anatomy, asked))
     for text, says in (
         (whole[:-200], "cut off or not JSON"),
         (whole.replace('"model": "tiny"', '"model": "sdxl"'), "model is sdxl, this run has tiny"),
@@ -157,12 +157,12 @@ def test_a_bad_calibration_is_refused_in_a_sentence(anatomy: Anatomy, calibrated
     ):
         calibrated.write_text(text)
         with pytest.raises(CalibrationRefused, match=says) as refused:
-            plan_of(asked, anatomy)
+            plan_of(Task(anatomy, asked))
         assert "\n" not in str(refused.value)
     calibrated.write_text(whole)
     calibrated.with_suffix(".npz").write_bytes(b"PK")
     with pytest.raises(CalibrationRefused, match="missing, cut off or no calibration"):
-        plan_of(asked, anatomy)
+        plan_of(Task(anatomy, asked))
 
 
 def test_arms_are_called_by_what_makes_them() -> None:

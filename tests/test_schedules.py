@@ -72,6 +72,7 @@ def test_deepcaches_branch_names_the_outer_layers(anatomy: Anatomy, branch: int,
         ({"centre": 5, "power": 1.0}, "power 1.0"),
         ({"centre": 5, "interval": 1}, "no 20 distinct steps of 20"),
         ({"branch": 40}, "refreshed decoder layers; choose between 0 and"),
+        ({"branch": -1}, "branch -1: at least 0"),
     ],
 )
 def test_deepcache_refuses_what_it_cannot_do(anatomy: Anatomy, settings: dict[str, Any], says: str) -> None:
@@ -115,6 +116,15 @@ def test_encoder_and_control_run_at_key_steps_only(anatomy: Anatomy) -> None:
             *alive(anatomy, plan, 0, "unet.up_blocks"),
         } - {site.name for site in anatomy if site.constant}
         assert "unet.time_embedding" in alive(anatomy, plan, step, "unet")
+
+
+@pytest.mark.parametrize("keys", [(), (1, 3), (0, STEPS), (-1, 0)])
+@pytest.mark.parametrize(
+    "method", [schedules.encoder_propagation, schedules.guidance_reuse, schedules.step_skip, schedules.hgc]
+)
+def test_key_steps_begin_with_the_first_and_lie_in_the_run(anatomy: Anatomy, method: Any, keys: tuple[int]) -> None:
+    with pytest.raises(PlanRefused, match=r"key steps .*: name steps from 0, always the first, to 19"):
+        method(anatomy, STEPS, keys=keys)
 
 
 def test_an_encoder_without_a_middle_is_propagated_by_its_last_layer() -> None:

@@ -13,6 +13,7 @@ from hgc.charts.look import TEXT, layout, steps_axis
 from hgc.charts.rows import Row, block_rows, site_title
 
 HEIGHT_PX = 330
+MARGIN_OF_DELTA_PX = 76
 # Okabe and Ito's, without black and yellow, which one of the two backgrounds swallows.
 COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00")
 
@@ -64,10 +65,13 @@ def accumulated_chart(row: Row, trace: Trace, curves: ChangeCurves, delta: float
         line = _line(x, y, colour, title, f"{title}, step %{{x}}: %{{y:.1%}}")
         figure.add_trace(line.update(mode="lines+markers", marker={"size": sizes, "line": {"width": 0}}))
     if delta is not None:
-        label = {"text": f"δ = {delta:.3g}", "textposition": "end", "font": {"size": 12}}
-        figure.add_shape(type="line", xref="paper", x0=0, x1=1, y0=delta, y1=delta, label=label)
-        figure.update_shapes(line={"color": TEXT, "width": 1.5, "dash": "dash"})
-    return _finished(figure, row, curves, "change since last computed")
+        dashed = {"color": TEXT, "width": 1.5, "dash": "dash"}
+        figure.add_shape(type="line", xref="paper", x0=0, x1=1, y0=delta, y1=delta, line=dashed)
+        # Beside the plot: inside it the layers' lines would cross the words.
+        name = {"text": f"δ = {delta:.3g}", "font": {"size": 12}, "showarrow": False}
+        figure.add_annotation(name, xref="paper", x=1, xanchor="left", y=delta)
+    finished = _finished(figure, row, curves, "change since last computed")
+    return finished if delta is None else finished.update_layout(margin_r=MARGIN_OF_DELTA_PX)
 
 
 def accumulated(site: str, trace: Trace, curves: ChangeCurves) -> list[float]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,8 +12,6 @@ from hgc.cache.plan import Plan
 from hgc.request import Request
 
 CALIBRATIONS = Path(__file__).resolve().parents[2] / "assets" / "calibration"
-# A method knows a request and its model's anatomy; these are the weights under it, where a loaded model plans.
-_PLANNING_ON: ContextVar[str | None] = ContextVar("weights that are planned on", default=None)
 
 
 class NotCalibrated(CalibrationRefused):
@@ -35,32 +31,21 @@ class Found:
         return Calibration.read(self.path)
 
 
-@contextmanager
-def planning_on(weights: str) -> Iterator[None]:
-    """What is planned in this block is for a model of these weights, and goes by nothing measured on others."""
-    token = _PLANNING_ON.set(weights)
-    try:
-        yield
-    finally:
-        _PLANNING_ON.reset(token)
-
-
 def fitting(of: Request | Subject, weights: str | None = None) -> list[Found]:
-    """All that was measured of this model on these weights, control, sampler and steps; one at least, the best first.
+    """All that was measured of this model, control, sampler and steps; one at least, the best first.
 
-    The best is that of the nearest guidance, carried over where that is another: whoever moves the guidance wants a
-    picture, and is told. Of several, one made here comes before the one that is shipped, newer before older. Raises
-    NotCalibrated, CalibrationRefused for a damaged file.
+    With `weights` on these, without on any. The best is that of the nearest guidance, carried over where that is
+    another: whoever moves the guidance wants a picture, and is told. Of several, one made here comes before the one
+    that is shipped, newer before older. Raises NotCalibrated, CalibrationRefused for a damaged file.
     """
-    wanted, own_weights = subject_of(of), weights or _PLANNING_ON.get()
-    found, refusals = [], []
+    wanted, found, refusals = subject_of(of), [], []
     for path in _kept(wanted):
         curves = read_curves(path)
         guided_alike = replace(wanted, guidance=curves.subject.guidance)
         try:
             curves.subject.check(guided_alike, f"change curves {path.name}", wanted.again)
-            if own_weights is not None:
-                curves.check_weights(own_weights, wanted.again)
+            if weights is not None:
+                curves.check_weights(weights, wanted.again)
         except CalibrationRefused as refusal:
             refusals.append(str(refusal))
         else:
@@ -70,13 +55,13 @@ def fitting(of: Request | Subject, weights: str | None = None) -> list[Found]:
     return sorted(found, key=lambda one: abs(one.curves.subject.guidance - wanted.guidance))
 
 
-def planned(of: Request, plan_from: Callable[[Calibration], Plan]) -> Plan:
+def planned(of: Request, plan_from: Callable[[Calibration], Plan], weights: str | None = None) -> Plan:
     """The plan by the best calibration that fits; what it is carried over from stands in its name.
 
     One that was distilled for another plan is passed over. Raises NotCalibrated, CalibrationRefused.
     """
     refusals = []
-    for found in fitting(of):
+    for found in fitting(of, weights):
         plan = plan_from(found.read())
         try:
             check_lines(found.curves, plan)

@@ -12,7 +12,6 @@ from math import ceil
 from typing import TYPE_CHECKING
 
 from hgc.cache import schedules
-from hgc.cache.anatomy import Anatomy
 from hgc.cache.calibration import Calibration
 from hgc.cache.plan import Plan, PlanRefused
 from hgc.cache.rules import REPEAT, Forecast, Verification
@@ -87,7 +86,7 @@ def _block_caching(task: Task, share: float) -> Plan:
             off=task.off,
         )
 
-    return planned(task.request, plan)
+    return planned(task.request, plan, task.weights)
 
 
 def _deepcache(task: Task, share: float) -> Plan:
@@ -245,32 +244,31 @@ def method_of(name: str) -> Method:
     return METHODS[name]
 
 
-def plan_of(request: Request, anatomy: Anatomy) -> Plan:
+def plan_of(task: Task) -> Plan:
     """The plan of a request: its own table, or what its method makes of its settings or its budget; verified if asked.
 
     Raises PlanRefused, RequestRefused.
     """
-    plan = _planned(request, anatomy)
-    return plan if request.verify is None else replace(plan, verification=Verification(request.verify))
+    plan, verify = _planned(task), task.request.verify
+    return plan if verify is None else replace(plan, verification=Verification(verify))
 
 
-def _planned(request: Request, anatomy: Anatomy) -> Plan:
+def _planned(task: Task) -> Plan:
+    request = task.request
     own, method = request.own_plan, method_of(request.method)
     if own is not None:
         return own
-    return hgc_plan(request, anatomy) if request.budget is None else method.plan(Task(anatomy, request), request.budget)
+    return hgc_plan(request, task.anatomy) if request.budget is None else method.plan(task, request.budget)
 
 
-def rival_plan(request: Request, anatomy: Anatomy, share: float) -> Plan | None:
+def rival_plan(task: Task, share: float) -> Plan | None:
     """The plan of the request's rival at the cost of an arm with this share of full compute; None without a rival.
 
     The nearest whole step of fewer steps is taken: it, and every other method, may cost half a step more. Raises
     PlanRefused, RequestRefused.
     """
-    if request.rival is None:
-        return None
-    most = min(1.0, share + 0.5 / request.steps)
-    return method_of(request.rival).plan(Task(anatomy, request), most)
+    rival = task.request.rival
+    return None if rival is None else method_of(rival).plan(task, min(1.0, share + 0.5 / task.steps))
 
 
 def calibrated(request: Request) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property, partial
 from hashlib import sha256
@@ -34,7 +33,7 @@ from hgc.models.loading import SAMPLERS, Loaded, load
 from hgc.request import CacheSettings, Request, RequestRefused
 from hgc.service.arms import Arm, ArmName, Cancelled, Comparison, Forecast, Pixels, Progress
 from hgc.service.calibrating import Measured, calibrating, known_calibration, place_of
-from hgc.service.calibrations import NotCalibrated, fitting, planning_on, used_by
+from hgc.service.calibrations import NotCalibrated, fitting, used_by
 from hgc.service.control_map import Prepared, prepare_control, read_map
 from hgc.service.drawn import Drawn
 from hgc.service.inspection import Inspection, Look, look_into
@@ -155,12 +154,11 @@ class Studio:
     def plan(self, request: Request) -> Plan:
         """The plan of the cached arm. Raises PlanRefused, RequestRefused."""
         self._accept(request)
-        anatomy = self.anatomy()
-        with self._planning(request):
-            plan = plan_of(request, anatomy)
-            check(plan, anatomy, plan.steps if request.plan is None else request.steps)
-            if calibrated(request):
-                fitting(request)  # a rival is planned later: what it lacks is said now
+        task = self._task(request)
+        plan, anatomy = plan_of(task), task.anatomy
+        check(plan, anatomy, plan.steps if request.plan is None else request.steps)
+        if calibrated(request):
+            fitting(request, task.weights)  # a rival is planned later: what it lacks is said now
         self.adjustment(plan, request)
         own = at_steps(request, plan.steps)
         rehearse(plan, anatomy, guidance=request.guidance > 1, off=control_off(own))
@@ -168,9 +166,9 @@ class Studio:
 
     def forecast(self, request: Request) -> Forecast:
         """What the request will cost; its rival is planned as well. Raises PlanRefused, RequestRefused."""
-        plan, task = self.plan(request), Task(self.anatomy(), request)
+        plan, task = self.plan(request), self._task(request)
         macs, whole, share = task.cost(plan), task.whole, task.share(plan)
-        rival = self._rival(request, share)
+        rival = rival_plan(task, share)
         timing = self._timing.get(request.sampler)
         return Forecast(
             macs=macs,
@@ -253,7 +251,7 @@ class Studio:
         full = arm("full", whole, 2 + third)
         kept = arm("cached", plan, 1 + third)
         self._note_timing(request, full, kept)
-        other = self._rival(request, kept.trace.macs.paper / full.trace.macs.paper)
+        other = rival_plan(self._task(request), kept.trace.macs.paper / full.trace.macs.paper)
         rival = None if other is None else arm("rival", other, 1)
         noise = call["latents"].float().cpu().numpy().tobytes()
         others = [arm for arm in (kept, rival) if arm is not None]
@@ -279,13 +277,9 @@ class Studio:
             self._weights[control] = weights_of(self.loaded.pipeline(control, self.samplers[0]))
         return self._weights[control]
 
-    def _planning(self, request: Request) -> AbstractContextManager[None]:
-        """Where methods that go by a calibration find that of this model."""
-        return planning_on(self.weights_under(request.control)) if calibrated(request) else nullcontext()
-
-    def _rival(self, request: Request, share: float) -> Plan | None:
-        with self._planning(request):
-            return rival_plan(request, self.anatomy(), share)
+    def _task(self, request: Request) -> Task:
+        """The weights are read through for their name only where a method asks which they are."""
+        return Task(self.anatomy(), request, self.weights_under(request.control) if calibrated(request) else None)
 
     def _note_timing(self, request: Request, full: Arm, kept: Arm) -> None:
         """What the next forecasts go by."""

@@ -15,10 +15,11 @@ from hgc.service.presets import control_off, first_on
 
 @dataclass(frozen=True)
 class Task:
-    """A request on the anatomy of its model."""
+    """A request on the anatomy of its model; `weights` names those that are loaded, which measurements must be of."""
 
     anatomy: Anatomy
     request: Request
+    weights: str | None = None
 
     @property
     def steps(self) -> int:
