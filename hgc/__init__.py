@@ -16,11 +16,11 @@ _WHERE = {
     "Plan": "hgc.cache.plan",
     "PlanRefused": "hgc.cache.plan",
     "Trace": "hgc.cache.trace",
-    "cached": "hgc.cache.engine",
-    "measure": "hgc.cache.macs",
+    "cached": "hgc.cache.running.engine",
+    "measure": "hgc.cache.anatomy.macs",
     "load": "hgc.models.loading",
-    "Studio": "hgc.service",
-    "Comparison": "hgc.service",
+    "Studio": "hgc.studio.studio",
+    "Comparison": "hgc.results.comparison",
 }
 __all__ = sorted(_WHERE)
 

@@ -15,6 +15,7 @@ from hgc.cache.plan import Fusion, Plan, PlanRefused
 from hgc.models.presets import GUIDANCE
 
 Sampler = Literal["ddim", "dpmpp", "unipc", "euler"]
+ArmName = Literal["full", "cached", "rival"]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 

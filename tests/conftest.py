@@ -23,7 +23,7 @@ from hypothesis import settings
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 if TYPE_CHECKING:
-    from hgc.service import Studio
+    from hgc.studio.studio import Studio
 
 CHROMIUM = Path("/usr/bin/chromium")
 CHROMIUM_ARGS = [
@@ -56,7 +56,7 @@ def seeded() -> None:
 @pytest.fixture(scope="session")
 def studio() -> Studio:
     """The embedded model, loaded once for every test that leaves it as it is."""
-    from hgc.service import Studio
+    from hgc.studio.studio import Studio
 
     return Studio.load(device="cpu")
 
@@ -64,7 +64,7 @@ def studio() -> Studio:
 @pytest.fixture
 def loaded(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
     """Commands find the embedded model already loaded; another model or device they load, or are refused, as ever."""
-    from hgc.service import Studio
+    from hgc.studio.studio import Studio
 
     load = Studio.load
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from hgc.cache.anatomy import Anatomy
-from hgc.cache.curves import ChangeCurves, Subject
+from hgc.calibration.curves import ChangeCurves
+from hgc.calibration.subject import Subject
 
 
 def curves(anatomy: Anatomy, steps: int) -> ChangeCurves:

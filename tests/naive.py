@@ -17,8 +17,7 @@ import numpy as np
 import tiny
 import torch
 
-from hgc.cache.adjustment import Lines
-from hgc.cache.forecast import by_frequency
+from hgc.cache.forecast import Lines, by_frequency
 from hgc.cache.plan import Plan
 from hgc.cache.rules import REPEAT, Forecast
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from hgc.landscapes import examples
 from hgc.request import Request
-from hgc.service import Comparison, Progress, Studio
+from hgc.results.comparison import Comparison, Progress
+from hgc.studio.studio import Studio
 
 STEPS = 4
 

@@ -12,9 +12,11 @@ import numpy as np
 from hgc.cache.plan import Plan
 from hgc.history import opening
 from hgc.landscapes.labels import PALETTE
+from hgc.planning.presets import PRESETS, Preset
 from hgc.request import CacheSettings, Request
-from hgc.service import PRESETS, Comparison, Forecast, Prepared, Preset, Progress, prepare_control
-from hgc.service.records import comparison_of
+from hgc.results.comparison import Comparison, Forecast, Progress
+from hgc.results.records import comparison_of
+from hgc.studio.control_map import Prepared, prepare_control
 
 
 class Repeating:

@@ -13,8 +13,9 @@ from prerecorded import Prerecorded
 from serving import served
 
 from hgc.history import History, Place, opening
-from hgc.service import Comparison, Studio
-from hgc.service.records import comparison_of
+from hgc.results.comparison import Comparison
+from hgc.results.records import comparison_of
+from hgc.studio.studio import Studio
 from hgc.ui import Loader
 
 # gradio's own statistics, told by pandas; the warning lands in whatever test the server answers meanwhile.

@@ -28,15 +28,15 @@ from published import SD15, SD21, SDXL, SDXL_DECODER
 
 from hgc.cache import schedules
 from hgc.cache.anatomy import Anatomy, Kind, Macs, State
-from hgc.cache.counting import MacCounter
-from hgc.cache.engine import cached
-from hgc.cache.macs import measure
-from hgc.cache.networks import Networks, scaled_residuals
+from hgc.cache.anatomy.counting import MacCounter
+from hgc.cache.anatomy.macs import measure
+from hgc.cache.anatomy.networks import Networks, scaled_residuals
+from hgc.cache.anatomy.sites import survey
+from hgc.cache.anatomy.twin import structure, twin
 from hgc.cache.plan import Plan
 from hgc.cache.rehearsal import plan_macs
 from hgc.cache.rules import PlanRefused
-from hgc.cache.sites import survey
-from hgc.cache.twin import structure, twin
+from hgc.cache.running.engine import cached
 
 STEPS = 4
 

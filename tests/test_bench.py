@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 from hgc.__main__ import app
 from hgc.bench import sd15
 from hgc.bench.setup import BenchRefused
+from hgc.planning.methods import METHODS
 from hgc.request import RequestRefused
-from hgc.service.methods import METHODS
 
 SHAPES = {"block_out_channels": tiny.CHANNELS, "cross_attention_dim": 16, "attention_head_dim": 2, "norm_num_groups": 8}
 

@@ -18,19 +18,19 @@ from typer.testing import CliRunner
 
 from hgc.__main__ import app
 from hgc.cache import schedules
-from hgc.cache.adjustment import Adjustment
 from hgc.cache.anatomy import Anatomy, Kind, State
-from hgc.cache.calibrate import Witness, calibrate, weights_of
-from hgc.cache.calibration import Calibration, read_curves
-from hgc.cache.curves import AGAIN, CalibrationRefused, Subject
-from hgc.cache.engine import cached
-from hgc.cache.macs import MacCounter, measure
-from hgc.cache.networks import Networks
+from hgc.cache.anatomy.macs import MacCounter, measure
+from hgc.cache.anatomy.networks import Networks
 from hgc.cache.plan import Plan
 from hgc.cache.rehearsal import plan_macs, rehearse
-from hgc.cache.rules import LINE, REPEAT, Forecast, PlanRefused
+from hgc.cache.rules import LINE, REPEAT, CalibrationRefused, Forecast, PlanRefused
+from hgc.cache.running.engine import cached
+from hgc.calibration.files import Calibration, read_curves
+from hgc.calibration.lines import Adjustment
+from hgc.calibration.measure import Witness, calibrate, weights_of
+from hgc.calibration.subject import AGAIN, Subject
 from hgc.models.presets import ASSETS, GUIDANCE
-from hgc.service import Studio
+from hgc.studio.studio import Studio
 
 STEPS = 4
 SUBJECT = Subject("tiny", "segmentation", "ddim", STEPS, 4.0)

@@ -19,25 +19,28 @@ from typer.testing import CliRunner
 
 from hgc.__main__ import app
 from hgc.cache import schedules
-from hgc.cache.adjustment import Adjustment
 from hgc.cache.anatomy import Anatomy, State
-from hgc.cache.calibration import Calibration
-from hgc.cache.curves import CalibrationRefused, Distilled, Subject, table_name
-from hgc.cache.macs import measure
-from hgc.cache.networks import Networks
+from hgc.cache.anatomy.macs import measure
+from hgc.cache.anatomy.networks import Networks
 from hgc.cache.plan import Plan
-from hgc.cache.rules import REPEAT
+from hgc.cache.rules import REPEAT, CalibrationRefused
+from hgc.calibration.curves import Distilled, table_name
+from hgc.calibration.files import Calibration
+from hgc.calibration.lines import Adjustment
+from hgc.calibration.subject import Subject
 from hgc.landscapes.labels import colour_map
 from hgc.landscapes.scene import paint
 from hgc.models.presets import ASSETS
+from hgc.planning import calibrations
+from hgc.planning.calibrations import NotCalibrated, fitting, own_path, used_by
+from hgc.planning.methods import plan_of
+from hgc.planning.optimised import notes_on
+from hgc.planning.task import Task
 from hgc.request import Request
-from hgc.service import Cancelled, Comparison, Studio, calibrations
-from hgc.service.calibrating import Measured, state_beside
-from hgc.service.calibrations import NotCalibrated, fitting, own_path, used_by
-from hgc.service.drawn import Drawn
-from hgc.service.methods import plan_of
-from hgc.service.optimised import notes_on
-from hgc.service.task import Task
+from hgc.results.comparison import Cancelled, Comparison
+from hgc.studio.calibrating import Measured, state_beside
+from hgc.studio.drawn import Drawn
+from hgc.studio.studio import Studio
 
 STEPS = 8
 OURS, OTHERS = "0" * 12, "f" * 12

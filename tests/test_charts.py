@@ -14,12 +14,12 @@ from plotly.graph_objects import Figure
 
 from hgc.cache import schedules
 from hgc.cache.anatomy import Kind, State
-from hgc.cache.curves import ChangeCurves
-from hgc.cache.engine import cached
-from hgc.cache.macs import measure
+from hgc.cache.anatomy.macs import measure
+from hgc.cache.anatomy.sites import Networks
 from hgc.cache.plan import Plan
-from hgc.cache.sites import Networks
+from hgc.cache.running.engine import cached
 from hgc.cache.trace import Trace
+from hgc.calibration.curves import ChangeCurves
 from hgc.charts import as_page, attention_chart, charts_of, drift_chart, latency_chart, macs_chart, state_chart
 from hgc.charts.change import accumulated, accumulated_chart, change_chart, changing_rows, most_piled
 from hgc.charts.drift import row_drift

@@ -23,19 +23,23 @@ TOP_LEVEL = {
     "pyproject.toml",
 }
 
-# Rows of the design, from the top: a module imports from its own row or from a lower one.
+# Rooms of the design, from the top: a module imports from its own row or from a lower one.
 ROWS = [
     {"app", "hgc.ui", "hgc.cli", "hgc.__main__"},
-    {"hgc.service", "hgc.sweep", "hgc.bench", "hgc.space"},
-    {"hgc.request", "hgc.charts", "hgc.evidence", "hgc.history", "hgc.share"},
-    {"hgc.cache", "hgc.control", "hgc.models", "hgc.metrics", "hgc.landscapes"},
+    {"hgc.bench", "hgc.sweep", "hgc.space"},
+    {"hgc.studio", "hgc.training"},
+    {"hgc.results"},
+    {"hgc.planning", "hgc.history", "hgc.share"},
+    {"hgc.optimise", "hgc.charts", "hgc.evidence"},
+    {"hgc.calibration", "hgc.control", "hgc.landscapes", "hgc.metrics", "hgc.request"},
+    {"hgc.cache", "hgc.models"},
 ]
 # Made anywhere: neither a model library nor an interface is needed to make a plan, a request or a chart.
 PURE = [
     "hgc.cache.plan",
     "hgc.cache.schedules",
     "hgc.cache.trace",
-    "hgc.cache.exports",
+    "hgc.results.traces",
     "hgc.request",
     "hgc.charts",
     "hgc.evidence",

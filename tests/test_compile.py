@@ -14,12 +14,12 @@ from torch import nn
 
 from hgc.cache import schedules
 from hgc.cache.anatomy import Anatomy, Macs
-from hgc.cache.engine import cached
-from hgc.cache.macs import measure
-from hgc.cache.networks import Networks
-from hgc.cache.patching import COMPILED
+from hgc.cache.anatomy.macs import measure
+from hgc.cache.anatomy.networks import Networks
 from hgc.cache.plan import Plan
 from hgc.cache.rehearsal import plan_macs
+from hgc.cache.running.engine import cached
+from hgc.cache.running.patching import COMPILED
 
 STEPS = 4
 

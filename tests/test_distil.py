@@ -14,16 +14,16 @@ import torch
 from typer.testing import CliRunner
 
 from hgc.__main__ import app
-from hgc.cache.adjustment import Adjustment
-from hgc.cache.calibration import Calibration
-from hgc.cache.curves import OWN, CalibrationRefused, Subject
-from hgc.cache.distil import Fit, distil, follow, trajectory
-from hgc.cache.networks import Networks
+from hgc.cache.anatomy.networks import Networks
 from hgc.cache.plan import Plan
-from hgc.cache.rules import REPEAT, Forecast
+from hgc.cache.rules import REPEAT, CalibrationRefused, Forecast
+from hgc.calibration.distil import Fit, distil, follow, trajectory
+from hgc.calibration.files import Calibration
+from hgc.calibration.lines import Adjustment
+from hgc.calibration.subject import OWN, Subject
 from hgc.models.presets import GUIDANCE
 from hgc.request import Request
-from hgc.service import Studio
+from hgc.studio.studio import Studio
 
 STEPS = 4
 SUBJECT = Subject("tiny", "segmentation", "ddim", STEPS, 4.0)

@@ -17,9 +17,9 @@ from serving import served
 from skimage.segmentation import flood
 
 from hgc.landscapes.labels import PALETTE
-from hgc.service import Studio
+from hgc.studio.studio import Studio
 from hgc.ui import Loader
-from hgc.ui.easel import CANVAS_PX
+from hgc.ui.components.easel import CANVAS_PX
 
 pytestmark = [
     pytest.mark.browser,

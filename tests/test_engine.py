@@ -18,14 +18,14 @@ from diffusers import DDIMScheduler
 
 from hgc.cache import schedules
 from hgc.cache.anatomy import PREDICTION, UNGUIDED, Anatomy, Kind, State
-from hgc.cache.counting import MacCounter
-from hgc.cache.engine import cached
+from hgc.cache.anatomy.counting import MacCounter
+from hgc.cache.anatomy.macs import measure
+from hgc.cache.anatomy.networks import Networks
 from hgc.cache.forecast import by_frequency
-from hgc.cache.macs import measure
-from hgc.cache.networks import Networks
 from hgc.cache.plan import Plan
 from hgc.cache.rehearsal import plan_macs
 from hgc.cache.rules import REPEAT, Forecast, FrequencySplit, Gate, PlanRefused
+from hgc.cache.running.engine import cached
 
 STEPS = 6
 

@@ -12,7 +12,7 @@ from playwright.sync_api import Page, ViewportSize, expect
 from serving import served
 from writing import write
 
-from hgc.service import Studio
+from hgc.studio.studio import Studio
 from hgc.ui import Loader
 
 # gradio's own statistics, told by pandas; the warning lands in whatever test the server answers meanwhile.

@@ -12,11 +12,11 @@ import tiny
 
 from hgc.cache import schedules
 from hgc.cache.anatomy import UNGUIDED, State
-from hgc.cache.engine import cached
-from hgc.cache.exports import COLUMNS, to_csv, to_perfetto
-from hgc.cache.macs import measure
-from hgc.cache.sites import Networks
+from hgc.cache.anatomy.macs import measure
+from hgc.cache.anatomy.sites import Networks
+from hgc.cache.running.engine import cached
 from hgc.cache.trace import Trace
+from hgc.results.traces import COLUMNS, to_csv, to_perfetto
 
 STEPS = 5
 # What the Trace Event Format asks of every event, and of complete ones and metadata beside.

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hgc.cache.bases import lagrange, weights
 from hgc.cache.forecast import by_frequency, combined, forecast_from, per_channel, relative_l1
 from hgc.cache.rules import LINE, REPEAT, Forecast, PlanRefused
-from hgc.cache.store import Kept, Store, Wanted
+from hgc.cache.running.store import Kept, Store, Wanted
 
 POLYNOMIALS = [
     LINE,

@@ -18,15 +18,16 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from hgc.cache.anatomy import Kind, State
-from hgc.cache.curves import ChangeCurves, Subject
 from hgc.cache.plan import Plan
 from hgc.cache.trace import Cell, Trace, TracedSite
+from hgc.calibration.curves import ChangeCurves
+from hgc.calibration.subject import Subject
 from hgc.models.words import Word
-from hgc.service import Inspection
-from hgc.ui.attention_view import TOGETHER, attention_view, layer_choices
+from hgc.studio.inspection import Inspection
+from hgc.ui.components.stepper import did, step_of
 from hgc.ui.frames import EQUAL, LESS, MORE, figure_by_step, two_sided, urls, words_by_step
-from hgc.ui.inside_change import ChangeEvents
-from hgc.ui.stepper import did, step_of
+from hgc.ui.inside.attention import TOGETHER, attention_view, layer_choices
+from hgc.ui.inside.change import ChangeEvents
 
 LAYER = "unet.mid_block.attentions.0.transformer_blocks.0.attn2"
 OTHER = "controlnet.mid_block.attentions.0.transformer_blocks.0.attn2"

@@ -15,7 +15,7 @@ from serving import served
 from writing import write
 
 from hgc.cache.trace import Trace
-from hgc.service import Studio
+from hgc.studio.studio import Studio
 from hgc.ui import Loader
 
 pytestmark = [

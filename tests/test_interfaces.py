@@ -26,7 +26,7 @@ from hgc.cache.plan import Plan
 from hgc.landscapes.labels import colour_map
 from hgc.landscapes.scene import paint
 from hgc.request import Request
-from hgc.service import Studio
+from hgc.studio.studio import Studio
 from hgc.ui import Loader
 
 pytestmark = [

@@ -11,14 +11,14 @@ from diffusers import ControlNetModel, StableDiffusionControlNetPipeline
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from hgc.landscapes.artist import Artist, as_images
-from hgc.landscapes.data import paint_moods
-from hgc.landscapes.export import weight_bytes
 from hgc.landscapes.labels import colour_map
 from hgc.landscapes.reader import Reader
 from hgc.landscapes.scene import paint
 from hgc.landscapes.segmenter import Segmenter, mean_iou
 from hgc.landscapes.tokenizer import build_tokenizer
 from hgc.metrics import psnr
+from hgc.training.data import paint_moods
+from hgc.training.export import weight_bytes
 
 FOLDER = Path(__file__).parents[1] / "assets" / "models" / "landscapes"
 FRESH = range(2000, 2040)  # training starts at 500,000

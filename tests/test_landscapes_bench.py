@@ -17,21 +17,21 @@ from hgc.bench.landscapes import Bench
 from hgc.bench.scores import Eyes, colour_distance, edge_scores, variety
 from hgc.bench.setup import PARTS, BenchRefused, Setup
 from hgc.landscapes.artist import Artist
-from hgc.landscapes.autoencoder import build_autoencoder
-from hgc.landscapes.compute import Compute
-from hgc.landscapes.data import EVALUATION_SEEDS
-from hgc.landscapes.denoiser import Denoiser
 from hgc.landscapes.examples import gallery, trials
-from hgc.landscapes.export import export
 from hgc.landscapes.labels import CLASSES, colour_map, label
-from hgc.landscapes.loss_chart import HEIGHT, LINE, WIDTH, Course, draw_losses
 from hgc.landscapes.reader import Reader
 from hgc.landscapes.scene import paint
 from hgc.landscapes.segmenter import Segmenter
-from hgc.landscapes.sheet import draw_sheet
 from hgc.landscapes.tokenizer import build_tokenizer, read_prompt
-from hgc.landscapes.train import tiny_recipe
-from hgc.landscapes.wall import MOST_BYTES, hang, places
+from hgc.training.autoencoder import build_autoencoder
+from hgc.training.compute import Compute
+from hgc.training.data import EVALUATION_SEEDS
+from hgc.training.denoiser import Denoiser
+from hgc.training.export import export
+from hgc.training.loss_chart import HEIGHT, LINE, WIDTH, Course, draw_losses
+from hgc.training.sheet import draw_sheet
+from hgc.training.train import tiny_recipe
+from hgc.training.wall import MOST_BYTES, hang, places
 
 FOLDER = Path(__file__).parents[1] / "assets" / "models" / "landscapes"
 COMMAND = ["bench", "landscapes", "--scenes", "2", "--steps", "2", "--band-scenes", "1", "--json"]

@@ -18,18 +18,18 @@ from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from hgc.__main__ import app
-from hgc.landscapes import reader, shelf
-from hgc.landscapes.autoencoder import build_autoencoder
-from hgc.landscapes.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
-from hgc.landscapes.compute import Compute
-from hgc.landscapes.data import READER_SEEDS, paint_moods
 from hgc.landscapes.labels import CLASSES
-from hgc.landscapes.obedience import Obedience, ObedienceReader, obedience_loss
-from hgc.landscapes.optim import orthogonalized
-from hgc.landscapes.pace import Budget, Pace, warm_constant_decay
-from hgc.landscapes.reader import ReaderPlan, train_reader
 from hgc.landscapes.scene import Scene, paint
-from hgc.landscapes.train import tiny_recipe, train
+from hgc.training import reader, shelf
+from hgc.training.autoencoder import build_autoencoder
+from hgc.training.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
+from hgc.training.compute import Compute
+from hgc.training.data import READER_SEEDS, paint_moods
+from hgc.training.obedience import Obedience, ObedienceReader, obedience_loss
+from hgc.training.optim import orthogonalized
+from hgc.training.pace import Budget, Pace, warm_constant_decay
+from hgc.training.reader import ReaderPlan, train_reader
+from hgc.training.train import tiny_recipe, train
 
 CPU = Compute("cpu", bf16=False)
 SHARDS = ("unet", "controlnet", "controlnet_edges", "vae", "text_encoder", "segmenter")
@@ -129,7 +129,7 @@ def test_a_training_survives_being_killed_in_every_stage(
     """SIGKILL as soon as a stage has something on disk, twice, then a last run to the end."""
     monkeypatch.setenv("OMP_NUM_THREADS", str(torch.get_num_threads()))
     processes = get_context("forkserver")
-    processes.set_forkserver_preload(["hgc.landscapes.train"])
+    processes.set_forkserver_preload(["hgc.training.train"])
     work, out = tmp_path / "work", tmp_path / "out"
 
     def started() -> BaseProcess:

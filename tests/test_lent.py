@@ -31,7 +31,7 @@ import spaces.zero.torch as device
 RUN = """
 device.init = lambda uuid: None
 device.move = lambda callback=None: None
-from hgc.service.lent import LentStudio
+from hgc.studio.lent import LentStudio
 studio = Loader(lambda: LentStudio.load(device="cpu")).load().studio()
 import threading
 import numpy as np
@@ -39,8 +39,9 @@ from hgc.cache.trace import Trace
 from hgc.landscapes.labels import colour_map
 from hgc.landscapes.scene import paint
 from hgc.request import CacheSettings, Request, RequestRefused
-from hgc.service import Cancelled, Comparison, Studio
-from hgc.service.inspection import Inspection
+from hgc.results.comparison import Cancelled, Comparison
+from hgc.studio.studio import Studio
+from hgc.studio.inspection import Inspection
 
 scene = paint(9_000_005)
 png = studio.prepare_control(colour_map(scene.labels), "segmentation").png
@@ -75,7 +76,7 @@ except Cancelled:
 LOAD = """
 studio = loader_here().studio()
 import torch
-from hgc.cache.calibrate import weights_of
+from hgc.calibration.measure import weights_of
 
 assert (studio.device, studio.dtype) == ("cuda", "float16")
 assert studio.loaded.components["unet"].conv_in.weight.device.type == "cuda"

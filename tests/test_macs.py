@@ -16,9 +16,9 @@ from typer.testing import CliRunner
 from hgc.__main__ import app
 from hgc.bench import paper
 from hgc.cache.anatomy import Kind, Macs
-from hgc.cache.counting import MacCounter, NetworkMacs
-from hgc.cache.macs import measure
-from hgc.cache.sites import Networks
+from hgc.cache.anatomy.counting import MacCounter, NetworkMacs
+from hgc.cache.anatomy.macs import measure
+from hgc.cache.anatomy.sites import Networks
 
 
 def test_the_counter_agrees_with_torchs_own() -> None:

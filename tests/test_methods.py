@@ -17,18 +17,17 @@ from typer.testing import CliRunner
 
 from hgc.__main__ import app
 from hgc.cache import schedules
-from hgc.cache.adjustment import Adjustment
 from hgc.cache.anatomy import Anatomy, Kind
-from hgc.cache.calibration import Calibration
-from hgc.cache.curves import CalibrationRefused
-from hgc.cache.macs import measure
-from hgc.cache.networks import Networks
+from hgc.cache.anatomy.macs import measure
+from hgc.cache.anatomy.networks import Networks
 from hgc.cache.rehearsal import rehearse
-from hgc.cache.rules import PlanRefused
+from hgc.cache.rules import CalibrationRefused, PlanRefused
+from hgc.calibration.files import Calibration
+from hgc.calibration.lines import Adjustment
+from hgc.planning import calibrations
+from hgc.planning.methods import METHODS, arm_titles, plan_of, rival_plan
+from hgc.planning.task import Task
 from hgc.request import CacheSettings, Request, RequestRefused
-from hgc.service import calibrations
-from hgc.service.methods import METHODS, arm_titles, plan_of, rival_plan
-from hgc.service.task import Task
 
 STEPS = 8
 RULED = [name for name in METHODS if name != "optimised"]  # those that need no plans kept for the model

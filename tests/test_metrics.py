@@ -27,7 +27,7 @@ from hgc.metrics import (
     ssim,
 )
 from hgc.models.presets import presets
-from hgc.service.judge import Judge
+from hgc.studio.judge import Judge
 
 CLASSES = ("sky", "grass", "house")
 pictures = arrays(np.uint8, (12, 14, 3))

@@ -15,26 +15,26 @@ import torch
 from tiny import control_image, control_pipeline, small_pipeline
 
 from hgc.cache.anatomy import PREDICTION, UNGUIDED, Anatomy
-from hgc.cache.curves import CalibrationRefused, Subject
-from hgc.cache.engine import cached
-from hgc.cache.macs import measure as count
-from hgc.cache.networks import Networks
-from hgc.cache.optimise.course import Course, plan_of, rows
-from hgc.cache.optimise.dynamic import Dynamic
-from hgc.cache.optimise.measure import Scenes, measure
-from hgc.cache.optimise.neighbours import fitted, neighbours
-from hgc.cache.optimise.predict import Predictor
-from hgc.cache.optimise.search import Fidelity, Runs, search
-from hgc.cache.optimise.session import Session
-from hgc.cache.optimise.shelf import Rung, Shelf, carried, stretched
-from hgc.cache.optimise.table import ErrorTable, best_weights, forecast_error
+from hgc.cache.anatomy.macs import measure as count
+from hgc.cache.anatomy.networks import Networks
 from hgc.cache.plan import Plan, PlanRefused
 from hgc.cache.rehearsal import plan_macs, rehearse
-from hgc.cache.rules import Forecast, Verification, Weighing
+from hgc.cache.rules import CalibrationRefused, Forecast, Verification, Weighing
+from hgc.cache.running.engine import cached
 from hgc.cache.schedules import OutOfReach, exact, full
+from hgc.calibration.subject import Subject
+from hgc.optimise.course import Course, plan_of, rows
+from hgc.optimise.dynamic import Dynamic
+from hgc.optimise.measure import Scenes, measure
+from hgc.optimise.neighbours import fitted, neighbours
+from hgc.optimise.predict import Predictor
+from hgc.optimise.search import Fidelity, Runs, search
+from hgc.optimise.session import Session
+from hgc.optimise.shelf import Rung, Shelf, carried, stretched
+from hgc.optimise.table import ErrorTable, best_weights, forecast_error
+from hgc.planning import optimised as service
+from hgc.planning.task import Task
 from hgc.request import Request
-from hgc.service import optimised as service
-from hgc.service.task import Task
 
 STEPS = 6
 SUBJECT = Subject("tiny", "segmentation", "ddim", STEPS, 4.0)

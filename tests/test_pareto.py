@@ -21,14 +21,14 @@ from hgc.bench.setup import BenchRefused
 from hgc.cache.anatomy import Macs
 from hgc.cache.plan import Plan
 from hgc.cli.optimize import VERIFYING_SEEDS
-from hgc.landscapes.data import EVALUATION_SEEDS, READER_SEEDS, SEGMENTER_SEEDS, TRAINING_SEEDS
+from hgc.planning.methods import METHODS
+from hgc.planning.task import Task
 from hgc.request import Request
-from hgc.service import Studio
-from hgc.service.batches import cut_out, together
-from hgc.service.calibrating import CALIBRATION_SEEDS
-from hgc.service.methods import METHODS
-from hgc.service.scenes import painted
-from hgc.service.task import Task
+from hgc.studio.batches import cut_out, together
+from hgc.studio.calibrating import CALIBRATION_SEEDS
+from hgc.studio.scenes import painted
+from hgc.studio.studio import Studio
+from hgc.training.data import EVALUATION_SEEDS, READER_SEEDS, SEGMENTER_SEEDS, TRAINING_SEEDS
 
 SHOWN = Shown(0, 40.0, 0.99, 0.01, 30.0, 0.8, {}, 50.0, together=1, threads=2)
 WHOLE = Shown(0, 99.0, 1.0, 0.0, 31.0, 0.8, {}, 100.0, together=1, threads=2)

@@ -17,7 +17,7 @@ import torch
 from hgc.bench import peers
 from hgc.bench.duel import PEERS, Duel, Settings
 from hgc.bench.setup import BenchRefused
-from hgc.cache.networks import Networks
+from hgc.cache.anatomy.networks import Networks
 
 STEPS = 6
 needs_peers = pytest.mark.skipif(

@@ -28,13 +28,13 @@ from diffusers import (
 
 from hgc.cache import schedules
 from hgc.cache.anatomy import PREDICTION, UNGUIDED, Anatomy, Kind, State
-from hgc.cache.counting import NetworkMacs
-from hgc.cache.engine import Run, cached
-from hgc.cache.macs import measure
-from hgc.cache.networks import Networks
+from hgc.cache.anatomy.counting import NetworkMacs
+from hgc.cache.anatomy.macs import measure
+from hgc.cache.anatomy.networks import Networks
 from hgc.cache.plan import Plan
 from hgc.cache.rehearsal import plan_macs
 from hgc.cache.rules import PlanRefused
+from hgc.cache.running.engine import Run, cached
 
 STEPS = 4
 SOLVERS = [

@@ -20,9 +20,10 @@ from hgc.evidence import read_signed
 from hgc.history import OPENING, History, RecordRefused, opening, read_archive, write_archive
 from hgc.landscapes import examples
 from hgc.request import Request
-from hgc.service import Comparison, Studio
-from hgc.service.originals import Original, compared
-from hgc.service.records import comparison_of, record_of, signed
+from hgc.results.again import Original, compared
+from hgc.results.comparison import Comparison
+from hgc.results.records import comparison_of, record_of, signed
+from hgc.studio.studio import Studio
 
 ROOT = Path(__file__).parent.parent
 STEPS = 3
@@ -96,7 +97,7 @@ def test_what_differs_is_named(comparison: Comparison) -> None:
 
 
 def test_the_weights_digest_names_every_number(studio: Studio) -> None:
-    from hgc.service.provenance import weights_digest
+    from hgc.studio.provenance import weights_digest
 
     bias = studio.loaded.components["unet"].conv_out.bias
     before = weights_digest(studio.loaded)

@@ -19,7 +19,9 @@ from serving import served
 from hgc.landscapes.labels import colour_map
 from hgc.landscapes.scene import paint
 from hgc.request import Request
-from hgc.service import Cancelled, Comparison, Prepared, Progress, Studio
+from hgc.results.comparison import Cancelled, Comparison, Progress
+from hgc.studio.control_map import Prepared
+from hgc.studio.studio import Studio
 from hgc.ui import Loader
 from hgc.ui.jobs import Jobs, Press
 

@@ -18,13 +18,13 @@ from naive import Naive
 
 from hgc.cache import schedules
 from hgc.cache.anatomy import PREDICTION, UNGUIDED, Anatomy
-from hgc.cache.counting import NetworkMacs
-from hgc.cache.engine import Run, cached
-from hgc.cache.macs import measure
-from hgc.cache.networks import Networks
+from hgc.cache.anatomy.counting import NetworkMacs
+from hgc.cache.anatomy.macs import measure
+from hgc.cache.anatomy.networks import Networks
 from hgc.cache.plan import Plan
 from hgc.cache.rehearsal import plan_macs
 from hgc.cache.rules import Forecast
+from hgc.cache.running.engine import Run, cached
 
 STEPS = 5
 SIZE = 64

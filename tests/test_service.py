@@ -21,7 +21,6 @@ from hgc.__main__ import app
 from hgc.bench.speed import measure_speed
 from hgc.cache import schedules
 from hgc.cache.anatomy import State
-from hgc.cache.exports import to_csv
 from hgc.cache.plan import PlanRefused
 from hgc.cache.rules import Verification
 from hgc.cache.trace import Trace
@@ -30,8 +29,11 @@ from hgc.landscapes.labels import colour_map
 from hgc.landscapes.scene import paint
 from hgc.models.loading import ModelUnavailable, load
 from hgc.request import CacheSettings, Request, RequestRefused
-from hgc.service import Cancelled, Comparison, Inspection, Look, Progress, Studio
-from hgc.service.drawn import Drawn
+from hgc.results.comparison import Cancelled, Comparison, Progress
+from hgc.results.traces import to_csv
+from hgc.studio.drawn import Drawn
+from hgc.studio.inspection import Inspection, Look
+from hgc.studio.studio import Studio
 
 SCENE = paint(9_000_001)
 STEPS = 4
@@ -234,7 +236,7 @@ def test_two_users_at_once_each_get_their_own_picture(studio: Studio) -> None:
 
 
 def test_whatever_computes_does_so_in_one_and_the_same_thread() -> None:
-    """A second thread that computes makes every parallel loop of both sleep: see hgc/service/worker.py."""
+    """A second thread that computes makes every parallel loop of both sleep: see hgc/studio/worker.py."""
     threads: set[int] = set()
     forward = UNet2DConditionModel.forward
 

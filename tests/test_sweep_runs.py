@@ -23,17 +23,18 @@ from hgc.evidence import read_signed
 from hgc.landscapes.labels import colour_map
 from hgc.landscapes.scene import paint
 from hgc.request import CacheSettings, Request
-from hgc.service import Comparison, Progress, Studio
-from hgc.service.drawn import Drawn
+from hgc.results.comparison import Comparison, Progress
+from hgc.studio.drawn import Drawn
+from hgc.studio.studio import Studio
 from hgc.sweep import Axis, Cell, Sweep
 from hgc.sweep.points import points
 from hgc.sweep.run import Outcome, Underway, jobs, run_cells
 from hgc.sweep.sheet import sheet
 from hgc.sweep.table import as_csv, as_parquet, records
 from hgc.ui import Loader
-from hgc.ui.drawing import Sheet
-from hgc.ui.form import form_outputs, read_form, write_form
-from hgc.ui.playground import build_playground
+from hgc.ui.playground.drawing import Sheet
+from hgc.ui.playground.form import form_outputs, read_form, write_form
+from hgc.ui.playground.tab import build_playground
 from hgc.ui.runner import Runner
 
 SCENE = paint(9_000_005)

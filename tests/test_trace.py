@@ -12,12 +12,12 @@ from torch import nn
 
 from hgc.cache import schedules
 from hgc.cache.anatomy import Kind, State
-from hgc.cache.engine import cached
-from hgc.cache.gate import ChangeGate
-from hgc.cache.macs import measure
-from hgc.cache.patching import replaced_forwards
+from hgc.cache.anatomy.macs import measure
+from hgc.cache.anatomy.sites import Networks
 from hgc.cache.rules import Gate
-from hgc.cache.sites import Networks
+from hgc.cache.running.engine import cached
+from hgc.cache.running.gate import ChangeGate
+from hgc.cache.running.patching import replaced_forwards
 from hgc.cache.trace import Trace
 
 

@@ -23,19 +23,20 @@ from hgc.control.images import ImageRefused
 from hgc.landscapes import examples
 from hgc.landscapes.labels import PALETTE, colour_map
 from hgc.landscapes.scene import paint
+from hgc.planning.methods import DEFAULT_METHOD
 from hgc.request import Request, RequestRefused
-from hgc.service import Comparison, Progress, Studio
-from hgc.service.methods import DEFAULT_METHOD
+from hgc.results.comparison import Comparison, Progress
+from hgc.studio.studio import Studio
 from hgc.ui import Loader
-from hgc.ui.drawing import drawn, sheet_of
-from hgc.ui.easel import CANVAS_PX, from_url
-from hgc.ui.figures import badges, figures_row, notes_list, verdict
-from hgc.ui.heat import heat_levels, heat_scale, heat_top, inferno
+from hgc.ui.components.easel import CANVAS_PX, from_url
+from hgc.ui.components.heat import heat_levels, heat_scale, heat_top, inferno
 from hgc.ui.kept import Kept
 from hgc.ui.loader import ModelNotReady
 from hgc.ui.pictures import png_url
+from hgc.ui.playground.drawing import drawn, sheet_of
+from hgc.ui.playground.figures import badges, figures_row, notes_list, verdict
+from hgc.ui.playground.stage import stage_error, stage_running
 from hgc.ui.runner import in_one_sentence, made
-from hgc.ui.stage import stage_error, stage_running
 
 # gradio's own statistics, told by pandas; the warning lands in whatever test the server answers meanwhile.
 pytestmark = [

@@ -13,13 +13,13 @@ import torch
 
 from hgc.cache import schedules
 from hgc.cache.anatomy import KEPT, PREDICTION, UNGUIDED, Anatomy, Kind, State
-from hgc.cache.counting import MacCounter
-from hgc.cache.engine import Run, cached
-from hgc.cache.macs import measure
-from hgc.cache.networks import Networks
+from hgc.cache.anatomy.counting import MacCounter
+from hgc.cache.anatomy.macs import measure
+from hgc.cache.anatomy.networks import Networks
 from hgc.cache.plan import Plan, PlanRefused
 from hgc.cache.rehearsal import plan_macs
 from hgc.cache.rules import REPEAT, Forecast, FrequencySplit, Gate, Verification, Weighing
+from hgc.cache.running.engine import Run, cached
 
 STEPS = 6
 NEVER, ALWAYS = Verification(9.9), Verification(0)

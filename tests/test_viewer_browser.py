@@ -22,9 +22,9 @@ from serving import served
 from hgc.bench.page import as_text, measure_visit, visit
 from hgc.bench.setup import BenchRefused
 from hgc.metrics import difference
-from hgc.service import Studio
+from hgc.studio.studio import Studio
 from hgc.ui import Loader
-from hgc.ui.heat import heat_levels, heat_top, inferno
+from hgc.ui.components.heat import heat_levels, heat_top, inferno
 
 pytestmark = [
     pytest.mark.browser,

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from hgc.service.worker import Worker, on_worker
+from hgc.studio.worker import Worker, on_worker
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from hgc.landscapes.labels import PALETTE
 from hgc.landscapes.scene import EDGE_HIGH, EDGE_LOW
 from hgc.landscapes.tiles import tiled
 from hgc.metrics import edge_score, extract_edges
-from hgc.service import prepare_control
+from hgc.studio.control_map import prepare_control
 
 PAIRS, SIDE = 4, 160
 FLAT = 4.0  # standard deviation of every channel, of 255

@@ -25,11 +25,11 @@ from hgc.bench.null_band import null_band
 from hgc.bench.scores import Eyes, edge_scores, variety
 from hgc.bench.setup import CONTROLS, NOISE_STRIDE, OTHER_NOISES, Run, Setup
 from hgc.landscapes.artist import Artist, Picture, Sitting
-from hgc.landscapes.export import weight_bytes
 from hgc.landscapes.labels import colour_map
 from hgc.landscapes.scene import Scene, paint
 from hgc.metrics import psnr
 from hgc.models.presets import presets
+from hgc.training.export import weight_bytes
 
 SPEED_ROUNDS = 3
 

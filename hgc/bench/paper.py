@@ -12,11 +12,12 @@ from diffusers import ControlNetModel, UNet2DConditionModel
 
 from hgc.cache import schedules
 from hgc.cache.anatomy import Anatomy
-from hgc.cache.curves import ChangeCurves, Subject
-from hgc.cache.macs import measure
-from hgc.cache.networks import Networks
+from hgc.cache.anatomy.macs import measure
+from hgc.cache.anatomy.networks import Networks
 from hgc.cache.plan import Plan
 from hgc.cache.rehearsal import plan_macs
+from hgc.calibration.curves import ChangeCurves
+from hgc.calibration.subject import Subject
 from hgc.models.presets import SD15_SHAPES
 
 STEPS = 20

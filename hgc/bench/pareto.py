@@ -18,21 +18,20 @@ from hgc.bench.ledger import Ledger, Shown
 from hgc.bench.points import FULL, Point, Rows, points
 from hgc.bench.setup import BenchRefused
 from hgc.cache import schedules
-from hgc.cache.adjustment import Adjustment
-from hgc.cache.curves import CalibrationRefused
-from hgc.cache.engine import cached
 from hgc.cache.plan import Plan, PlanRefused
+from hgc.cache.rules import CalibrationRefused
+from hgc.cache.running.engine import cached
+from hgc.calibration.lines import Adjustment
 from hgc.metrics import psnr
+from hgc.planning.methods import METHODS
+from hgc.planning.task import Task
 from hgc.request import Request
-from hgc.service import Studio
-from hgc.service.arms import Pixels
-from hgc.service.batches import together
-from hgc.service.control_map import read_map
-from hgc.service.judge import Judge
-from hgc.service.methods import METHODS
-from hgc.service.studio import pixels_of
-from hgc.service.task import Task
-from hgc.service.worker import on_worker
+from hgc.results.comparison import Pixels
+from hgc.studio.batches import together
+from hgc.studio.control_map import read_map
+from hgc.studio.judge import Judge
+from hgc.studio.studio import Studio, pixels_of
+from hgc.studio.worker import on_worker
 
 CEILING_DB = 99.0  # identical pictures have no PSNR, and means need one
 

@@ -31,14 +31,14 @@ from hgc.bench.duel import PEERS, Duel, Settings
 from hgc.bench.setup import BenchRefused
 from hgc.cache import schedules
 from hgc.cache.anatomy import Anatomy, Macs
-from hgc.cache.counting import NetworkMacs
-from hgc.cache.engine import cached
-from hgc.cache.macs import measure
-from hgc.cache.networks import Networks
+from hgc.cache.anatomy.counting import NetworkMacs
+from hgc.cache.anatomy.macs import measure
+from hgc.cache.anatomy.networks import Networks
 from hgc.cache.plan import Plan
+from hgc.cache.running.engine import cached
 from hgc.request import Request
-from hgc.service import Studio
-from hgc.service.worker import on_worker
+from hgc.studio.studio import Studio
+from hgc.studio.worker import on_worker
 
 INSTALL = "pip install -r tests/peers-requirements.txt"
 TEXT_TO_IMAGE = ("prompt_embeds", "negative_prompt_embeds", "num_inference_steps", "guidance_scale", "latents")

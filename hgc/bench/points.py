@@ -12,7 +12,7 @@ from hgc.bench.ledger import Shown
 from hgc.cache.anatomy import Macs
 from hgc.charts import pareto as charts
 from hgc.metrics import pooled_miou
-from hgc.service.methods import METHODS
+from hgc.planning.methods import METHODS
 
 FULL = "full"
 

@@ -22,17 +22,17 @@ from PIL import Image
 from hgc.bench.paper import TOKENS
 from hgc.bench.setup import BenchRefused
 from hgc.cache import schedules
-from hgc.cache.curves import CalibrationRefused
-from hgc.cache.engine import cached
-from hgc.cache.macs import measure
-from hgc.cache.networks import Networks
+from hgc.cache.anatomy.macs import measure
+from hgc.cache.anatomy.networks import Networks
 from hgc.cache.plan import Plan, PlanRefused
+from hgc.cache.rules import CalibrationRefused
+from hgc.cache.running.engine import cached
 from hgc.models.loading import DTYPES, best_device, device_named
 from hgc.models.presets import SD15_SHAPES
+from hgc.planning.methods import METHODS, method_of
+from hgc.planning.task import Task
 from hgc.request import Request
-from hgc.service.methods import METHODS, method_of
-from hgc.service.task import Task
-from hgc.service.worker import on_worker
+from hgc.studio.worker import on_worker
 
 Tell = Callable[[str], None]
 

@@ -11,14 +11,14 @@ from typing import Any, TypeVar
 import torch
 
 from hgc.cache import schedules
-from hgc.cache.adjustment import Adjustment
-from hgc.cache.engine import cached
 from hgc.cache.plan import Plan
+from hgc.cache.running.engine import cached
+from hgc.calibration.lines import Adjustment
+from hgc.planning.task import Task
 from hgc.request import Request
-from hgc.service import Studio
-from hgc.service.batches import together
-from hgc.service.task import Task
-from hgc.service.worker import on_worker
+from hgc.studio.batches import together
+from hgc.studio.studio import Studio
+from hgc.studio.worker import on_worker
 
 WARM_UPS = 1
 T = TypeVar("T")

@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, Protocol
 
 import torch
 
 from hgc.cache.bases import weights
 from hgc.cache.rules import Forecast
+
+
+class Lines(Protocol):
+    """Scale and shift for kept values, found or still being fitted."""
+
+    @property
+    def digest(self) -> str:
+        """The name by which plans ask for these."""
+
+    def at(self, site: str, since: int, step: int) -> tuple[Any, Any]:
+        """Scale and shift [C], arrays or tensors, for a value of step `since` used in `step`."""
 
 
 def forecast_from(forecast: Forecast, steps: Sequence[int], values: Sequence[torch.Tensor], at: int) -> torch.Tensor:

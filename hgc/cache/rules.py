@@ -11,6 +11,10 @@ class PlanRefused(ValueError):
     """A plan that cannot be run here. The message names the plan, the place and the remedy."""
 
 
+class CalibrationRefused(PlanRefused):
+    """A calibration that is damaged or of something else; one sentence with the remedy."""
+
+
 Basis = Literal["repeat", "taylor", "hermite", "chebyshev", "scale_shift", "weighted"]
 POLYNOMIAL = ("taylor", "hermite", "chebyshev")
 ORDERS = (1, 2)
@@ -51,7 +55,7 @@ class Forecast:
     * `scale_shift`: the last value times a scale plus a shift for each channel and step, measured in calibration
       (Block Caching, arXiv 2312.03209, sec. 3.3); `fitted` is the digest of these numbers;
     * `weighted`: the last values with weights of their own for every step, fitted by least squares to features of full
-      runs (ours, hgc.cache.optimise); `weighings` has an entry for every step and past that occurs.
+      runs (ours, hgc.optimise); `weighings` has an entry for every step and past that occurs.
     """
 
     basis: Basis = "taylor"

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 import plotly.graph_objects as go
 
 from hgc.cache.anatomy import State
-from hgc.cache.curves import ChangeCurves
 from hgc.cache.trace import Trace, TracedSite
+from hgc.calibration.curves import ChangeCurves
 from hgc.charts.look import TEXT, layout, steps_axis
 from hgc.charts.rows import Row, block_rows, site_title
 

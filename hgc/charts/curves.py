@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import plotly.graph_objects as go
 
 from hgc.cache.anatomy import Anatomy, Kind
-from hgc.cache.curves import ChangeCurves
+from hgc.calibration.curves import ChangeCurves
 from hgc.charts.drift import HEIGHT_PX, drift_line, part_of
 from hgc.charts.look import layout, steps_axis
 from hgc.charts.plan_grid import PlanGrid

@@ -7,13 +7,13 @@ from typing import Annotated
 
 import typer
 
-from hgc.cache.curves import Subject
+from hgc.calibration.subject import Subject
 from hgc.cli.options import Control, Device, Dtype, Guidance, Model, SamplerName, Steps
 from hgc.cli.refusals import in_one_line
 from hgc.models.presets import GUIDANCE
 from hgc.request import RequestRefused
-from hgc.service import Studio
-from hgc.service.calibrating import Measured, calibrating, state_beside
+from hgc.studio.calibrating import Measured, calibrating, state_beside
+from hgc.studio.studio import Studio
 
 
 @in_one_line

@@ -27,10 +27,10 @@ from hgc.cli.requests import chosen
 from hgc.cli.results import finished, told, write
 from hgc.control.images import decode
 from hgc.models.presets import GUIDANCE
+from hgc.planning.methods import DEFAULT_METHOD
 from hgc.request import Request, RequestRefused
-from hgc.service import Studio
-from hgc.service.methods import DEFAULT_METHOD
-from hgc.service.result import result_of
+from hgc.results.figures import result_of
+from hgc.studio.studio import Studio
 
 
 @in_one_line

@@ -10,7 +10,7 @@ import typer
 from hgc.cli.options import Device, Dtype
 from hgc.cli.refusals import in_one_line
 from hgc.request import RequestRefused
-from hgc.service import Studio
+from hgc.studio.studio import Studio
 
 
 @in_one_line
@@ -30,9 +30,9 @@ def distil(
 
     What is found holds for that plan alone, and says so: at other budgets Block Caching goes by another calibration.
     """
-    from hgc.cache.calibration import Calibration
-    from hgc.cache.distil import Fit
-    from hgc.service.distilling import Distillation
+    from hgc.calibration.distil import Fit
+    from hgc.calibration.files import Calibration
+    from hgc.studio.distilling import Distillation
 
     if held_out < 1:
         raise RequestRefused(f"--held-out {held_out}: at least 1")

@@ -22,7 +22,7 @@ def wall(
 ) -> None:
     """24 pictures the embedded model draws, four times of day by four seasons and eight from edges, as one PNG."""
     from hgc.landscapes.artist import Artist
-    from hgc.landscapes.wall import hang
+    from hgc.training.wall import hang
 
     size = hang(Artist.load(weights, dtype), out, steps, lambda news: typer.echo(news, err=True))
     typer.echo(f"{out}: {size / 1000:.0f} kB")
@@ -40,7 +40,7 @@ def train(
     ] = None,
 ) -> None:
     """Train the embedded Landscapes model, from nothing unless told otherwise."""
-    from hgc.landscapes.train import train as run_training
+    from hgc.training.train import train as run_training
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     command = "python -m hgc train" + (f" --start-from {start_from}" if start_from else "")

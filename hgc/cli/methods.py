@@ -10,9 +10,9 @@ import typer
 from hgc.cli.options import AsJson, Control, Device, Dtype, MethodName, Model, PlanName, SamplerName, Steps
 from hgc.cli.refusals import in_one_line
 from hgc.cli.requests import chosen
-from hgc.service import METHODS, Studio
-from hgc.service.methods import DEFAULT_METHOD
-from hgc.service.scenes import painted
+from hgc.planning.methods import DEFAULT_METHOD, METHODS
+from hgc.studio.scenes import painted
+from hgc.studio.studio import Studio
 
 
 def list_methods(as_json: AsJson = False) -> None:

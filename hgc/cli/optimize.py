@@ -9,22 +9,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hgc.cache.curves import Subject
+from hgc.calibration.subject import Subject
 from hgc.cli.options import Control, Device, Dtype, Guidance, Model, SamplerName, Steps
 from hgc.cli.refusals import in_one_line
 from hgc.models.presets import GUIDANCE
 from hgc.request import RequestRefused
-from hgc.service import Studio
-from hgc.service.calibrating import CALIBRATION_SEEDS
-from hgc.service.scenes import painted
-from hgc.service.worker import on_worker
+from hgc.studio.calibrating import CALIBRATION_SEEDS
+from hgc.studio.scenes import painted
+from hgc.studio.studio import Studio
+from hgc.studio.worker import on_worker
 
 if TYPE_CHECKING:
-    from hgc.cache.optimise.measure import Scenes
-    from hgc.cache.optimise.search import Runs
-    from hgc.cache.optimise.session import Session
-    from hgc.cache.optimise.shelf import Rung, Shelf
-    from hgc.cache.optimise.table import ErrorTable
+    from hgc.optimise.measure import Scenes
+    from hgc.optimise.search import Runs
+    from hgc.optimise.session import Session
+    from hgc.optimise.shelf import Rung, Shelf
+    from hgc.optimise.table import ErrorTable
 
 VERIFYING_SEEDS = CALIBRATION_SEEDS + 50_000
 FEWEST_SCENES = 2  # fewer have no error bar
@@ -60,8 +60,8 @@ def optimize(
     What is kept already is where the search starts, on other weights and for another guidance, too. Fidelity is that of
     the final latents to the full run's, in dB.
     """
-    from hgc.cache.optimise.session import Session
-    from hgc.cache.optimise.shelf import Shelf, stretched
+    from hgc.optimise.session import Session
+    from hgc.optimise.shelf import Shelf, stretched
 
     budgets = sorted(budget or BUDGETS)
     _check(budgets, scenes, side)
@@ -100,9 +100,9 @@ def _check(budgets: Sequence[float], scenes: int, side: int) -> None:
 
 def _scenes(studio: Studio, subject: Subject, first: int, count: int, side: int) -> tuple[Scenes, str]:
     """The batch of scenes cut down to their middle, and the digest of the weights. Raises RequestRefused."""
-    from hgc.cache.calibrate import weights_of
-    from hgc.cache.optimise.measure import Scenes
-    from hgc.service.batches import cut_out, together
+    from hgc.calibration.measure import weights_of
+    from hgc.optimise.measure import Scenes
+    from hgc.studio.batches import cut_out, together
 
     if side > studio.size:
         raise RequestRefused(f"--side {side}: {subject.model} draws {studio.size} pixels; choose that or fewer")
@@ -112,7 +112,7 @@ def _scenes(studio: Studio, subject: Subject, first: int, count: int, side: int)
 
 
 def _table(studio: Studio, batch: Scenes, subject: Subject, work: Path, weights: str) -> ErrorTable:
-    from hgc.cache.optimise.measure import measure
+    from hgc.optimise.measure import measure
 
     work.mkdir(parents=True, exist_ok=True)
     name = f"{subject.model}-{subject.control}-{subject.sampler}-{subject.steps}-{weights}.npz"
@@ -126,8 +126,8 @@ def _table(studio: Studio, batch: Scenes, subject: Subject, work: Path, weights:
 
 
 def _runs(studio: Studio, batch: Scenes, table: ErrorTable, work: Path, key: str) -> Runs:
-    from hgc.cache.optimise.predict import Predictor
-    from hgc.cache.optimise.search import Runs
+    from hgc.optimise.predict import Predictor
+    from hgc.optimise.search import Runs
 
     return Runs(batch, Predictor(studio.anatomy(), table), work / "runs.jsonl", key)
 

@@ -10,11 +10,11 @@ import typer
 
 from hgc.cli.options import Device, Dtype, Model, Steps
 from hgc.cli.refusals import in_one_line
-from hgc.landscapes.data import EVALUATION_SEEDS
 from hgc.landscapes.examples import gallery, trials
 from hgc.request import Request, RequestRefused
-from hgc.service import Studio
-from hgc.service.scenes import painted
+from hgc.studio.scenes import painted
+from hgc.studio.studio import Studio
+from hgc.training.data import EVALUATION_SEEDS
 
 BUDGETS = (0.2, 0.368, 0.5, 0.65)
 
@@ -47,7 +47,7 @@ def pareto(
     from hgc.bench.album import digest
     from hgc.bench.ledger import Ledger
     from hgc.bench.points import as_text
-    from hgc.service.methods import METHODS, method_of
+    from hgc.planning.methods import METHODS, method_of
 
     methods = tuple(method_of(name).name for name in method) if method else tuple(METHODS)
     if scenes < 1:

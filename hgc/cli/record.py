@@ -14,8 +14,8 @@ from hgc.cli.results import finished, told
 from hgc.history import OPENING, write_archive
 from hgc.landscapes import examples
 from hgc.request import Request, RequestRefused
-from hgc.service import Studio
-from hgc.service.records import record_of
+from hgc.results.records import record_of
+from hgc.studio.studio import Studio
 
 
 @in_one_line

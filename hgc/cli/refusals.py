@@ -14,10 +14,10 @@ from hgc.control.annotators import AnnotatorUnavailable
 from hgc.control.images import ImageRefused
 from hgc.evidence import EvidenceRefused
 from hgc.history import HistoryRefused, RecordRefused
-from hgc.landscapes.checkpoint import CheckpointError
 from hgc.models.loading import ModelUnavailable
 from hgc.request import RequestRefused
 from hgc.space import SpaceRefused
+from hgc.training.checkpoint import CheckpointError
 
 P = ParamSpec("P")
 REFUSALS = (

@@ -16,9 +16,9 @@ from hgc.evidence import Signed, read_signed
 from hgc.history import RecordRefused, read_archive
 from hgc.history.differences import settings_of
 from hgc.request import Request
-from hgc.service import Studio
-from hgc.service.originals import Again, Original, compared
-from hgc.service.records import comparison_of
+from hgc.results.again import Again, Original, compared
+from hgc.results.records import comparison_of
+from hgc.studio.studio import Studio
 
 
 @in_one_line

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from hgc.cache.plan import Plan, PlanRefused
+from hgc.planning.methods import DEFAULT_METHOD
+from hgc.planning.presets import budget_of
 from hgc.request import CacheSettings
-from hgc.service import Studio
-from hgc.service.methods import DEFAULT_METHOD
-from hgc.service.presets import budget_of
+from hgc.studio.studio import Studio
 
 
 def chosen(

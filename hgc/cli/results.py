@@ -10,8 +10,10 @@ from pathlib import Path
 import typer
 
 from hgc.request import Request
-from hgc.service import EXPORTS, Comparison, Likeness, Progress, Studio
-from hgc.service.records import signed
+from hgc.results.comparison import Comparison, Likeness, Progress
+from hgc.results.exports import EXPORTS
+from hgc.results.records import signed
+from hgc.studio.studio import Studio
 
 
 def finished(studio: Studio, request: Request, quiet: bool) -> Comparison:

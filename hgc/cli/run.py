@@ -12,8 +12,8 @@ from hgc.cli.options import AsJson, Device, Dtype
 from hgc.cli.refusals import in_one_line
 from hgc.cli.results import finished, told, write
 from hgc.request import Request, RequestRefused
-from hgc.service import Studio
-from hgc.service.result import result_of
+from hgc.results.figures import result_of
+from hgc.studio.studio import Studio
 
 
 @in_one_line

@@ -27,10 +27,10 @@ from hgc.cli.options import (
 from hgc.cli.refusals import in_one_line
 from hgc.cli.requests import chosen
 from hgc.control.images import decode
+from hgc.planning.methods import DEFAULT_METHOD
+from hgc.planning.presets import budget_of
 from hgc.request import Request, RequestRefused
-from hgc.service import Studio
-from hgc.service.methods import DEFAULT_METHOD
-from hgc.service.presets import budget_of
+from hgc.studio.studio import Studio
 from hgc.sweep import Axis, Cell, Sweep, parse_seeds
 from hgc.sweep.folder import Folder, write_whole
 from hgc.sweep.run import Underway, run_cells

@@ -1,7 +1,5 @@
 """A small network that reads time of day and season back from a picture: did the picture heed its prompt?"""
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
@@ -10,32 +8,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hgc.landscapes.colours import SEASONS, TIMES
-from hgc.landscapes.compute import Compute, generator
-from hgc.landscapes.pace import Budget
-from hgc.landscapes.supervised import fit
 from hgc.landscapes.weights import load_settings, load_weights, save_weights
 
-STAGE = 4
 SIDE = 64  # pixels; a picture's mood is in its large areas
 KNOWN = {"times": list(TIMES), "seasons": list(SEASONS)}
-
-
-@dataclass(frozen=True)
-class ReaderPlan:
-    """Channels of the levels from SIDE down to an eighth of it, and the pace."""
-
-    channels: tuple[int, ...] = (16, 32, 48, 64)
-    batch: int = 32
-    rate: float = 3e-3
-    matrix_rate: float = 0.02
-    warmup: int = 20
-    save_every: int = 200
+CHANNELS = (16, 32, 48, 64)  # of the levels from SIDE down to an eighth of it
 
 
 class Reader(nn.Module):
     """Images [B, 3, H, W] in 0..1 to scores of the times [B, 4] and of the seasons [B, 4]."""
 
-    def __init__(self, channels: tuple[int, ...] = ReaderPlan.channels) -> None:
+    def __init__(self, channels: tuple[int, ...] = CHANNELS) -> None:
         super().__init__()
         self.channels = channels
         inputs = (3, *channels[:-1])
@@ -69,41 +52,3 @@ class Reader(nn.Module):
         model = cls(tuple(load_settings(Path(folder), "reader", KNOWN)["channels"]))
         load_weights(Path(folder), model)
         return model
-
-
-def train_reader(
-    painted: Callable[[], tuple[Tensor, Tensor]],
-    plan: ReaderPlan,
-    budget: Budget,
-    compute: Compute,
-    work: Path,
-    seed: int,
-) -> Reader:
-    """Train, or go on training, with state kept in `work`; `painted` gives pictures and moods if still needed."""
-    torch.manual_seed(seed)
-    model = Reader(plan.channels).to(compute.device)
-
-    def prepared() -> Callable[[int], Tensor]:
-        pictures, moods = painted()
-
-        def loss_of(step: int) -> Tensor:
-            images, wanted = _examples(pictures, moods, plan.batch, generator(seed, STAGE, step))
-            times, seasons = model(images.to(compute.device))
-            when, season = wanted.to(compute.device).unbind(dim=1)
-            return F.cross_entropy(times, when) + F.cross_entropy(seasons, season)
-
-        return loss_of
-
-    fit("reader", model, prepared, plan, budget, work)
-    return model
-
-
-def _examples(pictures: Tensor, moods: Tensor, batch: int, draw: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Pictures as a model might draw them: mirrored, grainy, each channel a little brighter or darker."""
-    picks = torch.randint(len(pictures), (batch,), generator=draw)
-    images = pictures[picks].permute(0, 3, 1, 2).float() / 255
-    gain = 1 + 0.04 * torch.randn(batch, 3, 1, 1, generator=draw)
-    grain = 0.02 * torch.randn(images.shape, generator=draw)
-    images = (images * gain + grain).clamp(0, 1)
-    mirrored = torch.rand(batch, generator=draw) < 0.5
-    return torch.where(mirrored[:, None, None, None], images.flip(3), images), moods[picks]

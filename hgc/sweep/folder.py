@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from hgc.service.records import signed
+from hgc.results.records import signed
 from hgc.sweep.grid import Cell, Sweep
 from hgc.sweep.table import Record, record
 
 if TYPE_CHECKING:
-    from hgc.service.arms import ArmName
+    from hgc.request import ArmName
     from hgc.sweep.run import Outcome
 
 

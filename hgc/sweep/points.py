@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import inf, nan
 
 from hgc.charts.pareto import Point
-from hgc.service.methods import arm_titles
+from hgc.planning.methods import arm_titles
 from hgc.sweep.axis import Axis
 from hgc.sweep.grid import Cell, Sweep
 from hgc.sweep.table import Record

@@ -10,13 +10,13 @@ from typing import Protocol
 
 from hgc.cache.plan import PlanRefused
 from hgc.request import Request, RequestRefused
-from hgc.service.arms import Cancelled, Comparison, Forecast, Progress
-from hgc.service.drawn import Drawn
+from hgc.results.comparison import Cancelled, Comparison, Forecast, Progress
+from hgc.studio.drawn import Drawn
 from hgc.sweep.grid import Cell
 
 
 class Draws(Protocol):
-    """What a sweep asks of a loaded model (hgc.service.Studio)."""
+    """What a sweep asks of a loaded model (hgc.studio.studio.Studio)."""
 
     def forecast(self, request: Request) -> Forecast: ...
 

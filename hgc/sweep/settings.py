@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from hgc.planning.methods import METHODS
 from hgc.request import RequestRefused
-from hgc.service.methods import METHODS
 
 Value = float | int | str
 # What a setting decides: the picture itself, one number of HGC's plan, or the whole plan.

@@ -9,18 +9,18 @@ from typing import Any, Literal, get_args
 
 import gradio as gr
 
-from hgc.cache.exports import to_csv, to_perfetto
 from hgc.cache.trace import Trace
 from hgc.models.presets import GUIDANCE
+from hgc.planning.methods import DEFAULT_METHOD, METHODS
 from hgc.request import RequestRefused, Sampler
-from hgc.service.methods import DEFAULT_METHOD, METHODS
-from hgc.service.result import result_of
-from hgc.ui.control_panel import photo_input
-from hgc.ui.drawing import AS_LABELS, AS_LINES, Drawn, prepare, read_photo
+from hgc.results.figures import result_of
+from hgc.results.traces import to_csv, to_perfetto
+from hgc.ui.playground.control_panel import photo_input
+from hgc.ui.playground.drawing import AS_LABELS, AS_LINES, Drawn, prepare, read_photo
+from hgc.ui.playground.wanted import by_method
 from hgc.ui.queueing import MODEL_QUEUE
 from hgc.ui.runner import Runner, blank_png, in_one_sentence, made
 from hgc.ui.tools import json_input
-from hgc.ui.wanted import by_method
 
 CONTROLS = ("segmentation", "edges")
 

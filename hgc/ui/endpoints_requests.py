@@ -6,18 +6,18 @@ from typing import Any
 
 import gradio as gr
 
-from hgc.cache.curves import Subject
 from hgc.cache.plan import Plan
 from hgc.cache.plan_edit import Ground, action_named, edited
 from hgc.cache.rehearsal import check
+from hgc.calibration.subject import Subject
 from hgc.charts.plan_grid import PlanGrid
 from hgc.request import GUIDANCE, Request, RequestRefused
-from hgc.service.result import result_of
+from hgc.results.figures import result_of
 from hgc.ui.endpoints import refusals
 from hgc.ui.queueing import MODEL_QUEUE
 from hgc.ui.runner import Runner
-from hgc.ui.schedules_calibration import MOST_SCENES
-from hgc.ui.schedules_events import sites_of
+from hgc.ui.schedules.calibration import MOST_SCENES
+from hgc.ui.schedules.events import sites_of
 from hgc.ui.tools import json_input
 
 

@@ -10,14 +10,18 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from hgc.cache.anatomy import Anatomy
-    from hgc.cache.calibration import Calibration
-    from hgc.cache.curves import ChangeCurves, Subject
     from hgc.cache.plan import Plan
+    from hgc.calibration.curves import ChangeCurves
+    from hgc.calibration.files import Calibration
+    from hgc.calibration.subject import Subject
     from hgc.control.canvas import Pixels
+    from hgc.planning.presets import Preset
     from hgc.request import CacheSettings, Request
-    from hgc.service import Comparison, Forecast, Inspection, Look, Prepared, Preset, Progress
-    from hgc.service.calibrating import Measured
-    from hgc.service.drawn import Drawn
+    from hgc.results.comparison import Comparison, Forecast, Progress
+    from hgc.studio.calibrating import Measured
+    from hgc.studio.control_map import Prepared
+    from hgc.studio.drawn import Drawn
+    from hgc.studio.inspection import Inspection, Look
 
 log = logging.getLogger(__name__)
 PATIENCE_S = 180.0
@@ -30,7 +34,7 @@ class ModelNotReady(RuntimeError):
 
 
 class StudioLike(Protocol):
-    """What the interface asks of a loaded model (hgc.service.Studio)."""
+    """What the interface asks of a loaded model (hgc.studio.studio.Studio)."""
 
     model: str
     device: str
@@ -78,14 +82,14 @@ class StudioLike(Protocol):
 
 def load_landscapes() -> StudioLike:
     """The embedded model, on the best device there is."""
-    from hgc.service import Studio
+    from hgc.studio.studio import Studio
 
     return Studio.load()
 
 
 def load_lent() -> StudioLike:
     """The same where an accelerator is borrowed for each run."""
-    from hgc.service.lent import LentStudio
+    from hgc.studio.lent import LentStudio
 
     return LentStudio.load()
 

@@ -8,23 +8,23 @@ from typing import Any
 import gradio as gr
 
 from hgc.history import NOWHERE, Place, Record, RecordRefused, opening
-from hgc.ui import figures
-from hgc.ui.cache_events import wire_greeting
 from hgc.ui.endpoints import build_endpoints
 from hgc.ui.endpoints_requests import build_request_endpoints
-from hgc.ui.explore import build_explore
-from hgc.ui.explore_endpoint import build_sweep_endpoint
-from hgc.ui.explore_events import wire_explore
-from hgc.ui.history import build_history
-from hgc.ui.history_events import wire_history
-from hgc.ui.how import build_how
-from hgc.ui.inside import build_inside
+from hgc.ui.explore.endpoint import build_sweep_endpoint
+from hgc.ui.explore.events import wire_explore
+from hgc.ui.explore.tab import build_explore
+from hgc.ui.history.events import wire_history
+from hgc.ui.history.tab import build_history
+from hgc.ui.how.tab import build_how
+from hgc.ui.inside.tab import build_inside
 from hgc.ui.loader import Loader
-from hgc.ui.playground import build_playground
-from hgc.ui.restoring import Restoring, wire_recording, wire_restoring
+from hgc.ui.playground import figures
+from hgc.ui.playground.cache_events import wire_greeting
+from hgc.ui.playground.restoring import Restoring, wire_recording, wire_restoring
+from hgc.ui.playground.sharing import wire_sharing
+from hgc.ui.playground.tab import build_playground
 from hgc.ui.runner import Runner
-from hgc.ui.schedules import build_schedules
-from hgc.ui.sharing import wire_sharing
+from hgc.ui.schedules.tab import build_schedules
 from hgc.ui.theme import css, head, theme
 from hgc.ui.tools import answer_in_json
 

@@ -22,9 +22,10 @@ from hgc.ui.kept import Kept
 from hgc.ui.loader import Loader, ModelNotReady
 
 if TYPE_CHECKING:
-    from hgc.service import Comparison, Inspection, Look, Progress
-    from hgc.service.originals import Original
-    from hgc.ui.drawing import Sheet
+    from hgc.results.again import Original
+    from hgc.results.comparison import Comparison, Progress
+    from hgc.studio.inspection import Inspection, Look
+    from hgc.ui.playground.drawing import Sheet
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +65,7 @@ class Runner:
 
     def keep(self, comparison: Comparison, visit: str | None) -> str:
         """The id of a finished run; it goes into the history too. What speaks against that is shown for a while."""
-        from hgc.service.records import record_of
+        from hgc.results.records import record_of
 
         if self.place.history is not None:
             try:
@@ -75,7 +76,7 @@ class Runner:
 
     def look(self, run: str | None) -> Iterator[Look | Inspection]:
         """Makes a kept run's pictures once more, watched, and keeps what is seen; nothing when it is forgotten."""
-        from hgc.service import Inspection
+        from hgc.studio.inspection import Inspection
 
         found = self.runs.find(run)
         for news in self.loader.studio().inspect(found) if found is not None else ():
@@ -89,7 +90,7 @@ class Runner:
 
         Raises REFUSALS.
         """
-        from hgc.service import Cancelled
+        from hgc.results.comparison import Cancelled
 
         try:
             for news in self.loader.studio().compare(request, cancel=stop):
@@ -104,7 +105,7 @@ class Runner:
 
     def finish(self, request: Request) -> Comparison:
         """The comparison alone, for a caller who does not follow the progress. Raises REFUSALS."""
-        from hgc.service import Comparison
+        from hgc.results.comparison import Comparison
 
         *_, last = self.loader.studio().compare(request)
         if not isinstance(last, Comparison):

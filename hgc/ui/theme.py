@@ -8,8 +8,22 @@ import gradio as gr
 from gradio.themes.utils import colors, sizes
 
 HERE = Path(__file__).parent
-STYLES = ("style.css", "easel.css", "viewer.css", "explore.css", "inside.css", "history.css")
-SCRIPTS = ("keys.js", "easel.js", "viewer.js", "inside.js", "drops.js", "names.js")
+STYLES = (
+    "style.css",
+    "components/easel.css",
+    "components/viewer.css",
+    "explore/explore.css",
+    "inside/inside.css",
+    "history/history.css",
+)
+SCRIPTS = (
+    "keys.js",
+    "components/easel.js",
+    "components/viewer.js",
+    "inside/inside.js",
+    "drops.js",
+    "names.js",
+)
 SANS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "sans-serif")
 MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace")
 

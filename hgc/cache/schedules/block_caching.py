@@ -15,11 +15,11 @@ from functools import partial
 from math import inf
 
 from hgc.cache.anatomy import Anatomy, Kind, State, states
-from hgc.cache.curves import ChangeCurves
 from hgc.cache.plan import Action, Plan
 from hgc.cache.rehearsal import plan_macs
 from hgc.cache.rules import REPEAT, Forecast, PlanRefused
 from hgc.cache.schedules.budget import ROUNDING, OutOfReach
+from hgc.cache.schedules.curves import Curves
 from hgc.cache.schedules.plain import full
 from hgc.cache.schedules.rows import Rows, constants
 
@@ -33,7 +33,7 @@ Off = Sequence[Collection[str]] | None
 def block_caching(
     anatomy: Anatomy,
     steps: int,
-    curves: ChangeCurves,
+    curves: Curves,
     *,
     delta: float | None = None,
     share: float | None = None,

@@ -22,9 +22,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from hgc.cache.anatomy import PREDICTION, UNGUIDED, Anatomy, Kind
-from hgc.cache.curves import ChangeCurves
 from hgc.cache.plan import Fusion, Plan
 from hgc.cache.rules import LINE, Forecast, Gate, PlanRefused
+from hgc.cache.schedules.curves import Curves
 from hgc.cache.schedules.rows import (
     Rows,
     checked_keys,
@@ -119,13 +119,13 @@ def late_gate(steps: int) -> int:
     return max(1, round(0.8 * steps))
 
 
-def key_steps_from(curves: ChangeCurves, count: int, site: str = PREDICTION, *, warm: int = 2) -> tuple[int, ...]:
+def key_steps_from(curves: Curves, count: int, site: str = PREDICTION, *, warm: int = 2) -> tuple[int, ...]:
     """`count` key steps, the first `warm` always, the rest where the change of `site` has added up to equal parts.
 
     This is our reading of "similarity" in the paper, which gives no formula. Raises PlanRefused when count is not
     between 1 and the curves' steps, or the site was not measured.
     """
-    steps, changes = curves.subject.steps, curves.of(site)
+    steps, changes = curves.steps, curves.of(site)
     if not 1 <= count <= steps:
         raise PlanRefused(f"{count} key steps of {steps}: choose between 1 and {steps}")
     warm = min(warm, count)

@@ -1,0 +1,118 @@
+"""MACs of every site, counted on the meta device."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+
+from hgc.cache.anatomy import PREDICTION, UNGUIDED, Anatomy, Macs
+from hgc.cache.anatomy.counting import MacCounter
+from hgc.cache.anatomy.networks import Networks
+from hgc.cache.anatomy.sites import anatomy_of, survey
+from hgc.cache.anatomy.twin import structure, twin
+from hgc.cache.running.patching import replaced_forwards
+
+_MEASURED: OrderedDict[tuple[Any, ...], Anatomy] = OrderedDict()
+_REMEMBERED = 32
+
+
+def measure(networks: Networks, latent: tuple[int, int], tokens: int, *, model: str = "this model") -> Anatomy:
+    """The anatomy of the networks with shapes and MACs, from one forward of one sample on the meta device.
+
+    `latent` is the height and width of the latents, `tokens` the length of the text. The condition image is taken to be
+    eight times the latents' size, as in Stable Diffusion. Remembered by configuration and by what is loaded into it.
+    """
+    configs = tuple(repr(sorted(net.config.items(), key=str)) for net in networks.all)
+    key = (model, latent, tokens, tuple(networks.controls), configs, *(structure(net) for net in networks.all))
+    if key not in _MEASURED:
+        _MEASURED[key] = _measure(networks, latent, tokens, model)
+        if len(_MEASURED) > _REMEMBERED:
+            _MEASURED.popitem(last=False)
+    return _MEASURED[key]
+
+
+def _measure(networks: Networks, latent: tuple[int, int], tokens: int, model: str) -> Anatomy:
+    meta = Networks(twin(networks.unet), {name: twin(net) for name, net in networks.controls.items()})
+    found = survey(meta)
+    measured: dict[str, tuple[tuple[int, ...], Macs]] = {}
+    # In inference mode composite operations stay whole, and nothing would be counted.
+    with torch.inference_mode(False), torch.no_grad(), MacCounter() as counter:
+        handlers = {
+            module: partial(_measured_forward, measured, counter, name)
+            for name, modules in found.modules.items()
+            for module in modules
+        }
+        with replaced_forwards(handlers):
+            _one_forward(meta, latent, tokens)
+    for name in (PREDICTION, UNGUIDED):
+        measured[name] = ((1, networks.unet.config.out_channels, *latent), Macs())
+    inner = sum((measured[site.name][1] for site in found.sites if site.parent is None), Macs())
+    if inner != counter.total:
+        raise RuntimeError(f"{model}: sites hold {inner}, a forward executes {counter.total}; a module is not a site")
+    return anatomy_of(found, model, measured)
+
+
+def _measured_forward(
+    measured: dict[str, tuple[tuple[int, ...], Macs]],
+    counter: MacCounter,
+    name: str,
+    original: Callable[..., Any],
+    *args: Any,
+    **kwargs: Any,
+) -> Any:
+    before = counter.total
+    out = original(*args, **kwargs)
+    value = out[0] if isinstance(out, tuple) else out
+    known = measured.get(name, ((), Macs()))[1]
+    measured[name] = (tuple(value.shape), known + (counter.total - before))
+    return out
+
+
+def _one_forward(meta: Networks, latent: tuple[int, int], tokens: int) -> None:
+    config = meta.unet.config
+    empty = partial(torch.empty, device="meta")
+    sample, step = empty(1, config.in_channels, *latent), torch.zeros((), device="meta")
+    text = empty(1, tokens, config.cross_attention_dim)
+    image = empty(1, 3, latent[0] * 8, latent[1] * 8)
+    down, middle = None, None
+    for net in meta.controls.values():
+        noise = empty(1, net.config.in_channels, *latent)
+        added = _added_conditions(net)
+        more, last = net(noise, step, text, image, added_cond_kwargs=added, return_dict=False)
+        down = more if down is None else [a + b for a, b in zip(down, more, strict=True)]
+        middle = last if middle is None else middle + last
+    width = config.time_cond_proj_dim
+    meta.unet(
+        sample,
+        step,
+        text,
+        timestep_cond=None if width is None else empty(1, width),
+        added_cond_kwargs=_added_conditions(meta.unet) | _image_prompts(meta.unet),
+        down_block_additional_residuals=down,
+        mid_block_additional_residual=middle,
+        return_dict=False,
+    )
+
+
+def _added_conditions(net: Any) -> dict[str, Any]:
+    """SDXL's pooled text and size embeddings, in the widths the model was built for."""
+    if net.config.addition_embed_type != "text_time":
+        return {}
+    sizes = 6
+    pooled = net.config.projection_class_embeddings_input_dim - sizes * net.config.addition_time_embed_dim
+    return {
+        "text_embeds": torch.empty(1, pooled, device="meta"),
+        "time_ids": torch.empty(1, sizes, device="meta"),
+    }
+
+
+def _image_prompts(unet: Any) -> dict[str, Any]:
+    """One image for each IP-Adapter that is loaded."""
+    if unet.encoder_hid_proj is None:
+        return {}
+    widths = [layer.image_embeds.in_features for layer in unet.encoder_hid_proj.image_projection_layers]
+    return {"image_embeds": [torch.empty(1, 1, width, device="meta") for width in widths]}

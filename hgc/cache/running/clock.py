@@ -1,0 +1,184 @@
+"""The engine's clock: opens each step, lets gate, verification and changed inputs amend what the plan asks of it."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from hgc.cache.anatomy import FINE, KEPT, UNGUIDED, Anatomy, Kind, State, states
+from hgc.cache.plan import Action, Plan
+from hgc.cache.rules import PlanRefused
+from hgc.cache.running.gate import ChangeGate
+from hgc.cache.running.store import writes
+from hgc.cache.running.verification import Verdict, Verifier
+
+WATCHED = {
+    Kind.TEXT_KV: "encoder_hidden_states",
+    Kind.IMAGE_KV: "added_cond_kwargs",
+    Kind.CONDITION: "controlnet_cond",
+    Kind.EMBEDDING: "added_cond_kwargs",
+}
+
+
+@dataclass
+class Step:
+    """The step under way: what is asked of every site, what follows from it, and how many branches run."""
+
+    number: int
+    guidance: bool
+    actions: dict[str, Action]
+    reason: str = "planned"
+    reasons: dict[str, str] = field(default_factory=dict)
+    off: set[str] = field(default_factory=set)
+    states: Mapping[str, State] = field(default_factory=dict)
+    idle: frozenset[str] = frozenset()  # blocks and networks none of whose sites is computed
+
+    @property
+    def branches(self) -> int:
+        """Two when the unguided branch runs beside the guided one."""
+        return 2 if self.guidance and UNGUIDED not in self.actions else 1
+
+
+@dataclass(frozen=True)
+class Watch:
+    """A run-time gate, the site whose change it follows, the rows it decides, and those computed when it fires."""
+
+    gate: ChangeGate
+    followed: str
+    rows: tuple[str, ...]
+    refreshed: tuple[str, ...]
+
+
+class Clock:
+    """Counts steps by the denoiser's own calls, never by looking up timesteps, which may repeat."""
+
+    def __init__(self, plan: Plan, anatomy: Anatomy) -> None:
+        self._plan, self._anatomy = plan, anatomy
+        self._next = 0
+        self._seen: dict[tuple[str, str], tuple[Any, Any]] = {}
+        # Most steps of a plan ask the same as another.
+        self._settled: dict[Hashable, tuple[Mapping[str, State], frozenset[str]]] = {}
+        self._watches = _watches(plan, anatomy)
+        self._verifier = Verifier.of(plan, anatomy)
+
+    @property
+    def done(self) -> int:
+        """How many steps were begun."""
+        return self._next
+
+    def begin(self, guidance: bool, guided: torch.Tensor) -> Step:
+        """Opens the next step; `guided` are the latents [images, C, h, w] it starts from.
+
+        Raises PlanRefused when the plan has no more steps.
+        """
+        if self._next >= self._plan.steps:
+            raise PlanRefused(
+                f"plan '{self._plan.name}' has {self._plan.steps} steps and the pipeline asks for one more; "
+                "enter `cached` again for every call, with a plan for its number of steps"
+            )
+        step = Step(self._next, guidance, dict(self._plan.columns[self._next]))
+        self._next += 1
+        for watch in self._watches:
+            self._ask(watch, step, guided)
+        if self._verifier is not None:
+            self._verify(self._verifier, step)
+        return step
+
+    def _ask(self, watch: Watch, step: Step, guided: torch.Tensor) -> None:
+        """Turns an in-between step into a full one when the gate fires."""
+        watch.gate.see_input(guided)
+        kept = [name for name in watch.rows if name in step.actions]
+        if not kept or (kept == [UNGUIDED] and not step.guidance):
+            return
+        fires, reason = watch.gate.decide()
+        for name in kept:
+            step.reasons[name] = reason
+        for name in watch.refreshed if fires else ():
+            if step.actions.pop(name, None):
+                step.reasons[name] = reason
+
+    def _verify(self, verifier: Verifier, step: Step) -> None:
+        """Computes what would go on from a forecast that was found wrong."""
+        self.settle(step)
+        for verdict in verifier.judge([name for name in step.actions if step.states[name] in KEPT]):
+            if verdict.site not in step.actions:
+                continue
+            if verdict.broken:
+                self._refresh(verifier, step, verdict)
+            else:
+                step.reasons.setdefault(verdict.site, verdict.reason)
+
+    def _refresh(self, verifier: Verifier, step: Step, verdict: Verdict) -> None:
+        before = step.states
+        for name in verifier.refreshed[verdict.site]:
+            step.actions.pop(name, None)
+            verifier.forget(name)
+        self.settle(step)
+        more = [name for name, state in step.states.items() if state is State.COMPUTED and before[name] is not state]
+        step.reasons |= dict.fromkeys(more, verdict.reason)
+
+    def settle(self, step: Step) -> None:
+        """Works out what follows for every site from the actions asked."""
+        asked = (frozenset(step.actions.items()), frozenset(step.off), step.guidance)
+        if asked not in self._settled:
+            absent = {} if step.guidance else {UNGUIDED: State.ABSENT}
+            result = states(self._anatomy, step.actions, off=step.off) | absent
+            self._settled[asked] = result, self._anatomy.idle(result)
+        step.states, step.idle = self._settled[asked]
+
+    def see_feature(self, name: str, guided: torch.Tensor) -> None:
+        """Tells the gates the value of a site, computed in this step."""
+        for watch in self._watches:
+            if watch.followed == name:
+                watch.gate.see_feature(guided)
+
+    def see_error(self, step: Step, name: str, error: torch.Tensor) -> None:
+        """Tells the verification how far off a site's forecast would have been in this step."""
+        if self._verifier is not None:
+            self._verifier.see(name, step.number, error)
+
+    def changed(self, step: Step, network: str, call: Mapping[str, Any]) -> list[str]:
+        """Constant sites whose kept values no longer hold, because a callback replaced what they depend on."""
+        stale = []
+        for kind, argument in WATCHED.items():
+            value = call.get(argument)
+            if value is None:
+                continue
+            mark = _fingerprint(value)
+            known, _ = self._seen.setdefault((network, argument), (mark, value))
+            if known == mark:
+                continue
+            self._seen[network, argument] = (mark, value)
+            for site in self._anatomy.within(network):
+                if site.constant and site.kind is kind:
+                    stale.append(site.name)
+                    step.reasons[site.name] = f"{argument} changed"
+        return stale
+
+
+def _watches(plan: Plan, anatomy: Anatomy) -> tuple[Watch, ...]:
+    """The gate over the coarse rows and, per branch, one over the unguided branch's row."""
+    if plan.gate is None:
+        return ()
+    found = []
+    coarse = tuple(name for name in plan.table if not anatomy[name].constant and anatomy[name].kind not in FINE)
+    if coarse:
+        followed = [name for name in coarse if anatomy[name].kind is not Kind.RESIDUAL]
+        found.append(Watch(ChangeGate(plan.gate), (followed or coarse)[0], coarse, coarse))
+    if plan.gate.per_branch and UNGUIDED in plan.table:  # both branches lie inside the kept prediction
+        found.append(Watch(ChangeGate(plan.gate), UNGUIDED, (UNGUIDED,), (UNGUIDED, *coarse)))
+    return tuple(found)
+
+
+def _fingerprint(value: Any) -> Any:
+    """What identifies a tensor's content without reading it: where it lies, its shape, how often it was written."""
+    if isinstance(value, torch.Tensor):
+        return value.data_ptr(), tuple(value.shape), writes(value)
+    if isinstance(value, Mapping):
+        return tuple((key, _fingerprint(value[key])) for key in sorted(value))
+    if isinstance(value, list | tuple):
+        return tuple(_fingerprint(item) for item in value)
+    return value

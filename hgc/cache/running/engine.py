@@ -1,0 +1,292 @@
+"""Runs a plan on an unmodified diffusers pipeline, inside one `with` block, and writes the trace.
+
+    with cached(pipe, plan) as run:
+        image = pipe(prompt, image=control, num_inference_steps=plan.steps).images[0]
+    run.trace.macs
+
+Everything a run knows lives in its `Run`; on leaving the block the modules are what they were.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache, partial
+from inspect import Parameter, signature
+from typing import Any
+
+import torch
+from diffusers.models.controlnets.controlnet import ControlNetOutput
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionOutput
+from torch import nn
+
+from hgc.cache.anatomy import PREDICTION, UNGUIDED, Anatomy, Block, Kind, State
+from hgc.cache.anatomy.macs import measure
+from hgc.cache.anatomy.networks import Networks, check_inputs, scaled_residuals
+from hgc.cache.anatomy.sites import survey
+from hgc.cache.forecast import Lines
+from hgc.cache.plan import Plan
+from hgc.cache.rehearsal import check, rehearse
+from hgc.cache.rules import PlanRefused
+from hgc.cache.running.clock import Clock, Step
+from hgc.cache.running.patching import replaced_forwards
+from hgc.cache.running.recorder import Recorder
+from hgc.cache.running.stopwatch import Stopwatch
+from hgc.cache.running.values import Values, Watching, Witness
+from hgc.cache.trace import Trace
+
+
+@contextmanager
+def cached(
+    pipe: Any,
+    plan: Plan,
+    *,
+    observe: bool = False,
+    witness: Witness | None = None,
+    adjustment: Lines | None = None,
+) -> Iterator[Run]:
+    """Runs the next call of `pipe` under `plan`; the value's `trace` tells what was done.
+
+    One call of the pipeline a block. With `observe` the relative change of every computed site is measured as well,
+    which costs a little time and memory; `witness` sees every computed value. `adjustment` holds the numbers of a plan
+    with scale-shift forecasts. Raises PlanRefused when it is not that plan's and, from inside the pipeline's call, when
+    the plan does not fit the model, the number of steps or the shapes.
+    """
+    given = None if adjustment is None else adjustment.digest
+    if foreign := plan.fitted - {given}:
+        raise PlanRefused(
+            f"plan '{plan.name}' forecasts with adjustment {min(foreign)}, given is {given or 'none'}; pass the one of "
+            "its calibration to `cached`"
+        )
+    run = Run(pipe, plan, Watching(observe, witness, adjustment))
+    with replaced_forwards(run.handlers()):
+        yield run
+
+
+@dataclass(frozen=True)
+class Pass:
+    """What a run knows from its first step on, when the sizes are known."""
+
+    images: int
+    like: torch.Tensor
+    timetable: torch.Tensor  # the scheduler makes a new one for every call of the pipeline
+    anatomy: Anatomy
+    clock: Clock
+    recorder: Recorder
+    values: Values
+    constants: Mapping[str, tuple[str, ...]]  # by network; computed when first needed, whatever step that is
+
+
+class Run:
+    """One pass of a pipeline under a plan."""
+
+    def __init__(self, pipe: Any, plan: Plan, watching: Watching) -> None:
+        self.plan = plan
+        self._pipe, self._watching = pipe, watching
+        self._networks = Networks.of(pipe)
+        self._survey = survey(self._networks)
+        # A site inside another runs only when that one does: it needs watching only where it may be kept or observed.
+        everything = watching.observe or watching.witness is not None
+        self._watched = {s.name for s in self._survey.sites if everything or s.parent is None or s.name in plan.table}
+        self._pass: Pass | None = None
+        self._step: Step | None = None
+        self._branches = 0  # of the network call under way; a ControlNet in guess mode sees the guided one only
+
+    @property
+    def trace(self) -> Trace:
+        """What was executed so far. Raises RuntimeError before the first step."""
+        return self._open.recorder.trace(self._open.values.store.peak_bytes)
+
+    def handlers(self) -> dict[nn.Module, Callable[..., Any]]:
+        """What replaces each module's forward while the block runs."""
+        handlers: dict[nn.Module, Callable[..., Any]] = {}
+        for site in self._survey.sites:
+            if site.name not in self._watched:
+                continue
+            for part, module in enumerate(self._survey.modules.get(site.name, ())):
+                handlers[module] = partial(self._site, site.name, part, site.kind is Kind.TRANSFORMER)
+        for block in self._survey.blocks:
+            handlers[self._survey.modules[block.name][0]] = partial(self._block, block)
+        for name, net in self._networks.controls.items():
+            handlers[net] = partial(self._control, name, net)
+        handlers[self._networks.unet] = self._unet
+        return handlers
+
+    @property
+    def _open(self) -> Pass:
+        if self._pass is None:
+            raise RuntimeError("nothing was run yet: call the pipeline inside the `with cached(...)` block")
+        return self._pass
+
+    def _control(self, name: str, net: nn.Module, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """A ControlNet's call; in guess mode it sees the guided samples only."""
+        call = _arguments(net, args, kwargs)
+        lone = bool(call["guess_mode"]) and self._guidance
+        step = self._enter(call, 1 if lone or not self._guidance else 2)
+        if not call["conditioning_scale"]:
+            step.off.add(name)
+        self._branches = 1 if lone else step.branches
+        self._prepare(step, name, call)
+        if name in step.idle:
+            return self._kept_residuals(step, name, net, call)
+        return original(**(call if lone else self._narrowed(step, call)))
+
+    def _kept_residuals(self, step: Step, name: str, net: Any, call: Mapping[str, Any]) -> Any:
+        """A ControlNet's outputs when nothing in it is computed."""
+        now = self._open
+        sites = now.anatomy.residuals[name]
+        values = [now.values.stand_in(step, site, 0, self._branches, now.like) for site in sites]
+        scaled = scaled_residuals(net, values[:-1], values[-1], call["conditioning_scale"], call["guess_mode"])
+        return ControlNetOutput(*scaled) if call["return_dict"] else scaled
+
+    def _unet(self, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """The UNet's call, the last of a step."""
+        call = _arguments(self._networks.unet, args, kwargs)
+        as_tuple = not call.pop("return_dict")
+        check_inputs(call)
+        step = self._enter(call, 2 if self._guidance else 1)
+        self._branches, now = step.branches, self._open
+        self._prepare(step, "unet", call)
+        executed = step.states[PREDICTION] is State.COMPUTED
+        if executed:
+            guided = original(**self._narrowed(step, call), return_dict=False)[0]
+            self._take_in(step, PREDICTION, 0, guided, step.branches)
+        else:
+            guided = now.values.stand_in(step, PREDICTION, 0, step.branches, now.like)
+        out = self._rejoined(step, guided, executed)
+        now.recorder.end(step.states, step.branches if executed else 0)
+        self._step = None
+        return (out,) if as_tuple else UNet2DConditionOutput(sample=out)
+
+    @property
+    def _guidance(self) -> bool:
+        return bool(self._pipe.do_classifier_free_guidance)
+
+    def _enter(self, call: Mapping[str, Any], branches: int) -> Step:
+        """The step under way, opened by the first network that is called in it."""
+        if self._pass is not None and self._pipe.scheduler.timesteps is not self._pass.timetable:
+            raise PlanRefused(
+                f"this block has run a call of the pipeline already, {self._pass.clock.done} of "
+                f"{self.plan.steps} steps of it; enter `cached` again for every call"
+            )
+        if self._step is not None:
+            return self._step
+        sample = call["sample"]
+        if self._pass is None:
+            self._pass = self._meet(call, sample.shape[0] // branches)
+        self._pass.recorder.begin()
+        self._step = self._pass.clock.begin(self._guidance, sample[-self._pass.images :])
+        return self._step
+
+    def _meet(self, call: Mapping[str, Any], images: int) -> Pass:
+        """The first call tells the sizes; here the plan is checked against model and steps."""
+        sample, text = call["sample"], call["encoder_hidden_states"]
+        latent = (sample.shape[-2], sample.shape[-1])
+        anatomy = measure(self._networks, latent, text.shape[1], model=self.plan.model)
+        check(self.plan, anatomy, self._pipe.num_timesteps)
+        rehearse(self.plan, anatomy, guidance=self._guidance, guess=bool(call.get("guess_mode")))
+        recorder = Recorder(self.plan, anatomy, images, sample, Stopwatch(sample.device), self._watched)
+        values = Values(self.plan, anatomy, images, recorder, self._watching)
+        constants = {
+            network: tuple(site.name for site in anatomy.within(network) if site.constant)
+            for network in ("unet", *self._networks.controls)
+        }
+        timetable = self._pipe.scheduler.timesteps
+        return Pass(images, sample, timetable, anatomy, Clock(self.plan, anatomy), recorder, values, constants)
+
+    def _prepare(self, step: Step, network: str, call: Mapping[str, Any]) -> None:
+        """Settles what the step does in this network."""
+        now = self._open
+        for name in now.clock.changed(step, network, call):
+            now.values.forget(name)
+        for name in now.constants[network]:
+            if name in step.actions and not now.values.holds(name, self._branches):
+                del step.actions[name]
+        now.clock.settle(step)
+
+    def _site(
+        self, name: str, part: int, wrapped: bool, original: Callable[..., Any], *args: Any, **kwargs: Any
+    ) -> Any:
+        step = self._step
+        if step is None:
+            return original(*args, **kwargs)
+        now = self._open
+        if step.states[name] is not State.COMPUTED:
+            value = now.values.stand_in(step, name, part, self._branches, now.like)
+            return (value,) if wrapped else value
+        mark = now.recorder.watch.start()
+        out = original(*args, **kwargs)
+        span = now.recorder.watch.stop(mark)
+        value = out[0] if wrapped else out
+        self._take_in(step, name, part, value, self._branches, span)
+        return out
+
+    def _take_in(self, step: Step, name: str, part: int, value: torch.Tensor, branches: int, span: Any = None) -> None:
+        """Keeps what was computed, and shows it to what decides while running."""
+        now = self._open
+        error = now.values.computed(step, name, part, value, branches, span)
+        now.clock.see_feature(name, value[-now.images :])
+        if error is not None:
+            now.clock.see_error(step, name, error)
+
+    def _block(self, block: Block, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Passes a block by when none of its sites is computed: its outputs are kept values or nobody's business."""
+        step = self._step
+        if step is None or block.name not in step.idle:
+            return original(*args, **kwargs)
+        now = self._open
+        outputs = [
+            now.values.stand_in(step, name, 0, self._branches, now.like) for name in (*block.skips, block.hidden)
+        ]
+        return (outputs[-1], tuple(outputs[:-1])) if block.skips else outputs[-1]
+
+    def _narrowed(self, step: Step, call: dict[str, Any]) -> dict[str, Any]:
+        """The call's arguments for the guided half, where the unguided branch is left out."""
+        if step.guidance and step.branches == 1:
+            return {name: _guided_half(value, 2 * self._open.images) for name, value in call.items()}
+        return call
+
+    def _rejoined(self, step: Step, guided: torch.Tensor, executed: bool) -> torch.Tensor:
+        """Both branches for the pipeline: the unguided one as computed, or what stands in for it."""
+        values, state = self._open.values, step.states[UNGUIDED]
+        if state is State.ABSENT:
+            return guided
+        if not executed and step.branches == 2:
+            self._open.recorder.kept(UNGUIDED, state, values.age(step, PREDICTION), "inside the kept prediction")
+            return guided
+        if state is State.COMPUTED:
+            unguided, own = guided.chunk(2)
+            self._take_in(step, UNGUIDED, 0, own - unguided, 1)
+            return guided
+        if self.plan.fusion != "difference":
+            self._open.recorder.kept(UNGUIDED, state, 0, "guidance dropped from the gate on")
+            return torch.cat([guided, guided])
+        return torch.cat([guided - values.stand_in(step, UNGUIDED, 0, 1, guided), guided])
+
+
+@cache
+def _parameters(forward: Any) -> dict[str, Any]:
+    """The parameters of a network's forward with their defaults, in order."""
+    _, *parameters = signature(forward).parameters.values()
+    return {parameter.name: parameter.default for parameter in parameters}
+
+
+def _arguments(net: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Every argument of a network's forward by name, defaults included. Raises TypeError for one that is missing."""
+    known = _parameters(net.__class__.forward)
+    call = {**known, **dict(zip(known, args, strict=False)), **kwargs}
+    if missing := [name for name, value in call.items() if value is Parameter.empty]:
+        raise TypeError(f"{type(net).__name__} is called without {', '.join(missing)}")
+    return call
+
+
+def _guided_half(value: Any, rows: int) -> Any:
+    """The second half of every tensor that has `rows` samples, in whatever containers it comes."""
+    if isinstance(value, torch.Tensor):
+        return value[rows // 2 :] if value.ndim and value.shape[0] == rows else value
+    if isinstance(value, list | tuple):
+        return type(value)(_guided_half(item, rows) for item in value)
+    if isinstance(value, dict):
+        return {key: _guided_half(item, rows) for key, item in value.items()}
+    return value

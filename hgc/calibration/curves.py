@@ -1,0 +1,141 @@
+"""Change curves: how far every site's output moves from step to step, over many prompts and seeds. Plain data."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from functools import cached_property
+from hashlib import sha256
+from itertools import accumulate
+from math import isfinite
+from typing import Any
+
+from hgc.cache.rules import CalibrationRefused
+from hgc.calibration.subject import AGAIN, Subject
+
+
+@dataclass(frozen=True)
+class Distilled:
+    """The one plan that scale and shift were fitted for: in words, and its table's name (`table_name`)."""
+
+    plan: str
+    table: str
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.plan, str) or not isinstance(self.table, str):
+            raise TypeError(f"distilled for {self.plan!r}, table {self.table!r}: both are words")
+
+
+def table_name(table: Mapping[str, str]) -> str:
+    """Twelve hex digits that name what a plan does in every step, whatever it is called and forecasts with."""
+    return sha256(json.dumps(dict(table), sort_keys=True).encode()).hexdigest()[:12]
+
+
+@dataclass(frozen=True)
+class ChangeCurves:
+    """Relative L1 change of each site's output since the step before (Block Caching, arXiv 2312.03209, sec. 3.1).
+
+    `mean[site][i]` and `spread[site][i]` (standard deviation) are of step i, over `scenes` scenes, each with a prompt,
+    a control map and a seed of its own; step 0 has nothing before it and is 0. `adjustment` is the digest of the
+    scale-shift numbers measured in the same runs; `versions` names the libraries. `distilled_for` is the plan for which
+    these numbers were fitted since: they hold for no other, the curves as ever.
+    """
+
+    subject: Subject
+    scenes: int
+    mean: Mapping[str, tuple[float, ...]]
+    spread: Mapping[str, tuple[float, ...]]
+    adjustment: str | None = None
+    versions: Mapping[str, str] | None = None
+    distilled_for: Distilled | None = None
+
+    def __post_init__(self) -> None:
+        if self.scenes < 1:
+            raise CalibrationRefused(f"change curves of {self.scenes} scenes; {self.subject.again}")
+        if self.mean.keys() != self.spread.keys() or not self.mean:
+            raise CalibrationRefused(
+                f"change curves of {len(self.mean)} sites with spreads of {len(self.spread)}; {self.subject.again}"
+            )
+        for curves in (self.mean, self.spread):
+            for site, values in curves.items():
+                if len(values) != self.subject.steps:
+                    raise CalibrationRefused(
+                        f"change curve of '{site}': {len(values)} values, {self.subject.steps} steps; "
+                        f"{self.subject.again}"
+                    )
+                if not all(isfinite(value) and value >= 0 for value in values):
+                    raise CalibrationRefused(
+                        f"change curve of '{site}': a value is negative or not a number; {self.subject.again}"
+                    )
+
+    @property
+    def steps(self) -> int:
+        return self.subject.steps
+
+    def of(self, site: str) -> tuple[float, ...]:
+        """The mean curve of a site. Raises CalibrationRefused where it was not measured."""
+        if site not in self.mean:
+            raise CalibrationRefused(
+                f"site '{site}' was not measured in the calibration of {self.subject.model}; {self.subject.again}"
+            )
+        return self.mean[site]
+
+    def accumulated(self, site: str) -> tuple[float, ...]:
+        """The change of a site added up from the first step on; what a threshold is compared with."""
+        return tuple(accumulate(self.of(site)))
+
+    def check(self, model: str, steps: int) -> None:
+        """Raises CalibrationRefused when the curves are of another model or other steps."""
+        self.subject.check(replace(self.subject, model=model, steps=steps), "change curves")
+
+    def check_weights(self, own: str, remedy: str | None = None) -> None:
+        """Raises CalibrationRefused when they were measured on weights of another name (`weights_of`)."""
+        if (measured := (self.versions or {}).get("weights")) != own:
+            raise CalibrationRefused(
+                f"change curves of {self.subject}: measured on weights {measured}, this model's are {own}; "
+                f"{remedy or self.subject.again}"
+            )
+
+    def check_table(self, table: Mapping[str, str]) -> None:
+        """Raises CalibrationRefused when scale and shift were distilled for a plan of another table."""
+        if self.distilled_for is not None and self.distilled_for.table != table_name(table):
+            raise CalibrationRefused(
+                f"scale and shift {self.adjustment} were distilled for {self.distilled_for.plan} alone, and this is "
+                f"another plan; choose that one, or get some for every plan: {self.subject.command}"
+            )
+
+    def as_dict(self) -> dict[str, Any]:
+        found = {part.name: getattr(self, part.name) for part in fields(self)} | {"subject": asdict(self.subject)}
+        if self.distilled_for is None:
+            del found["distilled_for"]  # digests stay
+            return found
+        return found | {"distilled_for": asdict(self.distilled_for)}
+
+    def to_json(self) -> str:
+        return json.dumps(self.as_dict(), indent=1, default=list)
+
+    @classmethod
+    def from_json(cls, text: str, where: str = "change curves") -> ChangeCurves:
+        """Raises CalibrationRefused when the text, which comes from `where`, is truncated or something else."""
+        try:
+            data = json.loads(text)
+        except (json.JSONDecodeError, RecursionError) as error:
+            place = f" (line {error.lineno})" if isinstance(error, json.JSONDecodeError) else ""
+            raise CalibrationRefused(f"{where}: cut off or not JSON{place}; delete it and {AGAIN}") from error
+        known = {part.name for part in fields(cls)}
+        if not isinstance(data, dict) or not {"subject", "scenes", "mean", "spread"} <= set(data) <= known:
+            raise CalibrationRefused(
+                f"{where}: not change curves, which have {', '.join(sorted(known))}; delete it and {AGAIN}"
+            )
+        try:
+            curves = {name: {site: tuple(row) for site, row in data[name].items()} for name in ("mean", "spread")}
+            distilled = {"distilled_for": Distilled(**data["distilled_for"])} if "distilled_for" in data else {}
+            return cls(**{**data, **curves, **distilled, "subject": Subject(**data["subject"])})
+        except (TypeError, AttributeError) as error:
+            raise CalibrationRefused(f"{where} is malformed ({error}); delete it and {AGAIN}") from error
+
+    @cached_property
+    def digest(self) -> str:
+        """Twelve hex digits that name these curves."""
+        return sha256(json.dumps(self.as_dict(), sort_keys=True, default=list).encode()).hexdigest()[:12]

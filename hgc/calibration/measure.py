@@ -1,0 +1,145 @@
+"""Calibration: full runs over many scenes, from which come change curves and adjustments. Stops and resumes.
+
+calibrate(pipe, scene, Subject("landscapes", "segmentation", "ddim", 20, 4.0), scenes=32, state=Path("c.part.npz"))
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Collection, Iterator, Mapping
+from hashlib import sha256
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from hgc.cache.anatomy import Kind
+from hgc.cache.anatomy.networks import Networks
+from hgc.cache.plan import Plan
+from hgc.cache.running.engine import cached
+from hgc.cache.schedules import ADDED, LAYERS
+from hgc.cache.trace import Trace
+from hgc.calibration.curves import ChangeCurves
+from hgc.calibration.files import Calibration
+from hgc.calibration.lines import Adjustment, Sums
+from hgc.calibration.state import CalibrationState
+from hgc.calibration.subject import Subject
+
+DIGITS = 6
+LIBRARIES = ("torch", "diffusers")
+
+Scene = Callable[[int], Mapping[str, Any]]  # its number to the arguments of the pipeline's call
+Told = Callable[[int, int], None]  # scenes done, scenes wanted
+
+
+def measured(
+    pipe: Any,
+    scene: Scene,
+    subject: Subject,
+    *,
+    scenes: int,
+    state: Path,
+    longest: int = 4,
+    kinds: Collection[Kind] = frozenset({*LAYERS, *ADDED}),
+) -> Iterator[CalibrationState]:
+    """Runs every scene in full and yields what is measured so far, before the first and after each.
+
+    `state` holds it, written whole after every scene; a later call with the same subject and weights goes on from it.
+    `longest` is the greatest age an adjustment is measured for. Raises CalibrationRefused when `state` is damaged or of
+    something else.
+    """
+    done = CalibrationState.read(state, subject, weights_of(pipe), longest)
+    yield done
+    while done.scenes < scenes:
+        witness = Witness(subject.steps, longest, kinds)
+        with cached(pipe, Plan("full", subject.steps, subject.model), observe=True, witness=witness) as run:
+            pipe(**{**scene(done.scenes), "num_inference_steps": subject.steps, "output_type": "latent"})
+        done.add(changes_of(run.trace), witness.sums)
+        done.write(state)
+        yield done
+
+
+def calibrate(
+    pipe: Any,
+    scene: Scene,
+    subject: Subject,
+    *,
+    scenes: int,
+    state: Path,
+    longest: int = 4,
+    told: Told = lambda done, wanted: None,
+) -> Calibration:
+    """All scenes measured, and the calibration that comes of them; see `measured`. Raises CalibrationRefused."""
+    for done in measured(pipe, scene, subject, scenes=scenes, state=state, longest=longest):
+        told(done.scenes, scenes)
+    return calibration_of(done, pipe)
+
+
+def calibration_of(done: CalibrationState, pipe: Any) -> Calibration:
+    """What was measured on this pipeline, over one scene or more."""
+    adjustment = adjustment_of(done)
+    return Calibration(curves_of(done, adjustment, versions(pipe)), adjustment)
+
+
+class Witness:
+    """Sees every computed value of a full run and keeps the last few of each site, to sum products of pairs."""
+
+    def __init__(self, steps: int, longest: int, kinds: Collection[Kind]) -> None:
+        self._steps, self._longest, self._kinds = steps, longest, kinds
+        self._past: dict[str, deque[torch.Tensor]] = {}
+        self.sums: dict[str, Sums] = {}
+
+    def __call__(self, kind: Kind, site: str, step: int, value: torch.Tensor) -> None:
+        """Takes in a site's output, [B, C, h, w] or with channels last."""
+        if kind not in self._kinds:
+            return
+        rows = (value.transpose(0, 1) if value.ndim == 4 else value.movedim(-1, 0)).flatten(1).double()  # [C, samples]
+        past = self._past.setdefault(site, deque(maxlen=self._longest))
+        if site not in self.sums:
+            self.sums[site] = Sums.empty(self._steps, self._longest, len(rows))
+            self.sums[site].samples += rows.shape[1]
+        sums = self.sums[site]
+        sums.first[step] = rows.sum(1).cpu().numpy()
+        sums.second[step] = (rows * rows).sum(1).cpu().numpy()
+        for age, earlier in enumerate(past, 1):
+            sums.cross[step, age - 1] = (rows * earlier.double()).sum(1).cpu().numpy()
+        past.appendleft(rows.float())  # a copy, whatever the pipeline does to the value, at half the memory
+
+
+def changes_of(trace: Trace) -> dict[str, list[float]]:
+    """Every computed site's relative change by step, from an observed full run; the first step's is 0."""
+    moving = {s.name: trace.cells[s.name] for s in trace.sites if any(c.drift is not None for c in trace.cells[s.name])}
+    return {name: [cell.drift or 0.0 for cell in row] for name, row in moving.items()}
+
+
+def adjustment_of(done: CalibrationState) -> Adjustment:
+    """The lines of all sums, in half precision: what they adjust is no finer."""
+    lines = {site: sums.line() for site, sums in done.sums.items()}
+    scale = {site: line[0].astype(np.float16) for site, line in lines.items()}
+    return Adjustment(done.subject, scale, {site: line[1].astype(np.float16) for site, line in lines.items()})
+
+
+def curves_of(done: CalibrationState, adjustment: Adjustment, made_with: Mapping[str, str]) -> ChangeCurves:
+    mean, spread = done.changes.mean(0), done.changes.std(0)  # [sites, steps]
+
+    def rows(numbers: np.ndarray) -> dict[str, tuple[float, ...]]:
+        return {site: tuple(round(float(number), DIGITS) for number in numbers[i]) for i, site in enumerate(done.sites)}
+
+    return ChangeCurves(done.subject, done.scenes, rows(mean), rows(spread), adjustment.digest, made_with)
+
+
+def versions(pipe: Any) -> dict[str, str]:
+    """The libraries' versions, and a digest of the networks' weights."""
+    return {name: version(name) for name in LIBRARIES} | {"weights": weights_of(pipe)}
+
+
+def weights_of(pipe: Any) -> str:
+    """Twelve hex digits that name the weights of the UNet and the ControlNets; training again changes them."""
+    networks, found = Networks.of(pipe), sha256()
+    for net in (networks.unet, *networks.controls.values()):
+        for parameter in net.parameters():
+            # In numpy's order of its own: torch would reorder with all threads, in whatever thread this is asked.
+            found.update(parameter.detach().float().cpu().numpy().tobytes())
+    return found.hexdigest()[:12]

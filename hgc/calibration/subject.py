@@ -1,0 +1,60 @@
+"""What a calibration is of: a model, a control, a sampler, a number of steps and a guidance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from hgc.cache.rules import CalibrationRefused
+
+AGAIN = "calibrate again: python -m hgc calibrate --model … --control … --sampler … --steps … --guidance … --out ….json"
+OWN = "runs/calibration"  # where those made here are looked for, in the working folder
+CARRIED = "carried over from "
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What was calibrated: curves hold for this model, control, solver, number of steps and guidance."""
+
+    model: str
+    control: str
+    sampler: str
+    steps: int
+    guidance: float
+
+    def __str__(self) -> str:
+        return f"{self.model}, {self.control}, {self.sampler}, {self.steps} steps, guidance {self.guidance:g}"
+
+    @property
+    def name(self) -> str:
+        """What the files of its calibrations begin with; those of every guidance alike."""
+        return f"{self.model}-{self.control}-{self.sampler}-{self.steps}"
+
+    @property
+    def command(self) -> str:
+        """What calibrates it in the shell, to where it is found."""
+        return (
+            f"python -m hgc calibrate --model {self.model} --control {self.control} --sampler {self.sampler} "
+            f"--steps {self.steps} --guidance {self.guidance:g} --out {OWN}/{self.name}-{self.guidance:g}.json"
+        )
+
+    @property
+    def again(self) -> str:
+        """The remedy where a calibration of it is at fault."""
+        return f"calibrate again: {self.command}"
+
+    def check(self, other: Subject, what: str, remedy: str | None = None) -> None:
+        """Raises CalibrationRefused when `what`, which is of this subject, is used for another."""
+        if differing := self._differing(other):
+            name = differing[0]
+            raise CalibrationRefused(
+                f"{what}: {name} is {getattr(self, name)}, this run has {getattr(other, name)}; {remedy or other.again}"
+            )
+
+    def carried_over(self, wanted: Subject) -> str:
+        """What is carried over from this to the wanted, e.g. "carried over from 20 steps"; empty where it is for it."""
+        told = {"steps": f"{self.steps} steps", "guidance": f"guidance {self.guidance:g}"}
+        other = [told.get(name, getattr(self, name)) for name in self._differing(wanted)]
+        return f"{CARRIED}{', '.join(other)}, not measured here" if other else ""
+
+    def _differing(self, other: Subject) -> list[str]:
+        return [part.name for part in fields(self) if getattr(self, part.name) != getattr(other, part.name)]

@@ -1,0 +1,199 @@
+"""Measures an error table: one full run, one run for every depth, and a few with one step left out. Stops and resumes.
+
+Every run is of the same batch of calibration scenes, on latents alone. The runs for the depths are put back on the full
+run's path after every step, so that each step shows its own error and none that went before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from hgc.cache.anatomy import PREDICTION, UNGUIDED, Anatomy, Kind
+from hgc.cache.plan import Plan
+from hgc.cache.rules import CalibrationRefused
+from hgc.cache.running.engine import cached
+from hgc.cache.running.values import Witness
+from hgc.cache.schedules import cut_site, decoder_layers
+from hgc.calibration.files import of_its_kind, read_arrays, write_arrays
+from hgc.calibration.subject import Subject
+from hgc.optimise.course import FULL, REMEMBERED, SKIP, UNET, Course, kept_residuals, plan_of, rows
+from hgc.optimise.table import OUTPUT, ErrorTable, Numbers, forecast_error
+
+DEPTHS = ("1", "2", "3", "4", "5", "6", UNET)
+WARM = 3  # steps that a run for a depth computes first
+PROBES = 6  # steps whose error is followed to the end
+Told = Callable[[int, int], None]  # runs done, runs wanted
+
+
+@dataclass
+class Scenes:
+    """The calibration batch: the arguments of the pipeline's call, and its full run once `full` was called."""
+
+    pipe: Any
+    call: Mapping[str, Any]
+    outputs: list[torch.Tensor] = field(default_factory=list)  # [B, C, h, w] by step
+    path: list[torch.Tensor] = field(default_factory=list)  # the latents after each step
+
+    @property
+    def count(self) -> int:
+        return int(self.call["latents"].shape[0])
+
+    def full(self, steps: int, model: str, witness: Witness | None = None) -> None:
+        """Runs everything and keeps the path."""
+        self.path = self.run(Plan("full", steps, model), witness)
+
+    def run(
+        self, plan: Plan, witness: Witness | None = None, forced: Sequence[torch.Tensor] = ()
+    ) -> list[torch.Tensor]:
+        """The latents [B, C, h, w] after each step of a plan; with `forced`, these take their place."""
+        seen: list[torch.Tensor] = []
+
+        def after(_pipe: Any, step: int, _time: Any, state: Mapping[str, Any]) -> dict[str, Any]:
+            seen.append(state["latents"].clone())
+            return {"latents": forced[step].clone()} if forced else {}
+
+        settings = {"num_inference_steps": plan.steps, "output_type": "latent", "callback_on_step_end": after}
+        with cached(self.pipe, plan, witness=witness):
+            self.pipe(**{**self.call, **settings})
+        return seen
+
+    def output(self, value: torch.Tensor) -> torch.Tensor:
+        """Both branches brought together, as the pipeline does."""
+        if not self.pipe.do_classifier_free_guidance:
+            return value
+        unguided, guided = value.chunk(2)
+        return unguided + self.pipe.guidance_scale * (guided - unguided)
+
+
+class Products:
+    """Witness of a full run: inner products of every wanted site's values over the steps."""
+
+    def __init__(self, scenes: Scenes, sites: Sequence[str], steps: int) -> None:
+        self._scenes = scenes
+        self._past: dict[str, list[torch.Tensor]] = {site: [] for site in (*sites, OUTPUT)}
+        self.found = {site: np.zeros((steps, steps)) for site in self._past}
+
+    def __call__(self, kind: Kind, site: str, step: int, value: torch.Tensor) -> None:
+        if site == PREDICTION:
+            self._scenes.outputs.append(self._scenes.output(value).clone())
+            self._take(OUTPUT, step, self._scenes.outputs[-1])
+        if site in self._past:
+            self._take(site, step, value)
+
+    def _take(self, site: str, step: int, value: torch.Tensor) -> None:
+        past, products = self._past[site], self.found[site]
+        past.append(value.flatten().clone())
+        for i, earlier in enumerate(past):
+            products[step, i] = products[i, step] = float(past[-1] @ earlier) / len(earlier)  # mean squares
+
+
+def measure(scenes: Scenes, anatomy: Anatomy, subject: Subject, state: Path, told: Told) -> ErrorTable:
+    """All runs that `state` does not hold yet, each written there when done.
+
+    Raises CalibrationRefused when `state` is damaged or of something else.
+    """
+    depths = usable_depths(anatomy)
+    probes = _probes(subject.steps)
+    wanted = ["full", *(f"gain {depth}" for depth in depths), *(f"growth {step}" for step in probes)]
+    header = {"subject": asdict(subject), "scenes": scenes.count}
+    found: dict[str, Numbers] = {}
+    if state.exists():
+        where = f"unfinished error table {state.name}"
+        kept, found = read_arrays(state, where)
+        with of_its_kind(where):
+            Subject(**kept["subject"]).check(subject, where, "delete the file, or give another --work")
+            if kept["scenes"] != scenes.count:
+                raise CalibrationRefused(
+                    f"{where}: of {kept['scenes']} scenes, asked are {scenes.count}; give --scenes {kept['scenes']} or "
+                    "delete the file"
+                )
+    done = {name for name in wanted if name in found}
+    while missing := [name for name in wanted if name not in done]:
+        if not scenes.path:
+            found |= _full(scenes, anatomy, subject.steps)
+        if (name := missing[0]) != "full":
+            kind, _, what = name.partition(" ")
+            table = _table(found, subject, scenes.count)
+            found[name] = (
+                _gain(scenes, anatomy, table, what) if kind == "gain" else _growth(scenes, anatomy, table, int(what))
+            )
+        done.add(name)
+        write_arrays(state, header, found)
+        told(len(done), len(wanted))
+    return _table(found, subject, scenes.count)
+
+
+def usable_depths(anatomy: Anatomy) -> tuple[str, ...]:
+    layers = len(decoder_layers(anatomy))
+    control = (UNET,) if anatomy.control_residuals else ()
+    return tuple(depth for depth in DEPTHS if depth in control or (depth.isdigit() and int(depth) < layers))
+
+
+def _probes(steps: int) -> tuple[int, ...]:
+    return tuple(sorted({int(step) for step in np.linspace(1, steps - 1, PROBES).round()})) if steps > 1 else ()
+
+
+def _sites(anatomy: Anatomy) -> list[str]:
+    cuts = [cut_site(anatomy, int(depth)) for depth in usable_depths(anatomy) if depth.isdigit()]
+    return [*cuts, *kept_residuals(anatomy, len(decoder_layers(anatomy))), PREDICTION, UNGUIDED]
+
+
+def _full(scenes: Scenes, anatomy: Anatomy, steps: int) -> dict[str, Numbers]:
+    witness = Products(scenes, _sites(anatomy), steps)
+    scenes.full(steps, anatomy.model, witness)
+    return {"full": np.ones(1), **{f"products {site}": products for site, products in witness.found.items()}}
+
+
+def _gain(scenes: Scenes, anatomy: Anatomy, table: ErrorTable, depth: str) -> Numbers:
+    """Error of the output for each unit of error of the kept feature, every second step measured."""
+    steps = table.subject.steps
+    course = Course("".join(FULL if i < WARM or i % 2 else depth for i in range(steps)), "2" * steps)
+    errors: dict[int, float] = {}
+
+    def witness(kind: Kind, site: str, step: int, value: torch.Tensor) -> None:
+        if site == PREDICTION:
+            errors[step] = float((scenes.output(value) - scenes.outputs[step]).square().mean().sqrt())
+
+    scenes.run(plan_of(course, anatomy, table), witness, forced=scenes.path)
+    measured = [i for i in range(steps) if course.depths[i] == depth]
+    units = [feature_error(course, anatomy, table, i) for i in measured]
+    gains = [errors[i] / unit for i, unit in zip(measured, units, strict=True)]
+    return np.interp(np.arange(steps), measured, gains) if measured else np.ones(steps)
+
+
+def feature_error(course: Course, anatomy: Anatomy, table: ErrorTable, step: int) -> float:
+    """The error of what a step keeps, relative to its size; of several sites the root of the squares' sum."""
+    squares = []
+    for row in rows(course, anatomy):
+        if row.kept[step] and row.site not in (PREDICTION, UNGUIDED):
+            past = row.past(step, int(course.branches[step]))[-REMEMBERED:]
+            squares.append(table.error(row.site, step, past, course.ridge) ** 2 / table.products[row.site][step, step])
+    return float(np.sqrt(sum(squares)))
+
+
+def _growth(scenes: Scenes, anatomy: Anatomy, table: ErrorTable, step: int) -> Numbers:
+    """The final latents' error for each unit of error of one step's output, that step's prediction left out."""
+    course = Course.full(table.subject.steps).changed(step, depth=SKIP)
+    plan = plan_of(course, anatomy, table)
+    final = scenes.run(plan)[-1]
+    entry = plan.forecasts[PREDICTION].weighing(step, tuple(range(step)))
+    made = forecast_error(table.products[OUTPUT], step, entry.steps, entry.weights)
+    return np.array([float((final - scenes.path[-1]).square().mean().sqrt()) / made])
+
+
+def _table(found: Mapping[str, Numbers], subject: Subject, scenes: int) -> ErrorTable:
+    parts: dict[str, dict[str, Numbers]] = {"products": {}, "gain": {}, "growth": {}}
+    for name, array in found.items():
+        kind, _, what = name.partition(" ")
+        if what:
+            parts[kind][what] = array
+    probes = sorted(int(step) for step in parts["growth"])
+    logs = [float(np.log(parts["growth"][str(step)][0])) for step in probes]
+    growth = np.exp(np.interp(np.arange(subject.steps), probes, logs)) if probes else np.ones(subject.steps)
+    return ErrorTable(subject, scenes, parts["products"], parts["gain"], growth)

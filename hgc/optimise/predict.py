@@ -1,0 +1,103 @@
+"""What a course costs, exactly, and how far it will stray from the full run, from an error table. No model is run."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from math import inf
+
+from hgc.cache.anatomy import PREDICTION, UNGUIDED, Anatomy
+from hgc.cache.plan import Plan
+from hgc.cache.rehearsal import plan_macs
+from hgc.cache.schedules import full
+from hgc.optimise.course import FULL, REMEMBERED, SKIP, Course, Row, plan_of, rows
+from hgc.optimise.table import OUTPUT, ErrorTable, forecast_error
+
+
+class Predictor:
+    """Costs are shares of the full paper-convention MACs of `steps` steps; errors are of the final latents, as rms.
+
+    The errors of all steps are taken to add up: those of neighbouring steps point the same way.
+    """
+
+    def __init__(self, anatomy: Anatomy, table: ErrorTable, guided: bool | None = None) -> None:
+        self.anatomy, self.table = anatomy, table
+        self._guided = table.subject.guidance > 1 if guided is None else guided
+        self._whole = plan_macs(full(anatomy, 1), anatomy, guidance=self._guided).paper * table.subject.steps
+        self._feature: dict[tuple[str, int, tuple[int, ...], float], float] = {}
+        self._output: dict[tuple[int, tuple[int, ...], float], float] = {}
+        self._costs: dict[tuple[str, str, bool], int] = {}
+
+    def plan(self, course: Course, name: str = "optimised") -> Plan:
+        return plan_of(course, self.anatomy, self.table, name)
+
+    def cost(self, course: Course) -> float:
+        """The same as the plan's MACs, which depend on each step's letters alone, once the first is done."""
+        letters = zip(course.depths, course.branches, strict=True)
+        return sum(self._step_macs(d, b, i == 0) for i, (d, b) in enumerate(letters)) / self._whole
+
+    def step_cost(self, depth: str, branch: str = "2") -> float:
+        """The share of one step after the first."""
+        return self._step_macs(depth, branch, False) / self._whole
+
+    def _step_macs(self, depth: str, branch: str, first: bool) -> int:
+        key = (depth, branch, first)
+        if key not in self._costs:
+            start = Course.full(1 if first else 3)
+            course = start if first else Course(start.depths + depth, start.branches + branch)
+            self._costs[key] = self._macs(course) - (0 if first else self._macs(start))
+        return self._costs[key]
+
+    def _macs(self, course: Course) -> int:
+        return plan_macs(plan_of(course, self.anatomy, None), self.anatomy, guidance=self._guided).paper
+
+    def error(self, course: Course) -> float:
+        """Predicted rms error of the final latents; infinite where a value is kept that was never computed."""
+        kept = tuple(rows(course, self.anatomy))
+        return sum(self.step_error(course, kept, step) for step in range(course.steps))
+
+    def step_error(self, course: Course, kept: tuple[Row, ...], step: int) -> float:
+        """What one step adds to it."""
+        depth, branches = course.depths[step], int(course.branches[step])
+        if depth == SKIP:
+            (row,) = [row for row in kept if row.site == PREDICTION]
+            return self.table.growth[step] * self.skipped(step, row.past(step, 2)[-REMEMBERED:], course.ridge)
+        error = 0.0
+        if depth != FULL:
+            feature = [row for row in kept if row.kept[step] and row.site not in (PREDICTION, UNGUIDED)]
+            pasts = tuple((row.site, row.past(step, branches)[-REMEMBERED:]) for row in feature)
+            error += self.table.gains[depth][step] * self.features(step, pasts, course.ridge)
+        if branches == 1 and self._guided:
+            (row,) = [row for row in kept if row.site == UNGUIDED]
+            past = row.past(step, 2)[-REMEMBERED:]
+            error += (self.table.subject.guidance - 1) * (
+                self.table.error(UNGUIDED, step, past, course.ridge) if past else inf
+            )
+        return self.table.growth[step] * error
+
+    def skipped(self, step: int, past: tuple[int, ...], ridge: float) -> float:
+        """Error of the output where the whole prediction is kept."""
+        if not past:
+            return inf
+        key = (step, past, ridge)
+        if key not in self._output:
+            weights = self.table.weights(PREDICTION, step, past, ridge)
+            self._output[key] = forecast_error(self.table.products[OUTPUT], step, past, weights)
+        return self._output[key]
+
+    def features(self, step: int, pasts: tuple[tuple[str, tuple[int, ...]], ...], ridge: float) -> float:
+        """Relative error of kept features together: the root of the squares' sum."""
+        return sum(self._relative(site, step, past, ridge) ** 2 for site, past in pasts) ** 0.5
+
+    def _relative(self, site: str, step: int, past: tuple[int, ...], ridge: float) -> float:
+        if not past:
+            return inf
+        key = (site, step, past, ridge)
+        if key not in self._feature:
+            size = self.table.products[site][step, step] ** 0.5
+            self._feature[key] = self.table.error(site, step, past, ridge) / size
+        return self._feature[key]
+
+    @cached_property
+    def letters(self) -> tuple[str, ...]:
+        """What a step may do, from the cheapest to everything."""
+        return tuple(sorted((SKIP, *self.table.gains, FULL), key=self.step_cost))

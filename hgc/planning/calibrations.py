@@ -1,0 +1,124 @@
+"""Calibrations: those that come with a model, those made here, and which of them a run goes by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from hgc.cache.plan import Plan
+from hgc.cache.rules import CalibrationRefused
+from hgc.calibration.curves import ChangeCurves
+from hgc.calibration.files import Calibration, read_curves
+from hgc.calibration.subject import OWN, Subject
+from hgc.request import Request
+
+CALIBRATIONS = Path(__file__).resolve().parents[2] / "assets" / "calibration"
+
+
+class NotCalibrated(CalibrationRefused):
+    """Nothing that was measured fits; one sentence with what differs and the command."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A calibration that fits, and in plain words what of it is not of the request: "carried over from guidance 2"."""
+
+    path: Path
+    curves: ChangeCurves
+    carried_over: str
+
+    def read(self) -> Calibration:
+        """With its scale and shift. Raises CalibrationRefused when a file is damaged."""
+        return Calibration.read(self.path)
+
+
+def fitting(of: Request | Subject, weights: str | None = None) -> list[Found]:
+    """All that was measured of this model, control, sampler and steps; one at least, the best first.
+
+    With `weights` on these, without on any. The best is that of the nearest guidance, carried over where that is
+    another: whoever moves the guidance wants a picture, and is told. Of several, one made here comes before the one
+    that is shipped, newer before older. Raises NotCalibrated, CalibrationRefused for a damaged file.
+    """
+    wanted, found, refusals = subject_of(of), [], []
+    for path in _kept(wanted):
+        curves = read_curves(path)
+        guided_alike = replace(wanted, guidance=curves.subject.guidance)
+        try:
+            curves.subject.check(guided_alike, f"change curves {path.name}", wanted.again)
+            if weights is not None:
+                curves.check_weights(weights, wanted.again)
+        except CalibrationRefused as refusal:
+            refusals.append(str(refusal))
+        else:
+            found.append(Found(path, curves, curves.subject.carried_over(wanted)))
+    if not found:
+        raise NotCalibrated(refusals[0] if refusals else _nothing_kept(wanted))
+    return sorted(found, key=lambda one: abs(one.curves.subject.guidance - wanted.guidance))
+
+
+def planned(of: Request, plan_from: Callable[[Calibration], Plan], weights: str | None = None) -> Plan:
+    """The plan by the best calibration that fits; what it is carried over from stands in its name.
+
+    One that was distilled for another plan is passed over. Raises NotCalibrated, CalibrationRefused.
+    """
+    refusals = []
+    for found in fitting(of, weights):
+        plan = plan_from(found.read())
+        try:
+            check_lines(found.curves, plan)
+        except CalibrationRefused as refusal:
+            refusals.append(refusal)
+            continue
+        return replace(plan, name=f"{plan.name}, {found.carried_over}") if found.carried_over else plan
+    raise refusals[0]
+
+
+def used_by(plan: Plan, of: Request, weights: str | None = None) -> Found:
+    """The calibration that a plan of scale and shift was made from, else the best there is for the request.
+
+    Raises NotCalibrated, and CalibrationRefused where that one was distilled for another plan.
+    """
+    found = fitting(of, weights)
+    if not plan.fitted:
+        return found[0]
+    for one in found:
+        if one.curves.adjustment in plan.fitted:
+            check_lines(one.curves, plan)
+            return one
+    raise NotCalibrated(
+        f"plan '{plan.name}' goes by scale and shift {min(plan.fitted)}, which no calibration here for "
+        f"{subject_of(of)} has; plan it again, or put the two files of that calibration into {OWN}"
+    )
+
+
+def check_lines(curves: ChangeCurves, plan: Plan) -> None:
+    """Raises CalibrationRefused when the plan takes scale and shift that were distilled for another."""
+    if plan.fitted:
+        curves.check_table(plan.table)
+
+
+def subject_of(of: Request | Subject) -> Subject:
+    """What would have to be calibrated for a request."""
+    return of if isinstance(of, Subject) else Subject(of.model, of.control, of.sampler, of.steps, of.guidance)
+
+
+def own_path(subject: Subject, weights: str) -> Path:
+    """Where the page keeps a calibration; other weights, twelve hex digits, have another place."""
+    return Path(OWN) / f"{subject.name}-{subject.guidance:g}-{weights}.json"
+
+
+def _kept(wanted: Subject) -> list[Path]:
+    """All files that are named for it, those made here first and the newest of them before the others."""
+    own = sorted(Path(OWN).glob(f"{wanted.name}-*.json"), key=lambda path: path.stat().st_mtime, reverse=True)
+    shipped = CALIBRATIONS / f"{wanted.name}.json"
+    return [*own, shipped] if shipped.exists() else own
+
+
+def _nothing_kept(wanted: Subject) -> str:
+    kept = sorted({path.stem for folder in (CALIBRATIONS, Path(OWN)) for path in folder.glob(f"{wanted.model}-*.json")})
+    there = f" (there is {', '.join(kept)})" if kept else ""
+    return (
+        f"{wanted.model} is not calibrated for {wanted.control}, {wanted.sampler} and {wanted.steps} steps{there}; "
+        f"make it with: {wanted.command}"
+    )

@@ -1,0 +1,285 @@
+"""The methods a person may choose; each turns a share of full compute into its own settings, and these into a plan.
+
+A method is added by its entry in METHODS: no other file needs to know of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from math import ceil
+from typing import TYPE_CHECKING
+
+from hgc.cache import schedules
+from hgc.cache.plan import Plan, PlanRefused
+from hgc.cache.rules import REPEAT, Forecast, Verification
+from hgc.calibration.files import Calibration
+from hgc.planning.calibrations import planned
+from hgc.planning.optimised import optimised
+from hgc.planning.presets import hgc_plan, settings_for
+from hgc.planning.task import Task
+from hgc.request import Request, RequestRefused
+
+if TYPE_CHECKING:
+    from hgc.request import ArmName
+
+
+@dataclass(frozen=True)
+class Method:
+    """How a picture may be made with less work.
+
+    `reason` says in one line why one would take it, `least` why it cannot cost as little as one likes. `solve` makes
+    the plan of most compute within a share of full compute; it raises OutOfReach for a share below its least. `coarse`
+    and `fine` say which of both kinds of cache it is of: blocks and whole predictions, attention and guidance.
+    `calibrated` says that it needs a calibration, of the weights that are loaded.
+    """
+
+    name: str
+    title: str
+    reason: str
+    least: str
+    solve: Callable[[Task, float], Plan]
+    coarse: bool = False
+    fine: bool = False
+    calibrated: bool = False
+
+    def plan(self, task: Task, share: float) -> Plan:
+        """The plan of most compute within `share` of full compute. Raises OutOfReach, which names the nearest share."""
+        with self.telling(share, task.steps):
+            return self.solve(task, share)
+
+    @contextmanager
+    def telling(self, share: float, steps: int) -> Iterator[None]:
+        """Why a share is out of this method's reach, in its own words."""
+        try:
+            yield
+        except schedules.OutOfReach as error:
+            raise schedules.OutOfReach(
+                f"{self.title} cannot go down to {share:.1%} of full compute in {steps} steps: {self.least}; its least "
+                f"is {error.nearest:.1%}, so choose {ceil(100 * error.nearest - 1e-6)}% or more",
+                error.nearest,
+            ) from error
+
+
+def _hgc(task: Task, share: float) -> Plan:
+    request = task.request
+    window = request.control_start, request.control_end
+    settings = settings_for(
+        task.anatomy, task.steps, share, guidance=task.guided, window=window, strength=request.control_scale
+    )
+    return hgc_plan(request.model_copy(update={"cache": settings}), task.anatomy)
+
+
+def _block_caching(task: Task, share: float) -> Plan:
+    """Kept values are scaled and shifted as measured, which is known up to some age."""
+
+    def plan(found: Calibration) -> Plan:
+        return schedules.block_caching(
+            task.anatomy,
+            task.steps,
+            found.curves,
+            share=share,
+            forecast=Forecast("scale_shift", fitted=found.adjustment.digest),
+            longest=found.adjustment.longest,
+            guidance=task.guided,
+            off=task.off,
+        )
+
+    return planned(task.request, plan, task.weights)
+
+
+def _deepcache(task: Task, share: float) -> Plan:
+    """The shortest interval that fits, then as many outer layers as the rest of the budget allows."""
+
+    def plan(interval: int, branch: int) -> Plan:
+        return schedules.deepcache(task.anatomy, task.steps, interval=interval, branch=branch)
+
+    intervals, layers = range(1, task.steps + 1), range(len(schedules.decoder_layers(task.anatomy)) - 1)
+    interval = schedules.most_within(share, intervals, lambda wanted: task.share(plan(wanted, 0)))
+    branch = schedules.most_within(share, layers[::-1], lambda wanted: task.share(plan(interval, wanted)))
+    return plan(interval, branch)
+
+
+def _tgate(task: Task, share: float) -> Plan:
+    """The latest gate that fits; where none does, longer intervals of self-attention after the first step."""
+
+    def plan(setting: tuple[int, int]) -> Plan:
+        gate, every = setting
+        first = task.first_control_step
+        return schedules.tgate(
+            task.anatomy, task.steps, gate_step=gate, self_every_after=every, first_control_step=first
+        )
+
+    gates = [(gate, 1) for gate in range(task.steps, 0, -1)]
+    intervals = [(1, every) for every in range(2, task.steps + 1)]
+    return plan(schedules.most_within(share, gates + intervals, lambda setting: task.share(plan(setting))))
+
+
+def _encoder_propagation(task: Task, share: float) -> Plan:
+    def plan(count: int) -> Plan:
+        keys = schedules.key_steps(task.steps, count)
+        first = task.first_control_step
+        return schedules.encoder_propagation(task.anatomy, task.steps, keys=keys, first_control_step=first)
+
+    return plan(_most_keys(task, share, plan))
+
+
+def _guidance_reuse(task: Task, share: float) -> Plan:
+    if not task.guided:
+        raise PlanRefused("Guidance reuse keeps the guidance difference, and guidance is off; choose more than 1")
+
+    def plan(count: int) -> Plan:
+        keys = schedules.key_steps(task.steps, count)
+        return schedules.guidance_reuse(task.anatomy, task.steps, keys=keys, forecast=REPEAT)
+
+    return plan(_most_keys(task, share, plan))
+
+
+def _step_skip(task: Task, share: float) -> Plan:
+    def plan(count: int) -> Plan:
+        return schedules.step_skip(task.anatomy, task.steps, keys=schedules.key_steps(task.steps, count))
+
+    return plan(_most_keys(task, share, plan))
+
+
+def _fewer_steps(task: Task, share: float) -> Plan:
+    def plan(count: int) -> Plan:
+        return schedules.fewer_steps(task.anatomy, count, task.steps)
+
+    return plan(_most_keys(task, share, plan))
+
+
+def _most_keys(task: Task, share: float, plan: Callable[[int], Plan]) -> int:
+    """The greatest number of computed steps that fits."""
+    return schedules.most_within(share, range(task.steps, 0, -1), lambda count: task.share(plan(count)))
+
+
+METHODS: Mapping[str, Method] = {
+    method.name: method
+    for method in (
+        Method(
+            "optimised",
+            "Optimised",
+            "The plan that strayed least from the full run of all tried beforehand, for every budget its own.",
+            "the first step is computed in full",
+            optimised,
+            coarse=True,
+        ),
+        Method(
+            "hgc",
+            "HGC",
+            "Keeps whole blocks between key steps, attention maps, and late one guidance branch.",
+            "two steps are always computed in full, and some outer layers in every step",
+            _hgc,
+            coarse=True,
+            fine=True,
+        ),
+        Method(
+            "block_caching",
+            "Block Caching",
+            "Refreshes each block when it has changed enough, as measured beforehand on many pictures.",
+            "every block is computed once, and what lies between blocks in every step",
+            _block_caching,
+            coarse=True,
+            fine=True,
+            calibrated=True,
+        ),
+        Method(
+            "deepcache",
+            "DeepCache",
+            "Computes the deep layers every few steps and the outermost ones always.",
+            "the first step is computed in full and the outermost layers in every step",
+            _deepcache,
+            coarse=True,
+        ),
+        Method(
+            "tgate",
+            "T-GATE",
+            "Lets the words act early only: attention to them and their guidance end at a gate.",
+            "one branch of both networks is computed in every step",
+            _tgate,
+            fine=True,
+        ),
+        Method(
+            "encoder_propagation",
+            "Faster Diffusion",
+            "Computes encoder and control at key steps only, the decoder always.",
+            "the decoder is computed in every step",
+            _encoder_propagation,
+            coarse=True,
+        ),
+        Method(
+            "guidance_reuse",
+            "Guidance reuse",
+            "Computes the unguided branch at some steps and keeps the difference in between (FasterCache).",
+            "the guided branch is computed in every step",
+            _guidance_reuse,
+            fine=True,
+        ),
+        Method(
+            "step_skip",
+            "Step skipping",
+            "Leaves out whole steps, chosen beforehand, and goes on along a line (after TeaCache, EasyCache).",
+            "one step is always computed",
+            _step_skip,
+            coarse=True,
+        ),
+        Method(
+            "fewer_steps",
+            "Fewer steps",
+            "Nothing is kept, the sampler takes fewer steps: what every cache has to beat.",
+            "one step is always computed",
+            _fewer_steps,
+        ),
+    )
+}
+DEFAULT_METHOD = "optimised"  # where nobody chooses
+
+
+def method_of(name: str) -> Method:
+    """Raises RequestRefused for an unknown name, with the list of known ones."""
+    if name not in METHODS:
+        raise RequestRefused(f"unknown method '{name}'; known are {', '.join(METHODS)}")
+    return METHODS[name]
+
+
+def plan_of(task: Task) -> Plan:
+    """The plan of a request: its own table, or what its method makes of its settings or its budget; verified if asked.
+
+    Raises PlanRefused, RequestRefused.
+    """
+    plan, verify = _planned(task), task.request.verify
+    return plan if verify is None else replace(plan, verification=Verification(verify))
+
+
+def _planned(task: Task) -> Plan:
+    request = task.request
+    own, method = request.own_plan, method_of(request.method)
+    if own is not None:
+        return own
+    return hgc_plan(request, task.anatomy) if request.budget is None else method.plan(task, request.budget)
+
+
+def rival_plan(task: Task, share: float) -> Plan | None:
+    """The plan of the request's rival at the cost of an arm with this share of full compute; None without a rival.
+
+    The nearest whole step of fewer steps is taken: it, and every other method, may cost half a step more. Raises
+    PlanRefused, RequestRefused.
+    """
+    rival = task.request.rival
+    return None if rival is None else method_of(rival).plan(task, min(1.0, share + 0.5 / task.steps))
+
+
+def calibrated(request: Request) -> bool:
+    """Whether a method of the request plans from a calibration."""
+    named = {request.rival} | ({request.method} if request.plan is None and request.budget is not None else set())
+    return any(name is not None and method_of(name).calibrated for name in named)
+
+
+def arm_titles(request: Request) -> dict[ArmName, str]:
+    """What to call the arms of a request, in the order in which they are made."""
+    exact = request.method == "hgc" and request.budget is None and request.cache.off
+    own = "Own plan" if request.plan is not None else "Exact savings" if exact else method_of(request.method).title
+    titles: dict[ArmName, str] = {"full": "Full", "cached": own}
+    return titles if request.rival is None else titles | {"rival": method_of(request.rival).title}

@@ -1,0 +1,129 @@
+"""Plans kept by `hgc optimize`, for a request: looked up, filled up to its budget, or carried over from the nearest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+
+from hgc.cache.plan import Plan, PlanRefused
+from hgc.cache.schedules import exact, most_within
+from hgc.calibration.subject import CARRIED, Subject
+from hgc.optimise.course import FULL, SKIP, Course, plan_of
+from hgc.optimise.neighbours import ROUNDING, fitted
+from hgc.optimise.predict import Predictor
+from hgc.optimise.shelf import Shelf, carried, stretched
+from hgc.planning.task import Task
+from hgc.request import Request
+
+PLANS = Path(__file__).resolve().parents[2] / "assets" / "plans"
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A shelf, and in plain words what of it is not of the request."""
+
+    shelf: Shelf
+    carried_over: str
+
+
+def optimised(task: Task, share: float) -> Plan:
+    """The kept plan of most compute within `share`, filled up to it step by step where the error table says so most.
+
+    Raises OutOfReach below what the first step costs, PlanRefused where nothing is kept at all.
+    """
+    if share >= task.share(whole := exact(task.anatomy, task.steps)):
+        return whole
+    kept = kept_for(task.request)
+    name = "optimised" + (f", {kept.carried_over}" if kept.carried_over else "")
+    courses = [_started(stretched(rung.course, task.steps), task) for rung in kept.shelf.rungs]
+    if kept.shelf.table.subject.model != task.request.model:
+        return _by_lines(task, share, courses, name)
+    table = carried(kept.shelf.table, task.steps)
+    predictor = Predictor(task.anatomy, table, guided=task.guided)
+    start, budget = _nearest(courses, predictor, share), share
+    planned = partial(
+        plan_of,
+        anatomy=task.anatomy,
+        weigher=table,
+        name=name,
+        uncontrolled=_uncontrolled(task),
+        verified=task.request.verify is not None,
+    )
+    least = _started(_least(task.steps), task)
+    most_within(share, [planned(least)], task.share)
+    while True:
+        course = fitted(start, predictor, budget, pinned=_pinned(task))
+        plan = planned(course)
+        if (over := task.share(plan) - share) <= ROUNDING:
+            return plan
+        # Where the control is off for a while, full compute is less than the predictor takes it for.
+        budget = max(budget - over, predictor.cost(least))
+
+
+def notes_on(plan: Plan, called: str = "The plan") -> tuple[str, ...]:
+    """What a person should know of a plan that was not made, or not measured, for the request at hand."""
+    _, carried_over, where = plan.name.partition(CARRIED)
+    return (f"{called} was {CARRIED}{where}.",) if carried_over else ()
+
+
+def kept_for(request: Request) -> Kept:
+    """What is kept for a request, or for what is most like it. Raises PlanRefused where nothing is kept."""
+    wanted = Subject(request.model, request.control, request.sampler, request.steps, request.guidance)
+    found = shelves(PLANS)
+    if not found:
+        raise PlanRefused("no optimised plans are kept here; make them with: python -m hgc optimize")
+    shelf = min(found, key=lambda shelf: _distance(shelf.table.subject, wanted))
+    return Kept(shelf, shelf.table.subject.carried_over(wanted))
+
+
+@cache
+def shelves(folder: Path) -> tuple[Shelf, ...]:
+    """All that is kept, by file name. Raises CalibrationRefused for a damaged file."""
+    return tuple(Shelf.read(path) for path in sorted(folder.glob("*.json")))
+
+
+def _distance(kept: Subject, wanted: Subject) -> tuple[bool, bool, bool, int, float]:
+    """How unlike two subjects are; the model weighs most, then the sampler, which amplifies errors in its own way."""
+    unlike = (kept.model != wanted.model, kept.sampler != wanted.sampler, kept.control != wanted.control)
+    return (*unlike, abs(kept.steps - wanted.steps), abs(kept.guidance - wanted.guidance))
+
+
+def _uncontrolled(task: Task) -> frozenset[int]:
+    return frozenset(step for step, off in enumerate(task.off) if off)
+
+
+def _pinned(task: Task) -> frozenset[int]:
+    """Steps that compute everything whatever the budget: where a control sets in that nothing is kept of yet."""
+    return frozenset({task.first_control_step} - {0})
+
+
+def _least(steps: int) -> Course:
+    """The first step in full, and all others going on from it."""
+    return Course(FULL + SKIP * (steps - 1), "2" * steps)
+
+
+def _started(course: Course, task: Task) -> Course:
+    for step in _pinned(task):
+        course = course.changed(step, depth=FULL, branch="2")
+    return course if task.guided else Course(course.depths, "2" * course.steps, course.caution)
+
+
+def _nearest(courses: Sequence[Course], predictor: Predictor, share: float) -> Course:
+    """The dearest within the share, or the cheapest of all."""
+    within = [course for course in courses if predictor.cost(course) <= share + ROUNDING]
+    return max(within, key=predictor.cost) if within else min(courses, key=predictor.cost)
+
+
+def _by_lines(task: Task, share: float, courses: Sequence[Course], name: str) -> Plan:
+    """On another model: the same courses with lines for weights, filled up with steps in full, the first ones first."""
+
+    def plan(course: Course) -> Plan:
+        return plan_of(course, task.anatomy, None, name, _uncontrolled(task))
+
+    course = most_within(share, sorted(courses, key=lambda c: -task.share(plan(c))), lambda c: task.share(plan(c)))
+    for step in range(course.steps):
+        fuller = course.changed(step, depth=FULL, branch="2")
+        course = fuller if task.share(plan(fuller)) <= share + ROUNDING else course
+    return plan(course)

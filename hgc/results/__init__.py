@@ -1,0 +1,1 @@
+"""A finished comparison, and everything that is made from it: figures, exports, evidence."""

@@ -1,0 +1,77 @@
+"""From a comparison to what is kept of it, and back: the pictures signed, the figures beside them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from hgc.evidence import signed_png
+from hgc.history import KeptArm, Record, RecordRefused
+from hgc.request import ArmName
+from hgc.results.comparison import Arm, Comparison, Likeness
+
+
+def signed(comparison: Comparison, name: ArmName) -> bytes:
+    """The PNG of an arm that carries how it was made. Raises ImageRefused when the control map is too large for it."""
+    arm = comparison.arms[name]
+    return signed_png(arm.image, comparison.request, arm.trace.plan, name, arm.trace.digest, comparison.made)
+
+
+def record_of(comparison: Comparison) -> Record:
+    """All of a comparison as plain data. Raises ImageRefused."""
+    return Record(
+        request=comparison.request,
+        arms=tuple(
+            KeptArm(
+                name, signed(comparison, name), arm.trace.to_json(), arm.latency_ms, arm.denoise_ms, arm.control_score
+            )
+            for name, arm in comparison.arms.items()
+        ),
+        likeness={name: _measured(alike) for name, alike in comparison.likeness.items()},
+        digest=comparison.digest,
+        score_name=comparison.score_name,
+        made=comparison.made,
+        notes=comparison.notes,
+        figures=comparison.figures(),
+    )
+
+
+def comparison_of(record: Record) -> Comparison:
+    """The comparison as it was, marked as shown from a record. Raises RecordRefused."""
+    arms = {kept.name: _arm(kept) for kept in record.arms}
+    if missing := {"full", "cached"} - arms.keys():
+        raise RecordRefused(f"this run has no picture '{min(missing)}': export it again")
+    try:
+        likeness: dict[ArmName, Likeness] = {
+            name: Likeness(**values)  # type: ignore[arg-type, misc]
+            for name, values in record.likeness.items()
+        }
+    except TypeError as error:
+        raise RecordRefused(f"this run's likeness is of another version ({error})") from error
+    return Comparison(
+        request=record.request,
+        full=arms["full"],
+        cached=arms["cached"],
+        rival=arms.get("rival"),
+        likeness=likeness,
+        digest=record.digest,
+        score_name=record.score_name,
+        notes=record.notes,
+        made=record.made,
+        recorded=True,
+    )
+
+
+def _measured(alike: Likeness) -> dict[str, float]:
+    """What was measured of it; what was not asked for is left out."""
+    return {name: value for name, value in asdict(alike).items() if value is not None}
+
+
+def _arm(kept: KeptArm) -> Arm:
+    return Arm(
+        name=kept.name,  # type: ignore[arg-type]
+        image=kept.pixels,
+        trace=kept.trace,
+        latency_ms=kept.latency_ms,
+        denoise_ms=kept.denoise_ms,
+        control_score=kept.control_score,
+    )

@@ -1,0 +1,82 @@
+"""Calibrates a loaded model on painted scenes: with news after each, stopped at once, and going on where it was."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hgc.calibration.files import Calibration
+from hgc.calibration.measure import calibration_of, measured
+from hgc.calibration.subject import Subject
+from hgc.planning.calibrations import NotCalibrated, fitting, own_path
+from hgc.results.comparison import Cancelled
+from hgc.studio.scenes import painted
+from hgc.studio.worker import WORKER
+
+if TYPE_CHECKING:
+    from hgc.studio.studio import Studio
+
+CALIBRATION_SEEDS = 700_000  # apart from what was trained on and from what is evaluated
+LONGEST = 4
+
+
+@dataclass(frozen=True)
+class Measured:
+    """`done` of `wanted` scenes are measured."""
+
+    done: int
+    wanted: int
+
+
+def calibrating(
+    studio: Studio,
+    subject: Subject,
+    scenes: int,
+    out: Path,
+    *,
+    longest: int = LONGEST,
+    stopped: Callable[[], bool] = lambda: False,
+) -> Iterator[Measured | Calibration]:
+    """News before the first scene and after each; last, the calibration, which is then in `out` and the .npz beside it.
+
+    What is measured so far stands beside them, so that the next call goes on from it, also with more scenes than were
+    asked for before. Raises Cancelled at the next step once `stopped`, CalibrationRefused when that file is damaged.
+    """
+
+    def after_step(_pipe: Any, step: int, _time: Any, _state: Mapping[str, Any]) -> dict[str, Any]:
+        if stopped():
+            raise Cancelled(f"stopped in step {step + 1} of a calibration run; the scenes before are kept")
+        return {}
+
+    def scene(number: int) -> dict[str, Any]:
+        request = painted(studio, CALIBRATION_SEEDS + number, asdict(subject))
+        return studio.call(request) | {"callback_on_step_end": after_step}
+
+    out.parent.mkdir(parents=True, exist_ok=True)
+    pipe = studio.loaded.pipeline(subject.control, subject.sampler)
+    for done in WORKER.each(measured(pipe, scene, subject, scenes=scenes, state=state_beside(out), longest=longest)):
+        yield Measured(done.scenes, scenes)
+    found = WORKER.run(lambda: calibration_of(done, pipe))
+    found.write(out)
+    yield found
+
+
+def state_beside(out: Path) -> Path:
+    """Where a calibration keeps what it has measured."""
+    return out.with_name(out.name + ".unfinished.npz")
+
+
+def place_of(studio: Studio, subject: Subject) -> Path:
+    """Where a calibration of this model, as it is loaded, is kept when it is made on the page."""
+    return own_path(subject, studio.weights)
+
+
+def known_calibration(studio: Studio, subject: Subject) -> Calibration | None:
+    """What was measured for these very settings on these very weights: here, or before they were shipped."""
+    try:
+        best = fitting(subject, studio.weights_under(subject.control))[0]
+    except NotCalibrated:
+        return None
+    return None if best.carried_over else best.read()

@@ -1,0 +1,41 @@
+"""What several runs share, so that each of them need not make it again: arms, and what a request costs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from hgc.cache.plan import Plan, PlanRefused
+from hgc.request import ArmName, Request, RequestRefused
+from hgc.results.comparison import Arm, Forecast
+
+# What of a request its cost does not depend on.
+COSTS_NOTHING = {"prompt", "negative_prompt", "seed"}
+
+
+class Drawn:
+    """Arms by what determines them: the picture, steps among it, and the plan. Not for several threads."""
+
+    def __init__(self) -> None:
+        self._arms: dict[tuple[str, str], Arm] = {}
+        self._forecasts: dict[str, Forecast | PlanRefused | RequestRefused] = {}
+
+    def find(self, name: ArmName, request: Request, plan: Plan) -> Arm | None:
+        """The arm of this picture under this plan, by the name it has in the run that asks."""
+        known = self._arms.get((request.picture_digest, plan.digest))
+        return None if known is None else replace(known, name=name)
+
+    def keep(self, request: Request, plan: Plan, arm: Arm) -> None:
+        self._arms[request.picture_digest, plan.digest] = arm
+
+    def forecast(self, request: Request, find: Callable[[Request], Forecast]) -> Forecast:
+        """What `find` says of a request, or the refusal that it raises; asked once of all that cost the same."""
+        key = request.model_dump_json(exclude=COSTS_NOTHING)
+        if key not in self._forecasts:
+            try:
+                self._forecasts[key] = find(request)
+            except (PlanRefused, RequestRefused) as refusal:
+                self._forecasts[key] = refusal
+        if isinstance(known := self._forecasts[key], Exception):
+            raise known
+        return known

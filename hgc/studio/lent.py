@@ -1,0 +1,104 @@
+"""A studio on a ZeroGPU Space: every run borrows the accelerator, in a fork of this process that sends its result back.
+
+`spaces` is imported here first, before anything imports torch: it puts an emulation in the accelerator's place, in
+which the main thread loads the networks on "cuda" and from which each fork finds them on the real one.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing
+
+import spaces
+
+from hgc.calibration.files import Calibration
+from hgc.calibration.subject import Subject
+from hgc.models.loading import Loaded, load
+from hgc.request import Request
+from hgc.results.comparison import Cancelled, Comparison, Progress
+from hgc.studio.calibrating import Measured
+from hgc.studio.drawn import Drawn
+from hgc.studio.inspection import Inspection, Look
+from hgc.studio.judge import Judge
+from hgc.studio.studio import Studio
+
+# Of a share of an H200: finding the networks in the fork, then each step of each arm; asked for generously.
+START_S, STEP_S, ARMS = 10, 0.5, 3
+LONGEST_S = 120
+
+
+def run_seconds(request: Request) -> int:
+    """How long the accelerator is borrowed for a comparison."""
+    return min(LONGEST_S, round(START_S + ARMS * STEP_S * request.steps))
+
+
+def look_seconds(found: Comparison) -> int:
+    return run_seconds(found.request)
+
+
+def calibration_seconds(subject: Subject, scenes: int) -> int:
+    return min(LONGEST_S, round(START_S + scenes * STEP_S * subject.steps))
+
+
+class LentStudio(Studio):
+    """What a request asks for is checked here, so that a refusal keeps its words and borrows nothing."""
+
+    def __init__(self, loaded: Loaded, judge: Judge) -> None:
+        super().__init__(loaded, judge)
+        # Once the page is served, only a fork can read the networks.
+        self.anatomy()
+        self.weights  # noqa: B018
+        for control in self.controls:
+            self.weights_under(control)
+        self._compare_there = spaces.GPU(self._compare_here, duration=run_seconds)
+        self._inspect_there = spaces.GPU(self._inspect_here, duration=look_seconds)
+        self._calibrate_there = spaces.GPU(self._calibrate_here, duration=calibration_seconds)
+
+    @classmethod
+    def load(cls, model: str = "landscapes", device: str | None = None, dtype: str | None = None) -> LentStudio:
+        """In the calling thread, which has to be the main one; nothing is warmed up before it is borrowed."""
+        loaded = load(model, device=device, dtype=dtype)
+        return cls(loaded, Judge.of(loaded.preset))
+
+    def compare(
+        self, request: Request, *, cancel: threading.Event | None = None, drawn: Drawn | None = None
+    ) -> Iterator[Progress | Comparison]:
+        """As a studio's; a stop is heard between two steps, and every arm is drawn anew."""
+        self.plan(request)
+        with closing(self._compare_there(request)) as lent:
+            for news in lent:
+                if cancel is not None and cancel.is_set():
+                    raise Cancelled("stopped on request")
+                if isinstance(news, Comparison):
+                    self._note_timing(news.request, news.full, news.cached)
+                yield news
+
+    def inspect(self, found: Comparison, *, cancel: threading.Event | None = None) -> Iterator[Look | Inspection]:
+        """As a studio's; a stop is heard between two looks."""
+        with closing(self._inspect_there(found)) as lent:
+            for news in lent:
+                if cancel is not None and cancel.is_set():
+                    raise Cancelled("stopped on request")
+                yield news
+
+    def calibrate(
+        self, subject: Subject, scenes: int, *, stopped: Callable[[], bool] = lambda: False
+    ) -> Iterator[Measured | Calibration]:
+        """As a studio's; a stop is heard between two scenes."""
+        with closing(self._calibrate_there(subject, scenes)) as lent:
+            for news in lent:
+                if stopped():
+                    raise Cancelled("stopped on request")
+                yield news
+
+    # Generators, as the package sends news one by one only of these.
+
+    def _compare_here(self, request: Request) -> Iterator[Progress | Comparison]:
+        yield from super().compare(request)
+
+    def _inspect_here(self, found: Comparison) -> Iterator[Look | Inspection]:
+        yield from super().inspect(found)
+
+    def _calibrate_here(self, subject: Subject, scenes: int) -> Iterator[Measured | Calibration]:
+        yield from super().calibrate(subject, scenes)

@@ -1,0 +1,347 @@
+"""One loaded model, ready to run requests; safe to use from several threads."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property, partial
+from hashlib import sha256
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import torch
+
+from hgc.cache import schedules
+from hgc.cache.anatomy import Anatomy
+from hgc.cache.anatomy.macs import measure
+from hgc.cache.anatomy.sites import Networks
+from hgc.cache.plan import Plan
+from hgc.cache.rehearsal import check, rehearse
+from hgc.cache.running.engine import cached
+from hgc.calibration.curves import ChangeCurves
+from hgc.calibration.files import Calibration
+from hgc.calibration.lines import Adjustment
+from hgc.calibration.measure import weights_of
+from hgc.calibration.subject import Subject
+from hgc.control.annotators import AnnotatorSettings
+from hgc.control.images import RGB
+from hgc.landscapes.labels import PALETTE
+from hgc.landscapes.scene import paint
+from hgc.landscapes.tokenizer import read_prompt
+from hgc.models.loading import SAMPLERS, Loaded, load
+from hgc.planning.calibrations import NotCalibrated, fitting, used_by
+from hgc.planning.methods import METHODS, calibrated, plan_of, rival_plan
+from hgc.planning.optimised import notes_on
+from hgc.planning.presets import PRESETS, Preset, budget_of, control_off, settings_for
+from hgc.planning.task import Task, at_steps
+from hgc.request import ArmName, CacheSettings, Request, RequestRefused
+from hgc.results.comparison import Arm, Cancelled, Comparison, Forecast, Pixels, Progress
+from hgc.studio.calibrating import Measured, calibrating, known_calibration, place_of
+from hgc.studio.control_map import Prepared, prepare_control, read_map
+from hgc.studio.drawn import Drawn
+from hgc.studio.inspection import Inspection, Look, look_into
+from hgc.studio.judge import SCORES, Judge
+from hgc.studio.news import as_it_goes
+from hgc.studio.preview import LatentPreview
+from hgc.studio.provenance import made_now, weights_digest
+from hgc.studio.worker import on_worker
+
+Tell = Callable[[Progress], None]
+Stopped = Callable[[], bool]
+COLOURFUL_SEED = 7
+WARM_STEPS = 2
+
+
+@dataclass(frozen=True)
+class Timing:
+    """What the last comparison took in this process: two points of cost against time."""
+
+    macs: tuple[int, int]
+    latency_ms: tuple[float, float]
+
+    def latency_of(self, macs: int) -> float:
+        """Time for that many MACs: on the line through both points, or in proportion where they lie too close."""
+        (x0, x1), (y0, y1) = self.macs, self.latency_ms
+        apart = x0 > 1.2 * x1 and y0 > y1
+        return y0 + (macs - x0) * (y1 - y0) / (x1 - x0) if apart else y0 * macs / x0
+
+
+class Studio:
+    """A model with its judge. Every run has a pipeline object and a scheduler of its own over shared networks."""
+
+    def __init__(self, loaded: Loaded, judge: Judge) -> None:
+        self.loaded, self._judge = loaded, judge
+        self.model, self.size = loaded.preset.name, loaded.preset.size
+        self.device, self.dtype = str(loaded.device), str(loaded.dtype).removeprefix("torch.")
+        self.controls, self.samplers = tuple(loaded.controls), tuple(SAMPLERS)
+        vae = loaded.components["vae"]
+        colourful = torch.from_numpy(paint(COLOURFUL_SEED).image).permute(2, 0, 1)[None].float() / 255
+        self._preview = LatentPreview.fit(vae, colourful)
+        self._timing: dict[str, Timing] = {}
+        self._weights: dict[str, str] = {}
+
+    @classmethod
+    @on_worker
+    def load(cls, model: str = "landscapes", device: str | None = None, dtype: str | None = None) -> Studio:
+        """Raises ModelUnavailable."""
+        loaded = load(model, device=device, dtype=dtype)
+        studio = cls(loaded, Judge.of(loaded.preset))
+        studio.warm_up()
+        return studio
+
+    @cached_property
+    def weights(self) -> str:
+        """Twelve hex digits that name the networks' content."""
+        return weights_digest(self.loaded)
+
+    def warm_up(self) -> None:
+        """A few steps of both shapes a run takes, so that the first comparison does not time first calls."""
+        side = self.size
+        blank = prepare_control(np.zeros((side, side, 4), np.uint8), self.controls[0], side, PALETTE)
+        request = Request.make(blank.png, model=self.model, control=self.controls[0], steps=WARM_STEPS)
+        pipe = self.loaded.pipeline(request.control, request.sampler)
+        plan = schedules.hgc(self.anatomy(), WARM_STEPS, coarse=False, gate_step=1)
+        with cached(pipe, plan):
+            pipe(**self.call(request))
+
+    def palette(self) -> dict[str, RGB]:
+        """Class to colour, in label order."""
+        return dict(PALETTE)
+
+    def presets(self) -> tuple[Preset, ...]:
+        return tuple(PRESETS.values())
+
+    def settings_for(
+        self,
+        wanted: str | float,
+        steps: int,
+        *,
+        guidance: bool = True,
+        window: tuple[float, float] = (0.0, 1.0),
+        strength: float = 1.0,
+    ) -> CacheSettings:
+        """Cache settings for a preset's name or a share of the full compute of such a run. Raises PlanRefused."""
+        with METHODS["hgc"].telling(budget_of(wanted), steps):
+            return settings_for(self.anatomy(), steps, wanted, guidance=guidance, window=window, strength=strength)
+
+    def check_prompt(self, prompt: str) -> tuple[str, ...]:
+        """In plain words, what the model will not understand or not read."""
+        if self.model != "landscapes":
+            return ()
+        with self.loaded.tokenizing:
+            reading = read_prompt(self.loaded.components["tokenizer"], prompt)
+        notes = []
+        if reading.unknown:
+            notes.append(f"This model does not know: {', '.join(reading.unknown)}.")
+        if reading.cut:
+            notes.append(f"The prompt is too long; cut off: {' '.join(reading.cut)}.")
+        return tuple(notes)
+
+    def prepare_control(self, picture: Pixels, control: str, annotator: str | None = None) -> Prepared:
+        """The control map as the model will see it. Raises ImageRefused, AnnotatorUnavailable."""
+        low, high = self.loaded.preset.canny
+        settings = AnnotatorSettings(low_threshold=low, high_threshold=high)
+        return prepare_control(picture, control, self.size, PALETTE, annotator, settings)
+
+    def anatomy(self) -> Anatomy:
+        """The sites of this model; the same for all of its ControlNets, which share one architecture."""
+        parts = self.loaded.components
+        networks = Networks(parts["unet"], {"controlnet": next(iter(self.loaded.controls.values()))})
+        side = self.size // 8
+        return measure(networks, (side, side), parts["tokenizer"].model_max_length, model=self.model)
+
+    def plan(self, request: Request) -> Plan:
+        """The plan of the cached arm. Raises PlanRefused, RequestRefused."""
+        self._accept(request)
+        task = self._task(request)
+        plan, anatomy = plan_of(task), task.anatomy
+        check(plan, anatomy, plan.steps if request.plan is None else request.steps)
+        if calibrated(request):
+            fitting(request, task.weights)  # a rival is planned later: what it lacks is said now
+        self.adjustment(plan, request)
+        own = at_steps(request, plan.steps)
+        rehearse(plan, anatomy, guidance=request.guidance > 1, off=control_off(own))
+        return plan
+
+    def forecast(self, request: Request) -> Forecast:
+        """What the request will cost; its rival is planned as well. Raises PlanRefused, RequestRefused."""
+        plan, task = self.plan(request), self._task(request)
+        macs, whole, share = task.cost(plan), task.whole, task.share(plan)
+        rival = rival_plan(task, share)
+        timing = self._timing.get(request.sampler)
+        return Forecast(
+            macs=macs,
+            macs_full=whole,
+            share=share,
+            latency_ms=timing.latency_of(macs.full) if timing else None,
+            latency_ms_full=timing.latency_of(whole.full) if timing else None,
+            plan=plan,
+            share_rival=None if rival is None else task.share(rival),
+        )
+
+    def compare(
+        self, request: Request, *, cancel: threading.Event | None = None, drawn: Drawn | None = None
+    ) -> Iterator[Progress | Comparison]:
+        """Runs the arms one after the other on the same noise; yields progress and, last, the comparison.
+
+        One at a time: another comparison waits for its turn. Setting `cancel` raises Cancelled at the next step. Arms
+        that `drawn` has are taken from it, others kept in it. Raises RequestRefused, PlanRefused.
+        """
+        forecast = self.forecast(request) if drawn is None else drawn.forecast(request, self.forecast)
+        return as_it_goes(partial(self._compare, request, forecast.plan, drawn), cancel)
+
+    def inspect(self, found: Comparison, *, cancel: threading.Event | None = None) -> Iterator[Look | Inspection]:
+        """Makes both pictures once more, watched; yields where it is and, last, what was seen.
+
+        Apart from the comparison, because watching takes time and would spoil its figures. Setting `cancel` raises
+        Cancelled at the next step. Raises RequestRefused.
+        """
+        self._accept(found.request)
+        return as_it_goes(partial(look_into, self, found), cancel)
+
+    def adjustment(self, plan: Plan, request: Request) -> Adjustment | None:
+        """The numbers that the plan's forecasts need. Raises CalibrationRefused."""
+        return used_by(plan, request, self.weights_under(request.control)).read().adjustment if plan.fitted else None
+
+    def calibrate(
+        self, subject: Subject, scenes: int, *, stopped: Stopped = lambda: False
+    ) -> Iterator[Measured | Calibration]:
+        """News before the first scene and after each; last, the calibration, which `calibration` then finds.
+
+        Raises Cancelled at the next step once `stopped`, ModelUnavailable for a control or sampler there is not.
+        """
+        return calibrating(self, subject, scenes, place_of(self, subject), stopped=stopped)
+
+    def calibration(self, subject: Subject) -> Calibration | None:
+        """What is measured for these settings on this model, if anything."""
+        return known_calibration(self, subject)
+
+    def curves_of(self, plan: Plan, request: Request) -> ChangeCurves | None:
+        """The change curves that a plan was made from, else the best there are for the request, if any."""
+        try:
+            return used_by(plan, request, self.weights_under(request.control)).curves
+        except NotCalibrated:
+            return None
+
+    def _accept(self, request: Request) -> None:
+        if request.model != self.model:
+            raise RequestRefused(f"the request is for model '{request.model}', loaded is '{self.model}'")
+        if request.control not in self.controls:
+            raise RequestRefused(f"{self.model} has no control '{request.control}'; it has {', '.join(self.controls)}")
+        height, width = read_map(request.control_bytes).shape[:2]
+        if (height, width) != (self.size, self.size):
+            raise RequestRefused(
+                f"the control map is {width} × {height} pixels, {self.model} needs {self.size} × {self.size}: "
+                "make it with control_map"
+            )
+
+    def _compare(self, request: Request, plan: Plan, drawn: Drawn | None, tell: Tell, stopped: Stopped) -> Comparison:
+        whole, call = schedules.full(self.anatomy(), request.steps), self.call(request)
+        third = request.rival is not None
+
+        def arm(name: ArmName, wanted: Plan, arms_left: int) -> Arm:
+            own = at_steps(request, wanted.steps)
+            known = None if drawn is None else drawn.find(name, own, wanted)
+            made = known or self._arm(name, request, wanted, call, tell, stopped, arms_left)
+            if drawn is not None:
+                drawn.keep(own, wanted, made)
+            return made
+
+        full = arm("full", whole, 2 + third)
+        kept = arm("cached", plan, 1 + third)
+        self._note_timing(request, full, kept)
+        other = rival_plan(self._task(request), kept.trace.macs.paper / full.trace.macs.paper)
+        rival = None if other is None else arm("rival", other, 1)
+        noise = call["latents"].float().cpu().numpy().tobytes()
+        others = [arm for arm in (kept, rival) if arm is not None]
+        return Comparison(
+            request=request,
+            full=full,
+            cached=kept,
+            likeness={arm.name: self._judge.likeness(full.image, arm.image) for arm in others},
+            digest=sha256(noise + request.picture_digest.encode()).hexdigest()[:12],
+            score_name=SCORES[request.control],
+            notes=(
+                *self.check_prompt(request.prompt),
+                *notes_on(plan),
+                *(() if other is None else notes_on(other, "The rival's plan")),
+            ),
+            made=made_now(self.device, self.dtype, self.weights),
+            rival=rival,
+        )
+
+    def weights_under(self, control: str) -> str:
+        """The name of the weights that make a picture under this control, as calibrations have it."""
+        if control not in self._weights:
+            self._weights[control] = weights_of(self.loaded.pipeline(control, self.samplers[0]))
+        return self._weights[control]
+
+    def _task(self, request: Request) -> Task:
+        """The weights are read through for their name only where a method asks which they are."""
+        return Task(self.anatomy(), request, self.weights_under(request.control) if calibrated(request) else None)
+
+    def _note_timing(self, request: Request, full: Arm, kept: Arm) -> None:
+        """What the next forecasts go by."""
+        macs, latency_ms = (full.trace.macs.full, kept.trace.macs.full), (full.latency_ms, kept.latency_ms)
+        self._timing[request.sampler] = Timing(macs, latency_ms)
+
+    def _arm(
+        self,
+        name: ArmName,
+        request: Request,
+        plan: Plan,
+        call: Mapping[str, Any],
+        tell: Tell,
+        stopped: Stopped,
+        arms_left: int,
+    ) -> Arm:
+        """One picture in as many steps as its plan has, of the same scheduler, on the same noise and map."""
+        pipe, steps = self.loaded.pipeline(request.control, request.sampler), plan.steps
+        adjustment = self.adjustment(plan, request)
+        begun, aside_s = perf_counter(), 0.0
+        previews: list[Pixels] = []
+
+        def after_step(_pipe: Any, step: int, _time: Any, state: Mapping[str, Any]) -> dict[str, Any]:
+            nonlocal aside_s
+            called, latents = perf_counter(), state["latents"]
+            if stopped():
+                raise Cancelled(f"stopped after step {step + 1} of {steps} of the {name} arm")
+            spent = called - begun
+            eta = spent / (step + 1) * (steps * arms_left - step - 1)
+            tell(Progress(name, step + 1, steps, self._preview(latents, self.size), eta))
+            previews.append(self._preview(latents, latents.shape[-1]))
+            aside_s += perf_counter() - called
+            return {}
+
+        with cached(pipe, plan, adjustment=adjustment) as run:
+            out = pipe(**{**call, "num_inference_steps": steps}, callback_on_step_end=after_step)
+            image = pixels_of(out.images)
+        latency_ms = (perf_counter() - begun - aside_s) * 1e3
+        score = self._judge.score(image, read_map(request.control_bytes), request.control)
+        return Arm(name, image, run.trace, latency_ms, sum(run.trace.step_ms), score, tuple(previews))
+
+    def _noise(self, request: Request) -> torch.Tensor:
+        channels, side = self.loaded.components["unet"].config.in_channels, self.size // 8
+        return torch.randn(1, channels, side, side, generator=torch.Generator().manual_seed(request.seed))
+
+    def call(self, request: Request) -> dict[str, Any]:
+        """The arguments of the pipeline's call: text, control map and noise, made once and the same for every arm."""
+        control = torch.from_numpy(read_map(request.control_bytes)).permute(2, 0, 1)[None].float() / 255
+        return {
+            **self.loaded.encode(request.prompt, request.negative_prompt, request.guidance > 1),
+            "image": control,  # [1, 3, H, W]
+            "num_inference_steps": request.steps,
+            "guidance_scale": request.guidance,
+            "controlnet_conditioning_scale": request.control_scale,
+            "control_guidance_start": request.control_start,
+            "control_guidance_end": request.control_end,
+            "latents": self._noise(request).to(self.loaded.device, self.loaded.dtype),
+            "output_type": "pt",
+        }
+
+
+def pixels_of(images: torch.Tensor) -> Pixels:
+    """The first of a pipeline's images [B, 3, H, W] in 0..1, as uint8 [H, W, 3]."""
+    return (images[0].float().clamp(0, 1) * 255).round().byte().permute(1, 2, 0).cpu().numpy()

@@ -1,0 +1,1 @@
+"""Making the embedded model: only needed to train it, never to run it."""

@@ -1,0 +1,82 @@
+"""What the denoiser sees in one training step: cut-outs of scenes with the maps a hand would draw of them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hgc.landscapes.labels import CLASSES, colour_map
+from hgc.training.augment import drawn_edges, drawn_labels
+from hgc.training.shelf import Shelf
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """tokens [N, T] of the captions, empty [T] of the empty prompt, and how often the one becomes the other."""
+
+    tokens: Tensor
+    empty: Tensor
+    dropout: float
+
+    def of(self, picks: NDArray[np.int64], rng: np.random.Generator) -> Tensor:
+        """Token ids [B, T] of the picked scenes."""
+        ids = self.tokens[torch.from_numpy(picks)].clone()
+        ids[torch.from_numpy(rng.random(len(picks)) < self.dropout)] = self.empty
+        return ids
+
+
+@dataclass(frozen=True)
+class Batch:
+    """latents [B, 12, h, w]; ids [B, T]; maps, edges [mapped, 3, 8h, 8w] in 0..1; emphasis [B, 1, h, w] of the loss.
+
+    `labels` uint8 [mapped, 8h, 8w] is what stands under the maps, which are drawn by hand.
+    """
+
+    latents: Tensor
+    ids: Tensor
+    maps: Tensor
+    edges: Tensor
+    emphasis: Tensor
+    labels: Tensor
+
+
+def draw_batch(shelf: Shelf, prompts: Prompts, mapped: int, free: int, side: int, draw: torch.Generator) -> Batch:
+    """`mapped` samples under a label map, as many under edges and `free` ones under neither; `side` in latents."""
+    rng = np.random.default_rng(int(torch.randint(2**31, (1,), generator=draw)))
+    count = 2 * mapped + free
+    picks = rng.integers(len(shelf.captions), size=count)
+    whole = shelf.latents.shape[-1]
+    tops, lefts = rng.integers(whole - side + 1, size=(2, count))
+    latents, maps, edges, emphasis, labels = [], [], [], [], []
+    for n, (i, y, x) in enumerate(zip(picks, tops, lefts, strict=True)):
+        latents.append(shelf.latents[i, :, y : y + side, x : x + side])
+        window = (slice(8 * y, 8 * (y + side)), slice(8 * x, 8 * (x + side)))
+        if n < mapped:
+            labels.append(shelf.labels[i][window])
+            maps.append(colour_map(drawn_labels(shelf.labels[i], len(CLASSES), rng))[window])
+        elif n < 2 * mapped:
+            edges.append(drawn_edges(shelf.edge_map(int(i)), rng)[window])
+        if n < 2 * mapped:
+            emphasis.append(emphasized(shelf.labels[i][window], shelf.class_weights))
+        else:
+            emphasis.append(np.ones((side, side), np.float32))
+    return Batch(
+        torch.from_numpy(np.stack(latents)).float(),
+        prompts.of(picks, rng),
+        torch.from_numpy(np.stack(maps)).permute(0, 3, 1, 2).float() / 255,
+        torch.from_numpy(np.stack(edges))[:, None].expand(-1, 3, -1, -1).float() / 255,
+        torch.from_numpy(np.stack(emphasis))[:, None],
+        torch.from_numpy(np.stack(labels)),
+    )
+
+
+def emphasized(labels: NDArray[np.uint8], weights: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The weight [h, w] of every latent: that of the rarest class among its 64 pixels [8h, 8w].
+
+    Only where a control says what stands there: elsewhere it would make rare things likelier than they are.
+    """
+    height, width = labels.shape
+    blocks = weights[labels].reshape(height // 8, 8, width // 8, 8)
+    return np.asarray(blocks.max(axis=(1, 3)), np.float32)

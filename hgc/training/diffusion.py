@@ -1,0 +1,168 @@
+"""Joint training of text encoder, UNet and both ControlNets on the encoded scenes."""
+
+import copy
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from transformers import CLIPTokenizer
+
+from hgc.landscapes.tokenizer import word_ids
+from hgc.training.batch import Batch, Prompts, draw_batch
+from hgc.training.checkpoint import load_checkpoint, save_checkpoint
+from hgc.training.compute import Compute, generator
+from hgc.training.denoiser import Denoiser, DenoiserPlan, build_scheduler
+from hgc.training.ema import Average
+from hgc.training.obedience import Obedience, ObedienceReader
+from hgc.training.optim import Pair
+from hgc.training.pace import Budget, Pace, warm_constant_decay
+from hgc.training.shelf import Shelf
+
+log = logging.getLogger(__name__)
+
+STAGE = 2
+
+
+@dataclass(frozen=True)
+class DiffusionPlan:
+    """Sizes, batch make-up and pace of the joint training.
+
+    A batch is `mapped` samples under a label map, as many under edges, and `free` ones under neither.
+    `sides` are (until which share of the way, latents on a side): small cut-outs first, several times the images
+    a second while colours, words and obedience are learnt; whole pictures at the end. `obedience` is how much the
+    labels read back from the promised picture count.
+    """
+
+    sizes: DenoiserPlan = field(default_factory=DenoiserPlan)
+    mapped: int = 7
+    free: int = 2
+    rate: float = 1e-3
+    matrix_rate: float = 0.01
+    warmup: int = 80
+    decay_from: float = 0.7
+    ema: float = 0.998
+    prompt_dropout: float = 0.11
+    snr_cap: float = 5.0
+    obedience: float = 0.1
+    sides: tuple[tuple[float, int], ...] = ((0.07, 16), (0.24, 24))
+    save_every: int = 200
+
+
+def diffusion_loss(
+    model: Denoiser,
+    batch: Batch,
+    alphas: Tensor,
+    snr_cap: float,
+    obedience: Obedience,
+    compute: Compute,
+    draw: torch.Generator,
+) -> Tensor:
+    """v-prediction error, lighter where little noise is left, and how badly the promised pictures obey their maps.
+
+    After min-SNR (arXiv 2303.09556), but never zero at pure noise: the last step decides the whole palette.
+    """
+    count = len(batch.latents)
+    steps = torch.randint(len(alphas), (count,), generator=draw)
+    noise = torch.randn(batch.latents.shape, generator=draw)
+    kept = alphas[steps]
+    signal, blur = kept.sqrt().view(-1, 1, 1, 1), (1 - kept).sqrt().view(-1, 1, 1, 1)
+    noisy, wanted = signal * batch.latents + blur * noise, signal * noise - blur * batch.latents
+    snr = kept / (1 - kept).clamp(min=1e-6)
+    weight = (snr + 1).clamp(max=snr_cap + 1) / (snr + 1)
+    with compute.autocast():
+        made = model(
+            compute.put(noisy),
+            compute.put(steps),
+            compute.put(batch.ids),
+            compute.put(batch.maps),
+            compute.put(batch.edges),
+        )
+        mapped = slice(len(batch.maps))
+        promised = compute.put(signal * noisy)[mapped] - compute.put(blur)[mapped] * made[mapped]
+        disobeyed = obedience.loss(promised, compute.put(batch.labels), compute.put(kept)[mapped])
+    error = ((made.float() - compute.put(wanted)) ** 2 * compute.put(batch.emphasis)).mean(dim=(1, 2, 3))
+    return (error * compute.put(weight)).mean() + disobeyed
+
+
+def train_denoiser(
+    shelf: Shelf,
+    tokenizer: CLIPTokenizer,
+    reader: ObedienceReader,
+    plan: DiffusionPlan,
+    budget: Budget,
+    compute: Compute,
+    work: Path,
+    seed: int,
+    on_save: Callable[[Denoiser, int], None] | None = None,
+) -> Denoiser:
+    """Train, or go on training; returns the averaged weights. `on_save` is shown them at every checkpoint."""
+    torch.manual_seed(seed)
+    model = Denoiser(plan.sizes, tokenizer).to(compute.device, memory_format=compute.layout)  # type: ignore[call-overload]
+    _forget_unseen_words(model, tokenizer)
+    optimizer = Pair(model, plan.rate, plan.matrix_rate)
+    average, pace, losses = Average(model, plan.ema), Pace(budget), []
+    path = work / "denoiser.ckpt"
+    if path.exists():
+        state = load_checkpoint(path)
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        average.weights = {name: weight.to(compute.device) for name, weight in state["average"].items()}
+        pace, losses = Pace(budget, state["step"], state["spent_s"]), state["losses"]
+    prompts = Prompts(_tokens(tokenizer, shelf.captions), _tokens(tokenizer, [""])[0], plan.prompt_dropout)
+    alphas = build_scheduler().alphas_cumprod.float()
+    obedience = Obedience(reader, compute.put(torch.from_numpy(shelf.class_weights)), plan.obedience)
+    whole, recent = shelf.latents.shape[-1], []
+
+    def save() -> None:
+        record = {"step": pace.step, "spent_s": pace.spent_s, "losses": losses, "average": average.weights}
+        save_checkpoint(path, {"model": model.state_dict(), "optimizer": optimizer.state_dict(), **record})
+        if on_save:
+            on_save(averaged(model, average), pace.step)
+
+    model.train()
+    model.attend_for_training()
+    while not pace.finished():
+        draw = generator(seed, STAGE, pace.step)
+        side = next((side for until, side in plan.sides if pace.progress < until), whole)
+        batch = draw_batch(shelf, prompts, plan.mapped, plan.free, side, draw)
+        loss = diffusion_loss(model, batch, alphas, plan.snr_cap, obedience, compute, draw)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step(warm_constant_decay(pace.step, pace.progress, plan.warmup, plan.decay_from))
+        pace.step += 1
+        average.update(model, pace.step)
+        recent.append(float(loss.detach()))
+        if pace.step % 20 == 0:
+            losses.append([pace.step, round(sum(recent) / len(recent), 5)])
+            recent.clear()
+            log.info("denoiser %s", json.dumps({"at": losses[-1], "progress": round(pace.progress, 4), "side": side}))
+        if pace.step % plan.save_every == 0:
+            save()
+    save()
+    return averaged(model, average)
+
+
+def averaged(model: Denoiser, average: Average) -> Denoiser:
+    """A copy of the model that carries the averaged weights."""
+    twin = copy.deepcopy(model).eval()
+    average.copy_to(twin)
+    return twin
+
+
+def _tokens(tokenizer: CLIPTokenizer, captions: list[str]) -> Tensor:
+    length = tokenizer.model_max_length
+    ids = tokenizer(captions, padding="max_length", truncation=True, max_length=length)["input_ids"]
+    return torch.tensor(ids)
+
+
+@torch.no_grad()
+def _forget_unseen_words(model: Denoiser, tokenizer: CLIPTokenizer) -> None:
+    """Pieces of words that no caption holds start, and stay, at zero: an unknown word says nothing instead of noise."""
+    table = model.text_encoder.get_input_embeddings().weight
+    unseen = torch.ones(len(table), dtype=torch.bool)
+    unseen[word_ids(tokenizer)] = False
+    table[unseen.to(table.device)] = 0

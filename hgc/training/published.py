@@ -1,0 +1,76 @@
+"""Finished weights as the checkpoints a training goes on from."""
+
+import json
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from diffusers import AutoencoderTiny, ControlNetModel, UNet2DConditionModel
+from torch import nn
+from transformers import CLIPTextModel
+
+from hgc.landscapes.reader import Reader
+from hgc.landscapes.segmenter import Segmenter
+from hgc.landscapes.tokenizer import build_tokenizer
+from hgc.training.autoencoder import build_autoencoder
+from hgc.training.checkpoint import CheckpointError, save_checkpoint
+from hgc.training.denoiser import Denoiser
+from hgc.training.optim import Pair
+
+if TYPE_CHECKING:
+    from hgc.training.train import Recipe
+
+log = logging.getLogger(__name__)
+
+
+def take_up(weights: Path, work: Path, recipe: "Recipe") -> None:
+    """Write to `work` the checkpoint of every stage that has none there, from finished `weights` and their record.
+
+    Steps, time spent and losses go on from training.json; the optimizers' momenta are not published and start anew.
+    Raises CheckpointError where the folder holds no record, RuntimeError where the recipe asks for other sizes.
+    """
+    record = weights / "training.json"
+    if not record.exists():
+        raise CheckpointError(f"{weights} has no training.json; give the folder of a finished training")
+    stages: dict[str, Any] = json.loads(record.read_text())["stages"]
+    for name, build in (
+        ("autoencoder", lambda: (_autoencoder(weights, recipe), recipe.autoencoder)),
+        ("segmenter", lambda: (Segmenter.load(weights / "segmenter"), recipe.segmenter)),
+        ("reader", lambda: (Reader.load(weights / "reader"), recipe.reader)),
+        ("denoiser", lambda: (_denoiser(weights, recipe), recipe.denoiser)),
+    ):
+        path = work / f"{name}.ckpt"
+        if path.exists():
+            continue
+        model, plan = build()
+        state: dict[str, Any] = {
+            "model": model.state_dict(),
+            "optimizer": Pair(model, plan.rate, plan.matrix_rate).state_dict(),
+            "step": stages[name]["steps"],
+            "spent_s": stages[name]["seconds"],
+            "losses": stages[name]["losses"],
+        }
+        if name == "denoiser":
+            state["average"] = {key: weight.detach() for key, weight in model.named_parameters()}
+        save_checkpoint(path, state)
+        log.info("%s goes on from %s after %d steps", name, weights, state["step"])
+
+
+def _autoencoder(weights: Path, recipe: "Recipe") -> nn.Module:
+    return _filled(build_autoencoder(recipe.autoencoder), AutoencoderTiny.from_pretrained(weights / "vae"))
+
+
+def _denoiser(weights: Path, recipe: "Recipe") -> nn.Module:
+    model = Denoiser(recipe.denoiser.sizes, build_tokenizer())
+    _filled(model.text_encoder, CLIPTextModel.from_pretrained(weights / "text_encoder"))
+    _filled(model.unet, UNet2DConditionModel.from_pretrained(weights / "unet"))
+    _filled(model.controlnet, ControlNetModel.from_pretrained(weights / "controlnet"))
+    _filled(model.controlnet_edges, ControlNetModel.from_pretrained(weights / "controlnet_edges"))
+    return model
+
+
+def _filled(model: nn.Module, finished: nn.Module) -> nn.Module:
+    """`model` with the finished one's weights, in float32."""
+    model.load_state_dict({name: weight.to(torch.float32) for name, weight in finished.state_dict().items()})
+    return model

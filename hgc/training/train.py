@@ -1,0 +1,150 @@
+"""From nothing to weights: tokenizer, autoencoder, encoded scenes, segmenter, denoiser, export.
+
+python -m hgc train                      # nearly five hours on two busy cores
+python -m hgc train --tiny               # seconds, no quality: a test of every stage
+"""
+
+import logging
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hgc.landscapes.reader import SIDE
+from hgc.landscapes.tiles import save_small
+from hgc.landscapes.tokenizer import build_tokenizer
+from hgc.training.autoencoder import AutoencoderPlan, train_autoencoder
+from hgc.training.compute import Compute, best_compute
+from hgc.training.data import READER_SEEDS, SEGMENTER_SEEDS, TRAINING_SEEDS, paint_moods, paint_pictures
+from hgc.training.denoiser import Denoiser, DenoiserPlan
+from hgc.training.diffusion import DiffusionPlan, train_denoiser
+from hgc.training.export import export
+from hgc.training.loss_chart import draw_losses
+from hgc.training.obedience import ObedienceReaderPlan, train_obedience_reader
+from hgc.training.pace import Budget
+from hgc.training.published import take_up
+from hgc.training.reader import ReaderPlan, train_reader
+from hgc.training.record import write_record
+from hgc.training.segmenter import SegmenterPlan, train_segmenter
+from hgc.training.sheet import draw_sheet
+from hgc.training.shelf import fill_shelf, settle_scale, with_reconstructions
+
+log = logging.getLogger(__name__)
+
+NO_STEP_LIMIT = 10_000_000
+SCALE_SCENES = 48
+
+
+def minutes(count: float) -> Budget:
+    """A stage that ends by the clock."""
+    return Budget(NO_STEP_LIMIT, 60 * count)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything a training depends on but the seed. Budgets are per stage; pictures are painted, never stored."""
+
+    autoencoder: AutoencoderPlan = field(default_factory=AutoencoderPlan)
+    segmenter: SegmenterPlan = field(default_factory=SegmenterPlan)
+    reader: ReaderPlan = field(default_factory=ReaderPlan)
+    obedience: ObedienceReaderPlan = field(default_factory=ObedienceReaderPlan)
+    denoiser: DiffusionPlan = field(default_factory=DiffusionPlan)
+    autoencoder_budget: Budget = field(default_factory=lambda: minutes(56))
+    segmenter_budget: Budget = field(default_factory=lambda: minutes(43.5))
+    reader_budget: Budget = field(default_factory=lambda: Budget(600))
+    obedience_budget: Budget = field(default_factory=lambda: Budget(800))
+    denoiser_budget: Budget = field(default_factory=lambda: minutes(183))
+    autoencoder_scenes: int = 1500
+    segmenter_scenes: int = 700
+    reader_scenes: int = 2000
+    scenes: int = 8192
+    sheet_every: int = 1000
+
+
+def tiny_recipe() -> Recipe:
+    """Every stage with a handful of steps on a handful of scenes."""
+    sizes = DenoiserPlan(
+        channels=(16, 16, 16, 16),
+        heads=(1, 1, 1, 1),
+        text_width=16,
+        text_layers=1,
+        norm_groups=8,
+        condition_channels=(8, 8, 8, 8),
+    )
+    return Recipe(
+        AutoencoderPlan(channels=8, encoder_blocks=(0, 1, 1, 1), decoder_blocks=(1, 1, 1, 1), batch=2, save_every=2),
+        SegmenterPlan(channels=(8, 8, 8), batch=2, crop=64, save_every=2),
+        ReaderPlan(batch=2, save_every=2),
+        ObedienceReaderPlan(width=8, layers=2, batch=2, save_every=2),
+        DiffusionPlan(sizes, mapped=1, free=1, warmup=2, sides=((0.5, 16),), save_every=2),
+        Budget(4),
+        Budget(4),
+        Budget(4),
+        Budget(4),
+        Budget(4),
+        autoencoder_scenes=4,
+        segmenter_scenes=4,
+        reader_scenes=4,
+        scenes=6,
+    )
+
+
+def train(
+    out: Path,
+    work: Path,
+    *,
+    tiny: bool = False,
+    seed: int = 0,
+    recipe: Recipe | None = None,
+    compute: Compute | None = None,
+    command: str = "python -m hgc train",
+    start_from: Path | None = None,
+) -> None:
+    """Train whatever of the stages is not finished in `work`, then write the weights and training.json to `out`.
+
+    Stopping it at any moment loses at most the steps since the last checkpoint; a damaged one raises CheckpointError.
+    `start_from` is a folder of finished weights: a stage without a checkpoint goes on from these.
+    """
+    recipe = recipe or (tiny_recipe() if tiny else Recipe())
+    compute = compute or best_compute()
+    work.mkdir(parents=True, exist_ok=True)
+    if start_from:
+        take_up(start_from, work, recipe)
+    tokenizer = build_tokenizer()
+    autoencoder = train_autoencoder(
+        lambda: paint_pictures(TRAINING_SEEDS, recipe.autoencoder_scenes)[0],
+        recipe.autoencoder,
+        recipe.autoencoder_budget,
+        compute,
+        work,
+        seed,
+    ).requires_grad_(False)
+    settle_scale(autoencoder, TRAINING_SEEDS, SCALE_SCENES, compute)
+    segmenter = train_segmenter(
+        lambda: with_reconstructions(*paint_pictures(SEGMENTER_SEEDS, recipe.segmenter_scenes), autoencoder, compute),
+        recipe.segmenter,
+        recipe.segmenter_budget,
+        compute,
+        work,
+        seed,
+    )
+    segmenter.save(out / "segmenter")
+    train_reader(
+        lambda: paint_moods(READER_SEEDS, recipe.reader_scenes, SIDE),
+        recipe.reader,
+        recipe.reader_budget,
+        compute,
+        work,
+        seed,
+    ).save(out / "reader")
+    shelf = fill_shelf(work / "shelf", autoencoder, TRAINING_SEEDS, recipe.scenes, compute)
+
+    def look(model: Denoiser, step: int) -> None:
+        if step % recipe.sheet_every == 0:
+            draw_sheet(work / f"sheet-{step:06d}.png", model, autoencoder, tokenizer, compute)
+
+    judge = train_obedience_reader(shelf, recipe.obedience, recipe.obedience_budget, compute, work, seed)
+    denoiser = train_denoiser(
+        shelf, tokenizer, judge, recipe.denoiser, recipe.denoiser_budget, compute, work, seed, look
+    )
+    export(out, denoiser.cpu(), autoencoder.cpu(), tokenizer)
+    write_record(out, work, recipe, seed, compute, command)
+    save_small(draw_losses(out / "training.json"), out / "losses.png")

@@ -1,0 +1,61 @@
+"""A sweep as a named API endpoint."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+from hgc.sweep import Axis, Sweep, parse_seeds
+from hgc.ui.endpoints import drawing_inputs, given_file, refusals
+from hgc.ui.playground.drawing import prepare
+from hgc.ui.queueing import MODEL_QUEUE
+from hgc.ui.runner import Runner, made
+
+
+def build_sweep_endpoint(runner: Runner) -> None:
+    """Adds the endpoint to the page; it is not seen there."""
+
+    def sweep(
+        picture: str,
+        control: str = "segmentation",
+        annotator: str | None = None,
+        settings: dict[str, Any] | None = None,
+        x: str = "budget=0.2, 0.37, 0.5, 0.65",
+        y: str = "",
+        seeds: str = "",
+    ) -> tuple[list[dict[str, Any]], Any]:
+        """One picture over the values of one or two settings: a row of figures for each run, and all pictures as one.
+
+        Args:
+            picture: a drawing or a photo.
+            control: segmentation or edges.
+            annotator: how to read a photo, e.g. canny; none for a drawing.
+            settings: fields of the request by name, e.g. prompt, seed, steps, method, budget, cache, rival.
+            x: the setting of the columns and its values, e.g. "gate=0.4, 0.8" or "steps=10..30 by 10".
+            y: the same for the rows; empty for one row.
+            seeds: draws every place under each of these, e.g. "0..2"; empty for the request's own.
+        """
+        from hgc.sweep.run import Outcome, run_cells
+        from hgc.sweep.sheet import sheet
+        from hgc.sweep.table import records
+
+        with refusals():
+            studio, given = runner.loader.studio(), given_file(picture, control, annotator)
+            fields = {**(settings or {}), "control": given.control}
+            base = made(prepare(studio, given)[0].png, fields, fields.pop("cache", {}), studio.model)
+            asked = Sweep(base, Axis.read(x), Axis.read(y) if y.strip() else None, parse_seeds(seeds))
+            found = [news for news in run_cells(studio, asked.cells) if isinstance(news, Outcome)]
+            pictures = {out.cell.key: out.comparison.cached.image for out in found if out.comparison is not None}
+            return list(records(asked, found).values()), sheet(asked, pictures)
+
+    with gr.Column(visible=False):
+        inputs = [
+            *drawing_inputs(),
+            gr.JSON(None, label="settings"),
+            gr.Textbox("budget=0.2, 0.37, 0.5, 0.65", label="x"),
+            gr.Textbox("", label="y"),
+            gr.Textbox("", label="seeds"),
+        ]
+        outputs = [gr.JSON(label="runs"), gr.Image(format="png", label="pictures")]
+        gr.Button(visible=False).click(sweep, inputs, outputs, api_name="sweep", **MODEL_QUEUE)

@@ -1,0 +1,259 @@
+"""Running a sweep and stopping it: what is there stays. Every press has a number, as in the Playground."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from hgc.charts.pareto import pareto_chart
+from hgc.sweep import Axis, Sweep, parse_seeds
+from hgc.sweep.table import records
+from hgc.ui.explore.files import as_files
+from hgc.ui.explore.grid import grid
+from hgc.ui.explore.tab import NOTHING
+from hgc.ui.explore.words import price_line, progress_bar, told, waiting
+from hgc.ui.jobs import Jobs, Press
+from hgc.ui.kept import Kept
+from hgc.ui.playground.drawing import Sheet, drawn, prepare
+from hgc.ui.playground.form import form_outputs, read_form, write_form
+from hgc.ui.playground.run_events import EVERY_PRESS, STOP_JS
+from hgc.ui.playground.wanted import HGC, Wanted, settings_within, within_reach
+from hgc.ui.queueing import MODEL_QUEUE, QUIET
+from hgc.ui.runner import REFUSALS, blank_png, in_one_sentence
+
+if TYPE_CHECKING:
+    from hgc.request import Request
+    from hgc.sweep.run import Outcome
+    from hgc.ui.explore.tab import Explore
+    from hgc.ui.playground.tab import Playground
+
+Updates = dict[Any, Any]
+SWEEPS_KEPT = 3
+FORGOTTEN = "This run is no longer kept: run the sweep again, then open it."
+# Answered at once in the browser, so that a press is felt even while the server is busy.
+RUN_JS = """(press) => [
+  press + 1, '%s', {__type__: 'update', interactive: false}, {__type__: 'update', interactive: false},
+  {__type__: 'update', interactive: true},
+]"""
+
+
+@dataclass
+class Swept:
+    """A sweep and what came of it so far, by the runs' keys; stopped when no more will come."""
+
+    sweep: Sweep
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    stopped: bool = False
+
+
+class ExploreEvents:
+    """What the presses do. Each method answers with updates of the page, none for a press that was replaced."""
+
+    def __init__(self, playground: Playground, explore: Explore, tabs: gr.Tabs) -> None:
+        self._page, self._tab, self._tabs, self._runner = playground, explore, tabs, playground.runner
+        self._jobs, self._kept = Jobs(), Kept[Swept](SWEEPS_KEPT)
+        self._ready = {explore.run: gr.update(interactive=True), explore.ladder: gr.update(interactive=True)}
+        self._ready |= {explore.stop: gr.update(interactive=False)}
+        # gradio empties the outputs of an answer without updates.
+        self._unchanged: Updates = {explore.run: gr.update()}
+
+    def note(self, page: gr.Request, number: int) -> Any:
+        """What stands there until the sweep begins."""
+        press = _press(page, number)
+        self._jobs.note(press)
+        loading = not self._runner.loader.settled
+        return gr.update(value=waiting(loading), visible=True) if self._jobs.stands(press) else gr.update()
+
+    def take_up(self, page: gr.Request, number: int, *drawing: Any) -> Updates:
+        """Makes the control map, apart from the run, which waits for the model."""
+        press = _press(page, number)
+        try:
+            given = drawn(*drawing)
+            prepared, _ = prepare(self._runner.loader.studio(), given)
+        except Exception as error:
+            return self._failed(press, error)
+        self._runner.sheets.keep(Sheet(prepared.png, given.control), _sheet_name(press))
+        return self._unchanged
+
+    def run(self, page: gr.Request, number: int, kind: str, *values: Any) -> Iterator[Updates]:
+        """Every run of the sweep; whatever is there when it is stopped stays."""
+        press = _press(page, number)
+        sheet = self._runner.sheets.find(_sheet_name(press))
+        stop = self._jobs.begin(press) if sheet is not None else None
+        if sheet is None or stop is None:
+            yield self._ended(press) | self._never_begun(press)
+            return
+        try:
+            swept = Swept(self._sweep(sheet, kind, list(values)))
+            for updates in self._news(swept, stop):
+                yield updates if self._jobs.stands(press) else self._unchanged
+            swept.stopped = len(swept.outcomes) < len(swept.sweep.cells)
+            yield self._finished(swept) if self._latest(press) else self._unchanged
+        except Exception as error:
+            yield self._failed(press, error)
+        finally:
+            # A visitor who leaves closes this generator: the model is to stop as well.
+            stop.set()
+
+    def stop(self, page: gr.Request, number: int) -> Updates:
+        """Ends the visitor's sweep at the next step of its run, or before its first."""
+        press = _press(page, number)
+        self._jobs.stop(press)
+        return self._ended(press)
+
+    def price(self, *values: Any) -> str:
+        """How many runs there will be and how long they take; or in one sentence why not."""
+        from hgc.sweep.run import jobs
+
+        try:
+            studio = self._runner.loader.studio()
+            sweep = self._sweep(Sheet(blank_png(studio.size), "segmentation"), "sweep", list(values))
+            return price_line(sweep, jobs(studio, sweep.cells))
+        except Exception as error:
+            return told(in_one_sentence(error), "error")
+
+    def chart(self, sweep_id: str | None, cost: Any, fidelity: Any) -> Any:
+        """Cost against likeness of what there is of a sweep."""
+        from hgc.sweep.points import points
+
+        swept = self._kept.find(sweep_id)
+        if swept is None:
+            return gr.skip()
+        return pareto_chart(points(swept.sweep, records(swept.sweep, swept.outcomes.values())), cost, fidelity)
+
+    def open(self, event: gr.EventData, sweep_id: str | None, *drawing: Any) -> Updates:
+        """The Playground with a run of the sweep: its settings in the form, its pictures on the stage."""
+        swept = self._kept.find(sweep_id)
+        out = None if swept is None else swept.outcomes.get(str(event.run))
+        if out is None or out.comparison is None:
+            return {self._tab.progress: gr.update(value=told(FORGOTTEN, "error"), visible=True)}
+        shown = {self._page.results.run_id: self._runner.runs.keep(out.comparison)}
+        plan = out.comparison.cached.trace.plan
+        filled = write_form(self._page, out.cell.request, plan, self._map_of(drawing))
+        return shown | filled | {self._tabs: gr.Tabs(selected="playground")}
+
+    def _map_of(self, drawing: tuple[Any, ...]) -> bytes | None:
+        """The control map of what is on the canvas now, None where there is none."""
+        try:
+            return prepare(self._runner.loader.studio(), drawn(*drawing))[0].png
+        except REFUSALS:
+            return None
+
+    def _sweep(self, sheet: Sheet, kind: str, values: list[Any]) -> Sweep:
+        """What the form asks for, the tab's own values first. Raises RequestRefused."""
+        (x, x_values, y, y_values, seeds, rival, percent), rest = values[:7], values[7:]
+        decided = kind == "sweep" and not {"budget", "method"}.isdisjoint((x, y))
+        base = read_form(self._page, sheet, rest, presets=not decided)
+        base = base.model_copy(update={"rival": "fewer_steps" if rival else None})
+        if kind == "ladder":
+            return Sweep.ladder(self._by_hgc(base))
+        if "method" in (x, y):
+            base = base.model_copy(update={"budget": percent / 100})
+        second = None if y == NOTHING else Axis.parse(y, y_values)
+        return Sweep(base, Axis.parse(x, x_values), second, parse_seeds(seeds))
+
+    def _by_hgc(self, base: Request) -> Request:
+        """With HGC's settings for the budget that another method was to keep to. Raises PlanRefused."""
+        if base.budget is None:
+            return base
+        studio, fields = self._runner.loader.studio(), base.model_dump(include=set(self._page.fields))
+        share = within_reach(studio, Wanted(HGC, None, 100 * base.budget), fields).share
+        return base.model_copy(update={"cache": settings_within(studio, share, fields)})
+
+    def _news(self, swept: Swept, stop: Any) -> Iterator[Updates]:
+        from hgc.sweep.run import Outcome, run_cells
+
+        tab, sweep, outcomes = self._tab, swept.sweep, swept.outcomes
+        name = self._kept.keep(swept)
+        order = [cell.key for cell in sweep.cells]
+        yield {tab.sweep_id: name, tab.grid: grid(sweep, outcomes, order[0]), tab.charted: gr.update(visible=False)}
+        for news in run_cells(self._runner.loader.studio(), sweep.cells, cancel=stop):
+            if isinstance(news, Outcome):
+                outcomes[news.cell.key] = news
+                running = next((key for key in order if key not in outcomes), "")
+                yield {tab.grid: grid(sweep, outcomes, running)}
+            else:
+                yield {tab.progress: gr.update(value=progress_bar(sweep, news), visible=True)}
+
+    def _finished(self, swept: Swept) -> Updates:
+        tab, there = self._tab, [out for out in swept.outcomes.values() if out.comparison is not None]
+        updates = self._ready | {
+            tab.progress: gr.update(value=told(_summary(swept)), visible=True),
+            tab.grid: grid(swept.sweep, swept.outcomes, stopped=swept.stopped),
+            tab.charted: gr.update(visible=bool(there)),
+        }
+        return updates | as_files(tab, swept.sweep, swept.outcomes.values()) if there else updates
+
+    def _latest(self, press: Press) -> bool:
+        """Whether no later press has taken its place; it may have been stopped."""
+        return self._jobs.stands(press) or self._jobs.stopped(press)
+
+    def _ended(self, press: Press) -> Updates:
+        """Ready for the next press, if the visitor's latest one was stopped."""
+        return self._ready if self._jobs.stopped(press) else self._unchanged
+
+    def _never_begun(self, press: Press) -> Updates:
+        """What stands there of a sweep that was stopped while it waited."""
+        before = told("Stopped before its first run.")
+        return {self._tab.progress: gr.update(value=before, visible=True)} if self._jobs.stopped(press) else {}
+
+    def _failed(self, press: Press, error: Exception) -> Updates:
+        sentence = in_one_sentence(error)
+        if not self._jobs.stands(press):
+            return self._ended(press)
+        return self._ready | {self._tab.progress: gr.update(value=told(sentence, "error"), visible=True)}
+
+
+def _summary(swept: Swept) -> str:
+    there = sum(out.comparison is not None for out in swept.outcomes.values())
+    refused = len(swept.outcomes) - there
+    words = f"{there} of {len(swept.sweep.cells)} runs drawn" + (f", {refused} cannot be" if refused else "")
+    return f"Stopped: {words}; what is there stays." if swept.stopped else f"{words}. Click a picture to open its run."
+
+
+def _press(page: gr.Request, number: int) -> Press:
+    return Press(page.session_hash or "", number)
+
+
+def _sheet_name(press: Press) -> str:
+    return f"sweep {press.name}"
+
+
+def wire_explore(playground: Playground, explore: Explore, tabs: gr.Tabs, tab: gr.Tab) -> None:
+    """Both buttons start a sweep, Stop ends it; a picture or a dot opens its run in the Playground."""
+    events = ExploreEvents(playground, explore, tabs)
+    p, form = playground, [*explore.form, playground.cache.budget, *playground.run_inputs]
+    buttons = [explore.run, explore.ladder, explore.stop]
+    shown = [explore.sweep_id, explore.grid, explore.progress, explore.charted, explore.csv, explore.parquet, *buttons]
+    for button, kind in ((explore.run, "sweep"), (explore.ladder, "ladder")):
+        pressed = [explore.press, explore.kind, *buttons]
+        button.click(None, explore.press, pressed, js=RUN_JS % kind, api_visibility="private")
+    presses = [explore.run.click, explore.ladder.click]
+    gr.on(presses, events.note, explore.press, explore.progress, queue=False, **EVERY_PRESS, **QUIET)
+    taken_up = gr.on(
+        presses,
+        events.take_up,
+        [explore.press, *p.control.drawing],
+        [explore.progress, *buttons],
+        concurrency_limit=4,
+        concurrency_id="take up",
+        **EVERY_PRESS,
+        **QUIET,
+    )
+    asked = [explore.press, explore.kind, *form]
+    ran = taken_up.success(events.run, asked, shown, **EVERY_PRESS, **MODEL_QUEUE, **QUIET)
+    charted = {"inputs": [explore.sweep_id, explore.cost, explore.fidelity], "outputs": explore.chart}
+    ran.then(events.chart, **charted, **QUIET)
+    explore.stop.click(None, None, explore.stop, js=STOP_JS, api_visibility="private")
+    explore.stop.click(events.stop, explore.press, [explore.progress, *buttons], queue=False, **EVERY_PRESS, **QUIET)
+
+    choices = [explore.cost.input, explore.fidelity.input]
+    gr.on(choices, events.chart, **charted, **QUIET)
+    edited = [tab.select, *(component.change for component in explore.form)]
+    gr.on(edited, events.price, form, explore.forecast, trigger_mode="always_last", **QUIET)
+    opened = [tabs, explore.progress, p.results.run_id, *form_outputs(p)]
+    # In the queue: without it a change of the run's id would tell nobody.
+    explore.grid.click(events.open, [explore.sweep_id, *p.control.drawing], opened, **QUIET)

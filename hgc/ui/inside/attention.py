@@ -1,0 +1,109 @@
+"""Where a word is looked for: its attention map in both arms at every step, and how the two differ; as HTML."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from hgc.cache.anatomy import Kind, State
+from hgc.cache.trace import Trace
+from hgc.charts.attention import layer_titles
+from hgc.ui.components.heat import heat_map
+from hgc.ui.components.stepper import step_of
+from hgc.ui.frames import figure_by_step, two_sided, words_by_step
+
+if TYPE_CHECKING:
+    from hgc.control.canvas import Pixels
+    from hgc.studio.inspection import Inspection
+
+TOGETHER = ""
+NO_WORDS = '<p class="aside">The prompt has no words to look for: write one and run again.</p>'
+Level = NDArray[np.float32]
+
+
+def layer_choices(seen: Inspection) -> list[tuple[str, str]]:
+    """Title and name of every cross-attention that ran, all of the U-Net's together first."""
+    sites = [site for site in seen.full.sites if site.kind is Kind.CROSS_ATTENTION]
+    titles = dict(zip((site.name for site in sites), layer_titles(sites), strict=True))
+    return [("All of the UNet, averaged", TOGETHER), *((titles[name], name) for name in seen.layers)]
+
+
+def attention_view(seen: Inspection, word: int, layer: str) -> str:
+    """One word in one layer: fresh, used, difference, for every step; a layer named TOGETHER is the UNet's mean."""
+    steps = seen.full.steps
+    fresh, used = ([_level(seen, arm, layer, word, step) for step in range(steps)] for arm in ("full", "cached"))
+    there = [level for level in (*fresh, *used) if level is not None]
+    top = max(float(np.quantile(np.stack(there), 0.999)), 1e-3) if there else 1.0
+    apart = [None if a is None or b is None else b - a for a, b in zip(fresh, used, strict=True)]
+    widest = max((float(np.abs(level).max()) for level in apart if level is not None), default=0.0)
+    frames = [_heats(fresh, top), _heats(used, top), _two_sided(apart, max(widest, 1e-3))]
+    title = escape(seen.words[word].title)
+    captions = [
+        "Fresh: computed by the full arm in this step",
+        words_by_step([_said(seen, layer, step) for step in range(steps)]),
+        words_by_step([_differing(level) for level in apart]),
+    ]
+    figures = "".join(
+        figure_by_step(f"{what}: where the model looks for {seen.words[word].title}", shown, caption)
+        for what, shown, caption in zip(("Full", "Cached", "Difference"), frames, captions, strict=True)
+    )
+    return (
+        f'<div class="triple">{figures}</div><p class="aside">Bright: up to {top:.1%} of a place\'s attention goes to '
+        f"<b>{title}</b>, as the mean over heads. In the difference orange is more in the cached arm, blue less, "
+        f"full colour {max(widest, 1e-3):.1%}. The cache keeps what a layer puts out, not its map: shown is the map of "
+        "the step whose output was kept.</p>"
+    )
+
+
+def _level(seen: Inspection, arm: str, layer: str, word: int, step: int) -> Level | None:
+    """A map [h, w] in an arm at a step; None where nothing has run yet."""
+    own = step if arm == "full" else step_of(step, seen.full.steps, seen.cached.steps)
+    names = [layer] if layer else [name for name in seen.layers if name.startswith("unet.")]
+    found = [used.map.astype(np.float32) for name in names if (used := seen.used(arm, name, word, own))]  # type: ignore[arg-type]
+    if not found:
+        return None
+    height, width = max((level.shape for level in found), key=lambda shape: shape[0])
+    large = [cv2.resize(level, (width, height), interpolation=cv2.INTER_LINEAR) for level in found]
+    return np.asarray(np.mean(large, axis=0), np.float32)
+
+
+def _said(seen: Inspection, layer: str, step: int) -> str:
+    """What the cached arm went by, in words."""
+    trace, own = seen.cached, step_of(step, seen.full.steps, seen.cached.steps)
+    if not layer:
+        names = [name for name in seen.layers if name.startswith("unet.")]
+        fresh = sum(trace.cells[name][own].state is State.COMPUTED for name in names)
+        return f"Used by the cached arm: {fresh} of {len(names)} layers computed here, the others as last computed"
+    return "Cached arm: " + _origin(seen, trace, layer, own)
+
+
+def _origin(seen: Inspection, trace: Trace, layer: str, step: int) -> str:
+    used, cell = seen.used("cached", layer, 0, step), trace.cells[layer][step]
+    if used is None:
+        return f"not run so far ({cell.reason})"
+    if used.step == step:
+        return "computed in this step as well"
+    if cell.state is State.REUSED:
+        return f"reused from step {used.step + 1}"
+    if cell.state is State.FORECAST:
+        return f"forecast from step {used.step + 1} and before; shown is step {used.step + 1}"
+    return f"not run ({cell.reason}); last in step {used.step + 1}"
+
+
+def _differing(level: Level | None) -> str:
+    return (
+        "Difference: nothing to compare yet" if level is None else f"Difference, {np.abs(level).mean():.2%} on average"
+    )
+
+
+def _heats(levels: Sequence[Level | None], top: float) -> list[Pixels | None]:
+    return [None if level is None else heat_map(level, top) for level in levels]
+
+
+def _two_sided(levels: Sequence[Level | None], top: float) -> list[Pixels | None]:
+    return [None if level is None else two_sided(level, top) for level in levels]

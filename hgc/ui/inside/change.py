@@ -1,0 +1,138 @@
+"""What a calibration says of a run: how its layers change, and how much piles up before each is computed."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from hgc.cache.plan import Plan
+from hgc.cache.rules import CalibrationRefused
+from hgc.cache.schedules import delta_of
+from hgc.calibration.curves import ChangeCurves
+from hgc.calibration.subject import CARRIED
+from hgc.charts.change import accumulated_chart, change_chart, changing_rows, most_piled
+from hgc.charts.rows import Row
+from hgc.planning.calibrations import subject_of
+from hgc.ui.playground.titles import subject_words
+from hgc.ui.queueing import QUIET
+from hgc.ui.runner import Runner
+
+if TYPE_CHECKING:
+    from hgc.results.comparison import Comparison
+
+log = logging.getLogger(__name__)
+
+TITLE = "<h2>Change that piles up</h2>"
+PLAIN = "How far each layer's output has moved since it was last computed, which a dot marks."
+WITH_DELTA = (
+    "Block Caching computes a layer again once its change since last time has passed the dashed line, δ, and somebody "
+    "asks for it: behind a kept layer nobody does, and it waits."
+)
+
+
+@dataclass(frozen=True)
+class Change:
+    """The components of the card."""
+
+    column: gr.Column
+    told: gr.HTML
+    block: gr.Dropdown
+    piled: gr.Plot
+    curves: gr.Plot
+
+    @property
+    def filled(self) -> list[Any]:
+        return [self.column, self.told, self.block, self.piled, self.curves]
+
+
+def build_change() -> Change:
+    """Lays the card out, hidden until a run has a calibration."""
+    with gr.Column(visible=False, elem_classes="card", min_width=330, elem_id="change") as column:
+        told = gr.HTML(TITLE)
+        block = gr.Dropdown(
+            [], label="Block", info="Whose layers are drawn, a line each.", elem_id="change-block", filterable=False
+        )
+        with gr.Row(equal_height=True):
+            piled, curves = (
+                gr.Plot(
+                    show_label=False,
+                    container=False,
+                    min_width=300,
+                    elem_id=f"chart-{name}",
+                    elem_classes=["chart", "by-step"],
+                )
+                for name in ("accumulated", "change")
+            )
+    return Change(column, told, block, piled, curves)
+
+
+def wire_change(change: Change, runner: Runner, run_id: gr.State) -> None:
+    """Fills the card with every new run, and when another block is chosen."""
+    events = ChangeEvents(runner)
+    run_id.change(events.open_up, run_id, change.filled, **QUIET)
+    change.block.input(events.charts_of, [run_id, change.block], [change.piled, change.curves], **QUIET)
+
+
+class ChangeEvents:
+    """Answers with updates in the order of `Change.filled`."""
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+
+    def open_up(self, run: str | None) -> list[Any]:
+        """The block in which most piles up first; nothing where the run's setting was never calibrated."""
+        found, curves = self._runner.runs.find(run), self._calibrated(run)
+        if found is None or curves is None:
+            return [gr.update(visible=False), *[gr.skip()] * 4]
+        trace = found.cached.trace
+        rows = changing_rows(trace, curves)
+        chosen = most_piled(rows, trace, curves)
+        return [
+            gr.update(visible=True),
+            told(found, curves),
+            gr.update(choices=[row.title for row in rows], value=chosen.title),
+            *_charts(found, curves, chosen),
+        ]
+
+    def charts_of(self, run: str | None, title: str) -> list[Any]:
+        """Both charts of a block."""
+        found, curves = self._runner.runs.find(run), self._calibrated(run)
+        if found is None or curves is None:
+            return [gr.skip()] * 2
+        return _charts(found, curves, next(r for r in changing_rows(found.cached.trace, curves) if r.title == title))
+
+    def _calibrated(self, run: str | None) -> ChangeCurves | None:
+        """The curves that a run went by; None where there are none, or where its cached arm made other steps."""
+        found, loader = self._runner.runs.find(run), self._runner.loader
+        if found is None or not loader.ready or found.cached.trace.steps != found.request.steps:
+            return None
+        try:
+            return loader.studio().curves_of(found.cached.trace.plan, found.request)
+        except CalibrationRefused:
+            log.warning("the calibration of a run that is looked into cannot be read", exc_info=True)
+            return None
+
+
+def told(found: Comparison, curves: ChangeCurves) -> str:
+    """What is drawn, and where its numbers come from."""
+    rule = PLAIN if _threshold(found.cached.trace.plan) is None else WITH_DELTA
+    scenes = f"{curves.scenes} scene{'s' if curves.scenes > 1 else ''}"
+    carried_over = " (carried over, not measured here)" if curves.subject != subject_of(found.request) else ""
+    return (
+        f'{TITLE}<p class="aside">{rule} On the right, the change from step to step. Both as calibrated over {scenes}, '
+        f"{escape(subject_words(curves.subject))}{carried_over}; the bands are one standard deviation.</p>"
+    )
+
+
+def _threshold(plan: Plan) -> float | None:
+    """The plan's δ, whatever its name says of where the curves are from."""
+    return delta_of(replace(plan, name=plan.name.partition(f", {CARRIED}")[0]))
+
+
+def _charts(found: Comparison, curves: ChangeCurves, row: Row) -> list[Any]:
+    trace = found.cached.trace
+    return [accumulated_chart(row, trace, curves, _threshold(trace.plan)), change_chart(row, curves)]

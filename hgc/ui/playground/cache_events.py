@@ -1,0 +1,190 @@
+"""What happens when a preset, the budget or a setting of the caches is changed; and what the run will cost then."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from hgc.cache.plan import PlanRefused
+from hgc.planning.methods import METHODS, arm_titles
+from hgc.planning.presets import PRESETS
+from hgc.share import NAME
+from hgc.ui.playground import figures
+from hgc.ui.playground.cache_panel import CUSTOM_REASON, read_settings, write_settings
+from hgc.ui.playground.own_plan import own_plan
+from hgc.ui.playground.titles import rival_of
+from hgc.ui.playground.wanted import HGC, Reach, Wanted, control_of, planned, settings_within, within_reach
+from hgc.ui.queueing import QUIET
+from hgc.ui.runner import REFUSALS, blank_png, in_one_sentence, made
+
+if TYPE_CHECKING:
+    from hgc.ui.playground.tab import Playground
+
+COST_FIELDS = ("steps", "sampler", "guidance", "control_scale", "control_start", "control_end")
+BY_HAND = (None, figures.aside(CUSTOM_REASON), HGC, figures.aside(METHODS[HGC].reason))
+BY_HAND_JS = f"() => {json.dumps(BY_HAND)}"
+
+
+NOT_AS_SET = "This cannot be run as it is set: see under Method why."
+
+
+class CacheEvents:
+    """What the panel's inputs do."""
+
+    def __init__(self, playground: Playground) -> None:
+        self._runner, self._panel = playground.runner, playground.cache
+        self._loader = playground.runner.loader
+
+    def settle(self, *values: Any) -> list[Any]:
+        """What the wanted method makes of the wanted share, and why one would take them."""
+        wanted, fields, _ = _read(values)
+        studio = self._loader.studio()
+        try:
+            reach = within_reach(studio, wanted, fields)
+            settings = self._settings(wanted, reach, fields)
+        except REFUSALS as error:
+            return [*[gr.skip()] * len(self._panel.settings), *_told(wanted, str(error))]
+        return [*settings, *_told(wanted, reach.sentence)]
+
+    def _settings(self, wanted: Wanted, reach: Reach, fields: dict[str, Any]) -> list[Any]:
+        """What stands in the panel: HGC's settings for the share, and the switches as the method has them.
+
+        Another method's switches show what it keeps, nothing where exact savings are enough; the settings are there for
+        whoever presses one.
+        """
+        studio = self._loader.studio()
+        if wanted.method == HGC:
+            return write_settings(settings_within(studio, reach.share, fields))
+        own, hgc = METHODS[wanted.method], within_reach(studio, replace(wanted, method=HGC), fields)
+        settings = settings_within(studio, hgc.share, fields)
+        coarse, fine = (False, False) if settings.off else (own.coarse, own.fine)
+        return [coarse, fine, *write_settings(settings)[2:]]
+
+    def follow(self, *values: Any) -> list[Any]:
+        """The same when the picture's settings have changed; settings made by hand stay as they are."""
+        wanted, *_ = _read(values)
+        if wanted.method == HGC and wanted.preset is None:
+            return [gr.skip()] * (len(self._panel.settings) + 3)
+        return self.settle(*values)
+
+    def from_budget(self, method: str, preset: str | None, percent: float, *values: Any) -> list[Any]:
+        """The same for a share set by hand, which no preset names."""
+        *settings, why, reason, _ = self.settle(method, None, percent, *values)
+        return [*settings, why, reason, None]
+
+    def price(self, *values: Any) -> str:
+        """What the second picture will cost with these settings, and the third."""
+        wanted, fields, rest = _read(values)
+        rival, *settings, own = rest
+        try:
+            studio, plan = self._loader.studio(), own_plan(self._runner, own)
+            if plan is None:
+                on_page = replace(wanted, preset=None) if wanted.method == HGC else wanted
+                fields |= planned(studio, on_page, fields, read_settings(settings))
+            else:
+                fields["plan"] = plan.as_dict()
+        except PlanRefused:
+            return figures.forecast_waiting(NOT_AS_SET)
+        except Exception as error:
+            return figures.forecast_waiting(in_one_sentence(error))
+        return self._price(fields | {"rival": rival_of(rival)})
+
+    def _price(self, fields: dict[str, Any]) -> str:
+        try:
+            studio = self._loader.studio()
+            request = made(blank_png(studio.size), fields, {}, studio.model)
+            told = ""
+            try:
+                forecast = studio.forecast(request)
+            except PlanRefused as error:
+                if request.rival is None:
+                    raise
+                told, forecast = str(error), studio.forecast(request.model_copy(update={"rival": None}))
+            titles = arm_titles(request)
+            if forecast.share_rival is not None:
+                told = f"{titles['rival']}: {forecast.share_rival:.1%}"
+            return figures.forecast_line(forecast, titles["cached"], told)
+        except Exception as error:
+            return figures.forecast_waiting(in_one_sentence(error))
+
+    def greet(self, page: gr.Request, *values: Any) -> list[Any]:
+        """When a page opens: waits for the model, then fills in what only it can say.
+
+        The settings of a link stay as they are.
+        """
+        untouched = [gr.skip()] * len(self._panel.settings)
+        try:
+            studio = self._loader.studio()
+        except REFUSALS as error:
+            failed = figures.forecast_waiting(str(error))
+            return [figures.masthead("failed", "Model not loaded"), failed, *untouched, ""]
+        ready = f"{studio.model.capitalize()} · {studio.device.upper()} · {studio.dtype}"
+        if NAME in page.query_params:
+            return [figures.masthead("ready", ready), gr.skip(), *untouched, gr.skip()]
+        wanted, fields, _ = _read(values)
+        *settings, _, reason, _ = self.settle(*values)
+        cost = self._price(fields | planned(studio, wanted, fields, read_settings(settings)))
+        return [figures.masthead("ready", ready), cost, *settings, reason]
+
+
+def _read(values: Sequence[Any]) -> tuple[Wanted, dict[str, Any], Sequence[Any]]:
+    """The values of `cost_inputs`: what is wanted, the request's fields, and the rest."""
+    method, preset, percent, source, annotator, *rest = values
+    fields = dict(zip(COST_FIELDS, rest, strict=False)) | {"control": control_of(source, annotator)}
+    return Wanted(method, preset, percent), fields, rest[len(COST_FIELDS) :]
+
+
+def _told(wanted: Wanted, sentence: str) -> list[Any]:
+    """Why the method, why the share or what had to be changed of it, and where the budget's slider stands."""
+    named = None if wanted.preset is None else PRESETS[wanted.preset.lower()]
+    reason = CUSTOM_REASON if named is None else named.reason
+    percent = gr.skip() if named is None else round(100 * wanted.share)
+    return [
+        figures.aside(METHODS[wanted.method].reason),
+        figures.aside(sentence[:1].upper() + sentence[1:] or reason),
+        percent,
+    ]
+
+
+def wire_cache(p: Playground) -> None:
+    """Method, preset and budget write the settings; whatever changes the cost is priced anew."""
+    events, panel, picture = CacheEvents(p), p.cache, p.picture
+    asked = _asked(p)
+    written = [*panel.settings, panel.method_reason, panel.reason]
+    last: dict[str, Any] = {"trigger_mode": "always_last", **QUIET}
+    chosen = gr.on([panel.method.input, panel.preset.input], events.settle, asked, [*written, panel.budget], **last)
+    changed = [picture.steps.release, picture.guidance.release, picture.sampler.input, p.control.source.input]
+    followed = gr.on(changed, events.follow, asked, [*written, panel.budget], **last)
+    budgets = panel.budget.input(events.from_budget, asked, [*written, panel.preset], **last)
+    hands = [component.input for component in panel.settings]
+    as_hgc = [panel.preset, panel.reason, panel.method, panel.method_reason]
+    by_hand = gr.on(hands, None, None, as_hgc, js=BY_HAND_JS, api_visibility="private")
+
+    priced: dict[str, Any] = {"fn": events.price, "inputs": [*cost_inputs(p), p.own.name], "outputs": p.forecast}
+    for written_to in (chosen, followed, budgets, by_hand):
+        written_to.then(**priced, **QUIET)
+    edited = [component.input for component in (*_cost_fields(p), panel.rival)]
+    gr.on([*edited, p.own.name.change, p.results.run_id.change], **priced, **last)
+
+
+def cost_inputs(p: Playground) -> list[Any]:
+    """What the forecast depends on."""
+    return [*_asked(p), p.cache.rival, *p.cache.settings]
+
+
+def _asked(p: Playground) -> list[Any]:
+    return [*p.cache.wanted, p.control.source, p.control.annotator, *_cost_fields(p)]
+
+
+def _cost_fields(p: Playground) -> list[Any]:
+    return [p.picture.fields[name] for name in COST_FIELDS]
+
+
+def wire_greeting(page: gr.Blocks, p: Playground, header: gr.HTML) -> None:
+    """What to do when a page opens."""
+    outputs = [header, p.forecast, *p.cache.settings, p.cache.reason]
+    page.load(CacheEvents(p).greet, _asked(p), outputs, concurrency_limit=None, **QUIET)

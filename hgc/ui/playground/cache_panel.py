@@ -1,0 +1,183 @@
+"""The two caches: presets and a budget write their settings, and each can be set by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from hgc.planning.methods import DEFAULT_METHOD, METHODS
+from hgc.request import CacheSettings
+from hgc.ui.playground import hgc_settings
+from hgc.ui.playground.figures import aside
+from hgc.ui.playground.titles import NO_RIVAL, RIVALS
+from hgc.ui.playground.wanted import HGC
+
+PRESET_NAMES = ("Exact", "Quality", "Balanced", "Paper", "Turbo")
+FIRST_PRESET = "Paper"
+CUSTOM_REASON = "Your own settings."
+ALWAYS = 100  # percent, from which on no forecast is verified
+ONLY_HGC_JS = f"(method) => ({{__type__: 'update', visible: method === '{HGC}'}})"
+
+
+@dataclass(frozen=True)
+class CachePanel:
+    """The components of the panel."""
+
+    method: gr.Dropdown
+    method_reason: gr.HTML
+    preset: gr.Radio
+    reason: gr.HTML
+    budget: gr.Slider
+    coarse: gr.Checkbox
+    fine: gr.Checkbox
+    key_share: gr.Slider
+    layer_share: gr.Slider
+    order: gr.Radio
+    adaptive: gr.Checkbox
+    threshold: gr.Slider
+    gate: gr.Slider
+    attention_every: gr.Slider
+    fusion: gr.Radio
+    verify: gr.Slider
+    rival: gr.Dropdown
+
+    @property
+    def by_hand(self) -> list[Any]:
+        """What a person changes to say how the second picture saves work."""
+        return [*self.wanted, *self.settings]
+
+    @property
+    def wanted(self) -> list[Any]:
+        """The inputs of `Wanted`, in its order."""
+        return [self.method, self.preset, self.budget]
+
+    @property
+    def settings(self) -> list[Any]:
+        """The inputs of `read_settings`, and the outputs of `write_settings`."""
+        return [
+            self.coarse,
+            self.fine,
+            self.key_share,
+            self.layer_share,
+            self.order,
+            self.adaptive,
+            self.threshold,
+            self.gate,
+            self.attention_every,
+            self.fusion,
+        ]
+
+
+def build_cache_panel() -> CachePanel:
+    """Lays the panel out, with the settings' own defaults until the model can say what a preset means."""
+    now = CacheSettings()
+    with gr.Column(elem_classes="card", elem_id="cache-card"):
+        gr.HTML('<h2>Caches</h2><p class="aside">How the second picture saves work.</p>')
+        method = gr.Dropdown(
+            [(method.title, name) for name, method in METHODS.items()],
+            value=DEFAULT_METHOD,
+            label="Method",
+            info="Each makes of the budget below what it can.",
+            filterable=False,
+            elem_id="method",
+        )
+        method_reason = gr.HTML(aside(METHODS[DEFAULT_METHOD].reason), elem_id="method-reason")
+        preset = gr.Radio(
+            list(PRESET_NAMES),
+            value=FIRST_PRESET,
+            show_label=False,
+            label="Preset",
+            elem_id="preset",
+            elem_classes="segmented",
+        )
+        reason = gr.HTML("", elem_id="preset-reason")
+        budget = gr.Slider(
+            15,
+            100,
+            37,
+            step=1,
+            label="Budget, % of full compute",
+            info="The method spends as much of it as it can.",
+            elem_id="budget",
+        )
+        switches = hgc_settings.switches(METHODS[DEFAULT_METHOD])
+        with gr.Column(elem_id="hgc-settings", visible=DEFAULT_METHOD == HGC) as of_hgc:
+            with gr.Accordion("Coarse settings", open=False, elem_id="coarse-settings"):
+                coarse = hgc_settings.coarse(now)
+            with gr.Accordion("Fine settings", open=False, elem_id="fine-settings"):
+                fine = hgc_settings.fine(now)
+        method.change(None, method, of_hgc, js=ONLY_HGC_JS, api_visibility="private")
+        verify = gr.Slider(
+            0,
+            ALWAYS,
+            ALWAYS,
+            step=1,
+            label="Trust forecasts up to, % off",
+            info="20: after a forecast that turned out 20% off, the next step is computed. 100 trusts always.",
+            elem_id="verify",
+        )
+        rival = gr.Dropdown(
+            RIVALS,
+            value=NO_RIVAL,
+            filterable=False,
+            label="Compare also with",
+            info="A third picture on the same noise, by another method at the same cost.",
+            elem_id="rival-choice",
+        )
+    return CachePanel(
+        method=method,
+        method_reason=method_reason,
+        preset=preset,
+        reason=reason,
+        budget=budget,
+        verify=verify,
+        rival=rival,
+        **switches,
+        **coarse,
+        **fine,
+    )
+
+
+def verify_of(percent: float) -> float | None:
+    """The request's `verify` for the slider's value."""
+    return None if percent >= ALWAYS else percent / 100
+
+
+def trust_in(verify: float | None) -> float:
+    """The slider's value for the request's `verify`."""
+    return ALWAYS if verify is None else round(100 * verify, 6)
+
+
+def read_settings(values: Sequence[Any]) -> dict[str, Any]:
+    """The panel's values as fields of CacheSettings."""
+    coarse, fine, key_share, layer_share, order, adaptive, threshold, gate, attention_every, fusion = values
+    return {
+        "coarse": coarse,
+        "fine": fine,
+        "lambda_inter": key_share,
+        "lambda_intra": layer_share,
+        "order": order,
+        "threshold": threshold if adaptive else None,
+        "gate": gate,
+        "attention_every": attention_every,
+        "fusion": fusion,
+    }
+
+
+def write_settings(settings: CacheSettings) -> list[Any]:
+    """Settings as the panel's values; shares as short as the sliders show them would change the plan, so they stay."""
+    return [
+        settings.coarse,
+        settings.fine,
+        settings.lambda_inter,
+        settings.lambda_intra,
+        settings.order,
+        settings.threshold is not None,
+        gr.skip() if settings.threshold is None else settings.threshold,
+        settings.gate,
+        settings.attention_every,
+        settings.fusion,
+    ]

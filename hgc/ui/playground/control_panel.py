@@ -1,0 +1,158 @@
+"""Where the drawing comes from: palette, pen, photo or example; and the control map as the model sees it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from hgc.control.annotators import ANNOTATORS
+from hgc.landscapes import examples
+from hgc.landscapes.examples import Example
+from hgc.landscapes.labels import PALETTE
+from hgc.ui.components.easel import build_easel
+from hgc.ui.playground.drawing import AS_LABELS, AS_LINES, PEN, seen_picture, seen_text, sheet_of
+
+PEN_PX = 6
+LINE_TOOLS = ("brush", "line", "eraser")
+# Annotators of a kind that the model can read.
+READABLE = ("edges", "segmentation", "shuffle")
+
+
+def photo_input(**look: Any) -> gr.Image:
+    """An image input that hands over the file untouched.
+
+    gradio would open it first and fail in its own words; hgc.control decodes it, or refuses it in one sentence.
+    """
+    photo = gr.Image(type="filepath", image_mode=None, format="png", **look)
+    photo.preprocess = lambda payload: None if payload is None else payload.path
+    return photo
+
+
+@dataclass(frozen=True)
+class ControlPanel:
+    """The components of the panel."""
+
+    source: gr.Radio
+    painting: gr.HTML
+    lines: gr.HTML
+    photo: gr.Image
+    annotator: gr.Dropdown
+    edit: gr.Button
+    seen: gr.HTML
+    notes: gr.HTML
+    gallery: gr.Gallery
+
+    @property
+    def drawing(self) -> list[Any]:
+        """The inputs of `drawn`."""
+        return [self.source, self.painting, self.lines, self.photo, self.annotator]
+
+
+def class_title(name: str) -> str:
+    return name.replace("_", " or ")
+
+
+def hexed(colour: tuple[int, int, int]) -> str:
+    return "#{:02x}{:02x}{:02x}".format(*colour)
+
+
+def build_control_panel() -> ControlPanel:
+    """Lays the panel out, with the first example loaded."""
+    first = examples.gallery()[0]
+    with gr.Column(elem_classes="card", elem_id="control-card"):
+        gr.HTML('<h2>Control</h2><p class="aside">The picture will follow this map.</p>')
+        source = gr.Radio(
+            [("Paint areas", "paint"), ("Draw lines", "lines"), ("Use a photo", "photo")],
+            value="paint",
+            show_label=False,
+            label="Where the map comes from",
+            elem_id="source",
+            elem_classes="segmented",
+        )
+        with gr.Column(visible=True, elem_id="paint-panel") as paint_panel:
+            painting = _painting(first)
+        with gr.Column(visible=False, elem_id="lines-panel") as lines_panel:
+            lines = _lines()
+        with gr.Column(visible=False, elem_id="photo-panel") as photo_panel:
+            photo, annotator, edit = _photo()
+        seen, notes = _seen(first)
+        gallery = _gallery()
+    source.change(
+        None,
+        source,
+        [paint_panel, lines_panel, photo_panel],
+        js="(s) => ['paint', 'lines', 'photo'].map((name) => ({__type__: 'update', visible: s === name}))",
+        api_visibility="private",
+    )
+    return ControlPanel(source, painting, lines, photo, annotator, edit, seen, notes, gallery)
+
+
+def _seen(first: Example) -> tuple[gr.HTML, gr.HTML]:
+    with gr.Row(elem_id="seen-row", equal_height=False):
+        seen = gr.HTML(seen_picture(first.pixels), elem_id="seen", min_width=128)
+        return seen, gr.HTML(seen_text(()), elem_id="seen-notes", min_width=140)
+
+
+def _gallery() -> gr.Gallery:
+    gr.HTML("<h3>Examples</h3>")
+    return gr.Gallery(
+        [(str(example.path), example.title) for example in examples.gallery()],
+        label="Examples",
+        show_label=False,
+        format="png",
+        columns=len(examples.gallery()),
+        allow_preview=False,
+        object_fit="cover",
+        buttons=[],
+        interactive=False,
+        elem_id="examples",
+    )
+
+
+def _painting(first: Example) -> gr.HTML:
+    colours = {class_title(name): hexed(colour) for name, colour in PALETTE.items()}
+    return build_easel(
+        sheet_of(first.pixels, "segmentation"),
+        label="Canvas for areas",
+        colours=colours,
+        chosen=hexed(PALETTE["water"]),
+        elem_id="painting",
+    )
+
+
+def _lines() -> gr.HTML:
+    gr.HTML('<p class="aside">Dark lines on white. They are turned round, white on black, as the model reads them.</p>')
+    return build_easel(
+        None,
+        label="Canvas for lines",
+        colours={"pen": hexed(PEN)},
+        chosen=hexed(PEN),
+        tools=LINE_TOOLS,
+        brush_px=PEN_PX,
+        elem_id="lines",
+    )
+
+
+def _photo() -> tuple[gr.Image, gr.Dropdown, gr.Button]:
+    photo = photo_input(
+        label="Photo or finished map",
+        show_label=False,
+        sources=["upload", "clipboard"],
+        height=260,
+        buttons=[],
+        elem_id="photo",
+        placeholder="Drop a photo here, or click to choose one",
+    )
+    choices = [(f"{a.label}: {a.hint}", a.name) for a in ANNOTATORS.values() if a.kind in READABLE]
+    ready = [("It is a label map already", AS_LABELS), ("It is a line drawing already", AS_LINES)]
+    annotator = gr.Dropdown(
+        [*choices[:4], *ready, *choices[4:]],
+        value="canny",
+        label="How to read it",
+        info="Lines go to the edges control, areas to the segmentation control.",
+        elem_id="annotator",
+        filterable=False,
+    )
+    return photo, annotator, gr.Button("Draw on this map", size="md", elem_id="edit-map")

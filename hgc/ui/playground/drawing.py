@@ -1,0 +1,122 @@
+"""What a person gave, from canvas or photo, and the control map that is made of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import cv2
+import numpy as np
+
+from hgc.control.annotators import ANNOTATORS, AnnotatorUnavailable
+from hgc.control.canvas import Pixels, edge_map
+from hgc.control.images import ImageRefused, decode
+from hgc.ui.components.easel import CANVAS_PX, from_url
+from hgc.ui.pictures import png_url
+from hgc.ui.playground.figures import notes_list
+
+if TYPE_CHECKING:
+    from hgc.request import Request
+    from hgc.studio.control_map import Prepared
+    from hgc.ui.loader import StudioLike
+
+Source = Literal["paint", "lines", "photo"]
+Control = Literal["segmentation", "edges"]
+
+PEN = (27, 31, 38)
+# A photo's way to a map: the annotators, and two for maps that are ready.
+AS_LABELS, AS_LINES = "as_labels", "as_lines"
+
+
+def sheet_of(picture: Pixels, control: Control) -> Pixels:
+    """A map or sketch uint8 [H, W, 3] as a drawing on the canvas of its kind: enlarged without mixing colours.
+
+    Lines of either polarity become dark ones on a bare sheet, as a pen draws them.
+    """
+    large = cv2.resize(picture, (CANVAS_PX, CANVAS_PX), interpolation=cv2.INTER_NEAREST)
+    if control == "segmentation":
+        return np.dstack([large, np.full(large.shape[:2], 255, np.uint8)])
+    sheet = np.zeros((CANVAS_PX, CANVAS_PX, 4), np.uint8)
+    sheet[edge_map(large.astype(np.uint8)).map[:, :, 0] > 0] = (*PEN, 255)
+    return sheet
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What a person gave: pixels uint8 [H, W, 3 or 4], the control that reads them, and how they become a map."""
+
+    picture: Pixels
+    control: Control
+    annotator: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+def drawn(
+    source: Source,
+    painting: str | None,
+    lines: str | None,
+    photo: str | None,
+    annotator: str,
+) -> Drawn:
+    """Reads the panel's inputs. Raises ImageRefused where there is nothing to read."""
+    if source == "photo":
+        return read_photo(photo, annotator)
+    if source == "lines":
+        return Drawn(from_url(lines), "edges")
+    return Drawn(from_url(painting), "segmentation")
+
+
+def read_photo(path: str | None, annotator: str) -> Drawn:
+    """An uploaded file as a person meant it. Raises ImageRefused."""
+    if path is None:
+        raise ImageRefused("There is no photo yet: drop one into the box or take an example.")
+    decoded = decode(Path(path))
+    control: Control
+    if annotator in (AS_LABELS, AS_LINES):
+        control = "segmentation" if annotator == AS_LABELS else "edges"
+        return Drawn(decoded.pixels, control, None, decoded.notes)
+    if annotator not in ANNOTATORS:
+        raise ImageRefused(f"There is no annotator {annotator!r}: choose one of {', '.join(ANNOTATORS)}.")
+    control = "edges" if ANNOTATORS[annotator].kind == "edges" else "segmentation"
+    return Drawn(decoded.pixels, control, annotator, decoded.notes)
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A control map ready to be used: the bytes of its PNG and the control that reads it.
+
+    With `request`, that is made, whatever the form says.
+    """
+
+    png: bytes
+    control: Control
+    request: Request | None = None
+
+
+def prepare(studio: StudioLike, given: Drawn) -> tuple[Prepared, tuple[str, ...]]:
+    """The map as the model will see it and all that is to be said about it. Raises ImageRefused."""
+    try:
+        prepared = studio.prepare_control(given.picture, given.control, given.annotator)
+    except AnnotatorUnavailable as error:
+        raise ImageRefused(str(error)) from error
+    return prepared, (*given.notes, *prepared.notes)
+
+
+def seen_picture(control_map: Pixels | None) -> str:
+    """The map itself, uint8 [H, W, 3]; None leaves its place bare."""
+    if control_map is None:
+        return '<div class="none"></div>'
+    return f'<img alt="The control map as the model sees it" src="{png_url(control_map)}">'
+
+
+def seen_text(notes: tuple[str, ...], given: Drawn | None = None) -> str:
+    """What stands beside the map as the model sees it; without a drawing, of the example that the page opens with."""
+    lines = given is not None and given.control == "edges"
+    kind = "Edge map" if lines else "Segmentation map"
+    if given is not None and given.annotator is not None:
+        kind += f", read from your photo by {ANNOTATORS[given.annotator].label}"
+    untouched = "White lines on black: left as they are." if lines else "Exact colours: no pixel was snapped."
+    by_annotator = given is not None and given.annotator is not None
+    found = notes_list(notes) or ("" if by_annotator else f'<p class="aside">{untouched}</p>')
+    return f"<h3>As the model sees it</h3><p>{kind}</p>{found}"

@@ -1,0 +1,248 @@
+"""Pieces of the page as HTML: figures, verdict, badges, notes, the forecast. Pure functions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from hgc.charts.quantity import giga, seconds, size
+from hgc.ui.playground.titles import ARM_NAMES, SAMPLER_TITLES
+
+if TYPE_CHECKING:
+    from hgc.results.comparison import Comparison, Forecast
+
+NOTHING_DONE = (
+    '<div class="verdict warn" role="status"><b>The caches did nothing.</b> They kept no value in any step; only work '
+    "that does not depend on the step was saved. Lower the budget, or compute fewer key steps.</div>"
+)
+MACS_HINT = "Multiply-accumulates of convolutions and linear layers: the convention of the HGC paper."
+TIME_HINT = "The whole call of the pipeline, text and decoding included, one after the other on this machine."
+MEMORY_HINT = "What the cached arm kept at most."
+PSNR_HINT = "Peak signal-to-noise ratio against the full picture; higher is more alike."
+SSIM_HINT = "Structural similarity to the full picture; 1 is the same."
+PERCEPTUAL_HINT = (
+    "How differently a network that knows this model's world sees the two pictures: after LPIPS, on the features of "
+    "the embedded segmenter; 0 is the same, lower is more alike."
+)
+CONTROL_HINT = "The control is read back from each picture and compared with your map; 100% is perfect."
+EXACT = (
+    '<div class="verdict good" role="status"><b>Bit-identical to the plain pipeline.</b> Only work that does not '
+    "depend on the step was saved.</div>"
+)
+
+
+def masthead(kind: str, status: str) -> str:
+    """The page's name, what it is for, and how the model stands: loading, ready or failed."""
+    return (
+        '<header class="masthead"><div class="brand"><h1>HGC Studio</h1>'
+        "<p>Draw a landscape and see it made twice: in full, and from a cache that keeps to your drawing.</p></div>"
+        f'<span class="status {kind}" role="status"><i></i>{escape(status)}</span></header>'
+    )
+
+
+def figures_waiting() -> str:
+    """The same tiles before a run: what will be measured."""
+    names = (
+        "MACs",
+        "MACs with attention",
+        "Time",
+        "Cache memory",
+        "PSNR",
+        "SSIM",
+        "Perceptual difference",
+        "Control score",
+    )
+    dash = '<div class="value">–</div><div class="note">–</div>'
+    tiles = "".join(f'<div><div class="name">{name}</div>{dash}</div>' for name in names)
+    return (
+        f'<div class="figures waiting" role="group" aria-label="Figures, after a run">{tiles}</div>'
+        '<div class="measured"><span>Measured while it runs, on this machine</span>'
+        '<button type="button" class="quiet" disabled>Copy figures</button></div>'
+    )
+
+
+def figures_row(values: Mapping[str, Any]) -> str:
+    """Every number of a comparison, in a row of tiles or, of three arms, in a table; and a button that copies them."""
+    numbers = arms_table(values) if "macs_rival" in values else _tiles(values)
+    setting = (
+        f"{values['device'].upper()} · {values['dtype']} · one picture · {values['steps']} steps · "
+        f"{SAMPLER_TITLES.get(values['sampler'], values['sampler'])} · guidance {values['guidance']:g} · "
+        f"seed {values['seed']}"
+    )
+    copied = escape(json.dumps(values, default=str, indent=1), quote=True)
+    return (
+        f'{numbers}<div class="measured"><span>Measured on {escape(setting)}</span>'
+        f'<button type="button" class="quiet" data-copy="{copied}" '
+        'onclick="hgc.copy(this.dataset.copy, this)">Copy figures</button></div>'
+    )
+
+
+def _tiles(values: Mapping[str, Any]) -> str:
+    tiles = [
+        _tile(
+            "MACs",
+            f"{giga(values['macs_full'])} → {giga(values['macs_cached'])}",
+            f"{values['macs_ratio']:.1%} of full",
+            MACS_HINT,
+        ),
+        _tile(
+            "MACs with attention",
+            f"{giga(values['macs_with_attention_full'])} → {giga(values['macs_with_attention_cached'])}",
+            f"{values['macs_with_attention_cached'] / values['macs_with_attention_full']:.1%} of full",
+            "The same, with the two attention products counted too.",
+        ),
+        _tile(
+            "Time",
+            f"{seconds(values['latency_ms_full'])} → {seconds(values['latency_ms_cached'])}",
+            f"{values['speedup']:.2f}× as fast",
+            TIME_HINT,
+        ),
+        _tile("Cache memory", size(values["peak_bytes"]), "at its peak", MEMORY_HINT),
+        _tile("PSNR", _decibels(values["psnr"]), _likeness(values["psnr"]), PSNR_HINT),
+        _tile("SSIM", f"{values['ssim']:.3f}", "1 is the same", SSIM_HINT),
+        _tile("Perceptual difference", *_perceptual(values["perceptual"]), PERCEPTUAL_HINT),
+        _tile(
+            f"Control, {values['control_score_name']}",
+            *_scores(values["control_score_full"], values["control_score_cached"]),
+            CONTROL_HINT,
+        ),
+    ]
+    return f'<div class="figures" role="group" aria-label="Figures of this run">{"".join(tiles)}</div>'
+
+
+def arms_table(values: Mapping[str, Any]) -> str:
+    """Three arms beside each other, one column each."""
+    names = ARM_NAMES
+    alike = [("–", "–"), (values["psnr"], values["ssim"]), (values["psnr_rival"], values["ssim_rival"])]
+    rows = [
+        ("Steps", "", [str(values["steps"]), str(values["steps_cached"]), str(values["steps_rival"])]),
+        ("MACs", MACS_HINT, [giga(values[f"macs_{name}"]) for name in names]),
+        ("Share of full", MACS_HINT, [f"{values[f'macs_{name}'] / values['macs_full']:.1%}" for name in names]),
+        ("Time", TIME_HINT, [seconds(values[f"latency_ms_{name}"]) for name in names]),
+        ("Cache memory", MEMORY_HINT, ["–", size(values["peak_bytes"]), size(values["peak_bytes_rival"])]),
+        ("PSNR", PSNR_HINT, [psnr if psnr == "–" else _decibels(psnr) for psnr, _ in alike]),
+        ("SSIM", SSIM_HINT, [ssim if ssim == "–" else f"{ssim:.3f}" for _, ssim in alike]),
+        (
+            "Perceptual difference",
+            PERCEPTUAL_HINT,
+            ["–", _perceptual(values["perceptual"])[0], _perceptual(values["perceptual_rival"])[0]],
+        ),
+        (
+            f"Control, {values['control_score_name']}",
+            CONTROL_HINT,
+            [_score(values[f"control_score_{name}"]) for name in names],
+        ),
+    ]
+    head = "".join(f'<th scope="col" class="{name}">{escape(values[f"title_{name}"])}</th>' for name in names)
+    body = "".join(_table_row(*row) for row in rows)
+    return (
+        f'<table class="arms-table"><thead><tr><td class="what"></td>{head}</tr></thead><tbody>{body}</tbody></table>'
+    )
+
+
+def _table_row(title: str, hint: str, cells: Iterable[str]) -> str:
+    shown = "".join(f"<td>{escape(cell)}</td>" for cell in cells)
+    return f'<tr title="{escape(hint, quote=True)}"><th scope="row" class="what">{escape(title)}</th>{shown}</tr>'
+
+
+def _tile(title: str, value: str, note: str, hint: str) -> str:
+    return (
+        f'<div class="figure" title="{escape(hint, quote=True)}"><div class="name">{escape(title)}</div>'
+        f'<div class="value">{escape(value)}</div><div class="note">{escape(note)}</div></div>'
+    )
+
+
+def _scores(full: float | None, cached: float | None) -> tuple[str, str]:
+    """Both control scores, 0..1, and a word for them; None where nothing could be scored."""
+    if full is None or cached is None:
+        return "not scored", "nothing to compare with the map"
+    return f"{_score(full)} → {_score(cached)}", "how well each picture follows the map"
+
+
+def _score(value: float | None) -> str:
+    return "not scored" if value is None else f"{value:.1%}"
+
+
+def _decibels(psnr: float | None) -> str:
+    """None for identical pictures."""
+    return "∞" if psnr is None else f"{psnr:.1f} dB"
+
+
+def _likeness(psnr: float | None) -> str:
+    """A word for what PSNR means to the eye on flat-shaded pictures; None for identical ones."""
+    if psnr is None:
+        return "the same bits"
+    return "differences hardly visible" if psnr >= 35 else "small differences" if psnr >= 27 else "visible differences"
+
+
+def _perceptual(distance: float | None) -> tuple[str, str]:
+    """The distance and a note; None where no network knows the model's world, or none was asked."""
+    return ("–", "not measured") if distance is None else (f"{distance:.4f}", "0 is the same")
+
+
+def recorded(comparison: Comparison) -> str:
+    """That what is shown was computed earlier, where it was; nothing for a run of this process."""
+    if not comparison.recorded:
+        return ""
+    made = escape(comparison.made.words)
+    return (
+        f'<div class="verdict" role="status"><b>A recording.</b> Made {made}; nothing was computed just now. '
+        "Press Run for your own.</div>"
+    )
+
+
+def verdict(values: Mapping[str, Any]) -> str:
+    """The run in one sentence."""
+    if values["nothing_reused"] or values["identical"]:
+        return NOTHING_DONE if values["nothing_reused"] else EXACT
+    faster = f"{values['speedup']:.2f}× as fast as" if values["speedup"] > 1.02 else "no faster than"
+    return (
+        f'<div class="verdict plain" role="status"><b>{faster[:1].upper() + faster[1:]} the full picture</b> with '
+        f"{values['macs_ratio']:.0%} of the compute; {_likeness(values['psnr'])} ({_decibels(values['psnr'])}).</div>"
+    )
+
+
+def badges(values: Mapping[str, Any], notes: Iterable[str] = ()) -> str:
+    """What the arms shared, and what should be known about the prompt."""
+    items = [_badge("same", f"Same noise, same map, same scheduler: <code>{escape(values['digest'])}</code>")]
+    items += [_badge("note", escape(note)) for note in notes]
+    return f'<div class="badges">{"".join(items)}</div>'
+
+
+def _badge(kind: str, html: str) -> str:
+    return f'<span class="badge {kind}">{html}</span>'
+
+
+def aside(text: str) -> str:
+    """A quiet remark."""
+    return f'<p class="aside">{escape(text)}</p>'
+
+
+def notes_list(notes: Iterable[str], kind: str = "note") -> str:
+    """Short remarks under a control; nothing at all when there are none."""
+    items = "".join(f"<li>{escape(note[:1].upper() + note[1:])}</li>" for note in notes)
+    return f'<div role="status"><ul class="notes {kind}">{items}</ul></div>' if items else ""
+
+
+def forecast_line(forecast: Forecast, title: str = "Cached arm", rival: str = "") -> str:
+    """What the run will cost, before it starts; `title` names the second picture, `rival` tells of the third."""
+    share = f"{forecast.share:.1%}"
+    cost = f"<b>{giga(forecast.macs.paper)}</b> of {giga(forecast.macs_full.paper)} MACs <b>({share})</b>"
+    if forecast.latency_ms is None or forecast.latency_ms_full is None:
+        clock = "time is known after the first run"
+    else:
+        whole = seconds(forecast.latency_ms_full)
+        clock = f'about <b>{seconds(forecast.latency_ms)}</b><i class="wide"> after {whole} for the full picture</i>'
+    meter = f'<div class="meter" aria-hidden="true"><i style="width:{min(forecast.share, 1):.1%}"></i></div>'
+    third = f"<br><span>{escape(rival)}</span>" if rival else ""
+    return f'<div class="forecast">{meter}<div>{escape(title)}: {cost}<br><span>{clock}</span>{third}</div></div>'
+
+
+def forecast_waiting(text: str) -> str:
+    """The same place, while there is nothing to forecast with."""
+    return (
+        '<div class="forecast waiting"><div class="meter" aria-hidden="true"><i></i></div>'
+        f"<div>{escape(text)}</div></div>"
+    )

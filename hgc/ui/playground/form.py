@@ -1,0 +1,118 @@
+"""The Playground's form as a Request, and a Request put back into the form."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from hgc.control.images import decode
+from hgc.planning.methods import METHODS
+from hgc.planning.presets import PRESETS
+from hgc.ui.pictures import png_url
+from hgc.ui.playground.cache_panel import CUSTOM_REASON, read_settings, trust_in, verify_of, write_settings
+from hgc.ui.playground.drawing import Drawn, seen_picture, seen_text, sheet_of
+from hgc.ui.playground.figures import aside
+from hgc.ui.playground.own_plan import own_plan
+from hgc.ui.playground.picture_panel import new_seed
+from hgc.ui.playground.titles import NO_RIVAL, rival_of
+from hgc.ui.playground.wanted import HGC, Wanted, planned, unplanned
+from hgc.ui.runner import made
+
+if TYPE_CHECKING:
+    from hgc.cache.plan import Plan
+    from hgc.request import Request
+    from hgc.ui.playground.drawing import Sheet
+    from hgc.ui.playground.tab import Playground
+
+
+def read_form(page: Playground, sheet: Sheet, values: list[Any], *, presets: bool = True) -> Request:
+    """The form's values, in the order of `Playground.run_inputs`, as a request. Raises RequestRefused, PlanRefused.
+
+    A chosen preset is asked for its settings here: Run may come before the page has written them down. Without
+    `presets` it is not: whoever asks decides on a plan of their own.
+    """
+    names = list(page.fields)
+    fields = dict(zip(names, values[: len(names)], strict=True)) | {"control": sheet.control}
+    locked, own, method, preset, percent, *by_hand = values[len(names) :]
+    fields["rival"], fields["verify"] = rival_of(fields["rival"]), verify_of(fields["verify"])
+    if not locked or fields["seed"] is None:
+        fields["seed"] = new_seed()
+    studio, plan = page.runner.loader.studio(), own_plan(page.runner, own)
+    if plan is not None:
+        return made(sheet.png, fields | {"plan": plan.as_dict()}, {}, studio.model)
+    wanted, settings = Wanted(method, preset, percent), read_settings(by_hand)
+    fields |= planned(studio, wanted, fields, settings) if presets else unplanned(wanted, settings)
+    return made(sheet.png, fields, {}, studio.model)
+
+
+def form_outputs(page: Playground) -> list[Any]:
+    """What `write_form` writes."""
+    control, cache = page.control, page.cache
+    drawing = [control.source, control.painting, control.lines, control.seen, control.notes]
+    return [
+        *page.fields.values(),
+        *drawing,
+        page.picture.lock,
+        page.own.name,
+        cache.method,
+        cache.method_reason,
+        cache.preset,
+        cache.reason,
+        cache.budget,
+        *cache.settings,
+    ]
+
+
+def write_form(page: Playground, request: Request, plan: Plan | None, drawn: bytes | None) -> dict[Any, Any]:
+    """The updates that make the form ask for this request, whose cached arm runs `plan`, None where nobody knows it.
+
+    `drawn` is the control map of what is on the canvas now; the same map leaves the drawing as it is. Settings stand
+    in the form as settings, another method with its budget; a table stands there as a plan of its own.
+    """
+    values = field_values(page, request)
+    updates: dict[Any, Any] = {component: values[name] for name, component in page.fields.items()}
+    updates |= _caches(page, request, plan) | {page.picture.lock: True}
+    return updates if drawn == request.control_bytes else updates | _on_canvas(page, request)
+
+
+def field_values(page: Playground, request: Request) -> dict[str, Any]:
+    """The request's fields as the form's components hold them."""
+    own = {"rival": request.rival or NO_RIVAL, "verify": trust_in(request.verify)}
+    return request.model_dump(include=set(page.fields)) | own
+
+
+def _caches(page: Playground, request: Request, plan: Plan | None) -> dict[Any, Any]:
+    cache, settings = page.cache, request.cache
+    updates: dict[Any, Any] = {
+        cache.method: request.method,
+        cache.method_reason: aside(METHODS[request.method].reason),
+        cache.preset: next((known.name for known in PRESETS.values() if known.budget == request.budget), None),
+        cache.reason: aside(CUSTOM_REASON),
+        page.own.name: "",
+    }
+    plan = plan or request.own_plan
+    if request.plan is not None and plan is not None:
+        return updates | {page.own.name: page.runner.plans.keep(plan), page.picture.steps: plan.steps}
+    if request.budget is None:
+        updates[cache.preset] = None
+    else:
+        updates[cache.budget] = round(100 * request.budget)
+    if request.method != HGC:
+        method = METHODS[request.method]
+        return updates | {cache.coarse: method.coarse, cache.fine: method.fine}
+    if request.budget is not None:
+        studio = page.runner.loader.studio()
+        settings = studio.settings_for(request.budget, request.steps, guidance=request.guidance > 1)
+    return updates | dict(zip(cache.settings, write_settings(settings), strict=True))
+
+
+def _on_canvas(page: Playground, request: Request) -> dict[Any, Any]:
+    """The control map as a drawing on the canvas of its kind."""
+    panel, shown = page.control, decode(request.control_bytes).pixels
+    painted = request.control == "segmentation"
+    given = Drawn(shown, request.control)
+    return {
+        panel.source: "paint" if painted else "lines",
+        panel.painting if painted else panel.lines: png_url(sheet_of(shown, request.control)),
+        panel.seen: seen_picture(shown),
+        panel.notes: seen_text((), given),
+    }

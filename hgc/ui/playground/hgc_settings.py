@@ -1,0 +1,123 @@
+"""Both switches, which show what the method keeps and take HGC when pressed, and HGC's own settings; as components, by
+the names that `CachePanel` gives them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+from hgc.planning.methods import Method
+from hgc.request import CacheSettings
+
+WITH_SWITCH_JS = "(on) => ({__type__: 'update', interactive: on})"
+
+
+def switches(now: Method) -> dict[str, Any]:
+    """The two kinds of cache."""
+    with gr.Row(elem_id="cache-switches"):
+        return {
+            "coarse": gr.Checkbox(
+                now.coarse,
+                label="Coarse cache",
+                info="Keeps whole blocks between steps.",
+                elem_id="coarse",
+                elem_classes="switch",
+            ),
+            "fine": gr.Checkbox(
+                now.fine,
+                label="Fine cache",
+                info="Keeps attention maps and guidance.",
+                elem_id="fine",
+                elem_classes="switch",
+            ),
+        }
+
+
+def coarse(now: CacheSettings) -> dict[str, Any]:
+    """How much of the blocks is computed, and when."""
+    fields: dict[str, Any] = {
+        "key_share": gr.Slider(
+            0.05,
+            1,
+            now.lambda_inter,
+            step=0.01,
+            label="Key steps (λ inter)",
+            info="Share of the steps that compute everything.",
+            elem_id="key-share",
+        ),
+        "layer_share": gr.Slider(
+            0,
+            1,
+            now.lambda_intra,
+            step=0.01,
+            label="Refreshed layers (λ intra)",
+            info="Share of the decoder's layers that the steps in between still compute.",
+            elem_id="layer-share",
+        ),
+        "order": gr.Radio(
+            [("Repeat", 0), ("Follow a line", 1), ("Follow a curve", 2)],
+            value=now.order,
+            label="Kept values",
+            info="Repeat the last one, or continue the trend of the last two or three.",
+            elem_id="order",
+            elem_classes="segmented",
+        ),
+    }
+    with gr.Row():
+        return fields | _at_run_time()
+
+
+def _at_run_time() -> dict[str, Any]:
+    adaptive = gr.Checkbox(
+        False,
+        label="Decide while running",
+        info="Refresh where a block is expected to have changed.",
+        elem_id="adaptive",
+        elem_classes="switch",
+    )
+    threshold = gr.Slider(
+        0.02,
+        0.6,
+        0.15,
+        step=0.01,
+        label="Threshold",
+        info="Expected change, lower refreshes more often.",
+        interactive=False,
+        elem_id="threshold",
+    )
+    adaptive.change(None, adaptive, threshold, js=WITH_SWITCH_JS, api_visibility="private")
+    return {"adaptive": adaptive, "threshold": threshold}
+
+
+def fine(now: CacheSettings) -> dict[str, Any]:
+    """How long words and guidance are attended to."""
+    return {
+        "gate": gr.Slider(
+            0.05,
+            1,
+            now.gate,
+            step=0.01,
+            label="Gate",
+            info="From this share of the steps on, one guidance branch instead of two. 1 keeps both.",
+            elem_id="gate",
+        ),
+        "attention_every": gr.Slider(
+            1,
+            10,
+            now.attention_every,
+            step=1,
+            label="Attention at every n-th key step",
+            info="1 computes it at each of them.",
+            elem_id="attention-every",
+        ),
+        "fusion": gr.Radio(
+            [("Keep the last difference", "difference"), ("Drop guidance", "drop")],
+            value=now.fusion,
+            label="After the gate",
+            info="What stands in for the branch that is left out.",
+            elem_id="fusion",
+            elem_classes="segmented",
+        ),
+    }

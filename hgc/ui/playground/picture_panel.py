@@ -1,0 +1,121 @@
+"""Everything about the picture but its control and its caches: its words; seed, sampler and guidance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from random import SystemRandom
+from typing import Any, get_args
+
+import gradio as gr
+
+from hgc.landscapes import examples
+from hgc.models.presets import GUIDANCE
+from hgc.request import Sampler
+from hgc.ui.playground.titles import SAMPLER_TITLES
+from hgc.ui.queueing import QUIET
+
+SEEDS = 2**32
+
+
+@dataclass(frozen=True)
+class Words:
+    """The prompt, and what the model will not understand of it."""
+
+    prompt: gr.Textbox
+    notes: gr.HTML
+
+
+@dataclass(frozen=True)
+class PicturePanel:
+    """The components of the panel."""
+
+    negative: gr.Textbox
+    seed: gr.Number
+    lock: gr.Checkbox
+    sampler: gr.Dropdown
+    steps: gr.Slider
+    guidance: gr.Slider
+    scale: gr.Slider
+    start: gr.Slider
+    end: gr.Slider
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The components by the Request's field names."""
+        return {
+            "negative_prompt": self.negative,
+            "seed": self.seed,
+            "sampler": self.sampler,
+            "steps": self.steps,
+            "guidance": self.guidance,
+            "control_scale": self.scale,
+            "control_start": self.start,
+            "control_end": self.end,
+        }
+
+
+def new_seed() -> int:
+    return SystemRandom().randrange(SEEDS)
+
+
+def build_words() -> Words:
+    """The prompt's box, with the first example's words."""
+    prompt = gr.Textbox(
+        examples.gallery()[0].prompt,
+        label="Prompt",
+        lines=2,
+        max_lines=4,
+        placeholder="a winter landscape at night with mountains and a house",
+        elem_id="prompt",
+    )
+    return Words(prompt, gr.HTML("", elem_id="prompt-notes", visible=False))
+
+
+def build_picture_panel() -> PicturePanel:
+    """Lays the panel out."""
+    with gr.Column(elem_classes="card", elem_id="picture-card"):
+        gr.HTML('<h2>Picture</h2><p class="aside">All pictures share this.</p>')
+        with gr.Row(elem_id="seed-row", equal_height=True):
+            seed = gr.Number(
+                examples.gallery()[0].seed, label="Seed", precision=0, minimum=0, maximum=SEEDS - 1, elem_id="seed"
+            )
+            dice = gr.Button("New seed", size="md", elem_id="dice", min_width=96, scale=0)
+            lock = gr.Checkbox(True, label="Keep between runs", elem_id="lock", elem_classes="switch", min_width=150)
+        with gr.Accordion("More settings", open=False, elem_id="picture-settings"):
+            negative = gr.Textbox(
+                "", label="Negative prompt", info="What should not be in the picture.", elem_id="negative", lines=1
+            )
+            with gr.Row():
+                sampler = gr.Dropdown(
+                    [(SAMPLER_TITLES[name], name) for name in get_args(Sampler)],
+                    value="ddim",
+                    label="Sampler",
+                    info="How noise becomes a picture.",
+                    filterable=False,
+                    elem_id="sampler",
+                )
+                steps = gr.Slider(4, 50, 20, step=1, label="Steps", info="More steps, finer, slower.", elem_id="steps")
+            with gr.Row():
+                guidance = gr.Slider(
+                    1,
+                    12,
+                    GUIDANCE,
+                    step=0.5,
+                    label="Guidance",
+                    info="How strictly it follows the words.",
+                    elem_id="guidance",
+                )
+                scale = gr.Slider(
+                    0,
+                    2,
+                    1,
+                    step=0.05,
+                    label="Control strength",
+                    info="How strictly it follows the map.",
+                    elem_id="scale",
+                )
+            with gr.Row():
+                start = gr.Slider(0, 1, 0, step=0.05, label="Control from", info="Share of the steps.", elem_id="from")
+                end = gr.Slider(0, 1, 1, step=0.05, label="Control until", info="Share of the steps.", elem_id="until")
+    dice.click(new_seed, None, seed, queue=False, **QUIET)
+    return PicturePanel(negative, seed, lock, sampler, steps, guidance, scale, start, end)

@@ -1,0 +1,130 @@
+"""A picture brought back: its settings on the form, and whether a run has made it again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from hgc.evidence import EvidenceRefused, read_signed
+from hgc.history import Record
+from hgc.planning.methods import method_of
+from hgc.request import Request
+from hgc.ui.playground.cache_events import CacheEvents, cost_inputs
+from hgc.ui.playground.form import field_values, form_outputs, write_form
+from hgc.ui.playground.restored_card import refused_text, restored_text, verdict_text
+from hgc.ui.queueing import QUIET
+from hgc.ui.runner import in_one_sentence
+
+if TYPE_CHECKING:
+    from hgc.ui.playground.tab import Playground
+
+Updates = dict[Any, Any]
+CLOSE_JS = "() => [{__type__: 'update', visible: false}, null]"
+
+
+def _holds(part: Any, value: Any) -> bool:
+    """Whether a component can show a value."""
+    return not isinstance(part, gr.Slider) or part.minimum <= value <= part.maximum
+
+
+def beyond(page: Playground, request: Request) -> list[str]:
+    """What the form has no place for, in words."""
+    values = field_values(page, request)
+    return [
+        f"{part.label} {values[name]:g} lies beyond the form's {part.minimum:g} to {part.maximum:g}; "
+        "Run again uses it all the same"
+        for name, part in page.fields.items()
+        if not _holds(part, values[name])
+    ]
+
+
+def restored_form(page: Playground, request: Request, with_map: bool = True) -> Updates:
+    """The updates that put a request on the form, but for what it has no place for. Raises REFUSALS."""
+    for name in (request.method, request.rival or request.method):
+        method_of(name)
+    written = write_form(page, request, None, None if with_map else request.control_bytes)
+    left_out = {part for part in page.fields.values() if not _holds(part, written[part])}
+    return {part: value for part, value in written.items() if part not in left_out}
+
+
+class Restoring:
+    """What brings a picture back, and what happens then."""
+
+    def __init__(self, playground: Playground, tabs: gr.Tabs) -> None:
+        self.page, self._card, self._tabs = playground, playground.restored, tabs
+        self._runner = playground.runner
+        self.run_id = playground.results.run_id
+
+    @property
+    def outputs(self) -> list[Any]:
+        return [*form_outputs(self.page), *self._card.filled, self._tabs]
+
+    def read(self, path: str | None) -> Updates:
+        """A PNG that was dropped or chosen: its settings on the form, or one sentence."""
+        from hgc.results.again import Original
+
+        try:
+            if path is None:
+                raise EvidenceRefused("There is no picture: drop one that was downloaded here.")
+            signed = read_signed(Path(path).read_bytes())
+            text = restored_text(signed, beyond(self.page, signed.evidence.request))
+            return self.restored(Original.of_picture(signed), text)
+        except Exception as error:
+            return self._told(refused_text(in_one_sentence(error)))
+
+    def restored(self, original: Any, text: str) -> Updates:
+        """The updates that put an original on the form and its words on the card."""
+        name, card = self._runner.originals.keep(original), self._card
+        return restored_form(self.page, original.request) | {
+            card.card: gr.update(visible=True),
+            card.words: text,
+            card.verdict: "",
+            card.again: gr.update(visible=True),
+            card.original: name,
+            self._tabs: gr.update(selected="playground"),
+        }
+
+    def _told(self, text: str) -> Updates:
+        card = self._card
+        return {
+            card.card: gr.update(visible=True),
+            card.words: text,
+            card.verdict: "",
+            card.again: gr.update(visible=False),
+            card.original: None,
+            self._tabs: gr.update(selected="playground"),
+        }
+
+    def check(self, run: str | None, name: str | None) -> Any:
+        """Whether the run that has just finished is the original again."""
+        from hgc.results.again import compared
+
+        original, found = self._runner.originals.find(name), self._runner.runs.find(run)
+        if original is None or found is None or found.recorded:
+            return ""
+        return verdict_text(compared(original, found))
+
+
+def wire_restoring(restoring: Restoring, p: Playground) -> None:
+    """Choosing or dropping a picture; every finished run is held against it."""
+    card = p.restored
+    read = card.upload.upload(restoring.read, card.upload, restoring.outputs, **QUIET)
+    read.then(CacheEvents(p).price, cost_inputs(p), p.forecast, **QUIET)
+    card.close.click(None, None, [card.card, card.original], js=CLOSE_JS, api_visibility="private")
+    p.results.run_id.change(restoring.check, [p.results.run_id, card.original], card.verdict, **QUIET)
+
+
+def wire_recording(p: Playground, recording: Record | None) -> None:
+    """Opens the recording that stands there at first, with everything that a run has."""
+    runner = p.runner
+
+    def look_closer() -> Any:
+        """The recorded run as if it had just been made, and marked as recorded."""
+        from hgc.results.records import comparison_of
+
+        return gr.skip() if recording is None else runner.runs.keep(comparison_of(recording))
+
+    opened = gr.Button("Look closer", visible="hidden", elem_id="open-recording")
+    opened.click(look_closer, None, p.results.run_id, **QUIET)

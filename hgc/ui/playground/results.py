@@ -1,0 +1,77 @@
+"""The right side of the Playground: the pictures in their viewer, what is to be said of them, their figures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from hgc.history import Record
+from hgc.ui.components.viewer import build_viewer, scene
+from hgc.ui.kept import Kept
+from hgc.ui.playground import figures
+from hgc.ui.playground.stage import stage_recorded
+from hgc.ui.queueing import QUIET
+
+if TYPE_CHECKING:
+    from hgc.results.comparison import Comparison
+
+KEYS = (
+    '<p class="aside keys"><kbd>Ctrl</kbd> <kbd>Enter</kbd> runs · <kbd>Esc</kbd> stops · <kbd>F</kbd> flips two '
+    "pictures · <kbd>M</kbd> magnifies · <kbd>Shift</kbd> <kbd>F</kbd> fills the screen</p>"
+)
+
+
+@dataclass(frozen=True)
+class Results:
+    """The components of the right side. None of them comes or goes: what a run brings has its place before."""
+
+    stage: gr.HTML
+    verdict: gr.HTML
+    figures: gr.HTML
+    badges: gr.HTML
+    run_id: gr.State
+
+    @property
+    def filled(self) -> list[Any]:
+        """What a finished run fills, in the order of `_filled`."""
+        return [self.stage, self.verdict, self.figures, self.badges]
+
+
+def build_results(opening: Record | None = None) -> Results:
+    """Lays it out, empty but for a recording and its figures."""
+    stage, verdict, row = "", "", figures.figures_waiting()
+    if opening is not None:
+        told = opening.figures
+        stage, verdict, row = stage_recorded(opening), figures.verdict(told), figures.figures_row(told)
+    built = Results(
+        stage=build_viewer(stage),
+        verdict=gr.HTML(verdict, elem_id="verdict"),
+        figures=gr.HTML(row, elem_id="figures"),
+        badges=gr.HTML("", elem_id="badges"),
+        run_id=gr.State(None),
+    )
+    gr.HTML(KEYS)
+    return built
+
+
+def wire_results(results: Results, runs: Kept[Comparison]) -> None:
+    """Shows a run's pictures and figures as soon as it is finished."""
+
+    def show(run: str | None) -> list[Any]:
+        """The pictures and figures of a run."""
+        found = runs.find(run)
+        return [gr.skip()] * len(results.filled) if found is None else _filled(found)
+
+    results.run_id.change(show, results.run_id, results.filled, **QUIET)
+
+
+def _filled(comparison: Comparison) -> list[str]:
+    values = comparison.figures()
+    return [
+        scene(comparison),
+        figures.recorded(comparison) + figures.verdict(values),
+        figures.figures_row(values),
+        figures.badges(values, comparison.notes),
+    ]

@@ -1,0 +1,75 @@
+"""The form as a link, and a link as the form."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from hgc.share import NAME, link_of, read_link
+from hgc.ui.playground.cache_events import CacheEvents, cost_inputs
+from hgc.ui.playground.drawing import Sheet, drawn, prepare
+from hgc.ui.playground.figures import notes_list
+from hgc.ui.playground.form import read_form
+from hgc.ui.playground.restored_card import refused_text
+from hgc.ui.playground.restoring import restored_form
+from hgc.ui.queueing import QUIET
+from hgc.ui.runner import in_one_sentence
+
+if TYPE_CHECKING:
+    from hgc.ui.playground.restoring import Restoring
+    from hgc.ui.playground.tab import Playground
+
+WITHOUT_MAP = "The map is too large for a link and stays behind; a downloaded picture carries it."
+MAP_LEFT_BEHIND = (
+    '<div class="restored" role="status"><div><h3>Restored from a link</h3><p class="aside">The link came without its '
+    "map: draw one, or ask for a downloaded picture, which carries it.</p></div></div>"
+)
+
+
+class Sharing:
+    """What the Copy link button and an opened link do."""
+
+    def __init__(self, playground: Playground) -> None:
+        self._page, self._card = playground, playground.restored
+
+    def link(self, *values: Any) -> str:
+        """The query of a link for what stands on the form; the page makes an address of it and copies that."""
+        drawing = self._page.control.drawing
+        try:
+            studio = self._page.runner.loader.studio()
+            given = drawn(*values[: len(drawing)])
+            prepared, _ = prepare(studio, given)
+            request = read_form(self._page, Sheet(prepared.png, given.control), list(values[len(drawing) :]))
+            link = link_of(request)
+        except Exception as error:
+            return notes_list([in_one_sentence(error)], "error")
+        note = "" if link.has_map else f" {WITHOUT_MAP}"
+        return f'<p class="aside" role="status" data-query="{escape(link.query, quote=True)}" data-note="{note}"></p>'
+
+    def open(self, page: gr.Request) -> dict[Any, Any]:
+        """When the page was opened by a link: its settings on the form."""
+        packed, card = dict(page.query_params).get(NAME), self._card
+        if not packed:
+            return {card.words: gr.skip()}
+        try:
+            shared = read_link(packed)
+            filled = restored_form(self._page, shared.request, shared.has_map)
+        except Exception as error:
+            return {card.card: gr.update(visible=True), card.words: refused_text(in_one_sentence(error))}
+        told = {} if shared.has_map else {card.card: gr.update(visible=True), card.words: MAP_LEFT_BEHIND}
+        return filled | {card.again: gr.update(visible=False)} | told
+
+    def price(self, page: gr.Request, *values: Any) -> Any:
+        """What the settings of a link will cost; without a link, the greeting says that."""
+        return CacheEvents(self._page).price(*values) if NAME in page.query_params else gr.skip()
+
+
+def wire_sharing(page: gr.Blocks, p: Playground, restoring: Restoring) -> None:
+    """Copies a link of the form, and restores the form from the link that opened the page."""
+    sharing, card = Sharing(p), p.restored
+    copied = card.link.click(sharing.link, [*p.control.drawing, *p.run_inputs], card.linked, **QUIET)
+    copied.then(None, None, None, js="() => hgc.share()", api_visibility="private")
+    opened = page.load(sharing.open, None, restoring.outputs, queue=False, **QUIET)
+    opened.then(sharing.price, cost_inputs(p), p.forecast, **QUIET)

@@ -1,0 +1,86 @@
+"""The Playground: a drawing on the left, the pictures on the right."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from hgc.history import Record
+from hgc.ui.playground import figures
+from hgc.ui.playground.cache_events import wire_cache
+from hgc.ui.playground.cache_panel import CachePanel, build_cache_panel
+from hgc.ui.playground.control_events import wire_control
+from hgc.ui.playground.control_panel import ControlPanel, build_control_panel
+from hgc.ui.playground.own_plan import OwnPlan, build_own_plan, wire_own_plan
+from hgc.ui.playground.picture_panel import PicturePanel, Words, build_picture_panel, build_words
+from hgc.ui.playground.restored_card import RestoredCard, build_restored_card, build_take_along
+from hgc.ui.playground.results import Results, build_results, wire_results
+from hgc.ui.playground.run_events import wire_run
+from hgc.ui.runner import Runner
+
+
+@dataclass(frozen=True)
+class Playground:
+    """The tab's components and the runner behind them."""
+
+    runner: Runner
+    control: ControlPanel
+    words: Words
+    picture: PicturePanel
+    cache: CachePanel
+    results: Results
+    press: gr.Number
+    run: gr.Button
+    stop: gr.Button
+    forecast: gr.HTML
+    own: OwnPlan
+    restored: RestoredCard
+
+    @property
+    def run_inputs(self) -> list[Any]:
+        own, wanted = self.own.name, self.cache.wanted
+        return [*self.fields.values(), self.picture.lock, own, *wanted, *self.cache.settings]
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The components that set a Request's field, by its name."""
+        caches = {"verify": self.cache.verify, "rival": self.cache.rival}
+        return {"prompt": self.words.prompt, **self.picture.fields, **caches}
+
+
+def build_playground(runner: Runner, opening: Record | None = None) -> Playground:
+    """Lays the tab out and wires it; a recording stands there until the first run."""
+    with gr.Row(elem_id="playground", equal_height=False):
+        with gr.Column(scale=5, min_width=330, elem_id="left"):
+            control = build_control_panel()
+            cache = build_cache_panel()
+            picture = build_picture_panel()
+        with gr.Column(scale=7, min_width=330, elem_id="right"):
+            with gr.Column(elem_classes="card", elem_id="words"):
+                words = build_words()
+                own = build_own_plan()
+                press, run, stop, forecast = _run_bar()
+                along = build_take_along()
+            restored = RestoredCard(**build_restored_card(), **along)
+            with gr.Column(elem_classes="card", elem_id="result-card"):
+                shown = build_results(opening)
+    playground = Playground(runner, control, words, picture, cache, shown, press, run, stop, forecast, own, restored)
+    wire_control(playground)
+    wire_cache(playground)
+    wire_own_plan(playground)
+    wire_run(playground)
+    wire_results(shown, runner.runs)
+    return playground
+
+
+def _run_bar() -> tuple[gr.Number, gr.Button, gr.Button, gr.HTML]:
+    with gr.Row(elem_id="run-bar"):
+        forecast = gr.HTML(
+            figures.forecast_waiting("The model is loading."), elem_id="forecast", min_width=120, scale=1
+        )
+        press = gr.Number(0, precision=0, visible=False)
+        run = gr.Button("Run", variant="primary", elem_id="run", min_width=76, scale=0)
+        stop = gr.Button("Stop", interactive=False, elem_id="stop", min_width=64, scale=0)
+    return press, run, stop, forecast

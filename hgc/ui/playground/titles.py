@@ -1,0 +1,32 @@
+"""What the page calls things."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hgc.planning.methods import METHODS
+
+if TYPE_CHECKING:
+    from hgc.calibration.subject import Subject
+    from hgc.request import ArmName
+
+SAMPLER_TITLES = {"ddim": "DDIM", "dpmpp": "DPM-Solver++", "unipc": "UniPC", "euler": "Euler"}
+CONTROLS = {"segmentation": "label maps", "edges": "edges"}
+ARM_NAMES: tuple[ArmName, ...] = ("full", "cached", "rival")
+NO_RIVAL = "nothing"
+RIVALS = [("Nothing", NO_RIVAL), *((METHODS[name].title, name) for name in sorted(METHODS, key="fewer_steps".__ne__))]
+
+
+def method_title(name: str) -> str:
+    """What a kept run's method is called; one that this version does not know keeps its name."""
+    return METHODS[name].title if name in METHODS else name
+
+
+def subject_words(of: Subject) -> str:
+    """What a calibration holds for."""
+    return f"{CONTROLS[of.control]}, {SAMPLER_TITLES[of.sampler]}, {of.steps} steps, guidance {of.guidance:g}"
+
+
+def rival_of(chosen: str) -> str | None:
+    """The request's rival for an entry of the dropdown."""
+    return None if chosen == NO_RIVAL else chosen
