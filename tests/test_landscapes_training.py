@@ -19,12 +19,12 @@ from typer.testing import CliRunner
 
 from hgc.__main__ import app
 from hgc.landscapes.labels import CLASSES
-from hgc.landscapes.scene import Scene, paint
+from hgc.landscapes.scene import Scene
 from hgc.training import reader, shelf
 from hgc.training.autoencoder import build_autoencoder
 from hgc.training.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from hgc.training.compute import Compute
-from hgc.training.data import READER_SEEDS, paint_moods
+from hgc.training.data import READER_SEEDS, lesson, paint_moods
 from hgc.training.obedience import Obedience, ObedienceReader, obedience_loss
 from hgc.training.optim import orthogonalized
 from hgc.training.pace import Budget, Pace, warm_constant_decay
@@ -166,9 +166,9 @@ def test_a_stopped_shelf_is_filled_from_where_it_was(tmp_path: Path, monkeypatch
         seen.append(seed)
         if len(seen) == 3:
             raise KeyboardInterrupt
-        return paint(seed)
+        return lesson(seed)
 
-    monkeypatch.setattr(shelf, "paint", painted)
+    monkeypatch.setattr(shelf, "lesson", painted)
     with pytest.raises(KeyboardInterrupt):
         shelf.fill_shelf(tmp_path / "resumed", model, 0, 3, CPU)
     resumed = shelf.fill_shelf(tmp_path / "resumed", model, 0, 3, CPU)

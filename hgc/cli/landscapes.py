@@ -38,14 +38,42 @@ def train(
     start_from: Annotated[
         Path | None, typer.Option(help="Folder of a finished model to go on from where there is no checkpoint.")
     ] = None,
+    scenes: Annotated[int, typer.Option(help="How many pictures the denoiser learns from.")] = 8192,
+    more: Annotated[
+        list[str] | None,
+        typer.Option(help="With --start-from: STAGE=MINUTES that a stage goes on for; may be given several times."),
+    ] = None,
 ) -> None:
     """Train the embedded Landscapes model, from nothing unless told otherwise."""
+    from hgc.training.train import Recipe, longer, tiny_recipe
     from hgc.training.train import train as run_training
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    command = "python -m hgc train" + (f" --start-from {start_from}" if start_from else "")
-    run_training(out, work, tiny=tiny, start_from=start_from, command=command)
+    recipe = tiny_recipe() if tiny else Recipe(scenes=scenes)
+    if more:
+        if start_from is None:
+            raise typer.BadParameter("--more needs --start-from: only finished stages go on for longer")
+        recipe = longer(recipe, start_from, _minutes(more))
+    options = [f"--start-from {start_from}"] if start_from else []
+    options += [f"--more {stage}" for stage in more or []]
+    run_training(out, work, recipe=recipe, start_from=start_from, command=" ".join(["python -m hgc train", *options]))
     typer.echo(f"the model is in {out}, its checkpoints in {work}")
+
+
+def _minutes(more: list[str]) -> dict[str, float]:
+    """STAGE=MINUTES, each, as a dictionary. Raises BadParameter."""
+    from hgc.training.record import STAGES
+
+    asked: dict[str, float] = {}
+    for entry in more:
+        stage, _, minutes = entry.partition("=")
+        try:
+            asked[stage] = float(minutes)
+        except ValueError:
+            raise typer.BadParameter(f"--more {entry}: write STAGE=MINUTES, such as denoiser=60") from None
+        if stage not in STAGES or asked[stage] <= 0:
+            raise typer.BadParameter(f"--more {entry}: stages are {', '.join(STAGES)}, minutes are above zero")
+    return asked
 
 
 @in_one_line

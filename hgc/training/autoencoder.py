@@ -125,7 +125,7 @@ def train_autoencoder(
         if pace.step % 20 == 0:
             losses.append([pace.step, round(float(loss.detach()), 5), round(psnr, 2)])
             log.info("autoencoder %s", json.dumps({"at": losses[-1], "progress": round(pace.progress, 4)}))
-        if pace.step % plan.save_every == 0:
+        if pace.time_to_save(plan.save_every):
             save()
     save()
     return model.eval()

@@ -9,7 +9,10 @@ from torch import Tensor
 
 from hgc.landscapes.labels import CLASSES, colour_map
 from hgc.training.augment import drawn_edges, drawn_labels
+from hgc.training.pens import Pen, outlined
 from hgc.training.shelf import Shelf
+
+PEN_SHARE = 0.55
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ def draw_batch(shelf: Shelf, prompts: Prompts, mapped: int, free: int, side: int
             labels.append(shelf.labels[i][window])
             maps.append(colour_map(drawn_labels(shelf.labels[i], len(CLASSES), rng))[window])
         elif n < 2 * mapped:
-            edges.append(drawn_edges(shelf.edge_map(int(i)), rng)[window])
+            edges.append(drawn_lines(shelf.labels[i], shelf.edge_map(int(i)), rng)[window])
         if n < 2 * mapped:
             emphasis.append(emphasized(shelf.labels[i][window], shelf.class_weights))
         else:
@@ -70,6 +73,13 @@ def draw_batch(shelf: Shelf, prompts: Prompts, mapped: int, free: int, side: int
         torch.from_numpy(np.stack(emphasis))[:, None],
         torch.from_numpy(np.stack(labels)),
     )
+
+
+def drawn_lines(labels: NDArray[np.uint8], edges: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Lines [256, 256], 0 or 255: what an edge detector finds, or the outlines alone as somebody's pen draws them."""
+    if rng.random() < PEN_SHARE:
+        return outlined(labels, Pen.any(rng), rng)
+    return drawn_edges(edges, rng)
 
 
 def emphasized(labels: NDArray[np.uint8], weights: NDArray[np.float32]) -> NDArray[np.float32]:

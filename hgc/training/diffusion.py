@@ -140,7 +140,7 @@ def train_denoiser(
             losses.append([pace.step, round(sum(recent) / len(recent), 5)])
             recent.clear()
             log.info("denoiser %s", json.dumps({"at": losses[-1], "progress": round(pace.progress, 4), "side": side}))
-        if pace.step % plan.save_every == 0:
+        if pace.time_to_save(plan.save_every):
             save()
     save()
     return averaged(model, average)

@@ -4,6 +4,8 @@ import math
 import time
 from dataclasses import dataclass
 
+SAVE_AFTER_S = 300.0
+
 
 @dataclass(frozen=True)
 class Budget:
@@ -24,7 +26,7 @@ class Pace:
         self.budget = budget
         self.step = step
         self._before_s = spent_s
-        self._since = time.monotonic()
+        self._since = self._saved = time.monotonic()
 
     @property
     def spent_s(self) -> float:
@@ -36,6 +38,13 @@ class Pace:
         if math.isfinite(self.budget.seconds):
             share = max(share, self.spent_s / self.budget.seconds)
         return min(1.0, share)
+
+    def time_to_save(self, every: int) -> bool:
+        """Every so many steps, and on a slow machine every SAVE_AFTER_S."""
+        if self.step % every and time.monotonic() - self._saved < SAVE_AFTER_S:
+            return False
+        self._saved = time.monotonic()
+        return True
 
     def finished(self) -> bool:
         return self.progress >= 1.0

@@ -24,16 +24,22 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
+def published_stages(weights: Path) -> dict[str, Any]:
+    """Steps, seconds and losses of every stage. Raises CheckpointError where the folder holds no record."""
+    record = weights / "training.json"
+    if not record.exists():
+        raise CheckpointError(f"{weights} has no training.json; give the folder of a finished training")
+    stages: dict[str, Any] = json.loads(record.read_text())["stages"]
+    return stages
+
+
 def take_up(weights: Path, work: Path, recipe: "Recipe") -> None:
     """Write to `work` the checkpoint of every stage that has none there, from finished `weights` and their record.
 
     Steps, time spent and losses go on from training.json; the optimizers' momenta are not published and start anew.
     Raises CheckpointError where the folder holds no record, RuntimeError where the recipe asks for other sizes.
     """
-    record = weights / "training.json"
-    if not record.exists():
-        raise CheckpointError(f"{weights} has no training.json; give the folder of a finished training")
-    stages: dict[str, Any] = json.loads(record.read_text())["stages"]
+    stages = published_stages(weights)
     for name, build in (
         ("autoencoder", lambda: (_autoencoder(weights, recipe), recipe.autoencoder)),
         ("segmenter", lambda: (Segmenter.load(weights / "segmenter"), recipe.segmenter)),

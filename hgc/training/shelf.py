@@ -16,10 +16,11 @@ from torch import Tensor
 
 from hgc.landscapes.canvas import SIZE
 from hgc.landscapes.labels import CLASSES
-from hgc.landscapes.scene import Scene, paint
+from hgc.landscapes.scene import Scene
 from hgc.training.autoencoder import LATENT_CHANNELS
 from hgc.training.checkpoint import CheckpointError
 from hgc.training.compute import Compute
+from hgc.training.data import lesson
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +81,7 @@ def with_reconstructions(
 def settle_scale(model: AutoencoderTiny, first_seed: int, count: int, compute: Compute) -> None:
     """Set the scaling factor that gives the latents of `count` scenes a standard deviation of one."""
     model.register_to_config(scaling_factor=1.0)
-    pictures = torch.from_numpy(np.stack([paint(first_seed + i).image for i in range(count)]))
+    pictures = torch.from_numpy(np.stack([lesson(first_seed + i).image for i in range(count)]))
     model.register_to_config(scaling_factor=round(1 / float(encode(model, pictures, compute).std()), 4))
 
 
@@ -98,7 +99,7 @@ def fill_shelf(folder: Path, model: AutoencoderTiny, first_seed: int, count: int
     edges = _array(folder / "edges.npy", mode, np.uint8, (count, SIZE, SIZE // 8))
     while len(captions) < count:
         start = len(captions)
-        scenes = [paint(first_seed + i) for i in range(start, min(count, start + CHUNK))]
+        scenes = [lesson(first_seed + i) for i in range(start, min(count, start + CHUNK))]
         span = slice(start, start + len(scenes))
         pictures = torch.from_numpy(np.stack([scene.image for scene in scenes]))
         latents[span] = encode(model, pictures, compute).numpy()

@@ -67,7 +67,7 @@ def fit(
         if pace.step % 20 == 0:
             losses.append([pace.step, round(float(loss.detach()), 5)])
             log.info("%s %s", name, json.dumps({"at": losses[-1], "progress": round(pace.progress, 4)}))
-        if pace.step % plan.save_every == 0:
+        if pace.time_to_save(plan.save_every):
             save()
     save()
     model.eval()

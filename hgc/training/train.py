@@ -5,7 +5,7 @@ python -m hgc train --tiny               # seconds, no quality: a test of every 
 """
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from hgc.landscapes.reader import SIDE
@@ -20,7 +20,7 @@ from hgc.training.export import export
 from hgc.training.loss_chart import draw_losses
 from hgc.training.obedience import ObedienceReaderPlan, train_obedience_reader
 from hgc.training.pace import Budget
-from hgc.training.published import take_up
+from hgc.training.published import published_stages, take_up
 from hgc.training.reader import ReaderPlan, train_reader
 from hgc.training.record import write_record
 from hgc.training.segmenter import SegmenterPlan, train_segmenter
@@ -57,6 +57,16 @@ class Recipe:
     reader_scenes: int = 2000
     scenes: int = 8192
     sheet_every: int = 1000
+
+
+def longer(recipe: Recipe, weights: Path, extra_minutes: dict[str, float]) -> Recipe:
+    """The recipe with budgets by which finished stages go on for so many more minutes than their record says."""
+    stages = published_stages(weights)
+    budgets = {
+        f"{name}_budget": Budget(NO_STEP_LIMIT, stages[name]["seconds"] + 60 * extra)
+        for name, extra in extra_minutes.items()
+    }
+    return replace(recipe, **budgets)  # type: ignore[arg-type]
 
 
 def tiny_recipe() -> Recipe:
