@@ -112,6 +112,19 @@ def test_computing_everything_changes_no_bit(pipe: Any, plans: Mapping[str, Plan
     assert run.trace.nothing_reused is (name == "full")
 
 
+def test_only_what_a_plan_passes_by_is_handled(pipe: Any, anatomy: Anatomy, plans: Mapping[str, Plan]) -> None:
+    """Handlers cost time in every step: a plan that computes everything needs none inside of the networks."""
+
+    def handled(plan: Plan, **looks: Any) -> set[str]:
+        with cached(pipe, plan, **looks):
+            return {path for path, state in vars_of(pipe).items() if "forward" in state}
+
+    assert handled(plans["full"]) == {"unet.", "controlnet."}
+    attention = next(site.name for site in anatomy.of(Kind.CROSS_ATTENTION) if site.name.startswith("unet."))
+    assert handled(Plan("one", STEPS, "tiny", {attention: "CCRRCR"})) == {"unet.", "controlnet.", attention}
+    assert len(handled(plans["full"], timed=True)) > 100
+
+
 @pytest.mark.usefixtures("undone")
 def test_modules_are_untouched_after_success(pipe: Any, plans: Mapping[str, Plan]) -> None:
     plain = tiny.latents(pipe)

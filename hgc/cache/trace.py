@@ -18,7 +18,7 @@ class Cell:
     """What became of one site in one step.
 
     `macs_*` are the site's own, without the sites inside it, over all images and branches; `latency_ms` includes them
-    and is 0 where nobody looked: inside a transformer only what the plan names is timed.
+    and is 0 where nobody looked: sites are timed on demand.
     `age` is in steps since the value was computed (0 when computed now), None for dead and absent sites. `drift` is the
     relative L1 change since the value computed before, measured only in observed runs and in inspections, where a kept
     cell's is how far the value that full compute gives there has moved since the kept one was computed.

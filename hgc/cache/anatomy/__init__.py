@@ -154,6 +154,10 @@ class Anatomy:
             found.setdefault(site.block.removesuffix(".residuals"), []).append(site.name)
         return {net: tuple(names) for net, names in found.items()}
 
+    def network_of(self, name: str) -> str:
+        """The network that a site lies in."""
+        return next((net for net in self.residuals if name.startswith(net + ".")), "unet")
+
     def idle(self, result: Mapping[str, State]) -> frozenset[str]:
         """The blocks and the ControlNets none of whose sites is computed."""
         groups = {block.name: block.sites for block in self.blocks}

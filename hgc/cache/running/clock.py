@@ -15,6 +15,7 @@ from hgc.cache.running.gate import ChangeGate
 from hgc.cache.running.store import writes
 from hgc.cache.running.verification import Verdict, Verifier
 
+PLANNED = "planned"
 WATCHED = {
     Kind.TEXT_KV: "encoder_hidden_states",
     Kind.IMAGE_KV: "added_cond_kwargs",
@@ -30,7 +31,7 @@ class Step:
     number: int
     guidance: bool
     actions: dict[str, Action]
-    reason: str = "planned"
+    reason: str = PLANNED
     reasons: dict[str, str] = field(default_factory=dict)
     off: set[str] = field(default_factory=set)
     states: Mapping[str, State] = field(default_factory=dict)

@@ -24,10 +24,10 @@ from torch import nn
 from hgc.cache.anatomy import PREDICTION, UNGUIDED, Anatomy, Block, Kind, State
 from hgc.cache.anatomy.macs import measure
 from hgc.cache.anatomy.networks import Networks, check_inputs, scaled_residuals
-from hgc.cache.anatomy.sites import survey
+from hgc.cache.anatomy.sites import anatomy_of, survey
 from hgc.cache.forecast import Lines
 from hgc.cache.plan import Plan
-from hgc.cache.rehearsal import check, rehearse
+from hgc.cache.rehearsal import attended, check, rehearse
 from hgc.cache.rules import PlanRefused
 from hgc.cache.running.clock import Clock, Step
 from hgc.cache.running.patching import replaced_forwards
@@ -45,13 +45,15 @@ def cached(
     observe: bool = False,
     witness: Witness | None = None,
     adjustment: Lines | None = None,
+    timed: bool = False,
 ) -> Iterator[Run]:
     """Runs the next call of `pipe` under `plan`; the value's `trace` tells what was done.
 
     One call of the pipeline a block. With `observe` the relative change of every computed site is measured as well,
-    which costs a little time and memory; `witness` sees every computed value. `adjustment` holds the numbers of a plan
-    with scale-shift forecasts. Raises PlanRefused when it is not that plan's and, from inside the pipeline's call, when
-    the plan does not fit the model, the number of steps or the shapes.
+    which costs a little time and memory; `witness` sees every computed value; with `timed` the trace has the time of
+    every site beside that of every step. `adjustment` holds the numbers of a plan with scale-shift forecasts. Raises
+    PlanRefused when it is not that plan's and, from inside the pipeline's call, when the plan does not fit the model,
+    the number of steps or the shapes.
     """
     given = None if adjustment is None else adjustment.digest
     if foreign := plan.fitted - {given}:
@@ -59,7 +61,7 @@ def cached(
             f"plan '{plan.name}' forecasts with adjustment {min(foreign)}, given is {given or 'none'}; pass the one of "
             "its calibration to `cached`"
         )
-    run = Run(pipe, plan, Watching(observe, witness, adjustment))
+    run = Run(pipe, plan, Watching(observe, witness, adjustment, timed))
     with replaced_forwards(run.handlers()):
         yield run
 
@@ -86,9 +88,9 @@ class Run:
         self._pipe, self._watching = pipe, watching
         self._networks = Networks.of(pipe)
         self._survey = survey(self._networks)
-        # A site inside another runs only when that one does: it needs watching only where it may be kept or observed.
-        everything = watching.observe or watching.witness is not None
-        self._watched = {s.name for s in self._survey.sites if everything or s.parent is None or s.name in plan.table}
+        # A module that every step computes is left alone, unless somebody looks.
+        anatomy = anatomy_of(self._survey, plan.model, {})
+        self._attended = frozenset(anatomy.by_name) if watching.all else attended(plan, anatomy)
         self._pass: Pass | None = None
         self._step: Step | None = None
         self._branches = 0  # of the network call under way; a ControlNet in guess mode sees the guided one only
@@ -102,12 +104,13 @@ class Run:
         """What replaces each module's forward while the block runs."""
         handlers: dict[nn.Module, Callable[..., Any]] = {}
         for site in self._survey.sites:
-            if site.name not in self._watched:
+            if site.name not in self._attended:
                 continue
             for part, module in enumerate(self._survey.modules.get(site.name, ())):
                 handlers[module] = partial(self._site, site.name, part, site.kind is Kind.TRANSFORMER)
         for block in self._survey.blocks:
-            handlers[self._survey.modules[block.name][0]] = partial(self._block, block)
+            if self._watching.all or block.name in self._attended:
+                handlers[self._survey.modules[block.name][0]] = partial(self._block, block)
         for name, net in self._networks.controls.items():
             handlers[net] = partial(self._control, name, net)
         handlers[self._networks.unet] = self._unet
@@ -155,7 +158,7 @@ class Run:
         else:
             guided = now.values.stand_in(step, PREDICTION, 0, step.branches, now.like)
         out = self._rejoined(step, guided, executed)
-        now.recorder.end(step.states, step.branches if executed else 0)
+        now.recorder.end(step, step.branches if executed else 0)
         self._step = None
         return (out,) if as_tuple else UNet2DConditionOutput(sample=out)
 
@@ -186,7 +189,7 @@ class Run:
         anatomy = measure(self._networks, latent, text.shape[1], model=self.plan.model)
         check(self.plan, anatomy, self._pipe.num_timesteps)
         rehearse(self.plan, anatomy, guidance=self._guidance, guess=bool(call.get("guess_mode")))
-        recorder = Recorder(self.plan, anatomy, images, sample, Stopwatch(sample.device), self._watched)
+        recorder = Recorder(self.plan, anatomy, images, sample, Stopwatch(sample.device), self._attended)
         values = Values(self.plan, anatomy, images, recorder, self._watching)
         constants = {
             network: tuple(site.name for site in anatomy.within(network) if site.constant)
@@ -198,6 +201,7 @@ class Run:
     def _prepare(self, step: Step, network: str, call: Mapping[str, Any]) -> None:
         """Settles what the step does in this network."""
         now = self._open
+        now.recorder.called(network, self._branches)
         for name in now.clock.changed(step, network, call):
             now.values.forget(name)
         for name in now.constants[network]:
@@ -215,9 +219,9 @@ class Run:
         if step.states[name] is not State.COMPUTED:
             value = now.values.stand_in(step, name, part, self._branches, now.like)
             return (value,) if wrapped else value
-        mark = now.recorder.watch.start()
+        mark = now.recorder.watch.start() if self._watching.all else None
         out = original(*args, **kwargs)
-        span = now.recorder.watch.stop(mark)
+        span = None if mark is None else now.recorder.watch.stop(mark)
         value = out[0] if wrapped else out
         self._take_in(step, name, part, value, self._branches, span)
         return out

@@ -65,7 +65,8 @@ def replaced_forwards(handlers: Mapping[nn.Module, Handler]) -> Iterator[None]:
 
 def _inside_compiled(modules: Iterable[nn.Module]) -> set[nn.Module]:
     """Those inside of a compiled module; that one's graph runs through them, compiled for themselves or not."""
-    compiled = {part for module in modules for part in module.modules() if _is_compiled(part)}
+    seen = set[nn.Module]()  # shared by the walks, so that what lies inside of several modules is met once
+    compiled = {part for module in modules for _, part in module.named_modules(memo=seen) if _is_compiled(part)}
     return {part for module in compiled for part in module.modules() if part is not module}
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-from hgc.cache.anatomy import UNGUIDED, Anatomy, Macs, State, blame
+from hgc.cache.anatomy import PREDICTION, UNGUIDED, Anatomy, Macs, State, blame
 from hgc.cache.plan import Plan
+from hgc.cache.running.clock import PLANNED, Step
 from hgc.cache.running.stopwatch import Stopwatch
 from hgc.cache.trace import Cell, Trace, TracedSite
 
@@ -26,7 +27,10 @@ class _Note:
 
 
 class Recorder:
-    """Notes are made where the work is done (or not done); nothing is read from the device before `trace`."""
+    """Notes are made where a handler stands; what the others did follows from what was asked of the step.
+
+    Nothing is read from the device before `trace`.
+    """
 
     def __init__(
         self,
@@ -35,20 +39,26 @@ class Recorder:
         images: int,
         like: torch.Tensor,
         watch: Stopwatch,
-        watched: Collection[str],
+        attended: Collection[str],
     ) -> None:
         self._plan, self._anatomy, self._images, self.watch = plan, anatomy, images, watch
-        self._watched = watched
+        self._attended = {PREDICTION, UNGUIDED, *attended}
         self._device, self._dtype = str(like.device), str(like.dtype).removeprefix("torch.")
         self._notes: list[dict[str, _Note]] = []
+        self._calls: list[dict[str, int]] = []  # the branches of every network that was called
         self._asked: list[Mapping[str, State]] = []
+        self._reasons: list[Mapping[str, str]] = []
         self._branches: list[int] = []
         self._spans: list[Any] = []
         self._mark: Any = None
 
     def begin(self) -> None:
         self._notes.append({})
+        self._calls.append({})
         self._mark = self.watch.start()
+
+    def called(self, network: str, branches: int) -> None:
+        self._calls[-1][network] = branches
 
     def computed(
         self,
@@ -67,8 +77,9 @@ class Recorder:
     def kept(self, site: str, state: State, age: int, reason: str) -> None:
         self._notes[-1][site] = _Note(state, age=age, reason=reason)
 
-    def end(self, asked: Mapping[str, State], branches: int) -> None:
-        self._asked.append(asked)
+    def end(self, step: Step, branches: int) -> None:
+        self._asked.append(step.states)
+        self._reasons.append(step.reasons)
         self._branches.append(branches)
         self._spans.append(self.watch.stop(self._mark))
 
@@ -105,13 +116,20 @@ class Recorder:
         )
 
     def _note(self, site: str, step: int) -> _Note | None:
-        """What was written down; a site that nobody watches did what the site around it did."""
+        """What was written down; a site without a handler did what was asked of it, if its network was called."""
+        note, asked = self._notes[step].get(site), self._asked[step]
+        if note is not None or site in self._attended or asked[site] is not State.COMPUTED:
+            return note
+        branches = self._calls[step].get(self._anatomy.network_of(site))
+        reason = self._reason(site, step)
+        return None if branches is None else _Note(State.COMPUTED, self._images * branches, reason=reason)
+
+    def _reason(self, site: str, step: int) -> str:
+        """That of the site or, where it has none of its own, of the one around it."""
+        if (own := self._reasons[step].get(site)) is not None:
+            return own
         parent = self._anatomy[site].parent
-        if parent is None or site in self._watched:
-            return self._notes[step].get(site)
-        around = self._note(parent, step)
-        computed = around is not None and around.state is State.COMPUTED
-        return replace(around, spans=(), drift=None, error=None) if around is not None and computed else None
+        return PLANNED if parent is None else self._reason(parent, step)
 
     def _idle(self, site: str, asked: Mapping[str, State]) -> Cell:
         if site == UNGUIDED:

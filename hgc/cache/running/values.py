@@ -31,6 +31,12 @@ class Watching:
     observe: bool = False
     witness: Witness | None = None
     adjustment: Lines | None = None
+    timed: bool = False
+
+    @property
+    def all(self) -> bool:
+        """Whether somebody looks at sites that the plan says nothing of."""
+        return self.observe or self.timed or self.witness is not None
 
 
 class Values:
