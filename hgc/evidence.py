@@ -19,6 +19,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from hgc.cache.plan import Plan, PlanRefused
 from hgc.control.chunks import png_with_texts, texts_of
 from hgc.control.images import ImageRefused, decode
+from hgc.refused import Refused
 from hgc.request import Request, RequestRefused
 
 Pixels = NDArray[np.uint8]
@@ -29,7 +30,7 @@ MOMENT = "%Y-%m-%dT%H:%M:%SZ"
 FORMAT = 1
 
 
-class EvidenceRefused(ValueError):
+class EvidenceRefused(Refused, ValueError):
     """A picture that does not say how it was made, or not so that it can be read; one sentence says why."""
 
 

@@ -13,13 +13,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from hgc.cache.plan import Fusion, Plan, PlanRefused
 from hgc.models.presets import GUIDANCE
+from hgc.refused import Refused
 
 Sampler = Literal["ddim", "dpmpp", "unipc", "euler"]
 ArmName = Literal["full", "cached", "rival"]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
-class RequestRefused(ValueError):
+class RequestRefused(Refused, ValueError):
     """A request that cannot be run; one sentence says which field, what it is and what it may be."""
 
 

@@ -19,6 +19,7 @@ from hgc.control.chunks import inflated
 from hgc.control.images import ImageRefused, decode
 from hgc.landscapes import examples
 from hgc.landscapes.examples import Example
+from hgc.refused import Refused
 from hgc.request import Request, RequestRefused
 
 NAME = "s"
@@ -28,7 +29,7 @@ MAX_JSON_BYTES = 200_000
 EXAMPLE, MAP = "example", "control_png"
 
 
-class LinkRefused(ValueError):
+class LinkRefused(Refused, ValueError):
     """A link that cannot be made or read; one sentence says why."""
 
 

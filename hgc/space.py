@@ -18,6 +18,8 @@ from huggingface_hub.errors import HFValidationError, HTTPError
 from huggingface_hub.utils import validate_repo_id
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from hgc.refused import Refused
+
 SPACEFILE = "Spacefile"
 FENCE = "---\n"
 
@@ -28,7 +30,7 @@ Hardware = Literal[
 Text = Annotated[str, StringConstraints(min_length=1)]
 
 
-class SpaceRefused(RuntimeError):
+class SpaceRefused(Refused, RuntimeError):
     """A Space that cannot be made; the message says what is wrong and what to do."""
 
 

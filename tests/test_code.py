@@ -33,6 +33,7 @@ ROWS = [
     {"hgc.optimise", "hgc.charts", "hgc.evidence"},
     {"hgc.calibration", "hgc.control", "hgc.landscapes", "hgc.metrics", "hgc.request"},
     {"hgc.cache", "hgc.models"},
+    {"hgc.limits", "hgc.refused"},
 ]
 # Made anywhere: neither a model library nor an interface is needed to make a plan, a request or a chart.
 PURE = [
@@ -132,13 +133,26 @@ def test_imports_run_downwards() -> None:
 
 
 def test_the_cache_knows_nothing_of_the_rest() -> None:
+    """But for the ground that everything stands on."""
     outside = {
         f"{path} imports {name}"
         for path in tracked("hgc/cache/*.py")
         for name in imports(path)
-        if name.startswith("hgc.") and not name.startswith("hgc.cache")
+        if name.startswith("hgc.") and not name.startswith(("hgc.cache", "hgc.limits", "hgc.refused"))
     }
     assert outside == set()
+
+
+def test_everything_that_refuses_is_known_as_a_refusal() -> None:
+    """Page, endpoints and shell tell a Refused in its own words; anything else is a bug to them."""
+    ours = {
+        node.name: {base.id for base in node.bases if isinstance(base, ast.Name)}
+        for path in sources()
+        for node in ast.walk(ast.parse((ROOT / path).read_text()))
+        if isinstance(node, ast.ClassDef)
+    }
+    errors = {name for name, bases in ours.items() if bases & {"Exception", "ValueError", "RuntimeError", "TypeError"}}
+    assert {name for name in errors if "Refused" not in ours[name]} == {"Refused", "Cancelled"}
 
 
 def test_gradio_is_imported_by_the_interface_only() -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from hgc.refused import Refused
+
 PARTS = ("size", "speed", "reconstruction", "segmentation", "edges", "words_alone", "variety")
 CONTROLS = ("segmentation", "edges")
 OTHER_NOISES = (1, 2, 3)
 NOISE_STRIDE = 1_000_000
 
 
-class BenchRefused(ValueError):
+class BenchRefused(Refused, ValueError):
     """Settings, weights or a card with which nothing can be measured or told; one sentence with the remedy."""
 
 

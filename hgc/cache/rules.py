@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from hgc.refused import Refused
 
-class PlanRefused(ValueError):
+
+class PlanRefused(Refused, ValueError):
     """A plan that cannot be run here. The message names the plan, the place and the remedy."""
 
 

@@ -8,31 +8,9 @@ from typing import ParamSpec
 
 import typer
 
-from hgc.bench.setup import BenchRefused
-from hgc.cache.plan import PlanRefused
-from hgc.control.annotators import AnnotatorUnavailable
-from hgc.control.images import ImageRefused
-from hgc.evidence import EvidenceRefused
-from hgc.history import HistoryRefused, RecordRefused
-from hgc.models.loading import ModelUnavailable
-from hgc.request import RequestRefused
-from hgc.space import SpaceRefused
-from hgc.training.checkpoint import CheckpointError
+from hgc.refused import Refused
 
 P = ParamSpec("P")
-REFUSALS = (
-    BenchRefused,
-    CheckpointError,
-    EvidenceRefused,
-    HistoryRefused,
-    ImageRefused,
-    AnnotatorUnavailable,
-    PlanRefused,
-    RecordRefused,
-    RequestRefused,
-    ModelUnavailable,
-    SpaceRefused,
-)
 
 
 def in_one_line(command: Callable[P, None]) -> Callable[P, None]:
@@ -42,7 +20,7 @@ def in_one_line(command: Callable[P, None]) -> Callable[P, None]:
     def told(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
             command(*args, **kwargs)
-        except REFUSALS as error:
+        except Refused as error:
             typer.echo(str(error), err=True)
             raise typer.Exit(2) from error
 

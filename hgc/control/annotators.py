@@ -18,6 +18,8 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 
+from hgc.refused import Refused
+
 from .canvas import Pixels, snap
 from .images import RGB
 
@@ -30,7 +32,7 @@ GRID_PX = 64
 _NUMPY_STATE = threading.Lock()
 
 
-class AnnotatorUnavailable(RuntimeError):
+class AnnotatorUnavailable(Refused, RuntimeError):
     """An annotator whose weights cannot be fetched; the message says which, why, and what to use instead."""
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from hgc.refused import Refused
+
 RGB = tuple[int, int, int]
 WHITE: RGB = (255, 255, 255)
 BLACK: RGB = (0, 0, 0)
@@ -33,7 +35,7 @@ _UPRIGHT = {
 }
 
 
-class ImageRefused(ValueError):
+class ImageRefused(Refused, ValueError):
     """A picture that cannot be used; the message is one sentence for a person: what is wrong and what to do."""
 
 

@@ -14,13 +14,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_serial
 
 from hgc.cache.trace import Trace
 from hgc.evidence import EvidenceRefused, Made, Pixels, read_signed
+from hgc.refused import Refused
 from hgc.request import Request, RequestRefused
 
 FORMAT = 1
 THUMBNAIL_PX = 160
 
 
-class RecordRefused(ValueError):
+class RecordRefused(Refused, ValueError):
     """A record that cannot be read; one sentence says why."""
 
 

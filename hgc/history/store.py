@@ -12,6 +12,7 @@ from secrets import token_hex
 
 from hgc.history.archive import read_archive, write_archive
 from hgc.history.record import Record, RecordRefused
+from hgc.refused import Refused
 
 LIMIT_BYTES = 512 * 2**20
 # How long one writer waits for another.
@@ -36,7 +37,7 @@ LOOKED_AT = "id, made_at, prompt, method, tags, share, bytes, thumbnail"
 MAX_TAGS, MAX_TAG_CHARS = 12, 40
 
 
-class HistoryRefused(RuntimeError):
+class HistoryRefused(Refused, RuntimeError):
     """Something the history cannot do; one sentence says what and what to do instead."""
 
 

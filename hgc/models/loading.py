@@ -21,6 +21,7 @@ from diffusers.utils import logging as diffusers_logging
 from transformers.utils import logging as transformers_logging
 
 from hgc.models.presets import ModelPreset, presets
+from hgc.refused import Refused
 
 SAMPLERS: Mapping[str, Any] = {
     "ddim": DDIMScheduler,
@@ -31,7 +32,7 @@ SAMPLERS: Mapping[str, Any] = {
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
-class ModelUnavailable(RuntimeError):
+class ModelUnavailable(Refused, RuntimeError):
     """A model that is unknown or cannot be loaded here; one sentence with the remedy."""
 
 

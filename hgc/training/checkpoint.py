@@ -8,11 +8,13 @@ from typing import Any
 
 import torch
 
+from hgc.refused import Refused
+
 MAGIC = b"HGC-CKP1"
 _DIGEST_BYTES = 32
 
 
-class CheckpointError(RuntimeError):
+class CheckpointError(Refused, RuntimeError):
     """A checkpoint file that must not be trained on."""
 
 

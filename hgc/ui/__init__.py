@@ -2,5 +2,6 @@
 
 from hgc.ui.loader import Loader, loader_here
 from hgc.ui.page import build, first_view, launch_options
+from hgc.ui.serve import serve
 
-__all__ = ["Loader", "build", "first_view", "launch_options", "loader_here"]
+__all__ = ["Loader", "build", "first_view", "launch_options", "loader_here", "serve"]

@@ -8,6 +8,8 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Protocol
 
+from hgc.refused import Refused
+
 if TYPE_CHECKING:
     from hgc.cache.anatomy import Anatomy
     from hgc.cache.plan import Plan
@@ -29,7 +31,7 @@ PATIENCE_S = 180.0
 ZERO_GPU = "SPACES_ZERO_GPU"
 
 
-class ModelNotReady(RuntimeError):
+class ModelNotReady(Refused, RuntimeError):
     """The model did not load, or not in time; one sentence says why."""
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+import os
 from typing import Any
 
 import gradio as gr
 
 from hgc.history import NOWHERE, Place, Record, RecordRefused, opening
+from hgc.ui.blocks import GuardedBlocks
+from hgc.ui.doors import Hosts, guard
 from hgc.ui.endpoints import build_endpoints
 from hgc.ui.endpoints_requests import build_request_endpoints
 from hgc.ui.explore.endpoint import build_sweep_endpoint
@@ -52,7 +55,7 @@ def first_view() -> Record | None:
 def build(loader: Loader, place: Place = NOWHERE, recording: Record | None = None) -> gr.Blocks:
     """The whole interface over a model that may still be loading; runs are kept at `place`."""
     runner = Runner(loader, place)
-    with gr.Blocks(title=TITLE, fill_width=True, analytics_enabled=False, delete_cache=DELETE_CACHE) as page:
+    with GuardedBlocks(title=TITLE, fill_width=True, analytics_enabled=False, delete_cache=DELETE_CACHE) as page:
         header = gr.HTML(figures.masthead("loading", "Loading the model"), elem_id="header")
         with gr.Tabs(elem_id="tabs", overflow_behavior="wrap") as tabs:
             with gr.Tab("Playground", id="playground"):
@@ -81,9 +84,13 @@ def build(loader: Loader, place: Place = NOWHERE, recording: Record | None = Non
     return page
 
 
-def launch_options() -> dict[str, Any]:
-    """What `launch` needs for this page: the look, what may come in, and that its endpoints are tools as well."""
+def launch_options(hosts: Hosts | None = None) -> dict[str, Any]:
+    """What `launch` needs for this page: the look, what may come in, and that its endpoints are tools as well.
+
+    It answers to `hosts` alone, by default those that the environment names.
+    """
     answer_in_json()
+    guard(hosts or Hosts.of(os.environ))
     return {
         "theme": theme(),
         "css": css(),

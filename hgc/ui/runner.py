@@ -11,15 +11,14 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 from PIL import Image
 
-from hgc.cache.plan import Plan, PlanRefused
+from hgc.cache.plan import Plan
 from hgc.control.images import ImageRefused
-from hgc.evidence import EvidenceRefused
-from hgc.history import NOWHERE, History, HistoryRefused, Place, RecordRefused
-from hgc.request import Request, RequestRefused
-from hgc.share import LinkRefused
+from hgc.history import NOWHERE, History, HistoryRefused, Place
+from hgc.refused import Refused
+from hgc.request import Request
 from hgc.ui.jobs import Jobs
 from hgc.ui.kept import Kept
-from hgc.ui.loader import Loader, ModelNotReady
+from hgc.ui.loader import Loader
 
 if TYPE_CHECKING:
     from hgc.results.again import Original
@@ -28,18 +27,6 @@ if TYPE_CHECKING:
     from hgc.ui.playground.drawing import Sheet
 
 log = logging.getLogger(__name__)
-
-# What a person can put right; each message is one sentence.
-REFUSALS = (
-    RequestRefused,
-    PlanRefused,
-    ImageRefused,
-    ModelNotReady,
-    EvidenceRefused,
-    HistoryRefused,
-    RecordRefused,
-    LinkRefused,
-)
 
 RUNS_KEPT, SHEETS_KEPT, PLANS_KEPT = 32, 128, 512
 INSPECTIONS_KEPT = 4  # tens of megabytes each
@@ -88,7 +75,7 @@ class Runner:
     def compare(self, request: Request, stop: threading.Event) -> Iterator[Progress | Comparison]:
         """Progress and, last, the comparison; nothing more once `stop` is set: the model ends after its step.
 
-        Raises REFUSALS.
+        Raises Refused.
         """
         from hgc.results.comparison import Cancelled
 
@@ -104,7 +91,7 @@ class Runner:
             stop.set()
 
     def finish(self, request: Request) -> Comparison:
-        """The comparison alone, for a caller who does not follow the progress. Raises REFUSALS."""
+        """The comparison alone, for a caller who does not follow the progress. Raises Refused."""
         from hgc.results.comparison import Comparison
 
         *_, last = self.loader.studio().compare(request)
@@ -127,7 +114,7 @@ def blank_png(size: int) -> bytes:
 
 def in_one_sentence(error: Exception) -> str:
     """What the page says about an error: a refusal in its own words, anything else without its insides."""
-    if isinstance(error, REFUSALS):
+    if isinstance(error, Refused):
         return str(error)
     log.error("a run failed", exc_info=error)
     return f"Something unexpected happened ({type(error).__name__}); the server's log has the details, try again."

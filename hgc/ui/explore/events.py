@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from hgc.charts.pareto import pareto_chart
+from hgc.refused import Refused
 from hgc.sweep import Axis, Sweep, parse_seeds
 from hgc.sweep.table import records
 from hgc.ui.explore.files import as_files
@@ -22,7 +23,7 @@ from hgc.ui.playground.form import form_outputs, read_form, write_form
 from hgc.ui.playground.run_events import EVERY_PRESS, STOP_JS
 from hgc.ui.playground.wanted import HGC, Wanted, settings_within, within_reach
 from hgc.ui.queueing import MODEL_QUEUE, QUIET
-from hgc.ui.runner import REFUSALS, blank_png, in_one_sentence
+from hgc.ui.runner import blank_png, in_one_sentence
 
 if TYPE_CHECKING:
     from hgc.request import Request
@@ -139,7 +140,7 @@ class ExploreEvents:
         """The control map of what is on the canvas now, None where there is none."""
         try:
             return prepare(self._runner.loader.studio(), drawn(*drawing))[0].png
-        except REFUSALS:
+        except Refused:
             return None
 
     def _sweep(self, sheet: Sheet, kind: str, values: list[Any]) -> Sweep:

@@ -12,6 +12,7 @@ import gradio as gr
 from hgc.cache.plan import PlanRefused
 from hgc.planning.methods import METHODS, arm_titles
 from hgc.planning.presets import PRESETS
+from hgc.refused import Refused
 from hgc.share import NAME
 from hgc.ui.playground import figures
 from hgc.ui.playground.cache_panel import CUSTOM_REASON, read_settings, write_settings
@@ -19,7 +20,7 @@ from hgc.ui.playground.own_plan import own_plan
 from hgc.ui.playground.titles import rival_of
 from hgc.ui.playground.wanted import HGC, Reach, Wanted, control_of, planned, settings_within, within_reach
 from hgc.ui.queueing import QUIET
-from hgc.ui.runner import REFUSALS, blank_png, in_one_sentence, made
+from hgc.ui.runner import blank_png, in_one_sentence, made
 
 if TYPE_CHECKING:
     from hgc.ui.playground.tab import Playground
@@ -46,7 +47,7 @@ class CacheEvents:
         try:
             reach = within_reach(studio, wanted, fields)
             settings = self._settings(wanted, reach, fields)
-        except REFUSALS as error:
+        except Refused as error:
             return [*[gr.skip()] * len(self._panel.settings), *_told(wanted, str(error))]
         return [*settings, *_told(wanted, reach.sentence)]
 
@@ -119,7 +120,7 @@ class CacheEvents:
         untouched = [gr.skip()] * len(self._panel.settings)
         try:
             studio = self._loader.studio()
-        except REFUSALS as error:
+        except Refused as error:
             failed = figures.forecast_waiting(str(error))
             return [figures.masthead("failed", "Model not loaded"), failed, *untouched, ""]
         ready = f"{studio.model.capitalize()} · {studio.device.upper()} · {studio.dtype}"

@@ -41,7 +41,7 @@ def beyond(page: Playground, request: Request) -> list[str]:
 
 
 def restored_form(page: Playground, request: Request, with_map: bool = True) -> Updates:
-    """The updates that put a request on the form, but for what it has no place for. Raises REFUSALS."""
+    """The updates that put a request on the form, but for what it has no place for. Raises Refused."""
     for name in (request.method, request.rival or request.method):
         method_of(name)
     written = write_form(page, request, None, None if with_map else request.control_bytes)

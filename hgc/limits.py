@@ -1,0 +1,64 @@
+"""The most of everything that is taken from outside: one limit a quantity, checked at the door, before any planning.
+
+Page, endpoints, MCP tools, shell and every file that is read go by these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from time import monotonic
+
+from hgc.refused import Refused
+
+STEPS = 200
+PROMPT_CHARS = 2_000  # CLIP reads 77 tokens
+SEARCH_CHARS = 200
+SEARCH_WORDS = 12
+PLAN_CELLS = 200_000  # steps x sites: a thousand sites in as many steps as there may be
+PLAN_BYTES = 4_000_000  # of its JSON
+EDITED_CELLS = 20_000  # of one edit
+CHOSEN_RUNS = 1_000  # ticked at once in the history
+SWEEP_RUNS = 100
+AXIS_CHARS = 2_000
+SCENES = 64
+CONTROL_PNG_CHARS = 2_000_000  # base64: what fits into a picture's own text, twice
+JSON_BYTES = 64 * 2**20  # of a trace
+JSON_DEPTH = 64
+NAME_CHARS = 80
+
+# Names that become part of a path: of models, controls, samplers.
+NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
+# Twelve hex digits that name a content.
+DIGEST = r"^[0-9a-f]{12}$"
+ARM = r"^[a-z_]{1,24}$"
+
+PLANNING_S = 20.0  # the slowest plan within these limits takes a fraction of it on one core
+
+
+class TooLong(Refused, ValueError):
+    """Planning that took longer than it may."""
+
+
+_deadline: ContextVar[float | None] = ContextVar("planning ends at", default=None)
+
+
+@contextmanager
+def planning(limit_s: float = PLANNING_S) -> Iterator[None]:
+    """Everything that is planned inside has so much time in all; the outermost of several counts. Raises TooLong."""
+    if _deadline.get() is not None:
+        yield
+        return
+    mark = _deadline.set(monotonic() + limit_s)
+    try:
+        yield
+    finally:
+        _deadline.reset(mark)
+
+
+def check_time() -> None:
+    """Called by what planning does over and over. Raises TooLong."""
+    deadline = _deadline.get()
+    if deadline is not None and monotonic() > deadline:
+        raise TooLong("planning took longer than is allowed here: ask for fewer steps or another method")

@@ -1,0 +1,62 @@
+"""gradio's Blocks with a door of our own: whatever comes in is looked through before any component reads it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.utils import get_upload_folder
+
+log = logging.getLogger(__name__)
+
+# The same for a file that is not there and for one that is nobody's business: the answer tells nothing of the disk.
+NOT_UPLOADED = "This file was not uploaded here: upload it first, then name it as the upload's answer does."
+UNREADABLE = "What was given cannot be read as what this asks for: see the API page for the form of every argument."
+
+
+class GuardedBlocks(gr.Blocks):
+    """Takes files from its own upload folder alone, in every event and for every tool.
+
+    gradio checks a path only where `meta` stands beside it, and components read the others all the same.
+    """
+
+    async def preprocess_data(self, block_fn: Any, inputs: list[Any], *args: Any, **kwargs: Any) -> Any:
+        for path in _paths(inputs):
+            if not uploaded(path):
+                raise gr.Error(NOT_UPLOADED, print_exception=False)
+        try:
+            return await super().preprocess_data(block_fn, inputs, *args, **kwargs)
+        except gr.Error:
+            raise
+        # gradio tells these in pages of its own words, or not at all.
+        except Exception as error:
+            log.info("an input was refused: %s", error)
+            raise gr.Error(UNREADABLE, print_exception=False) from error
+
+
+def uploaded(path: str) -> bool:
+    """Whether this is a file in the upload folder, links followed; no other place is looked at."""
+    folder = Path(get_upload_folder()).resolve()
+    try:
+        return Path(path).is_absolute() and _within(Path(path), folder) and Path(path).is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def _within(path: Path, folder: Path) -> bool:
+    return folder in path.resolve().parents
+
+
+def _paths(value: Any) -> Iterator[str]:
+    """What stands as a file's path anywhere in an input."""
+    if isinstance(value, dict):
+        if value.get("path") is not None:
+            yield str(value["path"])
+        for each in value.values():
+            yield from _paths(each)
+    elif isinstance(value, list | tuple):
+        for each in value:
+            yield from _paths(each)

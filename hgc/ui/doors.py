@@ -1,0 +1,133 @@
+"""Who may speak to the page: its own addresses only, so that no other website reads or starts anything from a browser.
+
+A page at localhost is within reach of every website that its owner visits: a name that its maker points at 127.0.0.1
+(DNS rebinding) passes the browser's own checks. Such a request carries the other name as Host, and as Origin.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import Mapping
+from ipaddress import ip_address
+from typing import Any
+from urllib.parse import urlsplit
+
+import gradio.routes
+from starlette.datastructures import Headers
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+log = logging.getLogger(__name__)
+
+# Further names of the page, between commas; *.example.org for all beneath one.
+HOSTS = "HGC_HOSTS"
+LOCAL = ("localhost",)
+ON_SPACE, SPACE_HOST = "SPACE_ID", "SPACE_HOST"
+SPACES = ("*.hf.space", "huggingface.co")
+LENT = "*.gradio.live"
+UPLOADS = "/upload"
+
+
+class Hosts:
+    """The names under which a page may be spoken to; an address in numbers is always one, as no website has it."""
+
+    def __init__(self, *names: str) -> None:
+        self._names = tuple(name.lower() for name in names if name)
+
+    @classmethod
+    def of(cls, environment: Mapping[str, str], host: str | None = None) -> Hosts:
+        """localhost, this machine's name, what `host` and gradio's variables say, the Space's, and HGC_HOSTS."""
+        names = [*LOCAL, socket.gethostname(), f"{socket.gethostname()}.local", host or ""]
+        names += [environment.get("GRADIO_SERVER_NAME", ""), environment.get(SPACE_HOST, "")]
+        names += [urlsplit(environment.get("GRADIO_ROOT_PATH", "")).hostname or ""]
+        names += SPACES if environment.get(ON_SPACE) else ()
+        names += [LENT] if environment.get("GRADIO_SHARE", "").lower() == "true" else []
+        return cls(*names, *(name.strip() for name in environment.get(HOSTS, "").split(",")))
+
+    def __contains__(self, netloc: str) -> bool:
+        """Whether a Host, or what stands in an Origin after the slashes, is one of them; ports do not matter."""
+        try:
+            name = (urlsplit(f"//{netloc}").hostname or "").removesuffix(".")
+        except ValueError:
+            return False
+        if not name or netloc.count("@"):
+            return False
+        return _in_numbers(name) or any(_matches(name, known) for known in self._names)
+
+
+def _in_numbers(name: str) -> bool:
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _matches(name: str, known: str) -> bool:
+    return name.endswith(known[1:]) if known.startswith("*.") else name == known
+
+
+CrossOrigin: Any = gradio.routes.CustomCORSMiddleware
+
+
+class Doors(CrossOrigin):
+    """gradio's rules for other origins, behind a check of Host and Origin; a failed upload says so in a sentence."""
+
+    hosts = Hosts(*LOCAL)
+
+    def __init__(self, app: ASGIApp, **options: Any) -> None:
+        super().__init__(app, **options)
+        self._hosts = self.hosts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            await super().__call__(scope, receive, send)
+            return
+        refusal = refused(self._hosts, Headers(scope=scope))
+        if refusal is not None:
+            await refusal(scope, receive, send)
+        elif scope.get("path", "").endswith(UPLOADS):
+            await self._uploaded(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
+
+    async def _uploaded(self, scope: Scope, receive: Receive, send: Send) -> None:
+        begun = False
+
+        async def noted(message: Message) -> None:
+            nonlocal begun
+            begun = begun or message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            await super().__call__(scope, receive, noted)
+        # A name that is none, a form cut short: gradio lets most of it through as an error of its own.
+        except Exception as error:
+            if begun:
+                raise
+            log.info("an upload was refused: %s", error)
+            told = "This file cannot be taken: give it a plain name with an ending, and send it whole."
+            await PlainTextResponse(told, status_code=400)(scope, receive, send)
+
+
+def refused(hosts: Hosts, headers: Headers) -> PlainTextResponse | None:
+    """The answer to a request for another host or from a page of another one; None where both are of this page."""
+    host, origin = headers.get("host", ""), headers.get("origin")
+    if host not in hosts:
+        return PlainTextResponse(
+            f"This page does not answer to the name it was asked by. If it is its own, start it with {HOSTS}=<name>.",
+            status_code=421,
+        )
+    if origin is not None and urlsplit(origin).netloc not in hosts:
+        return PlainTextResponse(
+            f"A page of another site may not ask here. If it may, start this one with {HOSTS}=<its name>.",
+            status_code=403,
+        )
+    return None
+
+
+def guard(hosts: Hosts) -> None:
+    """From the next launch on, only these are answered to, MCP tools included."""
+    routes: Any = gradio.routes
+    routes.CustomCORSMiddleware = type("Doors", (Doors,), {"hosts": hosts})
