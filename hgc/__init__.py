@@ -1,31 +1,30 @@
 """HGC Studio: see what a hybrid-grained cache does to a picture made with ControlNet.
 
-The public verbs are imported when first used, so that plans, requests and charts need no model library:
+    from hgc import Plan, Request, Studio, anatomy, cached, load, schedules
 
-    from hgc import Plan, Request, Studio, cached
+Plans, requests and traces are here at once. What needs torch and diffusers is imported when it is first used.
 """
 
 from importlib import import_module
 from typing import Any
 
-__version__ = "0.1.0"
+from hgc.cache import schedules
+from hgc.cache.plan import Plan
+from hgc.cache.trace import Trace
+from hgc.request import CacheSettings, Request
 
-_WHERE = {
-    "Request": "hgc.request",
-    "CacheSettings": "hgc.request",
-    "Plan": "hgc.cache.plan",
-    "PlanRefused": "hgc.cache.plan",
-    "Trace": "hgc.cache.trace",
-    "cached": "hgc.cache.running.engine",
-    "measure": "hgc.cache.anatomy.macs",
-    "load": "hgc.models.loading",
+__version__ = "0.1.0"
+__all__ = ["CacheSettings", "Plan", "Request", "Studio", "Trace", "anatomy", "cached", "load", "schedules"]
+
+_NEEDS_TORCH = {
     "Studio": "hgc.studio.studio",
-    "Comparison": "hgc.results.comparison",
+    "anatomy": "hgc.cache.anatomy.macs",
+    "cached": "hgc.cache.running.engine",
+    "load": "hgc.models.loading",
 }
-__all__ = sorted(_WHERE)
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _WHERE:
+    if name not in _NEEDS_TORCH:
         raise AttributeError(f"module 'hgc' has no attribute '{name}'; it has {', '.join(__all__)}")
-    return getattr(import_module(_WHERE[name]), name)
+    return getattr(import_module(_NEEDS_TORCH[name]), name)

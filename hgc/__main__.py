@@ -8,7 +8,7 @@ from hgc.cli.distil import distil
 from hgc.cli.landscapes import bench_card, bench_landscapes, train, wall
 from hgc.cli.methods import list_methods, paper, peers, sd15, speed
 from hgc.cli.optimize import optimize
-from hgc.cli.page import page
+from hgc.cli.page import film, page
 from hgc.cli.pareto import pareto
 from hgc.cli.record import record
 from hgc.cli.replay import replay
@@ -38,6 +38,7 @@ bench.command()(peers)
 bench.command()(pareto)
 bench.command()(sd15)
 bench.command()(page)
+bench.command()(film)
 bench.command("landscapes")(bench_landscapes)
 bench.command("card")(bench_card)
 

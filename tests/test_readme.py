@@ -1,21 +1,29 @@
-"""The README is true: its commands run, its snippet runs, its table is what the command prints."""
+"""The README and its pages are true: commands give what is said, snippets run, the table is what the command prints."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import click
+import pandas as pd
 import pytest
+import typer
+from PIL import Image
 from typer.testing import CliRunner
 
+import hgc
 from hgc.__main__ import app
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
+PAGES = {"README.md": README} | {f"assets/docs/{p.name}": p.read_text() for p in (ROOT / "assets/docs").glob("*.md")}
 COMMANDS = [
     line
     for block in re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
@@ -23,42 +31,129 @@ COMMANDS = [
     if "-m hgc" in line
 ]
 TABLE = ".venv/bin/python -m hgc bench paper"
+MENTIONED = sorted(
+    {
+        command.strip()
+        for text in PAGES.values()
+        for command in re.findall(r"(?:^ {4}|`|^)(?:\.venv/bin/)?python -m hgc ([^`\n]+)", text, re.MULTILINE)
+    }
+)
 
 
-def name_of(command: str) -> str:
-    return shlex.split(command)[3]
+def size_of(picture: Path) -> tuple[int, int]:
+    with Image.open(picture) as image:
+        return image.size
 
 
-@pytest.fixture
-def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder the commands are written for, in which what they make is thrown away; tests stand in it."""
+def compared(out: Path, printed: str) -> None:
+    """The default preset is the paper's share; a plan has whole steps and may stay a little below it."""
+    assert 0.3 < float(re.search(r"([\d.]+)% of the MACs", printed)[1]) / 100 <= 0.369  # type: ignore[index]
+    assert size_of(out / "full.png") == size_of(out / "cached.png") == (256, 256)
+    assert json.loads((out / "request.json").read_text())["prompt"] == "a lake in autumn at sunset"
+
+
+def swept(out: Path, printed: str) -> None:
+    table = pd.read_csv(out / "sweep" / "sweep.csv")
+    assert [tuple(row) for row in table[["budget", "method"]].to_numpy()] == [
+        (budget, method) for method in ("optimised", "hgc") for budget in (0.4, 0.65)
+    ]
+    assert (table.macs_ratio <= table.budget + 0.001).all()
+    assert len(pd.read_parquet(out / "sweep" / "sweep.parquet")) == 4
+    assert size_of(out / "sweep" / "sheet.png") > (512, 512)
+
+
+def made_again(out: Path, printed: str) -> None:
+    assert "every pixel of the cached picture is the same" in printed
+    assert "a lake in autumn at sunset" in printed
+
+
+def shown(out: Path, printed: str) -> None:
+    assert printed.startswith("recorded ")
+    assert "plan optimised" in printed
+
+
+def trained(out: Path, printed: str) -> None:
+    assert {"unet", "controlnet", "controlnet_edges", "vae"} <= {part.name for part in (out / "model").iterdir()}
+
+
+def listed(out: Path, printed: str) -> None:
+    assert " app.py" in printed
+    assert "would be pushed" in printed
+
+
+GIVES: dict[str, Callable[[Path, str], None]] = {
+    "compare ": compared,
+    "replay out/cached.png --again": made_again,
+    "replay assets/recorded/opening.zip": shown,
+    "space ": listed,
+    "sweep ": swept,
+    "train ": trained,
+}
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder the commands are written for, in which what they make is thrown away, one for all in their order."""
+    folder = tmp_path_factory.mktemp("checkout")
     for name in ("assets", "README.md", "Spacefile", "requirements.txt", "app.py", "hgc", ".git"):
-        (tmp_path / name).symlink_to(ROOT / name)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+        (folder / name).symlink_to(ROOT / name)
+    return folder
 
 
-def test_there_are_commands_to_run() -> None:
-    wanted = {"compare", "sweep", "bench", "train", "space", "replay"}
-    assert {name_of(command) for command in COMMANDS} == wanted
+def test_every_command_is_checked_for_what_it_gives() -> None:
+    assert [sum(start in command for start in GIVES) for command in COMMANDS if command != TABLE] == [1] * len(GIVES)
 
 
-@pytest.mark.usefixtures("loaded", "checkout")
-@pytest.mark.parametrize("command", [command for command in COMMANDS if command != TABLE], ids=name_of)
-def test_every_command_runs(command: str) -> None:
+@pytest.mark.usefixtures("loaded")
+@pytest.mark.parametrize("command", [command for command in COMMANDS if command != TABLE])
+def test_every_command_gives_what_is_said(command: str, checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In this process, which has the libraries imported and the model loaded."""
-    python, module, hgc, *rest = shlex.split(command)
-    assert (python, module, hgc) == (".venv/bin/python", "-m", "hgc")
+    monkeypatch.chdir(checkout)
+    python, module, name, *rest = shlex.split(command)
+    assert (python, module, name) == (".venv/bin/python", "-m", "hgc")
+    if "out/cached.png" in rest and not Path("out/cached.png").exists():
+        CliRunner().invoke(app, shlex.split(COMMANDS[0])[3:])
     done = CliRunner().invoke(app, rest)
     assert done.exit_code == 0, done.output
-    assert done.stdout
+    (check,) = (check for start, check in GIVES.items() if start in command)
+    check(checkout / "out", done.stdout)
 
 
-@pytest.mark.usefixtures("checkout")
-def test_the_python_snippet_runs(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("command", MENTIONED)
+def test_commands_that_are_mentioned_can_be_given(command: str) -> None:
+    """Nothing is run: each name is a command, each option one of its own, each value of its type."""
+    known: click.Command = typer.main.get_command(app)
+    context, words = click.Context(known), shlex.split(command)
+    while isinstance(known, click.Group) and words and not words[0].startswith("-"):
+        name = words.pop(0)
+        assert name in known.commands, f"{name}: known are {', '.join(known.commands)}"
+        known = known.commands[name]
+    if words and words != ["--help"]:
+        known.make_context(known.name, words, parent=context, resilient_parsing="--out" not in words)
+
+
+def test_the_python_snippet_runs(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
     (snippet,) = re.findall(r"(?<!<!-- client -->\n)```python\n(.*?)```", README, re.DOTALL)
-    exec(snippet, {})
+    names: dict[str, object] = {}
+    exec(snippet, names)
     assert "hits" in capsys.readouterr().out
+    assert names["picture"].size == (256, 256)  # type: ignore[attr-defined]
+
+
+@pytest.mark.usefixtures("loaded")
+def test_every_public_name_has_an_example_and_all_of_them_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    page = PAGES["assets/docs/python.md"]
+    sections = dict(re.findall(r"^## `(\w+)`\n(.*?)(?=^## |\Z)", page, re.DOTALL | re.MULTILINE))
+    assert sorted(sections) == sorted(hgc.__all__)
+    assert len(hgc.__all__) <= 10
+    names: dict[str, object] = {}
+    for name, text in sections.items():
+        snippets = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+        assert any(re.search(rf"from hgc import .*\b{name}\b", snippet) for snippet in snippets), name
+        for snippet in snippets:
+            exec(snippet, names)
 
 
 def test_the_table_is_what_the_command_prints_in_a_process_of_its_own(checkout: Path) -> None:
@@ -73,7 +168,22 @@ def test_the_table_is_what_the_command_prints_in_a_process_of_its_own(checkout: 
     assert done.stdout.strip() == table.strip()
 
 
-def test_what_the_readme_links_to_is_there() -> None:
-    links = re.findall(r"\]\((?!https?:)([^)#]+)\)", README)
-    assert links
-    assert [link for link in links if not (ROOT / link).exists()] == []
+@pytest.mark.parametrize("page", PAGES)
+def test_what_is_linked_to_is_there(page: str) -> None:
+    for link in re.findall(r"\]\((?!https?:)([^)]+)\)", PAGES[page]):
+        name, _, heading = link.partition("#")
+        target = (ROOT / page).parent / name if name else ROOT / page
+        assert target.exists(), link
+        headings = re.findall(r"^#+ (.+)$", target.read_text(), re.MULTILINE) if heading else []
+        assert not heading or heading in {re.sub(r"[^\w -]", "", text).lower().replace(" ", "-") for text in headings}
+
+
+def test_every_room_is_in_the_architecture() -> None:
+    described = README[README.index("## Architecture") :]
+    rooms = {p.name + "/" if p.is_dir() else p.name for p in (ROOT / "hgc").iterdir() if not p.name.startswith("__")}
+    rooms -= {name for name in rooms if name.startswith(".")}
+    assert {room for room in rooms if f"`hgc/{room}`" not in described} == set()
+
+
+def test_the_film_is_light() -> None:
+    assert (ROOT / "assets/readme/studio.webp").stat().st_size < 2_000_000

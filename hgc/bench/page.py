@@ -44,26 +44,32 @@ class Visit:
 
 def measure_visit(browser: Path = CHROMIUM) -> Visit:
     """Starts the app, opens it, presses Run as it stands. Raises BenchRefused without a browser to drive."""
+    begun = perf_counter()
+    with opened(browser) as (page, address):
+        return visit(page, address, begun, served_ms=_since(begun))
+
+
+@contextmanager
+def opened(browser: Path = CHROMIUM, viewport: dict[str, int] = VIEWPORT) -> Iterator[tuple[Any, str]]:
+    """An empty page of a headless browser, and the address of a server of its own. Raises BenchRefused."""
     try:
         from playwright.sync_api import sync_playwright
     except ImportError as error:
-        raise BenchRefused("bench page drives a browser with Playwright: install tests/requirements.txt") from error
+        raise BenchRefused("this drives a browser with Playwright: install tests/requirements.txt") from error
     if not browser.exists():
         raise BenchRefused(f"there is no browser at {browser}: install Chromium or name one with --browser")
-    begun = perf_counter()
     with _served() as address, sync_playwright() as playwright:
-        served_ms = _since(begun)
         chromium = playwright.chromium.launch(executable_path=browser, args=list(CHROMIUM_ARGS))
         try:
-            page = chromium.new_page(viewport=VIEWPORT)  # type: ignore[arg-type]
-            return visit(page, address, begun, served_ms)
+            page = chromium.new_page(viewport=viewport)  # type: ignore[arg-type]
+            page.set_default_timeout(PATIENCE_MS)
+            yield page, address
         finally:
             chromium.close()
 
 
 def visit(page: Any, address: str, begun: float, served_ms: float) -> Visit:
     """Opens a Playwright page at `address` and presses Run; the server was started at `begun` (perf_counter)."""
-    page.set_default_timeout(PATIENCE_MS)
     sizes: list[float] = []
     wire = page.context.new_cdp_session(page)
     wire.on("Network.loadingFinished", lambda event: sizes.append(event["encodedDataLength"]))
@@ -97,17 +103,17 @@ def visit(page: Any, address: str, begun: float, served_ms: float) -> Visit:
 @contextmanager
 def _served() -> Iterator[str]:
     """The address of a server of its own."""
-    told = {**os.environ, "GRADIO_SERVER_NAME": "127.0.0.1", "GRADIO_ANALYTICS_ENABLED": "False"}
+    environment = {**os.environ, "GRADIO_SERVER_NAME": "127.0.0.1", "GRADIO_ANALYTICS_ENABLED": "False"}
     command = [sys.executable, "-u", str(APP)]
-    app = subprocess.Popen(command, cwd=APP.parent, env=told, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    app = subprocess.Popen(command, cwd=APP.parent, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     assert app.stdout is not None
     try:
         printed = iter(app.stdout.readline, b"")
-        found = next((match for line in printed if (match := re.search(rb"http://127\.0\.0\.1:\d+", line))), None)
-        if found is None:
+        address = next((match for line in printed if (match := re.search(rb"http://127\.0\.0\.1:\d+", line))), None)
+        if address is None:
             raise BenchRefused("app.py ended without printing its address: start it alone and read what it says")
         threading.Thread(target=lambda: [None for _ in printed], daemon=True).start()
-        yield found[0].decode()
+        yield address[0].decode()
     finally:
         app.terminate()
         app.wait()
@@ -118,20 +124,20 @@ def _since(begun: float) -> float:
     return (perf_counter() - begun) * 1e3
 
 
-def as_text(found: Visit) -> str:
+def as_text(visit: Visit) -> str:
     return "\n".join(
         [
-            f"page: {found.transferred_bytes / 1e3:.0f} kB in {found.requests} requests, "
-            f"{found.decoded_bytes / 1e3:.0f} kB unpacked",
-            f"first paint {found.first_paint_ms / 1e3:.1f} s after the request; from the start of app.py: "
-            f"served {found.served_ms / 1e3:.1f} s, first screen usable {found.usable_ms / 1e3:.1f} s, "
-            f"model ready {found.model_ready_ms / 1e3:.1f} s",
-            f"click to first preview {found.first_preview_ms / 1e3:.1f} s, to the final pictures "
-            f"{found.final_image_ms / 1e3:.1f} s",
-            f"the page as it opens: first example, 20 steps, two arms; {found.cpu_cores} CPU cores",
+            f"page: {visit.transferred_bytes / 1e3:.0f} kB in {visit.requests} requests, "
+            f"{visit.decoded_bytes / 1e3:.0f} kB unpacked",
+            f"first paint {visit.first_paint_ms / 1e3:.1f} s after the request; from the start of app.py: "
+            f"served {visit.served_ms / 1e3:.1f} s, first screen usable {visit.usable_ms / 1e3:.1f} s, "
+            f"model ready {visit.model_ready_ms / 1e3:.1f} s",
+            f"click to first preview {visit.first_preview_ms / 1e3:.1f} s, to the final pictures "
+            f"{visit.final_image_ms / 1e3:.1f} s",
+            f"the page as it opens: first example, 20 steps, two arms; {visit.cpu_cores} CPU cores",
         ]
     )
 
 
-def as_json(found: Visit) -> dict[str, Any]:
-    return asdict(found)
+def as_json(visit: Visit) -> dict[str, Any]:
+    return asdict(visit)

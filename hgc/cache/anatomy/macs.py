@@ -20,6 +20,12 @@ _MEASURED: OrderedDict[tuple[Any, ...], Anatomy] = OrderedDict()
 _REMEMBERED = 32
 
 
+def anatomy(pipe: Any, side: int | None = None) -> Anatomy:
+    """The anatomy of a pipeline's networks for pictures of `side` pixels, by default the side it was trained for."""
+    latent = pipe.unet.config.sample_size if side is None else side // pipe.vae_scale_factor
+    return measure(Networks.of(pipe), (latent, latent), pipe.tokenizer.model_max_length, model=type(pipe).__name__)
+
+
 def measure(networks: Networks, latent: tuple[int, int], tokens: int, *, model: str = "this model") -> Anatomy:
     """The anatomy of the networks with shapes and MACs, from one forward of one sample on the meta device.
 
