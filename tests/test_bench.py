@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 import tiny
 import torch
+from PIL import Image
 from typer.testing import CliRunner
 
 from hgc.__main__ import app
-from hgc.bench import sd15
+from hgc.bench import film, sd15
 from hgc.bench.setup import BenchRefused
 from hgc.planning.methods import METHODS
 from hgc.request import RequestRefused
@@ -71,3 +73,19 @@ def test_random_networks_give_finite_numbers_and_the_same_each_time() -> None:
 def embeddings() -> dict[str, torch.Tensor]:
     noise = torch.randn(2, 1, 16, 16, generator=torch.Generator().manual_seed(0))
     return {"prompt_embeds": noise[0], "negative_prompt_embeds": noise[1]}
+
+
+def test_a_film_plays_its_frames_for_ever_each_as_long_as_it_should(tmp_path: Path) -> None:
+    shown_ms = [90, 1500, 3000]
+    pictures = [Image.new("RGB", (48, 32), (80 * number, 90, 40)) for number in range(3)]
+    frames = [film.Frame(picture, ms) for picture, ms in zip(pictures, shown_ms, strict=True)]
+    path = tmp_path / "films" / "film.webp"
+    assert film.write(path, frames) == path.stat().st_size
+    with Image.open(path) as written:
+        assert written.info["loop"] == 0
+        ends = []
+        for number in range(written.n_frames):
+            written.seek(number)
+            written.load()
+            ends.append(written.info["timestamp"] + written.info["duration"])
+    assert ends == [90, 1590, 4590]

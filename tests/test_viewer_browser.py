@@ -15,12 +15,10 @@ import gradio as gr
 import numpy as np
 import pytest
 from conftest import PATIENCE_MS
-from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, ViewportSize, expect
 from prerecorded import Prerecorded, recorded
 from serving import served
 
-from hgc.bench.film import SIZE, scenes, write
 from hgc.bench.page import as_text, measure_visit, visit
 from hgc.bench.setup import BenchRefused
 from hgc.metrics import difference
@@ -333,24 +331,6 @@ def test_a_visit_is_measured(browser: Browser, served_page: gr.Blocks, studio: P
     told = as_text(found)
     for wanted in (f"{found.transferred_bytes / 1e3:.0f} kB", f"first preview {found.first_preview_ms / 1e3:.1f} s"):
         assert wanted in told
-
-
-def test_the_film_of_the_readme_shows_what_a_visitor_does(
-    browser: Browser, served_page: gr.Blocks, studio: Prerecorded, tmp_path: Path
-) -> None:
-    studio.finish.set()
-    context = browser.new_context(viewport=ViewportSize(**SIZE))
-    try:
-        page = context.new_page()
-        page.set_default_timeout(PATIENCE_MS)
-        size_bytes = write(tmp_path / "film.webp", scenes(page, served_page.local_url))
-        expect(page.locator("#chart-states .main-svg").first).to_be_visible()
-    finally:
-        context.close()
-    with Image.open(tmp_path / "film.webp") as film:
-        assert film.n_frames > 12
-        assert film.info["loop"] == 0
-    assert size_bytes < 2_000_000
 
 
 def test_without_a_browser_nothing_is_measured(tmp_path: Path) -> None:
