@@ -100,12 +100,12 @@ def overlaps(
     strange = np.setdiff1d(np.union1d(predicted, target), known)
     if strange.size:
         raise ValueError(f"label {strange[0]} is in a map and there are {len(classes)} classes: relabel the map")
-    found = {}
+    pixels = {}
     for index, name in enumerate(classes):
-        ours, wanted = predicted == index, target == index
-        if union := int(np.count_nonzero(ours | wanted)):
-            found[name] = (int(np.count_nonzero(ours & wanted)), union)
-    return found
+        ours, theirs = predicted == index, target == index
+        if union := int(np.count_nonzero(ours | theirs)):
+            pixels[name] = (int(np.count_nonzero(ours & theirs)), union)
+    return pixels
 
 
 def pooled_miou(pictures: Iterable[Mapping[str, tuple[int, int]]]) -> float:
@@ -136,13 +136,13 @@ def edge_score(predicted: NDArray, target: NDArray, tolerance_px: float = 2.0) -
     Of two empty maps both scores are 1; where only one is empty both are 0.
     """
     _same_shape(predicted.shape, target.shape, "edge maps")
-    ours, wanted = _edges(predicted), _edges(target)
-    if not ours.any() or not wanted.any():
-        alike = float(ours.any() == wanted.any())
+    ours, theirs = _edges(predicted), _edges(target)
+    if not ours.any() or not theirs.any():
+        alike = float(ours.any() == theirs.any())
         return EdgeScore(alike, alike)
     return EdgeScore(
-        precision=float((_distance_px(wanted)[ours] <= tolerance_px).mean()),
-        recall=float((_distance_px(ours)[wanted] <= tolerance_px).mean()),
+        precision=float((_distance_px(theirs)[ours] <= tolerance_px).mean()),
+        recall=float((_distance_px(ours)[theirs] <= tolerance_px).mean()),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -27,7 +27,7 @@ from hgc.cache.rules import LINE, REPEAT, CalibrationRefused, Forecast, PlanRefu
 from hgc.cache.running.engine import cached
 from hgc.calibration.files import Calibration, read_curves
 from hgc.calibration.lines import Adjustment
-from hgc.calibration.measure import Witness, calibrate, weights_of
+from hgc.calibration.measure import Witness, calibration_of, measured, weights_of
 from hgc.calibration.subject import AGAIN, Subject
 from hgc.models.presets import ASSETS, GUIDANCE
 from hgc.studio.studio import Studio
@@ -50,6 +50,20 @@ def scene(number: int) -> Mapping[str, Any]:
     control = torch.rand(1, 3, 128, 128, generator=torch.Generator().manual_seed(number))
     noise = torch.randn(1, 4, 16, 16, generator=torch.Generator().manual_seed(100 + number))
     return {"prompt": "a lake", "image": control, "guidance_scale": 4.0, "latents": noise}
+
+
+def calibrate(
+    pipe: Any,
+    scene: Callable[[int], Mapping[str, Any]],
+    subject: Subject,
+    *,
+    told: Callable[[int, int], None] = lambda done, scenes: None,
+    **settings: Any,
+) -> Calibration:
+    """All scenes measured to the end."""
+    for done in measured(pipe, scene, subject, **settings):
+        told(done.scenes, settings["scenes"])
+    return calibration_of(done, pipe)
 
 
 @pytest.fixture(scope="module")

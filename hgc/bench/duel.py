@@ -53,22 +53,22 @@ class Duel:
         return self.difference <= 1e-4 * self.largest
 
 
-def as_text(found: list[Duel], measured_on: str) -> str:
+def as_text(duels: list[Duel], measured_on: str) -> str:
     """Both sides by side; MACs in giga, paper convention then full."""
     lines = [
         f"{'plan':<24}{'control':>8}{'largest difference':>20}{'G MACs, theirs':>20}{'ours':>17}"
         f"{'ms, theirs':>12}{'ours':>8}"
     ]
-    for duel in found:
+    for duel in duels:
         macs = [f"{m.paper / 1e9:.1f} ({m.full / 1e9:.1f})" for m in (duel.macs_theirs, duel.macs_ours)]
         difference = "none" if not duel.difference else f"{duel.difference:.1e} of {duel.largest:.2g}"
         lines.append(
             f"{duel.plan:<24}{'yes' if duel.control else 'no':>8}{difference:>20}{macs[0]:>20}{macs[1]:>17}"
             f"{duel.ms_theirs:>12.0f}{duel.ms_ours:>8.0f}"
         )
-    versions = ", ".join(f"{name} {wanted}" for name, wanted in PEERS.items())
+    versions = ", ".join(f"{name} {release}" for name, release in PEERS.items())
     return "\n".join([*lines, f"MACs of one picture, paper (full); {versions}; {measured_on}"])
 
 
-def as_json(found: list[Duel]) -> list[dict[str, Any]]:
-    return [asdict(duel) | {"alike": duel.alike} for duel in found]
+def as_json(duels: list[Duel]) -> list[dict[str, Any]]:
+    return [asdict(duel) | {"alike": duel.alike} for duel in duels]

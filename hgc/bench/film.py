@@ -59,7 +59,7 @@ def write(out: Path, frames: Iterable[Frame]) -> int:
 
 
 def scenes(page: Any, address: str) -> Iterator[Frame]:
-    """What a visitor would do first, on a Playwright page."""
+    """A visitor's first steps, on a Playwright page."""
     page.goto(address)
     page.wait_for_selector(USABLE)
     page.wait_for_selector(READY)

@@ -1,4 +1,4 @@
-"""What a long benchmark has drawn so far, a line a picture, so that a stop loses one call of the pipeline."""
+"""The pictures a long benchmark has drawn so far, a line a picture, so that a stop loses one call of the pipeline."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What opening the page costs and how long its first run takes, in a real browser: what a visitor waits for."""
+"""A visitor's waits, measured in a real browser: for the page to open, and for the first run."""
 
 from __future__ import annotations
 

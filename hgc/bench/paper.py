@@ -69,7 +69,7 @@ def plans(anatomy: Anatomy) -> Mapping[str, Plan]:
 
 
 def _least_block_caching(anatomy: Anatomy) -> Plan:
-    """What Block Caching of attention and feed-forward cannot go below: nothing is refreshed, as if none ever changed.
+    """The least cost of Block Caching attention and feed-forward: nothing is refreshed, as if none ever changed.
 
     Its cost at a given delta follows from change curves, which cannot be measured without SD 1.5's weights.
     """

@@ -40,7 +40,7 @@ Tell = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Setup:
-    """What is compared; `long` is the number of steps of the second reference, 0 for none.
+    """The methods and budgets that are compared; `long` is the number of steps of the second reference, 0 for none.
 
     The first `alone` pictures are drawn one in a call, the others `batch` together.
     """
@@ -78,13 +78,13 @@ def compare(studio: Studio, setup: Setup, requests: Sequence[Request], ledger: L
     """All methods on these requests, which share control, sampler and settings; one point a method and budget."""
     first = requests[0]
     task = Task(studio.anatomy(), first)
-    found = list(entries(studio, setup, task, tell))
-    judge, shown = Judge.of(studio.loaded.preset), [list[Shown]() for _ in found]
+    entered = list(entries(studio, setup, task, tell))
+    judge, shown = Judge.of(studio.loaded.preset), [list[Shown]() for _ in entered]
     for group in setup.groups(requests):
-        for row, drawn in zip(shown, _Drawing(studio, judge, setup, ledger, found, group).all(), strict=True):
+        for row, drawn in zip(shown, _Drawing(studio, judge, setup, ledger, entered, group).all(), strict=True):
             row += drawn
         tell(f"{first.control}, {first.sampler}: {len(shown[0])} of {len(requests)} pictures")
-    rows = [Rows(e.method, e.budget, task.cost(e.plan), row) for e, row in zip(found, shown, strict=True)]
+    rows = [Rows(e.method, e.budget, task.cost(e.plan), row) for e, row in zip(entered, shown, strict=True)]
     return points(first.control, first.sampler, rows)
 
 
@@ -113,20 +113,20 @@ class _Drawing:
 
     def all(self) -> list[list[Shown]]:
         known = [[self.ledger.known(request, e.plan, len(self.group)) for request in self.group] for e in self.entries]
-        found = [[shown for shown in row if shown is not None] for row in known]
-        missing = [i for i, row in enumerate(found) if len(row) < len(self.group)]
+        pictures = [[shown for shown in row if shown is not None] for row in known]
+        missing = [i for i, row in enumerate(pictures) if len(row) < len(self.group)]
         if not missing:
-            return found
+            return pictures
         call = together([self.studio.call(request) for request in self.group])
         self._run(Entry("warm-up", 1.0, schedules.full(self.studio.anatomy(), 1)), call)
         whole = self._run(self.entries[0], call)
         long = self._long(call)
         for i in missing:
             images, latency_ms = whole if i == 0 else self._run(self.entries[i], call)
-            found[i] = self._judged(images, latency_ms, whole[0], long)
-            for request, shown in zip(self.group, found[i], strict=True):
+            pictures[i] = self._judged(images, latency_ms, whole[0], long)
+            for request, shown in zip(self.group, pictures[i], strict=True):
                 self.ledger.add(request, self.entries[i].plan, shown)
-        return found
+        return pictures
 
     def _long(self, call: Mapping[str, Any]) -> list[Pixels]:
         if not self.setup.long:

@@ -48,13 +48,13 @@ Latents = Callable[[], torch.Tensor]
 
 def check_installed() -> None:
     """Raises BenchRefused when a peer is missing or of another version than the one compared with."""
-    for name, wanted in PEERS.items():
+    for name, release in PEERS.items():
         try:
-            found = version(name)
+            installed = version(name)
         except PackageNotFoundError as error:
             raise BenchRefused(f"{name} is not installed: {INSTALL}") from error
-        if found != wanted:
-            raise BenchRefused(f"{name} {found} is installed, the comparison is with {wanted}: {INSTALL}")
+        if installed != release:
+            raise BenchRefused(f"{name} {installed} is installed, the comparison is with {release}: {INSTALL}")
 
 
 @on_worker
@@ -154,15 +154,15 @@ def _duel(peer: str, pipe: Any, call: Mapping[str, Any], plan: Plan, theirs: Lat
 
     spent: list[Macs] = []
     with as_found(networks), NetworkMacs(networks.all) as counted:
-        wanted = theirs()
-    difference = float((ours() - wanted).abs().max())
+        reference = theirs()
+    difference = float((ours() - reference).abs().max())
     rounds = [(_theirs_ms(networks, theirs), _ms(ours)) for _ in range(repeats)]
     return Duel(
         peer=peer,
         plan=plan.name,
         control=bool(networks.controls),
         difference=difference,
-        largest=float(wanted.abs().max()),
+        largest=float(reference.abs().max()),
         macs_theirs=counted.total,
         macs_ours=spent[0],
         ms_theirs=median(theirs_ms for theirs_ms, _ in rounds),

@@ -69,7 +69,7 @@ def points(control: str, sampler: str, rows: Sequence[Rows]) -> list[Point]:
 
 def _point(control: str, sampler: str, own: Rows, whole: Rows, fewer: Rows | None) -> Point:
     mean = fmean(one.psnr for one in own.shown)
-    score, wanted = _followed(own.shown), _followed(whole.shown)
+    score, whole_score = _followed(own.shown), _followed(whole.shown)
     alone_ms, alone_speedup = _times(own, whole, alone=True)
     together_ms, together_speedup = _times(own, whole, alone=False)
     return Point(
@@ -87,7 +87,7 @@ def _point(control: str, sampler: str, own: Rows, whole: Rows, fewer: Rows | Non
         perceptual=_mean([one.perceptual for one in own.shown]),
         psnr_long=_mean([one.psnr_long for one in own.shown]),
         control_score=score,
-        control_lost=1 - score / wanted if wanted else nan,
+        control_lost=1 - score / whole_score if whole_score else nan,
         lead_db=None if fewer is None else mean - fmean(one.psnr for one in fewer.shown),
         alone_ms=alone_ms,
         alone_speedup=alone_speedup,
@@ -118,7 +118,7 @@ def _times(own: Rows, whole: Rows, *, alone: bool) -> tuple[float | None, float 
     return (median(ms for ms, _ in pairs), median(full / ms for ms, full in pairs)) if pairs else (None, None)
 
 
-def charted(found: Sequence[Point]) -> list[charts.Point]:
+def charted(points: Sequence[Point]) -> list[charts.Point]:
     """Every picture of every point but the full run's, for the chart of cost against fidelity."""
     return [
         charts.Point(
@@ -134,15 +134,15 @@ def charted(found: Sequence[Point]) -> list[charts.Point]:
             control_score=one.control_score,
             rival=point.method == "fewer_steps",
         )
-        for point in found
+        for point in points
         if point.method != FULL
         for one in point.each
     ]
 
 
-def as_text(found: Sequence[Point], measured_on: str) -> str:
+def as_text(points: Sequence[Point], measured_on: str) -> str:
     """Sorted by control, sampler, budget and PSNR; "alone" and "together" are times as fast as full compute."""
-    ordered = sorted(found, key=lambda p: (p.control, p.sampler, -p.budget, -p.psnr))
+    ordered = sorted(points, key=lambda p: (p.control, p.sampler, -p.budget, -p.psnr))
     table = [[title for title, _ in COLUMNS], *([cell(point) for _, cell in COLUMNS] for point in ordered)]
     widths = [max(len(row[i]) for row in table) for i in range(len(COLUMNS))]
     lines = [
@@ -184,5 +184,5 @@ COLUMNS: tuple[tuple[str, Callable[[Point], str]], ...] = (
 )
 
 
-def as_json(found: Sequence[Point], measured_on: str) -> str:
-    return json.dumps({"measured_on": measured_on, "points": [asdict(point) for point in found]}, indent=1)
+def as_json(points: Sequence[Point], measured_on: str) -> str:
+    return json.dumps({"measured_on": measured_on, "points": [asdict(point) for point in points]}, indent=1)

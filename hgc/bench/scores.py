@@ -1,4 +1,4 @@
-"""What pictures of the small world are worth: obedience to map, lines and words, and how much seeds differ."""
+"""Scores of pictures of the small world: obedience to map, lines and words, and how much seeds differ."""
 
 from __future__ import annotations
 
@@ -49,9 +49,9 @@ class Eyes:
         parts = [self.segmenter.segment(as_images(chunk)).byte() for chunk in _chunks(pictures)]
         return torch.cat(parts)
 
-    def segmentation(self, pictures: Sequence[Picture], wanted: Sequence[NDArray[np.uint8]]) -> dict[str, float]:
+    def segmentation(self, pictures: Sequence[Picture], maps: Sequence[NDArray[np.uint8]]) -> dict[str, float]:
         """IoU of each class over all pictures together, and their mean as 'mean'."""
-        shares = class_iou(self.labels(pictures), torch.from_numpy(np.stack(wanted)))
+        shares = class_iou(self.labels(pictures), torch.from_numpy(np.stack(maps)))
         return {"mean": fmean(shares.values()), **shares}
 
     def words(self, pictures: Sequence[Picture], prompts: Sequence[str]) -> dict[str, float | int | None]:
@@ -62,20 +62,20 @@ class Eyes:
         read = torch.cat([self.reader.read(as_images(chunk)) for chunk in _chunks(pictures)]).tolist()
         times, seasons = [], []
         for (time, season), prompt in zip(read, prompts, strict=True):
-            wanted = asked(prompt)
-            if wanted.time:
-                times.append(TIMES[time] == wanted.time)
-            if wanted.season:
-                seasons.append(SEASONS[season] == wanted.season)
+            words = asked(prompt)
+            if words.time:
+                times.append(TIMES[time] == words.time)
+            if words.season:
+                seasons.append(SEASONS[season] == words.season)
         return {
             "both": _share(times + seasons), "time": _share(times), "season": _share(seasons),
             "times_named": len(times), "seasons_named": len(seasons),
         }  # fmt: skip
 
 
-def edge_scores(pictures: Sequence[Picture], wanted: Sequence[NDArray[np.uint8]]) -> float:
+def edge_scores(pictures: Sequence[Picture], edge_maps: Sequence[NDArray[np.uint8]]) -> float:
     """Mean F1 of the pictures' own edges against edge maps [H, W], within two pixels."""
-    pairs = zip(pictures, wanted, strict=True)
+    pairs = zip(pictures, edge_maps, strict=True)
     return fmean(edge_f1(extract_edges(picture, EDGE_LOW, EDGE_HIGH), edges) for picture, edges in pairs)
 
 
@@ -85,15 +85,15 @@ def variety(groups: Sequence[Sequence[Picture]], labels: Sequence[NDArray[np.uin
     `groups` holds the pictures of each map. `colour_distance` is the mean CIE76 distance over all pairs and pixels,
     `visible` the share of pixels in which a pair differs by more than is just noticeable.
     """
-    found: dict[str, dict[str, list[float]]] = {name: {"colour_distance": [], "visible": []} for name in REGIONS}
+    distances: dict[str, dict[str, list[float]]] = {name: {"colour_distance": [], "visible": []} for name in REGIONS}
     for group, seen in zip(groups, labels, strict=True):
         apart = np.stack([colour_distance(a, b) for a, b in combinations(group, 2)])  # [pairs, H, W]
         for name, classes in REGIONS.items():
             inside = np.isin(seen, [label(c) for c in classes])
             if inside.any():
-                found[name]["colour_distance"].append(float(apart[:, inside].mean()))
-                found[name]["visible"].append(float((apart[:, inside] > JUST_NOTICEABLE).mean()))
-    return {name: {key: fmean(v) for key, v in values.items() if v} for name, values in found.items()}
+                distances[name]["colour_distance"].append(float(apart[:, inside].mean()))
+                distances[name]["visible"].append(float((apart[:, inside] > JUST_NOTICEABLE).mean()))
+    return {name: {key: fmean(v) for key, v in values.items() if v} for name, values in distances.items()}
 
 
 def colour_distance(a: Picture, b: Picture) -> NDArray[np.float32]:

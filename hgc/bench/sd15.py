@@ -43,7 +43,7 @@ WARM_STEPS = 2
 
 @dataclass(frozen=True)
 class Setting:
-    """What is run; `size` is the picture's side in pixels, `repeats` the rounds that count.
+    """The settings of a run; `size` is the picture's side in pixels, `repeats` the rounds that count.
 
     A method that cannot cost as little as the budget is taken at its least.
     """
@@ -158,7 +158,7 @@ def _round(pipe: Any, call: Mapping[str, Any], plans: Mapping[str, Plan], tell: 
 
 
 def _task(setting: Setting, shapes: Mapping[str, Any]) -> Task:
-    """What is planned for, counted on networks without weights."""
+    """The task that plans are made for, counted on networks without weights."""
     side = setting.size // 8
     with torch.device("meta"):
         networks = Networks(UNet2DConditionModel(**shapes), {"controlnet": ControlNetModel(**shapes)})
@@ -254,23 +254,23 @@ def _clocked(run: Callable[[], None]) -> float:
     return perf_counter() - begun
 
 
-def as_text(found: Timed) -> str:
-    own = found.setting
+def as_text(result: Timed) -> str:
+    own = result.setting
     heads = f"{'method':<18}{'seconds':>8}{'a step':>8}{'times':>7}{'MACs, paper':>13}{'full':>7}{'kept':>6}"
     lines = [
-        f"{'Full':<18}{found.full_s:>8.1f}{found.full_s / own.steps:>8.3f}{1:>7.2f}{1:>13.1%}{1:>7.1%}",
+        f"{'Full':<18}{result.full_s:>8.1f}{result.full_s / own.steps:>8.3f}{1:>7.2f}{1:>13.1%}{1:>7.1%}",
         *(
             f"{METHODS[row.method].title:<18}{row.seconds:>8.1f}{row.seconds / own.steps:>8.3f}{row.speedup:>7.2f}"
             f"{row.share_paper:>13.1%}{row.share_full:>7.1%}{row.kept:>6.0%}"
-            for row in sorted(found.rows, key=lambda row: row.seconds)
+            for row in sorted(result.rows, key=lambda row: row.seconds)
         ),
     ]
     measured_on = (
         f"SD 1.5 + ControlNet, random weights, {own.size} x {own.size}, {own.steps} steps, one picture, two branches, "
-        f"text and decoding left out; {own.repeats} rounds, {found.device}, {own.dtype}, {found.threads} threads"
+        f"text and decoding left out; {own.repeats} rounds, {result.device}, {own.dtype}, {result.threads} threads"
     )
-    return "\n".join([heads, *lines, *found.missing, measured_on])
+    return "\n".join([heads, *lines, *result.missing, measured_on])
 
 
-def as_json(found: Timed) -> dict[str, Any]:
-    return asdict(found) | {"rows": [asdict(row) | {"kept": row.kept} for row in found.rows]}
+def as_json(result: Timed) -> dict[str, Any]:
+    return asdict(result) | {"rows": [asdict(row) | {"kept": row.kept} for row in result.rows]}

@@ -1,4 +1,4 @@
-"""What the benchmark of the embedded model measures, and the ways in which it draws every scene."""
+"""The parts of the embedded model's benchmark, and the ways in which it draws every scene."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class BenchRefused(Refused, ValueError):
 
 @dataclass(frozen=True)
 class Setup:
-    """What is measured. `band_scenes` are used for what needs no more of them (words
+    """The parts and sizes of one benchmark. `band_scenes` are used for what needs no more of them (words
     without a map) and where a scene is drawn many times (variety, the null band)."""
 
     scenes: int = 200
@@ -44,7 +44,7 @@ class Setup:
 
     @property
     def command(self) -> str:
-        """What to type to measure the same again."""
+        """The command that measures the same again."""
         words = [
             f"python -m hgc bench landscapes --scenes {self.scenes} --first-seed {self.first_seed}",
             f"--steps {self.steps} --batch {self.batch} --noise-seed {self.noise_seed}",

@@ -121,8 +121,8 @@ class _Round:
 
 def _clocked(arm: Callable[[], T]) -> tuple[float, T]:
     begun = perf_counter()
-    found = arm()
-    return (perf_counter() - begun) * 1e3, found
+    result = arm()
+    return (perf_counter() - begun) * 1e3, result
 
 
 def as_text(speed: Speed) -> str:

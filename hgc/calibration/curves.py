@@ -106,11 +106,11 @@ class ChangeCurves:
             )
 
     def as_dict(self) -> dict[str, Any]:
-        found = {part.name: getattr(self, part.name) for part in fields(self)} | {"subject": asdict(self.subject)}
+        data = {part.name: getattr(self, part.name) for part in fields(self)} | {"subject": asdict(self.subject)}
         if self.distilled_for is None:
-            del found["distilled_for"]  # digests stay
-            return found
-        return found | {"distilled_for": asdict(self.distilled_for)}
+            del data["distilled_for"]  # digests stay
+            return data
+        return data | {"distilled_for": asdict(self.distilled_for)}
 
     def to_json(self) -> str:
         return json.dumps(self.as_dict(), indent=1, default=list)

@@ -187,38 +187,40 @@ def frozen(networks: Networks) -> Iterator[None]:
             weight.requires_grad_(False)
         yield
     finally:
-        for weight, wanted in weights:
-            weight.requires_grad_(wanted)
+        for weight, learning in weights:
+            weight.requires_grad_(learning)
 
 
-def _write(state: Path, found: Mapping[str, Any]) -> None:
+def _write(state: Path, progress: Mapping[str, Any]) -> None:
     buffer = BytesIO()
-    torch.save(dict(found), buffer)
+    torch.save(dict(progress), buffer)
     data = buffer.getvalue()
     write_whole(state, sha256(data).digest() + data)
 
 
 def _read(state: Path, header: Mapping[str, str]) -> dict[str, Any] | None:
-    """What an unfinished distillation left, if there is one."""
+    """The state of an unfinished distillation, if there is one."""
     if not state.exists():
         return None
     where, data = f"unfinished distillation {state.name}", state.read_bytes()
     try:
         if sha256(data[32:]).digest() != data[:32]:
             raise ValueError("its sum is wrong")
-        found: dict[str, Any] = torch.load(BytesIO(data[32:]), weights_only=True)
+        progress: dict[str, Any] = torch.load(BytesIO(data[32:]), weights_only=True)
     except (ValueError, RuntimeError, UnpicklingError, EOFError) as error:
         raise CalibrationRefused(
             f"{where}: cut off or something else ({error}); delete it and start it again"
         ) from error
-    for name, wanted in header.items():
-        if found.get(name) != wanted:
-            raise CalibrationRefused(f"{where}: its {name} is {found.get(name)}, this one's {wanted}; delete the file")
-    return found
+    for name, value in header.items():
+        if progress.get(name) != value:
+            raise CalibrationRefused(
+                f"{where}: its {name} is {progress.get(name)}, this one's {value}; delete the file"
+            )
+    return progress
 
 
 def _restore(begun: Mapping[str, Any], lines: Moving, optimiser: torch.optim.Optimizer) -> None:
     with torch.no_grad():
-        for move, kept in zip(lines.moves.values(), begun["moves"], strict=True):
-            move.copy_(kept)
+        for move, moved in zip(lines.moves.values(), begun["moves"], strict=True):
+            move.copy_(moved)
     optimiser.load_state_dict(begun["optimiser"])

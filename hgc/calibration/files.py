@@ -22,7 +22,7 @@ from hgc.calibration.subject import AGAIN, Subject
 
 @dataclass(frozen=True)
 class Calibration:
-    """What one calibration measured."""
+    """One calibration: curves and lines, as measured."""
 
     curves: ChangeCurves
     adjustment: Adjustment
@@ -71,8 +71,8 @@ def read_curves(path: Path) -> ChangeCurves:
 def read_arrays(path: Path, where: str) -> tuple[dict[str, Any], dict[str, Numbers]]:
     """A file's header and arrays. Raises CalibrationRefused, naming `where`, when it is cut off or something else."""
     try:
-        with path.open("rb") as file, np.load(file) as found:
-            arrays = {name: found[name] for name in found.files}
+        with path.open("rb") as file, np.load(file) as archive:
+            arrays = {name: archive[name] for name in archive.files}
         header = json.loads(str(arrays.pop("header")))
     except (OSError, ValueError, KeyError, EOFError, TypeError, zlib.error, BadZipFile) as error:
         raise CalibrationRefused(

@@ -63,16 +63,16 @@ class Adjustment:
     @cached_property
     def digest(self) -> str:
         """Twelve hex digits that name these numbers."""
-        found = sha256(str(self.subject).encode())
+        digest = sha256(str(self.subject).encode())
         for site in sorted(self.scale):
             for numbers in (self.scale[site], self.shift[site]):
-                found.update(site.encode() + np.ascontiguousarray(numbers).tobytes())
-        return found.hexdigest()[:12]
+                digest.update(site.encode() + np.ascontiguousarray(numbers).tobytes())
+        return digest.hexdigest()[:12]
 
 
 @dataclass
 class Sums:
-    """What the lines need of a site's outputs: sums of values, of squares, and of products with those before.
+    """A site's sums, from which its lines follow: of values, of squares, and of products with earlier values.
 
     `first` and `second` are [steps, C], `cross` [steps, longest, C]; entry [step, age - 1] pairs a step with an earlier
     one. `samples` counts the values behind each sum.

@@ -1,6 +1,8 @@
-"""Calibration: full runs over many scenes, from which come change curves and adjustments. Stops and resumes.
+"""Full runs over many scenes, from which change curves and adjustments follow. Stops and resumes.
 
-calibrate(pipe, scene, Subject("landscapes", "segmentation", "ddim", 20, 4.0), scenes=32, state=Path("c.part.npz"))
+subject = Subject("landscapes", "segmentation", "ddim", 20, 2.0)
+*_, state = measured(pipe, scene, subject, scenes=32, state=Path("c.part.npz"))
+calibration_of(state, pipe)
 """
 
 from __future__ import annotations
@@ -31,7 +33,6 @@ DIGITS = 6
 LIBRARIES = ("torch", "diffusers")
 
 Scene = Callable[[int], Mapping[str, Any]]  # its number to the arguments of the pipeline's call
-Told = Callable[[int, int], None]  # scenes done, scenes wanted
 
 
 def measured(
@@ -61,24 +62,8 @@ def measured(
         yield done
 
 
-def calibrate(
-    pipe: Any,
-    scene: Scene,
-    subject: Subject,
-    *,
-    scenes: int,
-    state: Path,
-    longest: int = 4,
-    told: Told = lambda done, wanted: None,
-) -> Calibration:
-    """All scenes measured, and the calibration that comes of them; see `measured`. Raises CalibrationRefused."""
-    for done in measured(pipe, scene, subject, scenes=scenes, state=state, longest=longest):
-        told(done.scenes, scenes)
-    return calibration_of(done, pipe)
-
-
 def calibration_of(done: CalibrationState, pipe: Any) -> Calibration:
-    """What was measured on this pipeline, over one scene or more."""
+    """The calibration of this pipeline, over one scene or more."""
     adjustment = adjustment_of(done)
     return Calibration(curves_of(done, adjustment, versions(pipe)), adjustment)
 
@@ -137,9 +122,9 @@ def versions(pipe: Any) -> dict[str, str]:
 
 def weights_of(pipe: Any) -> str:
     """Twelve hex digits that name the weights of the UNet and the ControlNets; training again changes them."""
-    networks, found = Networks.of(pipe), sha256()
+    networks, digest = Networks.of(pipe), sha256()
     for net in (networks.unet, *networks.controls.values()):
         for parameter in net.parameters():
             # In numpy's order of its own: torch would reorder with all threads, in whatever thread this is asked.
-            found.update(parameter.detach().float().cpu().numpy().tobytes())
-    return found.hexdigest()[:12]
+            digest.update(parameter.detach().float().cpu().numpy().tobytes())
+    return digest.hexdigest()[:12]

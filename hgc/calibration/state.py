@@ -1,4 +1,4 @@
-"""What a calibration has measured so far, as one file that is always whole."""
+"""An unfinished calibration as one file that is always whole."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a calibration is of: a model, a control, a sampler, a number of steps and a guidance."""
+"""The settings a calibration is for: a model, a control, a sampler, a number of steps and a guidance."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ CARRIED = "carried over from "
 
 @dataclass(frozen=True)
 class Subject:
-    """What was calibrated: curves hold for this model, control, solver, number of steps and guidance."""
+    """The settings that were calibrated: curves hold for this model, control, solver, number of steps and guidance."""
 
     model: str
     control: str
@@ -26,12 +26,12 @@ class Subject:
 
     @property
     def name(self) -> str:
-        """What the files of its calibrations begin with; those of every guidance alike."""
+        """The beginning of its calibrations' file names; the same for every guidance."""
         return f"{self.model}-{self.control}-{self.sampler}-{self.steps}"
 
     @property
     def command(self) -> str:
-        """What calibrates it in the shell, to where it is found."""
+        """The shell command that calibrates it, into the place where it is looked up."""
         return (
             f"python -m hgc calibrate --model {self.model} --control {self.control} --sampler {self.sampler} "
             f"--steps {self.steps} --guidance {self.guidance:g} --out {OWN}/{self.name}-{self.guidance:g}.json"
@@ -50,10 +50,10 @@ class Subject:
                 f"{what}: {name} is {getattr(self, name)}, this run has {getattr(other, name)}; {remedy or other.again}"
             )
 
-    def carried_over(self, wanted: Subject) -> str:
-        """What is carried over from this to the wanted, e.g. "carried over from 20 steps"; empty where it is for it."""
-        told = {"steps": f"{self.steps} steps", "guidance": f"guidance {self.guidance:g}"}
-        other = [told.get(name, getattr(self, name)) for name in self._differing(wanted)]
+    def carried_over(self, subject: Subject) -> str:
+        """The words for its use on another subject, "carried over from 20 steps"; empty where both are the same."""
+        words = {"steps": f"{self.steps} steps", "guidance": f"guidance {self.guidance:g}"}
+        other = [words.get(name, getattr(self, name)) for name in self._differing(subject)]
         return f"{CARRIED}{', '.join(other)}, not measured here" if other else ""
 
     def _differing(self, other: Subject) -> list[str]:

@@ -76,13 +76,13 @@ def accumulated_chart(row: Row, trace: Trace, curves: ChangeCurves, delta: float
 
 def accumulated(site: str, trace: Trace, curves: ChangeCurves) -> list[float]:
     """A site's calibrated change up to each step since it was computed before that step; 0 in the first."""
-    gone, found = 0.0, []
+    gone, sums = 0.0, []
     for cell, change in zip(trace.cells[site], curves.of(site), strict=True):
         gone += change
-        found.append(gone)
+        sums.append(gone)
         if cell.state is State.COMPUTED:
             gone = 0.0
-    return found
+    return sums
 
 
 def _coloured(row: Row, curves: ChangeCurves) -> Iterator[tuple[TracedSite, str]]:
@@ -120,8 +120,8 @@ def _band(steps: Sequence[int], ends: tuple[list[float], list[float]], colour: s
 
 def _finished(figure: go.Figure, row: Row, curves: ChangeCurves, title: str) -> go.Figure:
     """Where colours repeat, only hovering tells the layers apart: a legend would fill the chart and mislead."""
-    told = sum(site.name in curves.mean for site in row.main) <= len(COLOURS)
-    figure.update_layout(showlegend=told)
+    few = sum(site.name in curves.mean for site in row.main) <= len(COLOURS)
+    figure.update_layout(showlegend=few)
     figure.update_xaxes(steps_axis(curves.subject.steps))
     figure.update_yaxes(title=title, tickformat=".0%", rangemode="tozero")
     return layout(figure, HEIGHT_PX, hovermode="closest")

@@ -50,8 +50,8 @@ def drift_chart(trace: Trace) -> go.Figure:
 
 def row_drift(trace: Trace, row: Row, step: int) -> float | None:
     """Mean over the row's outer sites of their relative change; None where none was measured."""
-    found = [d for site in row.main if (d := trace.cells[site.name][step].drift) is not None]
-    return sum(found) / len(found) if found else None
+    drifts = [d for site in row.main if (d := trace.cells[site.name][step].drift) is not None]
+    return sum(drifts) / len(drifts) if drifts else None
 
 
 def part_of(row: Row) -> Part:

@@ -17,7 +17,7 @@ ROW_PX, EDGE_PX = 21, 96
 
 @dataclass(frozen=True)
 class Shade:
-    """What a cell of a state chart can be: its word in the legend and its colour (Okabe and Ito's set)."""
+    """One state of a cell in a chart: its word in the legend and its colour (Okabe and Ito's set)."""
 
     word: str
     colour: str

@@ -1,4 +1,4 @@
-"""What a picture cost against how like the full one it is: a curve for each series, a band over seeds."""
+"""The cost of pictures against how like the full one they are: a curve for each series, a band over seeds."""
 
 from __future__ import annotations
 

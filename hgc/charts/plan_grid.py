@@ -38,7 +38,7 @@ class PlanGrid:
         return [key] if key in self.anatomy else None
 
     def title_of(self, name: str) -> str:
-        """What people call a site: its row where it stands alone in one, otherwise its own title."""
+        """The title of a site for people: its row where it stands alone in one, otherwise its own title."""
         row = next((row for row in self.rows.values() if row.names == (name,)), None)
         return row.title if row else next((site_title(site) for site in self.sites if site.name == name), name)
 
@@ -76,9 +76,9 @@ def letters(played: Rehearsal, names: Sequence[str]) -> str:
     return "".join(_letter({step[name] for name in names}) for step in played.steps)
 
 
-def _letter(found: set[State]) -> str:
-    if len(found) == 1:
-        return next(iter(found)).value
-    if State.COMPUTED in found:
+def _letter(states: set[State]) -> str:
+    if len(states) == 1:
+        return next(iter(states)).value
+    if State.COMPUTED in states:
         return PARTLY
-    return next(s.value for s in (State.FORECAST, State.REUSED, State.DEAD, State.ABSENT) if s in found)
+    return next(s.value for s in (State.FORECAST, State.REUSED, State.DEAD, State.ABSENT) if s in states)

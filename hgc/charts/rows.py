@@ -40,27 +40,27 @@ class Row:
 
 def network_title(name: str) -> str:
     """'ControlNet', 'ControlNet 2' or 'UNet', from the start of a dotted name."""
-    found = _NETWORK.match(name)
-    if found is None:
+    match = _NETWORK.match(name)
+    if match is None:
         return name
-    if found[3]:
+    if match[3]:
         return "UNet"
-    return f"ControlNet {int(found[2]) + 1}" if found[2] else "ControlNet"
+    return f"ControlNet {int(match[2]) + 1}" if match[2] else "ControlNet"
 
 
 def block_title(block: str) -> str:
-    """What people call a block: 'UNet down 2', 'ControlNet middle'."""
+    """The title of a block for people: 'UNet down 2', 'ControlNet middle'."""
     if block == "guidance":
         return "Unguided branch"
     for pattern, word in _PARTS:
-        if found := pattern.search(block):
-            number = f" {int(found[1]) + 1}" if found.groups() else ""
+        if match := pattern.search(block):
+            number = f" {int(match[1]) + 1}" if match.groups() else ""
             return f"{network_title(block)} {word}{number}"
     return network_title(block)
 
 
 def site_title(site: TracedSite) -> str:
-    """What people call a site: 'UNet down 2 · ResNet 1'."""
+    """The title of a site for people: 'UNet down 2 · ResNet 1'."""
     if site.kind is Kind.BRANCH:
         return block_title(site.block)
     if site.name == PREDICTION:
@@ -92,7 +92,7 @@ def _ordered(trace: Sited) -> list[TracedSite]:
 
 
 def _row(title: str, sites: list[TracedSite]) -> Row:
-    """What is computed once and for all would make every block 'computed in part': it is shown with the sites only."""
+    """A site computed once and for all would make every block 'computed in part': it is shown among the sites only."""
     main = tuple(s for s in sites if s.parent is None and s.kind is not Kind.EMBEDDING) or tuple(sites)
     return Row(title, main, tuple(site for site in sites if site not in main))
 
@@ -118,5 +118,5 @@ def _stem_word(site: TracedSite) -> str:
 
 def _number(site: TracedSite) -> str:
     """Which of its kind in the block, counted from 1; attentions count by the transformer they sit in."""
-    found = re.search(r"(?:resnets|attentions|samplers)\.(\d+)", site.name)
-    return f" {int(found[1]) + 1}" if found else ""
+    match = re.search(r"(?:resnets|attentions|samplers)\.(\d+)", site.name)
+    return f" {int(match[1]) + 1}" if match else ""

@@ -1,4 +1,4 @@
-"""What every step cost: MACs and milliseconds, both arms side by side."""
+"""The cost of every step: MACs and milliseconds, both arms side by side."""
 
 from __future__ import annotations
 

@@ -37,18 +37,18 @@ def distil(
     if held_out < 1:
         raise RequestRefused(f"--held-out {held_out}: at least 1")
     fit, measured = Fit(scenes, rounds), Calibration.read(calibration)
-    wanted = Distillation(Studio.load(measured.curves.subject.model, device, dtype), measured, budget)
+    distillation = Distillation(Studio.load(measured.curves.subject.model, device, dtype), measured, budget)
 
     def told(done: int, of: int, error: float) -> None:
         typer.echo(f"round {done}/{of}: {error:.2%} away from the full run", err=True)
 
     out.parent.mkdir(parents=True, exist_ok=True)
     state = out.with_name(out.name + ".unfinished.pt")
-    learned = wanted.learned(fit, state, told)
+    learned = distillation.learned(fit, state, told)
     learned.write(out)
-    errors = wanted.errors(learned, held_out)
+    errors = distillation.errors(learned, held_out)
     state.unlink()
     typer.echo(
-        f"{out}: {wanted}, {wanted.subject}; distance of the last latents from the full run's on {held_out} other "
-        f"scenes: {', '.join(f'{name} {error:.2%}' for name, error in errors.items())}"
+        f"{out}: {distillation}, {distillation.subject}; distance of the last latents from the full run's "
+        f"on {held_out} other scenes: {', '.join(f'{name} {error:.2%}' for name, error in errors.items())}"
     )

@@ -67,21 +67,21 @@ def optimize(
     _check(budgets, scenes, side)
     studio = Studio.load(model, device, dtype)
     subject = Subject(model, control, sampler, steps, guidance)
-    kept = Shelf.read(out) if out.exists() or verify else None
-    if kept is not None:
-        same = subject if verify else replace(subject, guidance=kept.table.subject.guidance)
-        kept.table.subject.check(same, f"plans {out.name}", "give another --out")
+    shelf = Shelf.read(out) if out.exists() or verify else None
+    if shelf is not None:
+        same = subject if verify else replace(subject, guidance=shelf.table.subject.guidance)
+        shelf.table.subject.check(same, f"plans {out.name}", "give another --out")
     batch, weights = _scenes(studio, subject, VERIFYING_SEEDS if verify else CALIBRATION_SEEDS, scenes, side)
-    known = kept is not None and kept.weights == weights and kept.table.subject == subject
-    table = kept.table if kept is not None and (known or verify) else _table(studio, batch, subject, work, weights)
+    known = shelf is not None and shelf.weights == weights and shelf.table.subject == subject
+    table = shelf.table if shelf is not None and (known or verify) else _table(studio, batch, subject, work, weights)
     seeds = "verifying" if verify else "calibration"
     key = f"{weights}, {subject}, {scenes} {seeds} scenes, {side} px, {studio.device}, {studio.dtype}"
     runs = _runs(studio, batch, table, work, key)
-    if kept is not None and verify:
-        _verify(kept, runs, known)
+    if shelf is not None and verify:
+        _verify(shelf, runs, known)
         return
     session = Session(runs, tries, lambda news: typer.echo(news, err=True))
-    rungs = () if kept is None else kept.rungs if known else tuple(session.scored(rung) for rung in kept.rungs)
+    rungs = () if shelf is None else shelf.rungs if known else tuple(session.scored(rung) for rung in shelf.rungs)
     command = f"{_command(subject)} --tries {tries} --scenes {scenes} --side {side}"
     others = () if start is None else Shelf.read(start).rungs
     beside = [replace(rung, course=stretched(rung.course, steps)) for rung in others]
@@ -141,8 +141,8 @@ def _fill(
     beside: Sequence[Rung],
 ) -> None:
     """One rung after the other, each written when found."""
-    wanted = budgets if at_least is None else [session.enough(at_least, budgets, (*shelf.rungs, *beside)).budget]
-    for budget in wanted:
+    within = budgets if at_least is None else [session.enough(at_least, budgets, (*shelf.rungs, *beside)).budget]
+    for budget in within:
         rung = session.rung(budget, (*shelf.rungs, *beside))
         shelf = shelf.with_rung(rung)
         shelf.write(out)

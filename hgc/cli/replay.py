@@ -88,5 +88,5 @@ def _loaded(studio: Studio | None, request: Request, device: str | None, dtype: 
     return studio if studio is not None and studio.model == request.model else Studio.load(request.model, device, dtype)
 
 
-def _told_again(found: Again) -> dict[str, Any]:
-    return {"identical": found.identical, "changed": list(found.changed), "words": found.words}
+def _told_again(again: Again) -> dict[str, Any]:
+    return {"identical": again.identical, "changed": list(again.changed), "words": again.words}

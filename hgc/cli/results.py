@@ -46,7 +46,7 @@ def write(comparison: Comparison, out: Path, charts: bool = False) -> None:
 
 
 def told(comparison: Comparison, notes: Iterable[str] = ()) -> str:
-    """What the cache did, in a few lines."""
+    """A few lines on what the cache did."""
     f = comparison.figures()
     lines = [
         f"plan {f['plan']}: {f['macs_ratio']:.1%} of the MACs ({f['macs_cached'] / 1e9:.1f} of "

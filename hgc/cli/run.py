@@ -28,10 +28,10 @@ def run(
     if out.exists() and not out.is_dir():
         raise RequestRefused(f"--out {out} is a file; name a folder")
     try:
-        wanted = Request.parse(request.read_text())
+        parsed = Request.parse(request.read_text())
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a text file"
         raise RequestRefused(f"request {request}: {reason}; give the path of a request.json") from error
-    comparison = finished(Studio.load(wanted.model, device, dtype), wanted, quiet=as_json)
+    comparison = finished(Studio.load(parsed.model, device, dtype), parsed, quiet=as_json)
     write(comparison, out)
     typer.echo(json.dumps(result_of(comparison)) if as_json else told(comparison, comparison.notes))

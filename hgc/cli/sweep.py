@@ -81,13 +81,13 @@ def sweep(
         rival=rival,
         **_plan(studio, axes, plan, steps, guidance > 1, method, budget),
     )
-    wanted = Sweep(base, *axes, parse_seeds(seeds))
+    asked = Sweep(base, *axes, parse_seeds(seeds))
     folder = Folder(out, f"{digest(Path(studio.loaded.preset.source))} {studio.device} {studio.dtype}")
-    rows = _draw(studio, wanted, folder)
-    _write(wanted, folder, rows, out)
+    rows = _draw(studio, asked, folder)
+    _write(asked, folder, rows, out)
     shown = list(rows.values())
     typer.echo(
-        json.dumps(shown) if as_json else f"{_told(wanted, rows)}\n{out}: {len(shown)} runs, sweep.csv, sheet.png"
+        json.dumps(shown) if as_json else f"{_told(asked, rows)}\n{out}: {len(shown)} runs, sweep.csv, sheet.png"
     )
 
 
@@ -116,18 +116,18 @@ def _wanted(plan: str) -> str | float:
         return plan
 
 
-def _draw(studio: Studio, wanted: Sweep, folder: Folder) -> dict[str, Record]:
+def _draw(studio: Studio, asked: Sweep, folder: Folder) -> dict[str, Record]:
     """The records of all runs by key; those that the folder has are read from there."""
-    known = {cell.key: found for cell in wanted.cells if (found := folder.known(wanted, cell))}
-    left = [cell for cell in wanted.cells if cell.key not in known]
+    known = {cell.key: known_record for cell in asked.cells if (known_record := folder.known(asked, cell))}
+    left = [cell for cell in asked.cells if cell.key not in known]
     for news in run_cells(studio, left) if left else ():
         if isinstance(news, Underway):
             _tell(news, len(known))
             continue
         folder.keep(news)
         figures: dict[str, Any] = {} if news.comparison is None else news.comparison.figures()
-        known[news.cell.key] = record(wanted, news.cell, figures, news.refusal)
-    return {cell.key: known[cell.key] for cell in wanted.cells}
+        known[news.cell.key] = record(asked, news.cell, figures, news.refusal)
+    return {cell.key: known[cell.key] for cell in asked.cells}
 
 
 def _tell(news: Underway, before: int) -> None:
@@ -137,27 +137,27 @@ def _tell(news: Underway, before: int) -> None:
         typer.echo(f"{done}, {news.eta_s:.0f} s left   ", nl=step.step == step.steps, err=True)
 
 
-def _write(wanted: Sweep, folder: Folder, rows: dict[str, Record], out: Path) -> None:
-    drawn = [cell for cell in wanted.cells if not rows[cell.key]["refused"]]
+def _write(asked: Sweep, folder: Folder, rows: dict[str, Record], out: Path) -> None:
+    drawn = [cell for cell in asked.cells if not rows[cell.key]["refused"]]
     if not drawn:
         raise RequestRefused(next(iter(rows.values()))["refused"])
-    table = [row | {"picture": _picture(folder, cell, row)} for cell, row in _in_order(wanted, rows)]
+    table = [row | {"picture": _picture(folder, cell, row)} for cell, row in _in_order(asked, rows)]
     pictures = {cell.key: folder.picture(cell) for cell in drawn if cell.repeat == 0}
     files = {"sweep.csv": as_csv(table).encode(), "sweep.parquet": as_parquet(table)}
-    write_whole(out, files | {"sheet.png": png_of(sheet(wanted, pictures))})
+    write_whole(out, files | {"sheet.png": png_of(sheet(asked, pictures))})
 
 
 def _picture(folder: Folder, cell: Cell, row: Record) -> str | None:
     return None if row["refused"] else f"runs/{folder.picture_path(cell).name}"
 
 
-def _in_order(wanted: Sweep, rows: dict[str, Record]) -> list[tuple[Cell, Record]]:
-    return [(cell, rows[cell.key]) for cell in wanted.cells]
+def _in_order(asked: Sweep, rows: dict[str, Record]) -> list[tuple[Cell, Record]]:
+    return [(cell, rows[cell.key]) for cell in asked.cells]
 
 
-def _told(wanted: Sweep, rows: dict[str, Record]) -> str:
+def _told(asked: Sweep, rows: dict[str, Record]) -> str:
     """The table as lines: the axes, the share of full compute, the likeness; and the rival's where there is one."""
-    names = [*(axis.name for axis in wanted.axes), *(["seed"] if wanted.seeds else [])]
+    names = [*(axis.name for axis in asked.axes), *(["seed"] if asked.seeds else [])]
     rivals = any("macs_ratio_rival" in row for row in rows.values())
     figures = ["share", "PSNR", "SSIM", "control", *(["rival share", "PSNR"] if rivals else [])]
     lines = ["".join(f"{name:>16}" for name in names) + "".join(f"{name:>12}" for name in figures)]

@@ -51,8 +51,10 @@ class Course:
             raise PlanRefused(
                 f"course '{self.depths}' / '{self.branches}': the first step computes everything, F and 2"
             )
-        kept = "".join("2" if d == SKIP else b for d, b in zip(self.depths, self.branches, strict=True))
-        object.__setattr__(self, "branches", kept)  # nothing runs in such a step, so that there is nothing to leave out
+        branches = "".join("2" if d == SKIP else b for d, b in zip(self.depths, self.branches, strict=True))
+        object.__setattr__(
+            self, "branches", branches
+        )  # nothing runs in such a step, so that there is nothing to leave out
 
     @property
     def steps(self) -> int:
@@ -63,7 +65,7 @@ class Course:
 
     @property
     def ridge(self) -> float:
-        """What is added to the past values' mean square when weights are fitted, as a share of it."""
+        """The addition to the past values' mean square when weights are fitted, as a share of it."""
         return float(10 ** -int(self.caution))
 
     @classmethod
@@ -176,7 +178,7 @@ def _weighings(row: Row, course: Course, weigher: Weigher) -> Iterator[Weighing]
 
 
 def _measuring(row: Row, course: Course, weigher: Weigher) -> Iterator[Weighing]:
-    """What the last values would have forecast where the site is computed and a later step goes on from it."""
+    """The forecast from the last values, where the site is computed and a later step goes on from it."""
     for step in (step for step in range(course.steps) if row.computed[step] and any(row.kept[step:])):
         if past := row.past(step, 2 if row.site == UNGUIDED else 1)[-REMEMBERED:]:
             yield _weighing(row, course, weigher, step, past)

@@ -100,33 +100,33 @@ def measure(scenes: Scenes, anatomy: Anatomy, subject: Subject, state: Path, tol
     """
     depths = usable_depths(anatomy)
     probes = _probes(subject.steps)
-    wanted = ["full", *(f"gain {depth}" for depth in depths), *(f"growth {step}" for step in probes)]
+    runs = ["full", *(f"gain {depth}" for depth in depths), *(f"growth {step}" for step in probes)]
     header = {"subject": asdict(subject), "scenes": scenes.count}
-    found: dict[str, Numbers] = {}
+    arrays: dict[str, Numbers] = {}
     if state.exists():
         where = f"unfinished error table {state.name}"
-        kept, found = read_arrays(state, where)
+        before, arrays = read_arrays(state, where)
         with of_its_kind(where):
-            Subject(**kept["subject"]).check(subject, where, "delete the file, or give another --work")
-            if kept["scenes"] != scenes.count:
+            Subject(**before["subject"]).check(subject, where, "delete the file, or give another --work")
+            if before["scenes"] != scenes.count:
                 raise CalibrationRefused(
-                    f"{where}: of {kept['scenes']} scenes, asked are {scenes.count}; give --scenes {kept['scenes']} or "
-                    "delete the file"
+                    f"{where}: of {before['scenes']} scenes, asked are {scenes.count}; give --scenes {before['scenes']} "
+                    "or delete the file"
                 )
-    done = {name for name in wanted if name in found}
-    while missing := [name for name in wanted if name not in done]:
+    done = {name for name in runs if name in arrays}
+    while missing := [name for name in runs if name not in done]:
         if not scenes.path:
-            found |= _full(scenes, anatomy, subject.steps)
+            arrays |= _full(scenes, anatomy, subject.steps)
         if (name := missing[0]) != "full":
             kind, _, what = name.partition(" ")
-            table = _table(found, subject, scenes.count)
-            found[name] = (
+            table = _table(arrays, subject, scenes.count)
+            arrays[name] = (
                 _gain(scenes, anatomy, table, what) if kind == "gain" else _growth(scenes, anatomy, table, int(what))
             )
         done.add(name)
-        write_arrays(state, header, found)
-        told(len(done), len(wanted))
-    return _table(found, subject, scenes.count)
+        write_arrays(state, header, arrays)
+        told(len(done), len(runs))
+    return _table(arrays, subject, scenes.count)
 
 
 def usable_depths(anatomy: Anatomy) -> tuple[str, ...]:
@@ -187,9 +187,9 @@ def _growth(scenes: Scenes, anatomy: Anatomy, table: ErrorTable, step: int) -> N
     return np.array([float((final - scenes.path[-1]).square().mean().sqrt()) / made])
 
 
-def _table(found: Mapping[str, Numbers], subject: Subject, scenes: int) -> ErrorTable:
+def _table(arrays: Mapping[str, Numbers], subject: Subject, scenes: int) -> ErrorTable:
     parts: dict[str, dict[str, Numbers]] = {"products": {}, "gain": {}, "growth": {}}
-    for name, array in found.items():
+    for name, array in arrays.items():
         kind, _, what = name.partition(" ")
         if what:
             parts[kind][what] = array

@@ -1,4 +1,4 @@
-"""What lies next to a course: one step otherwise, or one step cheaper and another dearer. Plain data."""
+"""The neighbours of a course: one step changed, or one step cheaper and another dearer. Plain data."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ def _steps(course: Course) -> Iterator[tuple[int, str, str]]:
 
 def neighbours(course: Course, predictor: Predictor, budget: float, branches: bool = True) -> list[Course]:
     """All of them within the budget, the least predicted error first."""
-    found = {other for _, other in dearer(course, predictor)}
+    courses = {other for _, other in dearer(course, predictor)}
     for lowered, less in cheaper(course, predictor, branches):
-        found |= {other for raised, other in dearer(less, predictor) if raised != lowered}
-        found.add(less)
-    within = [other for other in found if predictor.cost(other) <= budget + ROUNDING]
+        courses |= {other for raised, other in dearer(less, predictor) if raised != lowered}
+        courses.add(less)
+    within = [other for other in courses if predictor.cost(other) <= budget + ROUNDING]
     return sorted(within, key=lambda other: (predictor.error(other), str(other)))
 
 

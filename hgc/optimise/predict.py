@@ -1,4 +1,4 @@
-"""What a course costs, exactly, and how far it will stray from the full run, from an error table. No model is run."""
+"""The cost of a course, exactly, and how far it will stray from the full run, from an error table. No model is run."""
 
 from __future__ import annotations
 
@@ -52,22 +52,22 @@ class Predictor:
 
     def error(self, course: Course) -> float:
         """Predicted rms error of the final latents; infinite where a value is kept that was never computed."""
-        kept = tuple(rows(course, self.anatomy))
-        return sum(self.step_error(course, kept, step) for step in range(course.steps))
+        all_rows = tuple(rows(course, self.anatomy))
+        return sum(self.step_error(course, all_rows, step) for step in range(course.steps))
 
-    def step_error(self, course: Course, kept: tuple[Row, ...], step: int) -> float:
-        """What one step adds to it."""
+    def step_error(self, course: Course, course_rows: tuple[Row, ...], step: int) -> float:
+        """The part of one step in it."""
         depth, branches = course.depths[step], int(course.branches[step])
         if depth == SKIP:
-            (row,) = [row for row in kept if row.site == PREDICTION]
+            (row,) = [row for row in course_rows if row.site == PREDICTION]
             return self.table.growth[step] * self.skipped(step, row.past(step, 2)[-REMEMBERED:], course.ridge)
         error = 0.0
         if depth != FULL:
-            feature = [row for row in kept if row.kept[step] and row.site not in (PREDICTION, UNGUIDED)]
+            feature = [row for row in course_rows if row.kept[step] and row.site not in (PREDICTION, UNGUIDED)]
             pasts = tuple((row.site, row.past(step, branches)[-REMEMBERED:]) for row in feature)
             error += self.table.gains[depth][step] * self.features(step, pasts, course.ridge)
         if branches == 1 and self._guided:
-            (row,) = [row for row in kept if row.site == UNGUIDED]
+            (row,) = [row for row in course_rows if row.site == UNGUIDED]
             past = row.past(step, 2)[-REMEMBERED:]
             error += (self.table.subject.guidance - 1) * (
                 self.table.error(UNGUIDED, step, past, course.ridge) if past else inf
@@ -99,5 +99,5 @@ class Predictor:
 
     @cached_property
     def letters(self) -> tuple[str, ...]:
-        """What a step may do, from the cheapest to everything."""
+        """The depths of a step, from the cheapest to computing everything."""
         return tuple(sorted((SKIP, *self.table.gains, FULL), key=self.step_cost))

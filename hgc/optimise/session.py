@@ -38,8 +38,8 @@ class Session:
     def rung(self, budget: float, beside: Sequence[Rung] = ()) -> Rung:
         """The best course found for a budget. Raises OutOfReach, which names the nearest."""
         starts = self._starts(budget, beside)
-        found = search(starts, self._predictor, self.runs.of, budget, tries=self.tries, told=partial(self._say, budget))
-        return self._as_rung(budget, found.course, found.fidelity, found.tried)
+        best = search(starts, self._predictor, self.runs.of, budget, tries=self.tries, told=partial(self._say, budget))
+        return self._as_rung(budget, best.course, best.fidelity, best.tried)
 
     def scored(self, rung: Rung) -> Rung:
         """The same course as it does on this session's weights and scenes."""
@@ -85,8 +85,8 @@ class Session:
             self._dynamics[power] = Dynamic(self._predictor, steps, self._predictor.letters, power)
         return self._dynamics[power]
 
-    def _say(self, budget: float, found: Found) -> None:
+    def _say(self, budget: float, best: Found) -> None:
         self.tell(
-            f"budget {budget:.1%}: {found.fidelity.mean_db:.1f} dB at {found.share:.1%} after {found.tried} courses, "
-            f"{found.course}"
+            f"budget {budget:.1%}: {best.fidelity.mean_db:.1f} dB at {best.share:.1%} after {best.tried} courses, "
+            f"{best.course}"
         )

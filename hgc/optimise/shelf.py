@@ -46,8 +46,8 @@ class Shelf:
 
     def with_rung(self, rung: Rung) -> Shelf:
         """The rung in place of one of the same budget."""
-        others = [kept for kept in self.rungs if kept.budget != rung.budget]
-        return replace(self, rungs=tuple(sorted([*others, rung], key=lambda kept: kept.budget)))
+        others = [other for other in self.rungs if other.budget != rung.budget]
+        return replace(self, rungs=tuple(sorted([*others, rung], key=lambda other: other.budget)))
 
     def write(self, path: Path) -> None:
         """The table first, then what refers to it; each file whole or not at all."""

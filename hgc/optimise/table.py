@@ -24,7 +24,7 @@ OUTPUT = "output"  # the prediction that the solver sees, both branches brought 
 
 @dataclass(frozen=True)
 class ErrorTable:
-    """What full runs of `scenes` scenes measured.
+    """Measurements of full runs of `scenes` scenes.
 
     `products[site]` are the inner products G, [steps, steps]. `gains[depth][i]` is the error of the output for each
     unit of relative error of the feature kept at that depth in step i; `growth[i]` the error of the final latents for

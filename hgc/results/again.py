@@ -17,7 +17,7 @@ from hgc.results.comparison import Comparison
 
 @dataclass(frozen=True)
 class Original:
-    """What was made before: the request, the digest of each picture's pixels that is known, by arm, and with what."""
+    """An earlier result: the request, the digest of each picture's pixels that is known, by arm, and with what."""
 
     request: Request
     digests: Mapping[str, str]
@@ -87,10 +87,10 @@ def _told(apart: Mapping[str, tuple[str, str]]) -> tuple[str, ...]:
 
 def unlike(one: Request, other: Request) -> dict[str, tuple[str, str]]:
     """The settings in which two requests differ. A map saved as another PNG of the same pixels is the same map."""
-    found = differing(one, other)
-    if "Control map" in found and _same_map(one, other):
-        del found["Control map"]
-    return found
+    differences = differing(one, other)
+    if "Control map" in differences and _same_map(one, other):
+        del differences["Control map"]
+    return differences
 
 
 def _same_map(one: Request, other: Request) -> bool:

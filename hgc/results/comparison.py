@@ -1,4 +1,4 @@
-"""What a run gives: an arm, arms compared, and the news on the way there."""
+"""The result of a run: an arm, arms compared, and the news on the way there."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Forecast:
-    """What a request will cost, per image; times are None until this process has measured a run.
+    """The cost of a request before it runs, per image; times are None until this process has measured a run.
 
     `share` and `share_rival` are the plans' parts of full compute in the paper's convention; None without a rival.
     """
@@ -76,7 +76,7 @@ class Arm:
         return self.trace.steps
 
     def figures(self) -> dict[str, float | None]:
-        """What it cost and how well it follows the map."""
+        """Its cost, and how well it follows the map."""
         return {
             "macs": self.trace.macs.paper,
             "macs_with_attention": self.trace.macs.full,
@@ -152,14 +152,14 @@ class Comparison:
         """Whether a cache was wanted and yet kept nothing but what never depends on the step."""
         request, trace = self.request, self.cached.trace
         if request.plan is not None:
-            wanted = True
+            asked = True
         elif request.budget is not None:
-            wanted = request.budget < 1 and trace.steps == request.steps  # fewer steps save without keeping anything
+            asked = request.budget < 1 and trace.steps == request.steps  # fewer steps save without keeping anything
         else:
-            wanted = not request.cache.off
+            asked = not request.cache.off
         names = [site.name for site in trace.sites if site.kind not in STEPLESS]
-        kept = any(cell.state in (State.REUSED, State.FORECAST) for name in names for cell in trace.cells[name])
-        return wanted and not kept
+        any_kept = any(cell.state in (State.REUSED, State.FORECAST) for name in names for cell in trace.cells[name])
+        return asked and not any_kept
 
     def figures(self) -> dict[str, Any]:
         """Every number beside the pictures, with what it was measured on; MACs count as the paper does unless named.

@@ -37,7 +37,7 @@ def record_of(comparison: Comparison) -> Record:
 
 def comparison_of(record: Record) -> Comparison:
     """The comparison as it was, marked as shown from a record. Raises RecordRefused."""
-    arms = {kept.name: _arm(kept) for kept in record.arms}
+    arms = {arm.name: _arm(arm) for arm in record.arms}
     if missing := {"full", "cached"} - arms.keys():
         raise RecordRefused(f"this run has no picture '{min(missing)}': export it again")
     try:
@@ -62,16 +62,16 @@ def comparison_of(record: Record) -> Comparison:
 
 
 def _measured(alike: Likeness) -> dict[str, float]:
-    """What was measured of it; what was not asked for is left out."""
+    """The measured figures of an arm; those that were not asked for are left out."""
     return {name: value for name, value in asdict(alike).items() if value is not None}
 
 
-def _arm(kept: KeptArm) -> Arm:
+def _arm(arm: KeptArm) -> Arm:
     return Arm(
-        name=kept.name,  # type: ignore[arg-type]
-        image=kept.pixels,
-        trace=kept.trace,
-        latency_ms=kept.latency_ms,
-        denoise_ms=kept.denoise_ms,
-        control_score=kept.control_score,
+        name=arm.name,  # type: ignore[arg-type]
+        image=arm.pixels,
+        trace=arm.trace,
+        latency_ms=arm.latency_ms,
+        denoise_ms=arm.denoise_ms,
+        control_score=arm.control_score,
     )

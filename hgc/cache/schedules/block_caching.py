@@ -70,7 +70,7 @@ def block_caching(
         cost = partial(plan_macs, anatomy=anatomy, guidance=guidance, off=off)
         whole = cost(full(anatomy, steps)).paper
         widest = max(sum(curve) for curve in changes.values())
-        return _within(share, plan, lambda found: cost(found).paper / whole, widest)
+        return _within(share, plan, lambda trial: cost(trial).paper / whole, widest)
     if delta is None or not 0 <= delta < inf:
         raise PlanRefused(f"delta {delta}: choose a finite relative change of 0 (nothing is kept) or more, e.g. 0.2")
     return plan(delta)
@@ -78,8 +78,8 @@ def block_caching(
 
 def delta_of(plan: Plan) -> float | None:
     """The threshold that a plan of this method has in its name, to three digits; None for any other plan's."""
-    found = re.fullmatch(rf"{TITLE}(\d+(?:\.\d+)?(?:e[+-]\d+)?)", plan.name)
-    return None if found is None else float(found[1])
+    match = re.fullmatch(rf"{TITLE}(\d+(?:\.\d+)?(?:e[+-]\d+)?)", plan.name)
+    return None if match is None else float(match[1])
 
 
 def _within(share: float, plan: Callable[[float], Plan], cost: Callable[[Plan], float], widest: float) -> Plan:
@@ -109,8 +109,8 @@ def _rows(
             due = gone[name] > delta or waited[name] > longest
             goes_on = forecast != REPEAT and fresh[name] >= forecast.least
             rows[name] += "C" if due else "F" if goes_on else "R"
-        kept = {name: Action(row[-1]) for name, row in rows.items() if row[-1] != Action.COMPUTE}
-        for name, state in states(anatomy, kept, off=off[step] if off else ()).items():
+        rest = {name: Action(row[-1]) for name, row in rows.items() if row[-1] != Action.COMPUTE}
+        for name, state in states(anatomy, rest, off=off[step] if off else ()).items():
             if state is State.COMPUTED and name in changes:
                 gone[name], waited[name], fresh[name] = 0.0, 0, fresh[name] + 1
     return rows

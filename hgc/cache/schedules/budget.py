@@ -65,8 +65,8 @@ def under_budget(
 
     gates = ladder(steps, guidance=guidance)
     most_within(share, gates[0], cost)  # the earliest gate reaches lowest
-    found = [most_within(share, rungs, cost) for rungs in gates if cost(rungs[-1]) <= share + ROUNDING]
-    return max(found, key=cost)
+    densities = [most_within(share, rungs, cost) for rungs in gates if cost(rungs[-1]) <= share + ROUNDING]
+    return max(densities, key=cost)
 
 
 def ladder(steps: int, *, guidance: bool = True) -> list[list[Density]]:

@@ -1,4 +1,4 @@
-"""What a schedule asks of measured change curves; `hgc.calibration.curves.ChangeCurves` answers."""
+"""The questions a schedule asks of measured change curves; `hgc.calibration.curves.ChangeCurves` answers."""
 
 from __future__ import annotations
 

@@ -53,9 +53,9 @@ def power_around(steps: int, interval: int, centre: int, power: float = 1.4) -> 
     while tried > 1:
         places = np.linspace(complex(-centre) ** (1 / tried), complex(steps - centre) ** (1 / tried), count + 1)
         offsets = sorted({int(place.real) for place in places**tried})
-        found = (0, *(centre + offset for offset in offsets[1:-1]))
-        if len(found) == count:
-            return found
+        steps_on = (0, *(centre + offset for offset in offsets[1:-1]))
+        if len(steps_on) == count:
+            return steps_on
         tried -= 0.02
     raise PlanRefused(
         f"no {count} distinct steps of {steps} around {centre} with power {power}: choose a longer interval or another "

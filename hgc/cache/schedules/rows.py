@@ -25,19 +25,19 @@ def key_steps(steps: int, count: int, *, warm: int = 2, power: float = 1.3) -> t
     warm = min(warm, count)
     chosen = list(range(warm))
     for i in range(count - warm):
-        wanted = round(warm + (steps - warm) * (i / (count - warm)) ** power)
+        step = round(warm + (steps - warm) * (i / (count - warm)) ** power)
         latest = steps - (count - warm - i)
-        chosen.append(min(max(wanted, chosen[-1] + 1), latest))
+        chosen.append(min(max(step, chosen[-1] + 1), latest))
     return tuple(chosen)
 
 
 def checked_keys(steps: int, keys: Iterable[int]) -> tuple[int, ...]:
     """The key steps in order, each once. Raises PlanRefused unless the first step is among them and no later than the
     last."""
-    found = tuple(sorted(set(keys)))
-    if not found or found[0] != 0 or found[-1] >= steps:
-        raise PlanRefused(f"key steps {list(found)}: name steps from 0, always the first, to {steps - 1}")
-    return found
+    steps_given = tuple(sorted(set(keys)))
+    if not steps_given or steps_given[0] != 0 or steps_given[-1] >= steps:
+        raise PlanRefused(f"key steps {list(steps_given)}: name steps from 0, always the first, to {steps - 1}")
+    return steps_given
 
 
 def keep_between(steps: int, keys: Iterable[int], forecast: Forecast = REPEAT) -> str:

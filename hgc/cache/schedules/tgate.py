@@ -31,9 +31,9 @@ def tgate(
     for name, every in (("self_every_before", self_every_before), ("self_every_after", self_every_after)):
         if every < 1:
             raise PlanRefused(f"{name} {every}: at least 1 (1 computes self-attention in every step)")
-    kept = "C" * gate_step + "R" * (steps - gate_step)
-    rows: Rows = constants(anatomy, steps) | {UNGUIDED: kept}
-    attention = {site.name: kept for site in anatomy.of(Kind.CROSS_ATTENTION)}
+    actions = "C" * gate_step + "R" * (steps - gate_step)
+    rows: Rows = constants(anatomy, steps) | {UNGUIDED: actions}
+    attention = {site.name: actions for site in anatomy.of(Kind.CROSS_ATTENTION)}
     if max(self_every_before, self_every_after) > 1:
         selves = anatomy.of(Kind.SELF_ATTENTION)
         if not selves:
