@@ -110,8 +110,8 @@ def measure(scenes: Scenes, anatomy: Anatomy, subject: Subject, state: Path, tol
             Subject(**before["subject"]).check(subject, where, "delete the file, or give another --work")
             if before["scenes"] != scenes.count:
                 raise CalibrationRefused(
-                    f"{where}: of {before['scenes']} scenes, asked are {scenes.count}; give --scenes {before['scenes']} "
-                    "or delete the file"
+                    f"{where}: of {before['scenes']} scenes, asked are {scenes.count}; give --scenes "
+                    f"{before['scenes']} or delete the file"
                 )
     done = {name for name in runs if name in arrays}
     while missing := [name for name in runs if name not in done]:
