@@ -1,4 +1,8 @@
-"""A request: everything that determines an image. Plain data that travels by form, API, command line and PNG."""
+"""A recipe is everything that determines a picture but its control map; a request is a recipe with its map.
+
+Plain data that travels by form, API, command line, link and PNG. What a run costs and how it is planned needs a recipe
+only: the map changes neither.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
 from collections.abc import Mapping
 from hashlib import sha256
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -15,6 +19,7 @@ from hgc.cache.plan import Fusion, Plan, PlanRefused
 from hgc.models.presets import GUIDANCE
 from hgc.refused import Refused
 
+Control = Literal["segmentation", "edges"]
 Sampler = Literal["ddim", "dpmpp", "unipc", "euler"]
 ArmName = Literal["full", "cached", "rival"]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -48,21 +53,20 @@ class CacheSettings(BaseModel):
         return not (self.coarse or self.fine)
 
 
-class Request(BaseModel):
-    """One picture to make. `control_png` is the control map as the model sees it, a PNG in base64.
+class Recipe(BaseModel):
+    """How a picture is to be made, whatever its control map shows.
 
-    `method` names how the second picture saves work. HGC's plan is what `cache` describes; with a `budget`, a share of
-    full compute, which every other method needs, it is the method's plan of most compute within it. `plan` overrides
-    both with a table of its own. `verify` is the relative error above which a forecast of the second picture's plan is
-    not trusted while it runs (hgc.cache.rules.Verification). `rival` names the method of a third picture, at the cost
-    of the second.
+    `method` names how the second picture saves work. With a `budget`, a share of full compute, it is the method's plan
+    of most compute within it; without one, HGC's plan is what `cache` describes, and every other method is refused.
+    `plan` overrides both with a table of its own. `verify` is the relative error above which a forecast of the second
+    picture's plan is not trusted while it runs (hgc.cache.rules.Verification). `rival` names the method of a third
+    picture, at the cost of the second.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     model: str = "landscapes"
-    control: Literal["segmentation", "edges"] = "segmentation"
-    control_png: str
+    control: Control = "segmentation"
     prompt: str = ""
     negative_prompt: str = ""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
@@ -79,37 +83,21 @@ class Request(BaseModel):
     verify: Annotated[float, Field(ge=0, lt=10)] | None = None
     rival: str | None = None
 
-    @field_validator("control_png")
-    @classmethod
-    def _is_png(cls, value: str) -> str:
-        try:
-            data = b64decode(value, validate=True)
-        except Base64Error as error:
-            raise ValueError("not base64; encode the bytes of a PNG") from error
-        if not data.startswith(b"\x89PNG\r\n\x1a\n"):
-            raise ValueError("not a PNG; save the control map as PNG")
-        return value
-
     @model_validator(mode="after")
-    def _window(self) -> Request:
+    def _window(self) -> Self:
         if self.control_start >= self.control_end:
             raise ValueError(f"control_start {self.control_start} must lie before control_end {self.control_end}")
         return self
 
     @model_validator(mode="after")
-    def _budgeted(self) -> Request:
+    def _budgeted(self) -> Self:
         if self.method != "hgc" and self.budget is None and self.plan is None:
             raise ValueError(f"method {self.method} needs a budget, a share of full compute such as 0.5")
         return self
 
     @classmethod
-    def make(cls, control_png: bytes, **fields: Any) -> Request:
-        """A request from the bytes of a PNG. Raises RequestRefused."""
-        return cls.parse({"control_png": b64encode(control_png).decode(), **fields})
-
-    @classmethod
-    def parse(cls, data: Mapping[str, Any] | str) -> Request:
-        """A request from a mapping or JSON text. Raises RequestRefused with one sentence."""
+    def parse(cls, data: Mapping[str, Any] | str) -> Self:
+        """From a mapping or JSON text. Raises RequestRefused with one sentence."""
         if not isinstance(data, str | Mapping):
             raise RequestRefused(f"a request is an object with fields, not a {type(data).__name__}")
         try:
@@ -120,9 +108,13 @@ class Request(BaseModel):
             given = "" if where == "control_png" else f" (given: {' '.join(str(first['input']).split())[:60]})"
             raise RequestRefused(f"{where}: {first['msg']}{given}") from error
 
-    @property
-    def control_bytes(self) -> bytes:
-        return b64decode(self.control_png)
+    def but(self, **fields: Any) -> Self:
+        """The same with other values in some fields, all of them checked. Raises RequestRefused."""
+        return self.parse(self.model_dump() | fields)
+
+    def with_map(self, control_png: bytes) -> Request:
+        """The request that makes a picture of this recipe on a control map. Raises RequestRefused."""
+        return Request.parse(self.model_dump() | {"control_png": b64encode(control_png).decode()})
 
     @property
     def own_plan(self) -> Plan | None:
@@ -134,6 +126,33 @@ class Request(BaseModel):
 
     @property
     def picture_digest(self) -> str:
-        """Twelve hex digits that name what both arms share: noise, map, prompt, scheduler; not the caches."""
+        """Twelve hex digits that name what both arms share: noise, prompt, scheduler, the map of a request; not the
+        caches."""
         shared = self.model_dump(mode="json", exclude={"cache", "plan", "method", "budget", "verify", "rival"})
         return sha256(json.dumps(shared, sort_keys=True).encode()).hexdigest()[:12]
+
+
+class Request(Recipe):
+    """One picture to make: a recipe, and in `control_png` the control map as the model sees it, a PNG in base64."""
+
+    control_png: str
+
+    @field_validator("control_png")
+    @classmethod
+    def _is_png(cls, value: str) -> str:
+        try:
+            data = b64decode(value, validate=True)
+        except Base64Error as error:
+            raise ValueError("not base64; encode the bytes of a PNG") from error
+        if not data.startswith(b"\x89PNG\r\n\x1a\n"):
+            raise ValueError("not a PNG; save the control map as PNG")
+        return value
+
+    @classmethod
+    def make(cls, control_png: bytes, **fields: Any) -> Request:
+        """A request from the bytes of a PNG. Raises RequestRefused."""
+        return cls.parse({"control_png": b64encode(control_png).decode(), **fields})
+
+    @property
+    def control_bytes(self) -> bytes:
+        return b64decode(self.control_png)

@@ -36,8 +36,7 @@ def recorded(studio: Studio, **changed: Any) -> Comparison:
     """The first example, drawn in a few steps."""
     example = examples.gallery()[0]
     png = studio.prepare_control(example.pixels, example.control).png
-    cache = studio.settings_for(0.7, STEPS)
-    fields = {"steps": STEPS, "prompt": example.prompt, "seed": example.seed, "cache": cache} | changed
+    fields = {"steps": STEPS, "prompt": example.prompt, "seed": example.seed, "budget": 0.7} | changed
     *_, made = studio.compare(Request.make(png, **fields))
     assert isinstance(made, Comparison)
     return made

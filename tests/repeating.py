@@ -12,8 +12,7 @@ import numpy as np
 from hgc.cache.plan import Plan
 from hgc.history import opening
 from hgc.landscapes.labels import PALETTE
-from hgc.planning.presets import PRESETS, Preset
-from hgc.request import CacheSettings, Request
+from hgc.request import CacheSettings, Recipe, Request
 from hgc.results.comparison import Comparison, Forecast, Progress
 from hgc.results.records import comparison_of
 from hgc.studio.control_map import Prepared, prepare_control
@@ -30,10 +29,10 @@ class Repeating:
     def palette(self) -> dict[str, tuple[int, int, int]]:
         return dict(PALETTE)
 
-    def presets(self) -> tuple[Preset, ...]:
-        return tuple(PRESETS.values())
+    def plan(self, recipe: Recipe) -> Plan:
+        return Plan("hgc", recipe.steps, self.model)
 
-    def settings_for(self, wanted: str | float, steps: int, **run: Any) -> CacheSettings:
+    def settings(self, recipe: Recipe) -> CacheSettings:
         return CacheSettings()
 
     def check_prompt(self, prompt: str) -> tuple[str, ...]:
@@ -42,10 +41,9 @@ class Repeating:
     def prepare_control(self, picture: np.ndarray, control: str, annotator: str | None = None) -> Prepared:
         return prepare_control(picture, control, self.size, PALETTE, annotator)
 
-    def forecast(self, request: Request) -> Forecast:
+    def forecast(self, recipe: Recipe) -> Forecast:
         macs, whole = self.made.cached.trace.macs, self.made.full.trace.macs
-        plan = Plan("hgc", request.steps, self.model)
-        return Forecast(macs, whole, macs.paper / whole.paper, 1000.0, 2000.0, plan)
+        return Forecast(macs, whole, macs.paper / whole.paper, 1000.0, 2000.0, self.plan(recipe))
 
     def calibration(self, subject: Any) -> None:
         """Nothing was measured."""

@@ -17,6 +17,7 @@ import torch
 from test_request import png
 from typer.testing import CliRunner
 
+from hgc import planning
 from hgc.__main__ import app
 from hgc.cache import schedules
 from hgc.cache.anatomy import Anatomy, State
@@ -31,11 +32,9 @@ from hgc.calibration.subject import Subject
 from hgc.landscapes.labels import colour_map
 from hgc.landscapes.scene import paint
 from hgc.models.presets import ASSETS
-from hgc.planning import calibrations
+from hgc.planning import Blueprint, calibrations
 from hgc.planning.calibrations import NotCalibrated, fitting, own_path, used_by
-from hgc.planning.methods import plan_of
 from hgc.planning.optimised import notes_on
-from hgc.planning.task import Task
 from hgc.request import Request
 from hgc.results.comparison import Cancelled, Comparison
 from hgc.studio.calibrating import Measured, state_beside
@@ -101,7 +100,7 @@ def request(**fields: Any) -> Request:
 
 
 def planned(anatomy: Anatomy, weights: str = OURS, **fields: Any) -> Plan:
-    return plan_of(Task(anatomy, request(**fields), weights))
+    return planning.plan(request(**fields), Blueprint(anatomy, ("segmentation", "edges"), lambda control: weights))
 
 
 def test_one_that_was_made_here_comes_before_the_shipped_one_and_a_new_one_before_an_old(
@@ -224,7 +223,7 @@ def test_the_command_of_a_refusal_makes_what_is_found_then(studio: Studio) -> No
     made = CliRunner().invoke(app, [*shlex.split(command), "--scenes", "1"])
     assert made.exit_code == 0, made.output
     plan = studio.plan(asked)
-    assert plan.fitted == {fitting(asked)[0].curves.adjustment}
+    assert plan.fitted == {fitting(asked, studio.weights_under(asked.control))[0].curves.adjustment}
     assert notes_on(plan) == ()
 
 
@@ -250,7 +249,7 @@ def test_stopped_on_the_page_it_goes_on_and_ends_the_same(studio: Studio) -> Non
     assert studio.calibration(subject) is None
     *news, again = studio.calibrate(subject, 2)
     assert news == [Measured(1, 2), Measured(2, 2)]
-    place = own_path(subject, studio.weights)
+    place = own_path(subject, studio.weights_under(subject.control))
     for file in (state_beside(place), place, place.with_suffix(".npz")):
         file.unlink()
     *_, at_once = studio.calibrate(subject, 2)
@@ -271,7 +270,8 @@ def test_what_is_calibrated_on_the_page_is_what_runs_go_by(
     two, four = (Subject("landscapes", "segmentation", "ddim", 4, guidance) for guidance in (2.0, 4.0))
     *_, shipped = studio.calibrate(two, 1)
     (folder / "shipped").mkdir()
-    for file in (own_path(two, studio.weights), own_path(two, studio.weights).with_suffix(".npz")):
+    made = own_path(two, studio.weights_under(two.control))
+    for file in (made, made.with_suffix(".npz")):
         file.rename(folder / "shipped" / f"{two.name}{file.suffix}")
     *_, own = studio.calibrate(four, 1)
     assert isinstance(shipped, Calibration)

@@ -25,7 +25,7 @@ from hgc.__main__ import app
 from hgc.cache.plan import Plan
 from hgc.landscapes.labels import colour_map
 from hgc.landscapes.scene import paint
-from hgc.request import Request
+from hgc.request import Recipe, Request
 from hgc.studio.studio import Studio
 from hgc.ui import Loader
 
@@ -58,7 +58,7 @@ def client(page: gr.Blocks) -> Client:
 @pytest.fixture(scope="module")
 def request_json(studio: Studio) -> dict[str, Any]:
     png = studio.prepare_control(colour_map(SCENE.labels), "segmentation").png
-    settings = studio.settings_for("Balanced", STEPS).model_dump()
+    settings = studio.settings(Recipe(budget=0.5, steps=STEPS)).model_dump()
     request = Request.make(png, prompt=SCENE.caption, seed=5, steps=STEPS, cache=settings)
     return request.model_dump(mode="json")
 
@@ -110,7 +110,7 @@ def test_every_endpoint_is_a_tool_and_says_what_each_argument_means(page: gr.Blo
 def test_a_tool_answers_in_json_and_refuses_in_a_sentence(page: gr.Blocks, studio: Studio) -> None:
     [told] = called(page, "settings_for", {"preset": "Balanced", "steps": 20, "guidance": 1.0}).content
     assert isinstance(told, TextContent)
-    assert json.loads(told.text) == studio.settings_for("Balanced", 20, guidance=False).model_dump()
+    assert json.loads(told.text) == studio.settings(Recipe(budget=0.5, guidance=1.0)).model_dump()
     refused = called(page, "settings_for", {"preset": "Cheapest"})
     assert refused.isError
     assert isinstance(refused.content[0], TextContent)

@@ -12,24 +12,25 @@ import numpy as np
 import pytest
 import tiny
 import torch
-from test_request import png
 from typer.testing import CliRunner
 
+from hgc import planning
 from hgc.__main__ import app
 from hgc.cache import schedules
 from hgc.cache.anatomy import Anatomy, Kind
 from hgc.cache.anatomy.macs import measure
 from hgc.cache.anatomy.networks import Networks
+from hgc.cache.plan import Plan
 from hgc.cache.rehearsal import rehearse
 from hgc.cache.rules import CalibrationRefused, PlanRefused
 from hgc.calibration.files import Calibration
 from hgc.calibration.lines import Adjustment
-from hgc.planning import calibrations
-from hgc.planning.methods import METHODS, arm_titles, plan_of, rival_plan
-from hgc.planning.task import Task
-from hgc.request import CacheSettings, Request, RequestRefused
+from hgc.planning import Blueprint, Task, calibrations
+from hgc.planning.methods import METHODS, BelowLeast, arm_titles
+from hgc.request import CacheSettings, Recipe, RequestRefused
 
 STEPS = 8
+WEIGHTS = "0" * 12
 RULED = [name for name in METHODS if name != "optimised"]  # those that need no plans kept for the model
 
 
@@ -52,12 +53,20 @@ def calibrated(anatomy: Anatomy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         {site: np.zeros((STEPS, 3, 4), np.float16) for site in sites},
     )
     path = tmp_path / f"tiny-segmentation-ddim-{STEPS}.json"
-    Calibration(replace(curves, adjustment=adjustment.digest), adjustment).write(path)
+    Calibration(replace(curves, adjustment=adjustment.digest, versions={"weights": WEIGHTS}), adjustment).write(path)
     return path
 
 
-def request(**fields: Any) -> Request:
-    return Request.make(png(), **{"model": "tiny", "steps": STEPS} | fields)
+def recipe(**fields: Any) -> Recipe:
+    return Recipe.parse({"model": "tiny", "steps": STEPS} | fields)
+
+
+def blueprint(anatomy: Anatomy) -> Blueprint:
+    return Blueprint(anatomy, ("segmentation",), lambda control: WEIGHTS)
+
+
+def plan_of(anatomy: Anatomy, asked: Recipe) -> Plan:
+    return planning.plan(asked, blueprint(anatomy))
 
 
 SETTINGS: list[dict[str, Any]] = [{}, {"guidance": 1.0}, {"control_start": 0.3, "control_end": 0.9}]
@@ -69,15 +78,15 @@ def test_a_method_keeps_the_budget(anatomy: Anatomy, calibrated: Path, name: str
     """What it can do at least is asked of it by asking for too little."""
     if name == "guidance_reuse" and fields.get("guidance") == 1.0:
         pytest.skip("refused without guidance, see below")
-    asked = request(method=name, budget=0.01, **fields)
-    task = Task(anatomy, asked)
-    with pytest.raises(schedules.OutOfReach, match=f"{METHODS[name].title} cannot go down to 1.0% of full") as refused:
-        plan_of(Task(anatomy, asked))
+    asked = recipe(method=name, budget=0.01, **fields)
+    task = Task(asked, blueprint(anatomy))
+    with pytest.raises(BelowLeast, match=f"{METHODS[name].title} cannot go down to 1.0% of full") as refused:
+        plan_of(anatomy, asked)
     nearest = refused.value.nearest
     assert 0.01 < nearest < 1
     spent = []
     for budget in (nearest, (1 + nearest) / 2):
-        plan = plan_of(Task(anatomy, asked.model_copy(update={"budget": budget})))
+        plan = plan_of(anatomy, asked.model_copy(update={"budget": budget}))
         spent.append(task.share(plan))
         assert spent[-1] <= budget + 1e-9
         rehearse(plan, anatomy, guidance=task.guided, off=task.off if plan.steps == STEPS else None)
@@ -86,18 +95,18 @@ def test_a_method_keeps_the_budget(anatomy: Anatomy, calibrated: Path, name: str
 
 @pytest.mark.parametrize("name", [name for name in RULED if name != "fewer_steps"])
 def test_a_whole_budget_leaves_the_exact_savings(anatomy: Anatomy, calibrated: Path, name: str) -> None:
-    plan = plan_of(Task(anatomy, request(method=name, budget=1.0)))
+    plan = plan_of(anatomy, recipe(method=name, budget=1.0))
     kept = {anatomy[site].kind for site, row in plan.table.items() if set(row) != {"C"}}
     assert kept <= {Kind.CONDITION, Kind.TEXT_KV}
 
 
 def test_each_method_spends_a_budget_in_its_own_way(anatomy: Anatomy, calibrated: Path) -> None:
-    tables = {name: json.dumps(plan_of(Task(anatomy, request(method=name, budget=0.7))).as_dict()) for name in RULED}
+    tables = {name: json.dumps(plan_of(anatomy, recipe(method=name, budget=0.7)).as_dict()) for name in RULED}
     assert len(set(tables.values())) == len(RULED)
 
 
 def test_deepcache_spends_what_its_interval_leaves_on_more_layers(anatomy: Anatomy) -> None:
-    task = Task(anatomy, request())
+    task = Task(recipe(), blueprint(anatomy))
     plan = METHODS["deepcache"].plan(task, 0.6)
     interval, branch = (int(word) for word in plan.name.replace("deepcache N=", "").split(" branch "))
     sparser = schedules.deepcache(anatomy, STEPS, interval=interval, branch=branch - 1)
@@ -109,45 +118,46 @@ def test_deepcache_spends_what_its_interval_leaves_on_more_layers(anatomy: Anato
 @pytest.mark.parametrize("share", [0.3, 0.5, 0.9])
 def test_a_rival_costs_what_the_cached_arm_costs(anatomy: Anatomy, rival: str, share: float) -> None:
     """Never more than half a step above it; fewer steps never further away than that."""
-    asked = request(rival=rival)
-    plan = rival_plan(Task(anatomy, asked), share)
-    assert plan is not None
-    spent = Task(anatomy, asked).share(plan)
+    asked = recipe(rival=rival)
+    beside = planning.rival_of(asked, share)
+    assert beside is not None
+    plan = plan_of(anatomy, beside)
+    spent = Task(asked, blueprint(anatomy)).share(plan)
     assert spent <= share + 0.5 / STEPS + 1e-9
     if rival == "fewer_steps":
         assert spent > share - 0.5 / STEPS - 1e-9
-    assert rival_plan(Task(anatomy, request()), share) is None
+    assert planning.rival_of(recipe(), share) is None
 
 
 def test_a_plan_of_ones_own_and_settings_by_hand_come_before_a_method(anatomy: Anatomy) -> None:
     own = schedules.deepcache(anatomy, STEPS)
-    assert plan_of(Task(anatomy, request(method="tgate", budget=0.5, plan=own.as_dict()))) == own
+    assert plan_of(anatomy, recipe(method="tgate", budget=0.5, plan=own.as_dict())) == own
     settings = CacheSettings(lambda_inter=0.5, order=0)
-    by_hand = plan_of(Task(anatomy, request(cache=settings)))
+    by_hand = plan_of(anatomy, recipe(cache=settings))
     assert by_hand.name == "hgc"
-    assert plan_of(Task(anatomy, request(cache=settings, budget=0.9))) != by_hand
+    assert plan_of(anatomy, recipe(cache=settings, budget=0.9)) != by_hand
 
 
 def test_what_cannot_be_planned_is_said_in_a_sentence(anatomy: Anatomy) -> None:
     with pytest.raises(RequestRefused, match="unknown method 'magic'; known are optimised, hgc, block_caching"):
-        plan_of(Task(anatomy, request(method="magic", budget=0.5)))
+        plan_of(anatomy, recipe(method="magic", budget=0.5))
     with pytest.raises(RequestRefused, match="unknown method 'magic'"):
-        rival_plan(Task(anatomy, request(rival="magic")), 0.5)
+        plan_of(anatomy, recipe(rival="magic"))
     with pytest.raises(PlanRefused, match="guidance is off; choose more than 1"):
-        plan_of(Task(anatomy, request(method="guidance_reuse", budget=0.7, guidance=1.0)))
+        plan_of(anatomy, recipe(method="guidance_reuse", budget=0.7, guidance=1.0))
 
 
 def test_a_missing_calibration_names_the_command_that_makes_it(anatomy: Anatomy, calibrated: Path) -> None:
     calibrated.unlink()
-    asked = f"--steps {STEPS} --guidance {request().guidance:g} --out"
+    asked = f"--steps {STEPS} --guidance {recipe().guidance:g} --out"
     command = f"calibrate --model tiny --control segmentation --sampler ddim {asked}"
     with pytest.raises(CalibrationRefused, match=f"tiny is not calibrated for segmentation.*{command}"):
-        plan_of(Task(anatomy, request(method="block_caching", budget=0.5)))
+        plan_of(anatomy, recipe(method="block_caching", budget=0.5))
 
 
 def test_a_bad_calibration_is_refused_in_a_sentence(anatomy: Anatomy, calibrated: Path) -> None:
-    whole, asked = calibrated.read_text(), request(method="block_caching", budget=0.7)
-    plan_of(Task(anatomy, asked))
+    whole, asked = calibrated.read_text(), recipe(method="block_caching", budget=0.7)
+    plan_of(anatomy, asked)
     for text, says in (
         (whole[:-200], "cut off or not JSON"),
         (whole.replace('"model": "tiny"', '"model": "sdxl"'), "model is sdxl, this run has tiny"),
@@ -156,19 +166,20 @@ def test_a_bad_calibration_is_refused_in_a_sentence(anatomy: Anatomy, calibrated
     ):
         calibrated.write_text(text)
         with pytest.raises(CalibrationRefused, match=says) as refused:
-            plan_of(Task(anatomy, asked))
+            plan_of(anatomy, asked)
         assert "\n" not in str(refused.value)
     calibrated.write_text(whole)
     calibrated.with_suffix(".npz").write_bytes(b"PK")
     with pytest.raises(CalibrationRefused, match="missing, cut off or no calibration"):
-        plan_of(Task(anatomy, asked))
+        plan_of(anatomy, asked)
 
 
 def test_arms_are_called_by_what_makes_them() -> None:
-    assert arm_titles(request()) == {"full": "Full", "cached": "HGC"}
-    two = request(method="deepcache", budget=0.5, rival="tgate")
+    assert arm_titles(recipe()) == {"full": "Full", "cached": "HGC"}
+    two = recipe(method="deepcache", budget=0.5, rival="tgate")
     assert arm_titles(two) == {"full": "Full", "cached": "DeepCache", "rival": "T-GATE"}
-    assert arm_titles(request(cache=CacheSettings(coarse=False, fine=False)))["cached"] == "Exact savings"
+    for nothing in (recipe(cache=CacheSettings(coarse=False, fine=False)), recipe(budget=1.0)):
+        assert arm_titles(nothing)["cached"] == "Exact savings"
 
 
 def test_the_shell_lists_the_methods_with_their_reasons() -> None:

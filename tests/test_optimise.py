@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from base64 import b64encode
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -32,9 +31,9 @@ from hgc.optimise.search import Fidelity, Runs, search
 from hgc.optimise.session import Session
 from hgc.optimise.shelf import Rung, Shelf, carried, stretched
 from hgc.optimise.table import ErrorTable, best_weights, forecast_error
+from hgc.planning import Blueprint, Task
 from hgc.planning import optimised as service
-from hgc.planning.task import Task
-from hgc.request import Request
+from hgc.request import Recipe
 
 STEPS = 6
 SUBJECT = Subject("tiny", "segmentation", "ddim", STEPS, 4.0)
@@ -370,16 +369,15 @@ def kept(table: ErrorTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def task(anatomy: Anatomy, **fields: Any) -> Task:
-    png = b64encode(b"\x89PNG\r\n\x1a\n").decode()
     settings = {
         "model": "tiny",
         "steps": STEPS,
         "guidance": 4.0,
         "method": "optimised",
         "budget": 0.5,
-        "control_png": png,
     }
-    return Task(anatomy, Request.parse(settings | fields))
+    blueprint = Blueprint(anatomy, ("segmentation", "edges"), lambda control: "0" * 12)
+    return Task(Recipe.parse(settings | fields), blueprint)
 
 
 @pytest.mark.parametrize("share", [0.38, 0.55, 0.85, 1.0])

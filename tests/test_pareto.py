@@ -21,8 +21,8 @@ from hgc.bench.setup import BenchRefused
 from hgc.cache.anatomy import Macs
 from hgc.cache.plan import Plan
 from hgc.cli.optimize import VERIFYING_SEEDS
+from hgc.planning import Task
 from hgc.planning.methods import METHODS
-from hgc.planning.task import Task
 from hgc.request import Request
 from hgc.studio.batches import cut_out, together
 from hgc.studio.calibrating import CALIBRATION_SEEDS
@@ -130,7 +130,7 @@ def test_the_chart_is_of_every_picture_but_the_full_runs() -> None:
 
 def test_the_rows_are_the_apps_methods_and_what_is_missing_is_told(studio: Studio) -> None:
     missing = list[str]()
-    task = Task(studio.anatomy(), painted(studio, 0, {"control": "edges", "steps": 20}))
+    task = Task(painted(studio, 0, {"control": "edges", "steps": 20}), studio.blueprint)
     full, *found = entries(studio, Setup(tuple(METHODS), (0.5, 0.2)), task, missing.append)
     assert (full.method, full.plan.table) == (FULL, {})
     told = {title for title in (method.title for method in METHODS.values()) if any(title in line for line in missing)}

@@ -28,7 +28,8 @@ from hgc.control.images import ImageRefused
 from hgc.landscapes.labels import colour_map
 from hgc.landscapes.scene import paint
 from hgc.models.loading import ModelUnavailable, load
-from hgc.request import CacheSettings, Request, RequestRefused
+from hgc.planning.presets import by_budget
+from hgc.request import CacheSettings, Recipe, Request, RequestRefused
 from hgc.results.comparison import Cancelled, Comparison, Progress
 from hgc.results.traces import to_csv
 from hgc.studio.drawn import Drawn
@@ -54,7 +55,7 @@ def compared(studio: Studio, request: Request) -> Comparison:
 @pytest.fixture(scope="module")
 def balanced(studio: Studio) -> list[Progress | Comparison]:
     """The news of one comparison, the last of them its result; a likeness at half the compute."""
-    return list(studio.compare(request(studio, cache=studio.settings_for("balanced", STEPS))))
+    return list(studio.compare(request(studio, budget=0.5)))
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +131,7 @@ def test_a_request_that_trusts_no_forecast_computes_more_than_was_planned(studio
 def test_the_third_arm_is_the_plain_pipeline_in_as_many_steps_as_cost_the_same(studio: Studio) -> None:
     """Of a sampler that looks back over its steps: it begins anew."""
     steps, sampler = 6, "dpmpp"
-    asked = request(studio, steps=steps, sampler=sampler, cache=studio.settings_for(0.5, steps), rival="fewer_steps")
+    asked = request(studio, steps=steps, sampler=sampler, budget=0.5, rival="fewer_steps")
     drawn = Drawn()
     news = list(studio.compare(asked, drawn=drawn))
     comparison = news[-1]
@@ -166,7 +167,7 @@ def test_forecast_and_run_agree(studio: Studio, found: Comparison) -> None:
 
 @pytest.mark.parametrize(("preset", "most"), [("paper", 0.37), ("balanced", 0.5), ("turbo", 0.2), ("quality", 0.65)])
 def test_presets_keep_their_budget_at_twenty_steps(studio: Studio, preset: str, most: float) -> None:
-    forecast = studio.forecast(request(studio, steps=20, cache=studio.settings_for(preset, 20)))
+    forecast = studio.forecast(Recipe.parse(by_budget("hgc", preset)))
     assert most - 0.06 < forecast.share <= most
 
 
@@ -268,7 +269,7 @@ def test_a_plan_for_other_steps_or_another_model_is_refused_by_name(studio: Stud
 
 @pytest.mark.parametrize("preset", ["paper", "balanced", "turbo", "quality"])
 def test_each_cache_does_something_alone_under_every_preset(studio: Studio, preset: str) -> None:
-    settings = studio.settings_for(preset, 20)
+    settings = studio.settings(Recipe.parse(by_budget("hgc", preset)))
     share = {}
     for coarse in (True, False):
         for fine in (True, False):
@@ -279,8 +280,8 @@ def test_each_cache_does_something_alone_under_every_preset(studio: Studio, pres
 
 
 def test_a_budget_that_exact_savings_meet_changes_no_bit(studio: Studio) -> None:
-    assert studio.settings_for(1.0, 20).off
-    assert not studio.settings_for(0.6, 20).off
+    assert studio.settings(Recipe(budget=1.0)).off
+    assert not studio.settings(Recipe(budget=0.6)).off
 
 
 def test_a_control_window_costs_what_the_forecast_says(studio: Studio) -> None:
@@ -293,14 +294,14 @@ def test_a_control_window_costs_what_the_forecast_says(studio: Studio) -> None:
 def test_a_truncated_control_map_is_refused(studio: Studio) -> None:
     whole = request(studio)
     with pytest.raises(ImageRefused):
-        studio.forecast(Request.make(whole.control_bytes[:200], steps=STEPS))
+        studio.compare(Request.make(whole.control_bytes[:200], steps=STEPS))
 
 
 def test_a_map_of_the_wrong_size_is_refused_with_both_sizes(studio: Studio) -> None:
     asked = request(studio)
     small = Request.make(_png(np.zeros((64, 32, 3), np.uint8)), steps=STEPS)
     with pytest.raises(RequestRefused, match="32 × 64 pixels, landscapes needs 256 × 256"):
-        studio.forecast(small)
+        studio.compare(small)
     assert studio.forecast(asked).share > 0
 
 

@@ -226,10 +226,10 @@ def test_what_is_pushed_can_run(tmp_path: Path) -> None:
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(ROOT / name, place)
     code = (
-        "import app, hgc.ui.runner as r; from pathlib import Path; import os\n"
+        "import app; from hgc.request import Recipe; from pathlib import Path; import os\n"
         "assert Path(os.path.abspath(app.__file__)).parent == Path.cwd()\n"
         "from hgc.ui import loader_here; studio = loader_here().studio(600)\n"
-        "print(studio.forecast(r.made(r.blank_png(studio.size), {}, {}, studio.model)).share)"
+        "print(studio.forecast(Recipe()).share)"
     )
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     command = [sys.executable, "-W", "ignore", "-c", code]

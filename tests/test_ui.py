@@ -24,7 +24,7 @@ from hgc.landscapes import examples
 from hgc.landscapes.labels import PALETTE, colour_map
 from hgc.landscapes.scene import paint
 from hgc.planning.methods import DEFAULT_METHOD
-from hgc.request import Request, RequestRefused
+from hgc.request import Recipe, Request, RequestRefused
 from hgc.results.comparison import Comparison, Progress
 from hgc.studio.studio import Studio
 from hgc.ui import Loader
@@ -107,8 +107,9 @@ def test_palette_is_the_models(client: Client) -> None:
 
 
 def test_settings_come_from_a_preset_or_a_budget(client: Client, studio: Studio) -> None:
-    assert client.predict("Paper", None, 20, api_name="/settings_for") == studio.settings_for("Paper", 20).model_dump()
-    assert client.predict("", 0.5, 20, api_name="/settings_for") == studio.settings_for(0.5, 20).model_dump()
+    for given, budget in ((("Paper", None), 0.368), (("", 0.5), 0.5)):
+        told = client.predict(*given, 20, api_name="/settings_for")
+        assert told == studio.settings(Recipe(budget=budget)).model_dump()
     assert "Turbo" in refusal(lambda: client.predict("Cheapest", None, 20, api_name="/settings_for"))
 
 

@@ -23,8 +23,8 @@ from hgc.cache.rules import CalibrationRefused
 from hgc.cache.running.engine import cached
 from hgc.calibration.lines import Adjustment
 from hgc.metrics import psnr
+from hgc.planning import Task
 from hgc.planning.methods import METHODS
-from hgc.planning.task import Task
 from hgc.request import Request
 from hgc.results.comparison import Pixels
 from hgc.studio.batches import together
@@ -77,7 +77,7 @@ class Entry:
 def compare(studio: Studio, setup: Setup, requests: Sequence[Request], ledger: Ledger, tell: Tell) -> list[Point]:
     """All methods on these requests, which share control, sampler and settings; one point a method and budget."""
     first = requests[0]
-    task = Task(studio.anatomy(), first)
+    task = Task(first, studio.blueprint)
     entered = list(entries(studio, setup, task, tell))
     judge, shown = Judge.of(studio.loaded.preset), [list[Shown]() for _ in entered]
     for group in setup.groups(requests):
@@ -94,10 +94,10 @@ def entries(studio: Studio, setup: Setup, task: Task, tell: Tell) -> Iterator[En
     for budget in setup.budgets:
         for name in setup.methods:
             try:
-                plan = METHODS[name].plan(task, budget)
-                yield Entry(name, budget, plan, studio.adjustment(plan, task.request))
+                plan = studio.plan(task.recipe.but(method=name, budget=budget))
+                yield Entry(name, budget, plan, studio.adjustment(plan, task.recipe))
             except (PlanRefused, CalibrationRefused) as error:
-                tell(f"left out: {task.request.control}, {METHODS[name].title} at {budget:.1%}: {error}")
+                tell(f"left out: {task.recipe.control}, {METHODS[name].title} at {budget:.1%}: {error}")
 
 
 @dataclass

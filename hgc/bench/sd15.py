@@ -10,15 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from io import BytesIO
 from statistics import median
 from time import perf_counter
 from typing import Any
 
 import torch
 from diffusers import ControlNetModel, DDIMScheduler, StableDiffusionControlNetPipeline, UNet2DConditionModel
-from PIL import Image
 
+from hgc import planning
 from hgc.bench.paper import TOKENS
 from hgc.bench.setup import BenchRefused
 from hgc.cache import schedules
@@ -29,9 +28,9 @@ from hgc.cache.rules import CalibrationRefused
 from hgc.cache.running.engine import cached
 from hgc.models.loading import DTYPES, best_device, device_named
 from hgc.models.presets import SD15_SHAPES
-from hgc.planning.methods import METHODS, method_of
-from hgc.planning.task import Task
-from hgc.request import Request
+from hgc.planning import Blueprint, Task
+from hgc.planning.methods import METHODS, BelowLeast, method_of
+from hgc.request import Recipe
 from hgc.studio.worker import on_worker
 
 Tell = Callable[[str], None]
@@ -137,11 +136,12 @@ def timed(
 
 def _planned(name: str, task: Task, budget: float, missing: list[str]) -> Plan | None:
     """The method's plan within the budget, or else its least; why there is none is added to `missing`."""
+    recipe = task.recipe.but(method=name, budget=budget)
     try:
         try:
-            return METHODS[name].plan(task, budget)
-        except schedules.OutOfReach as error:
-            return METHODS[name].plan(task, error.nearest)
+            return planning.plan(recipe, task.blueprint)
+        except BelowLeast as error:
+            return planning.plan(error.at_least(recipe), task.blueprint)
     except (PlanRefused, CalibrationRefused) as error:
         missing.append(f"left out: {METHODS[name].title}: {error}")
         return None
@@ -162,16 +162,9 @@ def _task(setting: Setting, shapes: Mapping[str, Any]) -> Task:
     side = setting.size // 8
     with torch.device("meta"):
         networks = Networks(UNet2DConditionModel(**shapes), {"controlnet": ControlNetModel(**shapes)})
-    blank = BytesIO()
-    Image.new("RGB", (setting.size, setting.size)).save(blank, "PNG")
-    request = Request.make(
-        blank.getvalue(),
-        model="sd15",
-        control="edges",
-        steps=setting.steps,
-        guidance=GUIDANCE,
-    )
-    return Task(measure(networks, (side, side), TOKENS, model="sd15"), request)
+    recipe = Recipe.parse({"model": "sd15", "control": "edges", "steps": setting.steps, "guidance": GUIDANCE})
+    anatomy = measure(networks, (side, side), TOKENS, model="sd15")
+    return Task(recipe, Blueprint(anatomy, [recipe.control], lambda control: "random"))
 
 
 def random_pipeline(shapes: Mapping[str, Any], device: torch.device, dtype: torch.dtype) -> Any:

@@ -14,7 +14,7 @@ from hgc.cache import schedules
 from hgc.cache.plan import Plan
 from hgc.cache.running.engine import cached
 from hgc.calibration.lines import Adjustment
-from hgc.planning.task import Task
+from hgc.planning import Task
 from hgc.request import Request
 from hgc.studio.batches import together
 from hgc.studio.studio import Studio
@@ -62,7 +62,7 @@ def measure_speed(studio: Studio, requests: Sequence[Request], repeats: int) -> 
 
     The requests differ in prompt, map and noise alone, and are drawn in one call.
     """
-    request, task = requests[0], Task(studio.anatomy(), requests[0])
+    request, task = requests[0], Task(requests[0], studio.blueprint)
     plan, whole = studio.plan(request), schedules.full(task.anatomy, request.steps)
     pipe = studio.loaded.pipeline(request.control, request.sampler)
     call, adjustment = together([studio.call(one) for one in requests]), studio.adjustment(plan, request)

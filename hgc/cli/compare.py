@@ -86,7 +86,7 @@ def compare(
         control_end=control_end,
         verify=verify,
         rival=rival,
-        **chosen(studio, plan, steps, guidance > 1, method, budget),
+        **chosen(plan, method, budget),
     )
     comparison = finished(studio, request, quiet=as_json)
     write(comparison, out, charts)

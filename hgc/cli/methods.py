@@ -50,7 +50,7 @@ def speed(
 
     studio = Studio.load(model, device, dtype)
     fields = {"model": model, "control": control, "sampler": sampler, "steps": steps}
-    asked = fields | chosen(studio, plan, steps, method=method)
+    asked = fields | chosen(plan, method)
     requests = [painted(studio, number, asked) for number in range(seed, seed + batch)]
     found = timing.measure_speed(studio, requests, repeats)
     typer.echo(json.dumps(timing.as_json(found)) if as_json else timing.as_text(found))

@@ -46,7 +46,7 @@ def record(
         seed=shown.seed,
         steps=steps,
         rival=rival,
-        **chosen(studio, plan, steps),
+        **chosen(plan),
     )
     comparison = finished(studio, request, quiet=False)
     data = write_archive([record_of(comparison)])

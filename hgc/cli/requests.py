@@ -7,22 +7,13 @@ from typing import Any
 
 from hgc.cache.plan import Plan, PlanRefused
 from hgc.planning.methods import DEFAULT_METHOD
-from hgc.planning.presets import budget_of
-from hgc.request import CacheSettings
-from hgc.studio.studio import Studio
+from hgc.planning.presets import by_budget
 
 
-def chosen(
-    studio: Studio,
-    plan: str,
-    steps: int,
-    guidance: bool = True,
-    method: str = DEFAULT_METHOD,
-    budget: float | None = None,
-) -> dict[str, Any]:
+def chosen(plan: str, method: str = DEFAULT_METHOD, budget: float | None = None) -> dict[str, Any]:
     """The request's fields for what --plan, --method and --budget named; a budget takes the place of the plan's."""
     if budget is not None:
-        return {"method": method, "budget": budget}
+        return by_budget(method, budget)
     if plan.endswith(".json"):
         try:
             text = Path(plan).read_text()
@@ -30,11 +21,11 @@ def chosen(
             reason = error.strerror if isinstance(error, OSError) else "not a text file"
             raise PlanRefused(f"plan file {plan}: {reason}; give the path of an exported plan") from error
         return {"plan": Plan.from_json(text).as_dict()}
+    return by_budget(method, _preset_or_share(plan))
+
+
+def _preset_or_share(plan: str) -> str | float:
     try:
-        wanted: str | float = float(plan)
+        return float(plan)
     except ValueError:
-        wanted = plan
-    if method != "hgc":
-        return {"method": method, "budget": budget_of(wanted)}
-    settings: CacheSettings = studio.settings_for(wanted, steps, guidance=guidance)
-    return {"cache": settings.model_dump()}
+        return plan

@@ -27,11 +27,12 @@ from hgc.cli.options import (
 from hgc.cli.refusals import in_one_line
 from hgc.cli.requests import chosen
 from hgc.control.images import decode
+from hgc.models.presets import GUIDANCE
 from hgc.planning.methods import DEFAULT_METHOD
-from hgc.planning.presets import budget_of
-from hgc.request import Request, RequestRefused
+from hgc.planning.road import HGC
+from hgc.request import Recipe, Request, RequestRefused
 from hgc.studio.studio import Studio
-from hgc.sweep import Axis, Cell, Sweep, parse_seeds
+from hgc.sweep import Axis, Cell, Sweep, base_of, parse_seeds
 from hgc.sweep.folder import Folder, write_whole
 from hgc.sweep.run import Underway, run_cells
 from hgc.sweep.sheet import png_of, sheet
@@ -53,7 +54,7 @@ def sweep(
     seed: Annotated[int, typer.Option(help="Decides the noise.")] = 0,
     steps: Steps = 20,
     sampler: SamplerName = "ddim",
-    guidance: Guidance = 4.0,
+    guidance: Guidance = GUIDANCE,
     plan: PlanName = "paper",
     method: MethodName = DEFAULT_METHOD,
     budget: Budget = None,
@@ -63,25 +64,29 @@ def sweep(
     as_json: AsJson = False,
 ) -> None:
     """One picture over the values of one or two settings, as a grid and a table; stopped, it goes on where it was."""
-    axes = Axis.read(x), None if y is None else Axis.read(y)
+    first, second = Axis.read(x), None if y is None else Axis.read(y)
+    axes = [axis for axis in (first, second) if axis is not None]
     if out.exists() and not out.is_dir():
         raise RequestRefused(f"--out {out} is a file; name a folder")
     picture = decode(image)
     studio = Studio.load(model, device, dtype)
-    base = Request.make(
-        studio.prepare_control(picture.pixels, control, annotator).png,
-        model=model,
-        control=control,
-        prompt=prompt,
-        negative_prompt=negative_prompt,
-        seed=seed,
-        steps=steps,
-        sampler=sampler,
-        guidance=guidance,
-        rival=rival,
-        **_plan(studio, axes, plan, steps, guidance > 1, method, budget),
+    recipe = Recipe.parse(
+        {
+            "model": model,
+            "control": control,
+            "prompt": prompt,
+            "negative_prompt": negative_prompt,
+            "seed": seed,
+            "steps": steps,
+            "sampler": sampler,
+            "guidance": guidance,
+            "rival": rival,
+        }
+        | _asked(axes, plan, method, budget)
     )
-    asked = Sweep(base, *axes, parse_seeds(seeds))
+    base = base_of(recipe, axes, studio.blueprint)
+    control_png = studio.prepare_control(picture.pixels, control, annotator).png
+    asked = Sweep(base, first, second, parse_seeds(seeds)).on_map(control_png)
     folder = Folder(out, f"{digest(Path(studio.loaded.preset.source))} {studio.device} {studio.dtype}")
     rows = _draw(studio, asked, folder)
     _write(asked, folder, rows, out)
@@ -91,32 +96,15 @@ def sweep(
     )
 
 
-def _plan(
-    studio: Studio,
-    axes: Sequence[Axis | None],
-    plan: str,
-    steps: int,
-    guidance: bool,
-    method: str,
-    budget: float | None,
-) -> dict[str, Any]:
+def _asked(axes: Sequence[Axis], plan: str, method: str, budget: float | None) -> dict[str, Any]:
     """The base's fields for --plan, --method and --budget, but for what an axis decides."""
-    swept = {axis.name for axis in axes if axis is not None}
+    swept = {axis.name for axis in axes}
     if "budget" in swept:
         return {"method": method, "budget": 1.0}  # in the place of which every run has its own
-    if "method" in swept:
-        return {"budget": budget_of(_wanted(plan)) if budget is None else budget}
-    return chosen(studio, plan, steps, guidance, method, budget)
+    return chosen(plan, HGC if any(axis.setting.of_hgc for axis in axes) else method, budget)
 
 
-def _wanted(plan: str) -> str | float:
-    try:
-        return float(plan)
-    except ValueError:
-        return plan
-
-
-def _draw(studio: Studio, asked: Sweep, folder: Folder) -> dict[str, Record]:
+def _draw(studio: Studio, asked: Sweep[Request], folder: Folder) -> dict[str, Record]:
     """The records of all runs by key; those that the folder has are read from there."""
     known = {cell.key: known_record for cell in asked.cells if (known_record := folder.known(asked, cell))}
     left = [cell for cell in asked.cells if cell.key not in known]
@@ -137,7 +125,7 @@ def _tell(news: Underway, before: int) -> None:
         typer.echo(f"{done}, {news.eta_s:.0f} s left   ", nl=step.step == step.steps, err=True)
 
 
-def _write(asked: Sweep, folder: Folder, rows: dict[str, Record], out: Path) -> None:
+def _write(asked: Sweep[Request], folder: Folder, rows: dict[str, Record], out: Path) -> None:
     drawn = [cell for cell in asked.cells if not rows[cell.key]["refused"]]
     if not drawn:
         raise RequestRefused(next(iter(rows.values()))["refused"])
@@ -147,15 +135,15 @@ def _write(asked: Sweep, folder: Folder, rows: dict[str, Record], out: Path) -> 
     write_whole(out, files | {"sheet.png": png_of(sheet(asked, pictures))})
 
 
-def _picture(folder: Folder, cell: Cell, row: Record) -> str | None:
+def _picture(folder: Folder, cell: Cell[Request], row: Record) -> str | None:
     return None if row["refused"] else f"runs/{folder.picture_path(cell).name}"
 
 
-def _in_order(asked: Sweep, rows: dict[str, Record]) -> list[tuple[Cell, Record]]:
+def _in_order(asked: Sweep[Request], rows: dict[str, Record]) -> list[tuple[Cell[Request], Record]]:
     return [(cell, rows[cell.key]) for cell in asked.cells]
 
 
-def _told(asked: Sweep, rows: dict[str, Record]) -> str:
+def _told(asked: Sweep[Request], rows: dict[str, Record]) -> str:
     """The table as lines: the axes, the share of full compute, the likeness; and the rival's where there is one."""
     names = [*(axis.name for axis in asked.axes), *(["seed"] if asked.seeds else [])]
     rivals = any("macs_ratio_rival" in row for row in rows.values())

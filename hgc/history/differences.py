@@ -63,9 +63,10 @@ def settings_of(request: Request) -> dict[str, str]:
 
 
 def _flat(request: Request) -> dict[str, Any]:
+    """Every setting by its name; HGC's own have none where a plan or a budget decides."""
     values = request.model_dump(mode="json")
-    cache = values.pop("cache")
-    return values | {f"cache.{name}": value for name, value in cache.items()}
+    cache, by_hand = values.pop("cache"), request.plan is None and request.budget is None
+    return values | {f"cache.{name}": value if by_hand else None for name, value in cache.items()}
 
 
 def _word(name: str, value: Any) -> str:

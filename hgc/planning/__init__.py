@@ -1,1 +1,12 @@
-"""From a request to its plan: methods, budgets, presets and the calibrations in use."""
+"""From a recipe to its plan: methods, budgets, presets and the calibrations in use.
+
+    planning.plan(recipe, Blueprint(anatomy, weights))
+
+is the only road there; `settings` says what HGC makes of a budget, for whoever wants to change it by hand.
+"""
+
+from hgc.planning.blueprint import Blueprint
+from hgc.planning.road import by_settings, plan, rival_of, settings
+from hgc.planning.task import R, Task
+
+__all__ = ["Blueprint", "R", "Task", "by_settings", "plan", "rival_of", "settings"]

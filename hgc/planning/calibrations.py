@@ -11,7 +11,7 @@ from hgc.cache.rules import CalibrationRefused
 from hgc.calibration.curves import ChangeCurves
 from hgc.calibration.files import Calibration, read_curves
 from hgc.calibration.subject import OWN, Subject
-from hgc.request import Request
+from hgc.request import Recipe
 
 CALIBRATIONS = Path(__file__).resolve().parents[2] / "assets" / "calibration"
 
@@ -22,7 +22,7 @@ class NotCalibrated(CalibrationRefused):
 
 @dataclass(frozen=True)
 class Found:
-    """A calibration that fits, and in plain words what of it is not of the request: "carried over from guidance 2"."""
+    """A calibration that fits, and in plain words what of it is not of the recipe: "carried over from guidance 2"."""
 
     path: Path
     curves: ChangeCurves
@@ -33,10 +33,10 @@ class Found:
         return Calibration.read(self.path)
 
 
-def fitting(of: Request | Subject, weights: str | None = None) -> list[Found]:
+def fitting(of: Recipe | Subject, weights: str) -> list[Found]:
     """All that was measured of this model, control, sampler and steps; one at least, the best first.
 
-    With `weights` on these, without on any. The best is that of the nearest guidance, carried over where that is
+    On these `weights` alone. The best is that of the nearest guidance, carried over where that is
     another: whoever moves the guidance wants a picture, and is told. Of several, one made here comes before the one
     that is shipped, newer before older. Raises NotCalibrated, CalibrationRefused for a damaged file.
     """
@@ -46,8 +46,7 @@ def fitting(of: Request | Subject, weights: str | None = None) -> list[Found]:
         guided_alike = replace(wanted, guidance=curves.subject.guidance)
         try:
             curves.subject.check(guided_alike, f"change curves {path.name}", wanted.again)
-            if weights is not None:
-                curves.check_weights(weights, wanted.again)
+            curves.check_weights(weights, wanted.again)
         except CalibrationRefused as refusal:
             refusals.append(str(refusal))
         else:
@@ -57,7 +56,7 @@ def fitting(of: Request | Subject, weights: str | None = None) -> list[Found]:
     return sorted(found, key=lambda one: abs(one.curves.subject.guidance - wanted.guidance))
 
 
-def planned(of: Request, plan_from: Callable[[Calibration], Plan], weights: str | None = None) -> Plan:
+def planned(of: Recipe, plan_from: Callable[[Calibration], Plan], weights: str) -> Plan:
     """The plan by the best calibration that fits; what it is carried over from stands in its name.
 
     One that was distilled for another plan is passed over. Raises NotCalibrated, CalibrationRefused.
@@ -74,8 +73,8 @@ def planned(of: Request, plan_from: Callable[[Calibration], Plan], weights: str 
     raise refusals[0]
 
 
-def used_by(plan: Plan, of: Request, weights: str | None = None) -> Found:
-    """The calibration that a plan of scale and shift was made from, else the best there is for the request.
+def used_by(plan: Plan, of: Recipe, weights: str) -> Found:
+    """The calibration that a plan of scale and shift was made from, else the best there is for the recipe.
 
     Raises NotCalibrated, and CalibrationRefused where that one was distilled for another plan.
     """
@@ -98,8 +97,8 @@ def check_lines(curves: ChangeCurves, plan: Plan) -> None:
         curves.check_table(plan.table)
 
 
-def subject_of(of: Request | Subject) -> Subject:
-    """What would have to be calibrated for a request."""
+def subject_of(of: Recipe | Subject) -> Subject:
+    """What would have to be calibrated for a recipe."""
     return of if isinstance(of, Subject) else Subject(of.model, of.control, of.sampler, of.steps, of.guidance)
 
 

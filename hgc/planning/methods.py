@@ -7,22 +7,36 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import ceil
 from typing import TYPE_CHECKING
 
 from hgc.cache import schedules
 from hgc.cache.plan import Plan, PlanRefused
-from hgc.cache.rules import REPEAT, Forecast, Verification
+from hgc.cache.rules import REPEAT, Forecast
 from hgc.calibration.files import Calibration
 from hgc.planning.calibrations import planned
+from hgc.planning.hgc_settings import plan_with, settings_within
 from hgc.planning.optimised import optimised
-from hgc.planning.presets import hgc_plan, settings_for
-from hgc.planning.task import Task
-from hgc.request import Request, RequestRefused
+from hgc.planning.task import R, Task
+from hgc.request import Recipe, RequestRefused
 
 if TYPE_CHECKING:
     from hgc.request import ArmName
+
+
+class BelowLeast(schedules.OutOfReach):
+    """A budget below the least of `method`, which `nearest` is."""
+
+    def __init__(self, message: str, nearest: float, method: str) -> None:
+        super().__init__(message, nearest)
+        self.method = method
+
+    def at_least(self, recipe: R) -> R:
+        """The recipe with the least that its method can do for a budget. Raises itself where its rival is refused."""
+        if recipe.method != self.method or recipe.budget is None:
+            raise self
+        return recipe.but(budget=min(1.0, self.nearest))
 
 
 @dataclass(frozen=True)
@@ -45,7 +59,7 @@ class Method:
     calibrated: bool = False
 
     def plan(self, task: Task, share: float) -> Plan:
-        """The plan of most compute within `share` of full compute. Raises OutOfReach, which names the nearest share."""
+        """The plan of most compute within `share` of full compute. Raises BelowLeast, which names the nearest share."""
         with self.telling(share, task.steps):
             return self.solve(task, share)
 
@@ -55,20 +69,16 @@ class Method:
         try:
             yield
         except schedules.OutOfReach as error:
-            raise schedules.OutOfReach(
+            raise BelowLeast(
                 f"{self.title} cannot go down to {share:.1%} of full compute in {steps} steps: {self.least}; its least "
                 f"is {error.nearest:.1%}, so choose {ceil(100 * error.nearest - 1e-6)}% or more",
                 error.nearest,
+                self.name,
             ) from error
 
 
 def _hgc(task: Task, share: float) -> Plan:
-    request = task.request
-    window = request.control_start, request.control_end
-    settings = settings_for(
-        task.anatomy, task.steps, share, guidance=task.guided, window=window, strength=request.control_scale
-    )
-    return hgc_plan(request.model_copy(update={"cache": settings}), task.anatomy)
+    return plan_with(task, settings_within(task, share))
 
 
 def _block_caching(task: Task, share: float) -> Plan:
@@ -86,7 +96,7 @@ def _block_caching(task: Task, share: float) -> Plan:
             off=task.off,
         )
 
-    return planned(task.request, plan, task.weights)
+    return planned(task.recipe, plan, task.weights)
 
 
 def _deepcache(task: Task, share: float) -> Plan:
@@ -244,42 +254,10 @@ def method_of(name: str) -> Method:
     return METHODS[name]
 
 
-def plan_of(task: Task) -> Plan:
-    """The plan of a request: its own table, or what its method makes of its settings or its budget; verified if asked.
-
-    Raises PlanRefused, RequestRefused.
-    """
-    plan, verify = _planned(task), task.request.verify
-    return plan if verify is None else replace(plan, verification=Verification(verify))
-
-
-def _planned(task: Task) -> Plan:
-    request = task.request
-    own, method = request.own_plan, method_of(request.method)
-    if own is not None:
-        return own
-    return hgc_plan(request, task.anatomy) if request.budget is None else method.plan(task, request.budget)
-
-
-def rival_plan(task: Task, share: float) -> Plan | None:
-    """The plan of the request's rival at the cost of an arm with this share of full compute; None without a rival.
-
-    The nearest whole step of fewer steps is taken: it, and every other method, may cost half a step more. Raises
-    PlanRefused, RequestRefused.
-    """
-    rival = task.request.rival
-    return None if rival is None else method_of(rival).plan(task, min(1.0, share + 0.5 / task.steps))
-
-
-def calibrated(request: Request) -> bool:
-    """Whether a method of the request plans from a calibration."""
-    named = {request.rival} | ({request.method} if request.plan is None and request.budget is not None else set())
-    return any(name is not None and method_of(name).calibrated for name in named)
-
-
-def arm_titles(request: Request) -> dict[ArmName, str]:
-    """What to call the arms of a request, in the order in which they are made."""
-    exact = request.method == "hgc" and request.budget is None and request.cache.off
-    own = "Own plan" if request.plan is not None else "Exact savings" if exact else method_of(request.method).title
+def arm_titles(recipe: Recipe) -> dict[ArmName, str]:
+    """What to call the arms of a recipe, in the order in which they are made."""
+    nothing = recipe.cache.off if recipe.budget is None else recipe.budget == 1
+    exact = recipe.method == "hgc" and nothing
+    own = "Own plan" if recipe.plan is not None else "Exact savings" if exact else method_of(recipe.method).title
     titles: dict[ArmName, str] = {"full": "Full", "cached": own}
-    return titles if request.rival is None else titles | {"rival": method_of(request.rival).title}
+    return titles if recipe.rival is None else titles | {"rival": method_of(recipe.rival).title}

@@ -1,4 +1,4 @@
-"""Plans kept by `hgc optimize`, for a request: looked up, filled up to its budget, or carried over from the nearest."""
+"""Plans kept by `hgc optimize`, for a recipe: looked up, filled up to its budget, or carried over from the nearest."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from hgc.optimise.course import FULL, SKIP, Course, plan_of
 from hgc.optimise.neighbours import ROUNDING, fitted
 from hgc.optimise.predict import Predictor
 from hgc.optimise.shelf import Shelf, carried, stretched
+from hgc.planning.calibrations import subject_of
 from hgc.planning.task import Task
-from hgc.request import Request
+from hgc.request import Recipe
 
 PLANS = Path(__file__).resolve().parents[2] / "assets" / "plans"
 
@@ -35,10 +36,10 @@ def optimised(task: Task, share: float) -> Plan:
     """
     if share >= task.share(whole := exact(task.anatomy, task.steps)):
         return whole
-    kept = kept_for(task.request)
+    kept = kept_for(task.recipe)
     name = "optimised" + (f", {kept.carried_over}" if kept.carried_over else "")
     courses = [_started(stretched(rung.course, task.steps), task) for rung in kept.shelf.rungs]
-    if kept.shelf.table.subject.model != task.request.model:
+    if kept.shelf.table.subject.model != task.recipe.model:
         return _by_lines(task, share, courses, name)
     table = carried(kept.shelf.table, task.steps)
     predictor = Predictor(task.anatomy, table, guided=task.guided)
@@ -49,7 +50,7 @@ def optimised(task: Task, share: float) -> Plan:
         weigher=table,
         name=name,
         uncontrolled=_uncontrolled(task),
-        verified=task.request.verify is not None,
+        verified=task.recipe.verify is not None,
     )
     least = _started(_least(task.steps), task)
     most_within(share, [planned(least)], task.share)
@@ -68,9 +69,9 @@ def notes_on(plan: Plan, called: str = "The plan") -> tuple[str, ...]:
     return (f"{called} was {CARRIED}{where}.",) if carried_over else ()
 
 
-def kept_for(request: Request) -> Kept:
-    """What is kept for a request, or for what is most like it. Raises PlanRefused where nothing is kept."""
-    wanted = Subject(request.model, request.control, request.sampler, request.steps, request.guidance)
+def kept_for(recipe: Recipe) -> Kept:
+    """What is kept for a recipe, or for what is most like it. Raises PlanRefused where nothing is kept."""
+    wanted = subject_of(recipe)
     found = shelves(PLANS)
     if not found:
         raise PlanRefused("no optimised plans are kept here; make them with: python -m hgc optimize")

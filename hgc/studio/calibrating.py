@@ -70,7 +70,7 @@ def state_beside(out: Path) -> Path:
 
 def place_of(studio: Studio, subject: Subject) -> Path:
     """Where a calibration of this model, as it is loaded, is kept when it is made on the page."""
-    return own_path(subject, studio.weights)
+    return own_path(subject, studio.weights_under(subject.control))
 
 
 def known_calibration(studio: Studio, subject: Subject) -> Calibration | None:

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from hgc.cache.plan import Plan, PlanRefused
-from hgc.request import ArmName, Request, RequestRefused
+from hgc.request import ArmName, Recipe, Request, RequestRefused
 from hgc.results.comparison import Arm, Forecast
 
 # What of a request its cost does not depend on.
-COSTS_NOTHING = {"prompt", "negative_prompt", "seed"}
+COSTS_NOTHING = {"prompt", "negative_prompt", "seed", "control_png"}
 
 
 class Drawn:
@@ -28,12 +28,12 @@ class Drawn:
     def keep(self, request: Request, plan: Plan, arm: Arm) -> None:
         self._arms[request.picture_digest, plan.digest] = arm
 
-    def forecast(self, request: Request, find: Callable[[Request], Forecast]) -> Forecast:
-        """What `find` says of a request, or the refusal that it raises; asked once of all that cost the same."""
-        key = request.model_dump_json(exclude=COSTS_NOTHING)
+    def forecast(self, recipe: Recipe, find: Callable[[Recipe], Forecast]) -> Forecast:
+        """What `find` says of a recipe, or the refusal that it raises; asked once of all that cost the same."""
+        key = recipe.model_dump_json(exclude=COSTS_NOTHING)
         if key not in self._forecasts:
             try:
-                self._forecasts[key] = find(request)
+                self._forecasts[key] = find(recipe)
             except (PlanRefused, RequestRefused) as refusal:
                 self._forecasts[key] = refusal
         if isinstance(known := self._forecasts[key], Exception):

@@ -65,6 +65,7 @@ class LentStudio(Studio):
         self, request: Request, *, cancel: threading.Event | None = None, drawn: Drawn | None = None
     ) -> Iterator[Progress | Comparison]:
         """As a studio's; a stop is heard between two steps, and every arm is drawn anew."""
+        self.accept(request)
         self.plan(request)
         with closing(self._compare_there(request)) as lent:
             for news in lent:

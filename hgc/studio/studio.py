@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from hgc import planning
 from hgc.cache import schedules
 from hgc.cache.anatomy import Anatomy
 from hgc.cache.anatomy.macs import measure
 from hgc.cache.anatomy.sites import Networks
 from hgc.cache.plan import Plan
-from hgc.cache.rehearsal import check, rehearse
 from hgc.cache.running.engine import cached
 from hgc.calibration.curves import ChangeCurves
 from hgc.calibration.files import Calibration
@@ -31,12 +31,11 @@ from hgc.landscapes.labels import PALETTE
 from hgc.landscapes.scene import paint
 from hgc.landscapes.tokenizer import read_prompt
 from hgc.models.loading import SAMPLERS, Loaded, load
-from hgc.planning.calibrations import NotCalibrated, fitting, used_by
-from hgc.planning.methods import METHODS, calibrated, plan_of, rival_plan
+from hgc.planning import Blueprint, Task
+from hgc.planning.calibrations import NotCalibrated, used_by
 from hgc.planning.optimised import notes_on
-from hgc.planning.presets import PRESETS, Preset, budget_of, control_off, settings_for
-from hgc.planning.task import Task, at_steps
-from hgc.request import ArmName, CacheSettings, Request, RequestRefused
+from hgc.planning.task import at_steps
+from hgc.request import ArmName, CacheSettings, Recipe, Request, RequestRefused
 from hgc.results.comparison import Arm, Cancelled, Comparison, Forecast, Pixels, Progress
 from hgc.studio.calibrating import Measured, calibrating, known_calibration, place_of
 from hgc.studio.control_map import Prepared, prepare_control, read_map
@@ -110,22 +109,6 @@ class Studio:
         """Class to colour, in label order."""
         return dict(PALETTE)
 
-    def presets(self) -> tuple[Preset, ...]:
-        return tuple(PRESETS.values())
-
-    def settings_for(
-        self,
-        wanted: str | float,
-        steps: int,
-        *,
-        guidance: bool = True,
-        window: tuple[float, float] = (0.0, 1.0),
-        strength: float = 1.0,
-    ) -> CacheSettings:
-        """Cache settings for a preset's name or a share of the full compute of such a run. Raises PlanRefused."""
-        with METHODS["hgc"].telling(budget_of(wanted), steps):
-            return settings_for(self.anatomy(), steps, wanted, guidance=guidance, window=window, strength=strength)
-
     def check_prompt(self, prompt: str) -> tuple[str, ...]:
         """In plain words, what the model will not understand or not read."""
         if self.model != "landscapes":
@@ -152,25 +135,25 @@ class Studio:
         side = self.size // 8
         return measure(networks, (side, side), parts["tokenizer"].model_max_length, model=self.model)
 
-    def plan(self, request: Request) -> Plan:
-        """The plan of the cached arm. Raises PlanRefused, RequestRefused."""
-        self._accept(request)
-        task = self._task(request)
-        plan, anatomy = plan_of(task), task.anatomy
-        check(plan, anatomy, plan.steps if request.plan is None else request.steps)
-        if calibrated(request):
-            fitting(request, task.weights)  # a rival is planned later: what it lacks is said now
-        self.adjustment(plan, request)
-        own = at_steps(request, plan.steps)
-        rehearse(plan, anatomy, guidance=request.guidance > 1, off=control_off(own))
-        return plan
+    @cached_property
+    def blueprint(self) -> Blueprint:
+        """The model as planning sees it."""
+        return Blueprint(self.anatomy(), self.controls, self.weights_under)
 
-    def forecast(self, request: Request) -> Forecast:
-        """What the request will cost; its rival is planned as well. Raises PlanRefused, RequestRefused."""
-        plan, task = self.plan(request), self._task(request)
+    def plan(self, recipe: Recipe) -> Plan:
+        """The plan of the cached arm. Raises PlanRefused, RequestRefused."""
+        return planning.plan(recipe, self.blueprint)
+
+    def settings(self, recipe: Recipe) -> CacheSettings:
+        """HGC's settings for the recipe's budget. Raises OutOfReach."""
+        return planning.settings(recipe, self.blueprint)
+
+    def forecast(self, recipe: Recipe) -> Forecast:
+        """What a run will cost; its rival is planned as well. Raises PlanRefused, RequestRefused."""
+        plan, task = self.plan(recipe), Task(recipe, self.blueprint)
         macs, whole, share = task.cost(plan), task.whole, task.share(plan)
-        rival = rival_plan(task, share)
-        timing = self._timing.get(request.sampler)
+        rival = planning.rival_of(recipe, share)
+        timing = self._timing.get(recipe.sampler)
         return Forecast(
             macs=macs,
             macs_full=whole,
@@ -178,7 +161,7 @@ class Studio:
             latency_ms=timing.latency_of(macs.full) if timing else None,
             latency_ms_full=timing.latency_of(whole.full) if timing else None,
             plan=plan,
-            share_rival=None if rival is None else task.share(rival),
+            share_rival=None if rival is None else task.share(self.plan(rival)),
         )
 
     def compare(
@@ -189,6 +172,7 @@ class Studio:
         One at a time: another comparison waits for its turn. Setting `cancel` raises Cancelled at the next step. Arms
         that `drawn` has are taken from it, others kept in it. Raises RequestRefused, PlanRefused.
         """
+        self.accept(request)
         forecast = self.forecast(request) if drawn is None else drawn.forecast(request, self.forecast)
         return as_it_goes(partial(self._compare, request, forecast.plan, drawn), cancel)
 
@@ -196,14 +180,14 @@ class Studio:
         """Makes both pictures once more, watched; yields where it is and, last, what was seen.
 
         Apart from the comparison, because watching takes time and would spoil its figures. Setting `cancel` raises
-        Cancelled at the next step. Raises RequestRefused.
+        Cancelled at the next step. Raises RequestRefused, PlanRefused.
         """
-        self._accept(found.request)
+        self.accept(found.request)
         return as_it_goes(partial(look_into, self, found), cancel)
 
-    def adjustment(self, plan: Plan, request: Request) -> Adjustment | None:
+    def adjustment(self, plan: Plan, recipe: Recipe) -> Adjustment | None:
         """The numbers that the plan's forecasts need. Raises CalibrationRefused."""
-        return used_by(plan, request, self.weights_under(request.control)).read().adjustment if plan.fitted else None
+        return used_by(plan, recipe, self.weights_under(recipe.control)).read().adjustment if plan.fitted else None
 
     def calibrate(
         self, subject: Subject, scenes: int, *, stopped: Stopped = lambda: False
@@ -218,18 +202,16 @@ class Studio:
         """What is measured for these settings on this model, if anything."""
         return known_calibration(self, subject)
 
-    def curves_of(self, plan: Plan, request: Request) -> ChangeCurves | None:
-        """The change curves that a plan was made from, else the best there are for the request, if any."""
+    def curves_of(self, plan: Plan, recipe: Recipe) -> ChangeCurves | None:
+        """The change curves that a plan was made from, else the best there are for the recipe, if any."""
         try:
-            return used_by(plan, request, self.weights_under(request.control)).curves
+            return used_by(plan, recipe, self.weights_under(recipe.control)).curves
         except NotCalibrated:
             return None
 
-    def _accept(self, request: Request) -> None:
-        if request.model != self.model:
-            raise RequestRefused(f"the request is for model '{request.model}', loaded is '{self.model}'")
-        if request.control not in self.controls:
-            raise RequestRefused(f"{self.model} has no control '{request.control}'; it has {', '.join(self.controls)}")
+    def accept(self, request: Request) -> None:
+        """Raises RequestRefused for a request of another model, or with a map of another size than this one draws."""
+        self.blueprint.check(request)
         height, width = read_map(request.control_bytes).shape[:2]
         if (height, width) != (self.size, self.size):
             raise RequestRefused(
@@ -252,7 +234,8 @@ class Studio:
         full = arm("full", whole, 2 + third)
         kept = arm("cached", plan, 1 + third)
         self._note_timing(request, full, kept)
-        other = rival_plan(self._task(request), kept.trace.macs.paper / full.trace.macs.paper)
+        beside = planning.rival_of(request, kept.trace.macs.paper / full.trace.macs.paper)
+        other = None if beside is None else self.plan(beside)
         rival = None if other is None else arm("rival", other, 1)
         noise = call["latents"].float().cpu().numpy().tobytes()
         others = [arm for arm in (kept, rival) if arm is not None]
@@ -277,10 +260,6 @@ class Studio:
         if control not in self._weights:
             self._weights[control] = weights_of(self.loaded.pipeline(control, self.samplers[0]))
         return self._weights[control]
-
-    def _task(self, request: Request) -> Task:
-        """The weights are read through for their name only where a method asks which they are."""
-        return Task(self.anatomy(), request, self.weights_under(request.control) if calibrated(request) else None)
 
     def _note_timing(self, request: Request, full: Arm, kept: Arm) -> None:
         """What the next forecasts go by."""

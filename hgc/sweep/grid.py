@@ -5,20 +5,30 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
+from typing import TYPE_CHECKING, Generic, TypeVar
 
-from hgc.request import Request, RequestRefused
+from hgc import planning
+from hgc.request import Recipe, Request, RequestRefused
 from hgc.sweep.axis import MOST_RUNS, Axis
 from hgc.sweep.settings import LADDER, Setting
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from hgc.planning import Blueprint
+
+R_co = TypeVar("R_co", bound=Recipe, covariant=True)
+LADDER_AXIS = Axis("caches", LADDER)
+
 
 @dataclass(frozen=True)
-class Cell:
+class Cell(Generic[R_co]):
     """One run of a sweep: where its picture stands, counted from 0, and the `repeat`-th seed of that place."""
 
     column: int
     row: int
     repeat: int
-    request: Request
+    request: R_co
 
     @property
     def key(self) -> str:
@@ -27,13 +37,13 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Sweep:
+class Sweep(Generic[R_co]):
     """A base and one or two axes; `seeds` draws every place under each of them, where seed is no axis.
 
     Raises RequestRefused for axes that decide the same thing, a value out of range, and more than MOST_RUNS runs.
     """
 
-    base: Request
+    base: R_co
     x: Axis
     y: Axis | None = None
     seeds: tuple[int, ...] = ()
@@ -49,10 +59,14 @@ class Sweep:
             raise RequestRefused(f"{said} are {prod(sizes)} runs, at most {MOST_RUNS} are drawn: leave out some values")
         _ = self.cells
 
-    @classmethod
-    def ladder(cls, base: Request) -> Sweep:
+    @staticmethod
+    def ladder(base: planning.R) -> Sweep[planning.R]:
         """The caches off, coarse, fine and both, with the base's settings."""
-        return cls(base, Axis("caches", LADDER))
+        return Sweep(base, LADDER_AXIS)
+
+    def on_map(self, control_png: bytes) -> Sweep[Request]:
+        """The same with a control map, so that it can be drawn. Raises RequestRefused."""
+        return Sweep(self.base.with_map(control_png), self.x, self.y, self.seeds)
 
     @property
     def axes(self) -> tuple[Axis, ...]:
@@ -67,7 +81,7 @@ class Sweep:
         return 1 if self.y is None else len(self.y.values)
 
     @cached_property
-    def cells(self) -> tuple[Cell, ...]:
+    def cells(self) -> tuple[Cell[R_co], ...]:
         """Every run, row by row; the first seed of all places comes before the second of any."""
         return tuple(
             Cell(column, row, repeat, self._request(column, row, repeat))
@@ -81,14 +95,22 @@ class Sweep:
         """How many different pictures there are to compute in full: the plan changes none of them."""
         return len({cell.request.picture_digest for cell in self.cells})
 
-    def _request(self, column: int, row: int, repeat: int) -> Request:
+    def _request(self, column: int, row: int, repeat: int) -> R_co:
         data = self.base.model_dump()
         chosen = zip(self.axes, (column, row), strict=False)
         changes = [axis.setting.change(axis.values[place]) for axis, place in chosen]
         changes += [{"seed": self.seeds[repeat]}] if self.seeds else []
         for change in changes:
             data |= change | {"cache": data["cache"] | change.get("cache", {})}
-        return Request.parse(data)
+        return type(self.base).parse(data)
+
+
+def base_of(recipe: planning.R, axes: Iterable[Axis], blueprint: Blueprint) -> planning.R:
+    """What axes start from: where one is a setting of HGC's, HGC by its settings for the recipe's budget.
+
+    Raises BelowLeast where HGC cannot keep to the budget.
+    """
+    return planning.by_settings(recipe, blueprint) if any(axis.setting.of_hgc for axis in axes) else recipe
 
 
 def _refuse_quarrel(x: Setting, y: Setting) -> None:

@@ -6,23 +6,16 @@ import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from hgc.cache.plan import PlanRefused
-from hgc.request import Request, RequestRefused
-from hgc.results.comparison import Cancelled, Comparison, Forecast, Progress
+from hgc.request import Recipe, Request, RequestRefused
+from hgc.results.comparison import Cancelled, Comparison, Progress
 from hgc.studio.drawn import Drawn
 from hgc.sweep.grid import Cell
 
-
-class Draws(Protocol):
-    """What a sweep asks of a loaded model (hgc.studio.studio.Studio)."""
-
-    def forecast(self, request: Request) -> Forecast: ...
-
-    def compare(
-        self, request: Request, *, cancel: threading.Event | None = None, drawn: Drawn | None = None
-    ) -> Iterator[Progress | Comparison]: ...
+if TYPE_CHECKING:
+    from hgc.studio.studio import Studio
 
 
 @dataclass(frozen=True)
@@ -32,7 +25,7 @@ class Underway:
     `eta_s` counts all runs to come.
     """
 
-    cell: Cell
+    cell: Cell[Request]
     number: int
     runs: int
     progress: Progress
@@ -44,7 +37,7 @@ class Underway:
 class Outcome:
     """What came of a run: its pictures, or in one sentence why this model cannot do it."""
 
-    cell: Cell
+    cell: Cell[Request]
     comparison: Comparison | None
     refusal: str = ""
 
@@ -56,24 +49,23 @@ class Job:
     `latency_ms` is what they will take, None until this process has measured a run.
     """
 
-    cell: Cell
     macs: int = 0
     latency_ms: float | None = 0.0
     refusal: str = ""
 
 
-def jobs(studio: Draws, cells: Sequence[Cell]) -> list[Job]:
+def jobs(studio: Studio, cells: Sequence[Cell[Recipe]]) -> list[Job]:
     """What drawing these runs will cost, in their order."""
     return _jobs(studio, cells, Drawn())
 
 
-def _jobs(studio: Draws, cells: Sequence[Cell], drawn: Drawn) -> list[Job]:
+def _jobs(studio: Studio, cells: Sequence[Cell[Recipe]], drawn: Drawn) -> list[Job]:
     pricing = _Pricing(studio, drawn)
     return [pricing.job(cell) for cell in cells]
 
 
 def run_cells(
-    studio: Draws, cells: Sequence[Cell], *, cancel: threading.Event | None = None
+    studio: Studio, cells: Sequence[Cell[Request]], *, cancel: threading.Event | None = None
 ) -> Iterator[Underway | Outcome]:
     """Progress, and the outcome of every run as soon as it is there; ends early once `cancel` is set.
 
@@ -83,22 +75,22 @@ def run_cells(
     planned, clock = _jobs(studio, cells, drawn), _Clock()
     stop = cancel or threading.Event()
     left = whole = sum(job.macs for job in planned)
-    for number, job in enumerate(planned, 1):
+    for number, (cell, job) in enumerate(zip(cells, planned, strict=True), 1):
         if job.refusal:
-            yield Outcome(job.cell, None, job.refusal)
+            yield Outcome(cell, None, job.refusal)
             continue
-        arms = 3 if job.cell.request.rival else 2
+        arms = 3 if cell.request.rival else 2
         seen: list[str] = []
         try:
-            for news in studio.compare(job.cell.request, cancel=stop, drawn=drawn):
+            for news in studio.compare(cell.request, cancel=stop, drawn=drawn):
                 if isinstance(news, Comparison):
-                    yield Outcome(job.cell, news)
+                    yield Outcome(cell, news)
                     continue
                 if news.arm not in seen:
                     seen.append(news.arm)
                 here = job.macs * (len(seen) - 1 + news.step / news.steps) / arms
                 done = (clock.done + here) / whole if whole else 1.0
-                yield Underway(job.cell, number, len(planned), news, done, clock.eta_s(here, left - here))
+                yield Underway(cell, number, len(planned), news, done, clock.eta_s(here, left - here))
         except Cancelled:
             return
         clock.done += job.macs
@@ -120,16 +112,16 @@ class _Clock:
 class _Pricing:
     """What every run adds to the cost of those before it."""
 
-    def __init__(self, studio: Draws, drawn: Drawn) -> None:
+    def __init__(self, studio: Studio, drawn: Drawn) -> None:
         self._studio, self._drawn = studio, drawn
         self._paid: set[tuple[str, str]] = set()
 
-    def job(self, cell: Cell) -> Job:
+    def job(self, cell: Cell[Recipe]) -> Job:
         request = cell.request
         try:
             forecast = self._drawn.forecast(request, self._studio.forecast)
         except (PlanRefused, RequestRefused) as error:
-            return Job(cell, refusal=str(error))
+            return Job(refusal=str(error))
         picture, plan = request.picture_digest, forecast.plan.digest
         arms = {(picture, ""): (forecast.macs_full.full, forecast.latency_ms_full)}
         arms[picture, plan] = kept = (forecast.macs.full, forecast.latency_ms)
@@ -138,4 +130,4 @@ class _Pricing:
         new = [cost for name, cost in arms.items() if name not in self._paid]
         self._paid |= arms.keys()
         clocks = [clock for _, clock in new if clock is not None]
-        return Job(cell, sum(macs for macs, _ in new), sum(clocks) if len(clocks) == len(new) else None)
+        return Job(sum(macs for macs, _ in new), sum(clocks) if len(clocks) == len(new) else None)

@@ -32,6 +32,11 @@ class Setting:
     change: Callable[[Value], dict[str, Any]]
     words: tuple[str, ...] = ()
 
+    @property
+    def of_hgc(self) -> bool:
+        """Whether it is a setting of HGC's, so that no other method can be meant."""
+        return self.decides == "number" or self.name == "caches"
+
     def shown(self, value: Value) -> str:
         """A value as a label words it."""
         if isinstance(value, str):

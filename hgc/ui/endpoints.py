@@ -12,14 +12,14 @@ import gradio as gr
 from hgc.cache.trace import Trace
 from hgc.models.presets import GUIDANCE
 from hgc.planning.methods import DEFAULT_METHOD, METHODS
-from hgc.request import RequestRefused, Sampler
+from hgc.planning.presets import PRESETS, by_budget
+from hgc.request import Recipe, RequestRefused, Sampler
 from hgc.results.figures import result_of
 from hgc.results.traces import to_csv, to_perfetto
 from hgc.ui.playground.control_panel import photo_input
 from hgc.ui.playground.drawing import AS_LABELS, AS_LINES, Drawn, prepare, read_photo
-from hgc.ui.playground.wanted import by_method
 from hgc.ui.queueing import MODEL_QUEUE
-from hgc.ui.runner import Runner, blank_png, in_one_sentence, made
+from hgc.ui.runner import Runner, in_one_sentence, made
 from hgc.ui.tools import json_input
 
 CONTROLS = ("segmentation", "edges")
@@ -51,8 +51,7 @@ def _add_plain(runner: Runner) -> None:
         """The presets of the caches: name, share of full compute (null: only exact savings), and why."""
         with refusals():
             return [
-                {"name": preset.name, "budget": preset.budget, "reason": preset.reason}
-                for preset in runner.loader.studio().presets()
+                {"name": preset.name, "budget": preset.budget, "reason": preset.reason} for preset in PRESETS.values()
             ]
 
     def methods() -> list[dict[str, str]]:
@@ -60,19 +59,31 @@ def _add_plain(runner: Runner) -> None:
         return [{"name": known.name, "title": known.title, "reason": known.reason} for known in METHODS.values()]
 
     def settings_for(
-        preset: str = "Paper", budget: float | None = None, steps: int = 20, guidance: float = GUIDANCE
+        preset: str = "Paper",
+        budget: float | None = None,
+        steps: int = 20,
+        guidance: float = GUIDANCE,
+        control_scale: float = 1.0,
+        control_start: float = 0.0,
+        control_end: float = 1.0,
     ) -> dict[str, Any]:
-        """Cache settings for a preset, or for a budget.
+        """HGC's settings for a preset, or for a budget, in a run like this.
 
         Args:
             preset: Exact, Quality, Balanced, Paper or Turbo; not read when a budget is given.
             budget: share of full compute that the cached arm may use, 0 to 1.
             steps: denoising steps of the picture.
             guidance: guidance scale; 1 or less runs one branch, of which the budget is a share then.
+            control_scale: how strictly the picture follows the map; 0 runs no ControlNet in the cached arm.
+            control_start: share of the steps from which the control works.
+            control_end: share of the steps until which it works.
         """
         with refusals():
-            wanted = preset if budget is None else budget
-            return runner.loader.studio().settings_for(wanted, steps, guidance=guidance > 1).model_dump()
+            studio = runner.loader.studio()
+            fields = {"steps": steps, "guidance": guidance, "control_scale": control_scale}
+            window = {"control_start": control_start, "control_end": control_end}
+            asked = by_budget("hgc", preset if budget is None else budget)
+            return studio.settings(Recipe.parse({"model": studio.model} | fields | window | asked)).model_dump()
 
     def forecast(
         preset: str = "Paper",
@@ -82,6 +93,12 @@ def _add_plain(runner: Runner) -> None:
         guidance: float = GUIDANCE,
         method: str = DEFAULT_METHOD,
         budget: float | None = None,
+        control: str = "segmentation",
+        control_scale: float = 1.0,
+        control_start: float = 0.0,
+        control_end: float = 1.0,
+        verify: float | None = None,
+        plan: dict[str, Any] | None = None,
     ) -> dict[str, Any]:
         """What a run will cost: MACs in both conventions, and milliseconds once this server has measured a run.
 
@@ -93,12 +110,28 @@ def _add_plain(runner: Runner) -> None:
             guidance: guidance scale; 1 or less runs one branch.
             method: how work is saved, as methods lists them.
             budget: share of full compute, 0 to 1, instead of the preset's.
+            control: segmentation or edges.
+            control_scale: how strictly the picture follows the map; 0 runs no ControlNet in the cached arm.
+            control_start: share of the steps from which the control works.
+            control_end: share of the steps until which it works.
+            verify: relative error from which on a forecast of the cached picture is not trusted; none never.
+            plan: a plan of one's own, as forecast and edit_plan return it, instead of a method's.
         """
         with refusals():
             studio = runner.loader.studio()
-            fields = {"steps": steps, "sampler": sampler, "guidance": guidance}
-            fields |= by_method(studio, method, preset if budget is None else budget, fields, cache)
-            found = studio.forecast(made(blank_png(studio.size), fields, {}, studio.model))
+            fields = {
+                "model": studio.model,
+                "control": control,
+                "steps": steps,
+                "sampler": sampler,
+                "guidance": guidance,
+                "control_scale": control_scale,
+                "control_start": control_start,
+                "control_end": control_end,
+                "verify": verify,
+            }
+            asked = asked_for(method, preset if budget is None else budget, cache) if plan is None else {"plan": plan}
+            found = studio.forecast(Recipe.parse(fields | asked))
             return {
                 "macs_full": found.macs_full.paper,
                 "macs_cached": found.macs.paper,
@@ -122,6 +155,11 @@ def _add_plain(runner: Runner) -> None:
 
     for endpoint in (palette, presets, methods, settings_for, forecast, export_trace):
         gr.api(endpoint, concurrency_limit=4)
+
+
+def asked_for(method: str, wanted: str | float, cache: dict[str, Any] | None) -> dict[str, Any]:
+    """The fields of a recipe for HGC's settings, or else for a method and a preset or a share. Raises PlanRefused."""
+    return by_budget(method, wanted) if cache is None else {"cache": cache}
 
 
 def exported(trace: Any, form: str) -> str:
@@ -221,7 +259,7 @@ def _add_compare(runner: Runner) -> None:
                 "verify": verify,
                 "rival": rival or None,
             }
-            fields |= by_method(studio, method, preset if budget is None else budget, fields, cache)
+            fields |= asked_for(method, preset if budget is None else budget, cache)
             request = made(prepared.png, fields, {}, studio.model)
             found = runner.finish(request)
             figures, third = result_of(found, notes, with_trace), found.rival

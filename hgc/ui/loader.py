@@ -5,25 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from hgc.refused import Refused
 
 if TYPE_CHECKING:
-    from hgc.cache.anatomy import Anatomy
-    from hgc.cache.plan import Plan
-    from hgc.calibration.curves import ChangeCurves
-    from hgc.calibration.files import Calibration
-    from hgc.calibration.subject import Subject
-    from hgc.control.canvas import Pixels
-    from hgc.planning.presets import Preset
-    from hgc.request import CacheSettings, Request
-    from hgc.results.comparison import Comparison, Forecast, Progress
-    from hgc.studio.calibrating import Measured
-    from hgc.studio.control_map import Prepared
-    from hgc.studio.drawn import Drawn
-    from hgc.studio.inspection import Inspection, Look
+    from hgc.studio.studio import Studio
 
 log = logging.getLogger(__name__)
 PATIENCE_S = 180.0
@@ -35,61 +23,14 @@ class ModelNotReady(Refused, RuntimeError):
     """The model did not load, or not in time; one sentence says why."""
 
 
-class StudioLike(Protocol):
-    """What the interface asks of a loaded model (hgc.studio.studio.Studio)."""
-
-    model: str
-    device: str
-    dtype: str
-    size: int
-
-    def palette(self) -> dict[str, tuple[int, int, int]]: ...
-
-    def presets(self) -> tuple[Preset, ...]: ...
-
-    def settings_for(
-        self,
-        wanted: str | float,
-        steps: int,
-        *,
-        guidance: bool = True,
-        window: tuple[float, float] = (0.0, 1.0),
-        strength: float = 1.0,
-    ) -> CacheSettings: ...
-
-    def check_prompt(self, prompt: str) -> tuple[str, ...]: ...
-
-    def prepare_control(self, picture: Pixels, control: str, annotator: str | None = None) -> Prepared: ...
-
-    def forecast(self, request: Request) -> Forecast: ...
-
-    def compare(
-        self, request: Request, *, cancel: threading.Event | None = None, drawn: Drawn | None = None
-    ) -> Iterator[Progress | Comparison]: ...
-
-    def inspect(self, found: Comparison, *, cancel: threading.Event | None = None) -> Iterator[Look | Inspection]: ...
-
-    def anatomy(self) -> Anatomy: ...
-
-    def plan(self, request: Request) -> Plan: ...
-
-    def calibration(self, subject: Subject) -> Calibration | None: ...
-
-    def curves_of(self, plan: Plan, request: Request) -> ChangeCurves | None: ...
-
-    def calibrate(
-        self, subject: Subject, scenes: int, *, stopped: Callable[[], bool] = ...
-    ) -> Iterator[Measured | Calibration]: ...
-
-
-def load_landscapes() -> StudioLike:
+def load_landscapes() -> Studio:
     """The embedded model, on the best device there is."""
     from hgc.studio.studio import Studio
 
     return Studio.load()
 
 
-def load_lent() -> StudioLike:
+def load_lent() -> Studio:
     """The same where an accelerator is borrowed for each run."""
     from hgc.studio.lent import LentStudio
 
@@ -99,10 +40,10 @@ def load_lent() -> StudioLike:
 class Loader:
     """A model on its way. `studio` waits for it; `ready` and `failure` say how it stands without waiting."""
 
-    def __init__(self, load: Callable[[], StudioLike] = load_landscapes) -> None:
+    def __init__(self, load: Callable[[], Studio] = load_landscapes) -> None:
         self._load = load
         self._done = threading.Event()
-        self._studio: StudioLike | None = None
+        self._studio: Studio | None = None
         self.failure = ""
 
     def start(self) -> Loader:
@@ -133,7 +74,7 @@ class Loader:
         """Loaded or failed."""
         return self._done.is_set()
 
-    def studio(self, patience_s: float = PATIENCE_S) -> StudioLike:
+    def studio(self, patience_s: float = PATIENCE_S) -> Studio:
         """Waits for the model. Raises ModelNotReady."""
         if not self._done.wait(patience_s):
             raise ModelNotReady("The model is still loading: wait a little and press Run again.")

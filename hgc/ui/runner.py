@@ -5,15 +5,14 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterator, Mapping
-from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
-from PIL import Image
 
 from hgc.cache.plan import Plan
 from hgc.control.images import ImageRefused
 from hgc.history import NOWHERE, History, HistoryRefused, Place
+from hgc.planning.methods import BelowLeast
 from hgc.refused import Refused
 from hgc.request import Request
 from hgc.ui.jobs import Jobs
@@ -80,7 +79,7 @@ class Runner:
         from hgc.results.comparison import Cancelled
 
         try:
-            for news in self.loader.studio().compare(request, cancel=stop):
+            for news in self._begun(request, stop):
                 if stop.is_set():
                     return
                 yield news
@@ -89,6 +88,14 @@ class Runner:
         finally:
             # A visitor who leaves closes this generator: the model is to stop as well.
             stop.set()
+
+    def _begun(self, request: Request, stop: threading.Event) -> Iterator[Progress | Comparison]:
+        """The run itself; where the method costs more than the budget, at its least, as the form says."""
+        studio = self.loader.studio()
+        try:
+            return studio.compare(request, cancel=stop)
+        except BelowLeast as error:
+            return studio.compare(error.at_least(request), cancel=stop)
 
     def finish(self, request: Request) -> Comparison:
         """The comparison alone, for a caller who does not follow the progress. Raises Refused."""
@@ -103,13 +110,6 @@ class Runner:
 def made(control_png: bytes, fields: Mapping[str, Any], cache: Mapping[str, Any], model: str) -> Request:
     """A request from the form's fields. Raises RequestRefused."""
     return Request.make(control_png, **{"model": model, "cache": dict(cache)} | dict(fields))
-
-
-def blank_png(size: int) -> bytes:
-    """A stand-in for the control map where only its cost matters: it costs the same whatever it shows."""
-    buffer = BytesIO()
-    Image.new("RGB", (size, size)).save(buffer, "PNG")
-    return buffer.getvalue()
 
 
 def in_one_sentence(error: Exception) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from hgc.sweep import Axis, Sweep, parse_seeds
+from hgc.sweep import Axis, Sweep, base_of, parse_seeds
 from hgc.ui.endpoints import drawing_inputs, given_file, refusals
 from hgc.ui.playground.drawing import prepare
 from hgc.ui.queueing import MODEL_QUEUE
@@ -44,7 +44,9 @@ def build_sweep_endpoint(runner: Runner) -> None:
             studio, given = runner.loader.studio(), given_file(picture, control, annotator)
             fields = {**(settings or {}), "control": given.control}
             base = made(prepare(studio, given)[0].png, fields, fields.pop("cache", {}), studio.model)
-            asked = Sweep(base, Axis.read(x), Axis.read(y) if y.strip() else None, parse_seeds(seeds))
+            first, second = Axis.read(x), Axis.read(y) if y.strip() else None
+            base = base_of(base, [axis for axis in (first, second) if axis is not None], studio.blueprint)
+            asked = Sweep(base, first, second, parse_seeds(seeds))
             found = [news for news in run_cells(studio, asked.cells) if isinstance(news, Outcome)]
             pictures = {out.cell.key: out.comparison.cached.image for out in found if out.comparison is not None}
             return list(records(asked, found).values()), sheet(asked, pictures)

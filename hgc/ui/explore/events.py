@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,7 @@ import gradio as gr
 
 from hgc.charts.pareto import pareto_chart
 from hgc.refused import Refused
-from hgc.sweep import Axis, Sweep, parse_seeds
+from hgc.sweep import LADDER_AXIS, Axis, Sweep, base_of, parse_seeds
 from hgc.sweep.table import records
 from hgc.ui.explore.files import as_files
 from hgc.ui.explore.grid import grid
@@ -19,14 +19,14 @@ from hgc.ui.explore.words import price_line, progress_bar, told, waiting
 from hgc.ui.jobs import Jobs, Press
 from hgc.ui.kept import Kept
 from hgc.ui.playground.drawing import Sheet, drawn, prepare
-from hgc.ui.playground.form import form_outputs, read_form, write_form
+from hgc.ui.playground.form import form_outputs, read_recipe, write_form
 from hgc.ui.playground.run_events import EVERY_PRESS, STOP_JS
-from hgc.ui.playground.wanted import HGC, Wanted, settings_within, within_reach
+from hgc.ui.playground.wanted import HGC, control_of, within_reach
 from hgc.ui.queueing import MODEL_QUEUE, QUIET
-from hgc.ui.runner import blank_png, in_one_sentence
+from hgc.ui.runner import in_one_sentence
 
 if TYPE_CHECKING:
-    from hgc.request import Request
+    from hgc.request import Control, Recipe, Request
     from hgc.sweep.run import Outcome
     from hgc.ui.explore.tab import Explore
     from hgc.ui.playground.tab import Playground
@@ -45,7 +45,7 @@ RUN_JS = """(press) => [
 class Swept:
     """A sweep and what came of it so far, by the runs' keys; stopped when no more will come."""
 
-    sweep: Sweep
+    sweep: Sweep[Request]
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     stopped: bool = False
 
@@ -88,7 +88,7 @@ class ExploreEvents:
             yield self._ended(press) | self._never_begun(press)
             return
         try:
-            swept = Swept(self._sweep(sheet, kind, list(values)))
+            swept = Swept(self._sweep(sheet.control, kind, list(values)).on_map(sheet.png))
             for updates in self._news(swept, stop):
                 yield updates if self._jobs.stands(press) else self._unchanged
             swept.stopped = len(swept.outcomes) < len(swept.sweep.cells)
@@ -105,14 +105,13 @@ class ExploreEvents:
         self._jobs.stop(press)
         return self._ended(press)
 
-    def price(self, *values: Any) -> str:
+    def price(self, source: str, annotator: str, *values: Any) -> str:
         """How many runs there will be and how long they take; or in one sentence why not."""
         from hgc.sweep.run import jobs
 
         try:
-            studio = self._runner.loader.studio()
-            sweep = self._sweep(Sheet(blank_png(studio.size), "segmentation"), "sweep", list(values))
-            return price_line(sweep, jobs(studio, sweep.cells))
+            sweep = self._sweep(control_of(source, annotator), "sweep", list(values))
+            return price_line(sweep, jobs(self._runner.loader.studio(), sweep.cells))
         except Exception as error:
             return told(in_one_sentence(error), "error")
 
@@ -143,26 +142,26 @@ class ExploreEvents:
         except Refused:
             return None
 
-    def _sweep(self, sheet: Sheet, kind: str, values: list[Any]) -> Sweep:
-        """What the form asks for, the tab's own values first. Raises RequestRefused."""
+    def _sweep(self, control: Control, kind: str, values: list[Any]) -> Sweep[Recipe]:
+        """What the form asks for, the tab's own values first. Raises RequestRefused, PlanRefused."""
         (x, x_values, y, y_values, seeds, rival, percent), rest = values[:7], values[7:]
-        decided = kind == "sweep" and not {"budget", "method"}.isdisjoint((x, y))
-        base = read_form(self._page, sheet, rest, presets=not decided)
-        base = base.model_copy(update={"rival": "fewer_steps" if rival else None})
+        base = read_recipe(self._page, control, rest).but(rival="fewer_steps" if rival else None)
         if kind == "ladder":
-            return Sweep.ladder(self._by_hgc(base))
+            return Sweep.ladder(self._base(base, [LADDER_AXIS]))
+        first, second = Axis.parse(x, x_values), None if y == NOTHING else Axis.parse(y, y_values)
         if "method" in (x, y):
-            base = base.model_copy(update={"budget": percent / 100})
-        second = None if y == NOTHING else Axis.parse(y, y_values)
-        return Sweep(base, Axis.parse(x, x_values), second, parse_seeds(seeds))
+            base = base.but(budget=percent / 100, plan=None)
+        axes = [axis for axis in (first, second) if axis is not None]
+        return Sweep(self._base(base, axes), first, second, parse_seeds(seeds))
 
-    def _by_hgc(self, base: Request) -> Request:
-        """With HGC's settings for the budget that another method was to keep to. Raises PlanRefused."""
-        if base.budget is None:
-            return base
-        studio, fields = self._runner.loader.studio(), base.model_dump(include=set(self._page.fields))
-        share = within_reach(studio, Wanted(HGC, None, 100 * base.budget), fields).share
-        return base.model_copy(update={"cache": settings_within(studio, share, fields)})
+    def _base(self, recipe: Recipe, axes: Sequence[Axis]) -> Recipe:
+        """What the axes start from: the method's least where no axis decides what it costs and the budget is lower."""
+        studio = self._runner.loader.studio()
+        if any(axis.setting.of_hgc for axis in axes):
+            recipe = recipe.but(method=HGC, plan=None)
+        if not any(axis.name in ("budget", "method") for axis in axes):
+            recipe = within_reach(studio, recipe).recipe
+        return base_of(recipe, axes, studio.blueprint)
 
     def _news(self, swept: Swept, stop: Any) -> Iterator[Updates]:
         from hgc.sweep.run import Outcome, run_cells
@@ -254,7 +253,8 @@ def wire_explore(playground: Playground, explore: Explore, tabs: gr.Tabs, tab: g
     choices = [explore.cost.input, explore.fidelity.input]
     gr.on(choices, events.chart, **charted, **QUIET)
     edited = [tab.select, *(component.change for component in explore.form)]
-    gr.on(edited, events.price, form, explore.forecast, trigger_mode="always_last", **QUIET)
+    priced = [p.control.source, p.control.annotator, *form]
+    gr.on(edited, events.price, priced, explore.forecast, trigger_mode="always_last", **QUIET)
     opened = [tabs, explore.progress, p.results.run_id, *form_outputs(p)]
     # In the queue: without it a change of the run's id would tell nobody.
     explore.grid.click(events.open, [explore.sweep_id, *p.control.drawing], opened, **QUIET)

@@ -4,30 +4,32 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
 from hgc.cache.plan import PlanRefused
-from hgc.planning.methods import METHODS, arm_titles
-from hgc.planning.presets import PRESETS
+from hgc.planning.methods import METHODS, BelowLeast, arm_titles
+from hgc.planning.presets import PRESETS, by_budget
 from hgc.refused import Refused
+from hgc.request import Recipe
 from hgc.share import NAME
 from hgc.ui.playground import figures
 from hgc.ui.playground.cache_panel import CUSTOM_REASON, read_settings, write_settings
 from hgc.ui.playground.own_plan import own_plan
 from hgc.ui.playground.titles import rival_of
-from hgc.ui.playground.wanted import HGC, Reach, Wanted, control_of, planned, settings_within, within_reach
+from hgc.ui.playground.wanted import HGC, Wanted, control_of, within_reach
 from hgc.ui.queueing import QUIET
-from hgc.ui.runner import blank_png, in_one_sentence, made
+from hgc.ui.runner import in_one_sentence
 
 if TYPE_CHECKING:
+    from hgc.results.comparison import Forecast
     from hgc.ui.playground.tab import Playground
 
 COST_FIELDS = ("steps", "sampler", "guidance", "control_scale", "control_start", "control_end")
-BY_HAND = (None, figures.aside(CUSTOM_REASON), HGC, figures.aside(METHODS[HGC].reason))
+BY_HAND = (None, figures.aside(CUSTOM_REASON), HGC, figures.aside(METHODS[HGC].reason), True)
 BY_HAND_JS = f"() => {json.dumps(BY_HAND)}"
+NOT_BY_HAND_JS = "() => false"
 
 
 NOT_AS_SET = "This cannot be run as it is set: see under Method why."
@@ -43,38 +45,40 @@ class CacheEvents:
     def settle(self, *values: Any) -> list[Any]:
         """What the wanted method makes of the wanted share, and why one would take them."""
         wanted, fields, _ = _read(values)
-        studio = self._loader.studio()
         try:
-            reach = within_reach(studio, wanted, fields)
-            settings = self._settings(wanted, reach, fields)
+            studio = self._loader.studio()
+            reach = within_reach(studio, self._recipe(fields | by_budget(wanted.method, wanted.share)))
+            settings = self._settings(reach.recipe)
         except Refused as error:
             return [*[gr.skip()] * len(self._panel.settings), *_told(wanted, str(error))]
         return [*settings, *_told(wanted, reach.sentence)]
 
-    def _settings(self, wanted: Wanted, reach: Reach, fields: dict[str, Any]) -> list[Any]:
-        """What stands in the panel: HGC's settings for the share, and the switches as the method has them.
+    def _settings(self, recipe: Recipe) -> list[Any]:
+        """What stands in the panel: HGC's settings for the budget, and the switches as the method has them.
 
         Another method's switches show what it keeps, nothing where exact savings are enough; the settings are there for
         whoever presses one.
         """
-        studio = self._loader.studio()
-        if wanted.method == HGC:
-            return write_settings(settings_within(studio, reach.share, fields))
-        own, hgc = METHODS[wanted.method], within_reach(studio, replace(wanted, method=HGC), fields)
-        settings = settings_within(studio, hgc.share, fields)
-        coarse, fine = (False, False) if settings.off else (own.coarse, own.fine)
+        studio, method = self._loader.studio(), METHODS[recipe.method]
+        if recipe.method == HGC:
+            return write_settings(studio.settings(recipe))
+        settings = studio.settings(within_reach(studio, recipe.but(method=HGC)).recipe)
+        coarse, fine = (False, False) if settings.off else (method.coarse, method.fine)
         return [coarse, fine, *write_settings(settings)[2:]]
+
+    def _recipe(self, fields: dict[str, Any]) -> Recipe:
+        return Recipe.parse({"model": self._loader.studio().model} | fields)
 
     def follow(self, *values: Any) -> list[Any]:
         """The same when the picture's settings have changed; settings made by hand stay as they are."""
         wanted, *_ = _read(values)
-        if wanted.method == HGC and wanted.preset is None:
+        if wanted.by_hand:
             return [gr.skip()] * (len(self._panel.settings) + 3)
         return self.settle(*values)
 
-    def from_budget(self, method: str, preset: str | None, percent: float, *values: Any) -> list[Any]:
+    def from_budget(self, method: str, preset: str | None, percent: float, hand: bool, *values: Any) -> list[Any]:
         """The same for a share set by hand, which no preset names."""
-        *settings, why, reason, _ = self.settle(method, None, percent, *values)
+        *settings, why, reason, _ = self.settle(method, None, percent, False, *values)
         return [*settings, why, reason, None]
 
     def price(self, *values: Any) -> str:
@@ -82,35 +86,33 @@ class CacheEvents:
         wanted, fields, rest = _read(values)
         rival, *settings, own = rest
         try:
-            studio, plan = self._loader.studio(), own_plan(self._runner, own)
-            if plan is None:
-                on_page = replace(wanted, preset=None) if wanted.method == HGC else wanted
-                fields |= planned(studio, on_page, fields, read_settings(settings))
-            else:
-                fields["plan"] = plan.as_dict()
+            plan = own_plan(self._runner, own)
+            fields |= wanted.fields(read_settings(settings)) if plan is None else {"plan": plan.as_dict()}
+            return self._price(self._recipe(fields | {"rival": rival_of(rival)}))
         except PlanRefused:
             return figures.forecast_waiting(NOT_AS_SET)
         except Exception as error:
             return figures.forecast_waiting(in_one_sentence(error))
-        return self._price(fields | {"rival": rival_of(rival)})
 
-    def _price(self, fields: dict[str, Any]) -> str:
+    def _price(self, recipe: Recipe) -> str:
+        titles, told = arm_titles(recipe), ""
         try:
-            studio = self._loader.studio()
-            request = made(blank_png(studio.size), fields, {}, studio.model)
-            told = ""
-            try:
-                forecast = studio.forecast(request)
-            except PlanRefused as error:
-                if request.rival is None:
-                    raise
-                told, forecast = str(error), studio.forecast(request.model_copy(update={"rival": None}))
-            titles = arm_titles(request)
-            if forecast.share_rival is not None:
-                told = f"{titles['rival']}: {forecast.share_rival:.1%}"
-            return figures.forecast_line(forecast, titles["cached"], told)
-        except Exception as error:
-            return figures.forecast_waiting(in_one_sentence(error))
+            forecast = self._forecast(recipe)
+        except PlanRefused as error:
+            if recipe.rival is None:
+                raise
+            told, forecast = str(error), self._forecast(recipe.but(rival=None))
+        if forecast.share_rival is not None:
+            told = f"{titles['rival']}: {forecast.share_rival:.1%}"
+        return figures.forecast_line(forecast, titles["cached"], told)
+
+    def _forecast(self, recipe: Recipe) -> Forecast:
+        """What Run will do, which takes a method's least where the budget is below that."""
+        studio = self._loader.studio()
+        try:
+            return studio.forecast(recipe)
+        except BelowLeast as error:
+            return studio.forecast(error.at_least(recipe))
 
     def greet(self, page: gr.Request, *values: Any) -> list[Any]:
         """When a page opens: waits for the model, then fills in what only it can say.
@@ -126,17 +128,22 @@ class CacheEvents:
         ready = f"{studio.model.capitalize()} · {studio.device.upper()} · {studio.dtype}"
         if NAME in page.query_params:
             return [figures.masthead("ready", ready), gr.skip(), *untouched, gr.skip()]
-        wanted, fields, _ = _read(values)
         *settings, _, reason, _ = self.settle(*values)
-        cost = self._price(fields | planned(studio, wanted, fields, read_settings(settings)))
-        return [figures.masthead("ready", ready), cost, *settings, reason]
+        return [figures.masthead("ready", ready), self._greeting(values), *settings, reason]
+
+    def _greeting(self, values: Sequence[Any]) -> str:
+        wanted, fields, _ = _read(values)
+        try:
+            return self._price(self._recipe(fields | by_budget(wanted.method, wanted.share)))
+        except Exception as error:
+            return figures.forecast_waiting(in_one_sentence(error))
 
 
 def _read(values: Sequence[Any]) -> tuple[Wanted, dict[str, Any], Sequence[Any]]:
     """The values of `cost_inputs`: what is wanted, the request's fields, and the rest."""
-    method, preset, percent, source, annotator, *rest = values
+    method, preset, percent, hand, source, annotator, *rest = values
     fields = dict(zip(COST_FIELDS, rest, strict=False)) | {"control": control_of(source, annotator)}
-    return Wanted(method, preset, percent), fields, rest[len(COST_FIELDS) :]
+    return Wanted(method, preset, percent, hand), fields, rest[len(COST_FIELDS) :]
 
 
 def _told(wanted: Wanted, sentence: str) -> list[Any]:
@@ -158,11 +165,15 @@ def wire_cache(p: Playground) -> None:
     written = [*panel.settings, panel.method_reason, panel.reason]
     last: dict[str, Any] = {"trigger_mode": "always_last", **QUIET}
     chosen = gr.on([panel.method.input, panel.preset.input], events.settle, asked, [*written, panel.budget], **last)
-    changed = [picture.steps.release, picture.guidance.release, picture.sampler.input, p.control.source.input]
+    # In the browser, so that a Run that comes before the settings are written knows what counts.
+    not_by_hand = [panel.method.input, panel.preset.input, panel.budget.input]
+    gr.on(not_by_hand, None, None, panel.hand, js=NOT_BY_HAND_JS, api_visibility="private")
+    sliders = (picture.steps, picture.guidance, picture.scale, picture.start, picture.end)
+    changed = [*(slider.release for slider in sliders), picture.sampler.input, p.control.source.input]
     followed = gr.on(changed, events.follow, asked, [*written, panel.budget], **last)
     budgets = panel.budget.input(events.from_budget, asked, [*written, panel.preset], **last)
     hands = [component.input for component in panel.settings]
-    as_hgc = [panel.preset, panel.reason, panel.method, panel.method_reason]
+    as_hgc = [panel.preset, panel.reason, panel.method, panel.method_reason, panel.hand]
     by_hand = gr.on(hands, None, None, as_hgc, js=BY_HAND_JS, api_visibility="private")
 
     priced: dict[str, Any] = {"fn": events.price, "inputs": [*cost_inputs(p), p.own.name], "outputs": p.forecast}

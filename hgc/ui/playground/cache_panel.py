@@ -31,6 +31,7 @@ class CachePanel:
     preset: gr.Radio
     reason: gr.HTML
     budget: gr.Slider
+    hand: gr.Checkbox
     coarse: gr.Checkbox
     fine: gr.Checkbox
     key_share: gr.Slider
@@ -47,12 +48,12 @@ class CachePanel:
     @property
     def by_hand(self) -> list[Any]:
         """What a person changes to say how the second picture saves work."""
-        return [*self.wanted, *self.settings]
+        return [self.method, self.preset, self.budget, *self.settings]
 
     @property
     def wanted(self) -> list[Any]:
         """The inputs of `Wanted`, in its order."""
-        return [self.method, self.preset, self.budget]
+        return [self.method, self.preset, self.budget, self.hand]
 
     @property
     def settings(self) -> list[Any]:
@@ -103,6 +104,7 @@ def build_cache_panel() -> CachePanel:
             info="The method spends as much of it as it can.",
             elem_id="budget",
         )
+        hand = gr.Checkbox(False, visible="hidden", label="settings by hand", elem_id="by-hand")
         switches = hgc_settings.switches(METHODS[DEFAULT_METHOD])
         with gr.Column(elem_id="hgc-settings", visible=DEFAULT_METHOD == HGC) as of_hgc:
             with gr.Accordion("Coarse settings", open=False, elem_id="coarse-settings"):
@@ -133,6 +135,7 @@ def build_cache_panel() -> CachePanel:
         preset=preset,
         reason=reason,
         budget=budget,
+        hand=hand,
         verify=verify,
         rival=rival,
         **switches,

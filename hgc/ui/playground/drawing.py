@@ -17,12 +17,11 @@ from hgc.ui.pictures import png_url
 from hgc.ui.playground.figures import notes_list
 
 if TYPE_CHECKING:
-    from hgc.request import Request
+    from hgc.request import Control, Request
     from hgc.studio.control_map import Prepared
-    from hgc.ui.loader import StudioLike
+    from hgc.studio.studio import Studio
 
 Source = Literal["paint", "lines", "photo"]
-Control = Literal["segmentation", "edges"]
 
 PEN = (27, 31, 38)
 # A photo's way to a map: the annotators, and two for maps that are ready.
@@ -94,7 +93,7 @@ class Sheet:
     request: Request | None = None
 
 
-def prepare(studio: StudioLike, given: Drawn) -> tuple[Prepared, tuple[str, ...]]:
+def prepare(studio: Studio, given: Drawn) -> tuple[Prepared, tuple[str, ...]]:
     """The map as the model will see it and all that is to be said about it. Raises ImageRefused."""
     try:
         prepared = studio.prepare_control(given.picture, given.control, given.annotator)

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from hgc.control.images import decode
 from hgc.planning.methods import METHODS
-from hgc.planning.presets import PRESETS
+from hgc.planning.presets import preset_of
+from hgc.request import Recipe
 from hgc.ui.pictures import png_url
 from hgc.ui.playground.cache_panel import CUSTOM_REASON, read_settings, trust_in, verify_of, write_settings
 from hgc.ui.playground.drawing import Drawn, seen_picture, seen_text, sheet_of
@@ -14,34 +15,32 @@ from hgc.ui.playground.figures import aside
 from hgc.ui.playground.own_plan import own_plan
 from hgc.ui.playground.picture_panel import new_seed
 from hgc.ui.playground.titles import NO_RIVAL, rival_of
-from hgc.ui.playground.wanted import HGC, Wanted, planned, unplanned
-from hgc.ui.runner import made
+from hgc.ui.playground.wanted import DIGITS, HGC, Wanted
 
 if TYPE_CHECKING:
     from hgc.cache.plan import Plan
-    from hgc.request import Request
+    from hgc.request import Control, Request
     from hgc.ui.playground.drawing import Sheet
     from hgc.ui.playground.tab import Playground
 
 
-def read_form(page: Playground, sheet: Sheet, values: list[Any], *, presets: bool = True) -> Request:
-    """The form's values, in the order of `Playground.run_inputs`, as a request. Raises RequestRefused, PlanRefused.
+def read_form(page: Playground, sheet: Sheet, values: list[Any]) -> Request:
+    """The form's values, in the order of `Playground.run_inputs`, as a request. Raises RequestRefused."""
+    return read_recipe(page, sheet.control, values).with_map(sheet.png)
 
-    A chosen preset is asked for its settings here: Run may come before the page has written them down. Without
-    `presets` it is not: whoever asks decides on a plan of their own.
-    """
+
+def read_recipe(page: Playground, control: Control, values: list[Any]) -> Recipe:
+    """The same without the drawing, which neither cost nor plan depends on. Raises RequestRefused."""
     names = list(page.fields)
-    fields = dict(zip(names, values[: len(names)], strict=True)) | {"control": sheet.control}
-    locked, own, method, preset, percent, *by_hand = values[len(names) :]
+    fields = dict(zip(names, values[: len(names)], strict=True))
+    locked, own, method, preset, percent, hand, *settings = values[len(names) :]
     fields["rival"], fields["verify"] = rival_of(fields["rival"]), verify_of(fields["verify"])
     if not locked or fields["seed"] is None:
         fields["seed"] = new_seed()
-    studio, plan = page.runner.loader.studio(), own_plan(page.runner, own)
-    if plan is not None:
-        return made(sheet.png, fields | {"plan": plan.as_dict()}, {}, studio.model)
-    wanted, settings = Wanted(method, preset, percent), read_settings(by_hand)
-    fields |= planned(studio, wanted, fields, settings) if presets else unplanned(wanted, settings)
-    return made(sheet.png, fields, {}, studio.model)
+    plan = own_plan(page.runner, own)
+    asked = Wanted(method, preset, percent, hand).fields(read_settings(settings))
+    fields |= asked if plan is None else {"plan": plan.as_dict()}
+    return Recipe.parse({"model": page.runner.loader.studio().model, "control": control} | fields)
 
 
 def form_outputs(page: Playground) -> list[Any]:
@@ -58,6 +57,7 @@ def form_outputs(page: Playground) -> list[Any]:
         cache.preset,
         cache.reason,
         cache.budget,
+        cache.hand,
         *cache.settings,
     ]
 
@@ -81,27 +81,26 @@ def field_values(page: Playground, request: Request) -> dict[str, Any]:
 
 
 def _caches(page: Playground, request: Request, plan: Plan | None) -> dict[Any, Any]:
-    cache, settings = page.cache, request.cache
+    cache = page.cache
     updates: dict[Any, Any] = {
         cache.method: request.method,
         cache.method_reason: aside(METHODS[request.method].reason),
-        cache.preset: next((known.name for known in PRESETS.values() if known.budget == request.budget), None),
+        cache.preset: None,
         cache.reason: aside(CUSTOM_REASON),
+        cache.hand: request.budget is None,
         page.own.name: "",
     }
     plan = plan or request.own_plan
     if request.plan is not None and plan is not None:
         return updates | {page.own.name: page.runner.plans.keep(plan), page.picture.steps: plan.steps}
-    if request.budget is None:
-        updates[cache.preset] = None
-    else:
-        updates[cache.budget] = round(100 * request.budget)
+    settings = request.cache
+    if request.budget is not None:
+        preset = preset_of(request.budget)
+        updates |= {cache.budget: round(100 * request.budget, DIGITS), cache.preset: preset and preset.name}
+        settings = page.runner.loader.studio().settings(request)
     if request.method != HGC:
         method = METHODS[request.method]
         return updates | {cache.coarse: method.coarse, cache.fine: method.fine}
-    if request.budget is not None:
-        studio = page.runner.loader.studio()
-        settings = studio.settings_for(request.budget, request.steps, guidance=request.guidance > 1)
     return updates | dict(zip(cache.settings, write_settings(settings), strict=True))
 
 

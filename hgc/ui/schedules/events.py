@@ -19,14 +19,16 @@ from hgc.cache.rehearsal import Unfounded, check
 from hgc.cache.rules import PlanRefused
 from hgc.charts.plan_grid import PlanGrid
 from hgc.charts.quantity import giga, seconds
-from hgc.planning.presets import control_off
-from hgc.request import Request, RequestRefused
+from hgc.planning.methods import BelowLeast
+from hgc.planning.presets import by_budget
+from hgc.planning.task import control_off
+from hgc.request import Recipe, RequestRefused
 from hgc.ui.kept import Kept
-from hgc.ui.playground.drawing import Sheet
 from hgc.ui.playground.figures import notes_list
-from hgc.ui.playground.form import read_form
+from hgc.ui.playground.form import read_recipe
 from hgc.ui.playground.own_plan import adopted
-from hgc.ui.runner import blank_png, in_one_sentence
+from hgc.ui.playground.wanted import control_of
+from hgc.ui.runner import in_one_sentence
 
 if TYPE_CHECKING:
     from hgc.results.comparison import Forecast
@@ -42,20 +44,20 @@ Shown = list[Any]
 
 @dataclass(frozen=True)
 class Desk:
-    """A plan under the pen and the request that it is for."""
+    """A plan under the pen and the recipe that it is for."""
 
     draft: Draft
-    request: Request
+    recipe: Recipe
     grid: PlanGrid
 
     @property
     def ground(self) -> Ground:
-        off = tuple(control_off(self.request))
-        return Ground(self.grid.anatomy, guidance=self.request.guidance > 1, off=off)
+        off = tuple(control_off(self.recipe))
+        return Ground(self.grid.anatomy, guidance=self.recipe.guidance > 1, off=off)
 
     @property
-    def planned(self) -> Request:
-        return self.request.model_copy(update={"plan": self.draft.plan.as_dict()})
+    def planned(self) -> Recipe:
+        return self.recipe.model_copy(update={"plan": self.draft.plan.as_dict()})
 
 
 class ScheduleEvents:
@@ -70,17 +72,25 @@ class ScheduleEvents:
         return [gr.skip()] * 7 if self._desks.find(desk) else self.take(desk, *form)
 
     def take(self, desk: str | None, *form: Any) -> Shown:
-        """The plan that the Playground would run now."""
-        return self._answered(desk, lambda: self._laid(desk, self._request(form)))
+        """The plan that the Playground would run now: where the method costs more than the budget, at its least."""
+
+        def taken() -> tuple[str, Desk]:
+            recipe = self._recipe(form)
+            try:
+                return self._laid(desk, recipe)
+            except BelowLeast as error:
+                return self._laid(desk, error.at_least(recipe))
+
+        return self._answered(desk, taken)
 
     def make(self, desk: str | None, method: str, percent: float, *form: Any) -> Shown:
         """The plan that a method makes within a budget."""
-        wanted = {"method": method, "budget": percent / 100, "plan": None}
-        return self._answered(desk, lambda: self._laid(desk, self._request(form).model_copy(update=wanted)))
+        asked = by_budget(method, percent / 100) | {"plan": None}
+        return self._answered(desk, lambda: self._laid(desk, self._recipe(form).but(**asked)))
 
     def read(self, desk: str | None, file: str | None, *form: Any) -> Shown:
         """The plan of a file."""
-        return self._answered(desk, lambda: self._laid(desk, self._request(form), read_plan(file)))
+        return self._answered(desk, lambda: self._laid(desk, self._recipe(form), read_plan(file)))
 
     def edit(self, desk: str | None, brush: str, event: gr.EventData) -> Shown:
         """Cells that were pressed, with the action of the key or of the brush."""
@@ -106,16 +116,16 @@ class ScheduleEvents:
         found = self._desks.find(desk)
         return {self._page.own.name: gr.update()} if found is None else adopted(self._page, found.draft.plan)
 
-    def _request(self, form: Sequence[Any]) -> Request:
-        """The Playground's form; what a plan costs does not depend on the drawing."""
-        sheet = Sheet(blank_png(self._runner.loader.studio().size), "segmentation")
-        return read_form(self._page, sheet, list(form))
+    def _recipe(self, form: Sequence[Any]) -> Recipe:
+        """The Playground's form."""
+        source, annotator, *values = form
+        return read_recipe(self._page, control_of(source, annotator), values)
 
-    def _laid(self, desk: str | None, request: Request, plan: Plan | None = None) -> tuple[str, Desk]:
-        """A desk with the request's plan, or with one of its own number of steps. Raises PlanRefused."""
+    def _laid(self, desk: str | None, recipe: Recipe, plan: Plan | None = None) -> tuple[str, Desk]:
+        """A desk with the recipe's plan, or with one of its own number of steps. Raises PlanRefused."""
         studio = self._runner.loader.studio()
-        found = plan or studio.plan(request)
-        bare = request.model_copy(update={"plan": None, "method": "hgc", "budget": None, "steps": found.steps})
+        found = plan or studio.plan(recipe)
+        bare = recipe.model_copy(update={"plan": None, "method": "hgc", "budget": None, "steps": found.steps})
         laid = Desk(Draft(found), bare, PlanGrid(studio.anatomy()))
         check(found, laid.grid.anatomy, found.steps)
         laid.ground.play(found)
