@@ -41,9 +41,9 @@ def test_sd15_is_timed_on_random_weights() -> None:
     assert min(found.full_s, *(row.seconds for row in found.rows)) > 0
     assert rows["deepcache"].share_paper <= 0.3 < rows["tgate"].share_paper  # which is at its least
     assert ["sd15 is not calibrated" in sentence for sentence in found.missing] == [True]
-    told = json.loads(json.dumps(sd15.as_json(found)))
+    told = json.loads(json.dumps(sd15.data(found)))
     assert told["rows"][0]["kept"] == pytest.approx(told["rows"][0]["speedup"] * told["rows"][0]["share_full"])
-    text = sd15.as_text(found)
+    text = sd15.text(found)
     assert all(word in text for word in ("64 x 64", "4 steps", "float32", "cpu", "random weights", "threads"))
     assert all(METHODS[name].title in text for name in METHODS)
 

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from hgc.__main__ import app
 from hgc.bench.ledger import Ledger, Shown
 from hgc.bench.pareto import Setup, entries
-from hgc.bench.points import FULL, Point, Rows, as_json, as_text, charted, points
+from hgc.bench.points import FULL, Point, Rows, charted, points, text
 from hgc.bench.setup import BenchRefused
 from hgc.cache.anatomy import Macs
 from hgc.cache.plan import Plan
@@ -115,10 +115,9 @@ def test_pictures_on_the_clock_are_drawn_alone_and_the_others_together() -> None
 
 
 def test_points_are_told_in_order_with_what_they_lead_by() -> None:
-    header, first, second, measured = as_text([FEWER, POINT], "here").splitlines()
+    header, first, second, measured = text([FEWER, POINT], "here").splitlines()
     assert (first.split()[2], second.split()[2], measured) == ("hgc", "fewer_steps", "here")
     assert "+3.0" in first
-    assert json.loads(as_json([POINT], "here"))["points"][0]["psnr"] == 40.0
     assert "lead" in header
 
 

@@ -19,7 +19,7 @@ from playwright.sync_api import Browser, Locator, Page, ViewportSize, expect
 from prerecorded import Prerecorded, recorded
 from serving import served
 
-from hgc.bench.page import as_text, measure_visit, visit
+from hgc.bench.page import measure_visit, text, visit
 from hgc.bench.setup import BenchRefused
 from hgc.metrics import difference
 from hgc.studio.studio import Studio
@@ -328,7 +328,7 @@ def test_a_visit_is_measured(browser: Browser, served_page: gr.Blocks, studio: P
     assert 100_000 < found.transferred_bytes < found.decoded_bytes
     assert 0 < found.first_paint_ms < found.usable_ms <= found.model_ready_ms
     assert 0 < found.first_preview_ms <= found.final_image_ms
-    told = as_text(found)
+    told = text(found)
     for wanted in (f"{found.transferred_bytes / 1e3:.0f} kB", f"first preview {found.first_preview_ms / 1e3:.1f} s"):
         assert wanted in told
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from hgc.bench.setup import BenchRefused
+from hgc.bench.table import text_table
 from hgc.cache.anatomy import Macs
 
 PEERS: Mapping[str, str] = {"DeepCache": "0.1.1", "tgate": "1.0.0"}  # packages, and the versions compared with
@@ -53,22 +54,30 @@ class Duel:
         return self.difference <= 1e-4 * self.largest
 
 
-def as_text(duels: list[Duel], measured_on: str) -> str:
+def _giga(macs: Macs) -> str:
+    return f"{macs.paper / 1e9:.1f} ({macs.full / 1e9:.1f})"
+
+
+def _difference(duel: Duel) -> str:
+    return f"{duel.difference:.1e} of {duel.largest:.2g}" if duel.difference else "none"
+
+
+COLUMNS: tuple[tuple[str, Callable[[Duel], str]], ...] = (
+    ("plan", lambda duel: duel.plan),
+    ("control", lambda duel: "yes" if duel.control else "no"),
+    ("largest difference", _difference),
+    ("G MACs, theirs", lambda duel: _giga(duel.macs_theirs)),
+    ("ours", lambda duel: _giga(duel.macs_ours)),
+    ("ms, theirs", lambda duel: f"{duel.ms_theirs:.0f}"),
+    ("ours", lambda duel: f"{duel.ms_ours:.0f}"),
+)
+
+
+def text(duels: Sequence[Duel], measured_on: str) -> str:
     """Both sides by side; MACs in giga, paper convention then full."""
-    lines = [
-        f"{'plan':<24}{'control':>8}{'largest difference':>20}{'G MACs, theirs':>20}{'ours':>17}"
-        f"{'ms, theirs':>12}{'ours':>8}"
-    ]
-    for duel in duels:
-        macs = [f"{m.paper / 1e9:.1f} ({m.full / 1e9:.1f})" for m in (duel.macs_theirs, duel.macs_ours)]
-        difference = "none" if not duel.difference else f"{duel.difference:.1e} of {duel.largest:.2g}"
-        lines.append(
-            f"{duel.plan:<24}{'yes' if duel.control else 'no':>8}{difference:>20}{macs[0]:>20}{macs[1]:>17}"
-            f"{duel.ms_theirs:>12.0f}{duel.ms_ours:>8.0f}"
-        )
     versions = ", ".join(f"{name} {release}" for name, release in PEERS.items())
-    return "\n".join([*lines, f"MACs of one picture, paper (full); {versions}; {measured_on}"])
+    return f"{text_table(duels, COLUMNS)}\nMACs of one picture, paper (full); {versions}; {measured_on}"
 
 
-def as_json(duels: list[Duel]) -> list[dict[str, Any]]:
+def data(duels: Sequence[Duel]) -> list[dict[str, Any]]:
     return [asdict(duel) | {"alike": duel.alike} for duel in duels]

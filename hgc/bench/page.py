@@ -9,7 +9,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -124,7 +124,7 @@ def _since(begun: float) -> float:
     return (perf_counter() - begun) * 1e3
 
 
-def as_text(visit: Visit) -> str:
+def text(visit: Visit) -> str:
     return "\n".join(
         [
             f"page: {visit.transferred_bytes / 1e3:.0f} kB in {visit.requests} requests, "
@@ -137,7 +137,3 @@ def as_text(visit: Visit) -> str:
             f"the page as it opens: first example, 20 steps, two arms; {visit.cpu_cores} CPU cores",
         ]
     )
-
-
-def as_json(visit: Visit) -> dict[str, Any]:
-    return asdict(visit)

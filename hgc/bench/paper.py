@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import torch
 from diffusers import ControlNetModel, UNet2DConditionModel
 
+from hgc.bench.table import text_table
 from hgc.cache import schedules
 from hgc.cache.anatomy import Anatomy
 from hgc.cache.anatomy.macs import measure
@@ -90,14 +91,15 @@ def rows() -> list[Row]:
     return table
 
 
-def as_text(table: list[Row]) -> str:
-    lines = [f"{'method':<56}{'T MACs, paper':>15}{'T MACs, full':>15}{'share':>9}{'published':>11}"]
-    for row in table:
-        published = "" if row.published_tmacs is None else f"{row.published_tmacs:.2f}"
-        lines.append(f"{row.method:<56}{row.tmacs_paper:>15.2f}{row.tmacs_full:>15.2f}{row.share:>9.1%}{published:>11}")
-    lines.append(f"SD 1.5 + ControlNet, 512 x 512, {STEPS} steps, two branches; paper: convolutions and linear layers.")
-    return "\n".join(lines)
+COLUMNS: tuple[tuple[str, Callable[[Row], str]], ...] = (
+    ("method", lambda row: row.method),
+    ("T MACs, paper", lambda row: f"{row.tmacs_paper:.2f}"),
+    ("T MACs, full", lambda row: f"{row.tmacs_full:.2f}"),
+    ("share", lambda row: f"{row.share:.1%}"),
+    ("published", lambda row: "" if row.published_tmacs is None else f"{row.published_tmacs:.2f}"),
+)
 
 
-def as_json(table: list[Row]) -> list[dict[str, object]]:
-    return [asdict(row) for row in table]
+def text(counts: Sequence[Row]) -> str:
+    measured_on = f"SD 1.5 + ControlNet, 512 x 512, {STEPS} steps, two branches; paper: convolutions and linear layers."
+    return f"{text_table(counts, COLUMNS)}\n{measured_on}"

@@ -1,14 +1,14 @@
-"""The pictures of a benchmark as a table: a row a method and budget, as text, JSON and points of a chart."""
+"""The pictures of a benchmark as a table: a row a method and budget, as text and as points of a chart."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from math import nan
 from statistics import fmean, median, pstdev
 
 from hgc.bench.ledger import Shown
+from hgc.bench.table import text_table
 from hgc.cache.anatomy import Macs
 from hgc.charts import pareto as charts
 from hgc.metrics import pooled_miou
@@ -140,27 +140,16 @@ def charted(points: Sequence[Point]) -> list[charts.Point]:
     ]
 
 
-def as_text(points: Sequence[Point], measured_on: str) -> str:
+def text(points: Sequence[Point], measured_on: str) -> str:
     """Sorted by control, sampler, budget and PSNR; "alone" and "together" are times as fast as full compute."""
     ordered = sorted(points, key=lambda p: (p.control, p.sampler, -p.budget, -p.psnr))
-    table = [[title for title, _ in COLUMNS], *([cell(point) for _, cell in COLUMNS] for point in ordered)]
-    widths = [max(len(row[i]) for row in table) for i in range(len(COLUMNS))]
-    lines = [
-        "  ".join(_aligned(text, width, i) for i, (text, width) in enumerate(zip(row, widths, strict=True)))
-        for row in table
-    ]
-    return "\n".join([*lines, measured_on])
-
-
-def _aligned(text: str, width: int, column: int) -> str:
-    return text.ljust(width) if column < WORDS else text.rjust(width)
+    return f"{text_table(ordered, COLUMNS, words=3)}\n{measured_on}"
 
 
 def _text(value: float | None, form: str) -> str:
     return "–" if value is None else format(value, form)
 
 
-WORDS = 3  # columns of words, before those of numbers
 COLUMNS: tuple[tuple[str, Callable[[Point], str]], ...] = (
     ("control", lambda p: p.control),
     ("sampler", lambda p: p.sampler),
@@ -182,7 +171,3 @@ COLUMNS: tuple[tuple[str, Callable[[Point], str]], ...] = (
     ("ms together", lambda p: _text(p.together_ms, ".0f")),
     ("times", lambda p: _text(p.together_speedup, ".2f")),
 )
-
-
-def as_json(points: Sequence[Point], measured_on: str) -> str:
-    return json.dumps({"measured_on": measured_on, "points": [asdict(point) for point in points]}, indent=1)

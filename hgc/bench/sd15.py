@@ -20,6 +20,7 @@ from diffusers import ControlNetModel, DDIMScheduler, StableDiffusionControlNetP
 from hgc import planning
 from hgc.bench.paper import TOKENS
 from hgc.bench.setup import BenchRefused
+from hgc.bench.table import text_table
 from hgc.cache import schedules
 from hgc.cache.anatomy.macs import measure
 from hgc.cache.anatomy.networks import Networks
@@ -82,6 +83,10 @@ class Row:
     @property
     def kept(self) -> float:
         return self.speedup * self.share_full
+
+    @property
+    def title(self) -> str:
+        return METHODS[self.method].title if self.method in METHODS else self.method.capitalize()
 
 
 @dataclass(frozen=True)
@@ -247,23 +252,27 @@ def _clocked(run: Callable[[], None]) -> float:
     return perf_counter() - begun
 
 
-def as_text(result: Timed) -> str:
-    own = result.setting
-    heads = f"{'method':<18}{'seconds':>8}{'a step':>8}{'times':>7}{'MACs, paper':>13}{'full':>7}{'kept':>6}"
-    lines = [
-        f"{'Full':<18}{result.full_s:>8.1f}{result.full_s / own.steps:>8.3f}{1:>7.2f}{1:>13.1%}{1:>7.1%}",
-        *(
-            f"{METHODS[row.method].title:<18}{row.seconds:>8.1f}{row.seconds / own.steps:>8.3f}{row.speedup:>7.2f}"
-            f"{row.share_paper:>13.1%}{row.share_full:>7.1%}{row.kept:>6.0%}"
-            for row in sorted(result.rows, key=lambda row: row.seconds)
-        ),
-    ]
+COLUMNS: tuple[tuple[str, Callable[[Row], str]], ...] = (
+    ("method", lambda row: row.title),
+    ("seconds", lambda row: f"{row.seconds:.1f}"),
+    ("times", lambda row: f"{row.speedup:.2f}"),
+    ("MACs, paper", lambda row: f"{row.share_paper:.1%}"),
+    ("full", lambda row: f"{row.share_full:.1%}"),
+    ("kept", lambda row: f"{row.kept:.0%}"),
+)
+
+
+def text(timed: Timed) -> str:
+    """The plain pipeline first, then the fastest."""
+    own = timed.setting
+    plain = Row("full", "full", timed.full_s, 1.0, 1.0, 1.0)
     measured_on = (
         f"SD 1.5 + ControlNet, random weights, {own.size} x {own.size}, {own.steps} steps, one picture, two branches, "
-        f"text and decoding left out; {own.repeats} rounds, {result.device}, {own.dtype}, {result.threads} threads"
+        f"text and decoding left out; {own.repeats} rounds, {timed.device}, {own.dtype}, {timed.threads} threads"
     )
-    return "\n".join([heads, *lines, *result.missing, measured_on])
+    rows = [plain, *sorted(timed.rows, key=lambda row: row.seconds)]
+    return "\n".join([text_table(rows, COLUMNS), *timed.missing, measured_on])
 
 
-def as_json(result: Timed) -> dict[str, Any]:
-    return asdict(result) | {"rows": [asdict(row) | {"kept": row.kept} for row in result.rows]}
+def data(timed: Timed) -> dict[str, Any]:
+    return asdict(timed) | {"rows": [asdict(row) | {"kept": row.kept} for row in timed.rows]}

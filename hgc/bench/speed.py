@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from statistics import median
 from time import perf_counter
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 
@@ -125,7 +125,7 @@ def _clocked(arm: Callable[[], T]) -> tuple[float, T]:
     return (perf_counter() - begun) * 1e3, result
 
 
-def as_text(speed: Speed) -> str:
+def text(speed: Speed) -> str:
     return "\n".join(
         [
             f"plain pipeline {speed.plain_ms:.0f} ms, engine computing everything {speed.full_ms:.0f} ms "
@@ -138,7 +138,3 @@ def as_text(speed: Speed) -> str:
             f"{speed.threads} threads",
         ]
     )
-
-
-def as_json(speed: Speed) -> dict[str, Any]:
-    return asdict(speed)

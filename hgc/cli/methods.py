@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -27,7 +28,7 @@ def paper(as_json: AsJson = False) -> None:
     from hgc.bench import paper as counts
 
     table = counts.rows()
-    typer.echo(json.dumps(counts.as_json(table)) if as_json else counts.as_text(table))
+    typer.echo(json.dumps([asdict(row) for row in table]) if as_json else counts.text(table))
 
 
 @in_one_line
@@ -52,8 +53,8 @@ def speed(
     fields = {"model": model, "control": control, "sampler": sampler, "steps": steps}
     asked = fields | chosen(plan, method)
     requests = [painted(studio, number, asked) for number in range(seed, seed + batch)]
-    found = timing.measure_speed(studio, requests, repeats)
-    typer.echo(json.dumps(timing.as_json(found)) if as_json else timing.as_text(found))
+    measured = timing.measure_speed(studio, requests, repeats)
+    typer.echo(json.dumps(asdict(measured)) if as_json else timing.text(measured))
 
 
 @in_one_line
@@ -78,9 +79,9 @@ def peers(
     theirs.check_installed()
     studio = Studio.load(model, device, dtype)
     request = painted(studio, seed, {"model": model, "control": control, "sampler": sampler, "steps": steps})
-    found = theirs.fought(studio, request, duel.Settings(interval=interval, branch=branch, gate=gate, repeats=repeats))
+    duels = theirs.fought(studio, request, duel.Settings(interval=interval, branch=branch, gate=gate, repeats=repeats))
     measured_on = f"{model}, {sampler}, {steps} steps, {studio.device}, {studio.dtype}, seed {seed}"
-    typer.echo(json.dumps(duel.as_json(found)) if as_json else duel.as_text(found, measured_on))
+    typer.echo(json.dumps(duel.data(duels)) if as_json else duel.text(duels, measured_on))
 
 
 @in_one_line
@@ -98,5 +99,5 @@ def sd15(
     from hgc.bench import sd15 as shapes
 
     setting = shapes.Setting(tuple(method or METHODS), budget, size, steps, repeats, dtype)
-    found = shapes.timed(setting, device, tell=lambda news: typer.echo(news, err=True))
-    typer.echo(json.dumps(shapes.as_json(found)) if as_json else shapes.as_text(found))
+    timed = shapes.timed(setting, device, tell=lambda news: typer.echo(news, err=True))
+    typer.echo(json.dumps(shapes.data(timed)) if as_json else shapes.text(timed))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -24,7 +25,7 @@ def page(
     from hgc.bench import page as visits
 
     visit = visits.measure_visit(browser)
-    typer.echo(json.dumps(visits.as_json(visit)) if as_json else visits.as_text(visit))
+    typer.echo(json.dumps(asdict(visit)) if as_json else visits.text(visit))
 
 
 @in_one_line

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -46,7 +48,7 @@ def pareto(
     from hgc.bench import pareto as bench
     from hgc.bench.album import digest
     from hgc.bench.ledger import Ledger
-    from hgc.bench.points import as_text
+    from hgc.bench.points import text
     from hgc.planning.methods import METHODS, method_of
 
     methods = tuple(method_of(name).name for name in method) if method else tuple(METHODS)
@@ -68,7 +70,7 @@ def pareto(
         f"{scenes} scenes of seeds from {first_seed}{', and the drawings' if drawings else ''}; {steps} steps, the "
         f"first {alone} one in a call, the others {batch} together; {where}, {model}"
     )
-    typer.echo(as_text(points, measured_on))
+    typer.echo(text(points, measured_on))
     if out is not None:
         _write(out, points, measured_on)
 
@@ -88,7 +90,7 @@ def _drawn(studio: Studio, fields: dict[str, Any]) -> list[Request]:
 
 
 def _write(out: Path, points: Sequence[Any], measured_on: str) -> None:
-    from hgc.bench.points import as_json, charted
+    from hgc.bench.points import charted
     from hgc.charts.document import Chart, as_page
     from hgc.charts.pareto import pareto_chart
 
@@ -102,5 +104,6 @@ def _write(out: Path, points: Sequence[Any], measured_on: str) -> None:
         for control, sampler in groups
     ]
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(as_json(points, measured_on))
+    record = {"measured_on": measured_on, "points": [asdict(point) for point in points]}
+    out.write_text(json.dumps(record, indent=1))
     out.with_suffix(".html").write_text(as_page("Cost against fidelity", measured_on, charts))
