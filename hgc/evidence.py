@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from hgc import limits
 from hgc.cache.plan import Plan, PlanRefused
 from hgc.control.chunks import png_with_texts, texts_of
 from hgc.control.images import ImageRefused, decode
@@ -24,7 +25,7 @@ from hgc.request import Request, RequestRefused
 
 Pixels = NDArray[np.uint8]
 Word = Annotated[str, Field(max_length=80)]
-Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
+Digest = Annotated[str, Field(pattern=limits.DIGEST)]
 HEAD, REQUEST, PLAN = "hgc", "hgc:request", "hgc:plan"
 MOMENT = "%Y-%m-%dT%H:%M:%SZ"
 FORMAT = 1
@@ -90,7 +91,7 @@ class Head(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     format: int = FORMAT
-    arm: Annotated[str, Field(pattern=r"^[a-z_]{1,24}$")]
+    arm: Annotated[str, Field(pattern=limits.ARM)]
     plan_digest: Digest
     trace_digest: Digest
     pixels: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]

@@ -5,10 +5,12 @@ Page, endpoints, MCP tools, shell and every file that is read go by these.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from time import monotonic
+from typing import Any
 
 from hgc.refused import Refused
 
@@ -24,9 +26,10 @@ SWEEP_RUNS = 100
 AXIS_CHARS = 2_000
 SCENES = 64
 CONTROL_PNG_CHARS = 2_000_000  # base64: what fits into a picture's own text, twice
-JSON_BYTES = 64 * 2**20  # of a trace
-JSON_DEPTH = 64
+REQUEST_BYTES = 16 * 2**20  # of its JSON, map and plan included
+TRACE_CHARS = 64 * 2**20  # of its JSON
 NAME_CHARS = 80
+TITLE_CHARS = 400  # of a plan, which says what it was made from
 
 # Names that become part of a path: of models, controls, samplers.
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
@@ -35,6 +38,16 @@ DIGEST = r"^[0-9a-f]{12}$"
 ARM = r"^[a-z_]{1,24}$"
 
 PLANNING_S = 20.0  # the slowest plan within these limits takes a fraction of it on one core
+
+
+def parsed(text: str) -> Any:
+    """JSON as plain data. Raises ValueError in one sentence, for hostile nesting and endless numbers as well."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"invalid JSON at line {error.lineno}") from error
+    except RecursionError as error:
+        raise ValueError("JSON nested too deeply") from error
 
 
 class TooLong(Refused, ValueError):

@@ -6,6 +6,7 @@ import json
 import math
 import multiprocessing
 import os
+import random
 import shutil
 import signal
 import sqlite3
@@ -14,10 +15,12 @@ import sys
 import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
-from zipfile import ZIP_DEFLATED, ZipFile
+from typing import Any
+from zipfile import ZIP_DEFLATED, ZIP_LZMA, ZipFile
 
 import numpy as np
 import pytest
@@ -28,6 +31,7 @@ from hgc.evidence import read_signed
 from hgc.history import History, HistoryRefused, Record, RecordRefused, place_of, read_archive, write_archive
 from hgc.history.archive import MAX_FILE_BYTES
 from hgc.history.differences import TITLES, differing, settings_of
+from hgc.ui.history.views import runs_grid
 
 HERE = Path(__file__).parent
 
@@ -245,6 +249,83 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
         History(tmp_path / "runs" / "history.sqlite").keep(record())
 
 
+FULL_DISK = """
+import sys
+from pathlib import Path
+from records import record
+from hgc.history import History, HistoryRefused
+home = Path(sys.argv[1])
+history, names = History(home / "history.sqlite"), []
+try:
+    while len(names) < 200:
+        names.append(history.keep(record(len(names), side=64, prompt=f"scene {len(names)}")))
+except HistoryRefused as refusal:
+    print(refusal)
+try:
+    with (home / "filler").open("wb", buffering=0) as filler:
+        while True:
+            filler.write(b"x" * 512)
+except OSError:
+    pass
+history.tag(names[:1], "dear")
+print(history.delete(names[1:3]), len(names) - history.count(), history.tags(names[:1])[0])
+print([history.load(entry.id).request.prompt for entry in history.entries(limit=2)])
+history.keep(record(500))
+"""
+
+
+def test_a_full_disk_is_freed_by_deleting(tmp_path: Path) -> None:
+    """On a real one, of 1 MB, in a mount namespace of its own."""
+    mount = f"mount -t tmpfs -o size=1m none {tmp_path} && exec {sys.executable} -c '{FULL_DISK}' {tmp_path}"
+    done = subprocess.run(
+        ["unshare", "-Urm", "sh", "-c", mount],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": f"{HERE.parent}:{HERE}"},
+    )
+    if "unshare" in done.stderr or "mount:" in done.stderr:
+        pytest.skip(f"no file system can be mounted here: {done.stderr.strip()}")
+    assert done.returncode == 0, done.stderr
+    told, deleted, left = done.stdout.splitlines()
+    assert told.startswith("There is no room left on the disk for history.sqlite")
+    assert deleted == "2 2 ('dear',)"
+    assert "scene" in left
+
+
+def test_flipped_bits_are_told_in_one_sentence_or_do_no_harm(history: History, tmp_path: Path) -> None:
+    for number in range(4):
+        history.keep(record(number, prompt=f"scene {number}"))
+    whole, told = history.path.read_bytes(), []
+    for seed in range(40):
+        draw, data = random.Random(seed), bytearray(whole)
+        for _ in range(draw.choice([1, 5, 50])):
+            data[draw.randrange(8192 if seed % 2 else len(data))] ^= 1 << draw.randrange(8)
+        damaged = History(tmp_path / f"{seed}.sqlite")
+        damaged.path.write_bytes(data)
+        try:
+            entries = damaged.entries()
+            assert runs_grid(entries, (), False)
+            for entry in entries:
+                with suppress(HistoryRefused):
+                    damaged.load(entry.id)
+            damaged.tag([entry.id for entry in entries], "dear")
+            damaged.delete([entry.id for entry in entries])
+            damaged.keep(record(9))
+        except HistoryRefused as refusal:
+            told.append(str(refusal))
+    assert 0 < len(told) < 40
+    assert not any("\n" in sentence for sentence in told)
+
+
+def test_a_search_and_a_choice_have_an_end(history: History) -> None:
+    for search in ("a" * 201, "a " * 13):
+        with pytest.raises(HistoryRefused, match="at most 12 words and 200 characters"):
+            history.entries(search)
+    with pytest.raises(HistoryRefused, match="1,001 runs are chosen, at most 1,000"):
+        history.delete(["x"] * 1001)
+
+
 # Archives
 
 
@@ -270,9 +351,9 @@ def test_an_export_holds_pictures_that_speak_for_themselves_and_json(history: Hi
     assert history.export(names[::-1]) == data
 
 
-def zipped(files: dict[str, bytes]) -> bytes:
+def zipped(files: dict[str, bytes], packing: int = ZIP_DEFLATED) -> bytes:
     buffer = BytesIO()
-    with ZipFile(buffer, "w", ZIP_DEFLATED) as archive:
+    with ZipFile(buffer, "w", packing) as archive:
         for name, data in files.items():
             archive.writestr(name, data)
     return buffer.getvalue()
@@ -283,6 +364,13 @@ def changed(name: str, change: Callable[[bytes], bytes | None]) -> bytes:
     found = change(files.pop(name))
     left = files if found is None else files | {name: found}
     return zipped({f"run/{file}": data for file, data in left.items()})
+
+
+ARM = {"latency_ms": 1.0, "denoise_ms": 1.0, "control_score": 0.5}
+
+
+def sheet(**fields: Any) -> bytes:
+    return changed("run.json", lambda data: json.dumps(json.loads(data) | fields).encode())
 
 
 BAD: dict[str, tuple[Callable[[], bytes], str]] = {
@@ -298,6 +386,11 @@ BAD: dict[str, tuple[Callable[[], bytes], str]] = {
     "a broken request": (lambda: changed("request.json", lambda _: b"{"), "request cannot be read"),
     "bytes for text": (lambda: changed("request.json", lambda _: b"\xff\xfe"), "request cannot be read"),
     "a broken sheet": (lambda: changed("run.json", lambda data: data.replace(b'"made"', b'"mad"')), "run.json"),
+    "another packing": (lambda: zipped({"run/run.json": b"{}"}, ZIP_LZMA), "packed in a way"),
+    "a digest that climbs": (lambda: sheet(digest="/../../../X"), "digest"),
+    "a digest without end": (lambda: sheet(digest="a" * 300), "digest"),
+    "an arm that climbs": (lambda: sheet(arms={"../x": ARM}), "arms"),
+    "a time below zero": (lambda: sheet(arms={"full": {**ARM, "latency_ms": -1}}), "latency_ms"),
     "a later sheet": (lambda: changed("run.json", lambda d: d.replace(b'"format": 1', b'"format": 2')), "format"),
 }  # fmt: skip
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
@@ -24,6 +28,7 @@ from hgc.results.again import Original, compared
 from hgc.results.comparison import Comparison
 from hgc.results.records import comparison_of, record_of, signed
 from hgc.studio.studio import Studio
+from hgc.whole import PlaceRefused, write_folder
 
 ROOT = Path(__file__).parent.parent
 STEPS = 3
@@ -185,3 +190,123 @@ def test_the_recording_that_comes_along_can_be_shown() -> None:
     assert found.figures()["macs_ratio"] < 0.5
     assert found.rival is not None
     assert OPENING.stat().st_size < 500_000
+
+
+# Recordings from elsewhere
+
+
+def recording(change: Callable[[dict[str, Any]], None], name: str = "run.json") -> bytes:
+    """A recording in which one file was changed by hand."""
+    files = made_up().files()
+    data = json.loads(files[name])
+    change(data)
+    buffer = BytesIO()
+    with ZipFile(buffer, "w") as archive:
+        for file, content in (files | {name: json.dumps(data).encode()}).items():
+            archive.writestr(f"0001-run/{file}", content)
+    return buffer.getvalue()
+
+
+def traced(change: Callable[[dict[str, Any]], None]) -> bytes:
+    return recording(change, "cached.trace.json")
+
+
+def given(**fields: Any) -> Callable[[dict[str, Any]], None]:
+    return lambda data: data.update(fields)
+
+
+HOSTILE: dict[str, bytes] = {
+    "a digest that climbs": recording(given(digest="/../../../X")),
+    "a digest without end": recording(given(digest="a" * 5_000)),
+    "no likeness": recording(given(likeness={})),
+    "a null likeness": recording(given(likeness={"cached": {"psnr": None, "ssim": None}})),
+    "another likeness": recording(given(likeness={"cached": {"psnr": 1.0, "ssim": 1.0, "other": 2.0}})),
+    "no arms": recording(given(arms={})),
+    "more branches than cells": traced(lambda trace: trace["branches"].append(2)),
+    "branches without end": traced(given(branches=[2] * 100_000)),
+    "words as branches": traced(given(branches=["2"] * 4)),
+    "empty cells": traced(given(cells={})),
+    "cells cut short": traced(lambda trace: trace["cells"]["unet"].pop()),
+    "a dict as a site's name": traced(lambda trace: trace["sites"][0].update(name={})),
+    "a site twice": traced(lambda trace: trace["sites"].append(trace["sites"][0])),
+    "strings as MACs": traced(lambda trace: trace["cells"]["unet"][0].update(macs_paper="10")),
+    "no MACs at all": recording(
+        lambda trace: [cell.update(macs_paper=0) for cell in trace["cells"]["unet"]], "full.trace.json"
+    ),
+    "endless MACs": traced(lambda trace: trace["cells"]["unet"][0].update(macs_paper=10**400)),
+    "a plan's name that is an object": traced(lambda trace: trace["plan"].update(name={})),
+    "a plan without end": traced(lambda trace: trace["plan"].update(steps=10**6, table={"unet": "C" * 10**6})),
+    "another sheet": recording(given(figures=[])),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_recording_is_refused_in_a_sentence_and_writes_nothing(name: str, tmp_path: Path) -> None:
+    (tmp_path / "runs.zip").write_bytes(HOSTILE[name])
+    out = tmp_path / "deep" / "down" / "out"
+    done = CliRunner().invoke(app, ["replay", str(tmp_path / "runs.zip"), "--out", str(out)])
+    assert done.exit_code == 2, done.output
+    assert isinstance(done.exception, SystemExit)
+    assert done.stderr.strip().count("\n") == 0
+    assert [path.name for path in tmp_path.rglob("*")] == ["runs.zip"]
+
+
+def test_a_picture_that_took_no_time_is_a_picture(tmp_path: Path) -> None:
+    def at_once(sheet: dict[str, Any]) -> None:
+        for arm in sheet["arms"].values():
+            arm.update(latency_ms=0, denoise_ms=0)
+
+    (tmp_path / "runs.zip").write_bytes(recording(at_once))
+    done = CliRunner().invoke(app, ["replay", str(tmp_path / "runs.zip"), "--out", str(tmp_path / "out"), "--json"])
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)[0]["speedup"] == 1.0
+    assert (tmp_path / "out").is_dir()
+
+
+def test_what_a_command_cannot_write_or_read_is_said_before_anything_is_computed(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("{}")
+    (tmp_path / "runs.zip").write_bytes(write_archive([made_up()]))
+    (tmp_path / "deep.json").write_text("[" * 100_000)
+    (tmp_path / "long.json").write_text('{"steps": ' + "9" * 5_000 + "}")
+    before = sorted(path.name for path in tmp_path.rglob("*"))
+    runs, file = str(tmp_path / "runs.zip"), str(tmp_path / "file")
+    cases = [
+        ["replay", runs, "--out", file],
+        ["replay", runs, "--out", f"{file}/beneath/it"],
+        ["replay", runs, "--out", str(tmp_path / ("x" * 300))],
+        ["replay", runs, "--out", "/proc/nowhere"],
+        ["replay", str(tmp_path)],
+        ["replay", str(tmp_path / ("x" * 300))],
+        ["replay", "/dev/zero"],
+        ["run", str(tmp_path / "deep.json"), "--out", str(tmp_path / "out")],
+        ["run", str(tmp_path / "long.json"), "--out", str(tmp_path / "out")],
+        ["run", file, "--out", f"{file}/beneath"],
+        ["record", "--out", str(tmp_path)],
+        ["calibrate", "--out", f"{file}/beneath.json"],
+        ["compare", "--image", str(tmp_path / ("x" * 300)), "--out", str(tmp_path / "out")],
+    ]
+    for arguments in cases:
+        done = CliRunner().invoke(app, arguments)
+        assert done.exit_code == 2, (arguments, done.output, done.exception)
+        assert isinstance(done.exception, SystemExit), (arguments, done.exception)
+        assert done.stderr.strip().count("\n") == 0, done.stderr
+    assert sorted(path.name for path in tmp_path.rglob("*")) == before
+
+
+def test_a_folder_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_folder(tmp_path / "out", {"a.txt": b"1", "b.txt": b"2"})
+    write_folder(tmp_path / "out", {"a.txt": b"3"})
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == {"a.txt": b"3", "b.txt": b"2"}
+    with pytest.raises(ValueError, match="no file's name"):
+        write_folder(tmp_path / "out", {"../a.txt": b"4"})
+
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "rename", full)
+    monkeypatch.setattr(os, "replace", full)
+    for folder in ("out", "new"):
+        with pytest.raises(PlaceRefused, match="No space left on device"):
+            write_folder(tmp_path / folder, {"a.txt": b"5"})
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["a.txt", "b.txt", "out"]
+    assert (tmp_path / "out" / "a.txt").read_bytes() == b"3"

@@ -10,6 +10,7 @@ from functools import cached_property
 from hashlib import sha256
 from typing import Any, Literal, get_args
 
+from hgc import limits
 from hgc.cache.rules import LINE, Forecast, FrequencySplit, Gate, PlanRefused, Verification
 
 
@@ -49,6 +50,8 @@ class Plan:
     verification: Verification | None = None
 
     def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not isinstance(self.model, str):
+            raise PlanRefused(f"a plan's name and model are words, not {self._wordless()}")
         if type(self.steps) is not int:
             raise PlanRefused(f"plan '{self.name}': steps {self.steps!r} must be a whole number")
         if self.steps < 1:
@@ -58,7 +61,12 @@ class Plan:
         self._check_rows()
         self._check_rules()
 
+    def _wordless(self) -> str:
+        return next(type(word).__name__ for word in (self.name, self.model) if not isinstance(word, str))
+
     def _check_rows(self) -> None:
+        if not isinstance(self.table, Mapping) or not all(isinstance(site, str) for site in self.table):
+            raise PlanRefused(f"plan '{self.name}': its table is no object with a row for each site")
         for site, row in self.table.items():
             if not isinstance(row, str):
                 raise PlanRefused(f"plan '{self.name}', site '{site}': {row!r}; give a string of one letter a step")
@@ -122,12 +130,15 @@ class Plan:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Plan:
-        """Raises PlanRefused when a field is missing or unknown."""
+        """Raises PlanRefused when a field is missing, unknown, of another kind or beyond the limits of what is read."""
+        if not isinstance(data, Mapping):
+            raise PlanRefused(f"not a plan: {type(data).__name__}, expected an object with name, steps, table")
         if strange := set(data) - _FIELDS:
             raise PlanRefused(f"unknown fields {sorted(strange)}; those of a plan are {', '.join(sorted(_FIELDS))}")
         if missing := {"name", "steps", "model"} - set(data):
             raise PlanRefused(f"plan without {sorted(missing)}: export it again from Studio or add the fields")
         values = dict(data)
+        _check_size(values)
         try:
             if "forecast" in values:
                 values["forecast"] = Forecast(**values["forecast"])
@@ -140,23 +151,37 @@ class Plan:
             if values.get("verification") is not None:
                 values["verification"] = Verification(**values["verification"])
             return cls(**values)
-        except (TypeError, AttributeError) as error:
-            raise PlanRefused(f"plan '{data['name']}' is malformed: {error}") from error
+        except PlanRefused:
+            raise
+        except (TypeError, AttributeError, ValueError, RecursionError) as error:
+            raise PlanRefused(f"plan '{str(data['name'])[:40]}' is malformed: {error}") from error
 
     @classmethod
     def from_json(cls, text: str) -> Plan:
+        if len(text) > limits.PLAN_BYTES:
+            raise PlanRefused(f"not a plan: {len(text):,} characters, at most {limits.PLAN_BYTES:,} are read")
         try:
-            data = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise PlanRefused(f"not a plan: invalid JSON at line {error.lineno}; export the plan again") from error
-        if not isinstance(data, dict):
-            raise PlanRefused(f"not a plan: a JSON {type(data).__name__}, expected an object with name, steps, table")
+            data = limits.parsed(text)
+        except ValueError as error:
+            raise PlanRefused(f"not a plan: {error}; export the plan again") from error
         return cls.from_dict(data)
 
     @property
     def digest(self) -> str:
         """Twelve hex digits that name this plan's content."""
         return sha256(json.dumps(self.as_dict(), sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _check_size(values: Mapping[str, Any]) -> None:
+    """Raises PlanRefused for a plan larger than any that is planned here."""
+    name, steps, table = values["name"], values["steps"], values.get("table", {})
+    if isinstance(name, str) and len(name) > limits.TITLE_CHARS:
+        raise PlanRefused(f"a plan's name has at most {limits.TITLE_CHARS} characters, this one {len(name):,}")
+    if type(steps) is int and steps > limits.STEPS:
+        raise PlanRefused(f"plan '{str(name)[:40]}': {steps} steps, at most {limits.STEPS} are run")
+    cells = sum(len(row) for row in table.values() if isinstance(row, str)) if isinstance(table, Mapping) else 0
+    if cells > limits.PLAN_CELLS:
+        raise PlanRefused(f"plan '{str(name)[:40]}': {cells:,} cells, at most {limits.PLAN_CELLS:,} are read")
 
 
 _FIELDS = {part.name for part in fields(Plan)}

@@ -7,8 +7,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from hashlib import sha256
+from math import inf
 from typing import Any
 
+from hgc import limits
 from hgc.cache.anatomy import Kind, Macs, State
 from hgc.cache.plan import Plan
 
@@ -120,15 +122,17 @@ class Trace:
 
     @classmethod
     def from_json(cls, text: str) -> Trace:
-        """Raises ValueError when the text is not a trace."""
+        """Raises ValueError when the text is not a trace, or none that a run could have written."""
+        if len(text) > limits.TRACE_CHARS:
+            raise ValueError(f"not a trace: {len(text):,} characters, at most {limits.TRACE_CHARS:,} are read")
         try:
-            data = json.loads(text)
+            data = limits.parsed(text)
             cells = {
                 name: tuple(Cell(**{**cell, "state": State(cell["state"])}) for cell in row)
                 for name, row in data["cells"].items()
             }
             sites = tuple(TracedSite(**{**site, "kind": Kind(site["kind"])}) for site in data["sites"])
-            return cls(
+            trace = cls(
                 plan=Plan.from_dict(data["plan"]),
                 model=data["model"],
                 images=data["images"],
@@ -140,14 +144,62 @@ class Trace:
                 device=data["device"],
                 dtype=data["dtype"],
             )
-        except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
+            _check(trace)
+        except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
             raise ValueError(f"not a trace ({type(error).__name__}: {error}); export it again from a run") from error
+        return trace
 
     @property
     def digest(self) -> str:
         """Twelve hex digits that name what was executed, times aside."""
         executed = {name: "".join(cell.state for cell in row) for name, row in self.cells.items()}
         return sha256(json.dumps([self.plan.digest, executed], sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _check(trace: Trace) -> None:
+    """Raises ValueError where parts of a trace that was read do not fit each other, or are of another kind."""
+    words = (
+        trace.model,
+        trace.device,
+        trace.dtype,
+        *(word for site in trace.sites for word in (site.name, site.block)),
+    )
+    _require(all(isinstance(word, str) for word in words), "names that are no words")
+    _require(all(site.parent is None or isinstance(site.parent, str) for site in trace.sites), "parents without names")
+    _require(_whole(trace.images) and trace.images > 0, "images that are no number")
+    _require(_whole(trace.peak_bytes), "peak_bytes that are no number")
+    _require(0 < trace.steps <= min(trace.plan.steps, limits.STEPS), "more steps than its plan, or none")
+    _require(all(_whole(count) and count <= 16 for count in trace.branches), "branches that are no numbers")
+    _require(all(map(_real, trace.step_ms)) and len(trace.step_ms) == trace.steps, "not a time for each step")
+    names = [site.name for site in trace.sites]
+    _require(len(set(names)) == len(names) and set(names) == set(trace.cells), "not a row of cells for each site")
+    _require(all(len(row) == trace.steps for row in trace.cells.values()), "not a cell for each step")
+    _require(all(map(_sound, trace.each())), "cells whose figures are no numbers")
+
+
+def _require(true: bool, otherwise: str) -> None:
+    if not true:
+        raise ValueError(f"it has {otherwise}")
+
+
+def _whole(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 2**63
+
+
+def _real(value: Any) -> bool:
+    return type(value) in (int, float) and 0 <= value < inf
+
+
+def _sound(cell: Cell) -> bool:
+    maybe = (cell.drift, cell.forecast_error)
+    return (
+        isinstance(cell.reason, str)
+        and _whole(cell.macs_paper)
+        and _whole(cell.macs_full)
+        and _real(cell.latency_ms)
+        and (cell.age is None or _whole(cell.age))
+        and all(value is None or type(value) in (int, float) for value in maybe)
+    )
 
 
 def _plain(cell: Cell) -> dict[str, Any]:

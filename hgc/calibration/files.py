@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -18,6 +18,7 @@ from hgc.cache.rules import CalibrationRefused
 from hgc.calibration.curves import ChangeCurves
 from hgc.calibration.lines import Adjustment, Numbers
 from hgc.calibration.subject import AGAIN, Subject
+from hgc.whole import write_whole
 
 
 @dataclass(frozen=True)
@@ -94,16 +95,9 @@ def of_its_kind(where: str) -> Iterator[None]:
 
 def write_arrays(path: Path, header: Mapping[str, Any], arrays: Mapping[str, Numbers]) -> None:
     """Writes beside the place and then puts it there, so that no half of a file is ever read."""
-    part = path.with_name(path.name + ".part")
-    with part.open("wb") as file:
-        np.savez_compressed(file, allow_pickle=False, header=np.array(json.dumps(header)), **arrays)
-    os.replace(part, path)
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    part = path.with_name(path.name + ".part")
-    part.write_bytes(data)
-    os.replace(part, path)
+    buffer = BytesIO()
+    np.savez_compressed(buffer, allow_pickle=False, header=np.array(json.dumps(header)), **arrays)
+    write_whole(path, buffer.getvalue())
 
 
 def _reason(error: Exception) -> str:

@@ -14,6 +14,7 @@ from hgc.models.presets import GUIDANCE
 from hgc.request import RequestRefused
 from hgc.studio.calibrating import Measured, calibrating, state_beside
 from hgc.studio.studio import Studio
+from hgc.whole import check_place
 
 
 @in_one_line
@@ -32,6 +33,7 @@ def calibrate(
     """Measure how fast each layer changes, and how a kept value is best adjusted; stopped, it goes on where it was."""
     if scenes < 1 or longest < 1:
         raise RequestRefused(f"--scenes {scenes} and --longest {longest}: both at least 1")
+    check_place(out)
     studio = Studio.load(model, device, dtype)
     subject = Subject(model, control, sampler, steps, guidance)
     for news in calibrating(studio, subject, scenes, out, longest=longest):

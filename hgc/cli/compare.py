@@ -28,9 +28,10 @@ from hgc.cli.results import finished, told, write
 from hgc.control.images import decode
 from hgc.models.presets import GUIDANCE
 from hgc.planning.methods import DEFAULT_METHOD
-from hgc.request import Request, RequestRefused
+from hgc.request import Request
 from hgc.results.figures import result_of
 from hgc.studio.studio import Studio
+from hgc.whole import check_place
 
 
 @in_one_line
@@ -66,8 +67,7 @@ def compare(
     as_json: AsJson = False,
 ) -> None:
     """Make the same picture in full and cached, and say what the cache did."""
-    if out.exists() and not out.is_dir():
-        raise RequestRefused(f"--out {out} is a file; name a folder")
+    check_place(out, folder=True)
     picture = decode(image)
     studio = Studio.load(model, device, dtype)
     prepared = studio.prepare_control(picture.pixels, control, annotator)

@@ -11,6 +11,7 @@ from hgc.cli.options import Device, Dtype
 from hgc.cli.refusals import in_one_line
 from hgc.request import RequestRefused
 from hgc.studio.studio import Studio
+from hgc.whole import check_place
 
 
 @in_one_line
@@ -36,6 +37,7 @@ def distil(
 
     if held_out < 1:
         raise RequestRefused(f"--held-out {held_out}: at least 1")
+    check_place(out)
     fit, measured = Fit(scenes, rounds), Calibration.read(calibration)
     distillation = Distillation(Studio.load(measured.curves.subject.model, device, dtype), measured, budget)
 

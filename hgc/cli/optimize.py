@@ -18,6 +18,7 @@ from hgc.studio.calibrating import CALIBRATION_SEEDS
 from hgc.studio.scenes import painted
 from hgc.studio.studio import Studio
 from hgc.studio.worker import on_worker
+from hgc.whole import check_place
 
 if TYPE_CHECKING:
     from hgc.optimise.measure import Scenes
@@ -63,6 +64,7 @@ def optimize(
     from hgc.optimise.session import Session
     from hgc.optimise.shelf import Shelf, stretched
 
+    check_place(out)
     budgets = sorted(budget or BUDGETS)
     _check(budgets, scenes, side)
     studio = Studio.load(model, device, dtype)

@@ -17,6 +17,7 @@ from hgc.request import Request, RequestRefused
 from hgc.studio.scenes import painted
 from hgc.studio.studio import Studio
 from hgc.training.data import EVALUATION_SEEDS
+from hgc.whole import check_place, write_whole
 
 BUDGETS = (0.2, 0.368, 0.5, 0.65)
 
@@ -51,6 +52,8 @@ def pareto(
     from hgc.bench.points import text
     from hgc.planning.methods import METHODS, method_of
 
+    if out is not None:
+        check_place(out)
     methods = tuple(method_of(name).name for name in method) if method else tuple(METHODS)
     if scenes < 1:
         raise RequestRefused(f"--scenes {scenes}: choose 1 or more")
@@ -103,7 +106,6 @@ def _write(out: Path, points: Sequence[Any], measured_on: str) -> None:
         )
         for control, sampler in groups
     ]
-    out.parent.mkdir(parents=True, exist_ok=True)
     record = {"measured_on": measured_on, "points": [asdict(point) for point in points]}
-    out.write_text(json.dumps(record, indent=1))
-    out.with_suffix(".html").write_text(as_page("Cost against fidelity", measured_on, charts))
+    write_whole(out, json.dumps(record, indent=1).encode())
+    write_whole(out.with_suffix(".html"), as_page("Cost against fidelity", measured_on, charts).encode())

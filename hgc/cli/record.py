@@ -16,6 +16,7 @@ from hgc.landscapes import examples
 from hgc.request import Request, RequestRefused
 from hgc.results.records import record_of
 from hgc.studio.studio import Studio
+from hgc.whole import check_place, write_whole
 
 
 @in_one_line
@@ -36,6 +37,7 @@ def record(
         raise RequestRefused(
             f"unknown example '{example}'; known are {', '.join(one.title for one in listed.values())}"
         )
+    check_place(out)
     shown = listed[title]
     studio = Studio.load(model, device, dtype)
     request = Request.make(
@@ -50,6 +52,5 @@ def record(
     )
     comparison = finished(studio, request, quiet=False)
     data = write_archive([record_of(comparison)])
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_bytes(data)
+    write_whole(out, data)
     typer.echo(f"{told(comparison)}\n{out}: {len(data) / 1000:.0f} kB")

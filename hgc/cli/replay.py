@@ -8,17 +8,20 @@ from typing import Annotated, Any
 
 import typer
 
+from hgc.cli.files import read_file
 from hgc.cli.options import AsJson, Device, Dtype
 from hgc.cli.refusals import in_one_line
 from hgc.cli.results import finished, told, write
 from hgc.control.chunks import SIGNATURE
 from hgc.evidence import Signed, read_signed
-from hgc.history import RecordRefused, read_archive
+from hgc.history import read_archive
+from hgc.history.archive import MAX_ARCHIVE_BYTES
 from hgc.history.differences import settings_of
 from hgc.request import Request
 from hgc.results.again import Again, Original, compared
 from hgc.results.records import comparison_of
 from hgc.studio.studio import Studio
+from hgc.whole import check_place
 
 
 @in_one_line
@@ -35,10 +38,9 @@ def replay(
     as_json: AsJson = False,
 ) -> None:
     """Show recorded runs as they were, without a model; with --again, make them again and compare every pixel."""
-    try:
-        data = file.read_bytes()
-    except OSError as error:
-        raise RecordRefused(f"{file}: {error.strerror}; give a zip of runs or a picture") from error
+    if out is not None:
+        check_place(out, folder=True)
+    data = read_file(file, MAX_ARCHIVE_BYTES, "a zip of runs or a picture")
     shown = _picture(data) if data.startswith(SIGNATURE) else _archive(data, out)
     studio: Studio | None = None
     for _, original, values in shown:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from hgc.cache.plan import Plan, PlanRefused
+from hgc import limits
+from hgc.cache.plan import Plan
+from hgc.cli.files import read_text
 from hgc.planning.methods import DEFAULT_METHOD
 from hgc.planning.presets import by_budget
 
@@ -15,11 +17,7 @@ def chosen(plan: str, method: str = DEFAULT_METHOD, budget: float | None = None)
     if budget is not None:
         return by_budget(method, budget)
     if plan.endswith(".json"):
-        try:
-            text = Path(plan).read_text()
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "not a text file"
-            raise PlanRefused(f"plan file {plan}: {reason}; give the path of an exported plan") from error
+        text = read_text(Path(plan), limits.PLAN_BYTES, "an exported plan")
         return {"plan": Plan.from_json(text).as_dict()}
     return by_budget(method, _preset_or_share(plan))
 

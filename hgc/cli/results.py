@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,6 +13,7 @@ from hgc.results.comparison import Comparison, Likeness, Progress
 from hgc.results.exports import EXPORTS
 from hgc.results.records import signed
 from hgc.studio.studio import Studio
+from hgc.whole import write_folder
 
 
 def finished(studio: Studio, request: Request, quiet: bool) -> Comparison:
@@ -31,18 +31,14 @@ def _tell(news: Progress) -> None:
 
 
 def write(comparison: Comparison, out: Path, charts: bool = False) -> None:
-    """Writes everything once the run is over, each file whole or not at all."""
+    """Writes everything once the run is over; a new folder appears with all of it or not at all."""
     files = {
         "control.png": comparison.request.control_bytes,
         **{f"{name}.png": signed(comparison, name) for name in comparison.arms},
         **{name: export(comparison).encode() for name, export in EXPORTS.items() if charts or name != "charts.html"},
         "request.json": comparison.request.model_dump_json(indent=1).encode(),
     }
-    out.mkdir(parents=True, exist_ok=True)
-    for name, data in files.items():
-        part = out / f"{name}.part"
-        part.write_bytes(data)
-        os.replace(part, out / name)
+    write_folder(out, files)
 
 
 def told(comparison: Comparison, notes: Iterable[str] = ()) -> str:

@@ -8,12 +8,15 @@ from typing import Annotated
 
 import typer
 
+from hgc import limits
+from hgc.cli.files import read_text
 from hgc.cli.options import AsJson, Device, Dtype
 from hgc.cli.refusals import in_one_line
 from hgc.cli.results import finished, told, write
-from hgc.request import Request, RequestRefused
+from hgc.request import Request
 from hgc.results.figures import result_of
 from hgc.studio.studio import Studio
+from hgc.whole import check_place
 
 
 @in_one_line
@@ -25,13 +28,8 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Run a request that was written down, and say what the cache did."""
-    if out.exists() and not out.is_dir():
-        raise RequestRefused(f"--out {out} is a file; name a folder")
-    try:
-        parsed = Request.parse(request.read_text())
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not a text file"
-        raise RequestRefused(f"request {request}: {reason}; give the path of a request.json") from error
+    check_place(out, folder=True)
+    parsed = Request.parse(read_text(request, limits.REQUEST_BYTES, "a request.json"))
     comparison = finished(Studio.load(parsed.model, device, dtype), parsed, quiet=as_json)
     write(comparison, out)
     typer.echo(json.dumps(result_of(comparison)) if as_json else told(comparison, comparison.notes))

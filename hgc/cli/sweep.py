@@ -33,10 +33,11 @@ from hgc.planning.road import HGC
 from hgc.request import Recipe, Request, RequestRefused
 from hgc.studio.studio import Studio
 from hgc.sweep import Axis, Cell, Sweep, base_of, parse_seeds
-from hgc.sweep.folder import Folder, write_whole
+from hgc.sweep.folder import Folder
 from hgc.sweep.run import Underway, run_cells
 from hgc.sweep.sheet import png_of, sheet
 from hgc.sweep.table import Record, as_csv, as_parquet, record
+from hgc.whole import check_place, write_folder
 
 
 @in_one_line
@@ -66,8 +67,7 @@ def sweep(
     """One picture over the values of one or two settings, as a grid and a table; stopped, it goes on where it was."""
     first, second = Axis.read(x), None if y is None else Axis.read(y)
     axes = [axis for axis in (first, second) if axis is not None]
-    if out.exists() and not out.is_dir():
-        raise RequestRefused(f"--out {out} is a file; name a folder")
+    check_place(out, folder=True)
     picture = decode(image)
     studio = Studio.load(model, device, dtype)
     recipe = Recipe.parse(
@@ -132,7 +132,7 @@ def _write(asked: Sweep[Request], folder: Folder, rows: dict[str, Record], out: 
     table = [row | {"picture": _picture(folder, cell, row)} for cell, row in _in_order(asked, rows)]
     pictures = {cell.key: folder.picture(cell) for cell in drawn if cell.repeat == 0}
     files = {"sweep.csv": as_csv(table).encode(), "sweep.parquet": as_parquet(table)}
-    write_whole(out, files | {"sheet.png": png_of(sheet(asked, pictures))})
+    write_folder(out, files | {"sheet.png": png_of(sheet(asked, pictures))})
 
 
 def _picture(folder: Folder, cell: Cell[Request], row: Record) -> str | None:

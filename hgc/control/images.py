@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,7 +91,7 @@ def check_size(width: int, height: int) -> None:
 
 
 def _opened(source: bytes | Path) -> Image.Image:
-    if isinstance(source, Path) and not source.is_file():
+    if isinstance(source, Path) and not os.path.isfile(source):  # false for a name too long for the disk, too
         raise ImageRefused(f"There is no file {source.name!r}: choose an existing picture.")
     size_bytes = len(source) if isinstance(source, bytes) else source.stat().st_size
     if size_bytes > MAX_BYTES:

@@ -64,6 +64,8 @@ def _folders(archive: ZipFile) -> dict[str, dict[str, bytes]]:
         place = ENTRY.fullmatch(entry.filename)
         if place is None:
             raise RecordRefused(f"this zip holds {entry.filename[:80]!r}, which no export of ours does")
+        if entry.compress_type not in (ZIP_STORED, ZIP_DEFLATED):
+            raise RecordRefused(f"{entry.filename!r} in this zip is packed in a way that no export of ours is")
         with archive.open(entry) as file:
             content = file.read(MAX_FILE_BYTES + 1)
         total_bytes += len(content)

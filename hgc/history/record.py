@@ -7,17 +7,20 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from io import BytesIO
-from typing import Any
+from typing import Annotated, Any
 
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_serializer
 
+from hgc import limits
 from hgc.cache.trace import Trace
-from hgc.evidence import EvidenceRefused, Made, Pixels, read_signed
+from hgc.evidence import Digest, EvidenceRefused, Made, Pixels, Word, read_signed
 from hgc.refused import Refused
 from hgc.request import Request, RequestRefused
 
 FORMAT = 1
+Arm = Annotated[str, Field(pattern=limits.ARM)]
+Note = Annotated[str, Field(max_length=4_000)]
 THUMBNAIL_PX = 160
 
 
@@ -81,7 +84,7 @@ class Record:
     def share(self) -> float:
         """MACs of the cached picture as a share of the full one's, paper convention; NaN where they are not known."""
         share = self.figures.get("macs_ratio")
-        return float(share) if isinstance(share, int | float) else math.nan
+        return float(share) if isinstance(share, float) or (type(share) is int and abs(share) < 2**53) else math.nan
 
     def arm(self, name: str) -> KeptArm:
         """Raises RecordRefused."""
@@ -159,8 +162,8 @@ class Measured(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    latency_ms: float
-    denoise_ms: float
+    latency_ms: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    denoise_ms: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     control_score: float
 
     @field_serializer("latency_ms", "denoise_ms", "control_score", when_used="json")
@@ -178,12 +181,12 @@ class Sheet(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     format: int = Field(default=FORMAT, ge=FORMAT, le=FORMAT)
-    arms: dict[str, Measured]
-    likeness: dict[str, dict[str, float | None]]
-    digest: str
-    score_name: str
+    arms: Annotated[dict[Arm, Measured], Field(min_length=1, max_length=8)]
+    likeness: dict[Arm, dict[Word, float | None]]
+    digest: Digest
+    score_name: Word
     made: Made
-    notes: tuple[str, ...]
+    notes: Annotated[tuple[Note, ...], Field(max_length=64)]
     figures: dict[str, Any]
 
     @field_serializer("likeness", when_used="json")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_hex
 
+from hgc import limits
 from hgc.history.archive import read_archive, write_archive
 from hgc.history.record import Record, RecordRefused
 from hgc.refused import Refused
@@ -121,8 +123,7 @@ class History:
     def tag(self, names: Sequence[str], tags: str, owner: str = "") -> None:
         """Gives runs these comma-separated tags instead of those they had; tagged runs are never forgotten."""
         words = ", ".join(_tags(tags))
-        with self._writing() as db:
-            db.execute(f"UPDATE runs SET tags = ? WHERE {_named(names)}", (words, owner, *names))
+        self._change(f"UPDATE runs SET tags = ? WHERE {_named(names)}", (words, owner, *names))
 
     def tags(self, names: Sequence[str], owner: str = "") -> list[tuple[str, ...]]:
         """The tags of each of these runs."""
@@ -132,8 +133,7 @@ class History:
 
     def delete(self, names: Sequence[str], owner: str = "") -> int:
         """Deletes runs for good and says how many there were."""
-        with self._writing() as db:
-            return db.execute(f"DELETE FROM runs WHERE {_named(names)}", (owner, *names)).rowcount
+        return self._change(f"DELETE FROM runs WHERE {_named(names)}", (owner, *names))
 
     def export(self, names: Sequence[str], owner: str = "") -> bytes:
         """A zip of these runs, in this order."""
@@ -153,22 +153,37 @@ class History:
             )
         db.executemany("DELETE FROM runs WHERE id = ?", [(name,) for name in gone])
 
+    def _change(self, query: str, values: Sequence[str]) -> int:
+        """Changes what is there and says how many runs; on a full disk, too, where there is no room for the journal
+        that would undo it: that is in memory then, and only a process killed in this very moment could do harm."""
+        try:
+            with self._writing() as db:
+                return db.execute(query, values).rowcount
+        except HistoryRefused as refusal:
+            if not _out_of_room(refusal.__cause__):
+                raise
+        with self._writing("MEMORY") as db:
+            return db.execute(query, values).rowcount
+
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
         with self._open() as db, self._told():
             yield db
 
     @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
+    def _writing(self, journal: str = "DELETE") -> Iterator[sqlite3.Connection]:
         """One transaction: all of it or, when the process is killed, nothing."""
         with self._open() as db, self._told():
+            db.execute(f"PRAGMA journal_mode = {journal}")
             db.execute("BEGIN IMMEDIATE")
             try:
                 yield db
+                db.execute("COMMIT")
             except BaseException:
-                db.execute("ROLLBACK")
+                # A full disk has ended the transaction already.
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
                 raise
-            db.execute("COMMIT")
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
@@ -184,16 +199,32 @@ class History:
     def _told(self) -> Iterator[None]:
         try:
             yield
-        except (sqlite3.Error, OSError) as error:
-            reason = error.strerror if isinstance(error, OSError) else str(error)
+        # sqlite3 raises the last one over what it wants to say of a damaged schema.
+        except (sqlite3.Error, OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else " ".join(str(error).split())
+            if _out_of_room(error):
+                raise HistoryRefused(
+                    f"There is no room left on the disk for {self.path.name} ({reason}): delete some runs."
+                ) from error
             raise HistoryRefused(
                 f"The history {self.path.name} cannot be used ({reason}): move it away and a new one begins, "
                 "or switch the history off with --no-history."
             ) from error
 
 
+def _out_of_room(error: BaseException | None) -> bool:
+    """Whether a database could not write, the file that undoes it included, because the disk is full."""
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", None) in _NO_ROOM
+
+
+_NO_ROOM = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR_WRITE)
+
+
 def _prepare(db: sqlite3.Connection) -> None:
     """Makes the table in a new file, once, whoever comes first."""
+    db.text_factory = _as_text
     # SQLite's own lower() knows ASCII alone.
     db.create_function("folded", 1, str.casefold, deterministic=True)
     version = _only(db, "PRAGMA user_version")
@@ -210,17 +241,28 @@ def _prepare(db: sqlite3.Connection) -> None:
         raise sqlite3.DatabaseError(f"it has format {version}, this version reads format {SCHEMA_VERSION}")
 
 
+def _as_text(data: bytes) -> str:
+    """A bit that turned over in a prompt is no reason not to show the others."""
+    return data.decode("utf-8", "replace")
+
+
 def _only(db: sqlite3.Connection, query: str, values: Sequence[str] = ()) -> int:
     return int(db.execute(query, values).fetchone()[0])
 
 
 def _matching(search: str, owner: str) -> tuple[str, list[str]]:
     words = search.casefold().split()
+    if len(search) > limits.SEARCH_CHARS or len(words) > limits.SEARCH_WORDS:
+        raise HistoryRefused(
+            f"A search has at most {limits.SEARCH_WORDS} words and {limits.SEARCH_CHARS} characters: leave some out."
+        )
     wanted = "".join(" AND instr(folded(prompt || ' ' || method || ' ' || tags), ?) > 0" for _ in words)
     return f"WHERE owner = ?{wanted}", [owner, *words]
 
 
 def _named(names: Sequence[str]) -> str:
+    if len(names) > limits.CHOSEN_RUNS:
+        raise HistoryRefused(f"{len(names):,} runs are chosen, at most {limits.CHOSEN_RUNS:,} at once: take fewer.")
     return f"owner = ? AND id IN ({', '.join('?' for _ in names)})"
 
 

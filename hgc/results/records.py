@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from typing import get_args
 
 from hgc.evidence import signed_png
 from hgc.history import KeptArm, Record, RecordRefused
@@ -37,16 +39,15 @@ def record_of(comparison: Comparison) -> Record:
 
 def comparison_of(record: Record) -> Comparison:
     """The comparison as it was, marked as shown from a record. Raises RecordRefused."""
-    arms = {arm.name: _arm(arm) for arm in record.arms}
+    arms: dict[ArmName, Arm] = {arm.name: _arm(arm) for arm in record.arms}  # type: ignore[misc]
     if missing := {"full", "cached"} - arms.keys():
         raise RecordRefused(f"this run has no picture '{min(missing)}': export it again")
-    try:
-        likeness: dict[ArmName, Likeness] = {
-            name: Likeness(**values)  # type: ignore[arg-type, misc]
-            for name, values in record.likeness.items()
-        }
-    except TypeError as error:
-        raise RecordRefused(f"this run's likeness is of another version ({error})") from error
+    _check(record, arms)
+    likeness: dict[ArmName, Likeness] = {
+        name: Likeness(**record.likeness[name])  # type: ignore[arg-type]
+        for name in arms
+        if name != "full"
+    }
     return Comparison(
         request=record.request,
         full=arms["full"],
@@ -59,6 +60,23 @@ def comparison_of(record: Record) -> Comparison:
         made=record.made,
         recorded=True,
     )
+
+
+def _check(record: Record, arms: Mapping[ArmName, Arm]) -> None:
+    """Raises RecordRefused where the parts of a record that was read do not belong together."""
+    if unknown := arms.keys() - set(get_args(ArmName)):
+        raise RecordRefused(f"this run has a picture '{min(unknown)}', which this version does not know")
+    if len({arm.image.shape for arm in arms.values()}) > 1:
+        raise RecordRefused("this run's pictures are of different sizes: export it again")
+    if not arms["full"].trace.macs.paper:
+        raise RecordRefused("this run's full picture took no computing at all: export it again")
+    known = {part.name for part in fields(Likeness)}
+    for name in arms.keys() - {"full"}:
+        values = record.likeness.get(name, {})
+        if strange := set(values) - known:
+            raise RecordRefused(f"this run's likeness is of another version: it has {min(strange)!r}")
+        if any(values.get(measure) is None for measure in ("psnr", "ssim")):
+            raise RecordRefused(f"this run does not say how like the full picture '{name}' is: export it again")
 
 
 def _measured(alike: Likeness) -> dict[str, float]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +14,7 @@ from PIL import Image
 from hgc.results.records import signed
 from hgc.sweep.grid import Cell, Sweep
 from hgc.sweep.table import Record, record
+from hgc.whole import write_folder
 
 if TYPE_CHECKING:
     from hgc.request import ArmName
@@ -51,7 +50,7 @@ class Folder:
         if compared.rival is not None:
             files[f"{name}-rival.png"] = "rival"
         written = {file: signed(compared, arm) for file, arm in files.items()}
-        write_whole(self._path, written | {f"{name}.json": json.dumps(compared.figures()).encode()})
+        write_folder(self._path, written | {f"{name}.json": json.dumps(compared.figures()).encode()})
 
     def name(self, cell: Cell) -> str:
         """Twelve hex digits."""
@@ -59,12 +58,3 @@ class Folder:
 
     def picture_path(self, cell: Cell) -> Path:
         return self._path / f"{self.name(cell)}.png"
-
-
-def write_whole(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Writes files so that each is there whole or not at all."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, data in files.items():
-        part = folder / f"{name}.part"
-        part.write_bytes(data)
-        os.replace(part, folder / name)

@@ -38,8 +38,12 @@ UNEQUAL_SIZES = '<p class="lead">The pictures differ in size, so they cannot be 
 
 
 def when(at: str) -> str:
-    """A moment in UTC, as ISO 8601 states it, for a person."""
-    return f"{datetime.fromisoformat(at):%-d %b %Y, %H:%M}"
+    """A moment in UTC, as ISO 8601 states it, for a person; as it stands where it is none."""
+    try:
+        moment = datetime.fromisoformat(at)
+    except ValueError:
+        return escape(at[:20])
+    return f"{moment:%-d %b %Y, %H:%M}"
 
 
 def runs_grid(entries: Sequence[Entry], chosen: Collection[str], searched: bool) -> str:
