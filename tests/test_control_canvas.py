@@ -3,7 +3,6 @@
 import io
 import itertools
 
-import cv2
 import numpy as np
 import pytest
 from hypothesis import given
@@ -12,7 +11,7 @@ from hypothesis.extra.numpy import arrays
 from PIL import Image, ImageDraw
 from skimage.color import deltaE_cie76, rgb2lab
 
-from hgc.control.canvas import Framing, Kind, edge_map, fit, snap
+from hgc.control.canvas import Framing, Kind, fit, snap
 from hgc.landscapes.labels import COLOURS, PALETTE
 
 
@@ -143,54 +142,3 @@ class TestFit:
     def test_a_shrunk_photo_is_averaged(self) -> None:
         checks = np.indices((128, 128)).sum(axis=0).astype(np.uint8) % 2 * 200
         np.testing.assert_array_equal(fit(checks, (64, 64), "photo"), 100)
-
-
-def sketch(pen: int, paper: int, *, side: int = 256) -> np.ndarray:
-    page = np.full((side, side, 3), paper, np.uint8)
-    cv2.polylines(page, [np.array([[10, 150], [70, 70], [130, 150], [240, 60]])], False, (pen,) * 3, 3, cv2.LINE_AA)
-    cv2.rectangle(page, (90, 180), (140, 230), (pen,) * 3, 3)
-    return page
-
-
-class TestEdgeMap:
-    def test_both_polarities_give_the_same_lines(self) -> None:
-        dark_on_light, light_on_dark = edge_map(sketch(0, 255)), edge_map(sketch(255, 0))
-        np.testing.assert_array_equal(dark_on_light.map, light_on_dark.map)
-        assert (dark_on_light.inverted, light_on_dark.inverted) == (True, False)
-        assert dark_on_light.notes == ("dark lines on light paper: turned round, white on black",)
-        assert light_on_dark.notes == ()
-
-    def test_only_black_and_white_come_out_and_the_pen_is_white(self) -> None:
-        edges = edge_map(sketch(0, 255))
-        assert set(np.unique(edges.map)) == {0, 255}
-        np.testing.assert_array_equal(edges.map[180:231, 90], 255)
-        assert not edges.map[200:210, 100:130].any()
-        assert edges.share_lines == pytest.approx((edges.map[:, :, 0] > 0).mean())
-
-    def test_uneven_light_and_grain_are_not_lines(self) -> None:
-        clean = edge_map(sketch(0, 255)).map[:, :, 0] > 0
-        light = np.linspace(0.5, 1, 256)[None, :, None]
-        grain = np.random.default_rng(0).normal(0, 6, (256, 256, 1))
-        photographed = (sketch(60, 235) * light + grain).clip(0, 255).astype(np.uint8)
-        found = edge_map(photographed).map[:, :, 0] > 0
-        assert (found & clean).sum() / (found | clean).sum() > 0.9
-
-    @pytest.mark.parametrize("pen", [(0, 0, 0), (255, 255, 255), (200, 60, 60)])
-    def test_any_pen_on_a_clear_canvas(self, pen: tuple[int, int, int]) -> None:
-        canvas = np.zeros((64, 64, 4), np.uint8)
-        canvas[20:24] = (*pen, 255)
-        expected = np.zeros((64, 64, 3), np.uint8)
-        expected[20:24] = 255
-        np.testing.assert_array_equal(edge_map(canvas).map, expected)
-
-    @pytest.mark.parametrize("grey", [0, 128, 240])
-    def test_a_blank_sheet_is_black_and_says_so(self, grey: int) -> None:
-        grain = np.random.default_rng(0).normal(grey, 5, (64, 64, 3)).clip(0, 255).astype(np.uint8)
-        for sheet in (grain, np.full((64, 64, 3), grey, np.uint8), np.zeros((64, 64, 4), np.uint8)):
-            edges = edge_map(sheet)
-            assert not edges.map.any()
-            assert edges.notes == ("no lines were found: the control map is empty",)
-
-    def test_a_picture_that_is_no_sketch_is_pointed_to_an_annotator(self) -> None:
-        checks = (np.indices((64, 64)).sum(axis=0) // 2 % 2 * 255).astype(np.uint8)
-        assert "choose an annotator" in edge_map(np.repeat(checks[:, :, None], 3, axis=2)).notes[-1]

@@ -1,4 +1,4 @@
-"""Drawing to control map: snap colours to classes, find the lines, fit the model's size."""
+"""Drawing to control map: snap colours to classes, fit the model's size."""
 
 from __future__ import annotations
 
@@ -21,10 +21,6 @@ Framing = Literal["cover", "letterbox"]
 SAME_COLOUR = 4.0
 # Anti-aliasing and JPEG's colour bleeding reach this many pixels from the shape they belong to.
 BLEND_REACH_PX = 3
-# Grey levels between paper and pen below which a sheet counts as blank.
-LINE_CONTRAST = 40
-# A sketch is mostly paper; above this share of line the picture is more likely a photo.
-LINE_SHARE_LIMIT = 0.35
 
 
 @dataclass(frozen=True)
@@ -39,16 +35,6 @@ class Snapped:
     map: Pixels
     share_snapped: float
     share_unpainted: float
-
-
-@dataclass(frozen=True)
-class EdgeMap:
-    """White lines on black, uint8 [H, W, 3] of 0 and 255; `share_lines` 0..1 is the white part."""
-
-    map: Pixels
-    inverted: bool
-    share_lines: float
-    notes: tuple[str, ...] = ()
 
 
 def snap(
@@ -69,12 +55,12 @@ def snap(
     if paper is not None and paper not in colours:
         colours.append(paper)
     names = list(palette)
-    rgb, painted = _painted(image)
+    rgb, drawn = painted(image)
     exact = np.full(rgb.shape[:2], -1, np.int16)  # [H, W], -1 where no class has this very colour
     for index, colour in enumerate(colours):
         exact[(rgb == colour).all(axis=2)] = index
-    labels = _nearest(rgb, exact, colours, (exact < 0) & painted)
-    bare = ~painted | (labels >= len(names))
+    labels = _nearest(rgb, exact, colours, (exact < 0) & drawn)
+    bare = ~drawn | (labels >= len(names))
     labels[bare] = names.index(unpainted)
     return Snapped(
         labels=labels.astype(np.uint8),
@@ -84,7 +70,7 @@ def snap(
     )
 
 
-def _painted(image: Pixels) -> tuple[Pixels, NDArray[np.bool_]]:
+def painted(image: Pixels) -> tuple[Pixels, NDArray[np.bool_]]:
     """Colours [H, W, 3] and where they were painted [H, W]: alpha at least one half."""
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] not in (3, 4):
         raise ValueError(f"drawing has shape {image.shape} of {image.dtype}; needs uint8 [H, W, 3] or [H, W, 4]")
@@ -153,39 +139,3 @@ def _resized(image: Pixels, size: tuple[int, int], kind: Kind) -> Pixels:
     else:
         method = cv2.INTER_NEAREST_EXACT
     return cv2.resize(image, (width, height), interpolation=method).astype(np.uint8)
-
-
-def edge_map(image: Pixels) -> EdgeMap:
-    """Clean white lines on black from a sketch of either polarity, uint8 [H, W, 3] or [H, W, 4].
-
-    Transparent parts count as paper. The paper's own shading is divided out and the threshold between paper and pen
-    is Otsu's (IEEE Trans. SMC 9, 1979). A sheet without enough contrast comes out black, and says so.
-    """
-    rgb, painted = _painted(image)
-    grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY).astype(np.uint8)
-    if painted.any():
-        grey[~painted] = 255 if np.median(grey[painted]) < 128 else 0
-    inverted = bool(np.median(grey) > 127) if painted.any() else False
-    dark_paper = 255 - grey if inverted else grey
-    strength = cv2.subtract(dark_paper, _paper_shade(dark_paper))
-    _, lines = cv2.threshold(strength, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
-    on_line = lines > 0
-    contrast = strength[on_line].mean() - strength[~on_line].mean() if 0 < on_line.mean() < 1 else 0.0
-    if contrast < LINE_CONTRAST:
-        blank = np.zeros((*grey.shape, 3), np.uint8)
-        return EdgeMap(blank, False, 0.0, ("no lines were found: the control map is empty",))
-    share = float(on_line.mean())
-    notes = ["dark lines on light paper: turned round, white on black"] if inverted else []
-    if share > LINE_SHARE_LIMIT:
-        notes.append(f"{share:.0%} of the picture became line: for a photo, choose an annotator such as Canny")
-    return EdgeMap(np.repeat(lines[:, :, None], 3, axis=2).astype(np.uint8), inverted, share, tuple(notes))
-
-
-def _paper_shade(dark_paper: Pixels) -> Pixels:
-    """Slowly varying brightness of the paper [H, W], estimated where no line is: an opening wider than any stroke."""
-    rows, columns = dark_paper.shape
-    small = cv2.resize(dark_paper, (64, 64), interpolation=cv2.INTER_AREA)
-    opened = cv2.morphologyEx(small, cv2.MORPH_OPEN, np.ones((23, 23), np.uint8))
-    return cv2.resize(cv2.GaussianBlur(opened, (0, 0), 6), (columns, rows), interpolation=cv2.INTER_LINEAR).astype(
-        np.uint8
-    )

@@ -9,8 +9,9 @@ from io import BytesIO
 from PIL import Image
 
 from hgc.control.annotators import ANNOTATORS, AnnotatorSettings, annotate
-from hgc.control.canvas import Pixels, edge_map, fit, snap
+from hgc.control.canvas import Pixels, fit, snap
 from hgc.control.images import RGB, WHITE, ImageRefused, decode
+from hgc.control.lines import detected, edge_map
 
 UNPAINTED = "sky"
 # Of its length; less goes unsaid.
@@ -59,7 +60,10 @@ def prepare_control(
         picture, notes = made.map, made.notes
     if control == "segmentation":
         return _classes(picture, size, palette, (*cut, *notes), drawn=annotator is None)
-    lines = edge_map(fit(picture, (size, size), "photo" if annotator is None else "edges"))
+    if annotator is None:
+        lines = edge_map(fit(picture, (size, size), "photo"))
+    else:
+        lines = detected(fit(picture, (size, size), "edges"))
     # An annotator that found no lines has said so already.
     return Prepared(lines.map, (*cut, *(notes or lines.notes)))
 

@@ -10,8 +10,9 @@ import cv2
 import numpy as np
 
 from hgc.control.annotators import ANNOTATORS, AnnotatorUnavailable
-from hgc.control.canvas import Pixels, edge_map
+from hgc.control.canvas import Pixels
 from hgc.control.images import ImageRefused, decode
+from hgc.control.lines import edge_map
 from hgc.ui.components.easel import CANVAS_PX, from_url
 from hgc.ui.pictures import png_url
 from hgc.ui.playground.figures import notes_list
