@@ -77,7 +77,7 @@ def _deeds(paper: Pixels, inverted: bool) -> tuple[str, ...]:
     """In plain words, what was done to a sheet on which lines were found."""
     grey = paper.mean(axis=2)
     low, high = np.percentile(grey, (2, 98))
-    deeds = (DARK_PEN,) if inverted else (LIGHT_PEN,) if np.median(grey) > BLACK_PAPER else ()
+    deeds: tuple[str, ...] = (DARK_PEN,) if inverted else (LIGHT_PEN,) if np.median(grey) > BLACK_PAPER else ()
     if low < (1 - UNEVEN_SHARE) * high:
         deeds += (f"the paper is up to {1 - low / high:.0%} darker in places: the light was evened out",)
     return deeds
