@@ -128,6 +128,11 @@ def test_hands_draw_every_class_and_captions_stay_in_the_vocabulary() -> None:
     assert scenes[7].caption == again.caption
 
 
+def test_a_way_below_a_low_horizon_stays_on_the_sheet() -> None:
+    labels = hand_scene(1_000_067).labels  # its path begins below 95% of the height
+    assert (labels == label("path")).any()
+
+
 def test_a_steady_pen_draws_every_border_and_nothing_else() -> None:
     rng = np.random.default_rng(0)
     for seed in range(8):

@@ -116,7 +116,7 @@ class Hand:
         """A path or river: from somewhere to the lower edge, or across."""
         rng, width = self.rng, self.rng.uniform(0.015, 0.09)
         if rng.random() < 0.25:
-            level = rng.uniform(top, 0.95)
+            level = rng.uniform(min(top, 0.95), 0.95)
             ends = np.array([[-0.05, level], [1.05, level + rng.uniform(-0.12, 0.12)]])
         else:
             ends = np.array([[rng.uniform(0.1, 0.9), top], [rng.uniform(0.0, 1.0), 1.05]])
