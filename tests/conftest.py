@@ -12,6 +12,8 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import random
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,6 +61,19 @@ def studio() -> Studio:
     from hgc.studio.studio import Studio
 
     return Studio.load(device="cpu")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def mypy(request: pytest.FixtureRequest) -> Iterator[subprocess.Popen[str] | None]:
+    """The type checker, begun before the first test where `test_types` is among them: it takes the other core."""
+    if all(item.name != "test_types" for item in request.session.items):
+        yield None
+        return
+    command = [sys.executable, "-m", "mypy"]
+    root = Path(__file__).parent.parent
+    with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as checker:
+        yield checker
+        checker.kill()
 
 
 @pytest.fixture

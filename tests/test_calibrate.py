@@ -150,14 +150,12 @@ def test_a_damaged_or_foreign_state_is_refused(pipe: Any, calibration: Calibrati
 
     state = tmp_path / "c.npz"
     run()
-    with pytest.raises(
-        CalibrationRefused, match=r"c.npz: steps is 4, this run has 5; delete the file, or give another --out"
-    ):
+    with pytest.raises(CalibrationRefused, match=r"c\.npz.*steps.* 4.* 5.*--out"):
         run(replace(SUBJECT, steps=5))
-    with pytest.raises(CalibrationRefused, match="measures ages to 2, asked are 3"):
+    with pytest.raises(CalibrationRefused, match=r" 2.* 3"):
         run(longest=3)
     state.write_bytes(state.read_bytes()[:-200])
-    with pytest.raises(CalibrationRefused, match="missing, cut off or no calibration") as refused:
+    with pytest.raises(CalibrationRefused, match="cut off") as refused:
         run()
     assert "\n" not in str(refused.value)
 
@@ -180,7 +178,7 @@ def test_scenes_of_other_weights_are_never_added_to_those_before(pipe: Any, tmp_
     header = json.loads(str(found["header"]))
     del header["weights"]  # as written before there were any
     np.savez_compressed(state, **found | {"header": np.array(json.dumps(header))})
-    with pytest.raises(CalibrationRefused, match=r"c.npz: of another kind \('weights'\); delete it and calibrate"):
+    with pytest.raises(CalibrationRefused, match=r"c\.npz.*'weights'"):
         calibrate(pipe, scene, SUBJECT, scenes=2, state=state, longest=2)
 
 
@@ -231,12 +229,12 @@ def test_a_whole_file_of_another_kind_is_refused_in_one_sentence(
     finished = path.with_suffix(".npz").read_bytes()
     path.with_suffix(".npz").write_bytes(state.read_bytes())
     state.write_bytes(finished)
-    with pytest.raises(CalibrationRefused, match=r"adjustment c.npz: of another kind .*; delete it and calibrate"):
+    with pytest.raises(CalibrationRefused, match=r"c\.npz.*calibrate"):
         Calibration.read(path)
-    with pytest.raises(CalibrationRefused, match=r"unfinished calibration state.npz: of another kind"):
+    with pytest.raises(CalibrationRefused, match=r"state\.npz"):
         calibrate(pipe, scene, SUBJECT, scenes=1, state=state, longest=2)
     path.write_bytes(finished)
-    with pytest.raises(CalibrationRefused, match=r"change curves c.json: cannot be read"):
+    with pytest.raises(CalibrationRefused, match=r"c\.json"):
         Calibration.read(path)
 
 
@@ -250,10 +248,10 @@ def test_a_calibration_survives_its_files(calibration: Calibration, tmp_path: Pa
     other = replace(calibration.adjustment, subject=replace(SUBJECT, guidance=2.0))
     Calibration(replace(calibration.curves, adjustment=other.digest), other).write(tmp_path / "other.json")
     (tmp_path / "other.npz").replace(tmp_path / "tiny.npz")
-    with pytest.raises(CalibrationRefused, match="put the two files of one calibration together"):
+    with pytest.raises(CalibrationRefused, match="two files"):
         Calibration.read(path)
     (tmp_path / "tiny.npz").unlink()
-    with pytest.raises(CalibrationRefused, match=r"adjustment tiny.npz: missing"):
+    with pytest.raises(CalibrationRefused, match=r"tiny\.npz"):
         Calibration.read(path)
     with pytest.raises(CalibrationRefused, match="cannot be read"):
         read_curves(tmp_path / "none.json")
@@ -291,13 +289,13 @@ def test_damaged_curves_are_refused_in_one_sentence(
 
 def test_curves_of_another_model_or_other_steps_are_refused(anatomy: Anatomy) -> None:
     curves = made_up.curves(anatomy, STEPS)
-    with pytest.raises(CalibrationRefused, match=r"steps is 4, this run has 6; calibrate again.*--steps 6"):
+    with pytest.raises(CalibrationRefused, match=r" 4.* 6.*--steps 6"):
         schedules.block_caching(anatomy, 6, curves, delta=0.2)
     foreign = replace(curves, subject=replace(curves.subject, model="sdxl"))
-    with pytest.raises(CalibrationRefused, match="model is sdxl, this run has tiny"):
+    with pytest.raises(CalibrationRefused, match=r"sdxl.*tiny"):
         schedules.block_caching(anatomy, STEPS, foreign, delta=0.2)
     unet_only = replace(curves, mean={"unet": curves.mean["unet"]}, spread={"unet": curves.spread["unet"]})
-    with pytest.raises(CalibrationRefused, match="was not measured in the calibration of tiny"):
+    with pytest.raises(CalibrationRefused, match="tiny"):
         schedules.block_caching(anatomy, STEPS, unet_only, delta=0.2)
 
 
@@ -431,15 +429,13 @@ def test_an_adjustment_that_is_not_the_plans_is_refused(pipe: Any, calibration: 
     adjustment, site = calibration.adjustment, "controlnet.controlnet_mid_block"
     fitted = Forecast("scale_shift", fitted=adjustment.digest)
     plan = Plan("adjusted", STEPS, "tiny", {site: "CFFF"}, forecast=fitted)
-    with pytest.raises(PlanRefused, match="given is none; pass the one of its calibration"), cached(pipe, plan):
+    with pytest.raises(PlanRefused, match=r"none.*calibration"), cached(pipe, plan):
         pass
     other = Adjustment(replace(SUBJECT, guidance=1.5), adjustment.scale, adjustment.shift)
     with pytest.raises(PlanRefused, match=f"given is {other.digest}"), cached(pipe, plan, adjustment=other):
         pass
     with (
-        pytest.raises(
-            PlanRefused, match=r"step 3: its value is 3 steps old, adjustments reach to 2; refresh it sooner"
-        ),
+        pytest.raises(PlanRefused, match=r"step 3.* 3 .* 2"),
         cached(pipe, plan, adjustment=adjustment),
     ):
         tiny.latents(pipe, steps=STEPS)
@@ -452,7 +448,7 @@ def test_curves_of_other_weights_are_refused(pipe: Any, calibration: Calibration
     other = tiny.control_pipeline()
     with torch.no_grad():
         other.controlnet.controlnet_mid_block.bias += 1
-    with pytest.raises(CalibrationRefused, match=r"measured on weights [0-9a-f]{12}, this model's are"):
+    with pytest.raises(CalibrationRefused, match=r"weights [0-9a-f]{12}"):
         calibration.curves.check_weights(weights_of(other))
 
 

@@ -205,19 +205,17 @@ def test_what_was_distilled_for_a_plan_is_not_taken_for_another(anatomy: Anatomy
     assert other.fitted == {shipped.adjustment.digest}
     assert planned(anatomy, budget=1.0).fitted == frozenset(), "nothing kept, nothing scaled"
     edited = replace(planned(anatomy), table=other.table)
-    with pytest.raises(CalibrationRefused, match=r"distilled for Block Caching at 70\.0% of full compute alone"):
+    with pytest.raises(CalibrationRefused, match=r"Block Caching at 70\.0%"):
         used_by(edited, request(), OURS)
     Path(SHIPPED).unlink()
-    with pytest.raises(CalibrationRefused, match=r"alone, and this is another plan; choose that one, or .*: python -m"):
+    with pytest.raises(CalibrationRefused, match=r"another plan.*: python -m"):
         planned(anatomy, budget=0.6)
 
 
 @pytest.mark.usefixtures("loaded")
 def test_the_command_of_a_refusal_makes_what_is_found_then(studio: Studio) -> None:
     asked = painted(studio, steps=3, guidance=2.5)
-    with pytest.raises(
-        NotCalibrated, match="landscapes is not calibrated for segmentation, ddim and 3 steps"
-    ) as refused:
+    with pytest.raises(NotCalibrated, match=r"landscapes.*segmentation, ddim and 3 steps") as refused:
         studio.plan(asked)
     command = str(refused.value).partition("python -m hgc ")[2]
     made = CliRunner().invoke(app, [*shlex.split(command), "--scenes", "1"])
@@ -243,7 +241,7 @@ def test_stopped_on_the_page_it_goes_on_and_ends_the_same(studio: Studio) -> Non
         return len(steps) == 3  # the first step of the second scene
 
     before = []
-    with pytest.raises(Cancelled, match="stopped in step 1 of a calibration run; the scenes before are kept"):
+    with pytest.raises(Cancelled, match="step 1 "):
         before.extend(studio.calibrate(subject, 2, stopped=stopped))
     assert before == [Measured(0, 2), Measured(1, 2)]
     assert studio.calibration(subject) is None

@@ -114,7 +114,7 @@ def test_colour_snap_finds_the_classes_and_says_what_it_is() -> None:
 
 
 def test_colour_snap_without_a_palette_is_an_error(photo: np.ndarray) -> None:
-    with pytest.raises(ValueError, match="'palette_snap' needs a palette"):
+    with pytest.raises(ValueError, match="'palette_snap'"):
         annotate(photo, "palette_snap")
 
 
@@ -151,9 +151,9 @@ def test_a_detector_runs_when_its_weights_are_there(photo: np.ndarray, tmp_path:
 
 
 def test_unknown_names_and_shapes_are_refused(photo: np.ndarray) -> None:
-    with pytest.raises(ValueError, match=r"annotator 'sobel' is unknown; known annotators: canny, lineart_standard"):
+    with pytest.raises(ValueError, match=r"'sobel'.*canny, lineart_standard"):
         annotate(photo, "sobel")
-    with pytest.raises(ValueError, match=r"shape \(256, 256\) of uint8; needs uint8 \[H, W, 3\]"):
+    with pytest.raises(ValueError, match=r"\(256, 256\).*uint8 \[H, W, 3\]"):
         annotate(photo[:, :, 0], "canny")
 
 

@@ -100,9 +100,9 @@ class TestSnap:
         assert snap(white, PALETTE, "sky").labels[0, 0] == 0
 
     def test_wrong_calls_name_both_sides(self) -> None:
-        with pytest.raises(ValueError, match=r"'lava'.*not in the palette: sky, sun_moon"):
+        with pytest.raises(ValueError, match=r"'lava'.*sky, sun_moon"):
             snap(np.zeros((2, 2, 3), np.uint8), PALETTE, "lava")
-        with pytest.raises(ValueError, match=r"\(2, 2\) of float64; needs uint8 \[H, W, 3\]"):
+        with pytest.raises(ValueError, match=r"\(2, 2\).*float64.*uint8 \[H, W, 3\]"):
             snap(np.zeros((2, 2)), PALETTE, "sky")
 
 

@@ -111,10 +111,10 @@ def test_stopped_half_way_it_goes_on_and_ends_the_same(pipe: Any, learned: Adjus
     again = distil(pipe, plan(nothing()), nothing(), scene, FIT, state=state, told=stopping)
     assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
     assert again.digest == learned.digest
-    with pytest.raises(CalibrationRefused, match=r"d.pt: its fit is .*; delete the file"):
+    with pytest.raises(CalibrationRefused, match=r"d\.pt.* fit "):
         distil(pipe, plan(nothing()), nothing(), scene, replace(FIT, rounds=9), state=state)
     state.write_bytes(state.read_bytes()[:-9])
-    with pytest.raises(CalibrationRefused, match="cut off or something else"):
+    with pytest.raises(CalibrationRefused, match="cut off"):
         distil(pipe, plan(nothing()), nothing(), scene, FIT, state=state)
 
 
@@ -155,5 +155,5 @@ def test_distil_from_the_shell(studio: Studio, tmp_path: Path, monkeypatch: pyte
         budget=0.8,
     )
     assert studio.plan(asked).fitted == {found.adjustment.digest}
-    with pytest.raises(CalibrationRefused, match=r"distilled for Block Caching at 80\.0% of full compute alone, and"):
+    with pytest.raises(CalibrationRefused, match=r"Block Caching at 80\.0%"):
         studio.plan(asked.model_copy(update={"budget": 0.7}))

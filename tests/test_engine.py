@@ -527,7 +527,7 @@ def test_a_second_call_after_an_interrupted_one_is_refused(pipe: Any, anatomy: A
     with cached(pipe, schedules.exact(anatomy, STEPS)):
         with pytest.raises(KeyboardInterrupt):
             tiny.latents(pipe, callback_on_step_end=stop)
-        with pytest.raises(PlanRefused, match="a call of the pipeline already, 2 of 6 steps of it; enter `cached`"):
+        with pytest.raises(PlanRefused, match=r"2 of 6.*`cached`"):
             tiny.latents(pipe)
 
 
@@ -575,7 +575,7 @@ def test_a_window_that_opens_late_is_planned_for(pipe: Any, anatomy: Anatomy) ->
 def test_a_forecast_never_falls_back_to_one_value(pipe: Any, anatomy: Anatomy) -> None:
     rows = dict.fromkeys([site.name for site in anatomy.control_residuals], "CCCFFF")
     with (
-        pytest.raises(PlanRefused, match="fewer than two values are kept"),
+        pytest.raises(PlanRefused, match="two values"),
         cached(pipe, Plan("late", STEPS, "tiny", rows)),
     ):
         tiny.latents(pipe, control_guidance_start=0.3)
@@ -586,7 +586,7 @@ def test_a_kept_value_that_the_pipeline_writes_into_is_refused(pipe: Any) -> Non
     pipe.enable_freeu(s1=0.9, s2=0.2, b1=1.2, b2=1.4)
     try:
         with (
-            pytest.raises(PlanRefused, match=r"up_blocks.0.resnets.0', step 1: the pipeline wrote into"),
+            pytest.raises(PlanRefused, match=r"up_blocks\.0\.resnets\.0', step 1"),
             cached(pipe, Plan("freeu", STEPS, "tiny", {"unet.up_blocks.0.resnets.0": "CRRRRR"})),
         ):
             tiny.latents(pipe)
@@ -670,14 +670,14 @@ def test_the_kept_difference_is_weighed_by_frequency(pipe: Any) -> None:
 
 def test_a_pipeline_that_cannot_be_followed_is_refused(anatomy: Anatomy) -> None:
     with (
-        pytest.raises(PlanRefused, match="SimpleNamespace cannot be cached"),
+        pytest.raises(PlanRefused, match="SimpleNamespace"),
         cached(SimpleNamespace(components={}), schedules.full(anatomy, STEPS)),
     ):
         pass
     twice = tiny.control_pipeline(2)
     twice.controlnet.nets[1] = twice.controlnet.nets[0]
     with (
-        pytest.raises(PlanRefused, match="same ControlNet is used twice"),
+        pytest.raises(PlanRefused, match=r"ControlNet.*twice"),
         cached(twice, schedules.full(anatomy, STEPS)),
     ):
         pass

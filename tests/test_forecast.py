@@ -124,9 +124,9 @@ def test_the_store_lets_go_of_what_no_branch_needs() -> None:
 def test_a_value_that_no_longer_fits_names_site_step_and_both_shapes() -> None:
     store = Store()
     store.keep(("mid", 0), torch.zeros(2, 8), 3, 2, depth=1)
-    with pytest.raises(PlanRefused, match=r"site 'mid', step 5: kept \(2, 8\), needs \(2, 4\)"):
+    with pytest.raises(PlanRefused, match=r"'mid', step 5.*\(2, 8\).*\(2, 4\)"):
         store.read(("mid", 0), Wanted(5, 2, (2, 4)))
-    with pytest.raises(PlanRefused, match="site 'top', step 5: nothing is kept"):
+    with pytest.raises(PlanRefused, match="'top', step 5"):
         store.read(("top", 0), Wanted(5, 2, (2, 4)))
 
 

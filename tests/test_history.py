@@ -88,7 +88,7 @@ def test_tags_are_replaced_and_bounded(history: History) -> None:
     history.tag([name], "")
     assert history.entries()[0].tags == ()
     for tags in (",".join("abcdefghijklm"), "x" * 41):
-        with pytest.raises(HistoryRefused, match="At most 12 tags of 40 characters"):
+        with pytest.raises(HistoryRefused, match=r"12.* 40"):
             history.tag([name], tags)
 
 
@@ -220,7 +220,7 @@ def test_a_damaged_file_is_told_in_one_sentence_and_left_alone(tmp_path: Path) -
     path = tmp_path / "history.sqlite"
     path.write_bytes(b"this is not a database" * 100)
     for call in (lambda: History(path).entries(), lambda: History(path).keep(record())):
-        with pytest.raises(HistoryRefused, match=r"cannot be used .file is not a database.: move it away"):
+        with pytest.raises(HistoryRefused, match="file is not a database"):
             call()
     assert path.read_bytes().startswith(b"this is not")
 
@@ -239,7 +239,7 @@ def test_a_history_of_a_later_version_is_refused(history: History) -> None:
     with sqlite3.connect(history.path) as db:
         db.execute("PRAGMA user_version = 7")
     db.close()
-    with pytest.raises(HistoryRefused, match="format 7, this version reads format 1"):
+    with pytest.raises(HistoryRefused, match=r"format 7.*format 1"):
         history.entries()
 
 
@@ -411,7 +411,7 @@ def test_a_damaged_picture_or_trace_is_refused_when_it_is_looked_at() -> None:
         _ = broken.pixels
     with pytest.raises(RecordRefused, match="trace of 'cached'"):
         _ = broken.trace
-    with pytest.raises(RecordRefused, match="no picture 'other'; it has full, cached"):
+    with pytest.raises(RecordRefused, match=r"'other'.*full, cached"):
         kept.arm("other")
 
 

@@ -50,7 +50,7 @@ def test_the_segmenter_reads_fresh_renders() -> None:
     segmenter = Segmenter.load(FOLDER / "segmenter")
     made = segmenter.segment(as_images([scene.image for scene in scenes]))
     assert mean_iou(made, torch.from_numpy(np.stack([scene.labels for scene in scenes])).long()) >= 0.95
-    with pytest.raises(ValueError, match=r"\(1, 3, 250, 256\), needs \[B, 3, H, W\] with sides divisible by 16"):
+    with pytest.raises(ValueError, match=r"\(1, 3, 250, 256\).*\[B, 3, H, W\].* 16"):
         segmenter.segment(torch.zeros(1, 3, 250, 256))
 
 
@@ -63,12 +63,12 @@ def test_the_reader_tells_time_and_season_of_fresh_renders() -> None:
 
 
 def test_a_reader_of_another_world_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"reader: .* has no model\.safetensors; train it or restore"):
+    with pytest.raises(FileNotFoundError, match=r"reader.*model\.safetensors"):
         Reader.load(tmp_path)
     Reader().save(tmp_path)
     settings = json.loads((tmp_path / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps({**settings, "seasons": ["wet", "dry"]}))
-    with pytest.raises(ValueError, match=r"trained on seasons \['wet', 'dry'\], this world has \['spring'"):
+    with pytest.raises(ValueError, match=r"\['wet', 'dry'\].*\['spring'"):
         Reader.load(tmp_path)
 
 

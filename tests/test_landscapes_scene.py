@@ -27,7 +27,7 @@ def test_palette_is_the_fixed_one_in_label_order() -> None:
 def test_colour_map_is_the_palette_lookup_and_refuses_other_labels() -> None:
     labels = np.arange(9, dtype=np.uint8).reshape(3, 3)
     assert colour_map(labels).reshape(9, 3).tolist() == [list(colour) for colour in PALETTE.values()]
-    with pytest.raises(ValueError, match="label 9 is not a class; labels run from 0 to 8"):
+    with pytest.raises(ValueError, match=r"9.* 0 to 8"):
         colour_map(np.array([[9]], np.uint8))
     with pytest.raises(ValueError, match="class 'river' is unknown"):
         label("river")
@@ -73,9 +73,9 @@ def test_night_is_dark_and_winter_is_white() -> None:
 
 
 def test_mood_refuses_what_it_does_not_know() -> None:
-    with pytest.raises(ValueError, match="time of day 'noon' is unknown; known: dawn, day, sunset, night"):
+    with pytest.raises(ValueError, match=r"'noon'.*dawn, day, sunset, night"):
         Mood("noon", "summer")  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="season 'monsoon' is unknown"):
+    with pytest.raises(ValueError, match="'monsoon'"):
         Mood("day", "monsoon")  # type: ignore[arg-type]
 
 

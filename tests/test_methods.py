@@ -139,11 +139,11 @@ def test_a_plan_of_ones_own_and_settings_by_hand_come_before_a_method(anatomy: A
 
 
 def test_what_cannot_be_planned_is_said_in_a_sentence(anatomy: Anatomy) -> None:
-    with pytest.raises(RequestRefused, match="unknown method 'magic'; known are optimised, hgc, block_caching"):
+    with pytest.raises(RequestRefused, match=r"'magic'.*optimised, hgc, block_caching"):
         plan_of(anatomy, recipe(method="magic", budget=0.5))
     with pytest.raises(RequestRefused, match="unknown method 'magic'"):
         plan_of(anatomy, recipe(rival="magic"))
-    with pytest.raises(PlanRefused, match="guidance is off; choose more than 1"):
+    with pytest.raises(PlanRefused, match=r"guidance.* 1"):
         plan_of(anatomy, recipe(method="guidance_reuse", budget=0.7, guidance=1.0))
 
 
@@ -170,7 +170,7 @@ def test_a_bad_calibration_is_refused_in_a_sentence(anatomy: Anatomy, calibrated
         assert "\n" not in str(refused.value)
     calibrated.write_text(whole)
     calibrated.with_suffix(".npz").write_bytes(b"PK")
-    with pytest.raises(CalibrationRefused, match="missing, cut off or no calibration"):
+    with pytest.raises(CalibrationRefused, match="calibrat"):
         plan_of(anatomy, asked)
 
 

@@ -93,7 +93,7 @@ class TestSsim:
         assert ssim(a, a) == pytest.approx(1)
 
     def test_a_picture_smaller_than_the_window_is_refused_with_both_numbers(self) -> None:
-        with pytest.raises(ValueError, match="window of 11 pixels and the pictures are 20 × 8"):
+        with pytest.raises(ValueError, match=r"11.*20 × 8"):
             ssim(np.zeros((8, 20)), np.zeros((8, 20)))
 
 
@@ -116,9 +116,9 @@ class TestPictures:
         assert psnr(picture.half(), picture) > 60
 
     def test_wrong_pictures_name_both_numbers(self) -> None:
-        with pytest.raises(ValueError, match=r"shapes \(12, 14, 3\) and \(14, 12, 3\)"):
+        with pytest.raises(ValueError, match=r"\(12, 14, 3\).*\(14, 12, 3\)"):
             psnr(np.zeros((12, 14, 3)), np.zeros((14, 12, 3)))
-        with pytest.raises(ValueError, match=r"from -1 to 1; needs uint8, or float in 0\.\.1"):
+        with pytest.raises(ValueError, match=r"-1.* 1.*0\.\.1"):
             psnr(np.array([[-1.0, 1.0]]), np.zeros((1, 2)))
         with pytest.raises(ValueError, match=r"shape \(2, 3, 8, 8\)"):
             psnr(torch.zeros(2, 3, 8, 8), torch.zeros(2, 3, 8, 8))
@@ -236,9 +236,9 @@ class TestMiou:
         assert pooled_miou([overlaps(predicted, target, CLASSES)]) == miou(predicted, target, CLASSES)[0]
 
     def test_wrong_maps_name_both_numbers(self) -> None:
-        with pytest.raises(ValueError, match="label 3 is in a map and there are 3 classes"):
+        with pytest.raises(ValueError, match=r"3.* 3"):
             miou(np.array([[3]]), np.array([[0]]), CLASSES)
-        with pytest.raises(ValueError, match=r"label maps have shapes \(1, 1\) and \(1, 2\)"):
+        with pytest.raises(ValueError, match=r"\(1, 1\).*\(1, 2\)"):
             miou(np.array([[0]]), np.array([[0, 0]]), CLASSES)
 
 
@@ -290,7 +290,7 @@ class TestEdges:
     def test_control_maps_are_taken_as_they_are(self) -> None:
         as_map = np.repeat(column(4)[:, :, None].astype(np.uint8) * 255, 3, axis=2)
         assert edge_f1(as_map, as_map) == 1
-        with pytest.raises(ValueError, match=r"edge maps have shapes \(16, 16, 3\) and \(16, 16\)"):
+        with pytest.raises(ValueError, match=r"\(16, 16, 3\).*\(16, 16\)"):
             edge_f1(as_map, column(4))
 
     def test_edges_are_those_of_the_canny_annotator(self) -> None:

@@ -83,10 +83,10 @@ def test_a_missing_peer_or_another_version_is_named_with_the_remedy(monkeypatch:
         raise PackageNotFoundError(name)
 
     monkeypatch.setattr(peers, "version", missing)
-    with pytest.raises(BenchRefused, match=r"is not installed: pip install -r tests/peers-requirements.txt"):
+    with pytest.raises(BenchRefused, match=r"pip install -r tests/peers-requirements\.txt"):
         peers.check_installed()
     monkeypatch.setattr(peers, "version", lambda _name: "9.9")
-    with pytest.raises(BenchRefused, match=r"DeepCache 9.9 is installed, the comparison is with 0.1.1"):
+    with pytest.raises(BenchRefused, match=r"DeepCache 9\.9.* 0\.1\.1"):
         peers.check_installed()
 
 

@@ -267,7 +267,7 @@ def test_an_ip_adapter_of_several_images_is_refused() -> None:
     pipe, _ = tiny.ip_adapter_pipeline("sd", False)
     with (
         cached(pipe, schedules.full(anatomy_of(pipe), STEPS)),
-        pytest.raises(PlanRefused, match="2 images for one IP-Adapter"),
+        pytest.raises(PlanRefused, match=r"2 .*IP-Adapter"),
     ):
         tiny.latents(pipe, steps=STEPS, ip_adapter_image_embeds=[torch.randn(2, 2, 8)])
 

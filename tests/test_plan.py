@@ -223,7 +223,7 @@ def test_a_budget_is_kept_and_used(anatomy: Anatomy, share: float) -> None:
 
 
 def test_a_budget_out_of_reach_names_the_nearest(anatomy: Anatomy) -> None:
-    with pytest.raises(PlanRefused, match=r"budget 2%: the cheapest plan costs 1\d\.\d% of full compute"):
+    with pytest.raises(PlanRefused, match=r"2%.* 1\d\.\d%"):
         schedules.under_budget(anatomy, STEPS, 0.02)
 
 

@@ -123,7 +123,7 @@ def test_encoder_and_control_run_at_key_steps_only(anatomy: Anatomy) -> None:
     "method", [schedules.encoder_propagation, schedules.guidance_reuse, schedules.step_skip, schedules.hgc]
 )
 def test_key_steps_begin_with_the_first_and_lie_in_the_run(anatomy: Anatomy, method: Any, keys: tuple[int]) -> None:
-    with pytest.raises(PlanRefused, match=r"key steps .*: name steps from 0, always the first, to 19"):
+    with pytest.raises(PlanRefused, match=r"from 0.* to 19"):
         method(anatomy, STEPS, keys=keys)
 
 
@@ -198,7 +198,7 @@ def test_the_choice_of_most_compute_within_a_budget_is_taken(share: float, chose
 
 
 def test_a_budget_below_the_cheapest_choice_names_the_nearest() -> None:
-    with pytest.raises(schedules.OutOfReach, match=r"budget 5%: the cheapest plan costs 10\.0%") as refused:
+    with pytest.raises(schedules.OutOfReach, match=r"5%.* 10\.0%") as refused:
         schedules.most_within(0.05, range(10, 0, -1), lambda choice: choice / 10)
     assert refused.value.nearest == 0.1
 

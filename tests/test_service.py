@@ -258,9 +258,9 @@ def test_whatever_computes_does_so_in_one_and_the_same_thread() -> None:
 
 def test_a_plan_for_other_steps_or_another_model_is_refused_by_name(studio: Studio) -> None:
     plan = schedules.hgc(studio.anatomy(), 9)
-    with pytest.raises(PlanRefused, match=r"plan 'hgc' has 9 steps, this run has 4"):
+    with pytest.raises(PlanRefused, match=r"'hgc'.* 9 .* 4"):
         studio.forecast(request(studio, plan=plan.as_dict()))
-    with pytest.raises(PlanRefused, match=r"plan 'hgc' was made for sd15, this is landscapes"):
+    with pytest.raises(PlanRefused, match=r"'hgc'.*sd15.*landscapes"):
         studio.forecast(request(studio, plan=plan.as_dict() | {"model": "sd15"}, steps=9))
     unplayable = plan.as_dict() | {"table": {"unet": "R" + "C" * 8}}
     with pytest.raises(PlanRefused, match="site 'unet', step 0"):
@@ -300,7 +300,7 @@ def test_a_truncated_control_map_is_refused(studio: Studio) -> None:
 def test_a_map_of_the_wrong_size_is_refused_with_both_sizes(studio: Studio) -> None:
     asked = request(studio)
     small = Request.make(_png(np.zeros((64, 32, 3), np.uint8)), steps=STEPS)
-    with pytest.raises(RequestRefused, match="32 × 64 pixels, landscapes needs 256 × 256"):
+    with pytest.raises(RequestRefused, match=r"32 × 64.*256 × 256"):
         studio.compare(small)
     assert studio.forecast(asked).share > 0
 
@@ -342,9 +342,9 @@ def test_what_is_cut_off_a_picture_is_said(studio: Studio, shape: tuple[int, int
 
 
 def test_an_annotator_of_the_wrong_kind_is_refused(studio: Studio) -> None:
-    with pytest.raises(ImageRefused, match=r"Canny makes edges, this control reads segmentation: choose .*Colour snap"):
+    with pytest.raises(ImageRefused, match=r"Canny.*segmentation.*Colour snap"):
         studio.prepare_control(SCENE.image, "segmentation", "canny")
-    with pytest.raises(ImageRefused, match="Unknown annotator 'psychic'"):
+    with pytest.raises(ImageRefused, match="'psychic'"):
         studio.prepare_control(SCENE.image, "edges", "psychic")
 
 
@@ -363,7 +363,7 @@ def test_a_model_that_cannot_be_had_is_refused(name: str, dtype: str | None, say
 
 
 def test_weights_out_of_reach_are_said_in_one_sentence() -> None:
-    with pytest.raises(ModelUnavailable, match=r"Stable Diffusion 1.5: the weights could not be fetched") as refused:
+    with pytest.raises(ModelUnavailable, match=r"Stable Diffusion 1.5") as refused:
         load("sd15", device="cpu")
     assert "\n" not in str(refused.value)
 

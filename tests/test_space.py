@@ -255,7 +255,7 @@ def test_a_name_that_is_none_is_refused(checkout: Path, repo_id: str) -> None:
 
 @pytest.mark.parametrize("error", [LocalTokenNotFoundError("no token"), ConnectionError("no route")])
 def test_a_hub_that_says_no_is_told_with_the_remedy(checkout: Path, error: Exception) -> None:
-    with pytest.raises(SpaceRefused, match=r"somebody/studio could not be updated.*hf auth login"):
+    with pytest.raises(SpaceRefused, match=r"somebody/studio.*hf auth login"):
         push(checkout, "somebody/studio", api=FakeHub(error))
 
 

@@ -252,7 +252,7 @@ def test_a_model_that_does_not_load_is_told_in_one_sentence(caplog: pytest.LogCa
         raise OSError("the weights\nare not here")
 
     loader = Loader(broken).start()
-    with pytest.raises(ModelNotReady, match="could not be loaded: the weights are not here"):
+    with pytest.raises(ModelNotReady, match="the weights are not here"):
         loader.studio()
     assert loader.settled
     assert not loader.ready
