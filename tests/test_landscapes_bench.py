@@ -11,7 +11,7 @@ from transformers import CLIPTokenizer
 from typer.testing import CliRunner
 
 from hgc.__main__ import app
-from hgc.bench import card, drawings
+from hgc.bench import card, drawings, hands
 from hgc.bench.album import Album, digest, read_png, write_png
 from hgc.bench.landscapes import Bench
 from hgc.bench.scores import Eyes, colour_distance, edge_scores, variety
@@ -34,7 +34,7 @@ from hgc.training.train import tiny_recipe
 from hgc.training.wall import MOST_BYTES, hang, places
 
 FOLDER = Path(__file__).parents[1] / "assets" / "models" / "landscapes"
-COMMAND = ["bench", "landscapes", "--scenes", "2", "--steps", "2", "--band-scenes", "1", "--json"]
+COMMAND = ["bench", "landscapes", "--scenes", "2", "--hands", "2", "--steps", "2", "--band-scenes", "1", "--json"]
 
 
 def untrained() -> tuple[Denoiser, AutoencoderTiny, CLIPTokenizer]:
@@ -60,12 +60,16 @@ def test_every_part_is_measured_and_says_on_what(weights: Path, tmp_path: Path) 
     found = json.loads(result.stdout)
     assert found == json.loads((tmp_path / "figures.json").read_text())
     assert found.keys() == {"command", "measured_on", *PARTS}
-    assert found["command"].startswith("python -m hgc bench landscapes --scenes 2 --first-seed 0 --steps 2 --batch 4")
+    assert found["command"].startswith(
+        "python -m hgc bench landscapes --scenes 2 --hands 2 --first-seed 0 --steps 2 --batch 4"
+    )
     assert found["measured_on"]["weights_digest"] == digest(weights)
     assert found["words_alone"].keys() == found["edges"]["words"].keys()
     assert set(found["segmentation"]["iou"]) <= {"mean", *CLASSES}
     assert found["speed"]["one_image_s"] > 0
-    assert len(card.goals(found)) == 8
+    assert found["hand_segmentation"]["iou_real"].keys() <= {"mean", *CLASSES}
+    assert found["hand_edges"]["followed_real"] > 0.6
+    assert len(card.goals(found)) == 10
     assert "NOT MET" in card.as_text(found)
 
 
@@ -131,6 +135,16 @@ def test_perfect_pictures_get_perfect_scores() -> None:
     assert Eyes.load(FOLDER).words(pictures, named)["both"] == 1.0
 
 
+def test_a_picture_that_shows_the_lines_follows_them() -> None:
+    """The painter's own pictures, however thick the pen; an empty one follows nothing."""
+    drawings = [hands.Drawing.of(number) for number in range(6)]
+    scores = hands.line_scores([drawing.scene.image for drawing in drawings], drawings)
+    assert scores["f1"] == scores["f1_real"]
+    assert scores["followed"] > 0.85
+    blank = np.full((256, 256, 3), 200, np.uint8)
+    assert hands.line_scores([blank] * len(drawings), drawings)["f1"] == 0
+
+
 def test_variety_looks_at_each_region_alone() -> None:
     labels = np.full((64, 64), label("sky"), np.uint8)
     labels[32:] = label("grass")
@@ -187,6 +201,9 @@ def test_drawings_come_out_beside_their_pictures(
     assert len(scores) == 4
     assert {"right", "miou", "words"} <= scores["bay.png"].keys()
     assert "followed" in scores["spiral.png"]
+    means = json.loads(result.stdout)["drawings_mean"]
+    assert means["edges"]["f1"] == scores["spiral.png"]["f1"]
+    assert means["segmentation"]["miou"] == pytest.approx(np.mean([s["miou"] for s in scores.values() if "miou" in s]))
     assert "followed" not in scores["blank-sheet.png"]  # there is nothing to follow
     assert read_png(sheet).shape[1] > 4 * 2 * drawings.SIDE
 

@@ -41,6 +41,15 @@ def goals(report: dict[str, Any]) -> list[Goal]:
             at_least("time of day and season read back from the picture", drawn["words"]["both"], 0.97, "{:.1%}")
     if drawn := report.get("edges"):
         at_least("edges obeyed: F1 of the picture / of reconstructions", drawn["ratio"], 0.80, "{:.3f}")
+    if drawn := report.get("hand_segmentation"):
+        at_least("hand-like maps obeyed: mIoU of the picture", drawn["miou"], 0.80, "{:.3f}")
+    if drawn := report.get("hand_edges"):
+        at_least("hand-drawn lines obeyed: F1 of the lines given", drawn["f1"], 0.80, "{:.3f}")
+    examples = report.get("drawings_mean", {})
+    if drawn := examples.get("segmentation"):
+        at_least("the examples' maps obeyed: mean mIoU", drawn["miou"], 0.75, "{:.3f}")
+    if drawn := examples.get("edges"):
+        at_least("the examples' lines obeyed: mean F1 of the lines given", drawn["f1"], 0.78, "{:.3f}")
     if speed := report.get("speed"):
         at_most("one picture, warm, full compute", speed["one_image_s"], 4, "{:.1f} s")
         at_most("loading", speed["load_s"], 5, "{:.1f} s")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from PIL import Image
 from skimage.morphology import skeletonize
 
 from hgc.bench.album import Album, named
+from hgc.bench.hands import line_score
 from hgc.bench.scores import Eyes
 from hgc.control.canvas import snap
 from hgc.landscapes.artist import Artist, Picture, Sitting
@@ -66,7 +68,7 @@ def try_drawings(artist: Artist, eyes: Eyes, album: Album, steps: int) -> list[T
 
 def _scores(example: Example, seen: Picture, picture: Picture, eyes: Eyes) -> dict[str, Any]:
     """`right`: share of the pixels that are what was drawn there. `followed`: share of the pen's middle line with an
-    edge beside it. `flat`: nothing is in the picture.
+    edge beside it. `f1`: of the lines given, within two pixels. `flat`: nothing is in the picture.
     """
     scores: dict[str, Any] = {"flat": bool(picture.std(axis=(0, 1)).max() < FLAT)}
     if example.prompt:
@@ -76,6 +78,7 @@ def _scores(example: Example, seen: Picture, picture: Picture, eyes: Eyes) -> di
         scores["right"] = float((eyes.labels([picture])[0].numpy() == wanted).mean())
         scores["miou"] = eyes.segmentation([picture], [wanted])["mean"]
     elif seen.any():
+        scores["f1"] = line_score(picture, seen[:, :, 0])[0]
         pen = skeletonize(seen[:, :, 0] > 0)
         scores["followed"] = edge_score(extract_edges(picture, EDGE_LOW, EDGE_HIGH), pen, HAND_PX).recall
     return scores
@@ -84,6 +87,16 @@ def _scores(example: Example, seen: Picture, picture: Picture, eyes: Eyes) -> di
 def as_json(tried: Sequence[Tried]) -> list[dict[str, Any]]:
     named = [{name: getattr(t.example, name) for name in ("title", "file", "control", "prompt", "seed")} for t in tried]
     return [example | t.scores for example, t in zip(named, tried, strict=True)]
+
+
+def means(tried: Sequence[Tried]) -> dict[str, dict[str, float]]:
+    """The mean of each score of obedience over the drawings that have it, by control."""
+    scores: dict[str, dict[str, list[float]]] = {}
+    for t in tried:
+        for name in ("right", "miou", "f1", "followed"):
+            if name in t.scores:
+                scores.setdefault(t.example.control, {}).setdefault(name, []).append(t.scores[name])
+    return {control: {name: fmean(v) for name, v in by_name.items()} for control, by_name in scores.items()}
 
 
 def sheet(tried: Sequence[Tried]) -> Image.Image:

@@ -2,6 +2,7 @@
 
 python -m hgc bench landscapes --null --drawings runs/drawings.png --out assets/models/landscapes/figures.json
 python -m hgc bench landscapes --scenes 2 --steps 2 --only segmentation     # a minute
+python -m hgc bench landscapes --hands 24 --only hand_segmentation --only hand_edges
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from hgc.bench import drawings
+from hgc.bench import drawings, hands
 from hgc.bench.album import Album, Tell, digest, named
 from hgc.bench.null_band import null_band
 from hgc.bench.scores import Eyes, edge_scores, variety
@@ -79,6 +80,7 @@ class Bench:
                 found.setdefault("null_band", {})[control] = band
         if self.setup.drawings:
             found["drawings"] = drawings.as_json(self.tried)
+            found["drawings_mean"] = drawings.means(self.tried)
         found["measured_on"]["finished"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         return found
 
@@ -91,6 +93,7 @@ class Bench:
             "sampler": "ddim",
             "guidance": self.artist.guidance,
             "scenes": self.setup.scenes,
+            "hands": self.setup.hands,
             "first_seed": self.setup.first_seed,
             "noise_seed": self.setup.noise_seed,
             "steps": self.setup.steps,
@@ -164,6 +167,32 @@ class Bench:
         made, rebuilt = edge_scores(drawn, edges), edge_scores(self._rebuilt(), edges)
         words = self.eyes.words(drawn, [scene.caption for _, scene in self.scenes])
         return {"f1": made, "f1_reconstructed": rebuilt, "ratio": made / rebuilt if rebuilt else 0.0, "words": words}
+
+    @cached_property
+    def _hands(self) -> list[hands.Drawing]:
+        return [hands.Drawing.of(number) for number in range(self.setup.hands)]
+
+    def _hand_segmentation(self) -> dict[str, Any]:
+        maps = [(drawing, colour_map(drawing.scene.labels)) for drawing in self._hands]
+        pictures = self._drawn_by_hand("segmentation", maps)
+        words = self.eyes.words(pictures, [drawing.scene.caption for drawing in self._hands])
+        return {**hands.map_scores(pictures, self._hands, self.eyes), "words": words}
+
+    def _hand_edges(self) -> dict[str, Any]:
+        pictures = self._drawn_by_hand("edges", [(drawing, drawing.line_map) for drawing in self._hands])
+        return hands.line_scores(pictures, self._hands)
+
+    def _drawn_by_hand(self, control: str, maps: Sequence[tuple[hands.Drawing, Picture]]) -> list[Picture]:
+        def make(sittings: Sequence[Sitting]) -> list[Picture]:
+            return self.artist.draw(control, sittings, self.setup.steps)
+
+        sittings = [
+            Sitting(control_map, drawing.scene.caption, self.setup.noise_seed + drawing.seed)
+            for drawing, control_map in maps
+        ]
+        names = [named(drawing.seed, one.map, one.prompt) for (drawing, _), one in zip(maps, sittings, strict=True)]
+        title = f"hands-{control}-{self.setup.steps}-steps"
+        return self.album.pictures(title, list(zip(names, sittings, strict=True)), make)
 
     def _words_alone(self) -> dict[str, Any]:
         """Do the words say enough where nothing is drawn?"""

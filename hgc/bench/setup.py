@@ -6,7 +6,17 @@ from dataclasses import dataclass
 
 from hgc.refused import Refused
 
-PARTS = ("size", "speed", "reconstruction", "segmentation", "edges", "words_alone", "variety")
+PARTS = (
+    "size",
+    "speed",
+    "reconstruction",
+    "segmentation",
+    "edges",
+    "words_alone",
+    "variety",
+    "hand_segmentation",
+    "hand_edges",
+)
 CONTROLS = ("segmentation", "edges")
 OTHER_NOISES = (1, 2, 3)
 NOISE_STRIDE = 1_000_000
@@ -18,10 +28,14 @@ class BenchRefused(Refused, ValueError):
 
 @dataclass(frozen=True)
 class Setup:
-    """The parts and sizes of one benchmark. `band_scenes` are used for what needs no more of them (words
-    without a map) and where a scene is drawn many times (variety, the null band)."""
+    """The parts and sizes of one benchmark.
+
+    `hands` is the number of hand-like drawings under each control. `band_scenes` are used for what needs no more of
+    them (words without a map) and where a scene is drawn many times (variety, the null band).
+    """
 
     scenes: int = 200
+    hands: int = 100
     first_seed: int = 0
     steps: int = 20
     batch: int = 4
@@ -34,7 +48,13 @@ class Setup:
     only: tuple[str, ...] = PARTS
 
     def __post_init__(self) -> None:
-        counts = {"scenes": self.scenes, "steps": self.steps, "batch": self.batch, "band-scenes": self.band_scenes}
+        counts = {
+            "scenes": self.scenes,
+            "hands": self.hands,
+            "steps": self.steps,
+            "batch": self.batch,
+            "band-scenes": self.band_scenes,
+        }
         for name, value in counts.items():
             if value < 1:
                 raise BenchRefused(f"--{name} {value}: needs at least 1")
@@ -46,7 +66,8 @@ class Setup:
     def command(self) -> str:
         """The command that measures the same again."""
         words = [
-            f"python -m hgc bench landscapes --scenes {self.scenes} --first-seed {self.first_seed}",
+            f"python -m hgc bench landscapes --scenes {self.scenes} --hands {self.hands}",
+            f"--first-seed {self.first_seed}",
             f"--steps {self.steps} --batch {self.batch} --noise-seed {self.noise_seed}",
             f"--band-scenes {self.band_scenes} --dtype {self.dtype}",
             *(["--null"] if self.null else []),

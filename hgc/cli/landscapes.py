@@ -79,6 +79,7 @@ def _minutes(more: list[str]) -> dict[str, float]:
 @in_one_line
 def bench_landscapes(
     scenes: Annotated[int, typer.Option(help="How many scenes never trained on.")] = 200,
+    hands: Annotated[int, typer.Option(help="How many hand-like drawings under each control.")] = 100,
     first_seed: Annotated[int, typer.Option(help="Seed of the first scene; training starts at 500,000.")] = 0,
     steps: Steps = 20,
     batch: Annotated[int, typer.Option(help="Pictures drawn together.")] = 4,
@@ -104,6 +105,7 @@ def bench_landscapes(
 
     chosen = Setup(
         scenes=scenes,
+        hands=hands,
         first_seed=first_seed,
         steps=steps,
         batch=batch,
