@@ -41,7 +41,7 @@ def _moment(text: str) -> str:
 
 
 class Made(BaseModel):
-    """What a picture was made with. `at` is UTC; `processor` the CPU's vector instructions or the GPU's name.
+    """The origin of a picture. `at` is UTC; `processor` the CPU's vector instructions or the GPU's name.
 
     `weights` are twelve hex digits that name the content of all networks in this dtype.
     """
@@ -68,7 +68,7 @@ class Made(BaseModel):
         )
 
     def unlike(self, other: Made) -> dict[str, tuple[str, str]]:
-        """What else the other was made with, by title, both in words; the time aside."""
+        """The differences to the other's origin, by title, both in words; the time aside."""
         both = {title: (str(getattr(self, name)), str(getattr(other, name))) for name, title in _MADE_TITLES.items()}
         return {title: (mine, theirs) for title, (mine, theirs) in both.items() if mine != theirs}
 
@@ -100,7 +100,7 @@ class Head(BaseModel):
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a PNG says of itself: the table it was made by, and the digest of the pixels it was saved with."""
+    """A PNG's statements about itself: the table it was made by, and the digest of the pixels it was saved with."""
 
     request: Request
     plan: Plan

@@ -1,4 +1,4 @@
-"""What a person can put right: the root of every refusal, by which page, endpoints and shell know all of them."""
+"""The root of every refusal that a person can put right, by which page, endpoints and shell know all of them."""
 
 from __future__ import annotations
 

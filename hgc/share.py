@@ -35,7 +35,7 @@ class LinkRefused(Refused, ValueError):
 
 @dataclass(frozen=True)
 class Shared:
-    """What a link holds. Without its map (`has_map`), the request has that of the first example in its place."""
+    """The content of a link. Without its map (`has_map`), the request has that of the first example in its place."""
 
     request: Request
     has_map: bool

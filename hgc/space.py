@@ -90,7 +90,7 @@ class Spacefile(BaseModel):
 
 
 class SpaceApi(Protocol):
-    """What is used of huggingface_hub.HfApi."""
+    """The part of huggingface_hub.HfApi that is used here."""
 
     def create_repo(self, repo_id: str, *, repo_type: str, space_sdk: str, private: bool, exist_ok: bool) -> Any: ...
 
@@ -108,7 +108,7 @@ class SpaceApi(Protocol):
 
 @dataclass(frozen=True)
 class Pushed:
-    """What went to the Space, or would go: every file with its bytes; `url` is None for a dry run."""
+    """The files that went to the Space, or would go, with their bytes; `url` is None for a dry run."""
 
     repo_id: str
     sizes: Mapping[str, int]

@@ -1,4 +1,4 @@
-"""What stands in for a value that is not computed. Pure tensor maths."""
+"""Values in place of those that are not computed. Pure tensor maths."""
 
 from __future__ import annotations
 

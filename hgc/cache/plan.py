@@ -15,7 +15,7 @@ from hgc.cache.rules import LINE, Forecast, FrequencySplit, Gate, PlanRefused, V
 
 
 class Action(StrEnum):
-    """What a plan asks of a site in a step. The letters are those of the JSON form."""
+    """The action a plan asks of a site in a step. The letters are those of the JSON form."""
 
     COMPUTE = "C"
     REUSE = "R"

@@ -17,7 +17,7 @@ _ACTION_OF = {State.COMPUTED: Action.COMPUTE, State.REUSED: Action.REUSE, State.
 
 @dataclass(frozen=True)
 class Ground:
-    """What a plan is to be run on: a model, with guidance or without; `off[i]` as `rehearse` takes it."""
+    """The ground a plan runs on: a model, with guidance or without; `off[i]` as `rehearse` takes it."""
 
     anatomy: Anatomy
     guidance: bool = True
@@ -116,7 +116,7 @@ def _line(at: int, past: Sequence[int]) -> Weighing:
 
 
 def _require_effect(played: Rehearsal, entered: Collection[tuple[str, int]], action: Action) -> None:
-    """What does not depend on the step is computed where it is first needed, whatever its row says."""
+    """A site that does not depend on the step is computed where it is first needed, whatever its row says."""
     found = {(site, step): played.steps[step][site] for site, step in entered}
     for (site, step), state in sorted(found.items()):
         if state is State.COMPUTED and action is not Action.COMPUTE:
@@ -124,7 +124,7 @@ def _require_effect(played: Rehearsal, entered: Collection[tuple[str, int]], act
 
 
 def action_of(played: Rehearsal, sites: Sequence[str], step: int) -> Action | None:
-    """What the sites do together, leaving out those that nobody needs; None where they differ."""
+    """The common action of the sites, leaving out those that nobody needs; None where they differ."""
     found = {played.steps[step][site] for site in sites} - {State.DEAD, State.ABSENT}
     return _ACTION_OF[found.pop()] if len(found) == 1 else None
 

@@ -26,7 +26,7 @@ HEAVIEST = 100
 
 @dataclass(frozen=True)
 class Weighing:
-    """What stands in at step `at`: the values computed at `steps` (oldest first), each times its weight, added up."""
+    """The stand-in at step `at`: the values computed at `steps` (oldest first), each times its weight, added up."""
 
     at: int
     steps: tuple[int, ...]

@@ -17,7 +17,7 @@ from hgc.cache.plan import Plan
 
 @dataclass(frozen=True)
 class Cell:
-    """What became of one site in one step.
+    """The state of one site in one step, as executed.
 
     `macs_*` are the site's own, without the sites inside it, over all images and branches; `latency_ms` includes them
     and is 0 where nobody looked: sites are timed on demand.

@@ -74,7 +74,7 @@ def place_of(studio: Studio, subject: Subject) -> Path:
 
 
 def known_calibration(studio: Studio, subject: Subject) -> Calibration | None:
-    """What was measured for these very settings on these very weights: here, or before they were shipped."""
+    """The calibration of these very settings and weights: made here, or shipped."""
     try:
         best = fitting(subject, studio.weights_under(subject.control))[0]
     except NotCalibrated:

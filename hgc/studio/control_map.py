@@ -69,7 +69,7 @@ def prepare_control(
 
 
 def _cut(picture: Pixels) -> tuple[str, ...]:
-    """What is said of a picture that is not square."""
+    """The note on a picture that is not square."""
     rows, columns = picture.shape[:2]
     lost = 1 - min(rows, columns) / max(rows, columns)
     sides = "at the top and the bottom" if rows > columns else "on the left and the right"

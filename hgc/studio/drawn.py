@@ -1,4 +1,4 @@
-"""What several runs share, so that each of them need not make it again: arms, and what a request costs."""
+"""Arms and forecasts that several runs share, so that each is made once."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Drawn:
         self._arms[request.picture_digest, plan.digest] = arm
 
     def forecast(self, recipe: Recipe, find: Callable[[Recipe], Forecast]) -> Forecast:
-        """What `find` says of a recipe, or the refusal that it raises; asked once of all that cost the same."""
+        """The answer of `find` for a recipe, or the refusal that it raises; asked once of all that cost the same."""
         key = recipe.model_dump_json(exclude=COSTS_NOTHING)
         if key not in self._forecasts:
             try:

@@ -68,7 +68,7 @@ class Inspection:
         return tuple(name for name in names if self.maps["full"].get(name))
 
     def used(self, arm: Looked, layer: str, word: int, step: int) -> Used | None:
-        """What the arm went by in a step: its own map there, or that of the latest step in which one was executed.
+        """The map that the arm used in a step: its own, or that of the latest step in which one was executed.
 
         A kept value, the layer's own or one computed from it, was made in that step. None before the first.
         """

@@ -42,7 +42,7 @@ def calibration_seconds(subject: Subject, scenes: int) -> int:
 
 
 class LentStudio(Studio):
-    """What a request asks for is checked here, so that a refusal keeps its words and borrows nothing."""
+    """A studio whose runs borrow a device. Requests are checked before, so that a refusal borrows nothing."""
 
     def __init__(self, loaded: Loaded, judge: Judge) -> None:
         super().__init__(loaded, judge)

@@ -1,4 +1,4 @@
-"""What this process makes pictures with: versions, device, precision, weights."""
+"""The origin of this process's pictures: versions, device, precision, weights."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def weights_digest(loaded: Loaded) -> str:
 
 
 def made_now(device: str, dtype: str, weights: str) -> Made:
-    """What a picture made at this moment is made with."""
+    """The origin of a picture made at this moment."""
     on_gpu = torch.device(device).type == "cuda"
     return Made(
         at=datetime.now(UTC).strftime(MOMENT),

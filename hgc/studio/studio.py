@@ -55,7 +55,7 @@ WARM_STEPS = 2
 
 @dataclass(frozen=True)
 class Timing:
-    """What the last comparison took in this process: two points of cost against time."""
+    """The times of the last comparison in this process: two points of cost against time."""
 
     macs: tuple[int, int]
     latency_ms: tuple[float, float]
@@ -149,7 +149,7 @@ class Studio:
         return planning.settings(recipe, self.blueprint)
 
     def forecast(self, recipe: Recipe) -> Forecast:
-        """What a run will cost; its rival is planned as well. Raises PlanRefused, RequestRefused."""
+        """The cost of a run before it starts; its rival is planned as well. Raises PlanRefused, RequestRefused."""
         plan, task = self.plan(recipe), Task(recipe, self.blueprint)
         macs, whole, share = task.cost(plan), task.whole, task.share(plan)
         rival = planning.rival_of(recipe, share)
@@ -199,7 +199,7 @@ class Studio:
         return calibrating(self, subject, scenes, place_of(self, subject), stopped=stopped)
 
     def calibration(self, subject: Subject) -> Calibration | None:
-        """What is measured for these settings on this model, if anything."""
+        """The calibration for these settings on this model, if there is one."""
         return known_calibration(self, subject)
 
     def curves_of(self, plan: Plan, recipe: Recipe) -> ChangeCurves | None:
@@ -262,7 +262,7 @@ class Studio:
         return self._weights[control]
 
     def _note_timing(self, request: Request, full: Arm, kept: Arm) -> None:
-        """What the next forecasts go by."""
+        """Remembers the times that the next forecasts go by."""
         macs, latency_ms = (full.trace.macs.full, kept.trace.macs.full), (full.latency_ms, kept.latency_ms)
         self._timing[request.sampler] = Timing(macs, latency_ms)
 

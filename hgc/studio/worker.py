@@ -45,7 +45,7 @@ class Worker:
         return future
 
     def run(self, work: Callable[[], T]) -> T:
-        """What the job returns or raises; a job of a job is simply called."""
+        """Runs a job there and gives what it returns or raises; a job of a job is simply called."""
         return work() if current_thread() is self._thread else self.start(work).result()
 
     def each(self, items: Iterator[T]) -> Iterator[T]:

@@ -28,7 +28,7 @@ class Folder:
         self._path, self._made_with = path / "runs", made_with
 
     def known(self, sweep: Sweep, cell: Cell) -> Record | None:
-        """What is there of a run; None where something is missing or cut short."""
+        """The record of a run that is there; None where something is missing or cut short."""
         try:
             figures = json.loads((self._path / f"{self.name(cell)}.json").read_text())
             with Image.open(self.picture_path(cell)) as picture:

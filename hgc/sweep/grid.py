@@ -106,7 +106,7 @@ class Sweep(Generic[R_co]):
 
 
 def base_of(recipe: planning.R, axes: Iterable[Axis], blueprint: Blueprint) -> planning.R:
-    """What axes start from: where one is a setting of HGC's, HGC by its settings for the recipe's budget.
+    """The base of the axes: where one is a setting of HGC's, HGC by its settings for the recipe's budget.
 
     Raises BelowLeast where HGC cannot keep to the budget.
     """

@@ -1,4 +1,4 @@
-"""What came of a sweep, as points of the chart: which runs are one curve, and which differ by their seed alone."""
+"""A sweep's runs as points of the chart: which runs are one curve, and which differ by their seed alone."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ class Underway:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a run: its pictures, or in one sentence why this model cannot do it."""
+    """The outcome of a run: its pictures, or in one sentence why this model cannot do it."""
 
     cell: Cell[Request]
     comparison: Comparison | None
@@ -55,7 +55,7 @@ class Job:
 
 
 def jobs(studio: Studio, cells: Sequence[Cell[Recipe]]) -> list[Job]:
-    """What drawing these runs will cost, in their order."""
+    """The cost of drawing these runs, in their order."""
     return _jobs(studio, cells, Drawn())
 
 
@@ -110,7 +110,7 @@ class _Clock:
 
 
 class _Pricing:
-    """What every run adds to the cost of those before it."""
+    """The cost that every run adds to those before it."""
 
     def __init__(self, studio: Studio, drawn: Drawn) -> None:
         self._studio, self._drawn = studio, drawn

@@ -1,4 +1,4 @@
-"""What a sweep can run over, and which fields of a Request each value sets."""
+"""The settings a sweep can run over, and which fields of a request each value sets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What came of a sweep, as a table: a row for each run, CSV and Parquet."""
+"""A sweep as a table: a row for each run, CSV and Parquet."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ class Compute:
         return moved.contiguous(memory_format=self.layout) if moved.ndim == 4 else moved
 
     def words(self) -> str:
-        """What the record of a training says about the machine."""
+        """The machine in the words of a training's record."""
         if self.device == "cuda":
             return f"{torch.cuda.get_device_name()}, autocast {'bfloat16' if self.bf16 else 'off'}"
         return f"CPU, {torch.get_num_threads()} threads, autocast {'bfloat16' if self.bf16 else 'off'}"

@@ -14,7 +14,7 @@ PREDICTION = "unet"
 
 
 class Kind(StrEnum):
-    """What a site computes. A site is a module call whose output can be kept (design: 'Site')."""
+    """The kind of value a site computes. A site is a module call whose output can be kept (design: 'Site')."""
 
     PREDICTION = "prediction"
     BRANCH = "branch"
@@ -36,7 +36,7 @@ FINE = (Kind.SELF_ATTENTION, Kind.CROSS_ATTENTION, Kind.FEED_FORWARD, Kind.BRANC
 
 
 class State(StrEnum):
-    """What became of a cell of the table: the actions, and the two ways of not being asked at all."""
+    """The state of a cell after a run: the actions, and the two ways of not being asked at all."""
 
     COMPUTED = "C"
     REUSED = "R"
@@ -184,7 +184,7 @@ class Anatomy:
 
 
 def states(anatomy: Anatomy, actions: Mapping[str, Action], *, off: Collection[str] = ()) -> dict[str, State]:
-    """What a step really does under the given actions (sites not named are computed).
+    """The states of all sites in a step under the given actions (sites not named are computed).
 
     Walks backwards from the prediction: a reused site asks for none of its inputs, and what nobody asks for is dead.
     The residuals of the ControlNets named in `off` are zero in this step, so that nothing of these is asked for.

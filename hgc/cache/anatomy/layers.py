@@ -18,7 +18,7 @@ from hgc.cache.rules import PlanRefused
 
 @dataclass
 class Survey:
-    """What a walk through the module tree found: sites in the order a step meets them, their blocks and modules.
+    """The result of a walk through the module tree: sites in the order a step meets them, their blocks and modules.
 
     `images` are the sites of the image prompts' projections (IP-Adapter), which the UNet's cross-attentions read.
     """
@@ -84,7 +84,7 @@ def _attention(found: Survey, path: str, block: str, parent: str, module: Any) -
 
 @dataclass(frozen=True)
 class PromptAttention:
-    """What the map of a cross-attention is made with: the projection of its queries, its heads, and the scale."""
+    """The parts that make the map of a cross-attention: the projection of its queries, its heads, and the scale."""
 
     queries: nn.Module
     heads: int

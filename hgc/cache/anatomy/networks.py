@@ -109,7 +109,7 @@ def check_inputs(call: Mapping[str, Any]) -> None:
 def scaled_residuals(
     net: Any, down: Sequence[torch.Tensor], middle: torch.Tensor, scale: float, guess_mode: bool
 ) -> tuple[list[torch.Tensor], torch.Tensor]:
-    """What a ControlNet makes of its residuals in the end (diffusers, `ControlNetModel.forward`, 'scaling')."""
+    """A ControlNet's residuals as it scales them in the end (diffusers, `ControlNetModel.forward`, 'scaling')."""
     scales: Any = [scale] * (len(down) + 1)
     pooled = net.config.global_pool_conditions
     if guess_mode and not pooled:
