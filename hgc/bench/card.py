@@ -132,7 +132,7 @@ def _null_band(report: dict[str, Any]) -> list[str]:
 
 
 def read_report(path: Path) -> dict[str, Any]:
-    """What `bench landscapes --out` wrote. Raises BenchRefused where there is no such file or it is something else."""
+    """The report that `bench landscapes --out` wrote. Raises BenchRefused where there is none, or something else."""
     if not path.exists():
         raise BenchRefused(f"there is no {path}; measure first: python -m hgc bench landscapes --out {path}")
     try:

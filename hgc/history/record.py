@@ -77,7 +77,7 @@ class Record:
 
     @property
     def method(self) -> str:
-        """What the cached picture was made by, as the list of runs names it."""
+        """The cached picture's method, as the list of runs names it."""
         return str(self.figures.get("plan", ""))
 
     @property
@@ -88,10 +88,10 @@ class Record:
 
     def arm(self, name: str) -> KeptArm:
         """Raises RecordRefused."""
-        found = next((arm for arm in self.arms if arm.name == name), None)
-        if found is None:
+        match = next((arm for arm in self.arms if arm.name == name), None)
+        if match is None:
             raise RecordRefused(f"this run has no picture '{name}'; it has {', '.join(arm.name for arm in self.arms)}")
-        return found
+        return match
 
     def thumbnail(self) -> bytes:
         """The cached picture as a small JPEG, to be found again by."""
@@ -158,7 +158,7 @@ class Record:
 
 
 class Measured(BaseModel):
-    """What was measured of an arm. JSON knows neither infinity nor NaN: they are written as words."""
+    """The measured figures of an arm. JSON knows neither infinity nor NaN: they are written as words."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

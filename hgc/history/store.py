@@ -104,7 +104,7 @@ class History:
             return _only(db, f"SELECT count(*) FROM runs {where}", values)
 
     def size_bytes(self) -> int:
-        """What all kept runs take up."""
+        """The bytes that all kept runs take up."""
         with self._reading() as db:
             return _only(db, "SELECT coalesce(sum(bytes), 0) FROM runs")
 
@@ -256,8 +256,8 @@ def _matching(search: str, owner: str) -> tuple[str, list[str]]:
         raise HistoryRefused(
             f"A search has at most {limits.SEARCH_WORDS} words and {limits.SEARCH_CHARS} characters: leave some out."
         )
-    wanted = "".join(" AND instr(folded(prompt || ' ' || method || ' ' || tags), ?) > 0" for _ in words)
-    return f"WHERE owner = ?{wanted}", [owner, *words]
+    clauses = "".join(" AND instr(folded(prompt || ' ' || method || ' ' || tags), ?) > 0" for _ in words)
+    return f"WHERE owner = ?{clauses}", [owner, *words]
 
 
 def _named(names: Sequence[str]) -> str:

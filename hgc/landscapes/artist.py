@@ -17,7 +17,7 @@ Picture = NDArray[np.uint8]  # [256, 256, 3]
 
 @dataclass(frozen=True)
 class Sitting:
-    """What one picture is asked for: its control map uint8 [256, 256, 3], its prompt, and the seed of its noise."""
+    """The order for one picture: its control map uint8 [256, 256, 3], its prompt, and the seed of its noise."""
 
     map: Picture
     prompt: str

@@ -1,4 +1,4 @@
-"""What a scene is called: a short English caption from a closed vocabulary."""
+"""The caption of a scene: short English from a closed vocabulary."""
 
 from dataclasses import dataclass
 
@@ -57,7 +57,7 @@ def _names(text: str, word: str, phrases: tuple[str, ...]) -> bool:
 
 @dataclass(frozen=True)
 class Content:
-    """What a caption may mention; counts are of visible things."""
+    """The things a caption may mention; counts are of visible ones."""
 
     time: Time
     season: Season

@@ -60,7 +60,7 @@ class Segmenter(nn.Module):
 
     @torch.no_grad()
     def features(self, images: Tensor) -> list[Tensor]:
-        """What `levels` gives, to compare pictures by. Raises ValueError where the sides do not fit."""
+        """The features of `levels`, to compare pictures by. Raises ValueError where the sides do not fit."""
         _check(images)
         return self.levels(images)
 

@@ -1,4 +1,4 @@
-"""What is above the land: gradient, stars, sun or moon, clouds."""
+"""The sky above the land: gradient, stars, sun or moon, clouds."""
 
 import cv2
 import numpy as np

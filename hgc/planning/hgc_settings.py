@@ -1,4 +1,4 @@
-"""What HGC makes of a budget: the settings of its two caches, and the plan that settings describe."""
+"""HGC within a budget: the settings of its two caches, and the plan that settings describe."""
 
 from __future__ import annotations
 

@@ -255,7 +255,7 @@ def method_of(name: str) -> Method:
 
 
 def arm_titles(recipe: Recipe) -> dict[ArmName, str]:
-    """What to call the arms of a recipe, in the order in which they are made."""
+    """The titles of a recipe's arms, in the order in which they are made."""
     nothing = recipe.cache.off if recipe.budget is None else recipe.budget == 1
     exact = recipe.method == "hgc" and nothing
     own = "Own plan" if recipe.plan is not None else "Exact savings" if exact else method_of(recipe.method).title

@@ -53,11 +53,11 @@ class Task:
 
     @cached_property
     def whole(self) -> Macs:
-        """What full compute costs."""
+        """The cost of full compute."""
         return self.cost(schedules.full(self.anatomy, self.steps))
 
     def cost(self, plan: Plan) -> Macs:
-        """What a plan costs here; one of other steps is run with as many. Nothing is refreshed at run time."""
+        """The cost of a plan here; one of other steps is run with as many. Nothing is refreshed at run time."""
         return plan_macs(plan, self.anatomy, guidance=self.guided, off=control_off(at_steps(self.recipe, plan.steps)))
 
     def share(self, plan: Plan) -> float:

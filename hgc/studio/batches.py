@@ -22,8 +22,8 @@ def cut_out(call: Mapping[str, Any], side: int) -> dict[str, Any]:
     """The same of the middle `side` x `side` pixels only (a multiple of 8): less work, and the networks don't mind."""
     width = call["image"].shape[-1]
     start = (width - side) // 2 // LATENT_PX * LATENT_PX
-    found = dict(call)
+    arguments = dict(call)
     for name, px in (("image", 1), ("latents", LATENT_PX)):
         span = slice(start // px, (start + side) // px)
-        found[name] = call[name][:, :, span, span].contiguous()
-    return found
+        arguments[name] = call[name][:, :, span, span].contiguous()
+    return arguments

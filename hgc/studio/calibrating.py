@@ -58,9 +58,9 @@ def calibrating(
     pipe = studio.loaded.pipeline(subject.control, subject.sampler)
     for done in WORKER.each(measured(pipe, scene, subject, scenes=scenes, state=state_beside(out), longest=longest)):
         yield Measured(done.scenes, scenes)
-    found = WORKER.run(lambda: calibration_of(done, pipe))
-    found.write(out)
-    yield found
+    calibration = WORKER.run(lambda: calibration_of(done, pipe))
+    calibration.write(out)
+    yield calibration
 
 
 def state_beside(out: Path) -> Path:

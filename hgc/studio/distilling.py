@@ -72,13 +72,13 @@ class Distillation:
             "least squares": (self._plan(_lines(squares)), squares),
             "distilled": (self._plan(_lines(lines)), lines),
         }
-        found: dict[str, list[float]] = {name: [] for name in arms}
+        distances: dict[str, list[float]] = {name: [] for name in arms}
         for number in range(scenes):
             asked = self._call(HELD_OUT_SEEDS + number)
             teacher = trajectory(self._pipe, asked)
             for name, (plan, adjustment) in arms.items():
-                found[name].append(follow(self._pipe, plan, asked, teacher, adjustment))
-        return {name: fmean(those) for name, those in found.items()}
+                distances[name].append(follow(self._pipe, plan, asked, teacher, adjustment))
+        return {name: fmean(those) for name, those in distances.items()}
 
     @property
     def _pipe(self) -> Any:

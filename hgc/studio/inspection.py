@@ -56,10 +56,10 @@ class Inspection:
     words: tuple[Word, ...]
     maps: Mapping[Looked, Maps]
 
-    def told(self, found: Comparison) -> Comparison:
+    def told(self, comparison: Comparison) -> Comparison:
         """The comparison with traces that know the drift."""
-        arms = replace(found.full, trace=self.full), replace(found.cached, trace=self.cached)
-        return replace(found, full=arms[0], cached=arms[1])
+        arms = replace(comparison.full, trace=self.full), replace(comparison.cached, trace=self.cached)
+        return replace(comparison, full=arms[0], cached=arms[1])
 
     @cached_property
     def layers(self) -> tuple[str, ...]:
@@ -78,20 +78,20 @@ class Inspection:
 
 
 def look_into(
-    studio: Studio, found: Comparison, tell: Callable[[Look], None], stopped: Callable[[], bool]
+    studio: Studio, comparison: Comparison, tell: Callable[[Look], None], stopped: Callable[[], bool]
 ) -> Inspection:
     """Makes the full and the cached picture once more, watched. Raises Cancelled."""
     with studio.loaded.tokenizing:
-        words = words_of(studio.loaded.components["tokenizer"], found.request.prompt)
-    drift = DriftLook(found.full.trace.images, spans(found.full.trace, found.cached.trace))
+        words = words_of(studio.loaded.components["tokenizer"], comparison.request.prompt)
+    drift = DriftLook(comparison.full.trace.images, spans(comparison.full.trace, comparison.cached.trace))
     maps: dict[Looked, Maps] = {}
-    traces: dict[Looked, Trace] = {"full": found.full.trace, "cached": found.cached.trace}
+    traces: dict[Looked, Trace] = {"full": comparison.full.trace, "cached": comparison.cached.trace}
     for arm, trace in traces.items():
-        pipe = studio.loaded.pipeline(found.request.control, found.request.sampler)
+        pipe = studio.loaded.pipeline(comparison.request.control, comparison.request.sampler)
         attention = AttentionLook(pipe, studio.anatomy(), [word.tokens for word in words])
         witness = both(attention, drift) if arm == "full" else attention
-        call = studio.call(found.request) | {"num_inference_steps": trace.plan.steps, "output_type": "latent"}
-        adjustment = studio.adjustment(trace.plan, found.request)
+        call = studio.call(comparison.request) | {"num_inference_steps": trace.plan.steps, "output_type": "latent"}
+        adjustment = studio.adjustment(trace.plan, comparison.request)
         with cached(pipe, trace.plan, witness=witness, adjustment=adjustment), attention.at_queries():
             pipe(**call, callback_on_step_end=partial(_after_step, arm, trace.plan.steps, tell, stopped))
         maps[arm] = attention.maps

@@ -33,8 +33,8 @@ def run_seconds(request: Request) -> int:
     return min(LONGEST_S, round(START_S + ARMS * STEP_S * request.steps))
 
 
-def look_seconds(found: Comparison) -> int:
-    return run_seconds(found.request)
+def look_seconds(comparison: Comparison) -> int:
+    return run_seconds(comparison.request)
 
 
 def calibration_seconds(subject: Subject, scenes: int) -> int:

@@ -30,19 +30,19 @@ class Layout:
 
 def points(sweep: Sweep, rows: Mapping[str, Record]) -> list[Point]:
     """A point for each cached picture and each rival's, from the runs' records by key."""
-    layout, found = Layout.of(sweep), list[Point]()
+    layout, dots = Layout.of(sweep), list[Point]()
     for cell in sweep.cells:
         row = rows.get(cell.key)
         if row is None or row["refused"]:
             continue
         along, across = _words(sweep, cell, layout.along), _words(sweep, cell, layout.across)
-        found.append(_point(row, "cached", across or arm_titles(cell.request)["cached"], along, cell.key))
+        dots.append(_point(row, "cached", across or arm_titles(cell.request)["cached"], along, cell.key))
         if row.get("rival"):
             # Only what changes the picture itself sets one rival apart from another at the same cost.
             apart = across if layout.across is not None and layout.across.setting.decides == "picture" else ""
             place = "at the cost of " + _listed(along, across)
-            found.append(_point(row, "rival", _listed(arm_titles(cell.request)["rival"], apart), place, cell.key))
-    return found
+            dots.append(_point(row, "rival", _listed(arm_titles(cell.request)["rival"], apart), place, cell.key))
+    return dots
 
 
 def _listed(*words: str) -> str:

@@ -17,7 +17,7 @@ EVALUATION_SEEDS = 0
 
 
 def lesson(seed: int) -> Scene:
-    """What the networks learn from: the painter's own scene at even seeds, a hand-like drawing at odd ones."""
+    """A scene the networks learn from: the painter's own at even seeds, a hand-like drawing at odd ones."""
     return hand_scene(seed) if seed % 2 else paint(seed)
 
 

@@ -18,7 +18,7 @@ DECAY_FROM = 0.4
 
 
 class Rates(Protocol):
-    """What a plan says about speed: base rates, warm-up in steps, steps between checkpoints."""
+    """The pace of a training: base rates, warm-up in steps, steps between checkpoints."""
 
     @property
     def rate(self) -> float: ...

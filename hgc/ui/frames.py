@@ -1,4 +1,4 @@
-"""What changes with the step: pictures and words for every step, sent once, turned over in the browser (inside.js)."""
+"""Pictures and words for every step, sent once and turned over in the browser (inside.js)."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ def figure_by_step(alt: str, frames: Sequence[Pixels | None], caption: str) -> s
 def urls(frames: Sequence[Pixels | None]) -> list[str]:
     """Small PNGs inside the page, one that comes again and again encoded once."""
     known: dict[int, str] = {}
-    found = []
+    pictures = []
     for frame in frames:
         if frame is not None and id(frame) not in known:
             known[id(frame)] = png_url(frame)
-        found.append("" if frame is None else known[id(frame)])
-    return found
+        pictures.append("" if frame is None else known[id(frame)])
+    return pictures
 
 
 def png_url(pixels: Pixels) -> str:

@@ -1,4 +1,4 @@
-"""What the page keeps between two events of a visitor, by id: gr.State holds the id alone."""
+"""A visitor's values between two events of the page, by id: gr.State holds the id alone."""
 
 from __future__ import annotations
 

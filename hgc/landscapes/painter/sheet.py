@@ -1,4 +1,4 @@
-"""What the painter works on: flat tones at double size, and the regions of a label map."""
+"""The painter's sheet: flat tones at double size, and the regions of a label map."""
 
 from dataclasses import dataclass, field
 

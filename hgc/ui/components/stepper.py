@@ -29,13 +29,13 @@ def step_of(step: int, steps: int, arm_steps: int) -> int:
     return -(-(step + 1) * arm_steps // steps) - 1
 
 
-def stepper(found: Comparison) -> str:
+def stepper(comparison: Comparison) -> str:
     """The slider, its two buttons, and a line for each arm."""
-    steps, titles = found.full.trace.steps, arm_titles(found.request)
+    steps, titles = comparison.full.trace.steps, arm_titles(comparison.request)
     middle = max(1, steps // 2)
     lines = "".join(
         f'<p class="did {arm.name}"><b>{titles[arm.name]}</b> {words_by_step(did(arm.trace, steps))}</p>'
-        for arm in (found.full, found.cached)
+        for arm in (comparison.full, comparison.cached)
     )
     numbers = words_by_step([f"{step + 1} of {steps}" for step in range(steps)])
     return (
@@ -48,15 +48,15 @@ def stepper(found: Comparison) -> str:
 
 
 def did(trace: Trace, steps: int) -> list[str]:
-    """What an arm did in every one of `steps` steps, in one line each."""
+    """One line for every step of an arm: the work it did there."""
     lines = []
     for step in range(steps):
         own = step_of(step, steps, trace.steps)
         states = Counter(row[own].state for row in trace.cells.values())
-        kept = states[State.REUSED] + states[State.FORECAST]
+        reused = states[State.REUSED] + states[State.FORECAST]
         said = [f"{giga(trace.macs_per_step[own].paper)} MACs", seconds(trace.step_ms[own])]
         said += [f"{states[State.COMPUTED]} sites computed"]
-        said += [f"{kept} kept"] if kept else []
+        said += [f"{reused} kept"] if reused else []
         said += [f"{states[State.DEAD]} not needed"] if states[State.DEAD] else []
         said += [BRANCHES[trace.branches[own]]]
         other = f"its step {own + 1} of {trace.steps}: " if trace.steps != steps else ""
@@ -64,18 +64,18 @@ def did(trace: Trace, steps: int) -> list[str]:
     return lines
 
 
-def pictures(found: Comparison) -> str:
+def pictures(comparison: Comparison) -> str:
     """Both arms after the chosen step, roughly, and where they differ."""
-    full, kept, titles = found.full.previews, found.cached.previews, arm_titles(found.request)
-    if not full or not kept:
+    full, cached, titles = comparison.full.previews, comparison.cached.previews, arm_titles(comparison.request)
+    if not full or not cached:
         return NO_PICTURES
-    kept = tuple(kept[step_of(step, len(full), len(kept))] for step in range(len(full)))
-    apart = [_apart(a, b) for a, b in zip(full, kept, strict=True)]
+    cached = tuple(cached[step_of(step, len(full), len(cached))] for step in range(len(full)))
+    apart = [_apart(a, b) for a, b in zip(full, cached, strict=True)]
     top = max(LEAST_TOP, *(float(np.abs(difference).max()) for difference in apart))
     differing = words_by_step([f"Difference, {np.abs(difference).mean():.1%} on average" for difference in apart])
     shown = [
         figure_by_step("The full arm after this step", full, titles["full"]),
-        figure_by_step("The cached arm after this step", kept, titles["cached"]),
+        figure_by_step("The cached arm after this step", cached, titles["cached"]),
         figure_by_step("Where the two differ", [two_sided(difference, top) for difference in apart], differing),
     ]
     return (
@@ -86,6 +86,6 @@ def pictures(found: Comparison) -> str:
     )
 
 
-def _apart(full: Pixels, kept: Pixels) -> np.ndarray:
+def _apart(full: Pixels, cached: Pixels) -> np.ndarray:
     """Signed difference of brightness, [h, w] in -1..1."""
-    return (kept.astype(np.float32).mean(2) - full.astype(np.float32).mean(2)) / 255
+    return (cached.astype(np.float32).mean(2) - full.astype(np.float32).mean(2)) / 255

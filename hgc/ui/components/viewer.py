@@ -85,16 +85,16 @@ class Shown:
     png: bytes
 
 
-def scene(found: Comparison) -> str:
+def scene(comparison: Comparison) -> str:
     """A finished run: every arm, every pair's difference on one scale, the map."""
     from hgc.results.records import signed
 
-    titles, alt = arm_titles(found.request), found.request.prompt or "without words"
+    titles, alt = arm_titles(comparison.request), comparison.request.prompt or "without words"
     shown = [
-        Shown(name, titles[name], _cost(arm, found), alt, arm.image, signed(found, name))
-        for name, arm in found.arms.items()
+        Shown(name, titles[name], _cost(arm, comparison), alt, arm.image, signed(comparison, name))
+        for name, arm in comparison.arms.items()
     ]
-    return scene_of(shown, found.request)
+    return scene_of(shown, comparison.request)
 
 
 def scene_of(shown: Sequence[Shown], request: Request) -> str:
@@ -117,8 +117,8 @@ def scene_of(shown: Sequence[Shown], request: Request) -> str:
     )
 
 
-def _cost(arm: Arm, found: Comparison) -> str:
-    return cost_line(arm.latency_ms, arm.trace.macs.paper, found.full.trace.macs.paper)
+def _cost(arm: Arm, comparison: Comparison) -> str:
+    return cost_line(arm.latency_ms, arm.trace.macs.paper, comparison.full.trace.macs.paper)
 
 
 def _pane(shown: Shown) -> str:

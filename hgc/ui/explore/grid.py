@@ -107,19 +107,20 @@ def _picture(cell: Cell, compared: Sequence[Comparison], *, under_way: bool) -> 
 
 def _full_of(cells: Sequence[Cell], outcomes: Outcomes) -> str:
     """The picture computed in full that a row or a column is compared with, once a run of it is there."""
-    wanted = {cell.request.picture_digest for cell in cells[:1]}
-    found = next(
+    digests = {cell.request.picture_digest for cell in cells[:1]}
+    outcome = next(
         (
             out.comparison
             for out in outcomes.values()
-            if out.comparison is not None and out.comparison.request.picture_digest in wanted
+            if out.comparison is not None and out.comparison.request.picture_digest in digests
         ),
         None,
     )
-    if found is None:
+    if outcome is None:
         return '<td class="whole"><div class="cell waiting"><p>in full</p></div></td>'
     return (
-        f'<td class="whole"><div class="cell drawn"><img alt="Computed in full" src="{preview_url(found.full.image)}">'
+        '<td class="whole"><div class="cell drawn"><img alt="Computed in full" '
+        f'src="{preview_url(outcome.full.image)}">'
         "<span><b>100%</b><i>in full</i></span></div></td>"
     )
 

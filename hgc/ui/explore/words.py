@@ -1,4 +1,4 @@
-"""What Explore says beside its pictures, as HTML: what a sweep will cost, how far it is, what came of it."""
+"""Explore's words beside its pictures, as HTML: the cost of a sweep, its progress, its outcome."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def waiting(loading: bool) -> str:
 
 
 def price_line(sweep: Sweep, planned: Sequence[Job]) -> str:
-    """What a sweep will take, before it starts."""
+    """The time and compute of a sweep, before it starts."""
     refused = sum(bool(job.refusal) for job in planned)
     if refused == len(planned):
         return told(planned[0].refusal, "error")

@@ -80,19 +80,19 @@ def build_history(runner: Runner) -> HistoryTab:
 
 def _list(runner: Runner) -> dict[str, Any]:
     gr.HTML(f'<h2>Runs</h2><p class="aside">{runner.place.words}</p>')
-    kept = runner.place.history is not None
+    keeps = runner.place.history is not None
     search = gr.Textbox(
         "",
         label="Search",
         info="Words of the prompt, the method or a tag; all of them have to be there.",
         max_lines=1,
-        visible=kept,
+        visible=keeps,
         elem_id="history-search",
     )
     return {
         "search": search,
         "count": gr.HTML("", elem_id="history-count"),
-        "grid": gr.HTML(views.EMPTY if kept else views.SWITCHED_OFF, js_on_load=GRID_JS, elem_id="history-grid"),
+        "grid": gr.HTML(views.EMPTY if keeps else views.SWITCHED_OFF, js_on_load=GRID_JS, elem_id="history-grid"),
         "more": gr.Button("Show more", visible=False, size="md", elem_id="history-more"),
         "shown": gr.State(None),
         "chosen": gr.State(None),

@@ -35,8 +35,8 @@ def build_how(runs: Kept[Comparison], run_id: gr.State) -> None:
 
     def retell(run: str | None) -> str:
         """The last run in the words of this page."""
-        found = runs.find(run)
-        return NO_RUN if found is None else live_story(found)
+        comparison = runs.find(run)
+        return NO_RUN if comparison is None else live_story(comparison)
 
     run_id.change(retell, run_id, live, **QUIET)
 
@@ -117,9 +117,9 @@ def _pair() -> str:
     return _svg(256, 104, body + _text(64, 101, "Full") + _text(192, 101, "Cached"), "One start, two pictures")
 
 
-def live_story(found: Comparison) -> str:
+def live_story(comparison: Comparison) -> str:
     """The last run: its steps as bars, and three sentences."""
-    full, cached = found.full.trace, found.cached.trace
+    full, cached = comparison.full.trace, comparison.cached.trace
     pairs = zip(cached.macs_per_step, full.macs_per_step, strict=True)
     shares = [mine.paper / max(whole.paper, 1) for mine, whole in pairs]
     bars = "".join(

@@ -64,16 +64,16 @@ def _level(seen: Inspection, arm: str, layer: str, word: int, step: int) -> Leve
     """A map [h, w] in an arm at a step; None where nothing has run yet."""
     own = step if arm == "full" else step_of(step, seen.full.steps, seen.cached.steps)
     names = [layer] if layer else [name for name in seen.layers if name.startswith("unet.")]
-    found = [used.map.astype(np.float32) for name in names if (used := seen.used(arm, name, word, own))]  # type: ignore[arg-type]
-    if not found:
+    maps = [used.map.astype(np.float32) for name in names if (used := seen.used(arm, name, word, own))]  # type: ignore[arg-type]
+    if not maps:
         return None
-    height, width = max((level.shape for level in found), key=lambda shape: shape[0])
-    large = [cv2.resize(level, (width, height), interpolation=cv2.INTER_LINEAR) for level in found]
+    height, width = max((level.shape for level in maps), key=lambda shape: shape[0])
+    large = [cv2.resize(level, (width, height), interpolation=cv2.INTER_LINEAR) for level in maps]
     return np.asarray(np.mean(large, axis=0), np.float32)
 
 
 def _said(seen: Inspection, layer: str, step: int) -> str:
-    """What the cached arm went by, in words."""
+    """The map that the cached arm used, in words."""
     trace, own = seen.cached, step_of(step, seen.full.steps, seen.cached.steps)
     if not layer:
         names = [name for name in seen.layers if name.startswith("unet.")]

@@ -1,4 +1,4 @@
-"""What fills the Inside tab: a finished run, the tab's own choices, a closer look, and files to take away."""
+"""The events that fill the Inside tab: a finished run, the tab's own choices, a closer look, files to take away."""
 
 from __future__ import annotations
 
@@ -45,19 +45,19 @@ class InsideEvents:
 
     def open_up(self, run: str | None, detail: str, convention: str) -> list[Any]:
         """Everything that the traces say of a run."""
-        found = self._runner.runs.find(run)
-        if found is None:
+        comparison = self._runner.runs.find(run)
+        if comparison is None:
             closed = [gr.update(value=FORGOTTEN if run else EMPTY, visible=True), gr.update(visible=False)]
             return [*closed, *[gr.skip()] * 8]
-        full, cached = found.full.trace, found.cached.trace
+        full, cached = comparison.full.trace, comparison.cached.trace
         return [
             gr.update(visible=False),
             gr.update(visible=True),
-            summary(found),
-            stepper(found),
+            summary(comparison),
+            stepper(comparison),
             state_chart(cached, detail),  # type: ignore[arg-type]
-            pictures(found),
-            totals(found),
+            pictures(comparison),
+            totals(comparison),
             attention_chart(cached),
             macs_chart(full, cached, convention),  # type: ignore[arg-type]
             latency_chart(full, cached),
@@ -65,15 +65,15 @@ class InsideEvents:
 
     def states_of(self, run: str | None, detail: str) -> Any:
         """The table as executed, at this detail."""
-        found = self._runner.runs.find(run)
-        return gr.skip() if found is None else state_chart(found.cached.trace, detail)  # type: ignore[arg-type]
+        comparison = self._runner.runs.find(run)
+        return gr.skip() if comparison is None else state_chart(comparison.cached.trace, detail)  # type: ignore[arg-type]
 
     def macs_of(self, run: str | None, convention: str) -> Any:
         """MACs of every step, in this convention."""
-        found = self._runner.runs.find(run)
-        if found is None:
+        comparison = self._runner.runs.find(run)
+        if comparison is None:
             return gr.skip()
-        return macs_chart(found.full.trace, found.cached.trace, convention)  # type: ignore[arg-type]
+        return macs_chart(comparison.full.trace, comparison.cached.trace, convention)  # type: ignore[arg-type]
 
     def look(self, run: str | None) -> Iterator[list[Any]]:
         """Both pictures once more, watched; what is seen is kept beside the run."""
@@ -91,9 +91,9 @@ class InsideEvents:
         yield [notes_list([refusal], "error") if refusal else UNSEEN, gr.update(interactive=True)]
 
     def show_seen(self, run: str | None, detail: str) -> list[Any]:
-        """What a closer look at the run now open has found, or that there was none yet."""
-        found, seen = self._runner.runs.find(run), self._runner.inspections.find(run)
-        if found is None or seen is None:
+        """The result of a closer look at the run now open, or that there was none yet."""
+        comparison, seen = self._runner.runs.find(run), self._runner.inspections.find(run)
+        if comparison is None or seen is None:
             unseen = [gr.update(value=UNSEEN, visible=True), gr.update(interactive=True, visible=True)]
             return [*unseen, gr.update(visible=False), *[gr.skip()] * 5, gr.update(visible=False), gr.skip()]
         words = [(word.title, number) for number, word in enumerate(seen.words)]
@@ -105,9 +105,9 @@ class InsideEvents:
             gr.update(choices=words, value=_telling(words)),
             gr.update(choices=layer_choices(seen), value=TOGETHER),
             attention_view(seen, _telling(words), TOGETHER) if words else NO_WORDS,
-            state_chart(found.cached.trace, detail),  # type: ignore[arg-type]
+            state_chart(comparison.cached.trace, detail),  # type: ignore[arg-type]
             gr.update(visible=True),
-            drift_chart(found.full.trace),
+            drift_chart(comparison.full.trace),
         ]
 
     def attention_of(self, run: str | None, word: int | None, layer: str) -> Any:
@@ -119,17 +119,17 @@ class InsideEvents:
         """A file of the run for the browser to save."""
         from hgc.results.exports import EXPORTS
 
-        found = self._runner.runs.find(run)
-        if found is None:
+        comparison = self._runner.runs.find(run)
+        if comparison is None:
             gr.Warning("This run is no longer kept: run it again, then export.")
             return None
-        stem = f"hgc-{found.cached.trace.digest}"
-        return {"name": f"{stem}-{name}", "type": MIME[name.rpartition(".")[2]], "text": EXPORTS[name](found)}
+        stem = f"hgc-{comparison.cached.trace.digest}"
+        return {"name": f"{stem}-{name}", "type": MIME[name.rpartition(".")[2]], "text": EXPORTS[name](comparison)}
 
 
-def summary(found: Comparison) -> str:
-    trace, request = found.cached.trace, found.request
-    saved = 1 - trace.macs.paper / found.full.trace.macs.paper
+def summary(comparison: Comparison) -> str:
+    trace, request = comparison.cached.trace, comparison.request
+    saved = 1 - trace.macs.paper / comparison.full.trace.macs.paper
     return (
         f'<p class="lead"><b>{saved:.1%}</b> of the work was left out in {trace.steps} steps by '
         f"<b>{escape(arm_titles(request)['cached'])}</b>, plan “{escape(trace.plan.name)}”, seed {request.seed}. "
@@ -137,13 +137,13 @@ def summary(found: Comparison) -> str:
     )
 
 
-def totals(found: Comparison) -> str:
-    hits, misses = found.cached.trace.attention_hits, found.cached.trace.attention_misses
+def totals(comparison: Comparison) -> str:
+    hits, misses = comparison.cached.trace.attention_hits, comparison.cached.trace.attention_misses
     share = hits / (hits + misses) if hits + misses else 0.0
-    halved = sum(count == 1 for count in found.cached.trace.branches)
+    halved = sum(count == 1 for count in comparison.cached.trace.branches)
     return (
         f'<p class="lead"><b>{hits}</b> hits, <b>{misses}</b> misses: {share:.0%} of the answers came from the cache. '
-        f"{halved} of {found.cached.trace.steps} steps ran one guidance branch.</p>"
+        f"{halved} of {comparison.cached.trace.steps} steps ran one guidance branch.</p>"
     )
 
 

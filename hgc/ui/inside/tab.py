@@ -31,7 +31,7 @@ OPEN_RECORDING = (
 
 @dataclass(frozen=True)
 class Closer:
-    """What a closer look fills."""
+    """The parts that a closer look fills."""
 
     note: gr.HTML
     button: gr.Button
@@ -65,13 +65,13 @@ class Inside:
 
     @property
     def filled(self) -> list[Any]:
-        """What a finished run fills, in the order of `InsideEvents.open_up`."""
-        told = [self.empty, self.opened, self.summary, self.stepper, self.states, self.pictures, self.totals]
-        return [*told, self.attention, self.macs, self.clock]
+        """The outputs of a finished run, in the order of `InsideEvents.open_up`."""
+        parts = [self.empty, self.opened, self.summary, self.stepper, self.states, self.pictures, self.totals]
+        return [*parts, self.attention, self.macs, self.clock]
 
     @property
     def seen(self) -> list[Any]:
-        """What a closer look fills, in the order of `InsideEvents.show_seen`."""
+        """The outputs of a closer look, in the order of `InsideEvents.show_seen`."""
         c = self.closer
         return [
             c.note,
@@ -154,7 +154,7 @@ def _closer() -> Closer:
     ):
         note = gr.HTML(UNSEEN, elem_id="look-note")
         button = gr.Button("Look at attention and drift", elem_id="look", size="md")
-        with gr.Column(visible=False) as found:
+        with gr.Column(visible=False) as column:
             with gr.Column() as choices:
                 word = gr.Radio(
                     [],
@@ -171,7 +171,7 @@ def _closer() -> Closer:
                     filterable=False,
                 )
             maps = gr.HTML("", elem_id="attention-view")
-    return Closer(note, button, found, choices, word, layer, maps)
+    return Closer(note, button, column, choices, word, layer, maps)
 
 
 def _wire(inside: Inside, events: InsideEvents, run_id: gr.State) -> None:

@@ -44,7 +44,7 @@ def read_recipe(page: Playground, control: Control, values: list[Any]) -> Recipe
 
 
 def form_outputs(page: Playground) -> list[Any]:
-    """What `write_form` writes."""
+    """The outputs of `write_form`."""
     control, cache = page.control, page.cache
     drawing = [control.source, control.painting, control.lines, control.seen, control.notes]
     return [

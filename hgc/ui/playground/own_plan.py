@@ -43,10 +43,10 @@ def own_plan(runner: Runner, name: str | None) -> Plan | None:
     """The plan in force, None without one. Raises RequestRefused when it is forgotten."""
     if not name:
         return None
-    found = runner.plans.find(name)
-    if found is None:
+    plan = runner.plans.find(name)
+    if plan is None:
         raise RequestRefused(FORGOTTEN)
-    return found
+    return plan
 
 
 def adopted(p: Playground, plan: Plan) -> dict[Any, Any]:
@@ -55,13 +55,13 @@ def adopted(p: Playground, plan: Plan) -> dict[Any, Any]:
 
 
 def wire_own_plan(p: Playground) -> None:
-    """Whatever sets the caches by hand takes the place of the plan."""
+    """Every setting of the caches by hand takes the place of the plan."""
 
     def show(name: str) -> list[Any]:
         """Which plan is in force."""
-        found = p.runner.plans.find(name)
-        told = "" if found is None else _told(found)
-        return [gr.update(visible=found is not None), told]
+        plan = p.runner.plans.find(name)
+        words = "" if plan is None else _told(plan)
+        return [gr.update(visible=plan is not None), words]
 
     p.own.name.change(show, p.own.name, [p.own.shown, p.own.told], **QUIET)
     by_hand = [p.own.back.click, *(component.input for component in p.cache.by_hand)]

@@ -1,4 +1,4 @@
-"""What the page calls things."""
+"""The page's titles for models, samplers and methods."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ RIVALS = [("Nothing", NO_RIVAL), *((METHODS[name].title, name) for name in sorte
 
 
 def method_title(name: str) -> str:
-    """What a kept run's method is called; one that this version does not know keeps its name."""
+    """The title of a kept run's method; one that this version does not know keeps its name."""
     return METHODS[name].title if name in METHODS else name
 
 
 def subject_words(of: Subject) -> str:
-    """What a calibration holds for."""
+    """The settings that a calibration holds for."""
     return f"{CONTROLS[of.control]}, {SAMPLER_TITLES[of.sampler]}, {of.steps} steps, guidance {of.guidance:g}"
 
 

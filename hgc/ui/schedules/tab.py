@@ -55,7 +55,7 @@ class Schedules:
 
     @property
     def shown(self) -> list[Any]:
-        """What every event of the plan answers with."""
+        """The outputs of every event of the plan."""
         return [self.desk, self.grid, self.headline, self.notes, self.undo, self.redo, self.use]
 
 
