@@ -119,7 +119,7 @@ def _axis(title: str, name: str, first: str, *, none: bool) -> tuple[gr.Dropdown
             [*choices, *([("Nothing: one row", NOTHING)] if none else [])],
             value=first,
             label=title,
-            info="Which setting changes.",
+            info="The setting that changes.",
             filterable=False,
             elem_id=f"sweep-{name}",
         )

@@ -54,7 +54,11 @@ def build_change() -> Change:
     with gr.Column(visible=False, elem_classes="card", min_width=330, elem_id="change") as column:
         told = gr.HTML(TITLE)
         block = gr.Dropdown(
-            [], label="Block", info="Whose layers are drawn, a line each.", elem_id="change-block", filterable=False
+            [],
+            label="Block",
+            info="The layers of this block are drawn, a line each.",
+            elem_id="change-block",
+            filterable=False,
         )
         with gr.Row(equal_height=True):
             piled, curves = (

@@ -159,7 +159,7 @@ def _closer() -> Closer:
                 word = gr.Radio(
                     [],
                     label="Word",
-                    info="Of your prompt, as the model reads it.",
+                    info="A word of your prompt, as the model reads it.",
                     elem_id="word",
                     elem_classes="segmented",
                 )

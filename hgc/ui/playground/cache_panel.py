@@ -81,7 +81,7 @@ def build_cache_panel() -> CachePanel:
             [(method.title, name) for name, method in METHODS.items()],
             value=DEFAULT_METHOD,
             label="Method",
-            info="Each makes of the budget below what it can.",
+            info="The rule that decides what is kept. Each finds its own settings for the budget below.",
             filterable=False,
             elem_id="method",
         )
@@ -101,7 +101,7 @@ def build_cache_panel() -> CachePanel:
             37,
             step=1,
             label="Budget, % of full compute",
-            info="The method spends as much of it as it can.",
+            info="The most that the second picture may compute. More is closer to the full picture, and slower.",
             elem_id="budget",
         )
         hand = gr.Checkbox(False, visible="hidden", label="settings by hand", elem_id="by-hand")
@@ -117,8 +117,8 @@ def build_cache_panel() -> CachePanel:
             ALWAYS,
             ALWAYS,
             step=1,
-            label="Trust forecasts up to, % off",
-            info="20: after a forecast that turned out 20% off, the next step is computed. 100 trusts always.",
+            label="Largest error of a forecast, %",
+            info="After a worse forecast the next step is computed. Higher computes less; 100 never checks.",
             elem_id="verify",
         )
         rival = gr.Dropdown(

@@ -83,18 +83,22 @@ def build_picture_panel() -> PicturePanel:
             lock = gr.Checkbox(True, label="Keep between runs", elem_id="lock", elem_classes="switch", min_width=150)
         with gr.Accordion("More settings", open=False, elem_id="picture-settings"):
             negative = gr.Textbox(
-                "", label="Negative prompt", info="What should not be in the picture.", elem_id="negative", lines=1
+                "",
+                label="Negative prompt",
+                info="Words for things that should not be in the picture.",
+                elem_id="negative",
+                lines=1,
             )
             with gr.Row():
                 sampler = gr.Dropdown(
                     [(SAMPLER_TITLES[name], name) for name in get_args(Sampler)],
                     value="ddim",
                     label="Sampler",
-                    info="How noise becomes a picture.",
+                    info="The method that turns noise into a picture.",
                     filterable=False,
                     elem_id="sampler",
                 )
-                steps = gr.Slider(4, 50, 20, step=1, label="Steps", info="More steps, finer, slower.", elem_id="steps")
+                steps = gr.Slider(4, 50, 20, step=1, label="Steps", info="More are finer, and slower.", elem_id="steps")
             with gr.Row():
                 guidance = gr.Slider(
                     1,
@@ -102,7 +106,7 @@ def build_picture_panel() -> PicturePanel:
                     GUIDANCE,
                     step=0.5,
                     label="Guidance",
-                    info="How strictly it follows the words.",
+                    info="How strictly the picture follows the words. Higher is stricter; 1 switches it off.",
                     elem_id="guidance",
                 )
                 scale = gr.Slider(
@@ -111,11 +115,27 @@ def build_picture_panel() -> PicturePanel:
                     1,
                     step=0.05,
                     label="Control strength",
-                    info="How strictly it follows the map.",
+                    info="How strictly the picture follows the map. Higher is stricter; 0 ignores it.",
                     elem_id="scale",
                 )
             with gr.Row():
-                start = gr.Slider(0, 1, 0, step=0.05, label="Control from", info="Share of the steps.", elem_id="from")
-                end = gr.Slider(0, 1, 1, step=0.05, label="Control until", info="Share of the steps.", elem_id="until")
+                start = gr.Slider(
+                    0,
+                    1,
+                    0,
+                    step=0.05,
+                    label="Control from",
+                    info="Share of the steps before the map counts.",
+                    elem_id="from",
+                )
+                end = gr.Slider(
+                    0,
+                    1,
+                    1,
+                    step=0.05,
+                    label="Control until",
+                    info="Share of the steps after which the map no longer counts.",
+                    elem_id="until",
+                )
     dice.click(new_seed, None, seed, queue=False, **QUIET)
     return PicturePanel(negative, seed, lock, sampler, steps, guidance, scale, start, end)

@@ -85,7 +85,13 @@ def _plan_card() -> Schedules:
             min_width=170,
         )
         budget = gr.Slider(
-            5, 100, 37, step=1, label="Budget, % of full compute", info="At most this much.", elem_id="plan-budget"
+            5,
+            100,
+            37,
+            step=1,
+            label="Budget, % of full compute",
+            info="The most that the plan may compute.",
+            elem_id="plan-budget",
         )
         make = gr.Button("Make", size="md", elem_id="plan-make", scale=0, min_width=80)
         upload = gr.UploadButton("Open a JSON file", size="md", elem_id="plan-open", scale=0, min_width=170)
