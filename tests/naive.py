@@ -43,7 +43,7 @@ class Naive:
     lines: Lines | None = None
     states: dict[str, str] = field(default_factory=lambda: defaultdict(str))
     _past: dict[tuple[str, int], list[Past]] = field(default_factory=lambda: defaultdict(list))
-    _met: list[tuple[str, int, str, torch.Tensor]] = field(default_factory=list)
+    _met: list[tuple[str, int, str, torch.Tensor, torch.Tensor]] = field(default_factory=list)
     _step: int = 0
 
     def latents(self, sites: Iterable[str], **call: Any) -> torch.Tensor:
@@ -75,9 +75,9 @@ class Naive:
     def _stand_in(self, site: str, part: int, out: Any) -> Any:
         value = out[0] if isinstance(out, tuple) else out
         kept = self._kept(site, part, value)
-        # A view is a node of its own in the graph, whatever the module handed on.
-        marked = (value if kept is None else kept.detach().requires_grad_()).view_as(value)
-        self._met.append((site, part, "C" if kept is None else self._letter(site), marked))
+        # A copy is a node of its own in the graph, whatever the module handed on; another is safe from writers.
+        marked = (value if kept is None else kept.detach().requires_grad_()).clone()
+        self._met.append((site, part, "C" if kept is None else self._letter(site), marked, marked.detach().clone()))
         return (marked, *out[1:]) if isinstance(out, tuple) else marked
 
     def _kept(self, site: str, part: int, value: torch.Tensor) -> torch.Tensor | None:
@@ -105,11 +105,11 @@ class Naive:
         """The end of a step: what was consumed is remembered, and the guidance branches are joined."""
         prediction = self._stand_in(PREDICTION, 0, out[0])
         alive = _reached(prediction)
-        for site, part, letter, value in self._met:
+        for site, part, letter, value, copy in self._met:
             if part == 0:
                 self.states[site] += letter if value.grad_fn in alive else "."
             if letter == "C" and value.grad_fn in alive:
-                self._remember(site, part, value.detach())
+                self._remember(site, part, copy)
         whole = self._joined(prediction.detach(), computed=self._met[-1][2] == "C")
         self._met.clear()
         self._step += 1

@@ -18,10 +18,12 @@ from hgc.cache.anatomy.macs import measure
 from hgc.cache.anatomy.networks import Networks
 from hgc.cache.plan import Plan
 from hgc.cache.rehearsal import plan_macs
+from hgc.cache.rules import PlanRefused
 from hgc.cache.running.engine import cached
 from hgc.cache.running.patching import COMPILED
 
 STEPS = 4
+TORCHS_OWN = pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated:DeprecationWarning")
 
 
 @pytest.fixture
@@ -71,6 +73,28 @@ def test_compiled_networks_follow_a_plan_to_the_bit_and_are_left_as_they_were(
     assert attributes(pipe) == before
 
 
+@TORCHS_OWN
+def test_networks_that_went_through_torch_compile_are_followed(pipe: Any) -> None:
+    """As people write it: `pipe.unet = torch.compile(pipe.unet)`. What the pipeline calls then is another module."""
+    anatomy = anatomy_of(pipe)
+    wanted = [drawn(pipe, plan) for plan in plans(anatomy)]
+    pipe.unet = torch.compile(pipe.unet, backend="eager")
+    pipe.controlnet = torch.compile(pipe.controlnet, backend="eager")
+    before = attributes(pipe)
+    for plan, (latents, macs) in zip(plans(anatomy), wanted, strict=True):
+        found, executed = drawn(pipe, plan)
+        assert torch.equal(found, latents)
+        assert executed == macs
+    assert attributes(pipe) == before
+
+
+def test_a_block_that_went_through_torch_compile_is_refused_with_the_remedy(pipe: Any) -> None:
+    plan = plans(anatomy_of(pipe))[0]
+    pipe.unet.mid_block = torch.compile(pipe.unet.mid_block, backend="eager")
+    with pytest.raises(PlanRefused, match=r"part of the UNet is wrapped by .*; compile it in place"):
+        drawn(pipe, plan)
+
+
 def test_a_second_run_of_a_plan_compiles_nothing(pipe: Any) -> None:
     """Graphs are few because dispatchers stay: a run that made its own would be compiled for anew."""
     graphs = list[torch.fx.GraphModule]()
@@ -90,7 +114,7 @@ def test_a_second_run_of_a_plan_compiles_nothing(pipe: Any) -> None:
     assert torch.equal(first, again)
 
 
-@pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated:DeprecationWarning")  # torch's own import
+@TORCHS_OWN
 @pytest.mark.skipif(which("c++") is None, reason="torch's own compiler writes C++ and needs a compiler for it")
 def test_compiled_code_gives_the_picture_but_for_rounding(pipe: Any) -> None:
     plan = plans(anatomy_of(pipe))[-1]

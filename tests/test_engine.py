@@ -25,7 +25,7 @@ from hgc.cache.forecast import by_frequency
 from hgc.cache.plan import Plan
 from hgc.cache.rehearsal import plan_macs
 from hgc.cache.rules import REPEAT, Forecast, FrequencySplit, Gate, PlanRefused
-from hgc.cache.running.engine import cached
+from hgc.cache.running.engine import NotCached, cached
 
 STEPS = 6
 
@@ -116,7 +116,7 @@ def test_only_what_a_plan_passes_by_is_handled(pipe: Any, anatomy: Anatomy, plan
     """Handlers cost time in every step: a plan that computes everything needs none inside of the networks."""
 
     def handled(plan: Plan, **looks: Any) -> set[str]:
-        with cached(pipe, plan, **looks):
+        with pytest.warns(NotCached), cached(pipe, plan, **looks):
             return {path for path, state in vars_of(pipe).items() if "forward" in state}
 
     assert handled(plans["full"]) == {"unet.", "controlnet."}
@@ -539,7 +539,11 @@ def test_a_second_call_in_one_block_is_refused(pipe: Any, anatomy: Anatomy) -> N
 
 
 def test_a_trace_before_the_first_step_says_what_is_missing(pipe: Any, anatomy: Anatomy) -> None:
-    with cached(pipe, schedules.exact(anatomy, STEPS)) as run, pytest.raises(RuntimeError, match="call the pipeline"):
+    with (
+        pytest.warns(NotCached),
+        cached(pipe, schedules.exact(anatomy, STEPS)) as run,
+        pytest.raises(RuntimeError, match="call the pipeline"),
+    ):
         _ = run.trace
 
 
@@ -572,29 +576,30 @@ def test_a_window_that_opens_late_is_planned_for(pipe: Any, anatomy: Anatomy) ->
     assert run.trace.macs == plan_macs(plan, anatomy, off=off)
 
 
+@pytest.mark.parametrize("late", [3, [3, 3]], ids=["one net", "of two nets, one"])
+def test_a_control_that_sets_in_too_late_for_a_plan_is_refused_before_the_first_step(late: Any) -> None:
+    """The remedy is the right one: with it the plan runs."""
+    nets = 1 if late == 3 else 2
+    pipe = tiny.small_pipeline("sd", "text", nets)
+    anatomy = anatomy_of(pipe)
+    window = {"control_guidance_start": 0.5 if nets == 1 else [0.0, 0.5]}
+    where = "controlnet" if nets == 1 else "controlnet.nets.1"
+    says = f"'{where}.controlnet_down_blocks.0', step 3: .* sets in at step 3: make the plan with first_control_step=3"
+    with pytest.raises(PlanRefused, match=says), cached(pipe, schedules.hgc(anatomy, STEPS, lambda_inter=0.4)) as run:
+        tiny.latents(pipe, **window)
+    with pytest.raises(RuntimeError, match="nothing was run yet"):
+        _ = run.trace
+    with cached(pipe, schedules.hgc(anatomy, STEPS, lambda_inter=0.4, first_control_step=3)):
+        assert torch.isfinite(tiny.latents(pipe, **window)).all()
+
+
 def test_a_forecast_never_falls_back_to_one_value(pipe: Any, anatomy: Anatomy) -> None:
     rows = dict.fromkeys([site.name for site in anatomy.control_residuals], "CCCFFF")
     with (
-        pytest.raises(PlanRefused, match="two values"),
+        pytest.raises(PlanRefused, match="first_control_step=2"),
         cached(pipe, Plan("late", STEPS, "tiny", rows)),
     ):
         tiny.latents(pipe, control_guidance_start=0.3)
-
-
-@pytest.mark.usefixtures("undone")
-def test_a_kept_value_that_the_pipeline_writes_into_is_refused(pipe: Any) -> None:
-    pipe.enable_freeu(s1=0.9, s2=0.2, b1=1.2, b2=1.4)
-    try:
-        with (
-            pytest.raises(PlanRefused, match=r"up_blocks\.0\.resnets\.0', step 1"),
-            cached(pipe, Plan("freeu", STEPS, "tiny", {"unet.up_blocks.0.resnets.0": "CRRRRR"})),
-        ):
-            tiny.latents(pipe)
-    finally:
-        pipe.disable_freeu()
-        for block in pipe.unet.up_blocks:
-            for name in ("s1", "s2", "b1", "b2"):
-                vars(block).pop(name, None)
 
 
 def test_macs_are_counted_in_inference_mode_too(pipe: Any, anatomy: Anatomy) -> None:

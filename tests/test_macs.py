@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 import tiny
 import torch
 from diffusers import ControlNetModel, UNet2DConditionModel
+from diffusers.models.attention import BasicTransformerBlock
 from diffusers.models.attention_processor import AttnProcessor
 from published import SDXL, SDXL_DECODER
 from torch.utils.flop_counter import FlopCounterMode
@@ -97,3 +99,80 @@ def test_a_call_that_an_error_breaks_off_leaves_no_counter_behind() -> None:
     layer(torch.zeros(8))
     assert counted.total == Macs()
     assert not torch.utils._python_dispatch._get_current_dispatch_mode_stack()
+
+
+def test_a_count_in_a_counted_call_is_not_counted() -> None:
+    """What is measured for the first time inside somebody's counter is no work of his."""
+    unet = tiny.unet()
+    with MacCounter() as ours, FlopCounterMode(display=False) as reference:
+        measure(Networks(unet, {}), (16, 16), 16, model="never measured before")
+    assert ours.total == Macs()
+    assert reference.get_total_flops() == 0
+
+
+def test_a_layer_whose_class_was_swapped_is_counted_as_it_runs() -> None:
+    """As token merging does it: the network stays the same but for a class made at run time and data it shares."""
+    unet = tiny.unet()
+    plain = total(unet)
+    info: dict[str, Any] = {"size": None, "calls": 0}
+    unet._merging = info
+    unet.register_forward_pre_hook(lambda own, args: own._merging.update(size=args[0].shape[2:]))
+    for block in [part for part in unet.modules() if isinstance(part, BasicTransformerBlock)]:
+        block.__class__ = merging(type(block))
+        block._merging = info
+    merged = total(unet)
+    assert merged.full < plain.full
+    assert info == {"size": None, "calls": 0}, "measuring has left something behind"
+    with torch.no_grad(), MacCounter() as counter:
+        unet(torch.randn(1, 4, 16, 16), torch.tensor(7), torch.randn(1, 16, tiny.TEXT_WIDTH))
+    assert counter.total == merged
+    info["every"] = 4
+    assert total(unet).full < merged.full
+
+
+def total(unet: Any) -> Macs:
+    anatomy = measure(Networks(unet, {}), (16, 16), 16, model="swapped")
+    return sum((site.macs for site in anatomy if site.parent is None), Macs())
+
+
+def merging(kind: Any) -> Any:
+    """A transformer layer that leaves out every second token of the largest pictures."""
+
+    class Merging(kind):
+        def forward(self, hidden: torch.Tensor, **rest: Any) -> torch.Tensor:
+            self._merging["calls"] += 1
+            if hidden.shape[1] < self._merging["size"].numel():
+                return super().forward(hidden, **rest)
+            every = self._merging.get("every", 2)
+            return super().forward(hidden[:, ::every], **rest).repeat_interleave(every, dim=1)
+
+    return Merging
+
+
+def test_a_processor_that_counts_is_left_alone_by_measuring() -> None:
+    """Prompt-to-prompt's count the steps: one call too many, and the picture is another."""
+
+    class Counting(AttnProcessor):
+        def __init__(self, calls: list[int]) -> None:
+            self.calls = calls
+
+        def __call__(self, *args: Any, **rest: Any) -> torch.Tensor:
+            self.calls.append(1)
+            return super().__call__(*args, **rest)
+
+    unet, processor = tiny.unet(), Counting([])
+    unet.set_attn_processor(processor)
+    total(unet)
+    assert not processor.calls
+
+
+@pytest.mark.parametrize(("channels", "widths"), [(3, (8, 8)), (1, (8, 8, 8)), (3, (8, 8, 8, 8, 8)), (1, (8,) * 4)])
+def test_the_hint_has_the_size_and_the_channels_its_network_takes(channels: int, widths: tuple[int, ...]) -> None:
+    """Strides of 2, 4, 16 and 8, in colour and grey."""
+    net = tiny.controlnet(conditioning_channels=channels, conditioning_embedding_out_channels=widths)
+    stride = 2 ** (len(widths) - 1)
+    anatomy = measure(Networks(tiny.unet(), {"controlnet": net}), (16, 16), 16, model="hints")
+    hint = torch.randn(1, channels, 16 * stride, 16 * stride)
+    with torch.no_grad(), MacCounter() as counter:
+        net(torch.randn(1, 4, 16, 16), torch.tensor(7), torch.randn(1, 16, tiny.TEXT_WIDTH), hint)
+    assert sum((site.macs for site in anatomy.within("controlnet") if site.parent is None), Macs()) == counter.total

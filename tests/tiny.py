@@ -13,18 +13,21 @@ from diffusers import (
     ControlNetModel,
     DDIMScheduler,
     MultiControlNetModel,
+    StableDiffusionAdapterPipeline,
     StableDiffusionControlNetImg2ImgPipeline,
     StableDiffusionControlNetInpaintPipeline,
     StableDiffusionControlNetPipeline,
     StableDiffusionImg2ImgPipeline,
     StableDiffusionInpaintPipeline,
     StableDiffusionPipeline,
+    StableDiffusionXLAdapterPipeline,
     StableDiffusionXLControlNetImg2ImgPipeline,
     StableDiffusionXLControlNetInpaintPipeline,
     StableDiffusionXLControlNetPipeline,
     StableDiffusionXLImg2ImgPipeline,
     StableDiffusionXLInpaintPipeline,
     StableDiffusionXLPipeline,
+    T2IAdapter,
     UNet2DConditionModel,
 )
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
@@ -215,6 +218,28 @@ def _pipeline(family: str, task: str, controls: int, shapes: Mapping[str, Any]) 
     return pipe
 
 
+def t2i_pipeline(family: str) -> Any:
+    """A pipeline whose T2I-adapter of random weights adds its features inside of the UNet's blocks."""
+    text = small_pipeline(family, "text", 0)
+    factor = 8 if family == "sd" else 16
+    kind = "full_adapter" if family == "sd" else "full_adapter_xl"
+    widths = list(text.unet.config.block_out_channels)
+    adapter = T2IAdapter(3, widths, num_res_blocks=1, downscale_factor=factor, adapter_type=kind).eval()
+    made = StableDiffusionAdapterPipeline if family == "sd" else StableDiffusionXLAdapterPipeline
+    known = signature(made.__init__).parameters
+    parts = {name: part for name, part in text.components.items() if name in known}
+    pipe = made(**parts, adapter=adapter, **({"requires_safety_checker": False} if family == "sd" else {}))
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+def freeu_pipeline(controls: int) -> Any:
+    """A pipeline with FreeU on, which writes into the decoder's features."""
+    pipe = small_pipeline("sd", "text", controls)
+    pipe.enable_freeu(s1=0.9, s2=0.2, b1=1.2, b2=1.4)
+    return pipe
+
+
 def ip_adapter_pipeline(family: str, controls: int) -> tuple[Any, Mapping[str, Any]]:
     """A pipeline that a plain IP-Adapter of random weights is loaded into, and the image prompt of its calls."""
     pipe, width = small_pipeline(family, "text", controls), 8
@@ -265,6 +290,9 @@ VARIETIES: Mapping[str, Callable[[], tuple[Any, Mapping[str, Any]]]] = {
     "SDXL with control": lambda: (deep_pipeline("sdxl", 1, transformer_layers_per_block=(1, 1, 2)), {}),
     "SDXL in guess mode": lambda: (small_pipeline("sdxl", "text", 1), {"guess_mode": True}),
     "SDXL with IP-Adapter": lambda: ip_adapter_pipeline("sdxl", 0),
+    "FreeU with control": lambda: (freeu_pipeline(1), {}),
+    "T2I-adapter": lambda: (t2i_pipeline("sd"), {}),
+    "SDXL with T2I-adapter": lambda: (t2i_pipeline("sdxl"), {"adapter_conditioning_factor": 0.7}),
 }
 
 
@@ -291,7 +319,7 @@ def arguments(
         nets = len(getattr(controlled, "nets", ()))
         image = control_image()[..., :size, :size]
         given["control_image" if pictures else "image"] = [image] * nets if nets else image
-    if pictures:
+    if pictures or "adapter" in pipe.components:
         given["image"] = picture()[..., :size, :size]
     if "mask_image" in parameters:
         given["mask_image"] = (picture()[:, :1, :size, :size] > 0.5).float()

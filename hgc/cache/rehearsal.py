@@ -13,11 +13,13 @@ from hgc.cache.rules import REPEAT, Forecast, PlanRefused
 class Unfounded(PlanRefused):
     """A plan that keeps a value where too few have been computed before; `step` counts from 0."""
 
-    def __init__(self, plan: str, site: str, step: int, state: State, branch: str, needed: int, found: int) -> None:
+    def __init__(
+        self, plan: str, site: str, step: int, state: State, branch: str, needed: int, found: int, remedy: str = ""
+    ) -> None:
         self.site, self.step, self.state, self.needed, self.found = site, step, state, needed, found
         super().__init__(
             f"plan '{plan}', site '{site}', step {step}: {state.name.lower()} needs {needed} computed value(s) of the "
-            f"{branch} branch, there are {found}; compute it in an earlier step"
+            f"{branch} branch, there are {found}; {remedy or 'compute it in an earlier step'}"
         )
 
 
@@ -47,6 +49,7 @@ class _Memory:
     """The steps in which each site has been computed so far, by branch; enough to know what can be kept."""
 
     computed: dict[tuple[str, str], list[int]] = field(default_factory=dict)
+    starts: Mapping[str, int] = field(default_factory=dict)  # the first step of every ControlNet that sets in late
 
     def note(self, site: str, step: int, branches: Sequence[str]) -> None:
         for branch in branches:
@@ -61,9 +64,19 @@ class _Memory:
         for branch in branches:
             past = self.computed.get((site, branch), [])
             if (found := len(past)) < needed:
-                raise Unfounded(plan.name, site, step, state, branch, needed, found)
+                raise Unfounded(plan.name, site, step, state, branch, needed, found, self._late(site))
             if forecast.weighings is not None:
                 _weighed(plan, forecast, site, step, past)
+
+    def _late(self, site: str) -> str:
+        """The remedy where a control sets in too late for the plan; nothing for other sites."""
+        start = next((step for net, step in self.starts.items() if site.startswith(net + ".")), None)
+        if start is None:
+            return ""
+        return (
+            f"its control sets in at step {start}: make the plan with first_control_step={start}, or compute the site "
+            "in that step and the next"
+        )
 
 
 def _weighed(plan: Plan, forecast: Forecast, site: str, step: int, past: Sequence[int]) -> None:
@@ -117,7 +130,7 @@ def rehearse(
     step i, outside their window. Raises PlanRefused where the plan keeps a value that was never computed.
     """
     check(plan, anatomy, plan.steps)
-    memory, rows, counts = _Memory(), [], []
+    memory, rows, counts = _Memory(starts=_late_starts(off or ())), [], []
     for step, column in enumerate(plan.columns):
         both = guidance and UNGUIDED not in column
         seen = _Branches(anatomy, ("guided", "unguided") if both else ("guided",), guess)
@@ -130,6 +143,12 @@ def rehearse(
         counts.append(len(seen.all) if result[PREDICTION] is State.COMPUTED else 0)
     macs = tuple(step_macs(anatomy, row, count, guess=guess) for row, count in zip(rows, counts, strict=True))
     return Rehearsal(tuple(rows), tuple(counts), macs)
+
+
+def _late_starts(off: Sequence[Collection[str]]) -> dict[str, int]:
+    """The step in which each ControlNet sets in that is off in the first."""
+    first = off[0] if off else ()
+    return {net: next((i for i, nets in enumerate(off) if net not in nets), len(off)) for net in first}
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,14 @@ ControlNet counts so), `full` adds the two attention products.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from math import prod
 from typing import Any
 
 import torch
 from torch import nn
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._python_dispatch import TorchDispatchMode, _len_torch_dispatch_stack, _pop_mode, _push_mode
 
 from hgc.cache.anatomy import Macs
 
@@ -80,6 +81,17 @@ class MacCounter(TorchDispatchMode):
         if formula is not None:
             self.total += formula(out, *args)
         return out
+
+
+@contextmanager
+def uncounted() -> Iterator[None]:
+    """Inside the block no counter counts, nor any other mode that watches operations."""
+    modes = [_pop_mode() for _ in range(_len_torch_dispatch_stack())]
+    try:
+        yield
+    finally:
+        for mode in reversed(modes):
+            _push_mode(mode)
 
 
 class NetworkMacs:

@@ -5,7 +5,7 @@ Only this file, `sites` and `networks` know diffusers' module names.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from diffusers.models.attention_processor import FusedAttnProcessor2_0
@@ -15,23 +15,33 @@ from torch import nn
 from hgc.cache.anatomy import Block, Kind, Site
 from hgc.cache.rules import PlanRefused
 
+Place = tuple[nn.Module, str, nn.Module]  # a module, the name of a part of it, and that part
+
 
 @dataclass
 class Survey:
     """The result of a walk through the module tree: sites in the order a step meets them, their blocks and modules.
 
-    `images` are the sites of the image prompts' projections (IP-Adapter), which the UNet's cross-attentions read.
+    `places` say of constant sites where in the tree their modules are. `images` are the sites of the image prompts'
+    projections (IP-Adapter), which the UNet's cross-attentions read.
     """
 
     sites: list[Site] = field(default_factory=list)
     blocks: list[Block] = field(default_factory=list)
     modules: dict[str, tuple[nn.Module, ...]] = field(default_factory=dict)
+    places: dict[str, tuple[Place, ...]] = field(default_factory=dict)
     images: tuple[str, ...] = ()
 
     def add(self, site: Site, *modules: nn.Module) -> str:
         self.sites.append(site)
         self.modules[site.name] = modules
         return site.name
+
+    def add_constant(self, site: Site, *parts: tuple[nn.Module, str]) -> str:
+        """A site that does not depend on the step, of parts of modules."""
+        places = tuple((owner, key, owner.get_submodule(key)) for owner, key in parts)
+        self.places[site.name] = places
+        return self.add(replace(site, constant=True), *(module for _, _, module in places))
 
 
 def resnet(
@@ -72,14 +82,13 @@ def _attention(found: Survey, path: str, block: str, parent: str, module: Any) -
         found.add(Site(path, Kind.SELF_ATTENTION, block, parent=parent), module)
         return
     found.add(Site(path, Kind.CROSS_ATTENTION, block, parent=parent), module)
-    text = Site(f"{path}.text", Kind.TEXT_KV, block, parent=path, constant=True)
-    found.add(text, module.to_k, module.to_v)
+    found.add_constant(Site(f"{path}.text", Kind.TEXT_KV, block, parent=path), (module, "to_k"), (module, "to_v"))
     if not found.images or not isinstance(module.processor, nn.Module):
         return
     adapter: Any = module.processor
-    for k, (projection, keys, values) in enumerate(zip(found.images, adapter.to_k_ip, adapter.to_v_ip, strict=True)):
-        site = Site(f"{path}.image.{k}", Kind.IMAGE_KV, block, (projection,), parent=path, constant=True)
-        found.add(site, keys, values)
+    for k, projection in enumerate(found.images):
+        site = Site(f"{path}.image.{k}", Kind.IMAGE_KV, block, (projection,), parent=path)
+        found.add_constant(site, (adapter.to_k_ip, str(k)), (adapter.to_v_ip, str(k)))
 
 
 @dataclass(frozen=True)

@@ -5,19 +5,22 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 from functools import partial
+from threading import Lock
 from typing import Any
 
 import torch
 
 from hgc.cache.anatomy import PREDICTION, UNGUIDED, Anatomy, Macs
-from hgc.cache.anatomy.counting import MacCounter
-from hgc.cache.anatomy.networks import Networks
+from hgc.cache.anatomy.counting import MacCounter, uncounted
+from hgc.cache.anatomy.networks import Networks, hint_shape
 from hgc.cache.anatomy.sites import anatomy_of, survey
 from hgc.cache.anatomy.twin import structure, twin
+from hgc.cache.rules import PlanRefused
 from hgc.cache.running.patching import replaced_forwards
 
 _MEASURED: OrderedDict[tuple[Any, ...], Anatomy] = OrderedDict()
 _REMEMBERED = 32
+_lock = Lock()
 
 
 def anatomy(pipe: Any, side: int | None = None) -> Anatomy:
@@ -29,16 +32,19 @@ def anatomy(pipe: Any, side: int | None = None) -> Anatomy:
 def measure(networks: Networks, latent: tuple[int, int], tokens: int, *, model: str = "this model") -> Anatomy:
     """The anatomy of the networks with shapes and MACs, from one forward of one sample on the meta device.
 
-    `latent` is the height and width of the latents, `tokens` the length of the text. The condition image is taken to be
-    eight times the latents' size, as in Stable Diffusion. Remembered by configuration and by what is loaded into it.
+    `latent` is the height and width of the latents, `tokens` the length of the text. Remembered by configuration and by
+    what is loaded or patched into it. Raises PlanRefused for networks that do not run there.
     """
     configs = tuple(repr(sorted(net.config.items(), key=str)) for net in networks.all)
     key = (model, latent, tokens, tuple(networks.controls), configs, *(structure(net) for net in networks.all))
-    if key not in _MEASURED:
-        _MEASURED[key] = _measure(networks, latent, tokens, model)
+    with _lock:
+        anatomy = _MEASURED.get(key)
+        if anatomy is None:
+            with uncounted():
+                anatomy = _MEASURED[key] = _measure(networks, latent, tokens, model)
         if len(_MEASURED) > _REMEMBERED:
             _MEASURED.popitem(last=False)
-    return _MEASURED[key]
+    return anatomy
 
 
 def _measure(networks: Networks, latent: tuple[int, int], tokens: int, model: str) -> Anatomy:
@@ -52,8 +58,14 @@ def _measure(networks: Networks, latent: tuple[int, int], tokens: int, model: st
             for name, modules in found.modules.items()
             for module in modules
         }
-        with replaced_forwards(handlers):
-            _one_forward(meta, latent, tokens)
+        try:
+            with replaced_forwards(handlers):
+                _one_forward(meta, latent, tokens)
+        except (NotImplementedError, RuntimeError) as error:
+            raise PlanRefused(
+                f"{model}: its MACs cannot be counted on torch's meta device ({error}); take custom attention "
+                "processors and patches of its layers out first"
+            ) from error
     for name in (PREDICTION, UNGUIDED):
         measured[name] = ((1, networks.unet.config.out_channels, *latent), Macs())
     inner = sum((measured[site.name][1] for site in found.sites if site.parent is None), Macs())
@@ -83,12 +95,11 @@ def _one_forward(meta: Networks, latent: tuple[int, int], tokens: int) -> None:
     empty = partial(torch.empty, device="meta")
     sample, step = empty(1, config.in_channels, *latent), torch.zeros((), device="meta")
     text = empty(1, tokens, config.cross_attention_dim)
-    image = empty(1, 3, latent[0] * 8, latent[1] * 8)
     down, middle = None, None
     for net in meta.controls.values():
         noise = empty(1, net.config.in_channels, *latent)
-        added = _added_conditions(net)
-        more, last = net(noise, step, text, image, added_cond_kwargs=added, return_dict=False)
+        added, hint = _added_conditions(net), empty(1, *hint_shape(net, latent))
+        more, last = net(noise, step, text, hint, added_cond_kwargs=added, return_dict=False)
         down = more if down is None else [a + b for a, b in zip(down, more, strict=True)]
         middle = last if middle is None else middle + last
     width = config.time_cond_proj_dim

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from math import prod
 from typing import Any
 
 import torch
 from diffusers import ControlNetModel, UNet2DConditionModel
 from diffusers.models.unets import unet_2d_blocks as known
+from torch import nn
 
 from hgc.cache.rules import PlanRefused
+from hgc.cache.running.patching import WRAPPED
 
 # What the engine reads of a pipeline while it runs.
-FOLLOWED = ("do_classifier_free_guidance", "num_timesteps")
+FOLLOWED = ("do_classifier_free_guidance",)
 # What marks a pipeline that runs a third branch (InstructPix2Pix, perturbed attention), which no plan speaks of.
 THIRD_BRANCH = ("image_guidance_scale", "do_perturbed_attention_guidance")
 # The blocks whose flow of data the survey follows.
@@ -34,10 +37,14 @@ PARTS = {
 
 @dataclass(frozen=True)
 class Networks:
-    """The denoiser's networks under the names they have in a pipeline."""
+    """The denoiser's networks under the names they have in a pipeline.
+
+    `wrappers` has what a pipeline calls in their place: a network that went through `torch.compile(network)`.
+    """
 
     unet: Any
     controls: Mapping[str, Any]
+    wrappers: Mapping[nn.Module, nn.Module] = field(default_factory=dict)
 
     @classmethod
     def of(cls, pipe: Any) -> Networks:
@@ -59,12 +66,20 @@ class Networks:
         control = pipe.components.get("controlnet")
         nets = getattr(control, "nets", None)
         if control is None:
-            return cls(pipe.unet, {})
-        if nets is None:
-            return cls(pipe.unet, {"controlnet": control})
-        if len({id(net) for net in nets}) < len(nets):
+            called = {}
+        elif nets is None:
+            called = {"controlnet": control}
+        else:
+            called = {f"controlnet.nets.{i}": net for i, net in enumerate(nets)}
+        controls = {name: unwrapped(net) for name, net in called.items()}
+        if len({id(net) for net in controls.values()}) < len(controls):
             raise PlanRefused("the same ControlNet is used twice: load it twice, so that each keeps values of its own")
-        return cls(pipe.unet, {f"controlnet.nets.{i}": net for i, net in enumerate(nets)})
+        pairs = [(unwrapped(net), net) for net in (pipe.unet, *called.values())]
+        return cls(unwrapped(pipe.unet), controls, {net: outer for net, outer in pairs if outer is not net})
+
+    def called(self, net: Any) -> Any:
+        """The module that a pipeline calls to run one of the networks."""
+        return self.wrappers.get(net, net)
 
     @property
     def all(self) -> tuple[Any, ...]:
@@ -77,14 +92,21 @@ class Networks:
         _check(self.unet, UNet2DConditionModel, "UNet")
 
 
+def unwrapped(net: Any) -> Any:
+    """The network inside of what `torch.compile(network)` returns."""
+    return getattr(net, WRAPPED, net)
+
+
 def _check(net: Any, wanted: type, what: str) -> None:
     """Raises PlanRefused for a network of another architecture, or with a part that no site stands for."""
     if not issubclass(type(net), wanted):
         raise PlanRefused(
             f"the {what} is a {type(net).__name__}, which the engine cannot follow; use a {wanted.__name__} "
-            "(ControlNet-XS and T2I-Adapters cannot be cached)"
+            "(ControlNet-XS cannot be cached)"
         )
     blocks = (*net.down_blocks, *([] if net.mid_block is None else [net.mid_block]), *getattr(net, "up_blocks", ()))
+    if any(WRAPPED in part._modules for part in net.modules()):
+        raise PlanRefused(f"a part of the {what} is wrapped by torch.compile; compile it in place, by its compile()")
     strange = {type(block).__name__ for block in blocks if not isinstance(block, BLOCKS)}
     heavy = {name for name, part in net.named_children() if next(part.parameters(), None) is not None}
     strange |= heavy - set(PARTS[what])
@@ -95,10 +117,15 @@ def _check(net: Any, wanted: type, what: str) -> None:
         )
 
 
+def hint_shape(net: Any, latent: tuple[int, int]) -> tuple[int, int, int]:
+    """Channels, height and width of the condition that a ControlNet takes beside latents of this size."""
+    convolutions = [part for part in net.controlnet_cond_embedding.modules() if isinstance(part, nn.Conv2d)]
+    down, across = (prod(conv.stride[axis] for conv in convolutions) for axis in (0, 1))
+    return convolutions[0].in_channels, latent[0] * down, latent[1] * across
+
+
 def check_inputs(call: Mapping[str, Any]) -> None:
     """Raises PlanRefused for inputs of the UNet that reach it by ways the survey does not follow."""
-    if call["down_intrablock_additional_residuals"] is not None:
-        raise PlanRefused("a T2I-Adapter writes into the UNet's blocks and cannot be cached; use a ControlNet")
     for embeds in (call["added_cond_kwargs"] or {}).get("image_embeds", ()):
         if embeds.shape[1] != 1:
             raise PlanRefused(

@@ -41,9 +41,9 @@ def anatomy_of(found: Survey, model: str, measured: Mapping[str, Any]) -> Anatom
 def _embeddings(found: Survey, prefix: str, net: Any) -> tuple[str, ...]:
     """The time embedding, and the one of text and size that SDXL adds; the latter does not depend on the step."""
     names = [found.add(Site(f"{prefix}.time_embedding", Kind.EMBEDDING, prefix), net.time_embedding)]
-    added = getattr(net, "add_embedding", None)
-    if added is not None:
-        names.append(found.add(Site(f"{prefix}.add_embedding", Kind.EMBEDDING, prefix, constant=True), added))
+    if getattr(net, "add_embedding", None) is not None:
+        added = Site(f"{prefix}.add_embedding", Kind.EMBEDDING, prefix)
+        names.append(found.add_constant(added, (net, "add_embedding")))
     return tuple(names)
 
 
@@ -55,7 +55,9 @@ def _image_prompts(found: Survey, unet: Any) -> tuple[str, ...]:
     projections = unet.encoder_hid_proj
     if projections is None:
         return ()
-    layers = projections.image_projection_layers if isinstance(projections, MultiIPAdapterImageProjection) else [None]
+    layers: Any = (
+        projections.image_projection_layers if isinstance(projections, MultiIPAdapterImageProjection) else [None]
+    )
     if strange := [layer for layer in layers if not isinstance(layer, ImageProjection)]:
         raise PlanRefused(
             f"the UNet's prompts pass through a {type(strange[0] or projections).__name__}, whose input the engine "
@@ -63,7 +65,7 @@ def _image_prompts(found: Survey, unet: Any) -> tuple[str, ...]:
         )
     prefix = "unet.encoder_hid_proj.image_projection_layers"
     return tuple(
-        found.add(Site(f"{prefix}.{k}", Kind.EMBEDDING, "unet", constant=True), layer) for k, layer in enumerate(layers)
+        found.add_constant(Site(f"{prefix}.{k}", Kind.EMBEDDING, "unet"), (layers, str(k))) for k in range(len(layers))
     )
 
 
@@ -71,9 +73,8 @@ def _control(found: Survey, prefix: str, net: Any) -> tuple[tuple[str, ...], str
     """One ControlNet; returns the names of its residuals, encoder's and middle's."""
     embeddings = _embeddings(found, prefix, net)
     stem = found.add(Site(f"{prefix}.conv_in", Kind.CONV, prefix), net.conv_in)
-    condition = found.add(
-        Site(f"{prefix}.controlnet_cond_embedding", Kind.CONDITION, prefix, constant=True),
-        net.controlnet_cond_embedding,
+    condition = found.add_constant(
+        Site(f"{prefix}.controlnet_cond_embedding", Kind.CONDITION, prefix), (net, "controlnet_cond_embedding")
     )
     hidden, skips = _encoder(found, prefix, net.down_blocks, (stem, condition), embeddings)
     hidden = _middle(found, prefix, net.mid_block, hidden, embeddings)

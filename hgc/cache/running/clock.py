@@ -1,10 +1,9 @@
-"""The engine's clock: opens each step, lets gate, verification and changed inputs amend what the plan asks of it."""
+"""The engine's clock: opens each step, lets gate and verification amend what the plan asks of it."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 
@@ -12,16 +11,9 @@ from hgc.cache.anatomy import FINE, KEPT, UNGUIDED, Anatomy, Kind, State, states
 from hgc.cache.plan import Action, Plan
 from hgc.cache.rules import PlanRefused
 from hgc.cache.running.gate import ChangeGate
-from hgc.cache.running.store import writes
 from hgc.cache.running.verification import Verdict, Verifier
 
 PLANNED = "planned"
-WATCHED = {
-    Kind.TEXT_KV: "encoder_hidden_states",
-    Kind.IMAGE_KV: "added_cond_kwargs",
-    Kind.CONDITION: "controlnet_cond",
-    Kind.EMBEDDING: "added_cond_kwargs",
-}
 
 
 @dataclass
@@ -59,7 +51,6 @@ class Clock:
     def __init__(self, plan: Plan, anatomy: Anatomy) -> None:
         self._plan, self._anatomy = plan, anatomy
         self._next = 0
-        self._seen: dict[tuple[str, str], tuple[Any, Any]] = {}
         # Most steps of a plan ask the same as another.
         self._settled: dict[Hashable, tuple[Mapping[str, State], frozenset[str]]] = {}
         self._watches = _watches(plan, anatomy)
@@ -141,24 +132,6 @@ class Clock:
         if self._verifier is not None:
             self._verifier.see(name, step.number, error)
 
-    def changed(self, step: Step, network: str, call: Mapping[str, Any]) -> list[str]:
-        """Constant sites whose kept values no longer hold, because a callback replaced what they depend on."""
-        stale = []
-        for kind, argument in WATCHED.items():
-            value = call.get(argument)
-            if value is None:
-                continue
-            mark = _fingerprint(value)
-            known, _ = self._seen.setdefault((network, argument), (mark, value))
-            if known == mark:
-                continue
-            self._seen[network, argument] = (mark, value)
-            for site in self._anatomy.within(network):
-                if site.constant and site.kind is kind:
-                    stale.append(site.name)
-                    step.reasons[site.name] = f"{argument} changed"
-        return stale
-
 
 def _watches(plan: Plan, anatomy: Anatomy) -> tuple[Watch, ...]:
     """The gate over the coarse rows and, per branch, one over the unguided branch's row."""
@@ -172,14 +145,3 @@ def _watches(plan: Plan, anatomy: Anatomy) -> tuple[Watch, ...]:
     if plan.gate.per_branch and UNGUIDED in plan.table:  # both branches lie inside the kept prediction
         found.append(Watch(ChangeGate(plan.gate), UNGUIDED, (UNGUIDED,), (UNGUIDED, *coarse)))
     return tuple(found)
-
-
-def _fingerprint(value: Any) -> Any:
-    """What identifies a tensor's content without reading it: where it lies, its shape, how often it was written."""
-    if isinstance(value, torch.Tensor):
-        return value.data_ptr(), tuple(value.shape), writes(value)
-    if isinstance(value, Mapping):
-        return tuple((key, _fingerprint(value[key])) for key in sorted(value))
-    if isinstance(value, list | tuple):
-        return tuple(_fingerprint(item) for item in value)
-    return value

@@ -15,22 +15,25 @@ from dataclasses import dataclass
 from functools import cache, partial
 from inspect import Parameter, signature
 from typing import Any
+from warnings import warn
 
 import torch
 from diffusers.models.controlnets.controlnet import ControlNetOutput
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionOutput
 from torch import nn
 
-from hgc.cache.anatomy import PREDICTION, UNGUIDED, Anatomy, Block, Kind, State
+from hgc.cache.anatomy import PREDICTION, UNGUIDED, Anatomy, Block, Kind, Site, State
 from hgc.cache.anatomy.macs import measure
-from hgc.cache.anatomy.networks import Networks, check_inputs, scaled_residuals
+from hgc.cache.anatomy.networks import Networks, check_inputs, scaled_residuals, unwrapped
 from hgc.cache.anatomy.sites import anatomy_of, survey
 from hgc.cache.forecast import Lines
 from hgc.cache.plan import Plan
 from hgc.cache.rehearsal import attended, check, rehearse
 from hgc.cache.rules import PlanRefused
+from hgc.cache.running.caller import Caller, caller
 from hgc.cache.running.clock import Clock, Step
-from hgc.cache.running.patching import replaced_forwards
+from hgc.cache.running.constants import Constants
+from hgc.cache.running.patching import Beyond, replaced_forwards
 from hgc.cache.running.recorder import Recorder
 from hgc.cache.running.stopwatch import Stopwatch
 from hgc.cache.running.values import Values, Watching, Witness
@@ -49,11 +52,12 @@ def cached(
 ) -> Iterator[Run]:
     """Runs the next call of `pipe` under `plan`; the value's `trace` tells what was done.
 
-    One call of the pipeline a block. With `observe` the relative change of every computed site is measured as well,
-    which costs a little time and memory; `witness` sees every computed value; with `timed` the trace has the time of
-    every site beside that of every step. `adjustment` holds the numbers of a plan with scale-shift forecasts. Raises
-    PlanRefused when it is not that plan's and, from inside the pipeline's call, when the plan does not fit the model,
-    the number of steps or the shapes.
+    One call of the pipeline a block, made in this thread; another pipeline over the same networks runs plainly. With
+    `observe` the relative change of every computed site is measured as well, which costs a little time and memory;
+    `witness` sees every computed value; with `timed` the trace has the time of every site beside that of every step.
+    `adjustment` holds the numbers of a plan with scale-shift forecasts. Raises PlanRefused when it is not that plan's
+    and, from inside the pipeline's call, when the plan does not fit the model, the number of steps, the windows of the
+    ControlNets or the shapes. Warns with NotCached where it did nothing.
     """
     given = None if adjustment is None else adjustment.digest
     if foreign := plan.fitted - {given}:
@@ -62,8 +66,14 @@ def cached(
             "its calibration to `cached`"
         )
     run = Run(pipe, plan, Watching(observe, witness, adjustment, timed))
-    with replaced_forwards(run.handlers()):
+    with replaced_forwards(run.handlers(), run.outside()) as run.beyond:
         yield run
+    if (nothing := run.nothing_ran()) is not None:
+        warn(nothing, NotCached, stacklevel=3)
+
+
+class NotCached(UserWarning):
+    """A call that somebody may think is cached, and is not."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +87,8 @@ class Pass:
     clock: Clock
     recorder: Recorder
     values: Values
-    constants: Mapping[str, tuple[str, ...]]  # by network; computed when first needed, whatever step that is
+    constants: Constants
+    constant: Mapping[str, tuple[Site, ...]]  # those the plan keeps, by network; computed when first needed
 
 
 class Run:
@@ -91,14 +102,51 @@ class Run:
         # A module that every step computes is left alone, unless somebody looks.
         anatomy = anatomy_of(self._survey, plan.model, {})
         self._attended = frozenset(anatomy.by_name) if watching.all else attended(plan, anatomy)
+        self.beyond: Beyond | None = None  # makes a call as if there were no such run
         self._pass: Pass | None = None
         self._step: Step | None = None
         self._branches = 0  # of the network call under way; a ControlNet in guess mode sees the guided one only
+        self._forgotten: set[str] = set()  # networks whose constants are to be computed anew
+        self._entered: set[str] = set()  # ControlNets that were called in the step under way
+        self._elsewhere = ""  # what ran beside this run though it may have been meant for it
 
     @property
     def trace(self) -> Trace:
         """What was executed so far. Raises RuntimeError before the first step."""
         return self._open.recorder.trace(self._open.values.store.peak_bytes)
+
+    def forget(self) -> None:
+        """Has the next step compute anew what is kept because it does not depend on the step.
+
+        For callbacks that change weights through `.data`; every other change is noticed.
+        """
+        self._forgotten = {"unet", *self._networks.controls}
+
+    def nothing_ran(self) -> str | None:
+        """Why nothing was cached, or not all, in words for a person; None where it was."""
+        if unwrapped(self._pipe.components["unet"]) is not self._networks.unet:
+            done = 0 if self._pass is None else self._pass.clock.done
+            return (
+                f"the pipeline's UNet was replaced inside the `cached` block: {done} of {self.plan.steps} steps ran on "
+                "the one that the block was entered with, the rest is not cached; enter `cached` again after that"
+            )
+        if self._pass is not None:
+            return None
+        return self._elsewhere or "the pipeline was not called inside the `with cached(...)` block: nothing was cached"
+
+    def outside(self) -> dict[nn.Module, Callable[[], None]]:
+        """Who is told of a network's calls from other threads."""
+        return {self._networks.called(self._networks.unet): self._called_outside}
+
+    def _called_outside(self) -> None:
+        """The same pipeline called from where this block does not reach is said at once: the call may take minutes."""
+        if self._elsewhere or caller().pipe is not self._pipe:
+            return
+        self._elsewhere = (
+            "the pipeline of an open `cached` block was called from another thread, which the block does not reach: "
+            "that call is not cached; enter `cached` in the thread that makes the call"
+        )
+        warn(self._elsewhere, NotCached, stacklevel=2)
 
     def handlers(self) -> dict[nn.Module, Callable[..., Any]]:
         """What replaces each module's forward while the block runs."""
@@ -107,13 +155,19 @@ class Run:
             if site.name not in self._attended:
                 continue
             for part, module in enumerate(self._survey.modules.get(site.name, ())):
-                handlers[module] = partial(self._site, site.name, part, site.kind is Kind.TRANSFORMER)
+                if site.kind is Kind.TEXT_KV:
+                    handlers[module] = partial(self._text, site.name, part)
+                else:
+                    handlers[module] = partial(self._site, site.name, part, site.kind is Kind.TRANSFORMER)
         for block in self._survey.blocks:
             if self._watching.all or block.name in self._attended:
-                handlers[self._survey.modules[block.name][0]] = partial(self._block, block)
-        for name, net in self._networks.controls.items():
-            handlers[net] = partial(self._control, name, net)
-        handlers[self._networks.unet] = self._unet
+                whole: Any = self._survey.modules[block.name][0]
+                handlers[whole] = partial(self._block, block, len(whole.resnets) - 1)
+        own: dict[Any, Callable[..., Any]] = {self._networks.unet: self._unet}
+        own |= {net: partial(self._control, name, net) for name, net in self._networks.controls.items()}
+        for net, handler in own.items():
+            called = self._networks.called(net)
+            handlers[called] = partial(self._network, called, handler)
         return handlers
 
     @property
@@ -122,11 +176,35 @@ class Run:
             raise RuntimeError("nothing was run yet: call the pipeline inside the `with cached(...)` block")
         return self._pass
 
-    def _control(self, name: str, net: nn.Module, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    def _network(
+        self, net: nn.Module, own: Callable[..., Any], original: Callable[..., Any], *args: Any, **kwargs: Any
+    ) -> Any:
+        """A network's call, which another pipeline's is not ours to touch."""
+        by = caller()
+        if by.pipe is None or by.pipe is self._pipe:
+            return own(by, original, *args, **kwargs)
+        if self._pass is None:
+            self._elsewhere = (
+                f"inside the `cached` block of a {type(self._pipe).__name__} another pipeline over the same networks "
+                f"was called, a {type(by.pipe).__name__}: that call was not cached; give `cached` the pipeline that "
+                "you call"
+            )
+        assert self.beyond is not None  # the block is entered
+        return self.beyond(net, original, *args, **kwargs)
+
+    def _control(
+        self, name: str, net: nn.Module, by: Caller, original: Callable[..., Any], *args: Any, **kwargs: Any
+    ) -> Any:
         """A ControlNet's call; in guess mode it sees the guided samples only."""
         call = _arguments(net, args, kwargs)
         lone = bool(call["guess_mode"]) and self._guidance
-        step = self._enter(call, 1 if lone or not self._guidance else 2)
+        step = self._enter(by, call, 1 if lone or not self._guidance else 2)
+        if name in self._entered:
+            raise PlanRefused(
+                f"plan '{self.plan.name}', step {step.number}: '{name}' is called a second time and the UNet was not; "
+                "if a callback replaced the pipeline's UNet, enter `cached` again after that"
+            )
+        self._entered.add(name)
         if not call["conditioning_scale"]:
             step.off.add(name)
         self._branches = 1 if lone else step.branches
@@ -139,16 +217,19 @@ class Run:
         """A ControlNet's outputs when nothing in it is computed."""
         now = self._open
         sites = now.anatomy.residuals[name]
-        values = [now.values.stand_in(step, site, 0, self._branches, now.like) for site in sites]
+        if name in step.off:  # what stands in for a dead site is nobody's business, but these are added, times zero
+            values = [now.values.zeros(site, self._branches, now.like) for site in sites]
+        else:
+            values = [now.values.stand_in(step, site, 0, self._branches, now.like) for site in sites]
         scaled = scaled_residuals(net, values[:-1], values[-1], call["conditioning_scale"], call["guess_mode"])
         return ControlNetOutput(*scaled) if call["return_dict"] else scaled
 
-    def _unet(self, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    def _unet(self, by: Caller, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """The UNet's call, the last of a step."""
         call = _arguments(self._networks.unet, args, kwargs)
         as_tuple = not call.pop("return_dict")
         check_inputs(call)
-        step = self._enter(call, 2 if self._guidance else 1)
+        step = self._enter(by, call, 2 if self._guidance else 1)
         self._branches, now = step.branches, self._open
         self._prepare(step, "unet", call)
         executed = step.states[PREDICTION] is State.COMPUTED
@@ -160,13 +241,14 @@ class Run:
         out = self._rejoined(step, guided, executed)
         now.recorder.end(step, step.branches if executed else 0)
         self._step = None
+        self._entered.clear()
         return (out,) if as_tuple else UNet2DConditionOutput(sample=out)
 
     @property
     def _guidance(self) -> bool:
         return bool(self._pipe.do_classifier_free_guidance)
 
-    def _enter(self, call: Mapping[str, Any], branches: int) -> Step:
+    def _enter(self, by: Caller, call: Mapping[str, Any], branches: int) -> Step:
         """The step under way, opened by the first network that is called in it."""
         if self._pass is not None and self._pipe.scheduler.timesteps is not self._pass.timetable:
             raise PlanRefused(
@@ -177,37 +259,49 @@ class Run:
             return self._step
         sample = call["sample"]
         if self._pass is None:
-            self._pass = self._meet(call, sample.shape[0] // branches)
+            self._pass = self._meet(by, call, sample.shape[0] // branches)
         self._pass.recorder.begin()
         self._step = self._pass.clock.begin(self._guidance, sample[-self._pass.images :])
         return self._step
 
-    def _meet(self, call: Mapping[str, Any], images: int) -> Pass:
-        """The first call tells the sizes; here the plan is checked against model and steps."""
+    def _meet(self, by: Caller, call: Mapping[str, Any], images: int) -> Pass:
+        """The first call tells the sizes; here the plan is checked against model, steps and control windows."""
         sample, text = call["sample"], call["encoder_hidden_states"]
         latent = (sample.shape[-2], sample.shape[-1])
         anatomy = measure(self._networks, latent, text.shape[1], model=self.plan.model)
-        check(self.plan, anatomy, self._pipe.num_timesteps)
-        rehearse(self.plan, anatomy, guidance=self._guidance, guess=bool(call.get("guess_mode")))
+        check(self.plan, anatomy, by.steps(self._pipe))
+        off = by.control_off(tuple(self._networks.controls))
+        rehearse(self.plan, anatomy, guidance=self._guidance, guess=bool(call.get("guess_mode")), off=off)
         recorder = Recorder(self.plan, anatomy, images, sample, Stopwatch(sample.device), self._attended)
         values = Values(self.plan, anatomy, images, recorder, self._watching)
-        constants = {
-            network: tuple(site.name for site in anatomy.within(network) if site.constant)
+        constant = {
+            network: tuple(s for s in anatomy.within(network) if s.constant and s.name in self.plan.table)
             for network in ("unet", *self._networks.controls)
         }
+        clock, constants = Clock(self.plan, anatomy), Constants(self._survey)
         timetable = self._pipe.scheduler.timesteps
-        return Pass(images, sample, timetable, anatomy, Clock(self.plan, anatomy), recorder, values, constants)
+        return Pass(images, sample, timetable, anatomy, clock, recorder, values, constants, constant)
 
     def _prepare(self, step: Step, network: str, call: Mapping[str, Any]) -> None:
         """Settles what the step does in this network."""
         now = self._open
         now.recorder.called(network, self._branches)
-        for name in now.clock.changed(step, network, call):
-            now.values.forget(name)
-        for name in now.constants[network]:
-            if name in step.actions and not now.values.holds(name, self._branches):
-                del step.actions[name]
+        if sites := now.constant[network]:
+            self._forget(step, network, now.constants.stale(sites, call))
+            for site in sites:
+                if site.name in step.actions and not now.values.holds(site.name, self._branches):
+                    del step.actions[site.name]
         now.clock.settle(step)
+
+    def _forget(self, step: Step, network: str, stale: Mapping[str, str]) -> None:
+        """Lets go of values that no longer hold, and of all the network's constants where that was asked for."""
+        now, reasons = self._open, dict(stale)
+        if network in self._forgotten:
+            self._forgotten.discard(network)
+            reasons |= dict.fromkeys([site.name for site in now.constant[network]], "forgotten on request")
+        for name, reason in reasons.items():
+            now.values.forget(name)
+            step.reasons[name] = reason
 
     def _site(
         self, name: str, part: int, wrapped: bool, original: Callable[..., Any], *args: Any, **kwargs: Any
@@ -219,11 +313,31 @@ class Run:
         if step.states[name] is not State.COMPUTED:
             value = now.values.stand_in(step, name, part, self._branches, now.like)
             return (value,) if wrapped else value
+        return self._computed(step, name, part, wrapped, original, *args, **kwargs)
+
+    def _text(self, name: str, part: int, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """A projection of the text to keys or values. An attention's processor decides what it is given."""
+        step = self._step
+        if step is None or not args or name not in self.plan.table:
+            return self._site(name, part, False, original, *args, **kwargs)
+        now = self._open
+        if step.states[name] is not State.COMPUTED:
+            changed = now.constants.text_changed(name, part, args[0])
+            if changed is None:
+                return now.values.stand_in(step, name, part, self._branches, now.like)
+            step.reasons[name] = changed
+            now.values.forget(name, part)
+        now.constants.saw_text(name, part, args[0])
+        return self._computed(step, name, part, False, original, *args, **kwargs)
+
+    def _computed(
+        self, step: Step, name: str, part: int, wrapped: bool, original: Callable[..., Any], *args: Any, **kwargs: Any
+    ) -> Any:
+        now = self._open
         mark = now.recorder.watch.start() if self._watching.all else None
         out = original(*args, **kwargs)
         span = None if mark is None else now.recorder.watch.stop(mark)
-        value = out[0] if wrapped else out
-        self._take_in(step, name, part, value, self._branches, span)
+        self._take_in(step, name, part, out[0] if wrapped else out, self._branches, span)
         return out
 
     def _take_in(self, step: Step, name: str, part: int, value: torch.Tensor, branches: int, span: Any = None) -> None:
@@ -234,16 +348,25 @@ class Run:
         if error is not None:
             now.clock.see_error(step, name, error)
 
-    def _block(self, block: Block, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """Passes a block by when none of its sites is computed: its outputs are kept values or nobody's business."""
+    def _block(self, block: Block, last: int, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Passes a block by when none of its sites is computed: its outputs are kept values or nobody's business.
+
+        `last` is the place of its last layer. What the block hands on twice is one tensor: a T2I-adapter writes into
+        the hidden state and means the skip as well, or has its features added to the last layer here.
+        """
         step = self._step
         if step is None or block.name not in step.idle:
             return original(*args, **kwargs)
         now = self._open
-        outputs = [
-            now.values.stand_in(step, name, 0, self._branches, now.like) for name in (*block.skips, block.hidden)
-        ]
-        return (outputs[-1], tuple(outputs[:-1])) if block.skips else outputs[-1]
+        values = {
+            name: now.values.stand_in(step, name, 0, self._branches, now.like)
+            for name in dict.fromkeys((*block.skips, block.hidden))
+        }
+        if (features := kwargs.get("additional_residuals")) is not None:
+            layer = block.skips[last]
+            values[layer] = values[layer] + features
+        hidden = values[block.hidden]
+        return (hidden, tuple(values[name] for name in block.skips)) if block.skips else hidden
 
     def _narrowed(self, step: Step, call: dict[str, Any]) -> dict[str, Any]:
         """The call's arguments for the guided half, where the unguided branch is left out."""

@@ -53,4 +53,4 @@ class ChangeGate:
         """Called at every full step with the feature that the plan keeps."""
         if self._feature is not None and self.moved > 0 and self._feature.shape == feature.shape:
             self.gain = relative_l1(feature, self._feature).item() / self.moved
-        self._feature, self.moved, self.waited = feature, 0.0, 0
+        self._feature, self.moved, self.waited = feature.clone(), 0.0, 0  # others may write into what they were given

@@ -3,8 +3,11 @@
 A module's forward is replaced by a dispatcher while at least one run is active on it. Which handler it calls is decided
 by the context (thread, task) of the caller, so that runs in other threads never meet and plain calls stay plain.
 
-A module that was compiled (`module.compile()`) is dispatched outside of its graph, which stays whole. Inside of one, a
-dispatcher breaks the graph around its module, and what it calls runs uncompiled: compile layers, not whole networks.
+A module that was compiled (`module.compile()`, or `torch.compile(module)` in its place) is dispatched outside of its
+graph, which stays whole. Inside of one, a dispatcher breaks the graph around its module, and what it calls runs
+uncompiled: compile layers, not whole networks.
+
+A copy or a pickle made of a patched module meanwhile is that of the plain one.
 """
 
 from __future__ import annotations
@@ -12,7 +15,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from threading import Lock
 from typing import Any
 from weakref import WeakKeyDictionary, ref
@@ -22,11 +26,15 @@ from torch import nn
 
 Forward = Callable[..., Any]
 Handler = Callable[..., Any]
+Beyond = Callable[..., Any]  # see `replaced_forwards`
+Outside = Callable[[], None]  # told that a module is called from a context that has no handler for it
 
 _handlers: ContextVar[Mapping[nn.Module, Handler] | None] = ContextVar("hgc_handlers", default=None)
 _lock = Lock()
 
 COMPILED = "_compiled_call_impl"  # what `module.compile()` leaves on a module, to be called in its place
+WRAPPED = "_orig_mod"  # the module inside the one that `torch.compile(module)` returns
+STATE = "__getstate__"  # what `copy` and `pickle` ask an object for
 
 
 @dataclass
@@ -35,6 +43,7 @@ class _Patch:
     attribute: str  # the one replaced: `forward`, or COMPILED
     replaced: Forward | None  # an instance attribute that stood there before, as accelerate's hooks leave
     original: Forward
+    outside: list[Outside] = field(default_factory=list)
 
 
 _patches: dict[nn.Module, _Patch] = {}
@@ -43,23 +52,40 @@ _breaking: WeakKeyDictionary[nn.Module, Forward] = WeakKeyDictionary()
 
 
 @contextmanager
-def replaced_forwards(handlers: Mapping[nn.Module, Handler]) -> Iterator[None]:
+def replaced_forwards(
+    handlers: Mapping[nn.Module, Handler], outside: Mapping[nn.Module, Outside] | None = None
+) -> Iterator[Beyond]:
     """While the block runs, calls of these modules from this context go to `handler(original, *args, **kwargs)`.
 
-    Undone exactly on leaving, whatever the reason. Blocks nest: the innermost handles a module that both name.
+    Calls from other contexts stay plain; `outside` is told of them. Undone exactly on leaving, whatever the reason.
+    Blocks nest: the innermost handles a module that both name. The block's value, called with a module, its original
+    and the arguments, makes the call as it would be made without this block, inside of the others.
     """
     patched: list[nn.Module] = []
-    token = _handlers.set({**(_handlers.get() or {}), **handlers})
+    around = _handlers.get()
+    told = outside or {}
+    token = _handlers.set({**(around or {}), **handlers})
     try:
         inside = _inside_compiled(handlers)
         for module in handlers:
-            _install(module, module in inside)
+            _install(module, module in inside, told.get(module))
             patched.append(module)
-        yield
+        yield partial(_beyond, around)
     finally:
         # The modules first: a generator closed from another context cannot reset the variable, and must not matter.
         for module in reversed(patched):
-            _remove(module)
+            _remove(module, told.get(module))
+        _handlers.reset(token)
+
+
+def _beyond(
+    around: Mapping[nn.Module, Handler] | None, module: nn.Module, original: Forward, *args: Any, **kwargs: Any
+) -> Any:
+    token = _handlers.set(around)
+    try:
+        handler = (around or {}).get(module)
+        return original(*args, **kwargs) if handler is None else handler(original, *args, **kwargs)
+    finally:
         _handlers.reset(token)
 
 
@@ -71,39 +97,63 @@ def _inside_compiled(modules: Iterable[nn.Module]) -> set[nn.Module]:
 
 
 def _is_compiled(module: nn.Module) -> bool:
-    return vars(module).get(COMPILED) is not None
+    return WRAPPED in module._modules or vars(module).get(COMPILED) is not None
 
 
-def _install(module: nn.Module, inside_compiled: bool) -> None:
+def _install(module: nn.Module, inside_compiled: bool, outside: Outside | None) -> None:
     with _lock:
-        if (patch := _patches.get(module)) is not None:
-            patch.users += 1
-            return
-        attribute = COMPILED if _is_compiled(module) and not inside_compiled else "forward"
-        original = getattr(module, attribute)
-        _patches[module] = _Patch(1, attribute, vars(module).get(attribute), original)
-        dispatcher = _breaking_dispatcher(module) if inside_compiled else _dispatcher(module, original)
-        setattr(module, attribute, dispatcher)
+        if (patch := _patches.get(module)) is None:
+            patch = _patches[module] = _patched(module, inside_compiled)
+        patch.users += 1
+        if outside is not None:
+            patch.outside.append(outside)
 
 
-def _remove(module: nn.Module) -> None:
+def _patched(module: nn.Module, inside_compiled: bool) -> _Patch:
+    attributes = vars(module)
+    attribute = COMPILED if attributes.get(COMPILED) is not None and not inside_compiled else "forward"
+    patch = _Patch(0, attribute, attributes.get(attribute), getattr(module, attribute))
+    attributes[attribute] = _breaking_dispatcher(module) if inside_compiled else _dispatcher(module, patch)
+    attributes[STATE] = partial(_plain_state, module, patch)
+    return patch
+
+
+def _remove(module: nn.Module, outside: Outside | None) -> None:
     with _lock:
-        patch = _patches[module]
+        patch, attributes = _patches[module], vars(module)
         patch.users -= 1
+        if outside is not None:
+            patch.outside.remove(outside)
         if patch.users:
             return
         del _patches[module]
+        del attributes[STATE]
         if patch.replaced is None:
-            delattr(module, patch.attribute)
+            del attributes[patch.attribute]
         else:
-            setattr(module, patch.attribute, patch.replaced)
+            attributes[patch.attribute] = patch.replaced
 
 
-def _dispatcher(module: nn.Module, original: Forward) -> Forward:
+def _plain_state(module: nn.Module, patch: _Patch) -> Any:
+    """What a copy of the module is made from: its state without what was patched here."""
+    state = type(module).__getstate__(module)
+    state.pop(STATE, None)
+    if state.pop(patch.attribute, None) is not None and patch.replaced is not None:
+        state[patch.attribute] = patch.replaced
+    return state
+
+
+def _dispatcher(module: nn.Module, patch: _Patch) -> Forward:
+    original = patch.original
+
     def forward(*args: Any, **kwargs: Any) -> Any:
         handlers = _handlers.get()
         handler = handlers.get(module) if handlers else None
-        return original(*args, **kwargs) if handler is None else handler(original, *args, **kwargs)
+        if handler is not None:
+            return handler(original, *args, **kwargs)
+        for tell in patch.outside:
+            tell()
+        return original(*args, **kwargs)
 
     return forward
 
@@ -116,7 +166,7 @@ def _breaking_dispatcher(module: nn.Module) -> Forward:
             own = known()
             assert own is not None  # it is being called
             patch = _patches.get(own)
-            return _dispatcher(own, own.forward if patch is None else patch.original)(*args, **kwargs)
+            return own.forward(*args, **kwargs) if patch is None else _dispatcher(own, patch)(*args, **kwargs)
 
         _breaking[module] = torch.compiler.disable(forward)
     return _breaking[module]

@@ -20,7 +20,6 @@ class Kept:
     value: torch.Tensor
     step: int
     branches: int
-    written: int
 
     def whole(self) -> torch.Tensor:
         return self.value
@@ -64,7 +63,11 @@ class Wanted:
 
 
 class Store:
-    """Keeps, of every site, the last `depth` values of each branch, and counts their bytes."""
+    """Keeps, of every site, the last `depth` values of each branch, and counts their bytes.
+
+    What it keeps and what it hands out are copies: FreeU, T2I-adapters, hooks and processors write into what modules
+    return, and so they may.
+    """
 
     def __init__(self) -> None:
         self._kept: dict[Key, list[Kept]] = {}
@@ -73,7 +76,7 @@ class Store:
 
     def keep(self, key: Key, value: torch.Tensor, step: int, branches: int, depth: int) -> None:
         """Puts a value in front and lets go of those that no branch needs any more."""
-        history = [Kept(value, step, branches, writes(value)), *self._kept.get(key, ())]
+        history = [Kept(value.clone(), step, branches), *self._kept.get(key, ())]
         both = [kept for kept in history if kept.branches == 2][:depth]
         wanted = [kept for i, kept in enumerate(history) if i < depth or kept in both]
         before = sum(_bytes(kept) for kept in history[1:])
@@ -109,12 +112,10 @@ class Store:
     def read(self, key: Key, wanted: Wanted) -> torch.Tensor:
         """The value to use in a step.
 
-        Raises PlanRefused when there are too few past values for these branches, when they have not the shape needed,
-        or when the pipeline wrote into one.
+        Raises PlanRefused when there are too few past values for these branches, or when they have not the shape
+        needed.
         """
         history, where = self._kept.get(key, []), f"site '{key[0]}', step {wanted.step}"
-        if any(kept.written != writes(kept.value) for kept in history):
-            raise PlanRefused(f"{where}: the pipeline wrote into the kept value; switch FreeU and adapters off")
         value = _both(history, wanted)
         if value is None:
             few = "nothing is kept" if wanted.forecast.least == 1 else "fewer than two values are kept to go on from"
@@ -124,7 +125,8 @@ class Store:
                 f"{where}: kept {tuple(value.shape)}, needs {wanted.shape}; "
                 "the size changed inside the run, enter `cached` again for every image"
             )
-        return value
+        kept = value.untyped_storage().data_ptr() == history[0].value.untyped_storage().data_ptr()
+        return value.clone() if kept else value
 
 
 def _both(history: list[Kept], wanted: Wanted) -> torch.Tensor | None:
@@ -135,11 +137,6 @@ def _both(history: list[Kept], wanted: Wanted) -> torch.Tensor | None:
     unguided = wanted.series([kept for kept in history if kept.branches == 2], Kept.unguided)
     guided = wanted.series(history, Kept.guided)
     return None if unguided is None or guided is None else torch.cat([unguided, guided])
-
-
-def writes(value: torch.Tensor) -> int:
-    """How often a tensor was written to; inference tensors do not say."""
-    return 0 if value.is_inference() else value._version
 
 
 def _bytes(kept: Kept) -> int:

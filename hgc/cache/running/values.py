@@ -49,7 +49,6 @@ class Values:
         self._last_use = {site: max(row.rfind("R"), row.rfind("F")) for site, row in plan.table.items()}
         self._depth = {site: plan.forecast_of(site).depth if "F" in row else 1 for site, row in plan.table.items()}
         self._verified = verified(plan, anatomy)
-        self._blanks: dict[tuple[int, ...], torch.Tensor] = {}
         self._lines: dict[tuple[str, int, int], tuple[torch.Tensor, torch.Tensor]] = {}
 
     def computed(
@@ -72,9 +71,9 @@ class Values:
         self._recorder.computed(name, self._images * branches, reason, span, drift, error)
         return error
 
-    def forget(self, name: str) -> None:
-        """Lets go of a site's values, all its parts."""
-        for part in (0, 1):
+    def forget(self, name: str, *parts: int) -> None:
+        """Lets go of a site's values, of all its parts or of those named."""
+        for part in parts or (0, 1):
             self.store.forget((name, part))
 
     def holds(self, name: str, branches: int) -> bool:
@@ -82,15 +81,13 @@ class Values:
         return self.store.holds((name, 0), branches)
 
     def stand_in(self, step: Step, name: str, part: int, branches: int, like: torch.Tensor) -> torch.Tensor:
-        """A kept or forecast value; for a dead site a blank of the right shape, which nobody reads.
+        """A kept or forecast value; for a dead site memory of the right shape, which nobody reads.
 
         Raises PlanRefused when nothing that fits is kept.
         """
-        shape, state = (self._images * branches, *self._anatomy[name].shape[1:]), step.states[name]
+        shape, state = self._shape(name, branches), step.states[name]
         if state is State.DEAD:
-            if shape not in self._blanks:
-                self._blanks[shape] = like.new_zeros(()).expand(shape)
-            return self._blanks[shape]
+            return like.new_empty(shape)
         planned = self._plan.forecast_of(name) if state is State.FORECAST else REPEAT
         forecast = self._followed(step, (name, part), branches, planned)
         adjust = self._adjustment(name, step.number, forecast)
@@ -100,6 +97,13 @@ class Values:
         told = "" if forecast is planned else UNFORESEEN.format("line" if forecast is LINE else "repetition")
         self._recorder.kept(name, state, self.age(step, name, part), reason + told)
         return value
+
+    def zeros(self, name: str, branches: int, like: torch.Tensor) -> torch.Tensor:
+        """What a site amounts to whose network is off; not to be written into."""
+        return like.new_zeros(()).expand(self._shape(name, branches))
+
+    def _shape(self, name: str, branches: int) -> tuple[int, ...]:
+        return (self._images * branches, *self._anatomy[name].shape[1:])
 
     def _error(self, step: Step, name: str, value: torch.Tensor, branches: int) -> torch.Tensor | None:
         """How far off the next kept cell's way of going on would have been here; None where it could not."""

@@ -1,0 +1,59 @@
+"""Who calls a network, and what that pipeline's loop is going to do: read off the stack, where diffusers keeps it.
+
+A pipeline holds its timetable and the windows of its ControlNets in variables of its own call, nowhere else.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any
+
+from diffusers import DiffusionPipeline
+
+
+@dataclass(frozen=True)
+class Caller:
+    """The pipeline nearest on the stack, and its call's variables; without one, the call is somebody's own loop."""
+
+    pipe: Any
+    variables: dict[str, Any]
+
+    def steps(self, pipe: Any) -> int:
+        """How many steps the loop takes; in a loop of one's own what `pipe` was last told."""
+        timetable = self.variables.get("timesteps")
+        if timetable is not None:
+            return len(timetable)
+        told = getattr(pipe, "num_timesteps", None)
+        return len(pipe.scheduler.timesteps) if told is None else int(told)
+
+    def control_off(self, names: Sequence[str]) -> tuple[frozenset[str], ...] | None:
+        """The ControlNets that each step leaves out, by window or by a strength of 0; None where nobody says."""
+        keep, scale = (self.variables.get(name) for name in ("controlnet_keep", "controlnet_conditioning_scale"))
+        if not keep or scale is None:
+            return None
+        return tuple(
+            frozenset(name for name, on in zip(names, _each(step, scale, len(names)), strict=True) if not on)
+            for step in keep
+        )
+
+
+def caller() -> Caller:
+    """Who calls the network that is being called."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        code = frame.f_code
+        if code.co_argcount and code.co_varnames[0] == "self":
+            variables = frame.f_locals
+            if isinstance(variables.get("self"), DiffusionPipeline):
+                return Caller(variables["self"], variables)
+        frame = frame.f_back
+    return Caller(None, {})
+
+
+def _each(step: Any, scale: Any, nets: int) -> list[float]:
+    """What a step multiplies every ControlNet's residuals with."""
+    kept, scales = (value if isinstance(value, list | tuple) else [value] * nets for value in (step, scale))
+    return [float(on) * float(strength) for on, strength in zip(kept, scales, strict=True)]
