@@ -9,14 +9,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from skimage.metrics import structural_similarity
 
-Picture = NDArray[np.generic] | torch.Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Picture: TypeAlias = "NDArray[np.generic] | Tensor"
 Mask = NDArray[np.bool_]
 
 # Wang et al. 2004: an 11 × 11 Gaussian window.
@@ -59,18 +62,18 @@ def ssim(a: Picture, b: Picture) -> float:
     return float(structural_similarity(first, second, channel_axis=2, data_range=1.0, **options))
 
 
-def feature_distance(a: Sequence[torch.Tensor], b: Sequence[torch.Tensor]) -> torch.Tensor:
+def feature_distance(a: Sequence[Tensor], b: Sequence[Tensor]) -> Tensor:
     """How far apart pictures lie for a network, 0 (the same) to 4, for each of a batch: [B].
 
     `a` and `b` are the network's features [B, C, h, w] of both, a tensor a level. As in LPIPS (Zhang et al., arXiv
     1801.03924, eq. 1): features of unit length at every position, squared distances averaged over positions; with all
     channels and levels of equal weight, where LPIPS weighs them by what people judged.
     """
-    apart = [(_unit(x) - _unit(y)).square().sum(1).mean((1, 2)) for x, y in zip(a, b, strict=True)]
-    return torch.stack(apart).mean(0)
+    first, *others = [(_unit(x) - _unit(y)).square().sum(1).mean((1, 2)) for x, y in zip(a, b, strict=True)]
+    return sum(others, first) / len(a)
 
 
-def _unit(features: torch.Tensor) -> torch.Tensor:
+def _unit(features: Tensor) -> Tensor:
     return features / (features.norm(dim=1, keepdim=True) + TINY)
 
 
@@ -163,13 +166,12 @@ def _distance_px(edges: Mask) -> NDArray[np.float32]:
 
 def _pixels(image: Picture) -> NDArray[np.float64]:
     """float64 [H, W, C] in 0..1 of any picture this module takes."""
-    if isinstance(image, torch.Tensor):
-        tensor = image.detach().cpu()
-        array = (tensor[0] if tensor.ndim == 4 and len(tensor) == 1 else tensor).to(torch.float64).numpy()
-        array = array.transpose(1, 2, 0) if array.ndim == 3 else array
-        is_bytes = image.dtype == torch.uint8
-    else:
+    if isinstance(image, np.ndarray):
         array, is_bytes = image.astype(np.float64), image.dtype == np.uint8
+    else:
+        tensor, is_bytes = image.detach().cpu().double(), str(image.dtype) == "torch.uint8"
+        array = (tensor[0] if tensor.ndim == 4 and len(tensor) == 1 else tensor).numpy()
+        array = array.transpose(1, 2, 0) if array.ndim == 3 else array
     if array.ndim not in (2, 3):
         raise ValueError(f"picture has shape {tuple(image.shape)}; needs an array [H, W, C] or a tensor [C, H, W]")
     pixels = array[:, :, None] if array.ndim == 2 else array
