@@ -38,7 +38,7 @@ class AnnotatorUnavailable(Refused, RuntimeError):
 
 @dataclass(frozen=True)
 class AnnotatorSettings:
-    """What the weightless annotators can be told; each reads its own part.
+    """The settings of annotators without weights; each reads its own part.
 
     Thresholds are Canny's gradient limits; `sigma_px` is the width of lineart's blur and `line_threshold` the grey
     level above which it counts a line; `seed` decides how the content is shuffled.

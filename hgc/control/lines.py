@@ -156,7 +156,7 @@ def _median(rgb: Pixels) -> Pixels:
 
 
 def _floor(strength: Strength) -> float:
-    """What the paper's own grain reaches; its deviation is read from the median, which few lines hardly move."""
+    """The height of the paper's own grain; its deviation is read from the median, which few lines hardly move."""
     return max(LEAST_CONTRAST, LEAST_GRAINS * 1.4826 * float(np.median(strength)))
 
 

@@ -1,4 +1,4 @@
-"""What differs between two requests, setting by setting, in words."""
+"""The differences between two requests, setting by setting, in words."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ def word_ids(tokenizer: CLIPTokenizer) -> list[int]:
 
 @dataclass(frozen=True)
 class PromptReading:
-    """What the model makes of a prompt: words it does not know, and the words past the end of its reading."""
+    """The reading of a prompt by the model: words it does not know, and the words past the end of its reading."""
 
     unknown: tuple[str, ...]
     cut: tuple[str, ...]

@@ -98,7 +98,7 @@ def check_lines(curves: ChangeCurves, plan: Plan) -> None:
 
 
 def subject_of(of: Recipe | Subject) -> Subject:
-    """What would have to be calibrated for a recipe."""
+    """The settings that would have to be calibrated for a recipe."""
     return of if isinstance(of, Subject) else Subject(of.model, of.control, of.sampler, of.steps, of.guidance)
 
 

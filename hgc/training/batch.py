@@ -1,4 +1,4 @@
-"""What the denoiser sees in one training step: cut-outs of scenes with the maps a hand would draw of them."""
+"""The denoiser's batch in one training step: cut-outs of scenes with the maps a hand would draw of them."""
 
 from dataclasses import dataclass
 

@@ -51,7 +51,7 @@ def _within(path: Path, folder: Path) -> bool:
 
 
 def _paths(value: Any) -> Iterator[str]:
-    """What stands as a file's path anywhere in an input."""
+    """Every file path inside an input."""
     if isinstance(value, dict):
         if value.get("path") is not None:
             yield str(value["path"])

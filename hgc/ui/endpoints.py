@@ -1,4 +1,4 @@
-"""What the page can do, as named API endpoints: typed, documented, refused in one sentence."""
+"""The page's actions as named API endpoints: typed, documented, refused in one sentence."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def _add_plain(runner: Runner) -> None:
         verify: float | None = None,
         plan: dict[str, Any] | None = None,
     ) -> dict[str, Any]:
-        """What a run will cost: MACs in both conventions, and milliseconds once this server has measured a run.
+        """Forecast the cost of a run: MACs in both conventions, and milliseconds once this server has measured one.
 
         Args:
             preset: Exact, Quality, Balanced, Paper or Turbo; not read when cache settings are given.
@@ -299,7 +299,7 @@ def _compare_inputs() -> list[Any]:
 
 
 def drawing_inputs() -> list[Any]:
-    """What a caller gives instead of drawing, in the order of `given_file`."""
+    """A caller's inputs in place of the drawing board, in the order of `given_file`."""
     return [
         photo_input(label="picture"),
         gr.Dropdown(list(CONTROLS), value="segmentation", label="control"),

@@ -85,7 +85,7 @@ def build(loader: Loader, place: Place = NOWHERE, recording: Record | None = Non
 
 
 def launch_options(hosts: Hosts | None = None) -> dict[str, Any]:
-    """What `launch` needs for this page: the look, what may come in, and that its endpoints are tools as well.
+    """The arguments of `launch`: the look, what may come in, and that the endpoints are tools as well.
 
     It answers to `hosts` alone, by default those that the environment names.
     """

@@ -113,7 +113,7 @@ def made(control_png: bytes, fields: Mapping[str, Any], cache: Mapping[str, Any]
 
 
 def in_one_sentence(error: Exception) -> str:
-    """What the page says about an error: a refusal in its own words, anything else without its insides."""
+    """An error in the page's words: a refusal as it is, anything else without its insides."""
     if isinstance(error, Refused):
         return str(error)
     log.error("a run failed", exc_info=error)

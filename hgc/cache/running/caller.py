@@ -54,6 +54,6 @@ def caller() -> Caller:
 
 
 def _each(step: Any, scale: Any, nets: int) -> list[float]:
-    """What a step multiplies every ControlNet's residuals with."""
+    """The factors a step multiplies every ControlNet's residuals with."""
     kept, scales = (value if isinstance(value, list | tuple) else [value] * nets for value in (step, scale))
     return [float(on) * float(strength) for on, strength in zip(kept, scales, strict=True)]

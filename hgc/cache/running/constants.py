@@ -1,4 +1,4 @@
-"""What is kept because it does not depend on the step, and how a change of what it does depend on is noticed.
+"""Values kept because they do not depend on the step, and how a change of what they do depend on is noticed.
 
 A tensor is not read for that: where it lies and how often it was written to tell. Those made in inference mode do not
 tell: inputs are then compared with a copy, and weights never trusted. Writes through `.data` leave no trace at all; who

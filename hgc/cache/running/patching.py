@@ -135,7 +135,7 @@ def _remove(module: nn.Module, outside: Outside | None) -> None:
 
 
 def _plain_state(module: nn.Module, patch: _Patch) -> Any:
-    """What a copy of the module is made from: its state without what was patched here."""
+    """The state that a copy of the module is made from: without the patches of a run."""
     state = type(module).__getstate__(module)
     state.pop(STATE, None)
     if state.pop(patch.attribute, None) is not None and patch.replaced is not None:

@@ -41,7 +41,7 @@ Adjust = Callable[[torch.Tensor, int], torch.Tensor]  # a value and the step it 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a step wants of a site's past.
+    """The values that a step needs of a site's past.
 
     `alone` is the part of a two-branch value that a single branch goes on with; `adjust` follows the forecast.
     """
@@ -54,7 +54,7 @@ class Wanted:
     adjust: Adjust | None = None
 
     def series(self, history: list[Kept], part: Part) -> torch.Tensor | None:
-        """What follows from a history, newest first; None when it is too short."""
+        """The continuation of a history, newest first; None when it is too short."""
         past = history[: self.forecast.depth][::-1]
         if len(past) < self.forecast.least:
             return None

@@ -26,7 +26,7 @@ Witness = Callable[[Kind, str, int, torch.Tensor], None]  # a site's kind and na
 
 @dataclass(frozen=True)
 class Watching:
-    """What a run is given beside its plan: who looks on, and the numbers that scale-shift forecasts need."""
+    """The company of a run beside its plan: who looks on, and the numbers that scale-shift forecasts need."""
 
     observe: bool = False
     witness: Witness | None = None
@@ -99,7 +99,7 @@ class Values:
         return value
 
     def zeros(self, name: str, branches: int, like: torch.Tensor) -> torch.Tensor:
-        """What a site amounts to whose network is off; not to be written into."""
+        """The value of a site whose network is off; not to be written into."""
         return like.new_zeros(()).expand(self._shape(name, branches))
 
     def _shape(self, name: str, branches: int) -> tuple[int, ...]:
@@ -129,7 +129,7 @@ class Values:
         return LINE if min(len(past) for past in pasts) >= LINE.least else REPEAT
 
     def _adjustment(self, name: str, step: int, forecast: Forecast) -> Adjust | None:
-        """What is done to a value after its forecast."""
+        """The adjustment of a value after its forecast."""
         if (split := self._plan.split) is not None and name == UNGUIDED:
             return lambda value, _: by_frequency(value, split.low[step], split.high[step], split.radius)
         return partial(self._adjusted, name, step) if forecast.basis == "scale_shift" else None
@@ -145,7 +145,7 @@ class Values:
         return torch.addcmul(shift, value, scale)
 
     def _alone(self, name: str) -> Part:
-        """What one branch goes on with from a value of two."""
+        """The part of one branch in a value of two."""
         averaged = self._plan.fusion == "average" and self._anatomy[name].kind in ATTENTION
         return Kept.average if averaged else Kept.guided
 

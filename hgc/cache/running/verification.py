@@ -22,7 +22,7 @@ from hgc.cache.rules import Verification
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the last measured error of a site's forecast says of the next one."""
+    """The judgement on a site's next forecast, from the last measured error."""
 
     site: str
     error: float
@@ -50,7 +50,7 @@ class Verifier:
         self._errors[site] = (step, error.float())
 
     def judge(self, kept: Collection[str]) -> list[Verdict]:
-        """What is known of the forecasts of these sites, the worst first."""
+        """The verdicts on the forecasts of these sites, the worst first."""
         names = [name for name in kept if name in self._errors]
         if not names:
             return []
@@ -65,7 +65,7 @@ class Verifier:
         return Verdict(name, error, broken, f"verification: forecast of {told}, {bound}")
 
     def forget(self, site: str) -> None:
-        """What was measured has been acted on."""
+        """Forgets the measured errors: they have been acted on."""
         self._errors.pop(site, None)
 
 

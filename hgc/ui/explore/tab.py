@@ -57,7 +57,7 @@ class Explore:
 
     @property
     def form(self) -> list[Any]:
-        """What says what is swept, in the order of `ExploreEvents.sweep_of`."""
+        """The inputs that define a sweep, in the order of `ExploreEvents.sweep_of`."""
         return [self.x, self.x_values, self.y, self.y_values, self.seeds, self.rival]
 
 

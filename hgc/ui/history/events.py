@@ -1,4 +1,4 @@
-"""What happens in the History tab."""
+"""The events of the History tab."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ DOWNLOAD_JS = """() => setTimeout(() => {
 
 
 class HistoryEvents:
-    """What the tab's inputs do. Ids come from the page: the history gives nobody another visitor's runs."""
+    """The answers to the tab's inputs. Ids come from the page: the history gives nobody another visitor's runs."""
 
     def __init__(self, tab: HistoryTab, runner: Runner, restoring: Restoring) -> None:
         self._tab, self._runner, self._restoring = tab, runner, restoring

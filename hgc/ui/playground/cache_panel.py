@@ -47,7 +47,7 @@ class CachePanel:
 
     @property
     def by_hand(self) -> list[Any]:
-        """What a person changes to say how the second picture saves work."""
+        """The inputs that set by hand how the second picture saves work."""
         return [self.method, self.preset, self.budget, *self.settings]
 
     @property

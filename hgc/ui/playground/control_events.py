@@ -1,4 +1,4 @@
-"""What happens when somebody draws: the map as the model sees it, examples taken up, words read."""
+"""The events of drawing: the map as the model sees it, examples taken up, words read."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NO_LINES = '<h3>As the model sees it</h3><p class="aside">Draw some lines to see
 
 
 class ControlEvents:
-    """What the panel's inputs do."""
+    """The answers to the panel's inputs."""
 
     def __init__(self, playground: Playground) -> None:
         self._loader = playground.runner.loader
@@ -65,7 +65,7 @@ class ControlEvents:
         return *_on_canvas(control_map, drawn(*drawing).control), told
 
     def read(self, prompt: str) -> Any:
-        """What the model will not understand of a prompt."""
+        """The words of a prompt that the model will not understand."""
         notes = self._loader.studio().check_prompt(prompt) if self._loader.ready else ()
         return gr.update(value=figures.notes_list(notes), visible=bool(notes))
 

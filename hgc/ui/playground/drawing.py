@@ -1,4 +1,4 @@
-"""What a person gave, from canvas or photo, and the control map that is made of it."""
+"""A person's drawing or photo, and the control map that is made of it."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def sheet_of(picture: Pixels, control: Control) -> Pixels:
 
 @dataclass(frozen=True)
 class Drawn:
-    """What a person gave: pixels uint8 [H, W, 3 or 4], the control that reads them, and how they become a map."""
+    """A drawing or photo: pixels uint8 [H, W, 3 or 4], the control that reads them, and how they become a map."""
 
     picture: Pixels
     control: Control
@@ -111,7 +111,7 @@ def seen_picture(control_map: Pixels | None) -> str:
 
 
 def seen_text(notes: tuple[str, ...], given: Drawn | None = None) -> str:
-    """What stands beside the map as the model sees it; without a drawing, of the example that the page opens with."""
+    """The words beside the map as the model sees it; without a drawing, of the example that the page opens with."""
     lines = given is not None and given.control == "edges"
     kind = "Edge map" if lines else "Segmentation map"
     if given is not None and given.annotator is not None:

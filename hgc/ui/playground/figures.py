@@ -205,7 +205,7 @@ def verdict(values: Mapping[str, Any]) -> str:
 
 
 def badges(values: Mapping[str, Any], notes: Iterable[str] = ()) -> str:
-    """What the arms shared, and what should be known about the prompt."""
+    """The badges of a run: what the arms shared, and notes on the prompt."""
     items = [_badge("same", f"Same noise, same map, same scheduler: <code>{escape(values['digest'])}</code>")]
     items += [_badge("note", escape(note)) for note in notes]
     return f'<div class="badges">{"".join(items)}</div>'
@@ -227,7 +227,7 @@ def notes_list(notes: Iterable[str], kind: str = "note") -> str:
 
 
 def forecast_line(forecast: Forecast, title: str = "Cached arm", rival: str = "") -> str:
-    """What the run will cost, before it starts; `title` names the second picture, `rival` tells of the third."""
+    """The cost of the run before it starts; `title` names the second picture, `rival` tells of the third."""
     share = f"{forecast.share:.1%}"
     cost = f"<b>{giga(forecast.macs.paper)}</b> of {giga(forecast.macs_full.paper)} MACs <b>({share})</b>"
     if forecast.latency_ms is None or forecast.latency_ms_full is None:

@@ -75,7 +75,7 @@ def build_take_along() -> dict[str, Any]:
 
 
 def restored_text(signed: Signed, beyond: list[str]) -> str:
-    """What was brought back, with the picture itself."""
+    """The restored settings in words, with the picture itself."""
     evidence = signed.evidence
     notes = list(beyond)
     if signed.altered:

@@ -30,7 +30,7 @@ def _holds(part: Any, value: Any) -> bool:
 
 
 def beyond(page: Playground, request: Request) -> list[str]:
-    """What the form has no place for, in words."""
+    """The settings that the form has no place for, in words."""
     values = field_values(page, request)
     return [
         f"{part.label} {values[name]:g} lies beyond the form's {part.minimum:g} to {part.maximum:g}; "
@@ -50,7 +50,7 @@ def restored_form(page: Playground, request: Request, with_map: bool = True) -> 
 
 
 class Restoring:
-    """What brings a picture back, and what happens then."""
+    """The events that bring a picture's settings back."""
 
     def __init__(self, playground: Playground, tabs: gr.Tabs) -> None:
         self.page, self._card, self._tabs = playground, playground.restored, tabs

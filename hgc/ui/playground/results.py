@@ -35,7 +35,7 @@ class Results:
 
     @property
     def filled(self) -> list[Any]:
-        """What a finished run fills, in the order of `_filled`."""
+        """The outputs of a finished run, in the order of `_filled`."""
         return [self.stage, self.verdict, self.figures, self.badges]
 
 

@@ -1,4 +1,4 @@
-"""What the Schedules tab does: a plan is taken, edited cell by cell, saved, opened and used."""
+"""The events of the Schedules tab: a plan is taken, edited cell by cell, saved, opened and used."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ class ScheduleEvents:
         return desk
 
     def _answered(self, desk: str | None, change: Callable[[], tuple[str, Desk]]) -> Shown:
-        """What is shown after a change; after a refusal the plan that was there, and why."""
+        """The answer to a change; after a refusal the plan that was there, and why."""
         try:
             name, found = change()
             told = headline(found.draft.plan, self._runner.loader.studio().forecast(found.planned))
@@ -211,7 +211,7 @@ def read_plan(file: str | None) -> Plan:
 
 
 def headline(plan: Plan, forecast: Forecast) -> str:
-    """What the plan costs, and the plan as a file."""
+    """The cost of the plan, and the plan as a file."""
     clock = "time is known after the first run"
     if forecast.latency_ms is not None and forecast.latency_ms_full is not None:
         clock = f"about <b>{seconds(forecast.latency_ms)}</b> instead of {seconds(forecast.latency_ms_full)}"
@@ -226,7 +226,7 @@ def headline(plan: Plan, forecast: Forecast) -> str:
 
 
 def remarks(plan: Plan) -> list[str]:
-    """What the grid cannot show."""
+    """The remarks on a plan that the grid cannot show."""
     if plan.gate is None and plan.verification is None:
         return []
     return ["This plan decides while running as well: the grid shows what it computes at least."]
