@@ -21,6 +21,7 @@ SCRIPTS = (
     "components/easel.js",
     "components/viewer.js",
     "inside/inside.js",
+    "components/charts.js",
     "drops.js",
     "names.js",
 )
