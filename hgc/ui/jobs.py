@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 
 VISITORS_KEPT = 1024
+# As session.js writes it: the browser's name for the tab, which outlives a reload, and the number.
+_PRESS = re.compile(r"([0-9a-f-]{16,64})/([0-9]{1,9})")
 
 
 @dataclass(frozen=True)
@@ -15,6 +18,12 @@ class Press:
 
     visitor: str
     number: int
+
+    @classmethod
+    def read(cls, text: str | None, session: str | None) -> Press:
+        """From the page's own text; from anything else, a press of the session that never was."""
+        known = _PRESS.fullmatch(text or "")
+        return cls(known[1], int(known[2])) if known else cls(session or "", 0)
 
     @property
     def name(self) -> str:
@@ -76,6 +85,17 @@ class Jobs:
         with self._lock:
             visit = self._visit(press)
             return visit.stopped < press.number == visit.pressed
+
+    def began(self, press: Press) -> bool:
+        """Whether its run has begun, so that the page may show news of it."""
+        with self._lock:
+            return self._visit(press).begun == press.number
+
+    def waits(self, press: Press) -> bool:
+        """Whether it is the visitor's latest and neither began nor was stopped: nobody does it any more."""
+        with self._lock:
+            visit = self._visit(press)
+            return max(visit.begun, visit.stopped) < press.number == visit.pressed
 
     def _note(self, press: Press) -> Visit:
         visit = self._visit(press)

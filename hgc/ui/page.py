@@ -24,6 +24,7 @@ from hgc.ui.loader import Loader
 from hgc.ui.playground import figures
 from hgc.ui.playground.cache_events import wire_greeting
 from hgc.ui.playground.restoring import Restoring, wire_recording, wire_restoring
+from hgc.ui.playground.session import wire_session
 from hgc.ui.playground.sharing import wire_sharing
 from hgc.ui.playground.tab import build_playground
 from hgc.ui.runner import Runner
@@ -74,7 +75,7 @@ def build(loader: Loader, place: Place = NOWHERE, recording: Record | None = Non
         build_endpoints(runner)
         build_sweep_endpoint(runner)
         build_request_endpoints(runner)
-        wire_greeting(page, playground, header)
+        wire_greeting(wire_session(page, playground), playground, header)
         restoring = Restoring(playground, tabs)
         wire_restoring(restoring, playground)
         wire_sharing(page, playground, restoring)

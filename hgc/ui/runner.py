@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -18,8 +19,10 @@ from hgc.request import Request
 from hgc.ui.jobs import Jobs
 from hgc.ui.kept import Kept
 from hgc.ui.loader import Loader
+from hgc.ui.underway import Underway
 
 if TYPE_CHECKING:
+    from hgc.request import ArmName
     from hgc.results.again import Original
     from hgc.results.comparison import Comparison, Progress
     from hgc.studio.inspection import Inspection, Look
@@ -27,8 +30,16 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-RUNS_KEPT, SHEETS_KEPT, PLANS_KEPT = 32, 128, 512
+RUNS_KEPT, SHEETS_KEPT, PLANS_KEPT, UNDERWAY_KEPT = 32, 128, 512, 64
 INSPECTIONS_KEPT = 4  # tens of megabytes each
+
+
+@dataclass(frozen=True)
+class Running:
+    """How far a run is: the latest progress of every arm that has begun."""
+
+    request: Request
+    latest: Mapping[ArmName, Progress] = field(default_factory=dict)
 
 
 class Runner:
@@ -41,6 +52,7 @@ class Runner:
         self.plans: Kept[Plan] = Kept(PLANS_KEPT)
         self.inspections: Kept[Inspection] = Kept(INSPECTIONS_KEPT)
         self.originals: Kept[Original] = Kept(SHEETS_KEPT)
+        self.underway: Kept[Underway[Running | str]] = Kept(UNDERWAY_KEPT)
 
     @property
     def history(self) -> History:
@@ -71,6 +83,24 @@ class Runner:
                 self.runs.keep(news.told(found), run)
             yield news
 
+    def begin(self, request: Request, stop: threading.Event, name: str, visit: str | None) -> Underway[Running | str]:
+        """Starts a run, which is found again by its name; its last news is the id of what came of it."""
+        from hgc.results.comparison import Comparison
+
+        def work() -> Iterator[Running | str]:
+            running = Running(request)
+            yield running
+            for news in self.compare(request, stop):
+                if isinstance(news, Comparison):
+                    yield self.keep(news, visit)
+                else:
+                    running = replace(running, latest={**running.latest, news.arm: news})
+                    yield running
+
+        underway = Underway(work, stop)
+        self.underway.keep(underway, name)
+        return underway
+
     def compare(self, request: Request, stop: threading.Event) -> Iterator[Progress | Comparison]:
         """Progress and, last, the comparison; nothing more once `stop` is set: the model ends after its step.
 
@@ -86,7 +116,6 @@ class Runner:
         except Cancelled:
             log.info("stopped by the visitor")
         finally:
-            # A visitor who leaves closes this generator: the model is to stop as well.
             stop.set()
 
     def _begun(self, request: Request, stop: threading.Event) -> Iterator[Progress | Comparison]:

@@ -7,6 +7,8 @@ from pathlib import Path
 import gradio as gr
 from gradio.themes.utils import colors, sizes
 
+from hgc.share import NAME as LINK
+
 HERE = Path(__file__).parent
 STYLES = (
     "style.css",
@@ -18,6 +20,8 @@ STYLES = (
 )
 SCRIPTS = (
     "keys.js",
+    "components/fields.js",
+    "session.js",
     "components/easel.js",
     "components/viewer.js",
     "inside/inside.js",
@@ -148,4 +152,5 @@ def css() -> str:
 
 def head() -> str:
     """The page's own scripts, in the order in which they build on each other."""
-    return f"<script>{''.join((HERE / name).read_text(encoding='utf-8') for name in SCRIPTS)}</script>"
+    scripts = "".join((HERE / name).read_text(encoding="utf-8") for name in SCRIPTS)
+    return f"<script>{scripts.replace('LINK', LINK)}</script>"

@@ -20,9 +20,9 @@ from hgc.ui.jobs import Jobs, Press
 from hgc.ui.kept import Kept
 from hgc.ui.playground.drawing import Sheet, drawn, prepare
 from hgc.ui.playground.form import form_outputs, read_recipe, write_form
-from hgc.ui.playground.run_events import EVERY_PRESS, STOP_JS
 from hgc.ui.playground.wanted import HGC, control_of, within_reach
-from hgc.ui.queueing import MODEL_QUEUE, QUIET
+from hgc.ui.pressing import Step, Updates, wire_start, wire_stop
+from hgc.ui.queueing import QUIET
 from hgc.ui.runner import in_one_sentence
 
 if TYPE_CHECKING:
@@ -31,14 +31,8 @@ if TYPE_CHECKING:
     from hgc.ui.explore.tab import Explore
     from hgc.ui.playground.tab import Playground
 
-Updates = dict[Any, Any]
 SWEEPS_KEPT = 3
 FORGOTTEN = "This run is no longer kept: run the sweep again, then open it."
-# Answered at once in the browser, so that a press is felt even while the server is busy.
-RUN_JS = """(press) => [
-  press + 1, '%s', {__type__: 'update', interactive: false}, {__type__: 'update', interactive: false},
-  {__type__: 'update', interactive: true},
-]"""
 
 
 @dataclass
@@ -56,32 +50,29 @@ class ExploreEvents:
     def __init__(self, playground: Playground, explore: Explore, tabs: gr.Tabs) -> None:
         self._page, self._tab, self._tabs, self._runner = playground, explore, tabs, playground.runner
         self._jobs, self._kept = Jobs(), Kept[Swept](SWEEPS_KEPT)
-        self._ready = {explore.run: gr.update(interactive=True), explore.ladder: gr.update(interactive=True)}
-        self._ready |= {explore.stop: gr.update(interactive=False)}
-        # gradio empties the outputs of an answer without updates.
-        self._unchanged: Updates = {explore.run: gr.update()}
+        self._pressing = explore.pressing
 
-    def note(self, page: gr.Request, number: int) -> Any:
+    def note(self, page: gr.Request, name: str) -> Any:
         """What stands there until the sweep begins."""
-        press = _press(page, number)
+        press = Press.read(name, page.session_hash)
         self._jobs.note(press)
         loading = not self._runner.loader.settled
         return gr.update(value=waiting(loading), visible=True) if self._jobs.stands(press) else gr.update()
 
-    def take_up(self, page: gr.Request, number: int, *drawing: Any) -> Updates:
+    def take_up(self, page: gr.Request, name: str, *drawing: Any) -> Updates:
         """Makes the control map, apart from the run, which waits for the model."""
-        press = _press(page, number)
+        press = Press.read(name, page.session_hash)
         try:
             given = drawn(*drawing)
             prepared, _ = prepare(self._runner.loader.studio(), given)
         except Exception as error:
             return self._failed(press, error)
         self._runner.sheets.keep(Sheet(prepared.png, given.control), _sheet_name(press))
-        return self._unchanged
+        return self._pressing.unchanged
 
-    def run(self, page: gr.Request, number: int, kind: str, *values: Any) -> Iterator[Updates]:
+    def run(self, page: gr.Request, name: str, kind: str, *values: Any) -> Iterator[Updates]:
         """Every run of the sweep; whatever is there when it is stopped stays."""
-        press = _press(page, number)
+        press = Press.read(name, page.session_hash)
         sheet = self._runner.sheets.find(_sheet_name(press))
         stop = self._jobs.begin(press) if sheet is not None else None
         if sheet is None or stop is None:
@@ -90,18 +81,18 @@ class ExploreEvents:
         try:
             swept = Swept(self._sweep(sheet.control, kind, list(values)).on_map(sheet.png))
             for updates in self._news(swept, stop):
-                yield updates if self._jobs.stands(press) else self._unchanged
+                yield updates if self._jobs.stands(press) else self._pressing.unchanged
             swept.stopped = len(swept.outcomes) < len(swept.sweep.cells)
-            yield self._finished(swept) if self._latest(press) else self._unchanged
+            yield self._finished(swept) if self._latest(press) else self._pressing.unchanged
         except Exception as error:
             yield self._failed(press, error)
         finally:
             # A visitor who leaves closes this generator: the model is to stop as well.
             stop.set()
 
-    def stop(self, page: gr.Request, number: int) -> Updates:
+    def stop(self, page: gr.Request, name: str) -> Updates:
         """Ends the visitor's sweep at the next step of its run, or before its first."""
-        press = _press(page, number)
+        press = Press.read(name, page.session_hash)
         self._jobs.stop(press)
         return self._ended(press)
 
@@ -180,7 +171,7 @@ class ExploreEvents:
 
     def _finished(self, swept: Swept) -> Updates:
         tab, there = self._tab, [out for out in swept.outcomes.values() if out.comparison is not None]
-        updates = self._ready | {
+        updates = self._pressing.ready | {
             tab.progress: gr.update(value=told(_summary(swept)), visible=True),
             tab.grid: grid(swept.sweep, swept.outcomes, stopped=swept.stopped),
             tab.charted: gr.update(visible=bool(there)),
@@ -193,7 +184,7 @@ class ExploreEvents:
 
     def _ended(self, press: Press) -> Updates:
         """Ready for the next press, if the visitor's latest one was stopped."""
-        return self._ready if self._jobs.stopped(press) else self._unchanged
+        return self._pressing.ready if self._jobs.stopped(press) else self._pressing.unchanged
 
     def _never_begun(self, press: Press) -> Updates:
         """What stands there of a sweep that was stopped while it waited."""
@@ -204,7 +195,7 @@ class ExploreEvents:
         sentence = in_one_sentence(error)
         if not self._jobs.stands(press):
             return self._ended(press)
-        return self._ready | {self._tab.progress: gr.update(value=told(sentence, "error"), visible=True)}
+        return self._pressing.ready | {self._tab.progress: gr.update(value=told(sentence, "error"), visible=True)}
 
 
 def _summary(swept: Swept) -> str:
@@ -212,10 +203,6 @@ def _summary(swept: Swept) -> str:
     refused = len(swept.outcomes) - there
     words = f"{there} of {len(swept.sweep.cells)} runs drawn" + (f", {refused} cannot be" if refused else "")
     return f"Stopped: {words}; what is there stays." if swept.stopped else f"{words}. Click a picture to open its run."
-
-
-def _press(page: gr.Request, number: int) -> Press:
-    return Press(page.session_hash or "", number)
 
 
 def _sheet_name(press: Press) -> str:
@@ -226,29 +213,16 @@ def wire_explore(playground: Playground, explore: Explore, tabs: gr.Tabs, tab: g
     """Both buttons start a sweep, Stop ends it; a picture or a dot opens its run in the Playground."""
     events = ExploreEvents(playground, explore, tabs)
     p, form = playground, [*explore.form, playground.cache.budget, *playground.run_inputs]
-    buttons = [explore.run, explore.ladder, explore.stop]
-    shown = [explore.sweep_id, explore.grid, explore.progress, explore.charted, explore.csv, explore.parquet, *buttons]
-    for button, kind in ((explore.run, "sweep"), (explore.ladder, "ladder")):
-        pressed = [explore.press, explore.kind, *buttons]
-        button.click(None, explore.press, pressed, js=RUN_JS % kind, api_visibility="private")
-    presses = [explore.run.click, explore.ladder.click]
-    gr.on(presses, events.note, explore.press, explore.progress, queue=False, **EVERY_PRESS, **QUIET)
-    taken_up = gr.on(
-        presses,
-        events.take_up,
-        [explore.press, *p.control.drawing],
-        [explore.progress, *buttons],
-        concurrency_limit=4,
-        concurrency_id="take up",
-        **EVERY_PRESS,
-        **QUIET,
-    )
-    asked = [explore.press, explore.kind, *form]
-    ran = taken_up.success(events.run, asked, shown, **EVERY_PRESS, **MODEL_QUEUE, **QUIET)
+    pressing, kinds = explore.pressing, dict(zip(explore.pressing.starts, ("sweep", "ladder"), strict=True))
+    said = [explore.progress, *pressing.buttons]
+    shown = [explore.sweep_id, explore.grid, explore.charted, explore.csv, explore.parquet, *said]
+    note, take_up = Step(events.note, outputs=[explore.progress]), Step(events.take_up, p.control.drawing, said)
+    run = Step(events.run, [explore.kind, *form], shown)
     charted = {"inputs": [explore.sweep_id, explore.cost, explore.fidelity], "outputs": explore.chart}
-    ran.then(events.chart, **charted, **QUIET)
-    explore.stop.click(None, None, explore.stop, js=STOP_JS, api_visibility="private")
-    explore.stop.click(events.stop, explore.press, [explore.progress, *buttons], queue=False, **EVERY_PRESS, **QUIET)
+    for button, kind in kinds.items():
+        ran = wire_start(pressing, button, note, run, take_up, also={explore.kind: kind})
+        ran.then(events.chart, **charted, **QUIET)
+    wire_stop(pressing, Step(events.stop, outputs=said))
 
     choices = [explore.cost.input, explore.fidelity.input]
     gr.on(choices, events.chart, **charted, **QUIET)

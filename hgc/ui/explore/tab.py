@@ -10,6 +10,7 @@ import gradio as gr
 from hgc.charts.pareto import Cost, Fidelity
 from hgc.sweep import MOST_RUNS, SETTINGS
 from hgc.ui.explore.grid import PICK_JS
+from hgc.ui.pressing import Pressing, build_press
 
 NOTHING = "nothing"
 FIRST_X, FIRST_Y = "budget", "seed"
@@ -40,11 +41,8 @@ class Explore:
     seeds: gr.Textbox
     rival: gr.Checkbox
     forecast: gr.HTML
-    press: gr.Number
     kind: gr.Textbox
-    run: gr.Button
-    ladder: gr.Button
-    stop: gr.Button
+    pressing: Pressing
     progress: gr.HTML
     grid: gr.HTML
     charted: gr.Column
@@ -54,6 +52,10 @@ class Explore:
     csv: gr.DownloadButton
     parquet: gr.DownloadButton
     sweep_id: gr.State
+
+    @property
+    def run(self) -> gr.Button:
+        return self.pressing.starts[0]
 
     @property
     def form(self) -> list[Any]:
@@ -156,15 +158,15 @@ def _more() -> tuple[gr.Textbox, gr.Checkbox]:
     return seeds, rival
 
 
-def _bar() -> tuple[gr.HTML, gr.Number, gr.Textbox, gr.Button, gr.Button, gr.Button]:
+def _bar() -> tuple[gr.HTML, gr.Textbox, Pressing]:
     with gr.Row(elem_id="sweep-bar"):
         forecast = gr.HTML("", elem_id="sweep-forecast", min_width=200, scale=1)
-        press = gr.Number(0, precision=0, visible=False)
+        press = build_press()
         kind = gr.Textbox("sweep", visible=False)
         ladder = gr.Button("Ladder: off, coarse, fine, both", elem_id="sweep-ladder", min_width=120, scale=0)
         run = gr.Button("Run sweep", variant="primary", elem_id="sweep-run", min_width=110, scale=0)
         stop = gr.Button("Stop", interactive=False, elem_id="sweep-stop", min_width=64, scale=0)
-    return forecast, press, kind, run, ladder, stop
+    return forecast, kind, Pressing(press, (run, ladder), stop)
 
 
 def _choice(label: str, choices: list[Any]) -> gr.Radio:

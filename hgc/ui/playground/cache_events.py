@@ -117,26 +117,19 @@ class CacheEvents:
     def greet(self, page: gr.Request, *values: Any) -> list[Any]:
         """When a page opens: waits for the model, then fills in what only it can say.
 
-        The settings of a link stay as they are.
+        The settings of a link, and those that its visitor made by hand, stay as they are.
         """
         untouched = [gr.skip()] * len(self._panel.settings)
         try:
             studio = self._loader.studio()
         except Refused as error:
             failed = figures.forecast_waiting(str(error))
-            return [figures.masthead("failed", "Model not loaded"), failed, *untouched, ""]
+            return [figures.masthead("failed", "Model not loaded"), failed, *untouched, gr.skip(), ""]
         ready = f"{studio.model.capitalize()} · {studio.device.upper()} · {studio.dtype}"
         if NAME in page.query_params:
-            return [figures.masthead("ready", ready), gr.skip(), *untouched, gr.skip()]
-        *settings, _, reason, _ = self.settle(*values)
-        return [figures.masthead("ready", ready), self._greeting(values), *settings, reason]
-
-    def _greeting(self, values: Sequence[Any]) -> str:
-        wanted, fields, _ = _read(values)
-        try:
-            return self._price(self._recipe(fields | by_budget(wanted.method, wanted.share)))
-        except Exception as error:
-            return figures.forecast_waiting(in_one_sentence(error))
+            return [figures.masthead("ready", ready), gr.skip(), *untouched, gr.skip(), gr.skip()]
+        *settings, why, reason, _ = self.follow(*values)
+        return [figures.masthead("ready", ready), gr.skip(), *settings, why, reason]
 
 
 def _read(values: Sequence[Any]) -> tuple[Wanted, dict[str, Any], Sequence[Any]]:
@@ -164,23 +157,22 @@ def wire_cache(p: Playground) -> None:
     asked = _asked(p)
     written = [*panel.settings, panel.method_reason, panel.reason]
     last: dict[str, Any] = {"trigger_mode": "always_last", **QUIET}
-    chosen = gr.on([panel.method.input, panel.preset.input], events.settle, asked, [*written, panel.budget], **last)
+    gr.on([panel.method.input, panel.preset.input], events.settle, asked, [*written, panel.budget], **last)
     # In the browser, so that a Run that comes before the settings are written knows what counts.
     not_by_hand = [panel.method.input, panel.preset.input, panel.budget.input]
     gr.on(not_by_hand, None, None, panel.hand, js=NOT_BY_HAND_JS, api_visibility="private")
     sliders = (picture.steps, picture.guidance, picture.scale, picture.start, picture.end)
     changed = [*(slider.release for slider in sliders), picture.sampler.input, p.control.source.input]
-    followed = gr.on(changed, events.follow, asked, [*written, panel.budget], **last)
-    budgets = panel.budget.input(events.from_budget, asked, [*written, panel.preset], **last)
+    gr.on(changed, events.follow, asked, [*written, panel.budget], **last)
+    panel.budget.input(events.from_budget, asked, [*written, panel.preset], **last)
     hands = [component.input for component in panel.settings]
     as_hgc = [panel.preset, panel.reason, panel.method, panel.method_reason, panel.hand]
-    by_hand = gr.on(hands, None, None, as_hgc, js=BY_HAND_JS, api_visibility="private")
+    gr.on(hands, None, None, as_hgc, js=BY_HAND_JS, api_visibility="private")
 
-    priced: dict[str, Any] = {"fn": events.price, "inputs": [*cost_inputs(p), p.own.name], "outputs": p.forecast}
-    for written_to in (chosen, followed, budgets, by_hand):
-        written_to.then(**priced, **QUIET)
-    edited = [component.input for component in (*_cost_fields(p), panel.rival)]
-    gr.on([*edited, p.own.name.change, p.results.run_id.change], **priced, **last)
+    # By whomever they are written: a person, a preset, a picture that is brought back.
+    asked_for = [*cost_inputs(p), p.own.name]
+    changes = [component.change for component in (*asked_for, p.results.run_id)]
+    gr.on(changes, events.price, asked_for, p.forecast, **last)
 
 
 def cost_inputs(p: Playground) -> list[Any]:
@@ -196,7 +188,7 @@ def _cost_fields(p: Playground) -> list[Any]:
     return [p.picture.fields[name] for name in COST_FIELDS]
 
 
-def wire_greeting(page: gr.Blocks, p: Playground, header: gr.HTML) -> None:
-    """What to do when a page opens."""
-    outputs = [header, p.forecast, *p.cache.settings, p.cache.reason]
-    page.load(CacheEvents(p).greet, _asked(p), outputs, concurrency_limit=None, **QUIET)
+def wire_greeting(opened: Any, p: Playground, header: gr.HTML) -> None:
+    """What to do when a page has opened and the form stands as its visitor left it."""
+    outputs = [header, p.forecast, *p.cache.settings, p.cache.method_reason, p.cache.reason]
+    opened.then(CacheEvents(p).greet, _asked(p), outputs, concurrency_limit=None, **QUIET)

@@ -30,6 +30,7 @@ class RestoredCard:
     original: gr.State
     upload: gr.UploadButton
     link: gr.Button
+    start_over: gr.Button
     linked: gr.HTML
 
     @property
@@ -68,10 +69,11 @@ def build_take_along() -> dict[str, Any]:
             min_width=150,
             scale=0,
         )
+        start_over = gr.Button("Start over", size="sm", elem_id="start-over", min_width=84, scale=0)
         linked = gr.HTML(
             '<p class="aside">Or drop a PNG of ours anywhere on the page.</p>', elem_id="linked", min_width=120
         )
-    return {"link": link, "upload": upload, "linked": linked}
+    return {"link": link, "upload": upload, "start_over": start_over, "linked": linked}
 
 
 def restored_text(signed: Signed, beyond: list[str]) -> str:
@@ -91,7 +93,9 @@ def told_text(title: str, words: str, notes: list[str], signed: Signed | None = 
         picture = f'<img alt="The picture that was brought back" src="{preview_url(signed.pixels)}">'
     return (
         f'<div class="restored" role="status">{picture}<div><h3>{escape(title)}</h3>'
-        f'<p class="aside">Made {escape(words)}. All settings are on the form.</p>{notes_list(notes)}</div></div>'
+        f'<p class="aside">Made {escape(words)}. <span class="as-restored">All settings are on the form.</span>'
+        '<span class="changed">The form has been changed since; Run again makes this one all the same.</span></p>'
+        f"{notes_list(notes)}</div></div>"
     )
 
 

@@ -11,7 +11,6 @@ from hgc.evidence import EvidenceRefused, read_signed
 from hgc.history import Record
 from hgc.planning.methods import method_of
 from hgc.request import Request
-from hgc.ui.playground.cache_events import CacheEvents, cost_inputs
 from hgc.ui.playground.form import field_values, form_outputs, write_form
 from hgc.ui.playground.restored_card import refused_text, restored_text, verdict_text
 from hgc.ui.queueing import QUIET
@@ -110,8 +109,7 @@ class Restoring:
 def wire_restoring(restoring: Restoring, p: Playground) -> None:
     """Choosing or dropping a picture; every finished run is held against it."""
     card = p.restored
-    read = card.upload.upload(restoring.read, card.upload, restoring.outputs, **QUIET)
-    read.then(CacheEvents(p).price, cost_inputs(p), p.forecast, **QUIET)
+    card.upload.upload(restoring.read, card.upload, restoring.outputs, **QUIET)
     card.close.click(None, None, [card.card, card.original], js=CLOSE_JS, api_visibility="private")
     p.results.run_id.change(restoring.check, [p.results.run_id, card.original], card.verdict, **QUIET)
 

@@ -11,7 +11,7 @@ from hgc.history import Record
 from hgc.ui.components.viewer import build_viewer, scene
 from hgc.ui.kept import Kept
 from hgc.ui.playground import figures
-from hgc.ui.playground.stage import stage_recorded
+from hgc.ui.playground.stage import stage_empty, stage_recorded
 from hgc.ui.queueing import QUIET
 
 if TYPE_CHECKING:
@@ -25,32 +25,42 @@ KEYS = (
 
 @dataclass(frozen=True)
 class Results:
-    """The components of the right side. None of them comes or goes: what a run brings has its place before."""
+    """The components of the right side. None of them comes or goes: what a run brings has its place before.
 
+    `told` says how a run stands; `last` is the id of the run that is shown, as the browser keeps it.
+    """
+
+    told: gr.HTML
     stage: gr.HTML
     verdict: gr.HTML
     figures: gr.HTML
     badges: gr.HTML
     run_id: gr.State
+    last: gr.Textbox
+    opening: Record | None
 
     @property
     def filled(self) -> list[Any]:
         """The outputs of a finished run, in the order of `_filled`."""
         return [self.stage, self.verdict, self.figures, self.badges]
 
+    def standing(self, run: Comparison | None) -> dict[Any, Any]:
+        """The updates that show a run; without one, what the page opens with."""
+        return dict(zip(self.filled, _at_first(self.opening) if run is None else _filled(run), strict=True))
+
 
 def build_results(opening: Record | None = None) -> Results:
     """Lays it out, empty but for a recording and its figures."""
-    stage, verdict, row = "", "", figures.figures_waiting()
-    if opening is not None:
-        told = opening.figures
-        stage, verdict, row = stage_recorded(opening), figures.verdict(told), figures.figures_row(told)
+    stage, verdict, row, _ = _at_first(opening)
     built = Results(
+        told=gr.HTML("", elem_id="run-told"),
         stage=build_viewer(stage),
         verdict=gr.HTML(verdict, elem_id="verdict"),
         figures=gr.HTML(row, elem_id="figures"),
         badges=gr.HTML("", elem_id="badges"),
         run_id=gr.State(None),
+        last=gr.Textbox("", visible=False, label="last run"),
+        opening=opening,
     )
     gr.HTML(KEYS)
     return built
@@ -65,6 +75,13 @@ def wire_results(results: Results, runs: Kept[Comparison]) -> None:
         return [gr.skip()] * len(results.filled) if found is None else _filled(found)
 
     results.run_id.change(show, results.run_id, results.filled, **QUIET)
+
+
+def _at_first(opening: Record | None) -> list[str]:
+    if opening is None:
+        return [stage_empty(), "", figures.figures_waiting(), ""]
+    told = opening.figures
+    return [stage_recorded(opening), figures.verdict(told), figures.figures_row(told), ""]
 
 
 def _filled(comparison: Comparison) -> list[str]:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from hgc.share import NAME, link_of, read_link
-from hgc.ui.playground.cache_events import CacheEvents, cost_inputs
 from hgc.ui.playground.drawing import Sheet, drawn, prepare
 from hgc.ui.playground.figures import notes_list
 from hgc.ui.playground.form import read_form
@@ -61,15 +60,10 @@ class Sharing:
         told = {} if shared.has_map else {card.card: gr.update(visible=True), card.words: MAP_LEFT_BEHIND}
         return filled | {card.again: gr.update(visible=False)} | told
 
-    def price(self, page: gr.Request, *values: Any) -> Any:
-        """What the settings of a link will cost; without a link, the greeting says that."""
-        return CacheEvents(self._page).price(*values) if NAME in page.query_params else gr.skip()
-
 
 def wire_sharing(page: gr.Blocks, p: Playground, restoring: Restoring) -> None:
     """Copies a link of the form, and restores the form from the link that opened the page."""
     sharing, card = Sharing(p), p.restored
     copied = card.link.click(sharing.link, [*p.control.drawing, *p.run_inputs], card.linked, **QUIET)
     copied.then(None, None, None, js="() => hgc.share()", api_visibility="private")
-    opened = page.load(sharing.open, None, restoring.outputs, queue=False, **QUIET)
-    opened.then(sharing.price, cost_inputs(p), p.forecast, **QUIET)
+    page.load(sharing.open, None, restoring.outputs, queue=False, **QUIET)

@@ -1,4 +1,4 @@
-"""What stands in the pictures' place until they are there, as HTML: empty, loading, under way, stopped, refused."""
+"""What stands in the place of the pictures until they are there, and how a run stands, as HTML."""
 
 from __future__ import annotations
 
@@ -23,43 +23,21 @@ PLACES: dict[ArmName, str] = {"full": "Full", "cached": "Cached"}
 
 
 def stage_empty() -> str:
-    return _stage(
-        "empty",
-        "Two pictures will appear here",
-        "One computed in full, one from the cache, on the same noise. Press Run: the example on the left is ready.",
-    )
-
-
-def stage_loading() -> str:
-    return _stage(
-        "loading", "Loading the model", "This happens once, and takes some seconds. Your run starts right after."
-    )
-
-
-def stage_starting() -> str:
-    return _stage("loading", "Starting", "Waiting for its turn on the model.")
-
-
-def stage_stopped() -> str:
-    return _stage("stopped", "Stopped", "Nothing of this run was kept. Change what you like and run again.")
-
-
-def stage_out_of_reach(message: str) -> str:
-    return _stage("stopped", "Not at this cost", message)
-
-
-def stage_error(message: str) -> str:
-    return _stage("error", "This cannot be run", message)
-
-
-def _stage(kind: str, title: str, text: str) -> str:
     """A message over the bare places of two pictures, so that nothing moves when they come."""
     places = "".join(_place(arm, title) for arm, title in PLACES.items())
     return (
-        f'<div class="panes" style="--arms:{len(PLACES)}">{places}<div class="stage {kind}" '
-        f'role="{"alert" if kind == "error" else "status"}"><span class="mark"></span>'
-        f'<h3>{escape(title)}</h3><p>{escape(text)}</p></div></div><div class="under"></div>'
+        f'<div class="panes" style="--arms:{len(PLACES)}">{places}<div class="stage empty" role="status">'
+        '<span class="mark"></span><h3>Two pictures will appear here</h3><p>One computed in full, one from the cache, '
+        'on the same noise. Press Run: the example on the left is ready.</p></div></div><div class="under"></div>'
     )
+
+
+def run_told(title: str, text: str = "", kind: str = "waits") -> str:
+    """A line over the pictures, which stay: that a run waits, was stopped or refused; nothing without words."""
+    if not title:
+        return ""
+    role = "alert" if kind == "refused" else "status"
+    return f'<p class="run-told {kind}" role="{role}"><b>{escape(title)}</b> {escape(text)}</p>'
 
 
 def _place(arm: ArmName, title: str) -> str:

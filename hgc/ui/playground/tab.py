@@ -18,6 +18,7 @@ from hgc.ui.playground.picture_panel import PicturePanel, Words, build_picture_p
 from hgc.ui.playground.restored_card import RestoredCard, build_restored_card, build_take_along
 from hgc.ui.playground.results import Results, build_results, wire_results
 from hgc.ui.playground.run_events import wire_run
+from hgc.ui.pressing import Pressing, build_press
 from hgc.ui.runner import Runner
 
 
@@ -31,12 +32,15 @@ class Playground:
     picture: PicturePanel
     cache: CachePanel
     results: Results
-    press: gr.Number
-    run: gr.Button
-    stop: gr.Button
+    pressing: Pressing
+    again: gr.Textbox
     forecast: gr.HTML
     own: OwnPlan
     restored: RestoredCard
+
+    @property
+    def run(self) -> gr.Button:
+        return self.pressing.starts[0]
 
     @property
     def run_inputs(self) -> list[Any]:
@@ -61,12 +65,13 @@ def build_playground(runner: Runner, opening: Record | None = None) -> Playgroun
             with gr.Column(elem_classes="card", elem_id="words"):
                 words = build_words()
                 own = build_own_plan()
-                press, run, stop, forecast = _run_bar()
+                pressing, forecast = _run_bar()
+                again = gr.Textbox("", visible=False, label="press again")
                 along = build_take_along()
             restored = RestoredCard(**build_restored_card(), **along)
             with gr.Column(elem_classes="card", elem_id="result-card"):
                 shown = build_results(opening)
-    playground = Playground(runner, control, words, picture, cache, shown, press, run, stop, forecast, own, restored)
+    playground = Playground(runner, control, words, picture, cache, shown, pressing, again, forecast, own, restored)
     wire_control(playground)
     wire_cache(playground)
     wire_own_plan(playground)
@@ -75,12 +80,12 @@ def build_playground(runner: Runner, opening: Record | None = None) -> Playgroun
     return playground
 
 
-def _run_bar() -> tuple[gr.Number, gr.Button, gr.Button, gr.HTML]:
+def _run_bar() -> tuple[Pressing, gr.HTML]:
     with gr.Row(elem_id="run-bar"):
         forecast = gr.HTML(
             figures.forecast_waiting("The model is loading."), elem_id="forecast", min_width=120, scale=1
         )
-        press = gr.Number(0, precision=0, visible=False)
+        press = build_press()
         run = gr.Button("Run", variant="primary", elem_id="run", min_width=76, scale=0)
         stop = gr.Button("Stop", interactive=False, elem_id="stop", min_width=64, scale=0)
-    return press, run, stop, forecast
+    return Pressing(press, (run,), stop), forecast

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from html import escape
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import gradio as gr
 
@@ -17,7 +17,8 @@ from hgc.charts.quantity import duration
 from hgc.ui.jobs import Jobs, Press
 from hgc.ui.playground.figures import aside, notes_list
 from hgc.ui.playground.titles import CONTROLS, subject_words
-from hgc.ui.queueing import MODEL_QUEUE, QUIET
+from hgc.ui.pressing import Pressing, Step, Updates, build_press, wire_start, wire_stop
+from hgc.ui.queueing import QUIET
 from hgc.ui.runner import in_one_sentence
 
 if TYPE_CHECKING:
@@ -25,15 +26,11 @@ if TYPE_CHECKING:
     from hgc.ui.playground.tab import Playground
 
 MOST_SCENES = 64
-EVERY_PRESS = {"trigger_mode": "multiple"}
-RUN_JS = "(press) => [press + 1, {__type__: 'update', interactive: false}, {__type__: 'update', interactive: true}]"
-STOP_JS = "() => ({__type__: 'update', interactive: false})"
 INTRO = (
     "<h2>Calibration</h2><p class='aside'>What changes little from step to step can be kept. Each scene is one full "
     "run with the Playground's steps, sampler and guidance; stopped, it goes on where it was. Block Caching plans from "
     "this.</p>"
 )
-Updates = dict[Any, Any]
 
 
 @dataclass(frozen=True)
@@ -42,9 +39,7 @@ class CalibrationCard:
 
     control: gr.Radio
     scenes: gr.Slider
-    press: gr.Number
-    run: gr.Button
-    stop: gr.Button
+    pressing: Pressing
     told: gr.HTML
     chart: gr.Plot
 
@@ -71,12 +66,12 @@ def build_calibration(playground: Playground, tab: gr.Tab) -> None:
                 info="More are steadier; a scene takes as long as a full picture.",
                 elem_id="calibration-scenes",
             )
-            press = gr.Number(0, precision=0, visible=False)
+            press = build_press()
             run = gr.Button("Calibrate", size="md", elem_id="calibrate", scale=0, min_width=110)
             stop = gr.Button("Stop", size="md", interactive=False, elem_id="calibrate-stop", scale=0, min_width=70)
         told = gr.HTML("", elem_id="calibration-told")
         chart = gr.Plot(show_label=False, container=False, visible=False, elem_id="chart-curves", elem_classes="chart")
-    card = CalibrationCard(control, scenes, press, run, stop, told, chart)
+    card = CalibrationCard(control, scenes, Pressing(press, (run,), stop), told, chart)
     _wire(card, playground, tab)
 
 
@@ -85,7 +80,7 @@ class CalibrationEvents:
 
     def __init__(self, card: CalibrationCard, playground: Playground) -> None:
         self._card, self._runner, self._jobs = card, playground.runner, Jobs()
-        self._ready = {card.run: gr.update(interactive=True), card.stop: gr.update(interactive=False)}
+        self._ready = card.pressing.ready
 
     def show(self, control: str, steps: float, sampler: str, guidance: float) -> Updates:
         """What is measured for the Playground's settings, if anything."""
@@ -99,15 +94,15 @@ class CalibrationEvents:
             return {self._card.told: aside(told), self._card.chart: gr.update(visible=False)}
         return self._curves(found)
 
-    def note(self, page: gr.Request, number: int) -> str:
+    def note(self, page: gr.Request, name: str) -> str:
         """What stands there until it begins."""
-        self._jobs.note(_press(page, number))
+        self._jobs.note(Press.read(name, page.session_hash))
         return _progress("Waiting for its turn on the model.", 0)
 
     def run(
         self,
         page: gr.Request,
-        number: int,
+        name: str,
         scenes: float,
         control: str,
         steps: float,
@@ -117,7 +112,7 @@ class CalibrationEvents:
         """Every scene, and the curves of all."""
         from hgc.results.comparison import Cancelled
 
-        stop = self._jobs.begin(_press(page, number))
+        stop = self._jobs.begin(Press.read(name, page.session_hash))
         if stop is None:
             yield self._stopped
             return
@@ -131,9 +126,9 @@ class CalibrationEvents:
         finally:
             stop.set()  # a visitor who leaves closes this generator: the model is to stop as well
 
-    def stop(self, page: gr.Request, number: int) -> None:
+    def stop(self, page: gr.Request, name: str) -> None:
         """Ends it at the next step, or before its first."""
-        self._jobs.stop(_press(page, number))
+        self._jobs.stop(Press.read(name, page.session_hash))
 
     def _news(self, subject: Subject, scenes: int, stop: threading.Event) -> Iterator[Updates]:
         from hgc.studio.calibrating import Measured
@@ -166,10 +161,6 @@ class CalibrationEvents:
         return {self._card.told: notes_list([in_one_sentence(error)], "error")}
 
 
-def _press(page: gr.Request, number: int) -> Press:
-    return Press(page.session_hash or "", number)
-
-
 def _measuring(done: int, wanted: int, left_s: float | None) -> str:
     """What is done, and how long the rest will take once a scene was timed."""
     told = f"{done} of {wanted} scenes"
@@ -188,15 +179,6 @@ def _wire(card: CalibrationCard, p: Playground, tab: gr.Tab) -> None:
     subject = [card.control, p.picture.steps, p.picture.sampler, p.picture.guidance]
     answers = [card.told, card.chart]
     gr.on([tab.select, card.control.input], events.show, subject, answers, trigger_mode="always_last", **QUIET)
-    card.run.click(None, card.press, [card.press, card.run, card.stop], js=RUN_JS, api_visibility="private")
-    noted = card.run.click(events.note, card.press, card.told, queue=False, **EVERY_PRESS, **QUIET)
-    noted.then(
-        events.run,
-        [card.press, card.scenes, *subject],
-        [*answers, card.run, card.stop],
-        **EVERY_PRESS,
-        **MODEL_QUEUE,
-        **QUIET,
-    )
-    card.stop.click(None, None, card.stop, js=STOP_JS, api_visibility="private")
-    card.stop.click(events.stop, card.press, None, queue=False, **EVERY_PRESS, **QUIET)
+    run = Step(events.run, [card.scenes, *subject], [*answers, *card.pressing.buttons])
+    wire_start(card.pressing, card.pressing.starts[0], Step(events.note, outputs=[card.told]), run)
+    wire_stop(card.pressing, Step(events.stop))
