@@ -181,7 +181,7 @@ def test_stop_at_once_and_run_again(page: Page) -> None:
     for _ in range(2):
         started(page)
         page.keyboard.press("Escape")
-        expect(page.locator("#stage")).to_contain_text("Stopped")
+        expect(page.locator("#run-told")).to_contain_text("Stopped")
         expect(page.locator("#run")).to_be_enabled()
         page.locator("#run").click()
     started(page)
@@ -210,7 +210,8 @@ def test_bad_files_get_one_sentence(page: Page, tmp_path: Path) -> None:
     expect(told).to_have_count(1)
     assert told.inner_text().count(".") == 1
     page.locator("#run").click()
-    expect(page.locator(".stage.error")).to_contain_text("photo")
+    expect(page.locator("#run-told .refused")).to_contain_text("photo")
+    expect(page.locator(".panes.recorded img")).to_have_count(3)
     expect(page.locator("#run")).to_be_enabled()
     assert "Traceback" not in page.content()
 
@@ -317,6 +318,75 @@ def test_an_example_fills_canvas_prompt_and_seed(page: Page) -> None:
 def test_unknown_words_are_named(page: Page) -> None:
     page.locator("#prompt textarea").fill("a winter landscape with a zeppelin")
     expect(page.locator("#prompt-notes")).to_contain_text("zeppelin")
+
+
+def test_wrong_numbers_are_said_beside_their_field_and_everything_stays(page: Page) -> None:
+    """What a field cannot hold is never sent: forecast and pictures belong to what it held, then to what is taken."""
+    toasts = page.locator(".toast-body")
+    for written, taken in (("-5", "0"), ("99999999999", "4294967295"), ("1.5", "2")):
+        write(page.locator("#seed input"), written)
+        page.keyboard.press("Tab")
+        expect(page.locator("#seed input")).to_have_value(taken)
+        expect(page.locator("#seed .wrong")).to_contain_text(f"{written} is not")
+        expect(page.locator("#seed .wrong")).to_contain_text(f"{taken} is taken")
+    write(page.locator("#seed input"), "7")
+    expect(page.locator("#seed .wrong")).to_have_count(0)
+    page.get_by_text("More settings").click()
+    steps, forecast = page.locator("#steps input[type=number]"), page.locator("#forecast")
+    at_20 = forecast.inner_text()
+    write(steps, "100")
+    expect(page.locator("#steps .wrong")).to_contain_text("100 is not within 4 to 50")
+    assert forecast.inner_text() == at_20
+    steps.press("Enter")
+    expect(steps).to_have_value("50")
+    expect(forecast).to_contain_text("of 320 G MACs")
+    write(steps, "")
+    steps.press("Enter")
+    expect(steps).to_have_value("50")
+    expect(page.locator("#steps .wrong")).to_contain_text("no number")
+    write(page.locator("#until input[type=number]"), "0.2")
+    write(page.locator("#from input[type=number]"), "0.4")
+    page.keyboard.press("Tab")
+    expect(page.locator("#until .wrong")).to_contain_text("later than 0.4")
+    page.locator("#run").click()
+    expect(page.locator("#run-told .refused")).to_contain_text("control_start 0.4 must lie before control_end 0.2")
+    expect(page.locator("#run")).to_be_enabled()
+    expect(page.locator(".panes.recorded img")).to_have_count(3)
+    expect(page.locator("#figures .arms-table")).to_be_visible()
+    assert toasts.count() == 0
+
+
+def test_a_reload_brings_drawing_words_and_settings_back(page: Page, visitors: Visitors, address: str) -> None:
+    page.locator("#painting .swatches").get_by_text("house").click()
+    stroke(page)
+    page.locator("#prompt textarea").fill("a lake at dusk")
+    choose(page, "#method", "HGC")
+    page.locator("#coarse-settings button").first.click()
+    write(page.locator("#key-share input[type=number]"), "0.6")
+    page.locator("#key-share input[type=number]").press("Enter")
+    expect(page.locator("#forecast")).to_contain_text("HGC")
+    painted = colour_share(page, PALETTE["house"])
+    other = page.context.new_page()  # in another tab, something else
+    other.goto(address)
+    ready(other)
+    expect(other.locator("#prompt textarea")).to_have_value("a lake at dusk")
+    other.locator("#prompt textarea").fill("in another tab")
+    other.close()
+    forecast = page.locator("#forecast").inner_text()
+    page.reload()
+    ready(page)
+    expect(page.locator("#prompt textarea")).to_have_value("a lake at dusk")
+    expect(page.locator("#method input")).to_have_value("HGC")
+    expect(page.locator("#forecast")).to_have_text(forecast, use_inner_text=True)
+    expect(page.locator("#key-share input[type=number]")).to_have_value("0.6")
+    expect(page.locator("#preset-reason")).to_contain_text("Your own settings")
+    page.wait_for_function("(now) => document.querySelector('#seen img').naturalWidth > 0")
+    assert colour_share(page, PALETTE["house"]) == painted
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.locator("#start-over").click()
+    ready(page)
+    expect(page.locator("#prompt textarea")).not_to_have_value("a lake at dusk")
+    expect(page.locator("#method input")).to_have_value("Optimised")
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

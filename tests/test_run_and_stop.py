@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from itertools import count
 from typing import Any
 
@@ -24,6 +25,7 @@ from hgc.studio.control_map import Prepared
 from hgc.studio.studio import Studio
 from hgc.ui import Loader
 from hgc.ui.jobs import Jobs, Press
+from hgc.ui.underway import Underway
 
 # gradio's own statistics, told by pandas; the warning lands in whatever test the server answers meanwhile.
 pytestmark = [
@@ -114,7 +116,7 @@ def started(page: Page) -> None:
 
 
 def stopped(page: Page) -> None:
-    expect(page.locator("#stage")).to_contain_text("Stopped")
+    expect(page.locator("#run-told")).to_contain_text("Stopped")
     expect(page.locator("#run")).to_be_enabled()
     expect(page.locator("#stop")).to_be_disabled()
 
@@ -176,6 +178,26 @@ def test_visitors_are_forgotten_in_turn() -> None:
     jobs.stop(press(1))
     jobs.note(press(1, "them"))
     assert jobs.begin(press(1)) is not None
+
+
+def test_a_press_that_nobody_does_any_more_waits() -> None:
+    jobs = Jobs()
+    assert not jobs.waits(press(1))
+    jobs.note(press(1))
+    assert jobs.waits(press(1))
+    assert not jobs.began(press(1))
+    jobs.begin(press(1))
+    assert jobs.began(press(1))
+    assert not jobs.waits(press(1))
+    jobs.note(press(2))
+    jobs.stop(press(2))
+    assert not jobs.waits(press(2))
+
+
+@pytest.mark.parametrize("text", [None, "", "me", "me/1", "0123456789abcdef/", "0123456789abcdef/-1", "../../x/1"])
+def test_a_press_is_read_from_the_pages_own_text_alone(text: str | None) -> None:
+    assert Press.read("0123456789abcdef/7", "session") == Press("0123456789abcdef", 7)
+    assert Press.read(text, "session") == Press("session", 0)
 
 
 @given(st.data())
@@ -248,10 +270,84 @@ def test_a_run_that_waits_for_another_visitor_can_be_stopped_and_run_again(
     other.locator("#run").click()
     started(other)
     page.locator("#run").click()
-    expect(page.locator("#stage")).to_contain_text("Waiting for its turn")
+    expect(page.locator("#run-told")).to_contain_text("Waiting for its turn")
     page.locator("#stop").click()
     stopped(page)
     page.locator("#run").click()
     other.locator("#stop").click()
     stopped(other)
     finished(page, studio)
+
+
+@pytest.mark.browser
+def test_a_run_under_way_comes_back_after_a_reload_and_its_result_too(page: Page, studio: SlowStudio) -> None:
+    begun = studio.begun
+    page.locator("#run").click()
+    started(page)
+    page.reload()
+    started(page)
+    expect(page.locator("#stop")).to_be_enabled()
+    page.locator("#stop").click()
+    stopped(page)
+    page.locator("#run").click()
+    started(page)
+    page.reload()
+    finished(page, studio)
+    assert studio.begun == begun + 2, "a reload began nothing"
+    page.reload()
+    expect(page.locator("#figures .figure")).to_have_count(8)
+
+
+@pytest.mark.browser
+def test_what_was_there_before_comes_back_when_a_run_is_stopped_or_refused(page: Page, studio: SlowStudio) -> None:
+    studio.finish.set()
+    page.locator("#run").click()
+    expect(page.locator("#figures .figure")).to_have_count(8)
+    expect(page.locator("#run")).to_be_enabled()
+    before = page.locator("#stage [data-arm=cached] .picture").get_attribute("src") or ""
+    studio.finish.clear()
+    page.locator("#run").click()
+    started(page)
+    expect(page.locator("#figures .figure")).to_have_count(0)
+    page.locator("#stop").click()
+    stopped(page)
+    expect(page.locator("#stage [data-arm=cached] .picture")).to_have_attribute("src", before)
+    expect(page.locator("#figures .figure")).to_have_count(8)
+    studio.wait_until_idle()
+    page.get_by_test_id("Use a photo-radio-label").click()
+    page.locator("#run").click()
+    expect(page.locator("#run-told .refused")).to_contain_text("There is no photo yet")
+    expect(page.locator("#stage [data-arm=cached] .picture")).to_have_attribute("src", before)
+    expect(page.locator("#figures .figure")).to_have_count(8)
+
+
+# Runs that outlive their page
+
+
+def test_watchers_hear_the_latest_and_the_last_and_what_went_wrong() -> None:
+    halfway, go_on = threading.Event(), threading.Event()
+
+    def work() -> Iterator[int]:
+        yield from range(3)
+        halfway.set()
+        assert go_on.wait(60)
+        yield 3
+        raise ValueError("went wrong")
+
+    underway = Underway(work, threading.Event())
+    assert halfway.wait(60)
+    late = underway.watch()
+    assert next(late) == 2
+    go_on.set()
+    with pytest.raises(ValueError, match="went wrong"):
+        list(late)
+
+
+def test_a_run_is_stopped_when_nobody_comes_back_to_it() -> None:
+    stop, steps = threading.Event(), count()
+    underway = Underway(lambda: iter(lambda: stop.wait(0.01) or next(steps), True), stop, alone_s=0.2)
+    for _ in range(2):  # who comes back in time finds it going on
+        with closing(underway.watch()) as watching:
+            next(watching)
+        assert not stop.is_set()
+    assert stop.wait(60)

@@ -35,7 +35,7 @@ from hgc.ui.loader import ModelNotReady
 from hgc.ui.pictures import png_url
 from hgc.ui.playground.drawing import drawn, sheet_of
 from hgc.ui.playground.figures import badges, figures_row, notes_list, verdict
-from hgc.ui.playground.stage import stage_error, stage_running
+from hgc.ui.playground.stage import run_told, stage_running
 from hgc.ui.runner import in_one_sentence, made
 
 # gradio's own statistics, told by pandas; the warning lands in whatever test the server answers meanwhile.
@@ -432,7 +432,7 @@ def test_three_arms_stand_in_a_table_with_every_figure_of_each() -> None:
 
 def test_what_people_write_is_never_read_as_html() -> None:
     evil = "<img src=x onerror=alert(1)>"
-    for html in (badges(figures(), [evil]), notes_list([evil]), stage_error(evil)):
+    for html in (badges(figures(), [evil]), notes_list([evil]), run_told(evil, evil)):
         assert "<img" not in html
 
 

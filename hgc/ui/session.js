@@ -52,7 +52,7 @@
     stamp = current;
     const kept = read("sessionStorage", FORM) ?? read("localStorage", FORM);
     const known = kept?.stamp === stamp && !new URLSearchParams(location.search).has("LINK") ? kept.form : {};
-    return [tab.press, tab.run, ...names.map((name) => known[name] ?? unchanged)];
+    return [tab.press, tab.run, ...names.map((name) => (name in known ? known[name] : unchanged))];
   };
   hgc.startOver = () => {
     if (!confirm("Drawing, words and settings go back to the first example. Runs in the history stay.")) return;

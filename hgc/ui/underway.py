@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextvars import copy_context
 from typing import Generic, TypeVar
 
@@ -29,7 +29,7 @@ class Underway(Generic[News]):
         context = copy_context()
         threading.Thread(target=context.run, args=(self._work, work), name="run", daemon=True).start()
 
-    def watch(self) -> Iterator[News]:
+    def watch(self) -> Generator[News]:
         """The latest news whenever there are any, the last ones surely; raises what the work raised."""
         heard = 0
         with self._changed:
