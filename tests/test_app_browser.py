@@ -364,7 +364,7 @@ def test_a_reload_brings_drawing_words_and_settings_back(page: Page, visitors: V
     page.locator("#coarse-settings button").first.click()
     write(page.locator("#key-share input[type=number]"), "0.6")
     page.locator("#key-share input[type=number]").press("Enter")
-    expect(page.locator("#forecast")).to_contain_text("HGC")
+    expect(page.locator("#forecast")).to_contain_text("HGC: 69.3 G of 128 G MACs")
     painted = colour_share(page, PALETTE["house"])
     other = page.context.new_page()  # in another tab, something else
     other.goto(address)

@@ -220,7 +220,7 @@ def test_values_out_of_range_are_refused_by_name(
 
 def test_everything_that_runs_the_model_waits_in_one_line(page: gr.Blocks) -> None:
     model = [fn for fn in page.fns.values() if fn.concurrency_id == "model"]
-    assert len(model) == 9
+    assert len(model) == 10
     assert {fn.concurrency_limit for fn in model} == {1}
     assert page._queue.max_size == 32
 
