@@ -191,6 +191,14 @@ def test_drift_curves_are_the_blocks_mean_change(full: Trace) -> None:
             assert value == (sum(found) / len(found) if found else None)
 
 
+def test_the_legend_of_the_drift_is_what_is_drawn(full: Trace) -> None:
+    lines = drift_chart(full).data
+    looks = [(line.line.color, line.line.dash) for line in lines]
+    assert len(set(looks)) == len(looks), "two blocks share a line"
+    assert all(line.showlegend is not False for line in lines)
+    assert [line.name for line in lines] == [line.hovertemplate.split(", step")[0] for line in lines]
+
+
 def test_a_run_that_was_not_observed_has_no_drift(hgc: Trace) -> None:
     assert len(drift_chart(hgc).data) == 0
     assert row_drift(hgc, block_rows(hgc)[0], 0) is None

@@ -63,7 +63,7 @@ def finished(page: Page) -> None:
 
 
 def test_a_sweep_is_drawn_charted_opened_and_taken_away(page: Page, tmp_path: Path) -> None:
-    expect(page.locator("#sweep-grid")).to_contain_text("Budget × seed on your drawing")
+    expect(page.locator("#sweep-grid")).to_contain_text("Your pictures, side by side")
     values(page, "x", "0.6, 0.75")
     values(page, "y", "3..4")
     page.locator("#sweep-rival input").check()

@@ -142,6 +142,8 @@ def test_two_runs_are_compared(page: Page, tmp_path: Path) -> None:
     expect(page.locator("#history-viewer .result .arm")).to_have_count(2)
     expect(page.locator("#history-facts")).to_contain_text("PSNR")
     expect(page.locator(".pairs tbody tr")).to_have_text(["Prompta lake by daya lake at night", "Seed12"])
+    for side, said in (("left", "Prompt: a lake by day · Seed: 1"), ("right", "Prompt: a lake at night · Seed: 2")):
+        expect(page.locator(f"#history-viewer .result .arm.{side} figcaption")).to_contain_text(said)
     page.screenshot(path=tmp_path / "two.png", full_page=True)
     page.set_viewport_size(PHONE)
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
@@ -190,8 +192,36 @@ def test_a_kept_run_opens_again_with_its_settings(page: Page) -> None:
     expect(page.locator("#prompt textarea")).to_have_value("a lake in spring")
     expect(page.locator("#seed input")).to_have_value("3")
     expect(page.locator("#verdict")).to_contain_text("A recording")
+    expect(page.locator("#restored .as-restored")).to_be_visible()
+    page.locator("#seed input").fill("9")
+    expect(page.locator("#restored .changed")).to_be_visible()
+    expect(page.locator("#restored .as-restored")).to_be_hidden()
+    page.locator("#seed input").fill("3")
+    expect(page.locator("#restored .as-restored")).to_be_visible()
     page.get_by_role("tab", name="Inside").click()
     expect(page.locator("#inside")).to_be_visible()
+    fitted(page)
+    # Charts that are drawn unseen have their cards' width all the same.
+    page.get_by_role("tab", name="History").click()
+    tiles(page, 2).nth(1).locator("input").uncheck()
+    tiles(page, 2).nth(0).click()
+    page.locator("#reopen").click()
+    expect(page.locator("#seed input")).to_have_value("4")
+    expect(page.locator("#inside-summary")).to_contain_text("seed 4")
+    page.get_by_role("tab", name="Inside").click()
+    fitted(page)
+
+
+def fitted(page: Page) -> None:
+    """Every chart that can be seen is as wide as its card."""
+    page.wait_for_function(
+        """() => {
+            const charts = [...document.querySelectorAll("#inside .chart")].filter((one) => one.offsetParent);
+            const wide = (one) => one?.getBoundingClientRect().width ?? 0;
+            return charts.length >= 4 && charts.every(
+                (one) => Math.abs(wide(one.querySelector(".main-svg")) - wide(one)) < 2);
+        }"""
+    )
 
 
 def test_other_pictures_get_one_sentence(page: Page, tmp_path: Path) -> None:

@@ -108,6 +108,10 @@ def test_prompt_reading_names_unknown_words_and_the_lost_end() -> None:
     reading = read_prompt(tokenizer, "A purple lake at night, purple trees")
     assert reading.unknown == ("purple",)
     assert reading.cut == ()
+    # Words of another alphabet fill up the reading letter by letter: they are unknown, not too many.
+    russian = read_prompt(tokenizer, "красивый закат над морем")
+    assert russian.unknown == ("красивый", "закат", "над", "морем")
+    assert russian.cut == ()
     long = read_prompt(tokenizer, "lake " * (MAX_TOKENS + 3))
     assert long.cut == ("lake",) * 5  # start and end take two of the tokens
 

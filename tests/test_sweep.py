@@ -34,6 +34,8 @@ NUMBERS = [name for name, setting in SETTINGS.items() if setting.kind is not str
     [
         ("budget", "0.2, 0.35,0.5", (0.2, 0.35, 0.5)),
         ("budget", "20%, 35%", (0.2, 0.35)),
+        ("budget", "20, 35", (0.2, 0.35)),
+        ("budget", "20..40 by 10", (0.2, 0.3, 0.4)),
         ("seed", "0..4", (0, 1, 2, 3, 4)),
         ("seed", "3, 3, 1..2,", (3, 1, 2)),
         ("steps", "10..30 by 10", (10, 20, 30)),
@@ -49,7 +51,7 @@ def test_values_are_read_as_written(name: str, text: str, values: tuple[object, 
 @pytest.mark.parametrize(
     ("name", "text", "says"),
     [
-        ("budget", "", "Budget: no values; write some, such as 0.2, 0.37, 0.5, 0.65"),
+        ("budget", "", "Budget: no values; write some, such as 20%, 37%, 50%, 65%"),
         ("budget", "a third", "Budget: 'a third' is not a number"),
         ("budget", "nan", "Budget: 'nan' is not a number"),
         ("steps", "10.5", "Steps: 10.5 is not a whole number"),

@@ -328,6 +328,7 @@ def test_examples_are_read_as_they_are(studio: Studio) -> None:
 
 def figures(**changed: Any) -> dict[str, Any]:
     values = {
+        "title_cached": "HGC",
         "macs_full": 114e9,
         "macs_cached": 41.1e9,
         "macs_ratio": 0.36,
@@ -392,7 +393,10 @@ def test_badges_say_what_was_shared_and_the_verdict_what_happened() -> None:
     assert "did nothing" in verdict(figures(nothing_reused=True, identical=True))
     assert "2.48× as fast" in Text.of(verdict(figures()))
     assert "36% of the compute; differences hardly visible (39.9 dB)" in Text.of(verdict(figures()))
-    assert "No faster" in Text.of(verdict(figures(speedup=0.9)))
+    assert "no faster" in Text.of(verdict(figures(speedup=0.9)))
+    of_three = Text.of(verdict(figures(**THIRD)))
+    assert "HGC: 2.48× as fast" in of_three
+    assert "Fewer steps: 2.57× as fast" in of_three
 
 
 THIRD = {
@@ -400,6 +404,8 @@ THIRD = {
     "title_cached": "HGC",
     "title_rival": "Fewer steps",
     "macs_rival": 39.9e9,
+    "macs_ratio_rival": 0.35,
+    "speedup_rival": 2.57,
     "latency_ms_rival": 3200.0,
     "psnr_rival": 25.12,
     "ssim_rival": 0.9012,

@@ -134,9 +134,12 @@ class Plan:
         if not isinstance(data, Mapping):
             raise PlanRefused(f"not a plan: {type(data).__name__}, expected an object with name, steps, table")
         if strange := set(data) - _FIELDS:
-            raise PlanRefused(f"unknown fields {sorted(strange)}; those of a plan are {', '.join(sorted(_FIELDS))}")
+            named = ", ".join(sorted(map(str, strange)))[:200]
+            raise PlanRefused(f"unknown fields {named}; those of a plan are {', '.join(sorted(_FIELDS))}")
         if missing := {"name", "steps", "model"} - set(data):
-            raise PlanRefused(f"plan without {sorted(missing)}: export it again from Studio or add the fields")
+            raise PlanRefused(
+                f"plan without {', '.join(sorted(missing))}: export it again from Studio or add the fields"
+            )
         values = dict(data)
         _check_size(values)
         try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
@@ -13,39 +12,30 @@ from hgc.cache.trace import Trace
 from hgc.charts.look import layout, steps_axis
 from hgc.charts.rows import Row, block_rows
 
-HEIGHT_PX = 380
+HEIGHT_PX = 430
 
-
-@dataclass(frozen=True)
-class Part:
-    """A part of a network: its lines share one entry of the legend, from the outermost colour to the innermost."""
-
-    title: str
-    colours: tuple[str, ...]
-
-
-# The encoder is cold, the decoder warm, the control's copy of the encoder grey and dotted; each is at least three times
-# as light or as dark as either background.
-CONTROL = Part("ControlNet", ("#8a8f9c",))
-ENCODER = Part("UNet encoder", ("#3d96cc", "#4a7ae0", "#7a68d8", "#a35fc4"))
-MIDDLE = Part("UNet middle", ("#009e73",))
-DECODER = Part("UNet decoder", ("#b8450c", "#d55e00", "#bf8300", "#c65a78"))
+# The encoder is cold, the decoder warm; each is at least three times as light or as dark as either background.
+ENCODER = ("#3d96cc", "#4a7ae0", "#7a68d8", "#a35fc4", "#8a8f9c")
+MIDDLE = ("#009e73",)
+DECODER = ("#b8450c", "#d55e00", "#bf8300", "#c65a78", "#8a8f9c")
+# The legend stands below, where it may take as many lines as it needs.
+LEGEND = {"yref": "paper", "y": -0.2, "yanchor": "top", "font": {"size": 11}}
 
 
 def drift_chart(trace: Trace) -> go.Figure:
     """Relative L1 change of each block's sites against the step before, in percent; needs an observed run."""
     figure = go.Figure()
-    seen: Counter[str] = Counter()
+    seen: Counter[tuple[bool, tuple[str, ...]]] = Counter()
     for row in block_rows(trace):
         curve = [row_drift(trace, row, step) for step in range(trace.steps)]
         if not any(curve) or row.main[0].kind in (Kind.BRANCH, Kind.CONDITION, Kind.PREDICTION):
             continue
-        title = part_of(row).title
-        figure.add_trace(drift_line(row, curve, seen[title]))
-        seen[title] += 1
+        place = place_of(row)
+        figure.add_trace(drift_line(row, curve, seen[place]))
+        seen[place] += 1
     figure.update_xaxes(steps_axis(trace.steps))
     figure.update_yaxes(title="change since the step before", tickformat=".0%", rangemode="tozero")
-    return layout(figure, HEIGHT_PX, hovermode="closest")
+    return layout(figure, HEIGHT_PX, hovermode="closest", legend=LEGEND)
 
 
 def row_drift(trace: Trace, row: Row, step: int) -> float | None:
@@ -54,30 +44,33 @@ def row_drift(trace: Trace, row: Row, step: int) -> float | None:
     return sum(drifts) / len(drifts) if drifts else None
 
 
-def part_of(row: Row) -> Part:
-    if row.title.startswith("ControlNet"):
-        return CONTROL
+def place_of(row: Row) -> tuple[bool, tuple[str, ...]]:
+    """Whether it belongs to a ControlNet, and the colours of its part, from the outermost block to the innermost."""
+    control = row.title.startswith("ControlNet")
     if " middle" in row.title:
-        return MIDDLE
-    return ENCODER if " down" in row.title or row.title.endswith("input") else DECODER
+        return control, MIDDLE
+    return control, ENCODER if control or " down" in row.title or row.title.endswith("input") else DECODER
 
 
 def drift_line(
     row: Row, curve: Sequence[float | None], number: int, spread: Sequence[float] | None = None
 ) -> go.Scatter:
-    """A block's change by step, the `number`-th of its part; `spread` is told on hovering."""
-    part = part_of(row)
-    control = part is CONTROL
-    colour = part.colours[number % len(part.colours)]
+    """A block's change by step, the `number`-th of its part; `spread` is told on hovering.
+
+    A block of the control's copy of the encoder has the colour of the block that it copies, dotted.
+    """
+    control, colours = place_of(row)
     more = "" if spread is None else " ± %{customdata:.1%}"
     return go.Scatter(
         x=list(range(1, len(curve) + 1)),
         y=curve,
-        name=part.title,
-        legendgroup=part.title,
-        showlegend=number == 0,
+        name=row.title,
         mode="lines",
-        line={"color": colour, "width": 1.5 if control else 2, "dash": "dot" if control else "solid"},
+        line={
+            "color": colours[number % len(colours)],
+            "width": 1.5 if control else 2,
+            "dash": "dot" if control else "solid",
+        },
         customdata=spread,
         hovertemplate=f"{row.title}, step %{{x}}: %{{y:.1%}}{more}<extra></extra>",
     )

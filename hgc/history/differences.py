@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from hashlib import sha256
 from typing import Any
 
 from hgc.request import Request
@@ -71,7 +72,7 @@ def _flat(request: Request) -> dict[str, Any]:
 
 def _word(name: str, value: Any) -> str:
     if name == "control_png":
-        return "another map"
+        return f"map {sha256(value.encode()).hexdigest()[:6]}"
     if name == "plan":
         return "none" if value is None else str(value.get("name"))
     if (name, value) in _CALLED:

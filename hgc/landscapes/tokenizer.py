@@ -70,8 +70,8 @@ def read_prompt(tokenizer: CLIPTokenizer, prompt: str) -> PromptReading:
     for piece in re.findall(r"[^\W\d_]+|\d|[^\w\s]+", prompt.lower()):
         used += len(tokenizer(piece, add_special_tokens=False)["input_ids"])
         is_word = piece[0].isalnum()
-        if used > tokenizer.model_max_length:
+        if is_word and piece not in known:
+            unknown[piece] = None  # to be named as such, wherever it stands: its letters alone fill up the reading
+        elif used > tokenizer.model_max_length:
             cut.append(piece)
-        elif is_word and piece not in known:
-            unknown[piece] = None
     return PromptReading(tuple(unknown), tuple(cut))

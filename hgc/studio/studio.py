@@ -117,7 +117,8 @@ class Studio:
             reading = read_prompt(self.loaded.components["tokenizer"], prompt)
         notes = []
         if reading.unknown:
-            notes.append(f"This model does not know: {', '.join(reading.unknown)}.")
+            english = "" if all(word.isascii() for word in reading.unknown) else " It reads English words."
+            notes.append(f"This model does not know: {', '.join(reading.unknown)}.{english}")
         if reading.cut:
             notes.append(f"The prompt is too long; cut off: {' '.join(reading.cut)}.")
         return tuple(notes)

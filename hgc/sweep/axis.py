@@ -86,6 +86,8 @@ def _number_in(setting: Setting, text: str) -> float | int:
         number = nan
     if not isfinite(number):
         raise RequestRefused(f"{setting.title}: '{text[:40]}' is not a number; write such as {setting.example}")
+    if setting.name == "budget" and scale == 1 and number > 1:
+        return number / 100  # a budget is in percent all over the page; a share of one is read as well
     if setting.kind is float:
         return number
     if number != int(number):

@@ -65,8 +65,8 @@ SETTINGS: Mapping[str, Setting] = {
         Setting(
             "budget",
             "Budget",
-            "share of full compute",
-            "0.2, 0.37, 0.5, 0.65",
+            "percent of full compute",
+            "20%, 37%, 50%, 65%",
             "plan",
             float,
             lambda value: {"plan": None, "budget": value},

@@ -15,9 +15,8 @@ from hgc.ui.pressing import Pressing, build_press
 NOTHING = "nothing"
 FIRST_X, FIRST_Y = "budget", "seed"
 EMPTY = (
-    '<div class="stage empty" role="status"><span class="mark"></span><h3>Budget × seed on your drawing</h3>'
-    "<p>This example sweep is ready: press Run sweep. Four budgets and three seeds are twelve pictures; each full "
-    "picture is computed once.</p></div>"
+    '<div class="stage empty" role="status"><span class="mark"></span><h3>Your pictures, side by side</h3>'
+    "<p>One for every pair of values named above; each full picture is computed once. Press Run sweep.</p></div>"
 )
 COSTS: list[tuple[str, Cost]] = [("Share of full", "share"), ("MACs", "macs"), ("Time", "latency_ms")]
 FIDELITIES: list[tuple[str, Fidelity]] = [

@@ -17,6 +17,7 @@ from hgc.ui.history.tab import HistoryTab
 from hgc.ui.playground import figures
 from hgc.ui.playground.restored_card import told_text
 from hgc.ui.playground.restoring import Restoring, beyond
+from hgc.ui.playground.session import wire_brought_back
 from hgc.ui.playground.titles import method_title
 from hgc.ui.queueing import QUIET
 from hgc.ui.runner import Runner, in_one_sentence
@@ -102,9 +103,10 @@ class HistoryEvents:
         from hgc.metrics import psnr, ssim
         from hgc.results.again import unlike
 
-        tab, shown = self._tab, [_shown(left, arm, "left"), _shown(right, arm, "right")]
         apart = unlike(left.request, right.request) | left.made.unlike(right.made)
-        pictures = [one.pixels for one in shown]
+        lines = history_views.told_apart(apart) or (_line(left), _line(right))
+        tab, shown = self._tab, [_shown(left, arm, "left", lines[0]), _shown(right, arm, "right", lines[1])]
+        pictures, maps = [one.pixels for one in shown], (left.request.control_png, right.request.control_png)
         if pictures[0].shape != pictures[1].shape:
             told, viewer = history_views.UNEQUAL_SIZES, gr.update(visible=False)
         else:
@@ -113,7 +115,7 @@ class HistoryEvents:
         return {
             tab.head: history_views.TWO,
             tab.viewer: viewer,
-            tab.facts: told + history_views.differences_table(apart, "Left", "Right"),
+            tab.facts: told + history_views.differences_table(apart, "Left", "Right", maps),
         }
 
     def reopen(self, page: gr.Request, chosen: list[str] | None) -> Updates:
@@ -168,10 +170,13 @@ def _shared(tags: list[tuple[str, ...]]) -> list[str]:
     return [tag for tag in tags[0] if all(tag in other for other in tags)] if tags else []
 
 
-def _shown(record: Record, arm: str, name: str) -> Shown:
-    kept, request = record.arm(arm), record.request
-    line = f"{method_title(record.method)}, {record.share:.0%} · seed {request.seed}"
-    return Shown(name, name.capitalize(), line, request.prompt or "without words", kept.pixels, kept.png)
+def _line(record: Record) -> str:
+    return f"{method_title(record.method)}, {record.share:.0%} · seed {record.request.seed}"
+
+
+def _shown(record: Record, arm: str, name: str, line: str) -> Shown:
+    kept = record.arm(arm)
+    return Shown(name, name.capitalize(), line, record.request.prompt or "without words", kept.pixels, kept.png)
 
 
 def wire_history(tab: HistoryTab, opened: gr.Tab, runner: Runner, restoring: Restoring, p: Playground) -> None:
@@ -186,7 +191,8 @@ def wire_history(tab: HistoryTab, opened: gr.Tab, runner: Runner, restoring: Res
     tab.more.click(events.widen, tab.shown, tab.shown, **QUIET).then(**listing)
     tab.grid.input(events.choose, tab.chosen, tab.chosen, trigger_mode="multiple", **QUIET).then(**looking)
     tab.arm.input(**looking)
-    tab.reopen.click(events.reopen, tab.chosen, [*restoring.outputs, restoring.run_id], **QUIET)
+    reopened = tab.reopen.click(events.reopen, tab.chosen, [*restoring.outputs, restoring.run_id], **QUIET)
+    wire_brought_back(p, reopened)
     tab.save_tags.click(events.save_tags, [tab.chosen, tab.tags], tab.tags, **QUIET).then(**listing)
     tab.export.click(events.export, tab.chosen, tab.exported, **QUIET).success(
         None, None, None, js=DOWNLOAD_JS, api_visibility="private"

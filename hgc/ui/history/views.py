@@ -6,15 +6,19 @@ from base64 import b64encode
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from html import escape
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from hgc.charts.quantity import size
+from hgc.history.differences import TITLES
+from hgc.ui.pictures import PNG_URL
 from hgc.ui.playground.titles import method_title
 
 if TYPE_CHECKING:
     from hgc.evidence import Made
     from hgc.history import Entry
 
+MAP = TITLES["control_png"]
 EMPTY = (
     '<div class="stage empty" role="status"><span class="mark"></span><h3>No runs yet</h3>'
     "<p>Run something in the Playground: it will stand here, with everything that is needed to make it again.</p></div>"
@@ -82,16 +86,40 @@ def run_head(title: str, made: Made) -> str:
 
 def settings_list(settings: Mapping[str, str]) -> str:
     """Every setting of a run, folded away."""
-    rows = _rows((title, (value,)) for title, value in settings.items() if title != "Control map")
+    rows = _rows((title, (value,)) for title, value in settings.items() if title != MAP)
     table = f'<table class="pairs"><tbody>{rows}</tbody></table>'
     return f'<details class="more"><summary>All settings</summary>{table}</details>'
 
 
-def differences_table(differences: Mapping[str, tuple[str, str]], left: str, right: str) -> str:
-    """What differs between two runs, side by side."""
+def told_apart(differences: Mapping[str, tuple[str, str]]) -> tuple[str, str] | None:
+    """What the first two differences are, for a caption under each picture; None where a map alone differs, or nothing.
+
+    Texts that begin alike are told from where they part.
+    """
+    shown = [(title, values) for title, values in differences.items() if title != MAP][:2]
+    if not shown:
+        return None
+    parted = [(title, *_parted(*values)) for title, values in shown]
+    left = " · ".join(f"{title}: {one}" for title, one, _ in parted)
+    return left, " · ".join(f"{title}: {other}" for title, _, other in parted)
+
+
+def _parted(one: str, other: str) -> tuple[str, str]:
+    same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
+    alike = len(one[:same].rpartition(" ")[0])
+    return (one, other) if alike < 12 else (f"…{one[alike:]}", f"…{other[alike:]}")
+
+
+def differences_table(
+    differences: Mapping[str, tuple[str, str]], left: str, right: str, maps: tuple[str, str] = ("", "")
+) -> str:
+    """What differs between two runs, side by side; `maps` are the two control maps as PNGs in base64."""
     if not differences:
         return '<p class="lead">Their settings are the same, and so is what they were made with.</p>'
-    rows = _rows(differences.items())
+    rows = _rows((title, values) for title, values in differences.items() if title != MAP)
+    if MAP in differences:
+        seen = "".join(f'<td><img class="map" alt="{escape(MAP)}" src="{PNG_URL}{png}"></td>' for png in maps)
+        rows = f'<tr><th scope="row">{MAP}</th>{seen}</tr>{rows}'
     return (
         f'<table class="pairs"><thead><tr><th scope="col">What differs</th><th scope="col">{escape(left)}</th>'
         f'<th scope="col">{escape(right)}</th></tr></thead><tbody>{rows}</tbody></table>'

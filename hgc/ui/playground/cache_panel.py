@@ -96,7 +96,7 @@ def build_cache_panel() -> CachePanel:
         )
         reason = gr.HTML("", elem_id="preset-reason")
         budget = gr.Slider(
-            15,
+            5,
             100,
             37,
             step=1,

@@ -197,10 +197,18 @@ def verdict(values: Mapping[str, Any]) -> str:
     """The run in one sentence."""
     if values["nothing_reused"] or values["identical"]:
         return NOTHING_DONE if values["nothing_reused"] else EXACT
-    faster = f"{values['speedup']:.2f}× as fast as" if values["speedup"] > 1.02 else "no faster than"
+    said = [_against_full(values, "cached", values["speedup"], values["macs_ratio"], values["psnr"])]
+    if "speedup_rival" in values:
+        rival = values["speedup_rival"], values["macs_ratio_rival"], values["psnr_rival"]
+        said.append(_against_full(values, "rival", *rival))
+    return f'<div class="verdict plain" role="status">{" ".join(said)}</div>'
+
+
+def _against_full(values: Mapping[str, Any], arm: str, speedup: float, share: float, psnr: float | None) -> str:
+    faster = f"{speedup:.2f}× as fast as the full picture" if speedup > 1.02 else "no faster than the full picture"
     return (
-        f'<div class="verdict plain" role="status"><b>{faster[:1].upper() + faster[1:]} the full picture</b> with '
-        f"{values['macs_ratio']:.0%} of the compute; {_likeness(values['psnr'])} ({_decibels(values['psnr'])}).</div>"
+        f"<b>{escape(values[f'title_{arm}'])}: {faster}</b> with {share:.0%} of the compute; {_likeness(psnr)} "
+        f"({_decibels(psnr)})."
     )
 
 

@@ -13,6 +13,7 @@ from hgc.planning.methods import method_of
 from hgc.request import Request
 from hgc.ui.playground.form import field_values, form_outputs, write_form
 from hgc.ui.playground.restored_card import refused_text, restored_text, verdict_text
+from hgc.ui.playground.session import wire_brought_back
 from hgc.ui.queueing import QUIET
 from hgc.ui.runner import in_one_sentence
 
@@ -109,7 +110,8 @@ class Restoring:
 def wire_restoring(restoring: Restoring, p: Playground) -> None:
     """Choosing or dropping a picture; every finished run is held against it."""
     card = p.restored
-    card.upload.upload(restoring.read, card.upload, restoring.outputs, **QUIET)
+    read = card.upload.upload(restoring.read, card.upload, restoring.outputs, **QUIET)
+    wire_brought_back(p, read)
     card.close.click(None, None, [card.card, card.original], js=CLOSE_JS, api_visibility="private")
     p.results.run_id.change(restoring.check, [p.results.run_id, card.original], card.verdict, **QUIET)
 

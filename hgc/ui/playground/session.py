@@ -31,6 +31,14 @@ def stamp_of(parts: dict[str, Any]) -> str:
     return sha256(json.dumps(described).encode()).hexdigest()[:12]
 
 
+def wire_brought_back(p: Playground, *events: Any) -> None:
+    """After these events the form says what was brought back, until somebody changes it."""
+    parts = kept_in_browser(p)
+    told = f"(...values) => {{ hgc.broughtBack({json.dumps(list(parts))}, values); }}"
+    for event in events:
+        event.success(None, list(parts.values()), None, js=told, **JS_ONLY)
+
+
 def wire_session(page: gr.Blocks, p: Playground) -> Any:
     """Keeps every change; the event that has brought the form back, for what goes by the form."""
     parts, results = kept_in_browser(p), p.results

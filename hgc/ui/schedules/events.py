@@ -200,14 +200,14 @@ def read_plan(file: str | None) -> Plan:
     path = Path(file)
     if path.stat().st_size > LARGEST_PLAN_BYTES:
         raise PlanRefused(
-            f"{path.name} has {path.stat().st_size} bytes, a plan at most {LARGEST_PLAN_BYTES}; choose a plan's JSON"
+            f"the file has {path.stat().st_size} bytes, a plan at most {LARGEST_PLAN_BYTES}; choose a plan's JSON"
         )
     try:
         return Plan.from_json(path.read_text("utf-8"))
     except UnicodeDecodeError as error:
-        raise PlanRefused(f"{path.name} is not a text file; choose a plan's JSON") from error
+        raise PlanRefused("the file is no text; choose a plan's JSON") from error
     except PlanRefused as error:
-        raise PlanRefused(f"{path.name} is no plan that can be read: {error}") from error
+        raise PlanRefused(f"the file is no plan that can be read: {error}") from error
 
 
 def headline(plan: Plan, forecast: Forecast) -> str:
