@@ -15,9 +15,9 @@ from hgc.charts.rows import Row, block_rows
 HEIGHT_PX = 430
 
 # The encoder is cold, the decoder warm; each is at least three times as light or as dark as either background.
-ENCODER = ("#3d96cc", "#4a7ae0", "#7a68d8", "#a35fc4", "#8a8f9c")
+ENCODER = ("#3d96cc", "#4a7ae0", "#7a68d8", "#a35fc4", "#8a8f9c", "#2f8f8f")
 MIDDLE = ("#009e73",)
-DECODER = ("#b8450c", "#d55e00", "#bf8300", "#c65a78", "#8a8f9c")
+DECODER = ("#b8450c", "#d55e00", "#bf8300", "#c65a78", "#a67c52")
 # The legend stands below, where it may take as many lines as it needs.
 LEGEND = {"yref": "paper", "y": -0.2, "yanchor": "top", "font": {"size": 11}}
 
