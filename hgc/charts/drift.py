@@ -12,14 +12,14 @@ from hgc.cache.trace import Trace
 from hgc.charts.look import layout, steps_axis
 from hgc.charts.rows import Row, block_rows
 
-HEIGHT_PX = 430
+HEIGHT_PX = 460
 
 # The encoder is cold, the decoder warm; each is at least three times as light or as dark as either background.
 ENCODER = ("#3d96cc", "#4a7ae0", "#7a68d8", "#a35fc4", "#8a8f9c", "#2f8f8f")
 MIDDLE = ("#009e73",)
 DECODER = ("#b8450c", "#d55e00", "#bf8300", "#c65a78", "#a67c52")
 # The legend stands below, where it may take as many lines as it needs.
-LEGEND = {"yref": "paper", "y": -0.2, "yanchor": "top", "font": {"size": 11}}
+LEGEND = {"xref": "paper", "x": 0, "yref": "paper", "y": -0.16, "yanchor": "top", "font": {"size": 11}, "entrywidth": 96}
 
 
 def drift_chart(trace: Trace) -> go.Figure:
