@@ -19,7 +19,15 @@ ENCODER = ("#3d96cc", "#4a7ae0", "#7a68d8", "#a35fc4", "#8a8f9c", "#2f8f8f")
 MIDDLE = ("#009e73",)
 DECODER = ("#b8450c", "#d55e00", "#bf8300", "#c65a78", "#a67c52")
 # The legend stands below, where it may take as many lines as it needs.
-LEGEND = {"xref": "paper", "x": 0, "yref": "paper", "y": -0.16, "yanchor": "top", "font": {"size": 11}, "entrywidth": 96}
+LEGEND = {
+    "xref": "paper",
+    "x": 0,
+    "yref": "paper",
+    "y": -0.16,
+    "yanchor": "top",
+    "font": {"size": 11},
+    "entrywidth": 112,
+}
 
 
 def drift_chart(trace: Trace) -> go.Figure:
