@@ -11,6 +11,7 @@ from hgc.cli.optimize import optimize
 from hgc.cli.page import film, page
 from hgc.cli.pareto import pareto
 from hgc.cli.record import record
+from hgc.cli.remake import remake
 from hgc.cli.replay import replay
 from hgc.cli.run import run
 from hgc.cli.space import space
@@ -31,6 +32,7 @@ app.command()(optimize)
 app.command()(distil)
 app.command()(wall)
 app.command()(train)
+app.command()(remake)
 app.command()(space)
 bench.command()(paper)
 bench.command()(speed)

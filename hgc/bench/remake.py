@@ -1,0 +1,138 @@
+"""Everything that is made from the embedded model's weights, in order, and what of it belongs to the weights at hand.
+
+python -m hgc remake --list        # every step, its command, and whether it is up to date
+python -m hgc remake               # a night on two cores; stopped, it goes on where it was
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hgc.bench.album import Tell, digest
+from hgc.bench.setup import CONTROLS, BenchRefused
+from hgc.whole import write_whole
+
+SOLVERS = ("dpmpp", "unipc")
+BUDGETS = "--budget 0.2 --budget 0.368 --budget 0.5"
+DUEL = "--method optimised --method fewer_steps"
+MODEL = "assets/models/landscapes"
+
+
+@dataclass(frozen=True)
+class Step:
+    """A call of `python -m hgc` and the files it makes, relative to the project's folder."""
+
+    name: str
+    words: str
+    makes: tuple[str, ...]
+
+    @property
+    def command(self) -> str:
+        """To be typed."""
+        return f"python -m hgc {self.words}"
+
+
+def steps() -> list[Step]:
+    """All of them; each may read what those before it made."""
+    return [*_calibrations(), *_plans(), *_figures(), *_shown()]
+
+
+def _calibrations() -> Iterator[Step]:
+    for control in CONTROLS:
+        out = f"assets/calibration/landscapes-{control}-ddim-20"
+        words = f"calibrate --control {control} --scenes 16 --out {out}.json"
+        yield Step(f"calibration {control}", words, (f"{out}.json", f"{out}.npz"))
+
+
+def _plans() -> Iterator[Step]:
+    for control in CONTROLS:
+        for sampler in ("ddim", *SOLVERS):
+            out = f"assets/plans/landscapes-{control}-{sampler}-20"
+            words = f"optimize --control {control} --sampler {sampler} --tries 5 --out {out}.json"
+            yield Step(f"plans {control} {sampler}", words, (f"{out}.json", f"{out}.npz"))
+
+
+def _figures() -> Iterator[Step]:
+    def pareto(name: str, control: str, options: str) -> Step:
+        out = f"assets/figures/{name}.json"
+        words = f"bench pareto --control {control} {BUDGETS} {options} --out {out}"
+        return Step(f"figures {name}", words, (out,))
+
+    for control in CONTROLS:
+        yield pareto(f"methods-{control}-ddim", control, "--no-drawings --long 0 --alone 5")
+        yield pareto(f"optimised-{control}-ddim", control, f"--long 0 --alone 0 {DUEL}")
+        solvers = " ".join(f"--sampler {solver}" for solver in SOLVERS)
+        yield pareto(
+            f"optimised-{control}-solvers", control, f"--scenes 8 --no-drawings --long 0 --alone 0 {solvers} {DUEL}"
+        )
+    few = f"--scenes 8 --no-drawings --alone 0 {DUEL}"
+    yield pareto("optimised-segmentation-bfloat16", "segmentation", f"{few} --long 0 --dtype bfloat16")
+    yield pareto("optimised-segmentation-long", "segmentation", few)
+
+
+def _shown() -> Iterator[Step]:
+    figures = f"{MODEL}/figures.json"
+    measure = f"bench landscapes --band-scenes 4 --drawings runs/drawings.png --out {figures}"
+    yield Step("figures of the model", measure, (figures,))
+    yield Step("model card", "bench card", (f"{MODEL}/README.md",))
+    yield Step("wall", "wall --out assets/readme/wall.png", ("assets/readme/wall.png",))
+    yield Step("recording", "record", ("assets/recorded/opening.zip",))
+    yield Step("film", "bench film --out assets/readme/studio.webp", ("assets/readme/studio.webp",))
+
+
+@dataclass(frozen=True)
+class Remake:
+    """The steps in a project's folder; `made.json` in its assets names the weights and the command of each."""
+
+    root: Path
+    steps: Sequence[Step]
+    run: Callable[[Step, Path], int]
+
+    @property
+    def weights(self) -> str:
+        """The digest of the weights at hand."""
+        return digest(self.root / MODEL)
+
+    @property
+    def _record(self) -> Path:
+        return self.root / "assets" / "made.json"
+
+    def stale(self) -> list[Step]:
+        """The steps to do: made from other weights, by another command, or with a file missing; in order."""
+        made, weights = self._made(), self.weights
+        return [
+            step
+            for step in self.steps
+            if made.get(step.name) != {"weights": weights, "command": step.command}
+            or not all((self.root / file).exists() for file in step.makes)
+        ]
+
+    def go(self, tell: Tell) -> None:
+        """Do what is to do, noting each step as it is done. Raises BenchRefused where one fails."""
+        waiting = self.stale()
+        for number, step in enumerate(waiting, start=1):
+            tell(f"{number} of {len(waiting)}: {step.name}: {step.command}")
+            status = self.run(step, self.root)
+            absent = [file for file in step.makes if not (self.root / file).exists()]
+            if status or absent:
+                fault = f"ended with status {status}" if status else f"made no {absent[0]}"
+                raise BenchRefused(f"{step.name}: `{step.command}` {fault}; mend it, then remake goes on there")
+            made = self._made() | {step.name: {"weights": self.weights, "command": step.command}}
+            write_whole(self._record, (json.dumps(made, indent=1) + "\n").encode())
+
+    def _made(self) -> dict[str, dict[str, str]]:
+        if not self._record.exists():
+            return {}
+        made: dict[str, dict[str, str]] = json.loads(self._record.read_text(encoding="utf-8"))
+        return made
+
+
+def as_process(step: Step, root: Path) -> int:
+    """Run a step by itself, in the project's folder; its exit status."""
+    return subprocess.run([sys.executable, "-m", "hgc", *shlex.split(step.words)], cwd=root, check=False).returncode

@@ -1,0 +1,91 @@
+"""What is made from the weights is made again when they change: in order, and from where a stop left it."""
+
+import json
+import shlex
+from pathlib import Path
+
+import pytest
+import typer
+
+from hgc.__main__ import app
+from hgc.bench.remake import MODEL, Remake, Step, steps
+from hgc.bench.setup import BenchRefused
+
+ASSETS = Path(__file__).parents[1] / "assets"
+THREE = [Step(name, f"make {name}", (f"assets/{name}.json",)) for name in ("plans", "figures", "wall")]
+
+
+class Maker:
+    """Runs steps by writing their files; the one called `broken` fails."""
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+        self.broken = ""
+
+    def __call__(self, step: Step, root: Path) -> int:
+        self.seen.append(step.name)
+        if step.name == self.broken:
+            return 1
+        for file in step.makes:
+            (root / file).write_text("made")
+        return 0
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / MODEL / "unet").mkdir(parents=True)
+    (tmp_path / MODEL / "unet" / "a.safetensors").write_bytes(b"1")
+    return tmp_path
+
+
+def test_a_stopped_remake_goes_on_and_new_weights_begin_again(root: Path) -> None:
+    maker, news = Maker(), list[str]()
+    remake = Remake(root, THREE, maker)
+    maker.broken = "figures"
+    with pytest.raises(BenchRefused, match="figures: `python -m hgc make figures` ended with status 1"):
+        remake.go(news.append)
+    assert maker.seen == ["plans", "figures"]
+    assert remake.stale() == THREE[1:]
+
+    maker.broken, maker.seen = "", []
+    remake.go(news.append)
+    assert maker.seen == ["figures", "wall"]
+    assert remake.stale() == []
+    assert news[-1] == "2 of 2: wall: python -m hgc make wall"
+
+    (root / "assets" / "wall.json").unlink()
+    assert remake.stale() == THREE[2:]
+    (root / MODEL / "unet" / "a.safetensors").write_bytes(b"2")
+    assert remake.stale() == THREE
+
+
+def test_a_step_that_makes_nothing_is_not_done(root: Path) -> None:
+    remake = Remake(root, THREE, lambda step, root: 0)
+    with pytest.raises(BenchRefused, match=r"plans: .* made no assets/plans\.json"):
+        remake.go(lambda news: None)
+    assert remake.stale() == THREE
+
+
+def test_another_command_makes_a_step_stale(root: Path) -> None:
+    Remake(root, THREE, Maker()).go(lambda news: None)
+    other = [Step("plans", "make plans --better", THREE[0].makes), *THREE[1:]]
+    assert Remake(root, other, Maker()).stale() == other[:1]
+
+
+def test_every_command_is_one_that_the_shell_takes() -> None:
+    group = typer.main.get_command(app)
+    for step in steps():
+        words, command = shlex.split(step.words), group
+        while hasattr(command, "commands"):
+            command = command.commands[words.pop(0)]
+        command.make_context(step.name, words)
+
+
+def test_the_assets_are_all_there_and_known_by_their_weights() -> None:
+    made = json.loads((ASSETS / "made.json").read_text())
+    assert made.keys() == {step.name for step in steps()}
+    assert all((ASSETS.parent / file).exists() for step in steps() for file in step.makes)
+    files = {file for step in steps() for file in step.makes}
+    for folder in ("calibration", "plans", "figures", "recorded"):
+        assert {f"assets/{folder}/{path.name}" for path in (ASSETS / folder).iterdir()} <= files
+    assert Remake(ASSETS.parent, steps(), Maker()).stale() == []
