@@ -167,10 +167,10 @@ def exported(trace: Any, form: str) -> str:
     if form not in ("csv", "perfetto"):
         raise RequestRefused(f"unknown form '{form}' of a trace; known are csv and perfetto")
     try:
-        found = Trace.from_json(json.dumps(trace))
+        parsed = Trace.from_json(json.dumps(trace))
     except ValueError as error:
         raise RequestRefused(str(error)) from error
-    return to_csv(found) if form == "csv" else to_perfetto({"cached": found})
+    return to_csv(parsed) if form == "csv" else to_perfetto({"cached": parsed})
 
 
 def _add_control_map(runner: Runner) -> None:

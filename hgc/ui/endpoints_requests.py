@@ -113,10 +113,10 @@ def _add_calibrate(runner: Runner) -> None:
             subject = Subject(studio.model, control, sampler, steps, guidance)
             for _ in studio.calibrate(subject, scenes):
                 pass
-            found = studio.calibration(subject)
-            if found is None:
+            calibration = studio.calibration(subject)
+            if calibration is None:
                 raise RuntimeError("the calibration ended without a file")
-            return found.curves.as_dict()
+            return calibration.curves.as_dict()
 
     gr.api(calibrate, **MODEL_QUEUE)
 

@@ -44,13 +44,13 @@ MAX_UPLOAD = "64mb"
 def first_view() -> Record | None:
     """The recording that the page opens with; without one it opens empty, and the log says why."""
     try:
-        found = opening()
-        for arm in found.arms:
+        record = opening()
+        for arm in record.arms:
             _ = arm.pixels
     except (OSError, RecordRefused) as error:
         log.warning("the page opens without its recording: %s", error)
         return None
-    return found
+    return record
 
 
 def build(loader: Loader, place: Place = NOWHERE, recording: Record | None = None) -> gr.Blocks:

@@ -50,7 +50,7 @@ class Pressing:
 
 
 def build_press() -> gr.Textbox:
-    """What `Pressing.press` needs to be; unseen."""
+    """The unseen parts that `Pressing.press` needs."""
     return gr.Textbox("", visible=False, label="press")
 
 

@@ -76,11 +76,11 @@ class Runner:
         """Makes a kept run's pictures once more, watched, and keeps what is seen; nothing when it is forgotten."""
         from hgc.studio.inspection import Inspection
 
-        found = self.runs.find(run)
-        for news in self.loader.studio().inspect(found) if found is not None else ():
-            if isinstance(news, Inspection) and found is not None:
+        comparison = self.runs.find(run)
+        for news in self.loader.studio().inspect(comparison) if comparison is not None else ():
+            if isinstance(news, Inspection) and comparison is not None:
                 self.inspections.keep(news, run)
-                self.runs.keep(news.told(found), run)
+                self.runs.keep(news.told(comparison), run)
             yield news
 
     def begin(self, request: Request, stop: threading.Event, name: str, visit: str | None) -> Underway[Running | str]:

@@ -45,7 +45,7 @@ class Swept:
 
 
 class ExploreEvents:
-    """What the presses do. Each method answers with updates of the page, none for a press that was replaced."""
+    """The answers to presses. Each method gives updates of the page, none for a press that was replaced."""
 
     def __init__(self, playground: Playground, explore: Explore, tabs: gr.Tabs) -> None:
         self._page, self._tab, self._tabs, self._runner = playground, explore, tabs, playground.runner
@@ -53,7 +53,7 @@ class ExploreEvents:
         self._pressing = explore.pressing
 
     def note(self, page: gr.Request, name: str) -> Any:
-        """What stands there until the sweep begins."""
+        """The note in the pictures' place until the sweep begins."""
         press = Press.read(name, page.session_hash)
         self._jobs.note(press)
         loading = not self._runner.loader.settled
@@ -134,7 +134,7 @@ class ExploreEvents:
             return None
 
     def _sweep(self, control: Control, kind: str, values: list[Any]) -> Sweep[Recipe]:
-        """What the form asks for, the tab's own values first. Raises RequestRefused, PlanRefused."""
+        """The sweep that the form asks for, the tab's own values first. Raises RequestRefused, PlanRefused."""
         (x, x_values, y, y_values, seeds, rival, percent), rest = values[:7], values[7:]
         base = read_recipe(self._page, control, rest).but(rival="fewer_steps" if rival else None)
         if kind == "ladder":
@@ -146,7 +146,7 @@ class ExploreEvents:
         return Sweep(self._base(base, axes), first, second, parse_seeds(seeds))
 
     def _base(self, recipe: Recipe, axes: Sequence[Axis]) -> Recipe:
-        """What the axes start from: the method's least where no axis decides what it costs and the budget is lower."""
+        """The base of the axes: the method's least where no axis decides what it costs and the budget is lower."""
         studio = self._runner.loader.studio()
         if any(axis.setting.of_hgc for axis in axes):
             recipe = recipe.but(method=HGC, plan=None)
@@ -187,7 +187,7 @@ class ExploreEvents:
         return self._pressing.ready if self._jobs.stopped(press) else self._pressing.unchanged
 
     def _never_begun(self, press: Press) -> Updates:
-        """What stands there of a sweep that was stopped while it waited."""
+        """The note on a sweep that was stopped while it waited."""
         before = told("Stopped before its first run.")
         return {self._tab.progress: gr.update(value=before, visible=True)} if self._jobs.stopped(press) else {}
 

@@ -92,7 +92,7 @@ def settings_list(settings: Mapping[str, str]) -> str:
 
 
 def told_apart(differences: Mapping[str, tuple[str, str]]) -> tuple[str, str] | None:
-    """What the first two differences are, for a caption under each picture; None where a map alone differs, or nothing.
+    """The first two differences, for a caption under each picture; None where a map alone differs, or nothing.
 
     Texts that begin alike are told from where they part.
     """
@@ -113,7 +113,7 @@ def _parted(one: str, other: str) -> tuple[str, str]:
 def differences_table(
     differences: Mapping[str, tuple[str, str]], left: str, right: str, maps: tuple[str, str] = ("", "")
 ) -> str:
-    """What differs between two runs, side by side; `maps` are the two control maps as PNGs in base64."""
+    """The differences between two runs, side by side; `maps` are the two control maps as PNGs in base64."""
     if not differences:
         return '<p class="lead">Their settings are the same, and so is what they were made with.</p>'
     rows = _rows((title, values) for title, values in differences.items() if title != MAP)

@@ -1,4 +1,4 @@
-"""What happens when a preset, the budget or a setting of the caches is changed; and what the run will cost then."""
+"""The events of presets, budget and cache settings, and the forecast that follows them."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ NOT_AS_SET = "This cannot be run as it is set: see under Method why."
 
 
 class CacheEvents:
-    """What the panel's inputs do."""
+    """The answers to the panel's inputs."""
 
     def __init__(self, playground: Playground) -> None:
         self._runner, self._panel = playground.runner, playground.cache
         self._loader = playground.runner.loader
 
     def settle(self, *values: Any) -> list[Any]:
-        """What the wanted method makes of the wanted share, and why one would take them."""
+        """The method's settings for the share that is set, and why one would take them."""
         wanted, fields, _ = _read(values)
         try:
             studio = self._loader.studio()
@@ -54,7 +54,7 @@ class CacheEvents:
         return [*settings, *_told(wanted, reach.sentence)]
 
     def _settings(self, recipe: Recipe) -> list[Any]:
-        """What stands in the panel: HGC's settings for the budget, and the switches as the method has them.
+        """The panel's values: HGC's settings for the budget, and the switches as the method has them.
 
         Another method's switches show what it keeps, nothing where exact savings are enough; the settings are there for
         whoever presses one.
@@ -82,7 +82,7 @@ class CacheEvents:
         return [*settings, why, reason, None]
 
     def price(self, *values: Any) -> str:
-        """What the second picture will cost with these settings, and the third."""
+        """The forecast cost of the second picture with these settings, and of the third."""
         wanted, fields, rest = _read(values)
         rival, *settings, own = rest
         try:
@@ -107,7 +107,7 @@ class CacheEvents:
         return figures.forecast_line(forecast, titles["cached"], told)
 
     def _forecast(self, recipe: Recipe) -> Forecast:
-        """What Run will do, which takes a method's least where the budget is below that."""
+        """The forecast of Run, which takes a method's least where the budget is below that."""
         studio = self._loader.studio()
         try:
             return studio.forecast(recipe)
@@ -176,7 +176,7 @@ def wire_cache(p: Playground) -> None:
 
 
 def cost_inputs(p: Playground) -> list[Any]:
-    """What the forecast depends on."""
+    """The inputs that the forecast depends on."""
     return [*_asked(p), p.cache.rival, *p.cache.settings]
 
 
@@ -189,6 +189,6 @@ def _cost_fields(p: Playground) -> list[Any]:
 
 
 def wire_greeting(opened: Any, p: Playground, header: gr.HTML) -> None:
-    """What to do when a page has opened and the form stands as its visitor left it."""
+    """The first events of a page, when it has opened and the form stands as its visitor left it."""
     outputs = [header, p.forecast, *p.cache.settings, p.cache.method_reason, p.cache.reason]
     opened.then(CacheEvents(p).greet, _asked(p), outputs, concurrency_limit=None, **QUIET)

@@ -71,8 +71,8 @@ def wire_results(results: Results, runs: Kept[Comparison]) -> None:
 
     def show(run: str | None) -> list[Any]:
         """The pictures and figures of a run."""
-        found = runs.find(run)
-        return [gr.skip()] * len(results.filled) if found is None else _filled(found)
+        comparison = runs.find(run)
+        return [gr.skip()] * len(results.filled) if comparison is None else _filled(comparison)
 
     results.run_id.change(show, results.run_id, results.filled, **QUIET)
 

@@ -33,14 +33,14 @@ PRESS_AGAIN_JS = "(again) => again && setTimeout(() => hgc.press('run'), 0)"
 
 
 class RunEvents:
-    """What the presses do. Each method answers with updates of the page, none for a press that was replaced."""
+    """The answers to presses. Each method gives updates of the page, none for a press that was replaced."""
 
     def __init__(self, playground: Playground) -> None:
         self._page, self._runner, self._jobs = playground, playground.runner, playground.runner.jobs
         self._pressing, self._results = playground.pressing, playground.results
 
     def note(self, page: gr.Request, name: str) -> Any:
-        """What stands over the pictures until the run begins."""
+        """The note over the pictures until the run begins."""
         press = Press.read(name, page.session_hash)
         self._jobs.note(press)
         if not self._jobs.stands(press):

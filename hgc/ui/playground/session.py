@@ -18,7 +18,7 @@ JS_ONLY: dict[str, Any] = {"api_visibility": "private"}
 
 
 def kept_in_browser(p: Playground) -> dict[str, Any]:
-    """What is kept of the form, by name; a photo is a file of the server's, which forgets it."""
+    """The form's values that the browser keeps, by name; a photo is a file of the server's, which forgets it."""
     drawing = [part for part in p.control.drawing if part is not p.control.photo]
     parts = [*drawing, *p.fields.values(), p.picture.lock, p.own.name, *p.cache.wanted, *p.cache.settings]
     return {part.elem_id: part for part in parts}

@@ -28,7 +28,7 @@ MAP_LEFT_BEHIND = (
 
 
 class Sharing:
-    """What the Copy link button and an opened link do."""
+    """The events of the Copy link button and of an opened link."""
 
     def __init__(self, playground: Playground) -> None:
         self._page, self._card = playground, playground.restored

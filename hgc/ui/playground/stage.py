@@ -1,4 +1,4 @@
-"""What stands in the place of the pictures until they are there, and how a run stands, as HTML."""
+"""The stage before there are pictures, and the state of a run, as HTML."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def stage_recorded(record: Record) -> str:
 
 
 def cost_line(latency_ms: float, macs: float, macs_full: float) -> str:
-    """What a picture took, in short."""
+    """The cost of a picture, in short."""
     return f"{seconds(latency_ms)} · {giga(macs)} MACs, {macs / macs_full:.0%}"
 
 

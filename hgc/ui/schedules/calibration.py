@@ -83,19 +83,19 @@ class CalibrationEvents:
         self._ready = card.pressing.ready
 
     def show(self, control: str, steps: float, sampler: str, guidance: float) -> Updates:
-        """What is measured for the Playground's settings, if anything."""
+        """The calibration for the Playground's settings, if there is one."""
         try:
             subject = self._subject(control, steps, sampler, guidance)
-            found = self._runner.loader.studio().calibration(subject)
+            calibration = self._runner.loader.studio().calibration(subject)
         except Exception as error:
             return self._refused(error)
-        if found is None:
-            told = f"Nothing is measured yet for {subject_words(subject)}. Calibrate measures it."
-            return {self._card.told: aside(told), self._card.chart: gr.update(visible=False)}
-        return self._curves(found)
+        if calibration is None:
+            words = f"Nothing is measured yet for {subject_words(subject)}. Calibrate measures it."
+            return {self._card.told: aside(words), self._card.chart: gr.update(visible=False)}
+        return self._curves(calibration)
 
     def note(self, page: gr.Request, name: str) -> str:
-        """What stands there until it begins."""
+        """The note until the calibration begins."""
         self._jobs.note(Press.read(name, page.session_hash))
         return _progress("Waiting for its turn on the model.", 0)
 
@@ -146,31 +146,31 @@ class CalibrationEvents:
     def _subject(self, control: str, steps: float, sampler: str, guidance: float) -> Subject:
         return Subject(self._runner.loader.studio().model, control, sampler, int(steps), float(guidance))
 
-    def _curves(self, found: Calibration) -> Updates:
-        curves = found.curves
-        told = f"Measured over {curves.scenes} scene{'s' * (curves.scenes > 1)}: {subject_words(curves.subject)}."
+    def _curves(self, calibration: Calibration) -> Updates:
+        curves = calibration.curves
+        words = f"Measured over {curves.scenes} scene{'s' * (curves.scenes > 1)}: {subject_words(curves.subject)}."
         chart = curves_chart(curves, self._runner.loader.studio().anatomy())
-        return {self._card.told: aside(told), self._card.chart: gr.update(value=chart, visible=True)}
+        return {self._card.told: aside(words), self._card.chart: gr.update(value=chart, visible=True)}
 
     @property
     def _stopped(self) -> Updates:
-        told = "Stopped. The scenes that were finished are kept: Calibrate goes on from there."
-        return {self._card.told: aside(told)} | self._ready
+        words = "Stopped. The scenes that were finished are kept: Calibrate goes on from there."
+        return {self._card.told: aside(words)} | self._ready
 
     def _refused(self, error: Exception) -> Updates:
         return {self._card.told: notes_list([in_one_sentence(error)], "error")}
 
 
-def _measuring(done: int, wanted: int, left_s: float | None) -> str:
-    """What is done, and how long the rest will take once a scene was timed."""
-    told = f"{done} of {wanted} scenes"
-    return told if left_s is None else f"{told}, about {duration(left_s)} left" if left_s else f"{told}: adding up"
+def _measuring(done: int, scenes: int, left_s: float | None) -> str:
+    """The progress, and how long the rest will take once a scene was timed."""
+    words = f"{done} of {scenes} scenes"
+    return words if left_s is None else f"{words}, about {duration(left_s)} left" if left_s else f"{words}: adding up"
 
 
-def _progress(told: str, share: float) -> str:
+def _progress(words: str, share: float) -> str:
     return (
         f'<div class="calibrating" role="status"><progress max="1" value="{share:.3f}" aria-label="Calibration">'
-        f"</progress><span>{escape(told)}</span></div>"
+        f"</progress><span>{escape(words)}</span></div>"
     )
 
 

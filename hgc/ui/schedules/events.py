@@ -113,8 +113,8 @@ class ScheduleEvents:
 
     def use(self, desk: str | None) -> dict[Any, Any]:
         """Puts the plan in force in the Playground."""
-        found = self._desks.find(desk)
-        return {self._page.own.name: gr.update()} if found is None else adopted(self._page, found.draft.plan)
+        desk_now = self._desks.find(desk)
+        return {self._page.own.name: gr.update()} if desk_now is None else adopted(self._page, desk_now.draft.plan)
 
     def _recipe(self, form: Sequence[Any]) -> Recipe:
         """The Playground's form."""
