@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from hgc.cache.anatomy import Kind, State
+from hgc.cache.origin import Origin
 from hgc.cache.plan import Plan
 from hgc.cache.trace import Cell, Trace, TracedSite
 from hgc.evidence import Made, signed_png
@@ -26,7 +27,7 @@ MADE = Made(
     threads=2,
     weights="0123456789ab",
 )
-PLAN = Plan("paper", 4, "landscapes", {"unet": "CRCR"})
+PLAN = Plan(Origin("paper"), 4, "landscapes", {"unet": "CRCR"})
 
 
 def picture(seed: int = 0, side: int = 32) -> np.ndarray:
@@ -64,7 +65,7 @@ def trace(plan: Plan = PLAN) -> Trace:
 def record(seed: int = 0, side: int = 32, **fields: Any) -> Record:
     """A run of two arms with pictures of noise."""
     request = Request.make(CONTROL_PNG, seed=seed, steps=4, **fields)
-    whole = Plan("full", 4, "landscapes", {"unet": "CCCC"})
+    whole = Plan(Origin("full"), 4, "landscapes", {"unet": "CCCC"})
     arms = tuple(
         KeptArm(
             name=name,

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from hgc.cache.origin import Origin
 from hgc.cache.plan import Plan
 from hgc.history import opening
 from hgc.landscapes.labels import PALETTE
@@ -30,7 +31,7 @@ class Repeating:
         return dict(PALETTE)
 
     def plan(self, recipe: Recipe) -> Plan:
-        return Plan("hgc", recipe.steps, self.model)
+        return Plan(Origin("hgc"), recipe.steps, self.model)
 
     def settings(self, recipe: Recipe) -> CacheSettings:
         return CacheSettings()

@@ -33,6 +33,7 @@ from hgc.cache.anatomy.macs import measure
 from hgc.cache.anatomy.networks import Networks, scaled_residuals
 from hgc.cache.anatomy.sites import survey
 from hgc.cache.anatomy.twin import structure, twin
+from hgc.cache.origin import Origin
 from hgc.cache.plan import Plan
 from hgc.cache.rehearsal import plan_macs
 from hgc.cache.rules import PlanRefused
@@ -125,7 +126,7 @@ def anatomy(pipe: Any) -> Anatomy:
 def inside_plan(anatomy: Anatomy) -> Plan:
     rows = {s.name: "CRCR" for s in anatomy.of(Kind.SELF_ATTENTION)}
     rows |= {s.name: "CCFR" for s in anatomy.of(Kind.FEED_FORWARD)}
-    return Plan("inside", STEPS, "tiny", rows)
+    return Plan(Origin("inside"), STEPS, "tiny", rows)
 
 
 def test_self_attention_and_feed_forward_are_kept_like_any_site(pipe: Any, anatomy: Anatomy) -> None:

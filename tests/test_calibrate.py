@@ -21,6 +21,7 @@ from hgc.cache import schedules
 from hgc.cache.anatomy import Anatomy, Kind, State
 from hgc.cache.anatomy.macs import MacCounter, measure
 from hgc.cache.anatomy.networks import Networks
+from hgc.cache.origin import Origin
 from hgc.cache.plan import Plan
 from hgc.cache.rehearsal import plan_macs, rehearse
 from hgc.cache.rules import LINE, REPEAT, CalibrationRefused, Forecast, PlanRefused
@@ -407,7 +408,7 @@ def test_a_scale_shift_cell_is_the_kept_value_scaled_and_shifted(pipe: Any, cali
         module.register_forward_hook(lambda _m, _a, out, name=name: seen[name].append(out))
         for name, module in modules.items()
     ]
-    with cached(pipe, Plan("adjusted", STEPS, "tiny", table, forecast=fitted), adjustment=adjustment) as run:
+    with cached(pipe, Plan(Origin("adjusted"), STEPS, "tiny", table, forecast=fitted), adjustment=adjustment) as run:
         tiny.latents(pipe, steps=STEPS)
     for hook in hooks:
         hook.remove()
@@ -428,7 +429,7 @@ def test_a_scale_shift_cell_is_the_kept_value_scaled_and_shifted(pipe: Any, cali
 def test_an_adjustment_that_is_not_the_plans_is_refused(pipe: Any, calibration: Calibration) -> None:
     adjustment, site = calibration.adjustment, "controlnet.controlnet_mid_block"
     fitted = Forecast("scale_shift", fitted=adjustment.digest)
-    plan = Plan("adjusted", STEPS, "tiny", {site: "CFFF"}, forecast=fitted)
+    plan = Plan(Origin("adjusted"), STEPS, "tiny", {site: "CFFF"}, forecast=fitted)
     with pytest.raises(PlanRefused, match=r"none.*calibration"), cached(pipe, plan):
         pass
     other = Adjustment(replace(SUBJECT, guidance=1.5), adjustment.scale, adjustment.shift)

@@ -34,7 +34,6 @@ from hgc.landscapes.scene import paint
 from hgc.models.presets import ASSETS
 from hgc.planning import Blueprint, calibrations
 from hgc.planning.calibrations import NotCalibrated, fitting, own_path, used_by
-from hgc.planning.optimised import notes_on
 from hgc.request import Request
 from hgc.results.comparison import Cancelled, Comparison
 from hgc.studio.calibrating import Measured, state_beside
@@ -112,7 +111,7 @@ def test_one_that_was_made_here_comes_before_the_shipped_one_and_a_new_one_befor
     plan = planned(anatomy)
     assert plan.fitted == {new.adjustment.digest}
     assert plan.name.startswith("block caching δ=")
-    assert notes_on(plan) == ()
+    assert plan.origin.notes() == ()
 
 
 def test_a_shipped_one_of_another_guidance_does_not_hide_that_of_the_runs(anatomy: Anatomy, keep: Keep) -> None:
@@ -120,7 +119,7 @@ def test_a_shipped_one_of_another_guidance_does_not_hide_that_of_the_runs(anatom
     own = keep(OWN.replace("-2-", "-4-"), replace(SUBJECT, guidance=4.0), scale=0.5)
     plan = planned(anatomy, guidance=4.0)
     assert plan.fitted == {own.adjustment.digest}
-    assert notes_on(plan) == ()
+    assert plan.origin.notes() == ()
 
 
 def test_one_of_other_weights_is_passed_over(anatomy: Anatomy, keep: Keep) -> None:
@@ -143,7 +142,7 @@ def test_another_guidance_is_carried_over_from_the_nearest_and_said(anatomy: Ana
         plan = planned(anatomy, guidance=guidance)
         assert plan.fitted == {nearest.adjustment.digest}
         assert plan.name.endswith(f", carried over from {words}, not measured here")
-        assert notes_on(plan) == (f"The plan was carried over from {words}, not measured here.",)
+        assert plan.origin.notes() == (f"The plan was carried over from {words}, not measured here.",)
         assert used_by(plan, request(guidance=guidance), OURS).curves == nearest.curves
 
 
@@ -222,7 +221,7 @@ def test_the_command_of_a_refusal_makes_what_is_found_then(studio: Studio) -> No
     assert made.exit_code == 0, made.output
     plan = studio.plan(asked)
     assert plan.fitted == {fitting(asked, studio.weights_under(asked.control))[0].curves.adjustment}
-    assert notes_on(plan) == ()
+    assert plan.origin.notes() == ()
 
 
 def painted(studio: Studio, **fields: Any) -> Request:

@@ -16,6 +16,7 @@ from hgc.cache import schedules
 from hgc.cache.anatomy import Kind, State
 from hgc.cache.anatomy.macs import measure
 from hgc.cache.anatomy.sites import Networks
+from hgc.cache.origin import Origin
 from hgc.cache.plan import Plan
 from hgc.cache.running.engine import cached
 from hgc.cache.trace import Trace
@@ -313,9 +314,18 @@ def test_change_curves_are_drawn_with_their_spread(refreshed: tuple[Trace, Chang
         assert [(up - down) / 2 for up, down in zip(high, low, strict=True)] == pytest.approx(wide.spread[name][1:])
 
 
-@pytest.mark.parametrize("name", ["full", "block caching δ=", "block caching δ=much", "my block caching δ=0.2"])
-def test_other_plans_have_no_delta(name: str) -> None:
-    assert schedules.delta_of(Plan(name, 4, "tiny")) is None
+@pytest.mark.parametrize(
+    "origin",
+    [
+        Origin("full"),
+        Origin("another_method", {"delta": 0.2}),
+        Origin("imported", called="block caching δ=0.2"),
+        Origin("block_caching", {"delta": 0.2}, edited=True),
+    ],
+    ids=lambda origin: origin.words,
+)
+def test_other_plans_have_no_delta(origin: Origin) -> None:
+    assert schedules.delta_of(Plan(origin, 4, "tiny")) is None
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from hgc.__main__ import app
 from hgc.cache.anatomy.networks import Networks
+from hgc.cache.origin import Origin
 from hgc.cache.plan import Plan
 from hgc.cache.rules import REPEAT, CalibrationRefused, Forecast
 from hgc.calibration.distil import Fit, distil, follow, trajectory
@@ -56,7 +57,7 @@ def nothing() -> Adjustment:
 
 def plan(lines: Adjustment | None) -> Plan:
     forecast = REPEAT if lines is None else Forecast("scale_shift", fitted=lines.digest)
-    return Plan("adjusted", STEPS, "tiny", TABLE, forecast=forecast)
+    return Plan(Origin("adjusted"), STEPS, "tiny", TABLE, forecast=forecast)
 
 
 def error(pipe: Any, lines: Adjustment | None, scenes: int = FIT.scenes) -> float:
@@ -90,7 +91,7 @@ def test_only_lines_that_the_plan_takes_are_moved(learned: Adjustment) -> None:
 
 def test_an_identical_run_is_no_distance_away(pipe: Any) -> None:
     call = {**scene(0), "num_inference_steps": STEPS, "output_type": "latent"}
-    assert follow(pipe, Plan("full", STEPS, "tiny"), call, trajectory(pipe, call)) == 0
+    assert follow(pipe, Plan(Origin("full"), STEPS, "tiny"), call, trajectory(pipe, call)) == 0
 
 
 def test_the_networks_are_left_as_they_were(pipe: Any, learned: Adjustment) -> None:

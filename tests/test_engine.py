@@ -22,6 +22,7 @@ from hgc.cache.anatomy.counting import MacCounter
 from hgc.cache.anatomy.macs import measure
 from hgc.cache.anatomy.networks import Networks
 from hgc.cache.forecast import by_frequency
+from hgc.cache.origin import Origin
 from hgc.cache.plan import Plan
 from hgc.cache.rehearsal import plan_macs
 from hgc.cache.rules import REPEAT, Forecast, FrequencySplit, Gate, PlanRefused
@@ -73,7 +74,7 @@ def every_plan(anatomy: Anatomy, steps: int = STEPS) -> Mapping[str, Plan]:
             anatomy, steps, made_up.curves(anatomy, steps), delta=0.3, kinds=schedules.ADDED
         ),
         "branch on and off": Plan(
-            "on and off", steps, "tiny", {UNGUIDED: ("CCRRCR" * 9)[:steps], cut: ("CCCFFF" * 9)[:steps]}
+            Origin("on and off"), steps, "tiny", {UNGUIDED: ("CCRRCR" * 9)[:steps], cut: ("CCCFFF" * 9)[:steps]}
         ),
     }
 
@@ -121,7 +122,7 @@ def test_only_what_a_plan_passes_by_is_handled(pipe: Any, anatomy: Anatomy, plan
 
     assert handled(plans["full"]) == {"unet.", "controlnet."}
     attention = next(site.name for site in anatomy.of(Kind.CROSS_ATTENTION) if site.name.startswith("unet."))
-    assert handled(Plan("one", STEPS, "tiny", {attention: "CCRRCR"})) == {"unet.", "controlnet.", attention}
+    assert handled(Plan(Origin("one"), STEPS, "tiny", {attention: "CCRRCR"})) == {"unet.", "controlnet.", attention}
     assert len(handled(plans["full"], timed=True)) > 100
 
 
@@ -247,12 +248,12 @@ def test_a_reused_value_is_the_last_one_and_a_forecast_goes_on_from_the_last_two
     site = schedules.cut_site(anatomy, 1)
     module = pipe.unet.get_submodule(site.removeprefix("unet."))
     rows = {"repeat": "CCRRCR", "line": "CCFFCF"}
-    with cached(pipe, Plan("repeat", STEPS, "tiny", {site: rows["repeat"]})):
+    with cached(pipe, Plan(Origin("repeat"), STEPS, "tiny", {site: rows["repeat"]})):
         seen = outputs_of(pipe, module)
     assert torch.equal(seen[2], seen[1])
     assert torch.equal(seen[3], seen[1])
     assert torch.equal(seen[5], seen[4])
-    with cached(pipe, Plan("line", STEPS, "tiny", {site: rows["line"]})):
+    with cached(pipe, Plan(Origin("line"), STEPS, "tiny", {site: rows["line"]})):
         seen = outputs_of(pipe, module)
     torch.testing.assert_close(seen[3], seen[1] + 2 * (seen[1] - seen[0]))
     torch.testing.assert_close(seen[5], seen[4] + (seen[4] - seen[1]) / 3)
@@ -272,7 +273,7 @@ def test_a_forecast_cell_is_what_its_basis_says(pipe: Any, anatomy: Anatomy, for
     """The weights of the values computed in steps 0, 1, 2 and 4, worked out by hand; one site's own forecast."""
     site = schedules.cut_site(anatomy, 1)
     module = pipe.unet.get_submodule(site.removeprefix("unet."))
-    with cached(pipe, Plan("own", STEPS, "tiny", {site: "CCCFCF"}, forecasts={site: forecast})) as run:
+    with cached(pipe, Plan(Origin("own"), STEPS, "tiny", {site: "CCCFCF"}, forecasts={site: forecast})) as run:
         seen = outputs_of(pipe, module)
     for step, weights in wanted.items():
         torch.testing.assert_close(seen[step], sum(w * seen[i] for i, w in enumerate(weights)), rtol=1e-4, atol=1e-5)
@@ -280,7 +281,7 @@ def test_a_forecast_cell_is_what_its_basis_says(pipe: Any, anatomy: Anatomy, for
 
 
 def test_the_unguided_branch_stands_in_with_the_last_difference(pipe: Any) -> None:
-    plan = Plan("fused", STEPS, "tiny", {UNGUIDED: "CCRRRR"})
+    plan = Plan(Origin("fused"), STEPS, "tiny", {UNGUIDED: "CCRRRR"})
     with cached(pipe, plan) as run:
         seen = outputs_of(pipe, pipe.unet)
     unguided, guided = seen[1].chunk(2)
@@ -290,7 +291,7 @@ def test_the_unguided_branch_stands_in_with_the_last_difference(pipe: Any) -> No
 
 
 def test_dropping_guidance_leaves_the_guided_prediction(pipe: Any) -> None:
-    with cached(pipe, Plan("drop", STEPS, "tiny", {UNGUIDED: "CCRRRR"}, fusion="drop")):
+    with cached(pipe, Plan(Origin("drop"), STEPS, "tiny", {UNGUIDED: "CCRRRR"}, fusion="drop")):
         seen = outputs_of(pipe, pipe.unet)
     unguided, guided = seen[3].chunk(2)
     assert torch.equal(unguided, guided)
@@ -298,7 +299,7 @@ def test_dropping_guidance_leaves_the_guided_prediction(pipe: Any) -> None:
 
 def test_running_one_branch_gives_what_running_both_gives_for_it(pipe: Any) -> None:
     """The first one-branch step starts from the same latents, so that its guided half must agree."""
-    with cached(pipe, Plan("fused", STEPS, "tiny", {UNGUIDED: "CCCRRR"})):
+    with cached(pipe, Plan(Origin("fused"), STEPS, "tiny", {UNGUIDED: "CCCRRR"})):
         alone = outputs_of(pipe, pipe.unet)[3].chunk(2)[1]
     both = outputs_of(pipe, pipe.unet)[3].chunk(2)[1]
     torch.testing.assert_close(alone, both)
@@ -356,7 +357,7 @@ def test_where_nothing_moves_keeping_anything_changes_nothing(
 @pytest.mark.parametrize("row", ["CCCCCC", "CCRRCR", "CCFFCF"])
 def test_control_is_added_exactly_once_on_computed_and_on_kept_steps(pipe: Any, anatomy: Anatomy, row: str) -> None:
     """With the latents put back after each step, twice the scale must give twice the residual in every step."""
-    plan = Plan("kept control", STEPS, "tiny", dict.fromkeys([s.name for s in anatomy.control_residuals], row))
+    plan = Plan(Origin("kept control"), STEPS, "tiny", dict.fromkeys([s.name for s in anatomy.control_residuals], row))
     start = torch.randn(1, 4, 16, 16, generator=torch.Generator().manual_seed(5))
 
     def put_back(*_: Any) -> dict[str, Any]:
@@ -418,7 +419,7 @@ def test_a_gate_that_always_fires_computes_everything_and_one_that_never_does_fo
     static = schedules.hgc(anatomy, STEPS, **settings)
     with cached(pipe, static) as plan:
         expected = tiny.latents(pipe)
-    lazy_plan = Plan("lazy", STEPS, "tiny", static.table, gate=Gate(9.9, longest=STEPS))
+    lazy_plan = Plan(Origin("lazy"), STEPS, "tiny", static.table, gate=Gate(9.9, longest=STEPS))
     with cached(pipe, lazy_plan) as lazy:
         assert torch.equal(tiny.latents(pipe), expected)
     cut = schedules.cut_site(anatomy, 1)
@@ -495,7 +496,7 @@ def test_only_what_the_plan_needs_is_kept(pipe: Any, anatomy: Anatomy) -> None:
         tiny.latents(pipe)
     assert run.trace.peak_bytes == 0
     site = schedules.cut_site(anatomy, 1)
-    with cached(pipe, Plan("one", STEPS, "tiny", {site: "CRCRCR"})) as run:
+    with cached(pipe, Plan(Origin("one"), STEPS, "tiny", {site: "CRCRCR"})) as run:
         tiny.latents(pipe)
     channels, height, width = anatomy[site].shape[1:]
     assert run.trace.peak_bytes == 2 * channels * height * width * 4  # two branches, float32
@@ -513,7 +514,8 @@ def test_only_what_the_plan_needs_is_kept(pipe: Any, anatomy: Anatomy) -> None:
 )
 @pytest.mark.usefixtures("undone")
 def test_a_plan_that_does_not_fit_is_refused_by_name(pipe: Any, rows: Any, steps: int, says: str) -> None:
-    with pytest.raises(PlanRefused, match="plan 'odd'") as refused, cached(pipe, Plan("odd", steps, "tiny", rows)):
+    plan = Plan(Origin("odd"), steps, "tiny", rows)
+    with pytest.raises(PlanRefused, match="plan 'odd'") as refused, cached(pipe, plan):
         tiny.latents(pipe)
     assert says in str(refused.value)
 
@@ -557,9 +559,9 @@ def test_what_a_callback_changes_while_it_is_not_needed_is_computed_anew_when_it
 
     call = {"callback_on_step_end": change, "callback_on_step_end_tensor_inputs": ["latents", "prompt_embeds"]}
     attention = dict.fromkeys([site.name for site in anatomy.of(Kind.CROSS_ATTENTION)], "CCRCCC")
-    with cached(pipe, Plan("plain text", STEPS, "tiny", attention)):
+    with cached(pipe, Plan(Origin("plain text"), STEPS, "tiny", attention)):
         plain = tiny.latents(pipe, **call)
-    with cached(pipe, Plan("kept text", STEPS, "tiny", attention | schedules.constants(anatomy, STEPS))) as run:
+    with cached(pipe, Plan(Origin("kept text"), STEPS, "tiny", attention | schedules.constants(anatomy, STEPS))) as run:
         assert torch.equal(tiny.latents(pipe, **call), plain)
     text = next(site.name for site in anatomy.of(Kind.TEXT_KV))
     assert "".join(cell.state for cell in run.trace.cells[text]) == "CR.CRR"
@@ -597,14 +599,14 @@ def test_a_forecast_never_falls_back_to_one_value(pipe: Any, anatomy: Anatomy) -
     rows = dict.fromkeys([site.name for site in anatomy.control_residuals], "CCCFFF")
     with (
         pytest.raises(PlanRefused, match="first_control_step=2"),
-        cached(pipe, Plan("late", STEPS, "tiny", rows)),
+        cached(pipe, Plan(Origin("late"), STEPS, "tiny", rows)),
     ):
         tiny.latents(pipe, control_guidance_start=0.3)
 
 
 def test_macs_are_counted_in_inference_mode_too(pipe: Any, anatomy: Anatomy) -> None:
     plan = schedules.exact(anatomy, STEPS)
-    fresh = Plan("fresh", STEPS, "measured in inference mode", plan.table)
+    fresh = Plan(Origin("fresh"), STEPS, "measured in inference mode", plan.table)
     with torch.inference_mode(), cached(pipe, fresh) as run:
         tiny.latents(pipe)
     assert run.trace.macs == plan_macs(plan, anatomy)
@@ -619,7 +621,7 @@ def test_both_branches_of_a_kept_prediction_are_kept(pipe: Any, anatomy: Anatomy
 
 
 def test_a_gate_over_the_whole_prediction_learns_and_says_why(pipe: Any, anatomy: Anatomy) -> None:
-    plan = Plan("gated", STEPS, "tiny", {PREDICTION: "CCRRRR"}, gate=Gate(9.9, longest=2))
+    plan = Plan(Origin("gated"), STEPS, "tiny", {PREDICTION: "CCRRRR"}, gate=Gate(9.9, longest=2))
     with cached(pipe, plan) as run:
         tiny.latents(pipe)
     cells = run.trace.cells[PREDICTION]
@@ -645,10 +647,10 @@ def test_a_gate_per_branch_refreshes_the_guided_one_alone(pipe: Any, anatomy: An
 def test_the_guidance_difference_has_a_gate_of_its_own(pipe: Any, anatomy: Anatomy) -> None:
     """Without a row of the prediction, the gate decides the unguided branch by the change of the difference alone."""
     rows = {UNGUIDED: "CCRRRR"}
-    with cached(pipe, Plan("own", STEPS, "tiny", rows, gate=Gate(1e-9, 9, per_branch=True))) as run:
+    with cached(pipe, Plan(Origin("own"), STEPS, "tiny", rows, gate=Gate(1e-9, 9, per_branch=True))) as run:
         tiny.latents(pipe)
     assert run.trace.branches == (2,) * STEPS
-    with cached(pipe, Plan("own", STEPS, "tiny", rows, gate=Gate(9.9, 2, per_branch=True))) as run:
+    with cached(pipe, Plan(Origin("own"), STEPS, "tiny", rows, gate=Gate(9.9, 2, per_branch=True))) as run:
         tiny.latents(pipe)
     assert run.trace.branches == (2, 2, 1, 1, 2, 1)
 
@@ -664,7 +666,7 @@ def test_attention_kept_beyond_the_gate_is_the_mean_of_both_branches(pipe: Any, 
 
 def test_the_kept_difference_is_weighed_by_frequency(pipe: Any) -> None:
     weights = {"low": (1, 1, 1.5, 1, 1, 1), "high": (1, 1, 0.5, 1, 1, 1)}
-    plan = Plan("split", STEPS, "tiny", {UNGUIDED: "CCRRRR"}, split=FrequencySplit(**weights))
+    plan = Plan(Origin("split"), STEPS, "tiny", {UNGUIDED: "CCRRRR"}, split=FrequencySplit(**weights))
     with cached(pipe, plan):
         seen = outputs_of(pipe, pipe.unet)
     kept, weighed, plain = (later.chunk(2)[1] - later.chunk(2)[0] for later in (seen[1], seen[2], seen[3]))

@@ -17,6 +17,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from records import CONTROL_PNG, MADE, PLAN, picture
 
+from hgc.cache.origin import Origin
 from hgc.cache.plan import Plan
 from hgc.control.chunks import MAX_TEXT_CHARS, SIGNATURE, png_with_texts, texts_of
 from hgc.control.images import ImageRefused
@@ -247,6 +248,6 @@ def test_what_would_not_be_read_is_not_written() -> None:
 
 
 def test_the_plan_is_the_one_that_was_run() -> None:
-    other = Plan("other", 2, "landscapes", {"unet": "CR"})
+    other = Plan(Origin("other"), 2, "landscapes", {"unet": "CR"})
     png = signed_png(picture(), Request.make(CONTROL_PNG), other, "full", "1" * 12, MADE)
     assert read_signed(png).evidence.plan == other

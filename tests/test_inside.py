@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from hgc.cache.anatomy import Kind, State
+from hgc.cache.origin import Origin
 from hgc.cache.plan import Plan
 from hgc.cache.trace import Cell, Trace, TracedSite
 from hgc.calibration.curves import ChangeCurves
@@ -44,7 +45,9 @@ def trace_of(*rows: str) -> Trace:
         )
     sites = tuple(TracedSite(name, Kind.CROSS_ATTENTION, name[: name.index(".att")], None) for name in cells)
     steps = len(rows[0])
-    return Trace(Plan("p", steps, "m"), "m", 1, sites, cells, (2,) * steps, (20.0,) * steps, 0, "cpu", "float32")
+    return Trace(
+        Plan(Origin("p"), steps, "m"), "m", 1, sites, cells, (2,) * steps, (20.0,) * steps, 0, "cpu", "float32"
+    )
 
 
 def seen_of(*rows: str) -> Inspection:
@@ -157,8 +160,8 @@ def test_a_word_is_never_read_as_html() -> None:
 
 def calibrated(steps: int, ready: bool = True, guidance: float = 4.0) -> tuple[Any, Any]:
     """The card's events over a run of four steps by Block Caching with another guidance's curves, and what is asked."""
-    name = "block caching δ=0.25, carried over from guidance 2, not measured here"
-    trace = replace(trace_of("CRRC", "CCRR"), plan=Plan(name, 4, "m"))
+    origin = Origin("block_caching", {"delta": 0.25}, {"guidance": 2.0})
+    trace = replace(trace_of("CRRC", "CCRR"), plan=Plan(origin, 4, "m"))
     request = SimpleNamespace(model="m", control="edges", sampler="ddim", steps=steps, guidance=guidance)
     found: Any = SimpleNamespace(cached=SimpleNamespace(trace=trace), request=request)
     asked = []

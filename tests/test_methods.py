@@ -108,7 +108,9 @@ def test_each_method_spends_a_budget_in_its_own_way(anatomy: Anatomy, calibrated
 def test_deepcache_spends_what_its_interval_leaves_on_more_layers(anatomy: Anatomy) -> None:
     task = Task(recipe(), blueprint(anatomy))
     plan = METHODS["deepcache"].plan(task, 0.6)
-    interval, branch = (int(word) for word in plan.name.replace("deepcache N=", "").split(" branch "))
+    interval, branch = plan.origin.knobs["interval"], plan.origin.knobs["branch"]
+    assert isinstance(interval, int)
+    assert isinstance(branch, int)
     sparser = schedules.deepcache(anatomy, STEPS, interval=interval, branch=branch - 1)
     denser = schedules.deepcache(anatomy, STEPS, interval=interval - 1)
     assert task.share(sparser) < task.share(plan) <= 0.6 < task.share(denser)

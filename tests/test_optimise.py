@@ -16,6 +16,7 @@ from tiny import control_image, control_pipeline, small_pipeline
 from hgc.cache.anatomy import PREDICTION, UNGUIDED, Anatomy
 from hgc.cache.anatomy.macs import measure as count
 from hgc.cache.anatomy.networks import Networks
+from hgc.cache.origin import Origin
 from hgc.cache.plan import Plan, PlanRefused
 from hgc.cache.rehearsal import plan_macs, rehearse
 from hgc.cache.rules import CalibrationRefused, Forecast, Verification, Weighing
@@ -95,7 +96,7 @@ def test_weights_are_those_of_least_squares() -> None:
 def test_weighted_values_are_added_up_as_told(pipe: Any, anatomy: Anatomy) -> None:
     """An engine's forecast of the whole prediction against the sum of what the witness saw."""
     rule = Forecast("weighted", weighings=(Weighing(2, (0, 1), (-0.7, 1.5)), Weighing(3, (1,), (0.5,))))
-    plan = Plan("p", 4, "tiny", {PREDICTION: "CCFF"}, forecasts={PREDICTION: rule})
+    plan = Plan(Origin("p"), 4, "tiny", {PREDICTION: "CCFF"}, forecasts={PREDICTION: rule})
     seen: list[torch.Tensor] = []
     given: list[torch.Tensor] = []
 
@@ -120,7 +121,7 @@ def test_weighted_values_are_added_up_as_told(pipe: Any, anatomy: Anatomy) -> No
 def test_weights_for_another_past_are_refused(anatomy: Anatomy) -> None:
     rule = Forecast("weighted", weighings=(Weighing(3, (0, 2), (-1.0, 2.0)),))
     with pytest.raises(PlanRefused, match=r"'unet', step 3.* 0, 1, 2"):
-        rehearse(Plan("p", 4, "tiny", {PREDICTION: "CCCF"}, forecasts={PREDICTION: rule}), anatomy)
+        rehearse(Plan(Origin("p"), 4, "tiny", {PREDICTION: "CCCF"}, forecasts={PREDICTION: rule}), anatomy)
 
 
 @pytest.mark.parametrize(
@@ -422,8 +423,8 @@ def test_plans_carried_over_say_so(anatomy: Anatomy) -> None:
     )
     assert service.optimised(task(anatomy, sampler="euler"), 0.5).name.startswith("optimised, carried over from ddim")
     plan = service.optimised(task(anatomy, steps=9), 0.5)
-    assert service.notes_on(plan) == ("The plan was carried over from 6 steps, not measured here.",)
-    assert service.notes_on(service.optimised(task(anatomy), 0.5)) == ()
+    assert plan.origin.notes() == ("The plan was carried over from 6 steps, not measured here.",)
+    assert service.optimised(task(anatomy), 0.5).origin.notes() == ()
     other = replace(anatomy, model="another")
     plan = service.optimised(task(other, model="another"), 0.5)
     assert plan.name.startswith("optimised, carried over from tiny")

@@ -19,6 +19,7 @@ from hgc.bench.pareto import Setup, entries
 from hgc.bench.points import FULL, Point, Rows, charted, points, text
 from hgc.bench.setup import BenchRefused
 from hgc.cache.anatomy import Macs
+from hgc.cache.origin import Origin
 from hgc.cache.plan import Plan
 from hgc.cli.optimize import VERIFYING_SEEDS
 from hgc.planning import Task
@@ -65,13 +66,17 @@ def test_calls_together_keep_each_its_own_and_are_cut_to_their_middle() -> None:
 
 def test_a_stopped_benchmark_goes_on_where_it_was(tmp_path: Path) -> None:
     """Half a line, as a kill leaves it, costs that picture only; other weights, plans or company are other pictures."""
-    path, plan, request = tmp_path / "work" / "pareto.jsonl", Plan("p", 2, "m"), Request.make(PNG.getvalue(), steps=2)
+    path, plan, request = (
+        tmp_path / "work" / "pareto.jsonl",
+        Plan(Origin("p"), 2, "m"),
+        Request.make(PNG.getvalue(), steps=2),
+    )
     Ledger(path, "key").add(request, plan, SHOWN)
     path.write_text(path.read_text() + '\n{"key": "half')
     again = Ledger(path, "key")
     assert again.known(request, plan, 1) == SHOWN
     assert again.known(request, plan, 4) is None
-    assert again.known(request, Plan("p", 3, "m"), 1) is None
+    assert again.known(request, Plan(Origin("p"), 3, "m"), 1) is None
     assert Ledger(path, "other weights").known(request, plan, 1) is None
 
 

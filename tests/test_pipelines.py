@@ -31,6 +31,7 @@ from hgc.cache.anatomy import PREDICTION, UNGUIDED, Anatomy, Kind, State
 from hgc.cache.anatomy.counting import NetworkMacs
 from hgc.cache.anatomy.macs import measure
 from hgc.cache.anatomy.networks import Networks
+from hgc.cache.origin import Origin
 from hgc.cache.plan import Plan
 from hgc.cache.rehearsal import plan_macs
 from hgc.cache.rules import PlanRefused
@@ -73,7 +74,7 @@ def mixed(anatomy: Anatomy, steps: int, *, guidance: bool = True) -> Plan:
     rows |= {site.name: forecast for site in anatomy.control_residuals}
     rows |= {schedules.cut_site(anatomy, 1): forecast} | ({UNGUIDED: "CCCRRR"} if guidance else {})
     padded = {name: (row + "R" * steps)[:steps] for name, row in rows.items()}
-    return Plan("mixed", steps, "small", padded | schedules.constants(anatomy, steps))
+    return Plan(Origin("mixed"), steps, "small", padded | schedules.constants(anatomy, steps))
 
 
 def keeps_the_rules(
@@ -303,7 +304,7 @@ def test_model_offload() -> None:
 def test_step_skip_works_on_every_family() -> None:
     """The whole prediction kept: nothing of UNet or ControlNet is entered in between."""
     pipe = tiny.small_pipeline("sdxl", "inpaint", True)
-    plan = Plan("skip", STEPS, "small", {PREDICTION: "CCRF"})
+    plan = Plan(Origin("skip"), STEPS, "small", {PREDICTION: "CCRF"})
     with cached(pipe, plan) as run:
         tiny.latents(pipe, steps=5, strength=0.8)
     assert [macs.full > 0 for macs in run.trace.macs_per_step] == [True, True, False, False]

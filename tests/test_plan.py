@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hgc.bench.paper import sd15
 from hgc.cache import schedules
 from hgc.cache.anatomy import PREDICTION, UNGUIDED, Anatomy, Kind, State, blame, states
+from hgc.cache.origin import Origin
 from hgc.cache.plan import Action, Plan
 from hgc.cache.rehearsal import plan_macs, rehearse
 from hgc.cache.rules import LINE, REPEAT, Forecast, FrequencySplit, Gate, PlanRefused, Verification
@@ -22,9 +23,19 @@ rows = st.text(alphabet="CRF", min_size=5, max_size=5)
 forecasts = st.sampled_from(
     [REPEAT, LINE, Forecast("taylor", 2), Forecast("hermite", 2), Forecast("chebyshev", 2, window=4)]
 ) | st.builds(Forecast, st.just("scale_shift"), fitted=st.text("0123456789abcdef", min_size=12, max_size=12))
+knobs = st.dictionaries(
+    st.text(max_size=4),
+    st.none() | st.booleans() | st.integers() | st.floats(-9, 9) | st.text(max_size=4) | st.tuples(st.integers()),
+    max_size=2,
+)
+origins = (
+    st.builds(Origin, st.text(max_size=12), knobs, st.dictionaries(st.text(max_size=4), st.integers()), st.booleans())
+    | st.builds(Origin, st.just("imported"), called=st.text(max_size=12))
+    | st.builds(Origin, st.just("block_caching"), st.builds(dict, delta=st.floats(0, 9)), st.just({"guidance": 2.5}))
+)
 plans = st.builds(
     Plan,
-    st.text(max_size=12),
+    origins,
     st.just(5),
     st.just("any"),
     st.dictionaries(st.text(min_size=1, max_size=20), rows, max_size=6),
@@ -47,10 +58,41 @@ def test_a_plan_survives_json(plan: Plan) -> None:
     assert again.digest == plan.digest
 
 
+@pytest.mark.parametrize(
+    ("origin", "name"),
+    [
+        (Origin("hgc", {"lambda_inter": 0.45, "gate_step": 16}), "hgc"),
+        (Origin("encoder_propagation", {"keys": (0, 1)}), "encoder propagation"),
+        (Origin("block_caching", {"delta": 0.21449}), "block caching δ=0.214"),
+        (Origin("deepcache", {"interval": 3, "branch": 0, "centre": None}), "deepcache N=3"),
+        (Origin("deepcache", {"interval": 3, "branch": 2, "centre": 5}), "deepcache N=3 around 5 branch 2"),
+        (Origin("tgate", {"gate_step": 10}), "tgate m=10"),
+        (Origin("fewer_steps", {"count": 7, "steps": 20}), "fewer steps: 7 of 20"),
+        (Origin("optimised", {}, {"steps": 20}), "optimised, carried over from 20 steps, not measured here"),
+        (Origin("hgc", {}, {"sampler": "ddim"}, True), "hgc, carried over from ddim, not measured here, by hand"),
+        (Origin("imported", called="mine", edited=True), "mine, by hand"),
+    ],
+)
+def test_a_plans_name_is_its_origin_in_words(origin: Origin, name: str) -> None:
+    """Names are part of digests, which saved pictures carry: they do not change."""
+    plan = Plan(origin, 4, "any", {"a": "CRCR"})
+    assert plan.name == name
+    before = {key: value for key, value in plan.as_dict().items() if key != "origin"}
+    imported = Plan.from_dict(before)
+    assert imported.origin == Origin("imported", called=name)
+    assert (imported.name, imported.digest) == (name, plan.digest)
+    assert Plan.from_dict(plan.as_dict()) == plan
+
+
+def test_a_plan_that_somebody_renamed_is_imported() -> None:
+    data = Plan(Origin("block_caching", {"delta": 0.25}), 2, "any").as_dict()
+    assert Plan.from_dict(data | {"name": "mine"}).origin == Origin("imported", called="mine")
+
+
 def test_what_is_forecast_by_site_and_how_guidance_is_weighed_survive_json() -> None:
     own = {"a": Forecast("chebyshev", 2, window=4), "b": REPEAT}
     split = FrequencySplit(low=(1, 1.1), high=(1.2, 1), radius=0.3)
-    plan = Plan("both", 2, "any", {"a": "CC", "b": "CF", "c": "CR"}, forecasts=own, split=split)
+    plan = Plan(Origin("both"), 2, "any", {"a": "CC", "b": "CF", "c": "CR"}, forecasts=own, split=split)
     again = Plan.from_json(plan.to_json())
     assert again == plan
     assert again.digest == plan.digest
@@ -109,6 +151,17 @@ def test_columns_are_the_table_turned(plan: Plan, step: int) -> None:
         ('{"name": "x", "steps": 1, "model": "m", "split": {"low": [-1], "high": [1]}}', "weight -1"),
         ('{"name": "x", "steps": 1, "model": "m", "split": {"low": [1], "high": [1], "radius": 2}}', "radius 2"),
         ('{"name": "x", "steps": 2, "model": "m", "table": {"a": ["C", "C"]}}', "give a string of one letter a step"),
+        ('{"name": 3, "steps": 2, "model": "m"}', "words, not int"),
+        ('{"name": "x", "steps": 2, "model": "m", "origin": 3}', "is malformed"),
+        ('{"name": "x", "steps": 2, "model": "m", "origin": {"method": ["hgc"]}}', "method ['hgc'] is no word"),
+        ('{"name": "x", "steps": 2, "model": "m", "origin": {"method": "hgc", "by": 1}}', "is malformed"),
+        ('{"name": "x", "steps": 2, "model": "m", "origin": {"method": "hgc", "knobs": [1]}}', "knobs [1]"),
+        ('{"name": "x", "steps": 2, "model": "m", "origin": {"method": "hgc", "knobs": {"a": {}}}}', "'a' is {}"),
+        ('{"name": "x", "steps": 2, "model": "m", "origin": {"method": "tgate"}}', "KeyError('gate_step')"),
+        (
+            '{"name": "x", "steps": 2, "model": "m", "origin": {"method": "block_caching", "knobs": {"delta": "x"}}}',
+            "block_caching with knobs",
+        ),
     ],
 )
 def test_a_malformed_plan_is_refused_in_one_sentence(text: str, says: str) -> None:
@@ -282,7 +335,7 @@ def test_every_schedule_can_be_played_at_any_number_of_steps(anatomy: Anatomy, m
 
 
 def test_keeping_the_whole_prediction_costs_nothing(anatomy: Anatomy) -> None:
-    played = rehearse(Plan("skip", 3, "sd15", {PREDICTION: "CRR"}), anatomy)
+    played = rehearse(Plan(Origin("skip"), 3, "sd15", {PREDICTION: "CRR"}), anatomy)
     assert played.branches == (2, 0, 0)
     assert [macs.full for macs in played.macs_per_step[1:]] == [0, 0]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import accumulate
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from hgc.bench.paper import sd15
 from hgc.cache import schedules
 from hgc.cache.anatomy import PREDICTION, UNGUIDED, State
+from hgc.cache.origin import Origin
 from hgc.cache.plan import Action, Plan
 from hgc.cache.plan_edit import Draft, Ground, action_named, edited
 from hgc.cache.rehearsal import Unfounded, rehearse
@@ -35,14 +37,14 @@ def test_a_click_goes_round_through_what_can_be_run() -> None:
         plan = edited(plan, GROUND, [([LAST], 3)])
         seen.append(state(plan, LAST, 3))
     assert seen == [State.REUSED, State.FORECAST, State.COMPUTED]
-    assert plan == PLAIN, "once round, nothing is left behind"
+    assert plan.table == PLAIN.table, "once round, nothing is left behind"
 
 
 def test_a_line_through_one_value_is_passed_over() -> None:
     """In the second step there is one value: it can be reused, and a forecast that needs two is skipped."""
     kept = edited(PLAIN, GROUND, [([LAST], 1)])
     assert state(kept, LAST, 1) is State.REUSED
-    assert edited(kept, GROUND, [([LAST], 1)]) == PLAIN
+    assert edited(kept, GROUND, [([LAST], 1)]).table == PLAIN.table
     with pytest.raises(Unfounded, match="needs 2 computed") as refused:
         edited(kept, GROUND, [([LAST], 1)], Action.FORECAST)
     assert (refused.value.site, refused.value.step, refused.value.found) == (LAST, 1, 1)
@@ -69,7 +71,7 @@ def test_what_nobody_needs_has_nothing_to_decide() -> None:
 def test_computing_one_computes_what_it_wakes() -> None:
     """The deep layer was to be continued along a line where it was asleep; it has one value, so it is computed."""
     rows = {LAST: "CRRCCC", DEEP: "CRFCCC"}
-    plan = Plan("by hand", STEPS, ANATOMY.model, rows)
+    plan = Plan(Origin("by hand"), STEPS, ANATOMY.model, rows)
     woken = edited(plan, GROUND, [([LAST], 2)])
     assert woken != plan
     woken = edited(plan, GROUND, [([LAST], 2)], Action.COMPUTE)
@@ -88,7 +90,7 @@ def test_a_block_is_computed_whole_and_kept_where_somebody_asks() -> None:
 
 
 def test_taking_away_what_a_later_step_needs_is_refused() -> None:
-    plan = Plan("by hand", STEPS, ANATOMY.model, {LAST: "CCFFCC"})
+    plan = Plan(Origin("by hand"), STEPS, ANATOMY.model, {LAST: "CCFFCC"})
     with pytest.raises(Unfounded) as refused:
         edited(plan, GROUND, [([LAST], 1)], Action.REUSE)
     assert (refused.value.step, refused.value.needed, refused.value.found) == (2, 2, 1)
@@ -148,7 +150,7 @@ def test_an_edit_gives_up_what_was_undone() -> None:
 
 def test_fitted_forecasts_follow_a_line_where_an_edit_leaves_them_without_weights() -> None:
     fitted = Forecast("weighted", weighings=(Weighing(2, (0, 1), (-0.5, 1.4)), Weighing(4, (1, 3), (0.2, 0.8))))
-    plan = Plan("p", STEPS, ANATOMY.model, {LAST: "CCFCFC"}, forecasts={LAST: fitted})
+    plan = Plan(Origin("p"), STEPS, ANATOMY.model, {LAST: "CCFCFC"}, forecasts={LAST: fitted})
     more = edited(plan, GROUND, [([LAST], 2)], Action.COMPUTE)
     assert state(more, LAST, 2) is State.COMPUTED
     assert more.forecasts[LAST].weighing(4, (0, 1, 2, 3)) == Weighing(4, (2, 3), (-1.0, 2.0))
@@ -156,3 +158,12 @@ def test_fitted_forecasts_follow_a_line_where_an_edit_leaves_them_without_weight
     assert fewer.forecasts[LAST].weighing(2, (0,)) == Weighing(2, (0,), (1.0,))
     assert fewer.forecasts[LAST].weighing(4, (0, 3)) == Weighing(4, (0, 3), (-1 / 3, 4 / 3))
     assert edited(plan, GROUND, [([LAST], 5)], Action.REUSE).forecasts[LAST] == fitted
+
+
+def test_an_edited_plan_says_so_once_and_keeps_what_made_it() -> None:
+    made = Plan(Origin("hgc", {"lambda_inter": 0.5}, {"guidance": 2.0}), STEPS, ANATOMY.model)
+    once = edited(made, GROUND, [([LAST], 3)], Action.REUSE)
+    twice = edited(once, GROUND, [([LAST], 4)], Action.REUSE)
+    assert once.origin == twice.origin == replace(made.origin, edited=True)
+    assert twice.name == "hgc, carried over from guidance 2, not measured here, by hand"
+    assert edited(made, GROUND, [([LAST], 3)], Action.COMPUTE) == made

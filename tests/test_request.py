@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from hgc.cache.origin import Origin
 from hgc.cache.plan import Plan
 from hgc.request import CacheSettings, Request, RequestRefused
 
@@ -65,7 +66,7 @@ def test_nonsense_is_refused_by_field(change: dict[str, Any], says: str) -> None
 
 
 def test_a_plan_of_its_own_travels_with_the_request() -> None:
-    plan = Plan("mine", 20, "landscapes", {"unet": "C" + "R" * 19})
+    plan = Plan(Origin("mine"), 20, "landscapes", {"unet": "C" + "R" * 19})
     assert Request.parse(Request.make(png(), plan=plan.as_dict()).model_dump_json()).own_plan == plan
     with pytest.raises(RequestRefused, match=r"'mine'.*'unet'"):
         _ = Request.make(png(), plan=plan.as_dict() | {"steps": 3}).own_plan

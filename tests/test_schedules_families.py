@@ -21,6 +21,7 @@ from hgc.cache.anatomy import PREDICTION, UNGUIDED, Anatomy
 from hgc.cache.anatomy.counting import NetworkMacs
 from hgc.cache.anatomy.macs import measure
 from hgc.cache.anatomy.networks import Networks
+from hgc.cache.origin import Origin
 from hgc.cache.plan import Plan
 from hgc.cache.rehearsal import plan_macs
 from hgc.cache.rules import Forecast
@@ -36,7 +37,9 @@ def scattered(anatomy: Anatomy) -> Plan:
     draw = Random(1)
     sites = [site.name for site in anatomy if not site.constant and site.name not in (PREDICTION, UNGUIDED)]
     rows = {name: "CC" + "".join(draw.choices("CRF", (4, 1, 1), k=STEPS - 2)) for name in sites}
-    return Plan("scattered", STEPS, anatomy.model, schedules.constants(anatomy, STEPS) | rows | {UNGUIDED: "CCFCR"})
+    return Plan(
+        Origin("scattered"), STEPS, anatomy.model, schedules.constants(anatomy, STEPS) | rows | {UNGUIDED: "CCFCR"}
+    )
 
 
 METHODS: dict[str, Callable[[Anatomy], Plan]] = {

@@ -16,6 +16,7 @@ from hgc.cache.anatomy import KEPT, PREDICTION, UNGUIDED, Anatomy, Kind, State
 from hgc.cache.anatomy.counting import MacCounter
 from hgc.cache.anatomy.macs import measure
 from hgc.cache.anatomy.networks import Networks
+from hgc.cache.origin import Origin
 from hgc.cache.plan import Plan, PlanRefused
 from hgc.cache.rehearsal import plan_macs
 from hgc.cache.rules import REPEAT, Forecast, FrequencySplit, Gate, Verification, Weighing
@@ -56,9 +57,9 @@ def every_plan(anatomy: Anatomy) -> Mapping[str, Plan]:
         "guidance reuse": schedules.guidance_reuse(anatomy, STEPS, keys=(0, 1, 3)),
         "step skip per branch": schedules.step_skip(anatomy, STEPS, keys=(0, 1, 3), per_branch=True),
         "block caching": schedules.block_caching(anatomy, STEPS, curves, delta=0.3),
-        "chebyshev": Plan("c", STEPS, "tiny", {cut: "CCCFCF"}, forecast=Forecast("chebyshev", 1, window=3)),
-        "split": Plan("s", STEPS, "tiny", {UNGUIDED: "CCRCRR"}, split=split),
-        "dead": Plan("d", STEPS, "tiny", {cut: "CCRRRR", UNGUIDED: "CCRRRR", middle: "CRFFFF"}),
+        "chebyshev": Plan(Origin("c"), STEPS, "tiny", {cut: "CCCFCF"}, forecast=Forecast("chebyshev", 1, window=3)),
+        "split": Plan(Origin("s"), STEPS, "tiny", {UNGUIDED: "CCRCRR"}, split=split),
+        "dead": Plan(Origin("d"), STEPS, "tiny", {cut: "CCRRRR", UNGUIDED: "CCRRRR", middle: "CRFFFF"}),
     }
 
 
@@ -117,13 +118,13 @@ def test_a_check_that_trusts_nothing_computes_what_it_can_and_counts_it(pipe: An
 def test_only_what_was_measured_is_doubted(pipe: Any, anatomy: Anatomy, row: str, wanted: str) -> None:
     """A first value has nothing before it, and a line needs two."""
     cut = schedules.cut_site(anatomy, 1)
-    _, run = outputs(pipe, Plan("one", STEPS, "tiny", {cut: row}, verification=ALWAYS))
+    _, run = outputs(pipe, Plan(Origin("one"), STEPS, "tiny", {cut: row}, verification=ALWAYS))
     assert letters(run, cut) == wanted
 
 
 def test_the_error_is_that_of_the_forecast_and_the_trace_tells_it(pipe: Any, anatomy: Anatomy) -> None:
     cut = schedules.cut_site(anatomy, 1)
-    plan = Plan("line", STEPS, "tiny", {cut: "CCCFCF"}, verification=NEVER)
+    plan = Plan(Origin("line"), STEPS, "tiny", {cut: "CCCFCF"}, verification=NEVER)
     seen, run = outputs(pipe, plan, cut)
     expected = seen[1] + (seen[1] - seen[0])
     guided = (expected - seen[2])[1:].abs().mean() / seen[2][1:].abs().mean()
@@ -146,7 +147,7 @@ def test_a_broken_forecast_is_computed_at_once_and_measured_anew(pipe: Any, anat
         def move(*_: Any) -> dict[str, Any]:
             return {"latents": next(moves)}
 
-        plan = Plan("jump", STEPS, "tiny", {cut: row, control: row}, verification=verification)
+        plan = Plan(Origin("jump"), STEPS, "tiny", {cut: row, control: row}, verification=verification)
         return outputs(pipe, plan, latents=start, callback_on_step_end=move)[1]
 
     watched = [run_of("CCCCRR", NEVER).trace.cells[name] for name in (cut, control)]
@@ -166,9 +167,9 @@ def test_a_broken_forecast_is_computed_at_once_and_measured_anew(pipe: Any, anat
 
 def test_doubted_guidance_runs_both_branches(pipe: Any, anatomy: Anatomy) -> None:
     rows = {UNGUIDED: "CCCRRR", schedules.cut_site(anatomy, 1): "CCCFFF"}
-    both = Plan("both", STEPS, "tiny", rows, verification=ALWAYS)
+    both = Plan(Origin("both"), STEPS, "tiny", rows, verification=ALWAYS)
     assert outputs(pipe, both)[1].trace.branches == (2,) * STEPS
-    ends = Plan("ends", STEPS, "tiny", rows, fusion="drop", verification=ALWAYS)
+    ends = Plan(Origin("ends"), STEPS, "tiny", rows, fusion="drop", verification=ALWAYS)
     _, run = outputs(pipe, ends)
     assert run.trace.branches == (2, 2, 2, 1, 1, 1), "guidance that ends is no forecast"
     assert letters(run, schedules.cut_site(anatomy, 1)) == "CCCCCC"
@@ -176,8 +177,8 @@ def test_doubted_guidance_runs_both_branches(pipe: Any, anatomy: Anatomy) -> Non
 
 def test_a_doubted_attention_is_computed_alone(pipe: Any, anatomy: Anatomy) -> None:
     site = next(site.name for site in anatomy.of(Kind.CROSS_ATTENTION) if site.name.startswith("unet.up"))
-    plan = Plan("words", STEPS, "tiny", {site: "CCRRRR", PREDICTION: "CCCCCR"}, verification=Verification(1e-6))
-    still = Plan("still", STEPS, "tiny", {PREDICTION: "CRCCCR"}, verification=NEVER)
+    plan = Plan(Origin("words"), STEPS, "tiny", {site: "CCRRRR", PREDICTION: "CCCCCR"}, verification=Verification(1e-6))
+    still = Plan(Origin("still"), STEPS, "tiny", {PREDICTION: "CRCCCR"}, verification=NEVER)
     _, run = outputs(pipe, plan)
     assert letters(run, site)[:5] == "CCCCC"
     _, run = outputs(pipe, still)
@@ -186,7 +187,7 @@ def test_a_doubted_attention_is_computed_alone(pipe: Any, anatomy: Anatomy) -> N
 
 def weighted(*entries: Weighing) -> Plan:
     forecast = Forecast("weighted", weighings=entries)
-    return Plan("fitted", STEPS, "tiny", {PREDICTION: "CCCFFF"}, forecasts={PREDICTION: forecast})
+    return Plan(Origin("fitted"), STEPS, "tiny", {PREDICTION: "CCCFFF"}, forecasts={PREDICTION: forecast})
 
 
 PLANNED = (
@@ -219,7 +220,7 @@ def test_weights_are_those_of_the_plan_while_nothing_was_doubted(pipe: Any) -> N
 
 def test_with_a_gate_both_decide(pipe: Any, anatomy: Anatomy) -> None:
     cut = schedules.cut_site(anatomy, 1)
-    plan = Plan("both", STEPS, "tiny", {cut: "CCCRRR"}, gate=Gate(9.9, longest=9), verification=ALWAYS)
+    plan = Plan(Origin("both"), STEPS, "tiny", {cut: "CCCRRR"}, gate=Gate(9.9, longest=9), verification=ALWAYS)
     assert letters(outputs(pipe, plan)[1], cut) == "CCCCCC"
     _, run = outputs(pipe, replace(plan, verification=NEVER))
     assert letters(run, cut) == "CCCRRR"

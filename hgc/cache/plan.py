@@ -11,6 +11,7 @@ from hashlib import sha256
 from typing import Any, Literal, get_args
 
 from hgc import limits
+from hgc.cache.origin import Origin
 from hgc.cache.rules import LINE, Forecast, FrequencySplit, Gate, PlanRefused, Verification
 
 
@@ -35,10 +36,10 @@ class Plan:
     says reuse: the last guidance `difference` (its frequencies weighed by `split`), or nothing, because guidance ends
     there (`drop`; `average`: attention kept beyond that point is then the mean of both branches, as in T-GATE).
     `gate` and `verification` compute more than the table says, by what a run shows. `model` names the anatomy the plan
-    was made for.
+    was made for, `origin` how it came about, of which its name is made.
     """
 
-    name: str
+    origin: Origin
     steps: int
     model: str
     table: Mapping[str, str] = field(default_factory=dict)
@@ -50,8 +51,10 @@ class Plan:
     verification: Verification | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or not isinstance(self.model, str):
-            raise PlanRefused(f"a plan's name and model are words, not {self._wordless()}")
+        if not isinstance(self.origin, Origin):
+            raise PlanRefused(f"plan of {self.origin!r}: say what made it, such as Origin('hgc')")
+        if not isinstance(self.model, str):
+            raise PlanRefused(f"a plan's name and model are words, not {type(self.model).__name__}")
         if type(self.steps) is not int:
             raise PlanRefused(f"plan '{self.name}': steps {self.steps!r} must be a whole number")
         if self.steps < 1:
@@ -61,8 +64,10 @@ class Plan:
         self._check_rows()
         self._check_rules()
 
-    def _wordless(self) -> str:
-        return next(type(word).__name__ for word in (self.name, self.model) if not isinstance(word, str))
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        return self.origin.words
 
     def _check_rows(self) -> None:
         if not isinstance(self.table, Mapping) or not all(isinstance(site, str) for site in self.table):
@@ -116,6 +121,10 @@ class Plan:
         return json.dumps(self.as_dict(), indent=1)
 
     def as_dict(self) -> dict[str, Any]:
+        return self._content() | {"origin": self.origin.as_dict()}
+
+    def _content(self) -> dict[str, Any]:
+        """What the digest names: all but the origin, which is there in the name."""
         return {
             "name": self.name,
             "steps": self.steps,
@@ -126,7 +135,7 @@ class Plan:
             "split": None if self.split is None else asdict(self.split),
             "gate": None if self.gate is None else asdict(self.gate),
             "table": dict(self.table),
-        } | ({} if self.verification is None else {"verification": asdict(self.verification)})  # digests stay
+        } | ({} if self.verification is None else {"verification": asdict(self.verification)})
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Plan:
@@ -140,9 +149,10 @@ class Plan:
             raise PlanRefused(
                 f"plan without {', '.join(sorted(missing))}: export it again from Studio or add the fields"
             )
-        values = dict(data)
-        _check_size(values)
+        _check_size(data)
+        values = {key: value for key, value in data.items() if key != "name"}
         try:
+            values["origin"] = Origin.read(data.get("origin"), data["name"])
             if "forecast" in values:
                 values["forecast"] = Forecast(**values["forecast"])
             if "forecasts" in values:
@@ -172,7 +182,7 @@ class Plan:
     @property
     def digest(self) -> str:
         """Twelve hex digits that name this plan's content."""
-        return sha256(json.dumps(self.as_dict(), sort_keys=True).encode()).hexdigest()[:12]
+        return sha256(json.dumps(self._content(), sort_keys=True).encode()).hexdigest()[:12]
 
 
 def _check_size(values: Mapping[str, Any]) -> None:
@@ -187,7 +197,7 @@ def _check_size(values: Mapping[str, Any]) -> None:
         raise PlanRefused(f"plan '{str(name)[:40]}': {cells:,} cells, at most {limits.PLAN_CELLS:,} are read")
 
 
-_FIELDS = {part.name for part in fields(Plan)}
+_FIELDS = {"name"} | {part.name for part in fields(Plan)}
 
 
 def _set_fields(forecast: Forecast) -> dict[str, Any]:

@@ -57,13 +57,15 @@ Cells = Sequence[tuple[Sequence[str], int]]  # groups of sites that are shown as
 def edited(plan: Plan, ground: Ground, cells: Cells, action: Action | None = None) -> Plan:
     """The plan with an action in these cells; None takes the next one that can be run in the first of them.
 
-    Raises PlanRefused when the plan could not be run so, or when nobody needs the first cell.
+    Where anything changes, its origin says that it was edited. Raises PlanRefused when the plan could not be run so, or
+    when nobody needs the first cell.
     """
     before = ground.play(plan)
     sites, step = cells[0]
     _require_alive(before, ground, sites, step)
     alive = [(names, at) for names, at in cells if _alive(before, names, at)]
-    return _turned(plan, ground, before, alive) if action is None else _entered(plan, ground, before, alive, action)
+    changed = _turned(plan, ground, before, alive) if action is None else _entered(plan, ground, before, alive, action)
+    return plan if changed == plan else replace(changed, origin=replace(plan.origin, edited=True))
 
 
 def _turned(plan: Plan, ground: Ground, before: Rehearsal, cells: Cells) -> Plan:

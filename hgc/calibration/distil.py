@@ -24,6 +24,7 @@ import torch
 
 from hgc.cache.anatomy import Kind
 from hgc.cache.anatomy.networks import Networks
+from hgc.cache.origin import Origin
 from hgc.cache.plan import Plan
 from hgc.cache.rules import CalibrationRefused
 from hgc.cache.running.engine import cached
@@ -142,7 +143,7 @@ def trajectory(pipe: Any, call: Mapping[str, Any], spread: dict[str, float] | No
         if spread is not None and step == 0:
             spread[site] = float(value.float().std())
 
-    whole = Plan("full", call["num_inference_steps"], "any")
+    whole = Plan(Origin("full"), call["num_inference_steps"], "any")
     with nullcontext() if spread is None else cached(pipe, whole, witness=witness):
         pipe(**call, callback_on_step_end=after_step)
     return latents

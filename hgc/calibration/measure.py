@@ -19,6 +19,7 @@ import torch
 
 from hgc.cache.anatomy import Kind
 from hgc.cache.anatomy.networks import Networks
+from hgc.cache.origin import Origin
 from hgc.cache.plan import Plan
 from hgc.cache.running.engine import cached
 from hgc.cache.schedules import ADDED, LAYERS
@@ -55,7 +56,7 @@ def measured(
     yield done
     while done.scenes < scenes:
         witness = Witness(subject.steps, longest, kinds)
-        with cached(pipe, Plan("full", subject.steps, subject.model), observe=True, witness=witness) as run:
+        with cached(pipe, Plan(Origin("full"), subject.steps, subject.model), observe=True, witness=witness) as run:
             pipe(**{**scene(done.scenes), "num_inference_steps": subject.steps, "output_type": "latent"})
         done.add(changes_of(run.trace), witness.sums)
         done.write(state)

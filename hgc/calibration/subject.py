@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 from hgc.cache.rules import CalibrationRefused
 
 AGAIN = "calibrate again: python -m hgc calibrate --model … --control … --sampler … --steps … --guidance … --out ….json"
 OWN = "runs/calibration"  # where those made here are looked for, in the working folder
-CARRIED = "carried over from "
 
 
 @dataclass(frozen=True)
@@ -50,11 +50,9 @@ class Subject:
                 f"{what}: {name} is {getattr(self, name)}, this run has {getattr(other, name)}; {remedy or other.again}"
             )
 
-    def carried_over(self, subject: Subject) -> str:
-        """The words for its use on another subject, "carried over from 20 steps"; empty where both are the same."""
-        words = {"steps": f"{self.steps} steps", "guidance": f"guidance {self.guidance:g}"}
-        other = [words.get(name, getattr(self, name)) for name in self._differing(subject)]
-        return f"{CARRIED}{', '.join(other)}, not measured here" if other else ""
+    def carried_over(self, subject: Subject) -> dict[str, Any]:
+        """The settings in which another subject is not this one, as Origin.carried_over has them; none for itself."""
+        return {name: getattr(self, name) for name in self._differing(subject)}
 
     def _differing(self, other: Subject) -> list[str]:
         return [part.name for part in fields(self) if getattr(self, part.name) != getattr(other, part.name)]

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from hgc.cache.anatomy import PREDICTION, UNGUIDED, Anatomy
+from hgc.cache.origin import Knobs, Origin
 from hgc.cache.plan import Plan
 from hgc.cache.rules import LINE, Forecast, PlanRefused, Weighing
 from hgc.cache.schedules import constants, cut_site, decoder_layers
@@ -137,13 +138,14 @@ def plan_of(
     course: Course,
     anatomy: Anatomy,
     weigher: Weigher | None,
-    name: str = "optimised",
+    carried_over: Knobs | None = None,
     uncontrolled: Collection[int] = (),
     verified: bool = False,
 ) -> Plan:
     """The plan of a course, with fitted weights, or with lines where nothing was measured. Raises PlanRefused.
 
-    With `verified` there are weights for computed steps as well, by which the forecasts can be measured there.
+    `carried_over` is as `Origin` has it. With `verified` there are weights for computed steps as well, by which the
+    forecasts can be measured there.
     """
     table = constants(anatomy, course.steps)
     forecasts: dict[str, Forecast] = {}
@@ -153,7 +155,8 @@ def plan_of(
         if weigher:
             entries = [*_weighings(row, course, weigher), *(_measuring(row, course, weigher) if verified else ())]
             forecasts[row.site] = Forecast("weighted", weighings=tuple(entries))
-    return Plan(name, course.steps, anatomy.model, table, forecasts=forecasts)
+    origin = Origin("optimised", {"course": str(course)}, carried_over or {})
+    return Plan(origin, course.steps, anatomy.model, table, forecasts=forecasts)
 
 
 def _letter(row: Row, step: int, least: int, course: Course) -> str:

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from hgc.cache.anatomy import PREDICTION, UNGUIDED, Anatomy, Kind
+from hgc.cache.origin import Origin
 from hgc.cache.plan import Plan
 from hgc.cache.rules import CalibrationRefused
 from hgc.cache.running.engine import cached
@@ -46,7 +47,7 @@ class Scenes:
 
     def full(self, steps: int, model: str, witness: Witness | None = None) -> None:
         """Runs everything and keeps the path."""
-        self.path = self.run(Plan("full", steps, model), witness)
+        self.path = self.run(Plan(Origin("full"), steps, model), witness)
 
     def run(
         self, plan: Plan, witness: Witness | None = None, forced: Sequence[torch.Tensor] = ()

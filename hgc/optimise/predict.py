@@ -27,8 +27,8 @@ class Predictor:
         self._output: dict[tuple[int, tuple[int, ...], float], float] = {}
         self._costs: dict[tuple[str, str, bool], int] = {}
 
-    def plan(self, course: Course, name: str = "optimised") -> Plan:
-        return plan_of(course, self.anatomy, self.table, name)
+    def plan(self, course: Course) -> Plan:
+        return plan_of(course, self.anatomy, self.table)
 
     def cost(self, course: Course) -> float:
         """The same as the plan's MACs, which depend on each step's letters alone, once the first is done."""

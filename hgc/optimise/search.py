@@ -15,6 +15,7 @@ from statistics import fmean, stdev
 
 import torch
 
+from hgc.cache.origin import Origin
 from hgc.cache.plan import Plan
 from hgc.cache.rules import PlanRefused
 from hgc.optimise.course import CAUTIONS, Course
@@ -62,7 +63,7 @@ class Runs:
 
     def fewer_steps(self, steps: int) -> Fidelity:
         """Everything computed in fewer steps of the same solver."""
-        return self._remembered(f"{steps} steps", lambda: Plan("full", steps, self.predictor.anatomy.model))
+        return self._remembered(f"{steps} steps", lambda: Plan(Origin("full"), steps, self.predictor.anatomy.model))
 
     def _remembered(self, name: str, plan: Callable[[], Plan]) -> Fidelity:
         if name not in self._known:

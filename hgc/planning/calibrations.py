@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from hgc.cache.origin import Knobs
 from hgc.cache.plan import Plan
 from hgc.cache.rules import CalibrationRefused
 from hgc.calibration.curves import ChangeCurves
@@ -22,11 +23,11 @@ class NotCalibrated(CalibrationRefused):
 
 @dataclass(frozen=True)
 class Found:
-    """A calibration that fits, and in plain words what of it is not of the recipe: "carried over from guidance 2"."""
+    """A calibration that fits, and what of it is not of the recipe, as Origin.carried_over has it."""
 
     path: Path
     curves: ChangeCurves
-    carried_over: str
+    carried_over: Knobs
 
     def read(self) -> Calibration:
         """With its scale and shift. Raises CalibrationRefused when a file is damaged."""
@@ -57,7 +58,7 @@ def fitting(of: Recipe | Subject, weights: str) -> list[Found]:
 
 
 def planned(of: Recipe, plan_from: Callable[[Calibration], Plan], weights: str) -> Plan:
-    """The plan by the best calibration that fits; what it is carried over from stands in its name.
+    """The plan by the best calibration that fits; what it is carried over from stands in its origin.
 
     One that was distilled for another plan is passed over. Raises NotCalibrated, CalibrationRefused.
     """
@@ -69,7 +70,7 @@ def planned(of: Recipe, plan_from: Callable[[Calibration], Plan], weights: str) 
         except CalibrationRefused as refusal:
             refusals.append(refusal)
             continue
-        return replace(plan, name=f"{plan.name}, {found.carried_over}") if found.carried_over else plan
+        return replace(plan, origin=replace(plan.origin, carried_over=found.carried_over))
     raise refusals[0]
 
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 
+from hgc.cache.origin import Knobs
 from hgc.cache.plan import Plan, PlanRefused
 from hgc.cache.schedules import exact, most_within
-from hgc.calibration.subject import CARRIED, Subject
+from hgc.calibration.subject import Subject
 from hgc.optimise.course import FULL, SKIP, Course, plan_of
 from hgc.optimise.neighbours import ROUNDING, fitted
 from hgc.optimise.predict import Predictor
@@ -23,10 +24,10 @@ PLANS = Path(__file__).resolve().parents[2] / "assets" / "plans"
 
 @dataclass(frozen=True)
 class Kept:
-    """A shelf, and in plain words what of it is not of the request."""
+    """A shelf, and what of it is not of the recipe, as Origin.carried_over has it."""
 
     shelf: Shelf
-    carried_over: str
+    carried_over: Knobs
 
 
 def optimised(task: Task, share: float) -> Plan:
@@ -37,10 +38,9 @@ def optimised(task: Task, share: float) -> Plan:
     if share >= task.share(whole := exact(task.anatomy, task.steps)):
         return whole
     kept = kept_for(task.recipe)
-    name = "optimised" + (f", {kept.carried_over}" if kept.carried_over else "")
     courses = [_started(stretched(rung.course, task.steps), task) for rung in kept.shelf.rungs]
     if kept.shelf.table.subject.model != task.recipe.model:
-        return _by_lines(task, share, courses, name)
+        return _by_lines(task, share, courses, kept.carried_over)
     table = carried(kept.shelf.table, task.steps)
     predictor = Predictor(task.anatomy, table, guided=task.guided)
     start, budget = _nearest(courses, predictor, share), share
@@ -48,7 +48,7 @@ def optimised(task: Task, share: float) -> Plan:
         plan_of,
         anatomy=task.anatomy,
         weigher=table,
-        name=name,
+        carried_over=kept.carried_over,
         uncontrolled=_uncontrolled(task),
         verified=task.recipe.verify is not None,
     )
@@ -61,12 +61,6 @@ def optimised(task: Task, share: float) -> Plan:
             return plan
         # Where the control is off for a while, full compute is less than the predictor takes it for.
         budget = max(budget - over, predictor.cost(least))
-
-
-def notes_on(plan: Plan, called: str = "The plan") -> tuple[str, ...]:
-    """What a person should know of a plan that was not made, or not measured, for the request at hand."""
-    _, carried_over, where = plan.name.partition(CARRIED)
-    return (f"{called} was {CARRIED}{where}.",) if carried_over else ()
 
 
 def kept_for(recipe: Recipe) -> Kept:
@@ -117,11 +111,11 @@ def _nearest(courses: Sequence[Course], predictor: Predictor, share: float) -> C
     return max(within, key=predictor.cost) if within else min(courses, key=predictor.cost)
 
 
-def _by_lines(task: Task, share: float, courses: Sequence[Course], name: str) -> Plan:
+def _by_lines(task: Task, share: float, courses: Sequence[Course], carried_over: Knobs) -> Plan:
     """On another model: the same courses with lines for weights, filled up with steps in full, the first ones first."""
 
     def plan(course: Course) -> Plan:
-        return plan_of(course, task.anatomy, None, name, _uncontrolled(task))
+        return plan_of(course, task.anatomy, None, carried_over, _uncontrolled(task))
 
     course = most_within(share, sorted(courses, key=lambda c: -task.share(plan(c))), lambda c: task.share(plan(c)))
     for step in range(course.steps):

@@ -33,7 +33,6 @@ from hgc.landscapes.tokenizer import read_prompt
 from hgc.models.loading import SAMPLERS, Loaded, load
 from hgc.planning import Blueprint, Task
 from hgc.planning.calibrations import NotCalibrated, used_by
-from hgc.planning.optimised import notes_on
 from hgc.planning.task import at_steps
 from hgc.request import ArmName, CacheSettings, Recipe, Request, RequestRefused
 from hgc.results.comparison import Arm, Cancelled, Comparison, Forecast, Pixels, Progress
@@ -249,8 +248,8 @@ class Studio:
             score_name=SCORES[request.control],
             notes=(
                 *self.check_prompt(request.prompt),
-                *notes_on(plan),
-                *(() if other is None else notes_on(other, "The rival's plan")),
+                *plan.origin.notes(),
+                *(() if other is None else other.origin.notes("The rival's plan")),
             ),
             made=made_now(self.device, self.dtype, self.weights),
             rival=rival,

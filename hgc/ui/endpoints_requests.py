@@ -6,6 +6,7 @@ from typing import Any
 
 import gradio as gr
 
+from hgc.cache.origin import Origin
 from hgc.cache.plan import Plan
 from hgc.cache.plan_edit import Ground, action_named, edited
 from hgc.cache.rehearsal import check
@@ -78,7 +79,7 @@ def _add_edit_plan(runner: Runner) -> None:
             ground = Ground(grid.anatomy, guidance=guidance > 1)
             places = [(sites_of(grid, str(row)), _step(step, known)) for row, step in cells]
             changed = edited(known, ground, places, action_named(action))
-            played, whole = ground.play(changed), ground.play(Plan("full", known.steps, known.model))
+            played, whole = ground.play(changed), ground.play(Plan(Origin("full"), known.steps, known.model))
             return {
                 "plan": changed.as_dict(),
                 "macs_cached": played.macs.paper,

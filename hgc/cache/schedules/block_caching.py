@@ -9,12 +9,12 @@ and projections are computed in every step, which bounds the saving. On Landscap
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from math import inf
 
 from hgc.cache.anatomy import Anatomy, Kind, State, states
+from hgc.cache.origin import Origin
 from hgc.cache.plan import Action, Plan
 from hgc.cache.rehearsal import plan_macs
 from hgc.cache.rules import REPEAT, Forecast, PlanRefused
@@ -26,7 +26,7 @@ from hgc.cache.schedules.rows import Rows, constants
 LAYERS = (Kind.RESNET, Kind.TRANSFORMER, Kind.RESIDUAL)
 ADDED = (Kind.SELF_ATTENTION, Kind.CROSS_ATTENTION, Kind.FEED_FORWARD, Kind.RESIDUAL)
 HALVINGS = 20
-TITLE = "block caching δ="
+METHOD = "block_caching"
 Off = Sequence[Collection[str]] | None
 
 
@@ -64,7 +64,7 @@ def block_caching(
 
     def plan(threshold: float) -> Plan:
         rows = constants(anatomy, steps) | _rows(anatomy, changes, threshold, forecast, longest or steps, off)
-        return Plan(f"{TITLE}{threshold:.3g}", steps, anatomy.model, rows, forecast=forecast)
+        return Plan(Origin(METHOD, {"delta": float(threshold)}), steps, anatomy.model, rows, forecast=forecast)
 
     if share is not None:
         cost = partial(plan_macs, anatomy=anatomy, guidance=guidance, off=off)
@@ -77,9 +77,10 @@ def block_caching(
 
 
 def delta_of(plan: Plan) -> float | None:
-    """The threshold that a plan of this method has in its name, to three digits; None for any other plan's."""
-    match = re.fullmatch(rf"{TITLE}(\d+(?:\.\d+)?(?:e[+-]\d+)?)", plan.name)
-    return None if match is None else float(match[1])
+    """The threshold that a plan of this method went by; None for any other plan's and for one edited since."""
+    origin = plan.origin
+    delta = origin.knobs.get("delta") if origin.method == METHOD and not origin.edited else None
+    return delta if isinstance(delta, float) else None
 
 
 def _within(share: float, plan: Callable[[float], Plan], cost: Callable[[Plan], float], widest: float) -> Plan:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from hgc.cache.anatomy import Anatomy
+from hgc.cache.origin import Origin
 from hgc.cache.plan import Plan
 from hgc.cache.rules import REPEAT, Forecast, PlanRefused
 from hgc.cache.schedules.rows import constants, cut_site, keep_between
@@ -30,10 +31,9 @@ def deepcache(
     if branch < 0:
         raise PlanRefused(f"branch {branch}: at least 0, the outermost layer")
     keys = tuple(range(0, steps, interval)) if centre is None else power_around(steps, interval, centre, power)
-    around = "" if centre is None else f" around {centre}"
-    deeper = f" branch {branch}" if branch else ""
     rows = constants(anatomy, steps) | {cut_site(anatomy, branch + 1): keep_between(steps, keys, forecast)}
-    return Plan(f"deepcache N={interval}{around}{deeper}", steps, anatomy.model, rows, forecast=forecast)
+    origin = Origin("deepcache", {"interval": interval, "branch": branch, "centre": centre})
+    return Plan(origin, steps, anatomy.model, rows, forecast=forecast)
 
 
 def power_around(steps: int, interval: int, centre: int, power: float = 1.4) -> tuple[int, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from hgc.cache.anatomy import Anatomy, Kind
+from hgc.cache.origin import Origin
 from hgc.cache.plan import Plan
 from hgc.cache.rules import REPEAT, Forecast
 from hgc.cache.schedules.rows import constants, keep_between, keep_control
@@ -30,4 +31,5 @@ def encoder_propagation(
     rows = dict.fromkeys([*sorted(inputs - decoder - embeddings), *middle], keep_between(steps, keys, forecast))
     control = keep_control(steps, keys, forecast, first_control_step)
     rows |= {site.name: control for site in anatomy.control_residuals}
-    return Plan("encoder propagation", steps, anatomy.model, constants(anatomy, steps) | rows, forecast=forecast)
+    origin = Origin("encoder_propagation", {"keys": keys})
+    return Plan(origin, steps, anatomy.model, constants(anatomy, steps) | rows, forecast=forecast)

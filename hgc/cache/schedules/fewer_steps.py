@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from hgc.cache.anatomy import Anatomy
+from hgc.cache.origin import Origin
 from hgc.cache.plan import Plan
 from hgc.cache.schedules.plain import full
 
 
 def fewer_steps(anatomy: Anatomy, count: int, steps: int) -> Plan:
     """Everything computed in `count` steps instead of `steps`; the pipeline runs with that number of steps."""
-    return replace(full(anatomy, count), name=f"fewer steps: {count} of {steps}")
+    return replace(full(anatomy, count), origin=Origin("fewer_steps", {"count": count, "steps": steps}))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from hgc.cache.anatomy import UNGUIDED, Anatomy
+from hgc.cache.origin import Origin
 from hgc.cache.plan import Plan
 from hgc.cache.rules import LINE, Forecast, FrequencySplit
 from hgc.cache.schedules.rows import constants, in_range, keep_between
@@ -33,6 +34,8 @@ def guidance_reuse(
         low=tuple(1 + alpha_low * before for before in early),
         high=tuple(1 + alpha_high * (not before) for before in early),
     )
+    keys = tuple(keys)
     rows = constants(anatomy, steps) | {UNGUIDED: keep_between(steps, keys, forecast)}
     weighed = split if alpha_low or alpha_high else None
-    return Plan("guidance reuse", steps, anatomy.model, rows, forecast=forecast, split=weighed)
+    origin = Origin("guidance_reuse", {"keys": keys, "alpha_low": alpha_low, "alpha_high": alpha_high, "turn": turn})
+    return Plan(origin, steps, anatomy.model, rows, forecast=forecast, split=weighed)

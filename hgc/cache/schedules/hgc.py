@@ -22,6 +22,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from hgc.cache.anatomy import PREDICTION, UNGUIDED, Anatomy, Kind
+from hgc.cache.origin import Knobs, Origin
 from hgc.cache.plan import Fusion, Plan
 from hgc.cache.rules import LINE, Forecast, Gate, PlanRefused
 from hgc.cache.schedules.curves import Curves
@@ -54,7 +55,6 @@ def hgc(
     keys: Sequence[int] | None = None,
     threshold: float | None = None,
     first_control_step: int = 0,
-    name: str = "hgc",
 ) -> Plan:
     """Coarse and fine cache in one plan; this file's first lines say which part is our reading.
 
@@ -83,7 +83,16 @@ def hgc(
         gate = late_gate(steps) if gate_step is None else gate_step
         rows |= once_control_is_on(anatomy, fine_rows(anatomy, steps, keys, gate, attention_every), first_control_step)
     gate_rule = Gate(threshold) if threshold is not None and coarse else None
-    return Plan(name, steps, anatomy.model, rows, fusion=fusion, forecast=forecast, gate=gate_rule)
+    knobs: Knobs = {
+        "lambda_inter": lambda_inter,
+        "lambda_intra": lambda_intra,
+        "gate_step": gate_step,
+        "attention_every": attention_every,
+        "coarse": coarse,
+        "fine": fine,
+        "threshold": threshold,
+    }
+    return Plan(Origin("hgc", knobs), steps, anatomy.model, rows, fusion=fusion, forecast=forecast, gate=gate_rule)
 
 
 def coarse_rows(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from hgc.cache.anatomy import PREDICTION, UNGUIDED, Anatomy
+from hgc.cache.origin import Origin
 from hgc.cache.plan import Plan
 from hgc.cache.rules import LINE, Forecast, Gate
 from hgc.cache.schedules.rows import constants, keep_between
@@ -26,7 +27,9 @@ def step_skip(
     at the threshold, or after `longest` steps, a step is computed. With `per_branch` the guidance difference has a sum
     of its own, so that the guided branch may be refreshed alone. Raises PlanRefused for values out of range.
     """
-    row = keep_between(steps, tuple(keys), forecast)
+    keys = tuple(keys)
+    row = keep_between(steps, keys, forecast)
     rows = constants(anatomy, steps) | {PREDICTION: row} | ({UNGUIDED: row} if per_branch else {})
     gate = None if threshold is None else Gate(threshold, longest, per_branch)
-    return Plan("step skip", steps, anatomy.model, rows, forecast=forecast, gate=gate)
+    origin = Origin("step_skip", {"keys": keys, "threshold": threshold, "longest": longest, "per_branch": per_branch})
+    return Plan(origin, steps, anatomy.model, rows, forecast=forecast, gate=gate)

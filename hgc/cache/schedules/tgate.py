@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hgc.cache.anatomy import UNGUIDED, Anatomy, Kind
+from hgc.cache.origin import Knobs, Origin
 from hgc.cache.plan import Plan
 from hgc.cache.rules import PlanRefused
 from hgc.cache.schedules.rows import Rows, constants, once_control_is_on
@@ -41,7 +42,12 @@ def tgate(
         row = _self_row(steps, gate_step, self_every_before, self_every_after, warm)
         attention |= {site.name: row for site in selves}
     rows |= once_control_is_on(anatomy, attention, first_control_step)
-    return Plan(f"tgate m={gate_step}", steps, anatomy.model, rows, fusion="average")
+    knobs: Knobs = {
+        "gate_step": gate_step,
+        "self_every_before": self_every_before,
+        "self_every_after": self_every_after,
+    }
+    return Plan(Origin("tgate", knobs), steps, anatomy.model, rows, fusion="average")
 
 
 def _self_row(steps: int, gate: int, before: int, after: int, warm: int) -> str:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from hgc.cache.plan import Plan
 from hgc.cache.rules import CalibrationRefused
 from hgc.cache.schedules import delta_of
 from hgc.calibration.curves import ChangeCurves
-from hgc.calibration.subject import CARRIED
 from hgc.charts.change import accumulated_chart, change_chart, changing_rows, most_piled
 from hgc.charts.rows import Row
 from hgc.planning.calibrations import subject_of
@@ -123,7 +121,7 @@ class ChangeEvents:
 
 def told(found: Comparison, curves: ChangeCurves) -> str:
     """What is drawn, and where its numbers come from."""
-    rule = PLAIN if _threshold(found.cached.trace.plan) is None else WITH_DELTA
+    rule = PLAIN if delta_of(found.cached.trace.plan) is None else WITH_DELTA
     scenes = f"{curves.scenes} scene{'s' if curves.scenes > 1 else ''}"
     carried_over = " (carried over, not measured here)" if curves.subject != subject_of(found.request) else ""
     return (
@@ -132,11 +130,6 @@ def told(found: Comparison, curves: ChangeCurves) -> str:
     )
 
 
-def _threshold(plan: Plan) -> float | None:
-    """The plan's δ, whatever its name says of where the curves are from."""
-    return delta_of(replace(plan, name=plan.name.partition(f", {CARRIED}")[0]))
-
-
 def _charts(found: Comparison, curves: ChangeCurves, row: Row) -> list[Any]:
     trace = found.cached.trace
-    return [accumulated_chart(row, trace, curves, _threshold(trace.plan)), change_chart(row, curves)]
+    return [accumulated_chart(row, trace, curves, delta_of(trace.plan)), change_chart(row, curves)]

@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 DESKS_KEPT = 64
 SITE_NAME = re.compile(r"(?:unet|controlnet|guidance)\.[\w.]*\w")
 LARGEST_PLAN_BYTES = 4_000_000
-BY_HAND = ", by hand"
 NO_DESK = "This plan is no longer on the desk: take one up again."
 Shown = list[Any]
 
@@ -99,7 +98,7 @@ class ScheduleEvents:
         def change(found: Desk) -> Draft:
             plan, cells = found.draft.plan, [(sites_of(found.grid, key), int(step)) for key, step in event.cells]
             changed = edited(plan, found.ground, cells, action_named(letter))
-            return found.draft if changed == plan else found.draft.put(by_hand(changed))
+            return found.draft if changed == plan else found.draft.put(changed)
 
         return self._changed(desk, change)
 
@@ -186,11 +185,6 @@ def sites_of(grid: PlanGrid, key: str) -> Sequence[str]:
     if found is None:
         raise PlanRefused(f"this model has no row '{key}'; take the plan up again")
     return found
-
-
-def by_hand(plan: Plan) -> Plan:
-    """An edited plan is no longer its method's, and says so."""
-    return plan if plan.name.endswith(BY_HAND) else replace(plan, name=plan.name + BY_HAND)
 
 
 def read_plan(file: str | None) -> Plan:
