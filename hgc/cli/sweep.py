@@ -17,11 +17,14 @@ from hgc.cli.options import (
     Control,
     Device,
     Dtype,
+    End,
     Guidance,
     MethodName,
     Model,
     PlanName,
     SamplerName,
+    Scale,
+    Start,
     Steps,
 )
 from hgc.cli.refusals import in_one_line
@@ -56,6 +59,9 @@ def sweep(
     steps: Steps = 20,
     sampler: SamplerName = "ddim",
     guidance: Guidance = GUIDANCE,
+    control_scale: Scale = 1.0,
+    control_start: Start = 0.0,
+    control_end: End = 1.0,
     plan: PlanName = "paper",
     method: MethodName = DEFAULT_METHOD,
     budget: Budget = None,
@@ -80,6 +86,9 @@ def sweep(
             "steps": steps,
             "sampler": sampler,
             "guidance": guidance,
+            "control_scale": control_scale,
+            "control_start": control_start,
+            "control_end": control_end,
             "rival": rival,
         }
         | _asked(axes, plan, method, budget)

@@ -93,14 +93,13 @@ def _caches(page: Playground, request: Request, plan: Plan | None) -> dict[Any, 
     plan = plan or request.own_plan
     if request.plan is not None and plan is not None:
         return updates | {page.own.name: page.runner.plans.keep(plan), page.picture.steps: plan.steps}
-    settings = request.cache
     if request.budget is not None:
         preset = preset_of(request.budget)
         updates |= {cache.budget: round(100 * request.budget, DIGITS), cache.preset: preset and preset.name}
-        settings = page.runner.loader.studio().settings(request)
     if request.method != HGC:
         method = METHODS[request.method]
         return updates | {cache.coarse: method.coarse, cache.fine: method.fine}
+    settings = page.runner.loader.studio().settings(request)
     return updates | dict(zip(cache.settings, write_settings(settings), strict=True))
 
 
