@@ -11,6 +11,7 @@ import numpy as np
 
 from hgc.cache.origin import Origin
 from hgc.cache.plan import Plan
+from hgc.control.reading import Reading
 from hgc.history import opening
 from hgc.landscapes.labels import PALETTE
 from hgc.request import CacheSettings, Recipe, Request
@@ -39,8 +40,10 @@ class Repeating:
     def check_prompt(self, prompt: str) -> tuple[str, ...]:
         return ()
 
-    def prepare_control(self, picture: np.ndarray, control: str, annotator: str | None = None) -> Prepared:
-        return prepare_control(picture, control, self.size, PALETTE, annotator)
+    def prepare_control(
+        self, picture: np.ndarray, control: str, annotator: str | None = None, reading: Reading | None = None
+    ) -> Prepared:
+        return prepare_control(picture, control, self.size, PALETTE, annotator, reading)
 
     def forecast(self, recipe: Recipe) -> Forecast:
         macs, whole = self.made.cached.trace.macs, self.made.full.trace.macs

@@ -11,7 +11,7 @@ from hypothesis.extra.numpy import arrays
 from PIL import Image, ImageDraw
 from skimage.color import deltaE_cie76, rgb2lab
 
-from hgc.control.canvas import Framing, Kind, fit, snap
+from hgc.control.canvas import Framing, Kind, fit, on_sheet, snap
 from hgc.landscapes.labels import COLOURS, PALETTE
 
 
@@ -108,7 +108,7 @@ class TestSnap:
 
 class TestFit:
     @pytest.mark.parametrize("kind", ["labels", "photo", "edges"])
-    @pytest.mark.parametrize("framing", ["cover", "letterbox"])
+    @pytest.mark.parametrize("framing", ["crop", "fill"])
     @pytest.mark.parametrize("shape", [(64, 64), (64, 64, 3), (300, 77), (20, 500, 3), (33, 31, 4)])
     def test_the_size_is_the_models(self, shape: tuple[int, ...], framing: Framing, kind: Kind) -> None:
         fitted = fit(np.zeros(shape, np.uint8), (64, 96), kind, framing)
@@ -125,10 +125,16 @@ class TestFit:
         for size in ((16, 16), (64, 80)):
             assert set(np.unique(fit(labels, size, "labels"))) <= {0, 3, 8}
 
-    def test_cover_takes_the_middle_and_letterbox_keeps_all(self) -> None:
+    def test_a_crop_lies_where_it_is_told_and_fit_keeps_all(self) -> None:
         wide = np.repeat(np.array([[1, 2, 2, 3]], np.uint8), 2, axis=0)
         assert fit(wide, (2, 2), "labels").tolist() == [[2, 2], [2, 2]]
-        assert fit(wide, (4, 4), "labels", "letterbox").tolist() == [[0] * 4, [1, 2, 2, 3], [1, 2, 2, 3], [0] * 4]
+        assert fit(wide, (2, 2), "labels", "crop", 0).tolist() == [[1, 2], [1, 2]]
+        assert fit(wide, (2, 2), "labels", "crop", 1).tolist() == [[2, 3], [2, 3]]
+        assert fit(wide.T, (2, 2), "labels", "crop", 1).tolist() == [[2, 2], [3, 3]]
+        kept = fit(np.repeat(wide[:, :, None], 3, axis=2), (4, 4), "labels", "fit")
+        sheet = on_sheet(kept, (4, 4), (9, 9, 9))
+        assert sheet[:, :, 1].tolist() == [[9] * 4, [1, 2, 2, 3], [1, 2, 2, 3], [9] * 4]
+        assert fit(wide, (4, 4), "labels", "fill").tolist() == [[1, 2, 2, 3]] * 4
 
     @pytest.mark.parametrize("side", [100, 257, 1200])
     def test_thin_lines_survive_shrinking(self, side: int) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from base64 import b64decode
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import cv2
 import gradio as gr
@@ -14,8 +16,10 @@ from conftest import PATIENCE_MS
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 from serving import served
+from skimage import data
 from skimage.segmentation import flood
 
+from hgc.control import annotators
 from hgc.landscapes.labels import PALETTE
 from hgc.studio.studio import Studio
 from hgc.ui import Loader
@@ -288,3 +292,52 @@ def test_snapping_of_an_uploaded_map_is_reported(page: Page, tmp_path: Path) -> 
         return pixel[1] === 180;
     }""")
     assert is_class(sheet(page), "grass").all()
+
+
+def choose_reading(page: Page, name: str) -> None:
+    page.locator("#annotator input").click()
+    page.get_by_role("option", name=name).first.click()
+
+
+def test_a_slow_detector_is_seen_to_work_and_another_choice_does_not_wait_for_it(
+    page: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, answer, ended = threading.Event(), threading.Event(), threading.Event()
+    detector = annotators._detector
+
+    def slow(annotator: annotators.Annotator, weights: str | None) -> Any:
+        if not annotator.needs_weights:
+            return detector(annotator, weights)
+        begun.set()
+        answer.wait(60)
+        ended.set()
+        raise annotators.AnnotatorUnavailable("these weights could not be fetched")
+
+    monkeypatch.setattr(annotators, "_detector", slow)
+    Image.fromarray(data.coffee()).save(tmp_path / "photo.png")
+    page.get_by_test_id("Use a photo-radio-label").click()
+    choose_reading(page, "Canny")
+    page.locator("#photo input[type=file]").set_input_files(tmp_path / "photo.png")
+    told = page.locator("#seen-notes")
+    try:
+        expect(told).to_contain_text("read from your photo by Canny")
+        choose_reading(page, "Soft edges (HED)")
+        expect(told).to_contain_text("Reading your photo. The first time")
+        expect(told).not_to_contain_text("by Canny")
+        expect(page.locator("#seen img")).to_have_count(0)
+        assert begun.wait(30)
+        choose_reading(page, "Line art (standard)")
+        expect(told).to_contain_text("read from your photo by Line art (standard)")
+        assert not ended.is_set(), "the answer came while the other detector was still at work"
+    finally:
+        answer.set()
+    assert ended.wait(30)
+    page.get_by_test_id("Fit: bare bars-radio-label").click()
+    expect(told).to_contain_text("bars stay bare at the top and the bottom")
+    expect(told).to_contain_text("by Line art (standard)")
+    choose_reading(page, "Soft edges (HED)")
+    expect(told).to_contain_text("these weights could not be fetched")
+    expect(page.locator("#photo img")).to_be_visible()
+    page.get_by_test_id("Crop-radio-label").click()
+    choose_reading(page, "Canny")
+    expect(told).to_contain_text("cut off on the left and the right")

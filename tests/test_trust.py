@@ -74,7 +74,9 @@ def test_a_file_that_was_not_uploaded_is_refused_whether_it_is_there_or_not(
     http: httpx.Client, secret: Path, name: str, form: dict[str, Any]
 ) -> None:
     missing = secret.with_name("missing.png")
-    told = {refusal(http, name, [{"path": str(path), **form}, "segmentation", None]) for path in (secret, missing)}
+    told = {
+        refusal(http, name, [{"path": str(path), **form}, "segmentation", None, None]) for path in (secret, missing)
+    }
     assert told == {NOT_UPLOADED}
 
 
@@ -89,7 +91,7 @@ def test_no_way_of_writing_a_path_leads_out_of_the_upload_folder(
         ways = [link, folder / os.path.relpath(secret, folder), os.path.relpath(secret), f"file://{secret}", folder, ""]
         ways += ["https://example.org/a.png", "\0", "a" * 5000]
         for way in ways:
-            assert refusal(http, "control_map", [{"path": str(way)}, "segmentation", None]) == NOT_UPLOADED, way
+            assert refusal(http, "control_map", [{"path": str(way)}, "segmentation", None, None]) == NOT_UPLOADED, way
     finally:
         link.unlink()
 
@@ -113,7 +115,7 @@ def test_every_event_of_the_page_takes_uploaded_files_alone(page: gr.Blocks, htt
 def test_an_uploaded_file_is_read(http: httpx.Client, secret: Path) -> None:
     sent = http.post(f"{API}upload", files={"files": ("map.png", secret.read_bytes())}).json()
     assert uploaded(sent[0])
-    event, told = answer(http, "control_map", [{"path": sent[0]}, "segmentation", None])
+    event, told = answer(http, "control_map", [{"path": sent[0]}, "segmentation", None, None])
     assert event == "complete", told
 
 

@@ -29,6 +29,7 @@ from hgc.cli.refusals import in_one_line
 from hgc.cli.requests import chosen
 from hgc.cli.results import finished, told, write
 from hgc.control.images import decode
+from hgc.control.reading import Reading
 from hgc.models.presets import GUIDANCE
 from hgc.planning.methods import DEFAULT_METHOD
 from hgc.request import Request
@@ -62,6 +63,12 @@ def compare(
         str | None, typer.Option(help="Also make it by this method, at the same cost; fewer_steps keeps nothing.")
     ] = None,
     annotator: Annotated[str | None, typer.Option(help="How to turn a photo into a control map, e.g. canny.")] = None,
+    framing: Annotated[
+        str, typer.Option(help="Of a picture that is not square: crop, fit (all of it, bare bars), fill (stretched).")
+    ] = "crop",
+    position: Annotated[float, typer.Option(help="Where a crop lies: 0 left or top, 1 right or bottom.")] = 0.5,
+    low: Annotated[int | None, typer.Option(help="Canny's low threshold; the model's own without it.")] = None,
+    high: Annotated[int | None, typer.Option(help="Canny's high threshold; the model's own without it.")] = None,
     charts: Annotated[
         bool, typer.Option("--charts", help="Also write charts.html: the charts of the run in one file.")
     ] = False,
@@ -71,9 +78,10 @@ def compare(
 ) -> None:
     """Make the same picture in full and cached, and say what the cache did."""
     check_place(out, folder=True)
-    picture = decode(image)
+    how = {"framing": framing, "position": position, "low_threshold": low, "high_threshold": high}
+    reading, picture = Reading.parse(how), decode(image)
     studio = Studio.load(model, device, dtype)
-    prepared = studio.prepare_control(picture.pixels, control, annotator)
+    prepared = studio.prepare_control(picture.pixels, control, annotator, reading)
     request = Request.make(
         prepared.png,
         model=model,

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 import cv2
@@ -27,6 +28,18 @@ MapKind = Literal["edges", "depth", "normal", "pose", "shuffle", "segmentation"]
 
 # Where the detectors' weights are fetched from at first use; a folder that holds them works too.
 WEIGHTS = "lllyasviel/Annotators"
+FILES = {
+    "HEDdetector": ("ControlNetHED.pth",),
+    "PidiNetDetector": ("table5_pidinet.pth",),
+    "MLSDdetector": ("mlsd_large_512_fp32.pth",),
+    "LineartDetector": ("sk_model.pth", "sk_model2.pth"),
+    "LineartAnimeDetector": ("netG.pth",),
+    "MidasDetector": ("dpt_hybrid-midas-501f0c75.pt",),
+    "ZoeDetector": ("ZoeD_M12_N.pt",),
+    "LeresDetector": ("res101.pth", "latest_net_G.pth"),
+    "NormalBaeDetector": ("scannet.pt",),
+    "OpenposeDetector": ("body_pose_model.pth", "hand_pose_model.pth", "facenet.pth"),
+}
 # The detectors resize to multiples of this; padding up to one keeps the photo's own pixels.
 GRID_PX = 64
 _NUMPY_STATE = threading.Lock()
@@ -86,8 +99,21 @@ class Annotator:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     @property
+    def files(self) -> tuple[str, ...]:
+        """Where the weights are, as the detector names them."""
+        return FILES.get(self.detector, ())
+
+    @property
     def needs_weights(self) -> bool:
         return bool(self.instead)
+
+    def ready(self, weights: str = WEIGHTS) -> bool:
+        """Whether nothing has to be fetched: no weights are needed, or those of a folder or hub repository are here."""
+        from huggingface_hub import try_to_load_from_cache
+
+        if Path(weights).is_dir():
+            return all((Path(weights) / name).is_file() for name in self.files)
+        return all(isinstance(try_to_load_from_cache(weights, name), str) for name in self.files)
 
 
 _SNAP_HINT = "nearest class by colour alone: it does not know what things are"

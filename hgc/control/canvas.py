@@ -11,11 +11,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .images import RGB, WHITE
+from .images import BLACK, RGB, WHITE
 
 Pixels = NDArray[np.uint8]
 Kind = Literal["labels", "photo", "edges"]
-Framing = Literal["cover", "letterbox"]
+Framing = Literal["crop", "fit", "fill"]
 
 # CIE76 distance below which a colour is taken for the class itself (JPEG noise), not for a blend of two.
 SAME_COLOUR = 4.0
@@ -105,25 +105,33 @@ def _nearest(rgb: Pixels, exact: NDArray[np.int16], colours: list[RGB], off: NDA
     return labels
 
 
-def fit(image: Pixels, size: tuple[int, int], kind: Kind, framing: Framing = "cover") -> Pixels:
-    """Resize to the model's (height, width): `cover` crops the middle, `letterbox` keeps all and adds black bars.
+def fit(image: Pixels, size: tuple[int, int], kind: Kind, framing: Framing = "crop", position: float = 0.5) -> Pixels:
+    """Resize for the model's (height, width), as CSS's object-fit does.
 
-    `image` is [H, W] or [H, W, C]. Labels are never mixed (nearest), lines never vanish (the brightest pixel wins),
-    photos are averaged when shrunk.
+    `crop` fills it and cuts off what is over, at `position` 0..1 from the left or the top; `fill` stretches; `fit`
+    keeps all in its proportions, so that one side stays smaller: `on_sheet` puts it into place. `image` is [H, W] or
+    [H, W, C]. Labels are never mixed (nearest), lines never vanish (the brightest pixel wins), photos are averaged
+    when shrunk.
     """
     height, width = size
     rows, columns = image.shape[:2]
-    choose = max if framing == "cover" else min
-    scale = choose(height / rows, width / columns)
-    inner = max(round(rows * scale), 1), max(round(columns * scale), 1)
-    resized = _resized(image, inner, kind)
-    if framing == "cover":
-        top, left = (inner[0] - height) // 2, (inner[1] - width) // 2
-        return np.ascontiguousarray(resized[top : top + height, left : left + width])
-    framed = np.zeros((height, width, *image.shape[2:]), np.uint8)
-    top, left = (height - inner[0]) // 2, (width - inner[1]) // 2
-    framed[top : top + inner[0], left : left + inner[1]] = resized
-    return framed
+    if framing == "fill":
+        return _resized(image, size, kind)
+    scale = (max if framing == "crop" else min)(height / rows, width / columns)
+    resized = _resized(image, (max(round(rows * scale), 1), max(round(columns * scale), 1)), kind)
+    if framing == "fit":
+        return resized
+    top, left = (round((over - side) * position) for over, side in zip(resized.shape[:2], size, strict=True))
+    return np.ascontiguousarray(resized[top : top + height, left : left + width])
+
+
+def on_sheet(image: Pixels, size: tuple[int, int], bare: RGB = BLACK) -> Pixels:
+    """A picture [h, w, 3] in the middle of a sheet (height, width) of one colour."""
+    sheet = np.empty((*size, 3), np.uint8)
+    sheet[:] = bare
+    top, left = ((side - inner) // 2 for side, inner in zip(size, image.shape[:2], strict=True))
+    sheet[top : top + image.shape[0], left : left + image.shape[1]] = image
+    return sheet
 
 
 def _resized(image: Pixels, size: tuple[int, int], kind: Kind) -> Pixels:

@@ -25,8 +25,8 @@ from hgc.calibration.files import Calibration
 from hgc.calibration.lines import Adjustment
 from hgc.calibration.measure import weights_of
 from hgc.calibration.subject import Subject
-from hgc.control.annotators import AnnotatorSettings
 from hgc.control.images import RGB
+from hgc.control.reading import Reading
 from hgc.landscapes.labels import PALETTE
 from hgc.landscapes.scene import paint
 from hgc.landscapes.tokenizer import read_prompt
@@ -122,11 +122,11 @@ class Studio:
             notes.append(f"The prompt is too long; cut off: {' '.join(reading.cut)}.")
         return tuple(notes)
 
-    def prepare_control(self, picture: Pixels, control: str, annotator: str | None = None) -> Prepared:
+    def prepare_control(
+        self, picture: Pixels, control: str, annotator: str | None = None, reading: Reading | None = None
+    ) -> Prepared:
         """The control map as the model will see it. Raises ImageRefused, AnnotatorUnavailable."""
-        low, high = self.loaded.preset.canny
-        settings = AnnotatorSettings(low_threshold=low, high_threshold=high)
-        return prepare_control(picture, control, self.size, PALETTE, annotator, settings)
+        return prepare_control(picture, control, self.size, PALETTE, annotator, reading, self.loaded.preset.canny)
 
     def anatomy(self) -> Anatomy:
         """The sites of this model; the same for all of its ControlNets, which share one architecture."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, Literal, get_args
 
 import gradio as gr
@@ -174,24 +175,29 @@ def exported(trace: Any, form: str) -> str:
 
 
 def _add_control_map(runner: Runner) -> None:
-    def control_map(picture: str, control: str = "segmentation", annotator: str | None = None) -> tuple[Any, list[str]]:
+    def control_map(
+        picture: str,
+        control: str = "segmentation",
+        annotator: str | None = None,
+        reading: dict[str, Any] | None = None,
+    ) -> tuple[Any, list[str]]:
         """The control map as the model will see it, and in plain words what was done to make it.
 
         Args:
             picture: a drawing or a photo.
             control: segmentation or edges.
             annotator: how to read a photo, e.g. canny; none for a drawing.
+            reading: framing (crop, fit or fill), position of the crop 0 to 1, low_threshold and high_threshold of
+                canny, sigma_px and line_threshold of lineart_standard; what is left out is as without it.
         """
         with refusals():
-            prepared, notes = prepare(runner.loader.studio(), given_file(picture, control, annotator))
+            prepared, notes = prepare(runner.loader.studio(), given_file(picture, control, annotator, reading))
             return prepared.map, list(notes)
 
     with gr.Column(visible=False):
-        picture, control, annotator = drawing_inputs()
+        inputs = [*drawing_inputs(), json_input("reading")]
         outputs = [gr.Image(format="png", label="control map"), gr.JSON(label="notes")]
-        gr.Button(visible=False).click(
-            control_map, [picture, control, annotator], outputs, api_name="control_map", concurrency_limit=4
-        )
+        gr.Button(visible=False).click(control_map, inputs, outputs, api_name="control_map", concurrency_limit=4)
 
 
 def _add_compare(runner: Runner) -> None:
@@ -215,6 +221,7 @@ def _add_compare(runner: Runner) -> None:
         method: str = DEFAULT_METHOD,
         budget: float | None = None,
         verify: float | None = None,
+        reading: dict[str, Any] | None = None,
     ) -> tuple[Any, Any, dict[str, Any], Any]:
         """The same picture in full and from the cache, on the same noise, and every figure of both.
 
@@ -240,10 +247,11 @@ def _add_compare(runner: Runner) -> None:
             method: how the cached picture saves work, as methods lists them.
             budget: share of full compute that the cached picture may use, 0 to 1, instead of the preset's.
             verify: relative error from which on a forecast of the cached picture is not trusted, e.g. 0.2; none never.
+            reading: of the picture, as control_map takes it.
         """
         with refusals():
             studio = runner.loader.studio()
-            given = given_file(picture, control, annotator)
+            given = given_file(picture, control, annotator, reading)
             prepared, notes = prepare(studio, given)
             fields = {
                 "control": given.control,
@@ -295,6 +303,7 @@ def _compare_inputs() -> list[Any]:
         gr.Textbox(DEFAULT_METHOD, label="method"),
         gr.Number(None, label="budget"),
         gr.Number(None, label="verify"),
+        json_input("reading"),
     ]
 
 
@@ -307,8 +316,13 @@ def drawing_inputs() -> list[Any]:
     ]
 
 
-def given_file(picture: str | None, control: Literal["segmentation", "edges"] | str, annotator: str | None) -> Drawn:
-    """A caller's file, read by the control that was asked for."""
+def given_file(
+    picture: str | None,
+    control: Literal["segmentation", "edges"] | str,
+    annotator: str | None,
+    reading: Mapping[str, Any] | None = None,
+) -> Drawn:
+    """A caller's file, read by the control that was asked for. Raises ImageRefused."""
     ready = AS_LABELS if control == "segmentation" else AS_LINES
-    read = read_photo(picture, annotator or ready)
-    return Drawn(read.picture, "edges" if control == "edges" else "segmentation", read.annotator, read.notes)
+    read = read_photo(picture, annotator or ready, reading)
+    return replace(read, control="edges" if control == "edges" else "segmentation")

@@ -6,5 +6,5 @@ from typing import Any
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 # Everything that runs the model waits in one line.
 MODEL_QUEUE: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 1}
-# One after the other, so that the answer to the last stroke is the one that stays.
-LOOK_QUEUE: dict[str, Any] = {"concurrency_id": "look", "concurrency_limit": 1}
+# Side by side, so that nobody waits for another's photo; of a visitor's looks the latest stays (playground/looks).
+LOOK_QUEUE: dict[str, Any] = {"concurrency_id": "look", "concurrency_limit": 8}

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from hgc.control.annotators import ANNOTATORS
+from hgc.control.images import ImageRefused
 from hgc.landscapes import examples
 from hgc.ui.pictures import png_url
 from hgc.ui.playground import figures
-from hgc.ui.playground.drawing import drawn, prepare, seen_picture, seen_text, sheet_of
+from hgc.ui.playground.drawing import (
+    AS_LINES,
+    drawn,
+    prepare,
+    read_photo,
+    seen_picture,
+    seen_text,
+    sheet_of,
+)
+from hgc.ui.playground.looks import Looks
+from hgc.ui.playground.reading_panel import annotator_choices
 from hgc.ui.queueing import LOOK_QUEUE, QUIET
 from hgc.ui.runner import in_one_sentence
 
@@ -19,6 +33,11 @@ if TYPE_CHECKING:
     from hgc.ui.playground.tab import Playground
 
 NO_PHOTO = '<h3>As the model sees it</h3><p class="aside">Drop a photo to see its map here.</p>'
+READING = '<h3>As the model sees it</h3><p class="aside busy" role="status">Reading your photo…</p>'
+READING_SLOWLY = (
+    '<h3>As the model sees it</h3><p class="aside busy" role="status">Reading your photo. The first time, this '
+    "detector's weights are fetched, which can take a minute; you can choose another meanwhile.</p>"
+)
 NO_LINES = '<h3>As the model sees it</h3><p class="aside">Draw some lines to see their map here.</p>'
 
 
@@ -26,12 +45,25 @@ class ControlEvents:
     """The answers to the panel's inputs."""
 
     def __init__(self, playground: Playground) -> None:
-        self._loader = playground.runner.loader
+        self._loader, self._looks = playground.runner.loader, Looks()
 
-    def look(self, *drawing: Any) -> tuple[str, str]:
-        """The control map as the model will see it."""
-        control_map, told = self._map(*drawing)
-        return seen_picture(control_map), told
+    def look(self, page: gr.Request, *drawing: Any) -> tuple[Any, ...]:
+        """The control map as the model will see it, and the ways to read a photo; nothing where a newer look stands."""
+        control_map, told, stands = self._latest(page, drawing)
+        if not stands:
+            return gr.skip(), gr.skip(), gr.skip()
+        fetched = drawing[0] == "photo" and _slow(drawing) and control_map is not None
+        return seen_picture(control_map), told, gr.update(choices=annotator_choices()) if fetched else gr.skip()
+
+    def _latest(self, page: gr.Request, drawing: Sequence[Any]) -> tuple[Pixels | None, str, bool]:
+        """`_map` of a drawing, and whether it is the visitor's latest still."""
+        visitor = page.session_hash or ""
+        number = self._looks.begin(visitor)
+        if drawing[0] == "photo" and _slow(drawing):
+            found = self._looks.wait(lambda: self._map(*drawing), visitor, number)
+        else:
+            found = self._map(*drawing)
+        return *(found or (None, "")), found is not None and self._looks.stands(visitor, number)
 
     def _map(self, *drawing: Any) -> tuple[Pixels | None, str]:
         """The control map, None where there is none, and what is to be said about it."""
@@ -46,11 +78,20 @@ class ControlEvents:
             return None, figures.notes_list([in_one_sentence(error)], "error")
         return prepared.map, seen_text(notes, given)
 
-    def receive(self, *drawing: Any) -> tuple[Any, ...]:
+    def receive(self, page: gr.Request, *drawing: Any) -> tuple[Any, ...]:
         """A photo just dropped; one that cannot be read is not left standing there as a broken picture."""
-        control_map, told = self._map("photo", *drawing[1:])
+        control_map, told, stands = self._latest(page, ("photo", *drawing[1:]))
         # The path as it is, no gr.skip(): that would make gradio build the input anew, without our way of reading it.
-        return drawing[3] if control_map is not None else None, seen_picture(control_map), told
+        if not stands:
+            return drawing[3], gr.skip(), gr.skip()
+        return drawing[3] if self._readable(drawing[3]) else None, seen_picture(control_map), told
+
+    def _readable(self, path: str | None) -> bool:
+        try:
+            read_photo(path, AS_LINES)
+        except ImageRefused:
+            return False
+        return True
 
     def take(self, event: gr.SelectData) -> tuple[Any, ...]:
         """Puts an example on the canvas of its kind, with its words and seed."""
@@ -76,18 +117,38 @@ def _on_canvas(picture: Pixels, control: Control) -> tuple[Any, Any, Any]:
     return ("paint", sheet, gr.skip()) if control == "segmentation" else ("lines", gr.skip(), sheet)
 
 
+def _slow(drawing: Sequence[Any]) -> bool:
+    """Whether the photo's annotator runs a network, whose weights may have to be fetched first."""
+    return drawing[4] in ANNOTATORS and ANNOTATORS[drawing[4]].needs_weights
+
+
+# Said at once in the browser: what stands there of the choice before goes. A place of the map's own size stays.
+BUSY_JS = f"""(source, photo, chosen) => {{
+  if (source !== 'photo' || !photo) return [{{__type__: 'update'}}, {{__type__: 'update'}}];
+  const slow = {json.dumps([known.name for known in ANNOTATORS.values() if known.needs_weights])}.includes(chosen);
+  return [{json.dumps(seen_picture(None))}, slow ? {json.dumps(READING_SLOWLY)} : {json.dumps(READING)}];
+}}"""
+
+
 def wire_control(p: Playground) -> None:
     """Every change of the drawing is looked at; the answer to the last one stays."""
     events, panel = ControlEvents(p), p.control
     seen = [panel.seen, panel.notes]
-    drawn_on = [panel.source.input, panel.painting.input, panel.lines.input, panel.photo.clear, panel.annotator.input]
-    gr.on(drawn_on, events.look, panel.drawing, seen, trigger_mode="always_last", **LOOK_QUEUE, **QUIET)
+    looked = [*seen, panel.annotator]
+    strokes = [panel.painting.input, panel.lines.input, *(slider.input for slider in panel.reading.sliders)]
+    gr.on(strokes, events.look, panel.drawing, looked, trigger_mode="always_last", **LOOK_QUEUE, **QUIET)
+    readings = [panel.reading.annotator.input, panel.reading.framing.input]
+    choices = [panel.source.input, panel.photo.clear, *readings]
+    busy: dict[str, Any] = {"js": BUSY_JS, "api_visibility": "private", "queue": False, "show_progress": "hidden"}
+    shown = [panel.source, panel.photo, panel.annotator]
+    gr.on([*readings, panel.photo.upload], None, shown, seen, **busy)
+    gr.on(choices, events.look, panel.drawing, looked, trigger_mode="multiple", **LOOK_QUEUE, **QUIET)
     panel.photo.upload(events.receive, panel.drawing, [panel.photo, *seen], **LOOK_QUEUE, **QUIET)
     canvases = [panel.source, panel.painting, panel.lines]
     edited = panel.edit.click(events.edit, panel.drawing, [*canvases, panel.notes], **LOOK_QUEUE, **QUIET)
-    edited.success(events.look, panel.drawing, seen, **QUIET)
+    edited.success(events.look, panel.drawing, looked, **LOOK_QUEUE, **QUIET)
     filled = [*canvases, p.words.prompt, p.picture.seed]
     taken = panel.gallery.select(events.take, None, filled, queue=False, **QUIET)
-    taken.then(events.look, panel.drawing, seen, **QUIET)
+    taken.then(events.look, panel.drawing, looked, **LOOK_QUEUE, **QUIET)
     prompt = p.words.prompt
     prompt.change(events.read, prompt, p.words.notes, trigger_mode="always_last", queue=False, **QUIET)

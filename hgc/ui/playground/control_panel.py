@@ -7,17 +7,15 @@ from typing import Any
 
 import gradio as gr
 
-from hgc.control.annotators import ANNOTATORS
 from hgc.landscapes import examples
 from hgc.landscapes.examples import Example
 from hgc.landscapes.labels import PALETTE
 from hgc.ui.components.easel import build_easel
-from hgc.ui.playground.drawing import AS_LABELS, AS_LINES, PEN, seen_picture, seen_text, sheet_of
+from hgc.ui.playground.drawing import PEN, seen_picture, seen_text, sheet_of
+from hgc.ui.playground.reading_panel import ReadingPanel, build_reading_panel
 
 PEN_PX = 6
 LINE_TOOLS = ("brush", "line", "eraser")
-# Annotators of a kind that the model can read.
-READABLE = ("edges", "segmentation", "shuffle")
 
 
 def photo_input(**look: Any) -> gr.Image:
@@ -38,7 +36,7 @@ class ControlPanel:
     painting: gr.HTML
     lines: gr.HTML
     photo: gr.Image
-    annotator: gr.Dropdown
+    reading: ReadingPanel
     edit: gr.Button
     seen: gr.HTML
     notes: gr.HTML
@@ -47,7 +45,11 @@ class ControlPanel:
     @property
     def drawing(self) -> list[Any]:
         """The inputs of `drawn`."""
-        return [self.source, self.painting, self.lines, self.photo, self.annotator]
+        return [self.source, self.painting, self.lines, self.photo, self.annotator, *self.reading.fields]
+
+    @property
+    def annotator(self) -> gr.Dropdown:
+        return self.reading.annotator
 
 
 def class_title(name: str) -> str:
@@ -76,7 +78,7 @@ def build_control_panel() -> ControlPanel:
         with gr.Column(visible=False, elem_id="lines-panel") as lines_panel:
             lines = _lines()
         with gr.Column(visible=False, elem_id="photo-panel") as photo_panel:
-            photo, annotator, edit = _photo()
+            photo, reading, edit = _photo()
         seen, notes = _seen(first)
         gallery = _gallery()
     source.change(
@@ -86,7 +88,7 @@ def build_control_panel() -> ControlPanel:
         js="(s) => ['paint', 'lines', 'photo'].map((name) => ({__type__: 'update', visible: s === name}))",
         api_visibility="private",
     )
-    return ControlPanel(source, painting, lines, photo, annotator, edit, seen, notes, gallery)
+    return ControlPanel(source, painting, lines, photo, reading, edit, seen, notes, gallery)
 
 
 def _seen(first: Example) -> tuple[gr.HTML, gr.HTML]:
@@ -135,7 +137,7 @@ def _lines() -> gr.HTML:
     )
 
 
-def _photo() -> tuple[gr.Image, gr.Dropdown, gr.Button]:
+def _photo() -> tuple[gr.Image, ReadingPanel, gr.Button]:
     photo = photo_input(
         label="Photo or finished map",
         show_label=False,
@@ -145,14 +147,4 @@ def _photo() -> tuple[gr.Image, gr.Dropdown, gr.Button]:
         elem_id="photo",
         placeholder="Drop a photo here, or click to choose one",
     )
-    choices = [(f"{a.label}: {a.hint}", a.name) for a in ANNOTATORS.values() if a.kind in READABLE]
-    ready = [("It is a label map already", AS_LABELS), ("It is a line drawing already", AS_LINES)]
-    annotator = gr.Dropdown(
-        [*choices[:4], *ready, *choices[4:]],
-        value="canny",
-        label="How to read it",
-        info="Lines go to the edges control, areas to the segmentation control.",
-        elem_id="annotator",
-        filterable=False,
-    )
-    return photo, annotator, gr.Button("Draw on this map", size="md", elem_id="edit-map")
+    return photo, build_reading_panel(), gr.Button("Draw on this map", size="md", elem_id="edit-map")

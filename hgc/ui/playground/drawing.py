@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import cv2
 import numpy as np
 
-from hgc.control.annotators import ANNOTATORS, AnnotatorUnavailable
+from hgc.control.annotators import ANNOTATORS
 from hgc.control.canvas import Pixels
 from hgc.control.images import ImageRefused, decode
 from hgc.control.lines import edge_map
+from hgc.control.reading import Reading
 from hgc.ui.components.easel import CANVAS_PX, from_url
 from hgc.ui.pictures import png_url
 from hgc.ui.playground.figures import notes_list
@@ -27,6 +29,8 @@ Source = Literal["paint", "lines", "photo"]
 PEN = (27, 31, 38)
 # A photo's way to a map: the annotators, and two for maps that are ready.
 AS_LABELS, AS_LINES = "as_labels", "as_lines"
+# The fields of a Reading that the panel has, in its order.
+READING = ("framing", "position", "low_threshold", "high_threshold", "sigma_px", "line_threshold")
 
 
 def sheet_of(picture: Pixels, control: Control) -> Pixels:
@@ -50,6 +54,7 @@ class Drawn:
     control: Control
     annotator: str | None = None
     notes: tuple[str, ...] = ()
+    reading: Reading | None = None
 
 
 def drawn(
@@ -58,28 +63,32 @@ def drawn(
     lines: str | None,
     photo: str | None,
     annotator: str,
+    *reading: Any,
 ) -> Drawn:
-    """Reads the panel's inputs. Raises ImageRefused where there is nothing to read."""
+    """Reads the panel's inputs, the last in the order of `READING`. Raises ImageRefused where there is nothing to read.
+
+    A canvas is square and clean: it is read as it is.
+    """
     if source == "photo":
-        return read_photo(photo, annotator)
+        return read_photo(photo, annotator, dict(zip(READING, reading, strict=False)))
     if source == "lines":
         return Drawn(from_url(lines), "edges")
     return Drawn(from_url(painting), "segmentation")
 
 
-def read_photo(path: str | None, annotator: str) -> Drawn:
-    """An uploaded file as a person meant it. Raises ImageRefused."""
+def read_photo(path: str | None, annotator: str, how: Mapping[str, Any] | None = None) -> Drawn:
+    """An uploaded file as a person meant it; `how` has fields of a Reading. Raises ImageRefused."""
     if path is None:
         raise ImageRefused("There is no photo yet: drop one into the box or take an example.")
-    decoded = decode(Path(path))
+    reading, decoded = Reading.parse(how), decode(Path(path))
     control: Control
     if annotator in (AS_LABELS, AS_LINES):
         control = "segmentation" if annotator == AS_LABELS else "edges"
-        return Drawn(decoded.pixels, control, None, decoded.notes)
+        return Drawn(decoded.pixels, control, None, decoded.notes, reading)
     if annotator not in ANNOTATORS:
         raise ImageRefused(f"There is no annotator {annotator!r}: choose one of {', '.join(ANNOTATORS)}.")
     control = "edges" if ANNOTATORS[annotator].kind == "edges" else "segmentation"
-    return Drawn(decoded.pixels, control, annotator, decoded.notes)
+    return Drawn(decoded.pixels, control, annotator, decoded.notes, reading)
 
 
 @dataclass(frozen=True)
@@ -95,11 +104,8 @@ class Sheet:
 
 
 def prepare(studio: Studio, given: Drawn) -> tuple[Prepared, tuple[str, ...]]:
-    """The map as the model will see it and all that is to be said about it. Raises ImageRefused."""
-    try:
-        prepared = studio.prepare_control(given.picture, given.control, given.annotator)
-    except AnnotatorUnavailable as error:
-        raise ImageRefused(str(error)) from error
+    """The map as the model will see it and all that is to be said of it. Raises ImageRefused, AnnotatorUnavailable."""
+    prepared = studio.prepare_control(given.picture, given.control, given.annotator, given.reading)
     return prepared, (*given.notes, *prepared.notes)
 
 

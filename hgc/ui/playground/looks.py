@@ -1,0 +1,47 @@
+"""Which look at a drawing counts: a visitor's latest. A slow detector holds up nobody, not even its own visitor."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from hgc.ui.kept import Kept
+
+T = TypeVar("T")
+
+VISITORS_KEPT = 1024
+# Detectors that fetch weights or run networks; more wait for their turn, and give it up when nobody waits for them.
+SLOW_AT_ONCE = 2
+GLANCE_S = 0.1
+
+
+class Looks:
+    """Every visitor's latest look; safe to use from several threads."""
+
+    def __init__(self) -> None:
+        self._numbers = itertools.count(1)
+        self._latest = Kept[int](VISITORS_KEPT)
+        self._slow = ThreadPoolExecutor(SLOW_AT_ONCE, thread_name_prefix="detector")
+
+    def begin(self, visitor: str) -> int:
+        """The number of a new look, which takes the place of all before it."""
+        number = next(self._numbers)
+        self._latest.keep(number, visitor)
+        return number
+
+    def stands(self, visitor: str, number: int) -> bool:
+        return self._latest.find(visitor) == number
+
+    def wait(self, work: Callable[[], T], visitor: str, number: int) -> T | None:
+        """The result of slow work; None as soon as its look no longer stands. Work under way is left to end alone."""
+        future = self._slow.submit(work)
+        while self.stands(visitor, number):
+            try:
+                return future.result(GLANCE_S)
+            except TimeoutError:
+                if future.done():
+                    raise
+        future.cancel()
+        return None

@@ -1,0 +1,88 @@
+"""How a photo is read: which part of it, how sharply the detector looks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from hgc.control.annotators import ANNOTATORS, AnnotatorSettings
+from hgc.models.presets import presets
+from hgc.ui.playground.drawing import AS_LABELS, AS_LINES
+
+FRAMINGS = [("Crop", "crop"), ("Fit: bare bars", "fit"), ("Fill: stretched", "fill")]
+# Annotators of a kind that the model can read.
+READABLE = ("edges", "segmentation", "shuffle")
+UNFETCHED = "downloads its weights first"
+
+
+@dataclass(frozen=True)
+class ReadingPanel:
+    """The components of a photo's reading."""
+
+    annotator: gr.Dropdown
+    framing: gr.Radio
+    position: gr.Slider
+    low: gr.Slider
+    high: gr.Slider
+    sigma: gr.Slider
+    threshold: gr.Slider
+
+    @property
+    def fields(self) -> list[Any]:
+        """In the order of drawing.READING."""
+        return [self.framing, self.position, self.low, self.high, self.sigma, self.threshold]
+
+    @property
+    def sliders(self) -> list[gr.Slider]:
+        return [self.position, self.low, self.high, self.sigma, self.threshold]
+
+
+def annotator_choices() -> list[tuple[str, str]]:
+    """The ways to read a photo, those first that need nothing; what has to be fetched before is marked."""
+    readable = [known for known in ANNOTATORS.values() if known.kind in READABLE]
+    here = [(f"{known.label}: {known.hint}", known.name) for known in readable if not known.needs_weights]
+    ready = [("It is a label map already", AS_LABELS), ("It is a line drawing already", AS_LINES)]
+    others = [
+        (f"{known.label}: {known.hint}{'' if known.ready() else f' ({UNFETCHED})'}", known.name)
+        for known in readable
+        if known.needs_weights
+    ]
+    return [*here, *ready, *others]
+
+
+def build_reading_panel() -> ReadingPanel:
+    """Lays it out; Canny's thresholds stand where the embedded model's control was trained."""
+    annotator = gr.Dropdown(
+        annotator_choices(),
+        value="canny",
+        label="How to read it",
+        info="Lines go to the edges control, areas to the segmentation control.",
+        elem_id="annotator",
+        filterable=False,
+    )
+    framing = gr.Radio(FRAMINGS, value="crop", label="If it is not square", elem_id="framing", elem_classes="segmented")
+    with gr.Accordion("Crop and thresholds", open=False, elem_id="thresholds"):
+        hint = "0 left or top, 1 right or bottom."
+        position = _slider("position", (0, 1, 0.05), 0.5, "Where the crop lies", hint)
+        (low_start, high_start), told = presets()["landscapes"].canny, AnnotatorSettings()
+        with gr.Column(elem_id="canny-thresholds") as canny:
+            low = _slider("low", (0, 500, 5), low_start, "Canny: a line goes on above")
+            hint = "Jumps of brightness; lower both for more lines."
+            high = _slider("high", (0, 500, 5), high_start, "Canny: a line starts above", hint)
+        with gr.Column(visible=False, elem_id="lineart-thresholds") as lineart:
+            sigma = _slider("sigma", (0.5, 32, 0.5), told.sigma_px, "Blur, pixels", "Less finds finer lines.")
+            threshold = _slider("line-threshold", (0, 64, 1), told.line_threshold, "Least contrast, grey levels")
+    shown = "(chosen) => ['canny', 'lineart_standard'].map((name) => ({__type__: 'update', visible: chosen === name}))"
+    annotator.change(None, annotator, [canny, lineart], js=shown, api_visibility="private")
+    only_crop = "(chosen) => ({__type__: 'update', visible: chosen === 'crop'})"
+    framing.change(None, framing, position, js=only_crop, api_visibility="private")
+    return ReadingPanel(annotator, framing, position, low, high, sigma, threshold)
+
+
+def _slider(
+    name: str, reach: tuple[float, float, float], start: float, label: str, hint: str | None = None
+) -> gr.Slider:
+    low, high, step = reach
+    return gr.Slider(low, high, start, step=step, label=label, info=hint, elem_id=name, buttons=[])
