@@ -143,6 +143,7 @@ def test_any_pen_on_a_clear_canvas(pen: tuple[int, int, int]) -> None:
     expected = np.zeros((64, 64, 3), np.uint8)
     expected[20:24] = 255
     np.testing.assert_array_equal(edge_map(canvas).map, expected)
+    assert edge_map(canvas).notes == (() if sum(pen) > 384 else (DARK_PEN,))
 
 
 @pytest.mark.parametrize("grey", [0, 128, 240])

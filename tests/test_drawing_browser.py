@@ -336,7 +336,7 @@ def test_a_slow_detector_is_seen_to_work_and_another_choice_does_not_wait_for_it
     expect(told).to_contain_text("bars stay bare at the top and the bottom")
     expect(told).to_contain_text("by Line art (standard)")
     choose_reading(page, "Soft edges (HED)")
-    expect(told).to_contain_text("these weights could not be fetched")
+    expect(told).to_contain_text("These weights could not be fetched")
     expect(page.locator("#photo img")).to_be_visible()
     page.get_by_test_id("Crop-radio-label").click()
     choose_reading(page, "Canny")

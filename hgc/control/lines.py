@@ -64,7 +64,9 @@ def edge_map(image: Pixels) -> EdgeMap:
     """
     rgb, drawn = painted(image)
     if 0 < drawn.mean() < LINE_SHARE_LIMIT:
-        return _told(drawn, False, ())
+        # A dark pen was meant for a light sheet.
+        inverted = bool(rgb[drawn].mean() < 128)
+        return _told(drawn, inverted, (DARK_PEN,) if inverted else ())
     rgb = np.where(drawn[:, :, None], rgb, _most_common(rgb[drawn]) if drawn.any() else 0).astype(np.uint8)
     common = _most_common(rgb.reshape(-1, 3))
     flat = (rgb == common).all(axis=2).mean() >= FLAT_SHARE
