@@ -341,3 +341,27 @@ def test_a_slow_detector_is_seen_to_work_and_another_choice_does_not_wait_for_it
     page.get_by_test_id("Crop-radio-label").click()
     choose_reading(page, "Canny")
     expect(told).to_contain_text("cut off on the left and the right")
+
+
+def test_a_photo_is_drawn_over_and_only_the_strokes_are_read(page: Page, tmp_path: Path) -> None:
+    Image.fromarray(data.coffee()).save(tmp_path / "photo.png")
+    page.get_by_test_id("Use a photo-radio-label").click()
+    choose_reading(page, "Canny")
+    page.locator("#photo input[type=file]").set_input_files(tmp_path / "photo.png")
+    expect(page.locator("#seen-notes")).to_contain_text("by Canny")
+    page.locator("#trace").click()
+    expect(page.locator("#lines .easel[data-ready]")).to_be_visible()
+    expect(page.locator("#under")).to_contain_text("only what you draw is read")
+    beneath = "getComputedStyle(document.querySelector('#lines .sheet')).backgroundImage.includes('data:image/png')"
+    page.wait_for_function(beneath)
+    page.wait_for_function("""() => {
+        const canvas = document.querySelector("#lines canvas");
+        return !canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data.some(Boolean);
+    }""")
+    drag(page, (100, 256), (400, 256), "lines")
+    assert sheet(page, "lines")[:, :, 3].astype(bool).mean() < 0.02, "the photo is no part of the drawing"
+    expect(page.locator("#seen-notes")).to_contain_text("turned round")
+    page.locator("#lift").click()
+    expect(page.locator("#tracing")).to_be_hidden()
+    page.wait_for_function(f"() => !{beneath}")
+    assert sheet(page, "lines")[256, 110:390, 3].all(), "the strokes stay"

@@ -9,8 +9,12 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from hgc.control.annotators import ANNOTATORS
-from hgc.control.images import ImageRefused
+from hgc.control.canvas import fit, on_sheet
+from hgc.control.images import WHITE, ImageRefused
+from hgc.control.reading import Reading
 from hgc.landscapes import examples
+from hgc.refused import Refused
+from hgc.ui.components.easel import CANVAS_PX
 from hgc.ui.pictures import png_url
 from hgc.ui.playground import figures
 from hgc.ui.playground.drawing import (
@@ -21,6 +25,7 @@ from hgc.ui.playground.drawing import (
     seen_picture,
     seen_text,
     sheet_of,
+    under_sheet,
 )
 from hgc.ui.playground.looks import Looks
 from hgc.ui.playground.reading_panel import annotator_choices
@@ -105,6 +110,17 @@ class ControlEvents:
             return gr.skip(), gr.skip(), gr.skip(), told
         return *_on_canvas(control_map, drawn(*drawing).control), told
 
+    def trace(self, *drawing: Any) -> tuple[Any, ...]:
+        """A bare sheet over the photo as it is framed, on the canvas of the kind that its annotator makes."""
+        try:
+            given = drawn(*drawing)
+        except Refused as error:
+            return *(gr.skip(),) * 5, figures.notes_list([in_one_sentence(error)], "error")
+        reading, side = given.reading or Reading(), (CANVAS_PX, CANVAS_PX)
+        photo = on_sheet(fit(given.picture, side, "photo", reading.framing, reading.position), side, WHITE)
+        canvases = ("paint", "", gr.skip()) if given.control == "segmentation" else ("lines", gr.skip(), "")
+        return *canvases, under_sheet(photo), gr.update(visible=True), gr.skip()
+
     def read(self, prompt: str) -> Any:
         """The words of a prompt that the model will not understand."""
         notes = self._loader.studio().check_prompt(prompt) if self._loader.ready else ()
@@ -130,6 +146,9 @@ BUSY_JS = f"""(source, photo, chosen) => {{
 }}"""
 
 
+LIFT_JS = "() => ['', {__type__: 'update', visible: false}]"
+
+
 def wire_control(p: Playground) -> None:
     """Every change of the drawing is looked at; the answer to the last one stays."""
     events, panel = ControlEvents(p), p.control
@@ -148,6 +167,11 @@ def wire_control(p: Playground) -> None:
     edited = panel.edit.click(events.edit, panel.drawing, [*canvases, panel.notes], **LOOK_QUEUE, **QUIET)
     edited.success(events.look, panel.drawing, looked, **LOOK_QUEUE, **QUIET)
     filled = [*canvases, p.words.prompt, p.picture.seed]
+    tracing = [*canvases, panel.under, panel.tracing, panel.notes]
+    traced = panel.trace.click(events.trace, panel.drawing, tracing, **LOOK_QUEUE, **QUIET)
+    traced.success(events.look, panel.drawing, looked, **LOOK_QUEUE, **QUIET)
+    lifted: dict[str, Any] = {"js": LIFT_JS, "api_visibility": "private"}
+    gr.on([panel.lift.click, panel.gallery.select], None, None, [panel.under, panel.tracing], **lifted)
     taken = panel.gallery.select(events.take, None, filled, queue=False, **QUIET)
     taken.then(events.look, panel.drawing, looked, **LOOK_QUEUE, **QUIET)
     prompt = p.words.prompt

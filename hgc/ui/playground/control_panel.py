@@ -38,6 +38,10 @@ class ControlPanel:
     photo: gr.Image
     reading: ReadingPanel
     edit: gr.Button
+    trace: gr.Button
+    tracing: gr.Row
+    under: gr.HTML
+    lift: gr.Button
     seen: gr.HTML
     notes: gr.HTML
     gallery: gr.Gallery
@@ -73,12 +77,15 @@ def build_control_panel() -> ControlPanel:
             elem_id="source",
             elem_classes="segmented",
         )
+        with gr.Row(visible=False, elem_id="tracing") as tracing:
+            under = gr.HTML("", elem_id="under", min_width=140)
+            lift = gr.Button("Take the photo away", size="md", elem_id="lift", scale=0, min_width=170)
         with gr.Column(visible=True, elem_id="paint-panel") as paint_panel:
             painting = _painting(first)
         with gr.Column(visible=False, elem_id="lines-panel") as lines_panel:
             lines = _lines()
         with gr.Column(visible=False, elem_id="photo-panel") as photo_panel:
-            photo, reading, edit = _photo()
+            photo, reading, edit, trace = _photo()
         seen, notes = _seen(first)
         gallery = _gallery()
     source.change(
@@ -88,7 +95,9 @@ def build_control_panel() -> ControlPanel:
         js="(s) => ['paint', 'lines', 'photo'].map((name) => ({__type__: 'update', visible: s === name}))",
         api_visibility="private",
     )
-    return ControlPanel(source, painting, lines, photo, reading, edit, seen, notes, gallery)
+    return ControlPanel(
+        source, painting, lines, photo, reading, edit, trace, tracing, under, lift, seen, notes, gallery
+    )
 
 
 def _seen(first: Example) -> tuple[gr.HTML, gr.HTML]:
@@ -137,7 +146,7 @@ def _lines() -> gr.HTML:
     )
 
 
-def _photo() -> tuple[gr.Image, ReadingPanel, gr.Button]:
+def _photo() -> tuple[gr.Image, ReadingPanel, gr.Button, gr.Button]:
     photo = photo_input(
         label="Photo or finished map",
         show_label=False,
@@ -147,4 +156,8 @@ def _photo() -> tuple[gr.Image, ReadingPanel, gr.Button]:
         elem_id="photo",
         placeholder="Drop a photo here, or click to choose one",
     )
-    return photo, build_reading_panel(), gr.Button("Draw on this map", size="md", elem_id="edit-map")
+    reading = build_reading_panel()
+    with gr.Row(elem_id="on-canvas"):
+        edit = gr.Button("Draw on this map", size="md", elem_id="edit-map", min_width=150)
+        trace = gr.Button("Draw over the photo", size="md", elem_id="trace", min_width=150)
+    return photo, reading, edit, trace

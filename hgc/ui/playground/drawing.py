@@ -116,6 +116,15 @@ def seen_picture(control_map: Pixels | None) -> str:
     return f'<img alt="The control map as the model sees it" src="{png_url(control_map)}">'
 
 
+def under_sheet(photo: Pixels) -> str:
+    """A photo of the canvas's size under both sheets, paled so that strokes stand out; it is no part of the drawing."""
+    pale = "linear-gradient(rgb(255 255 255 / 45%) 0 0)"
+    return (
+        f'<style>.easel .sheet {{ background: {pale}, url("{png_url(photo)}") center / cover }}</style>'
+        '<p class="aside">Your photo lies under the sheet: only what you draw is read.</p>'
+    )
+
+
 def seen_text(notes: tuple[str, ...], given: Drawn | None = None) -> str:
     """The words beside the map as the model sees it; without a drawing, of the example that the page opens with."""
     lines = given is not None and given.control == "edges"
