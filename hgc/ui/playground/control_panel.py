@@ -79,7 +79,7 @@ def build_control_panel() -> ControlPanel:
         )
         with gr.Row(visible=False, elem_id="tracing") as tracing:
             under = gr.HTML("", elem_id="under", min_width=140)
-            lift = gr.Button("Take the photo away", size="md", elem_id="lift", scale=0, min_width=170)
+            lift = gr.Button("Take the photo away", size="md", elem_id="lift", scale=0, min_width=190)
         with gr.Column(visible=True, elem_id="paint-panel") as paint_panel:
             painting = _painting(first)
         with gr.Column(visible=False, elem_id="lines-panel") as lines_panel:

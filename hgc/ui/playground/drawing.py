@@ -118,9 +118,9 @@ def seen_picture(control_map: Pixels | None) -> str:
 
 def under_sheet(photo: Pixels) -> str:
     """A photo of the canvas's size under both sheets, paled so that strokes stand out; it is no part of the drawing."""
-    pale = "linear-gradient(rgb(255 255 255 / 45%) 0 0)"
+    paled = f'linear-gradient(rgb(255 255 255 / 45%) 0 0), url("{png_url(photo)}")'
     return (
-        f'<style>.easel .sheet {{ background: {pale}, url("{png_url(photo)}") center / cover }}</style>'
+        f"<style>#control-card .sheet {{ background: {paled} center / cover !important }}</style>"
         '<p class="aside">Your photo lies under the sheet: only what you draw is read.</p>'
     )
 
