@@ -356,6 +356,22 @@ def test_wrong_numbers_are_said_beside_their_field_and_everything_stays(page: Pa
     assert toasts.count() == 0
 
 
+def test_a_missed_calibration_is_offered_where_it_is_missed_and_run_wipes_nothing(page: Page) -> None:
+    page.get_by_text("More settings").click()
+    steps = page.locator("#steps input[type=number]")
+    write(steps, "13")
+    steps.press("Enter")
+    expect(page.locator("#calibrate-here")).to_be_hidden()
+    choose(page, "#method", "Block Caching")
+    expect(page.locator("#calibrate-here")).to_be_visible()
+    expect(page.locator("#missed-told")).to_contain_text("over 8 scenes")
+    page.locator("#run").click()
+    expect(page.locator("#run-told .refused")).to_contain_text("is not calibrated for segmentation")
+    expect(page.locator(".panes.recorded img")).to_have_count(3)
+    choose(page, "#method", "DeepCache")
+    expect(page.locator("#calibrate-here")).to_be_hidden()
+
+
 def test_a_reload_brings_drawing_words_and_settings_back(page: Page, visitors: Visitors, address: str) -> None:
     page.locator("#painting .swatches").get_by_text("house").click()
     stroke(page)

@@ -53,6 +53,20 @@ class CacheEvents:
             return [*[gr.skip()] * len(self._panel.settings), *_told(wanted, str(error))]
         return [*settings, *_told(wanted, reach.sentence)]
 
+    def lacks(self, *values: Any) -> Refused | None:
+        """The refusal, where the wanted method cannot plan at all for these values."""
+        wanted, fields, _ = _read(values)
+        try:
+            within_reach(self._loader.studio(), self._recipe(fields | by_budget(wanted.method, wanted.share)))
+        except Refused as error:
+            return error
+        return None
+
+    def plain(self, *values: Any) -> Recipe:
+        """The same run with exact savings only, which every form can be costed by."""
+        _, fields, _ = _read(values)
+        return self._recipe(fields | {"method": HGC, "budget": 1.0})
+
     def _settings(self, recipe: Recipe) -> list[Any]:
         """The panel's values: HGC's settings for the budget, and the switches as the method has them.
 
@@ -154,16 +168,16 @@ def _told(wanted: Wanted, sentence: str) -> list[Any]:
 def wire_cache(p: Playground) -> None:
     """Method, preset and budget write the settings; whatever changes the cost is priced anew."""
     events, panel, picture = CacheEvents(p), p.cache, p.picture
-    asked = _asked(p)
+    asked = asked_of(p)
     written = [*panel.settings, panel.method_reason, panel.reason]
     last: dict[str, Any] = {"trigger_mode": "always_last", **QUIET}
-    gr.on([panel.method.input, panel.preset.input], events.settle, asked, [*written, panel.budget], **last)
+    gr.on([panel.method.input, panel.preset.input], events.settle, asked, settled_of(p), **last)
     # In the browser, so that a Run that comes before the settings are written knows what counts.
     not_by_hand = [panel.method.input, panel.preset.input, panel.budget.input]
     gr.on(not_by_hand, None, None, panel.hand, js=NOT_BY_HAND_JS, api_visibility="private")
     sliders = (picture.steps, picture.guidance, picture.scale, picture.start, picture.end)
     changed = [*(slider.release for slider in sliders), picture.sampler.input, p.control.source.input]
-    gr.on(changed, events.follow, asked, [*written, panel.budget], **last)
+    gr.on(changed, events.follow, asked, settled_of(p), **last)
     panel.budget.input(events.from_budget, asked, [*written, panel.preset], **last)
     hands = [component.input for component in panel.settings]
     as_hgc = [panel.preset, panel.reason, panel.method, panel.method_reason, panel.hand]
@@ -177,10 +191,16 @@ def wire_cache(p: Playground) -> None:
 
 def cost_inputs(p: Playground) -> list[Any]:
     """The inputs that the forecast depends on."""
-    return [*_asked(p), p.cache.rival, *p.cache.settings]
+    return [*asked_of(p), p.cache.rival, *p.cache.settings]
 
 
-def _asked(p: Playground) -> list[Any]:
+def settled_of(p: Playground) -> list[Any]:
+    """The outputs of `CacheEvents.settle`."""
+    return [*p.cache.settings, p.cache.method_reason, p.cache.reason, p.cache.budget]
+
+
+def asked_of(p: Playground) -> list[Any]:
+    """The inputs of `CacheEvents.settle`."""
     return [*p.cache.wanted, p.control.source, p.control.annotator, *_cost_fields(p)]
 
 
@@ -191,4 +211,5 @@ def _cost_fields(p: Playground) -> list[Any]:
 def wire_greeting(opened: Any, p: Playground, header: gr.HTML) -> None:
     """The first events of a page, when it has opened and the form stands as its visitor left it."""
     outputs = [header, p.forecast, *p.cache.settings, p.cache.method_reason, p.cache.reason]
-    opened.then(CacheEvents(p).greet, _asked(p), outputs, concurrency_limit=None, **QUIET)
+    greeted = opened.then(CacheEvents(p).greet, asked_of(p), outputs, concurrency_limit=None, **QUIET)
+    greeted.then(CacheEvents(p).price, [*cost_inputs(p), p.own.name], p.forecast, **QUIET)

@@ -14,12 +14,23 @@ from hgc.ui.playground import hgc_settings
 from hgc.ui.playground.figures import aside
 from hgc.ui.playground.titles import NO_RIVAL, RIVALS
 from hgc.ui.playground.wanted import HGC
+from hgc.ui.pressing import Pressing, build_press
 
 PRESET_NAMES = ("Exact", "Quality", "Balanced", "Paper", "Turbo")
 FIRST_PRESET = "Paper"
 CUSTOM_REASON = "Your own settings."
 ALWAYS = 100  # percent, from which on no forecast is verified
 ONLY_HGC_JS = f"(method) => ({{__type__: 'update', visible: method === '{HGC}'}})"
+
+
+@dataclass(frozen=True)
+class MissedCalibration:
+    """The offer to calibrate; `row` stands there only where that is missed. Its curves are drawn in Schedules."""
+
+    row: gr.Column
+    told: gr.HTML
+    pressing: Pressing
+    chart: None = None
 
 
 @dataclass(frozen=True)
@@ -30,6 +41,7 @@ class CachePanel:
     method_reason: gr.HTML
     preset: gr.Radio
     reason: gr.HTML
+    missed: MissedCalibration
     budget: gr.Slider
     hand: gr.Checkbox
     coarse: gr.Checkbox
@@ -72,6 +84,16 @@ class CachePanel:
         ]
 
 
+def _missed_calibration() -> MissedCalibration:
+    with gr.Column(visible=False, elem_id="missed-calibration") as row:
+        told = gr.HTML("", elem_id="missed-told")
+        with gr.Row():
+            press = build_press()
+            run = gr.Button("Calibrate", size="md", elem_id="calibrate-here", scale=0, min_width=110)
+            stop = gr.Button("Stop", size="md", interactive=False, elem_id="calibrate-here-stop", scale=0, min_width=70)
+    return MissedCalibration(row, told, Pressing(press, (run,), stop))
+
+
 def build_cache_panel() -> CachePanel:
     """Lays the panel out, with the settings' own defaults until the model can say what a preset means."""
     now = CacheSettings()
@@ -95,6 +117,7 @@ def build_cache_panel() -> CachePanel:
             elem_classes="segmented",
         )
         reason = gr.HTML("", elem_id="preset-reason")
+        missed = _missed_calibration()
         budget = gr.Slider(
             5,
             100,
@@ -132,6 +155,7 @@ def build_cache_panel() -> CachePanel:
     return CachePanel(
         method=method,
         method_reason=method_reason,
+        missed=missed,
         preset=preset,
         reason=reason,
         budget=budget,

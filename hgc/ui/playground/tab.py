@@ -11,6 +11,7 @@ from hgc.history import Record
 from hgc.ui.playground import figures
 from hgc.ui.playground.cache_events import wire_cache
 from hgc.ui.playground.cache_panel import CachePanel, build_cache_panel
+from hgc.ui.playground.calibrating import CalibratingHere
 from hgc.ui.playground.control_events import wire_control
 from hgc.ui.playground.control_panel import ControlPanel, build_control_panel
 from hgc.ui.playground.own_plan import OwnPlan, build_own_plan, wire_own_plan
@@ -74,6 +75,7 @@ def build_playground(runner: Runner, opening: Record | None = None) -> Playgroun
     playground = Playground(runner, control, words, picture, cache, shown, pressing, again, forecast, own, restored)
     wire_control(playground)
     wire_cache(playground)
+    CalibratingHere(playground).wire()
     wire_own_plan(playground)
     wire_run(playground)
     wire_results(shown, runner.runs)

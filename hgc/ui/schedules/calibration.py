@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from html import escape
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
@@ -23,6 +23,7 @@ from hgc.ui.runner import in_one_sentence
 
 if TYPE_CHECKING:
     from hgc.calibration.files import Calibration
+    from hgc.ui.playground.cache_panel import MissedCalibration
     from hgc.ui.playground.tab import Playground
 
 MOST_SCENES = 64
@@ -78,7 +79,7 @@ def build_calibration(playground: Playground, tab: gr.Tab) -> None:
 class CalibrationEvents:
     """Calibrate and Stop go by the number of the press, as Run and Stop do."""
 
-    def __init__(self, card: CalibrationCard, playground: Playground) -> None:
+    def __init__(self, card: CalibrationCard | MissedCalibration, playground: Playground) -> None:
         self._card, self._runner, self._jobs = card, playground.runner, Jobs()
         self._ready = card.pressing.ready
 
@@ -91,7 +92,7 @@ class CalibrationEvents:
             return self._refused(error)
         if calibration is None:
             words = f"Nothing is measured yet for {subject_words(subject)}. Calibrate measures it."
-            return {self._card.told: aside(words), self._card.chart: gr.update(visible=False)}
+            return {self._card.told: aside(words)} | self._drawn(gr.update(visible=False))
         return self._curves(calibration)
 
     def note(self, page: gr.Request, name: str) -> str:
@@ -150,7 +151,10 @@ class CalibrationEvents:
         curves = calibration.curves
         words = f"Measured over {curves.scenes} scene{'s' * (curves.scenes > 1)}: {subject_words(curves.subject)}."
         chart = curves_chart(curves, self._runner.loader.studio().anatomy())
-        return {self._card.told: aside(words), self._card.chart: gr.update(value=chart, visible=True)}
+        return {self._card.told: aside(words)} | self._drawn(gr.update(value=chart, visible=True))
+
+    def _drawn(self, update: Any) -> Updates:
+        return {} if self._card.chart is None else {self._card.chart: update}
 
     @property
     def _stopped(self) -> Updates:

@@ -1,0 +1,60 @@
+"""Calibrate where it is missed: under Method, when nothing measured fits what the form says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from hgc.charts.quantity import duration
+from hgc.planning.calibrations import NotCalibrated
+from hgc.ui.playground.cache_events import CacheEvents, asked_of, cost_inputs, settled_of
+from hgc.ui.playground.figures import aside
+from hgc.ui.playground.wanted import control_of
+from hgc.ui.pressing import Step, Updates, wire_start, wire_stop
+from hgc.ui.queueing import QUIET
+from hgc.ui.schedules.calibration import CalibrationEvents
+
+if TYPE_CHECKING:
+    from hgc.ui.playground.tab import Playground
+
+SCENES = 8
+
+
+class CalibratingHere:
+    """Shows the button and does what it says."""
+
+    def __init__(self, p: Playground) -> None:
+        self._page, self._missed, self._loader = p, p.cache.missed, p.runner.loader
+        self._events = CalibrationEvents(self._missed, p)
+
+    def offer(self, *values: Any) -> Updates:
+        """The button with the time that it takes, where the method lacks a calibration."""
+        missed = CacheEvents(self._page).lacks(*values)
+        if not isinstance(missed, NotCalibrated):
+            return {self._missed.row: gr.update(visible=False)}
+        full_ms = self._loader.studio().forecast(CacheEvents(self._page).plain(*values)).latency_ms_full
+        long = (
+            "each takes as long as a full picture" if full_ms is None else f"about {duration(SCENES * full_ms / 1e3)}"
+        )
+        told = f"Calibrate measures it here over {SCENES} scenes: {long}. It can be stopped and goes on where it was."
+        return {self._missed.row: gr.update(visible=True), self._missed.told: aside(told)}
+
+    def run(
+        self, page: gr.Request, name: str, source: str, annotator: str, steps: float, sampler: str, guidance: float
+    ) -> Iterator[Updates]:
+        """Measures what the form asks for."""
+        yield from self._events.run(page, name, SCENES, control_of(source, annotator), steps, sampler, guidance)
+
+    def wire(self) -> None:
+        """Offered whenever the reason under the presets changes; afterwards the method plans from what was measured."""
+        p, missed, events = self._page, self._missed, self._events
+        shown = [missed.row, missed.told]
+        p.cache.reason.change(self.offer, asked_of(p), shown, trigger_mode="always_last", **QUIET)
+        subject = [p.control.source, p.control.annotator, p.picture.steps, p.picture.sampler, p.picture.guidance]
+        run = Step(self.run, subject, [missed.told, *missed.pressing.buttons])
+        done = wire_start(missed.pressing, missed.pressing.starts[0], Step(events.note, outputs=[missed.told]), run)
+        wire_stop(missed.pressing, Step(events.stop))
+        planned = done.then(CacheEvents(p).settle, asked_of(p), settled_of(p), **QUIET)
+        planned.then(CacheEvents(p).price, [*cost_inputs(p), p.own.name], p.forecast, **QUIET)
