@@ -17,7 +17,7 @@ Knobs = Mapping[str, Knob]
 
 @dataclass(frozen=True)
 class Origin:
-    """What made a plan: a `method` and its `knobs`.
+    """The maker of a plan: a `method` and its `knobs`.
 
     `carried_over` has what was measured, by the setting's name, where the plan is for something else: {"guidance": 2}.
     `edited` says that somebody changed the plan by hand since. A plan that was read without all this is IMPORTED, and
@@ -52,12 +52,12 @@ class Origin:
 
     @property
     def carried_words(self) -> str:
-        """What of it was measured for something else; empty where nothing was."""
+        """The parts of it that were measured for something else, in words; empty where none was."""
         measured = [_SETTINGS.get(name, "{}").format(value) for name, value in self.carried_over.items()]
         return f"carried over from {', '.join(measured)}, not measured here" if measured else ""
 
     def notes(self, called: str = "The plan") -> tuple[str, ...]:
-        """What a person should know of a plan that was not made, or not measured, for the run at hand."""
+        """Notes for people on a plan that was not made, or not measured, for the run at hand."""
         return (f"{called} was {self.carried_words}.",) if self.carried_over else ()
 
     def as_dict(self) -> dict[str, Any]:

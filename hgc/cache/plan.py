@@ -66,7 +66,7 @@ class Plan:
 
     @property
     def name(self) -> str:
-        """What people call it."""
+        """Its name, in words for people."""
         return self.origin.words
 
     def _check_rows(self) -> None:
@@ -124,7 +124,7 @@ class Plan:
         return self._content() | {"origin": self.origin.as_dict()}
 
     def _content(self) -> dict[str, Any]:
-        """What the digest names: all but the origin, which is there in the name."""
+        """The content that the digest names: all but the origin, which is there in the name."""
         return {
             "name": self.name,
             "steps": self.steps,

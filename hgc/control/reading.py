@@ -52,7 +52,7 @@ class Reading(BaseModel):
             raise ImageRefused(_told(error)) from error
 
     def settings(self, canny: tuple[int, int]) -> AnnotatorSettings:
-        """What the detectors are told; `canny` are the thresholds where none were chosen. Raises ImageRefused."""
+        """The settings of the detectors; `canny` are the thresholds where none were chosen. Raises ImageRefused."""
         low = canny[0] if self.low_threshold is None else self.low_threshold
         high = canny[1] if self.high_threshold is None else self.high_threshold
         # One alone moves the other along.

@@ -64,7 +64,7 @@ def optimised(task: Task, share: float) -> Plan:
 
 
 def kept_for(recipe: Recipe) -> Kept:
-    """What is kept for a recipe, or for what is most like it. Raises PlanRefused where nothing is kept."""
+    """The searched plans for a recipe, or for the one most like it. Raises PlanRefused where nothing is kept."""
     wanted = subject_of(recipe)
     found = shelves(PLANS)
     if not found:

@@ -1,4 +1,4 @@
-"""What a calibration says of a run: how its layers change, and how much piles up before each is computed."""
+"""A run in the light of a calibration: how its layers change, and how much adds up before each is computed."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ class ChangeEvents:
 
 
 def told(found: Comparison, curves: ChangeCurves) -> str:
-    """What is drawn, and where its numbers come from."""
+    """The chart in words, and where its numbers come from."""
     rule = PLAIN if delta_of(found.cached.trace.plan) is None else WITH_DELTA
     scenes = f"{curves.scenes} scene{'s' if curves.scenes > 1 else ''}"
     carried_over = " (carried over, not measured here)" if curves.subject != subject_of(found.request) else ""
