@@ -108,6 +108,7 @@ class Run:
         self._branches = 0  # of the network call under way; a ControlNet in guess mode sees the guided one only
         self._forgotten: set[str] = set()  # networks whose constants are to be computed anew
         self._entered: set[str] = set()  # ControlNets that were called in the step under way
+        self._called = False  # refused at once, a call has not run but has been told of
         self._elsewhere = ""  # what ran beside this run though it may have been meant for it
 
     @property
@@ -130,7 +131,7 @@ class Run:
                 f"the pipeline's UNet was replaced inside the `cached` block: {done} of {self.plan.steps} steps ran on "
                 "the one that the block was entered with, the rest is not cached; enter `cached` again after that"
             )
-        if self._pass is not None:
+        if self._called:
             return None
         return self._elsewhere or "the pipeline was not called inside the `with cached(...)` block: nothing was cached"
 
@@ -182,8 +183,9 @@ class Run:
         """A network's call, which another pipeline's is not ours to touch."""
         by = caller()
         if by.pipe is None or by.pipe is self._pipe:
+            self._called = True
             return own(by, original, *args, **kwargs)
-        if self._pass is None:
+        if not self._called:
             self._elsewhere = (
                 f"inside the `cached` block of a {type(self._pipe).__name__} another pipeline over the same networks "
                 f"was called, a {type(by.pipe).__name__}: that call was not cached; give `cached` the pipeline that "
