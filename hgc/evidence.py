@@ -43,7 +43,8 @@ def _moment(text: str) -> str:
 class Made(BaseModel):
     """The origin of a picture. `at` is UTC; `processor` the CPU's vector instructions or the GPU's name.
 
-    `weights` are twelve hex digits that name the content of all networks in this dtype.
+    `weights` are twelve hex digits that name the content of all networks in this dtype. With `graphs` steps alike were
+    recorded and replayed where the device can, which changes no bit.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -57,6 +58,7 @@ class Made(BaseModel):
     processor: Word
     threads: Annotated[int, Field(ge=1, le=4096)]
     weights: Digest
+    graphs: bool = False
 
     @property
     def words(self) -> str:

@@ -10,6 +10,7 @@ import pytest
 import tiny
 import torch
 from PIL import Image
+from replaying import taped
 from typer.testing import CliRunner
 
 from hgc.__main__ import app
@@ -40,12 +41,44 @@ def test_sd15_is_timed_on_random_weights() -> None:
     assert set(rows) == set(METHODS) - {"block_caching"}
     assert min(found.full_s, *(row.seconds for row in found.rows)) > 0
     assert rows["deepcache"].share_paper <= 0.3 < rows["tgate"].share_paper  # which is at its least
-    assert ["sd15 is not calibrated" in sentence for sentence in found.missing] == [True]
+    assert "not calibrated" in found.missing[0]
+    assert found.missing[1:] == ("recorded: not measured, a cpu device records nothing",)
     told = json.loads(json.dumps(sd15.data(found)))
     assert told["rows"][0]["kept"] == pytest.approx(told["rows"][0]["speedup"] * told["rows"][0]["share_full"])
     text = sd15.text(found)
     assert all(word in text for word in ("64 x 64", "4 steps", "float32", "cpu", "random weights", "threads"))
     assert all(METHODS[name].title in text for name in METHODS)
+
+
+@pytest.mark.parametrize("family", ["sd15", "sdxl"])
+def test_sd15_compares_eager_with_recorded_in_miniature(family: str) -> None:
+    """What a GPU is asked for, on a CPU that plays recordings on tape."""
+    setting = sd15.Setting(("deepcache",), size=64, steps=4, dtype="float32", shapes=family, batch=2, tiny=True)
+    found = sd15.timed(setting, "cpu", recordings=taped()[0])
+    for row in (found.full, *found.rows):
+        assert row.arm.same_bits
+        assert row.arm.recorded_s
+        assert row.arm.recording_ms
+        assert row.arm.recording_bytes
+        assert row.arm.busy_s is None  # no profiler of a GPU
+        assert row.kept_recorded
+    assert found.full.kept_recorded == 1
+    assert not found.missing
+    assert "--batch 2" in found.command
+    assert "--tiny" in found.command
+    json.dumps(sd15.data(found))
+    assert "in miniature" in sd15.text(found)
+
+
+def test_sd15_in_miniature_writes_its_figures(tmp_path: Path) -> None:
+    out = tmp_path / "figures.json"
+    command = ["bench", "sd15", "--tiny", "--device", "cpu", "--method", "deepcache", "--out", str(out)]
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 0, result.output
+    figures = json.loads(out.read_text())
+    assert figures["command"].startswith("python -m hgc bench sd15 --device cpu --shapes sd15 --size 64 --steps 4")
+    assert {"device", "driver", "torch", "cuda", "diffusers", "threads"} == figures["machine"].keys()
+    assert figures["missing"] == ["recorded: not measured, a cpu device records nothing"]
 
 
 def test_sd15_refuses_an_unknown_method() -> None:
@@ -54,7 +87,14 @@ def test_sd15_refuses_an_unknown_method() -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "says"), [({"size": 100}, "--size 100"), ({"repeats": 0}, "--repeats 0"), ({"dtype": "int8"}, "int8")]
+    ("settings", "says"),
+    [
+        ({"size": 100}, "--size 100"),
+        ({"repeats": 0}, "--repeats 0"),
+        ({"dtype": "int8"}, "int8"),
+        ({"shapes": "flux"}, "flux"),
+        ({"batch": 0}, "--batch 0"),
+    ],
 )
 def test_sd15_refuses_what_cannot_be_run(settings: dict[str, Any], says: str) -> None:
     with pytest.raises(BenchRefused, match=says):

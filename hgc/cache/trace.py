@@ -45,6 +45,26 @@ class TracedSite:
     parent: str | None
 
 
+MODES = ("eager", "recorded", "replayed", "kept")
+
+
+@dataclass(frozen=True)
+class Replays:
+    """How a run went through recordings of its rows.
+
+    `steps[i]` is one of MODES: `eager` when a network ran eagerly, as every row does when it is met first, `recorded`
+    (and then replayed), `replayed`, or `kept` when none was called. In replayed steps the cells' milliseconds are those
+    of that first run. `rows`, `size_bytes`: recordings there are and what they take, earlier runs' included;
+    `recording_ms` is what recording took in this run.
+    """
+
+    steps: tuple[str, ...]
+    rows: int
+    size_bytes: int
+    recording_ms: float
+    notes: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True)
 class Trace:
     """`cells[site][i]` is step i; `branches[i]` the guidance branches it ran; `step_ms[i]` the time in the denoiser.
@@ -62,6 +82,7 @@ class Trace:
     peak_bytes: int
     device: str
     dtype: str
+    replays: Replays | None = None
 
     @property
     def steps(self) -> int:
@@ -115,7 +136,7 @@ class Trace:
             "nothing_reused": self.nothing_reused,
             "sites": [asdict(site) for site in self.sites],
             "cells": {name: [_plain(cell) for cell in row] for name, row in self.cells.items()},
-        }
+        } | ({} if self.replays is None else {"replays": asdict(self.replays)})
 
     def to_json(self) -> str:
         return json.dumps(self.as_dict())
@@ -143,6 +164,7 @@ class Trace:
                 peak_bytes=data["peak_bytes"],
                 device=data["device"],
                 dtype=data["dtype"],
+                replays=_replays(data.get("replays")),
             )
             _check(trace)
         except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
@@ -175,6 +197,8 @@ def _check(trace: Trace) -> None:
     _require(len(set(names)) == len(names) and set(names) == set(trace.cells), "not a row of cells for each site")
     _require(all(len(row) == trace.steps for row in trace.cells.values()), "not a cell for each step")
     _require(all(map(_sound, trace.each())), "cells whose figures are no numbers")
+    replays = trace.replays
+    _require(replays is None or _played(replays, trace.steps), "replays that say nothing of its steps")
 
 
 def _require(true: bool, otherwise: str) -> None:
@@ -200,6 +224,16 @@ def _sound(cell: Cell) -> bool:
         and (cell.age is None or _whole(cell.age))
         and all(value is None or type(value) in (int, float) for value in maybe)
     )
+
+
+def _played(replays: Replays, steps: int) -> bool:
+    words = len(replays.steps) == steps and set(replays.steps) <= set(MODES)
+    numbers = _whole(replays.rows) and _whole(replays.size_bytes) and _real(replays.recording_ms)
+    return words and numbers and all(isinstance(note, str) for note in replays.notes)
+
+
+def _replays(data: Mapping[str, Any] | None) -> Replays | None:
+    return None if data is None else Replays(**{**data, "steps": tuple(data["steps"]), "notes": tuple(data["notes"])})
 
 
 def _plain(cell: Cell) -> dict[str, Any]:

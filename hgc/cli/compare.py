@@ -15,6 +15,7 @@ from hgc.cli.options import (
     Device,
     Dtype,
     End,
+    Graphs,
     Guidance,
     MethodName,
     Model,
@@ -74,6 +75,7 @@ def compare(
     ] = False,
     device: Device = None,
     dtype: Dtype = None,
+    graphs: Graphs = False,
     as_json: AsJson = False,
 ) -> None:
     """Make the same picture in full and cached, and say what the cache did."""
@@ -81,6 +83,7 @@ def compare(
     how = {"framing": framing, "position": position, "low_threshold": low, "high_threshold": high}
     reading, picture = Reading.parse(how), decode(image)
     studio = Studio.load(model, device, dtype)
+    studio.record_steps(graphs)
     prepared = studio.prepare_control(picture.pixels, control, annotator, reading)
     request = Request.make(
         prepared.png,

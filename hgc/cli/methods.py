@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -93,11 +94,19 @@ def sd15(
     repeats: Annotated[int, typer.Option(help="Rounds that count, after one that warms up.")] = 1,
     device: Device = None,
     dtype: Annotated[str, typer.Option(help="bfloat16, float16 or float32.")] = "bfloat16",
+    shapes: Annotated[str, typer.Option(help="sd15 or sdxl.")] = "sd15",
+    batch: Annotated[int, typer.Option(help="Pictures drawn together.")] = 1,
+    tiny: Annotated[bool, typer.Option("--tiny", help="In miniature, to try the command.")] = False,
+    out: Annotated[Path | None, typer.Option(help="A file for the figures as JSON.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Seconds a picture on the shapes of SD 1.5 with ControlNet, in full and by every method; random weights."""
-    from hgc.bench import sd15 as shapes
+    """Seconds a picture on the shapes of SD 1.5 or SDXL with ControlNet, by every method, eager and recorded."""
+    from hgc.bench import sd15 as table
 
-    setting = shapes.Setting(tuple(method or METHODS), budget, size, steps, repeats, dtype)
-    timed = shapes.timed(setting, device, tell=lambda news: typer.echo(news, err=True))
-    typer.echo(json.dumps(shapes.data(timed)) if as_json else shapes.text(timed))
+    if tiny:
+        size, steps, dtype = min(size, 64), min(steps, 4), "float32"
+    setting = table.Setting(tuple(method or METHODS), budget, size, steps, repeats, dtype, shapes, batch, tiny)
+    timed = table.timed(setting, device, tell=lambda news: typer.echo(news, err=True))
+    if out is not None:
+        out.write_text(json.dumps(table.data(timed), indent=1) + "\n")
+    typer.echo(json.dumps(table.data(timed)) if as_json else table.text(timed))

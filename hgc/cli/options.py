@@ -19,6 +19,10 @@ Verify = Annotated[
     float | None,
     typer.Option(help="Compute a step anew after a forecast that was off by more than this, such as 0.2."),
 ]
-Device = Annotated[str | None, typer.Option(help="cpu or cuda; the best there is by default.")]
+Device = Annotated[str | None, typer.Option(help="cpu, cuda, xpu or mps; the best there is by default.")]
 Dtype = Annotated[str | None, typer.Option(help="float32, bfloat16 or float16.")]
+Graphs = Annotated[
+    bool,
+    typer.Option("--graphs/--no-graphs", help="Record steps that are alike and replay them (CUDA; not yet measured)."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]

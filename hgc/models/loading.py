@@ -74,8 +74,27 @@ class Loaded:
         return pipe
 
 
+# The best first, each with the precision in which its kernels are fast and these models keep their numbers finite.
+DEVICE_DTYPES = {"cuda": torch.float16, "xpu": torch.float16, "mps": torch.float16, "cpu": torch.float32}
+
+
 def best_device() -> torch.device:
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    """An accelerator where there is one: CUDA, then Intel's (XPU), then Apple's (MPS)."""
+    there = {
+        "cuda": torch.cuda.is_available(),
+        "xpu": torch.xpu.is_available(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    return torch.device(next((kind for kind, is_there in there.items() if is_there), "cpu"))
+
+
+def processor_of(device: torch.device) -> str:
+    """The accelerator's name, or the CPU's vector instructions."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    if device.type == "xpu":
+        return torch.xpu.get_device_name(device)
+    return torch.backends.cpu.get_cpu_capability() if device.type == "cpu" else device.type
 
 
 def load(name: str, *, device: str | None = None, dtype: str | None = None) -> Loaded:
@@ -89,7 +108,7 @@ def load(name: str, *, device: str | None = None, dtype: str | None = None) -> L
     where = device_named(device) if device else best_device()
     if dtype is not None and dtype not in DTYPES:
         raise ModelUnavailable(f"unknown dtype '{dtype}'; known are {', '.join(DTYPES)}")
-    precision = DTYPES[dtype or ("float16" if where.type == "cuda" else "float32")]
+    precision = DTYPES[dtype] if dtype else DEVICE_DTYPES.get(where.type, torch.float32)
     return from_preset(known[name], where, precision)
 
 
@@ -98,7 +117,7 @@ def device_named(name: str) -> torch.device:
         return torch.empty(0, device=name).device
     except (RuntimeError, AssertionError) as error:
         raise ModelUnavailable(
-            f"device '{name}' cannot be used here; choose cpu, or cuda where there is one"
+            f"device '{name}' cannot be used here; choose cpu, or cuda, xpu or mps where there is one"
         ) from error
 
 

@@ -10,7 +10,7 @@ import torch
 
 from hgc import __version__
 from hgc.evidence import MOMENT, Made
-from hgc.models.loading import Loaded
+from hgc.models.loading import Loaded, processor_of
 
 
 def weights_digest(loaded: Loaded) -> str:
@@ -26,9 +26,8 @@ def weights_digest(loaded: Loaded) -> str:
     return found.hexdigest()[:12]
 
 
-def made_now(device: str, dtype: str, weights: str) -> Made:
+def made_now(device: str, dtype: str, weights: str, graphs: bool) -> Made:
     """The origin of a picture made at this moment."""
-    on_gpu = torch.device(device).type == "cuda"
     return Made(
         at=datetime.now(UTC).strftime(MOMENT),
         studio=__version__,
@@ -36,7 +35,8 @@ def made_now(device: str, dtype: str, weights: str) -> Made:
         diffusers=diffusers.__version__,
         device=device,
         dtype=dtype,
-        processor=torch.cuda.get_device_name(device) if on_gpu else torch.backends.cpu.get_cpu_capability(),
+        processor=processor_of(torch.device(device)),
         threads=torch.get_num_threads(),
         weights=weights,
+        graphs=graphs,
     )

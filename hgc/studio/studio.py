@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
 from hashlib import sha256
@@ -19,7 +19,9 @@ from hgc.cache.anatomy import Anatomy
 from hgc.cache.anatomy.macs import measure
 from hgc.cache.anatomy.sites import Networks
 from hgc.cache.plan import Plan
+from hgc.cache.recording.rows import Recordings
 from hgc.cache.running.engine import cached
+from hgc.cache.trace import Trace
 from hgc.calibration.curves import ChangeCurves
 from hgc.calibration.files import Calibration
 from hgc.calibration.lines import Adjustment
@@ -38,6 +40,7 @@ from hgc.request import ArmName, CacheSettings, Recipe, Request, RequestRefused
 from hgc.results.comparison import Arm, Cancelled, Comparison, Forecast, Pixels, Progress
 from hgc.studio.calibrating import Measured, calibrating, known_calibration, place_of
 from hgc.studio.control_map import Prepared, prepare_control, read_map
+from hgc.studio.cores import take_free_cores
 from hgc.studio.drawn import Drawn
 from hgc.studio.inspection import Inspection, Look, look_into
 from hgc.studio.judge import SCORES, Judge
@@ -79,6 +82,7 @@ class Studio:
         self._preview = LatentPreview.fit(vae, colourful)
         self._timing: dict[str, Timing] = {}
         self._weights: dict[str, str] = {}
+        self._recordings: Recordings | None = None
 
     @classmethod
     @on_worker
@@ -88,6 +92,10 @@ class Studio:
         studio = cls(loaded, Judge.of(loaded.preset))
         studio.warm_up()
         return studio
+
+    def record_steps(self, on: bool = True) -> None:
+        """Has steps that are alike recorded and, where the device can, replayed, in this picture and all later ones."""
+        self._recordings = Recordings() if on else None
 
     @cached_property
     def weights(self) -> str:
@@ -220,6 +228,8 @@ class Studio:
             )
 
     def _compare(self, request: Request, plan: Plan, drawn: Drawn | None, tell: Tell, stopped: Stopped) -> Comparison:
+        if self.loaded.device.type == "cpu":
+            take_free_cores()  # once, so that all arms are computed alike
         whole, call = schedules.full(self.anatomy(), request.steps), self.call(request)
         third = request.rival is not None
 
@@ -250,8 +260,9 @@ class Studio:
                 *self.check_prompt(request.prompt),
                 *plan.origin.notes(),
                 *(() if other is None else other.origin.notes("The rival's plan")),
+                *_replay_notes(arm.trace for arm in (full, kept, rival) if arm is not None),
             ),
-            made=made_now(self.device, self.dtype, self.weights),
+            made=made_now(self.device, self.dtype, self.weights, self._recordings is not None),
             rival=rival,
         )
 
@@ -296,7 +307,7 @@ class Studio:
 
         # On a CPU a clock is read in no time; on an accelerator two events a site would be most of a step's launches.
         timed = self.loaded.device.type == "cpu"
-        with cached(pipe, plan, adjustment=adjustment, timed=timed) as run:
+        with cached(pipe, plan, adjustment=adjustment, timed=timed, graphs=self._recordings or False) as run:
             out = pipe(**{**call, "num_inference_steps": steps}, callback_on_step_end=after_step)
             image = pixels_of(out.images)
         latency_ms = (perf_counter() - begun - aside_s) * 1e3
@@ -321,6 +332,12 @@ class Studio:
             "latents": self._noise(request).to(self.loaded.device, self.loaded.dtype),
             "output_type": "pt",
         }
+
+
+def _replay_notes(traces: Iterable[Trace]) -> tuple[str, ...]:
+    """What is to be said of the recordings, once for all arms."""
+    notes = [note for trace in traces if trace.replays is not None for note in trace.replays.notes]
+    return tuple(f"Recorded steps: {note}." for note in dict.fromkeys(notes))
 
 
 def pixels_of(images: torch.Tensor) -> Pixels:

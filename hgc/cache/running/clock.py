@@ -11,6 +11,7 @@ from hgc.cache.anatomy import FINE, KEPT, UNGUIDED, Anatomy, Kind, State, states
 from hgc.cache.plan import Action, Plan
 from hgc.cache.rules import PlanRefused
 from hgc.cache.running.gate import ChangeGate
+from hgc.cache.running.meter import Meter
 from hgc.cache.running.verification import Verdict, Verifier
 
 PLANNED = "planned"
@@ -53,8 +54,14 @@ class Clock:
         self._next = 0
         # Most steps of a plan ask the same as another.
         self._settled: dict[Hashable, tuple[Mapping[str, State], frozenset[str]]] = {}
-        self._watches = _watches(plan, anatomy)
-        self._verifier = Verifier.of(plan, anatomy)
+        self._meter = Meter()
+        self._watches = _watches(plan, anatomy, self._meter)
+        self._verifier = Verifier.of(plan, anatomy, self._meter)
+
+    @property
+    def reads(self) -> int:
+        """How often the run waited for the device to decide by numbers."""
+        return self._meter.reads
 
     @property
     def done(self) -> int:
@@ -74,14 +81,15 @@ class Clock:
         step = Step(self._next, guidance, dict(self._plan.columns[self._next]))
         self._next += 1
         for watch in self._watches:
-            self._ask(watch, step, guided)
+            watch.gate.see_input(guided)
+        for watch in self._watches:
+            self._ask(watch, step)
         if self._verifier is not None:
             self._verify(self._verifier, step)
         return step
 
-    def _ask(self, watch: Watch, step: Step, guided: torch.Tensor) -> None:
+    def _ask(self, watch: Watch, step: Step) -> None:
         """Turns an in-between step into a full one when the gate fires."""
-        watch.gate.see_input(guided)
         kept = [name for name in watch.rows if name in step.actions]
         if not kept or (kept == [UNGUIDED] and not step.guidance):
             return
@@ -133,7 +141,7 @@ class Clock:
             self._verifier.see(name, step.number, error)
 
 
-def _watches(plan: Plan, anatomy: Anatomy) -> tuple[Watch, ...]:
+def _watches(plan: Plan, anatomy: Anatomy, meter: Meter) -> tuple[Watch, ...]:
     """The gate over the coarse rows and, per branch, one over the unguided branch's row."""
     if plan.gate is None:
         return ()
@@ -141,7 +149,7 @@ def _watches(plan: Plan, anatomy: Anatomy) -> tuple[Watch, ...]:
     coarse = tuple(name for name in plan.table if not anatomy[name].constant and anatomy[name].kind not in FINE)
     if coarse:
         followed = [name for name in coarse if anatomy[name].kind is not Kind.RESIDUAL]
-        found.append(Watch(ChangeGate(plan.gate), (followed or coarse)[0], coarse, coarse))
+        found.append(Watch(ChangeGate(plan.gate, meter), (followed or coarse)[0], coarse, coarse))
     if plan.gate.per_branch and UNGUIDED in plan.table:  # both branches lie inside the kept prediction
-        found.append(Watch(ChangeGate(plan.gate), UNGUIDED, (UNGUIDED,), (UNGUIDED, *coarse)))
+        found.append(Watch(ChangeGate(plan.gate, meter), UNGUIDED, (UNGUIDED,), (UNGUIDED, *coarse)))
     return tuple(found)

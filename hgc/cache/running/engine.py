@@ -9,7 +9,7 @@ Everything a run knows lives in its `Run`; on leaving the block the modules are 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
@@ -28,6 +28,8 @@ from hgc.cache.anatomy.networks import Networks, check_inputs, scaled_residuals,
 from hgc.cache.anatomy.sites import anatomy_of, survey
 from hgc.cache.forecast import Lines
 from hgc.cache.plan import Plan
+from hgc.cache.recording.rows import Recordings
+from hgc.cache.recording.session import Frame, Session
 from hgc.cache.rehearsal import attended, check, rehearse
 from hgc.cache.rules import PlanRefused
 from hgc.cache.running.caller import Caller, caller
@@ -49,15 +51,18 @@ def cached(
     witness: Witness | None = None,
     adjustment: Lines | None = None,
     timed: bool = False,
+    graphs: bool | Recordings = False,
 ) -> Iterator[Run]:
     """Runs the next call of `pipe` under `plan`; the value's `trace` tells what was done.
 
     One call of the pipeline a block, made in this thread; another pipeline over the same networks runs plainly. With
     `observe` the relative change of every computed site is measured as well, which costs a little time and memory;
     `witness` sees every computed value; with `timed` the trace has the time of every site beside that of every step.
-    `adjustment` holds the numbers of a plan with scale-shift forecasts. Raises PlanRefused when it is not that plan's
-    and, from inside the pipeline's call, when the plan does not fit the model, the number of steps, the windows of the
-    ControlNets or the shapes. Warns with NotCached where it did nothing.
+    With `graphs` what steps have in common is recorded and, where the device can, replayed without Python; what is
+    recorded goes with the block, unless Recordings are given to keep it. `adjustment` holds the numbers of a plan with
+    scale-shift forecasts. Raises PlanRefused when it is not that plan's and, from inside the pipeline's call, when the
+    plan does not fit the model, the number of steps, the windows of the ControlNets or the shapes. Warns with NotCached
+    where it did nothing.
     """
     given = None if adjustment is None else adjustment.digest
     if foreign := plan.fitted - {given}:
@@ -65,9 +70,13 @@ def cached(
             f"plan '{plan.name}' forecasts with adjustment {min(foreign)}, given is {given or 'none'}; pass the one of "
             "its calibration to `cached`"
         )
-    run = Run(pipe, plan, Watching(observe, witness, adjustment, timed))
-    with replaced_forwards(run.handlers(), run.outside()) as run.beyond:
-        yield run
+    recordings = graphs if isinstance(graphs, Recordings) else Recordings() if graphs else None
+    run = Run(pipe, plan, Watching(observe, witness, adjustment, timed), recordings)
+    try:
+        with replaced_forwards(run.handlers(), run.outside()) as run.beyond:
+            yield run
+    finally:
+        run.close()
     if (nothing := run.nothing_ran()) is not None:
         warn(nothing, NotCached, stacklevel=3)
 
@@ -94,14 +103,18 @@ class Pass:
 class Run:
     """One pass of a pipeline under a plan."""
 
-    def __init__(self, pipe: Any, plan: Plan, watching: Watching) -> None:
+    def __init__(self, pipe: Any, plan: Plan, watching: Watching, recordings: Recordings | None = None) -> None:
         self.plan = plan
         self._pipe, self._watching = pipe, watching
         self._networks = Networks.of(pipe)
         self._survey = survey(self._networks)
         # A module that every step computes is left alone, unless somebody looks.
         anatomy = anatomy_of(self._survey, plan.model, {})
-        self._attended = frozenset(anatomy.by_name) if watching.all else attended(plan, anatomy)
+        self._everything = watching.all or recordings is not None  # which times every row's sites when it is met first
+        self._attended = frozenset(anatomy.by_name) if self._everything else attended(plan, anatomy)
+        self._session = None if recordings is None else Session(recordings, self, plan.table, watching.onlooker)
+        self.frame: Frame | None = None  # of the network's call under way, where rows are recorded
+        self._text_given = torch.empty(0)  # to the network's call under way
         self.beyond: Beyond | None = None  # makes a call as if there were no such run
         self._pass: Pass | None = None
         self._step: Step | None = None
@@ -114,7 +127,13 @@ class Run:
     @property
     def trace(self) -> Trace:
         """What was executed so far. Raises RuntimeError before the first step."""
-        return self._open.recorder.trace(self._open.values.store.peak_bytes)
+        replays = None if self._session is None else self._session.replays()
+        return self._open.recorder.trace(self._open.values.store.peak_bytes, replays)
+
+    def close(self) -> None:
+        """Leaves the recordings to other runs."""
+        if self._session is not None:
+            self._session.close()
 
     def forget(self) -> None:
         """Has the next step compute anew what is kept because it does not depend on the step.
@@ -161,7 +180,7 @@ class Run:
                 else:
                     handlers[module] = partial(self._site, site.name, part, site.kind is Kind.TRANSFORMER)
         for block in self._survey.blocks:
-            if self._watching.all or block.name in self._attended:
+            if self._everything or block.name in self._attended:
                 whole: Any = self._survey.modules[block.name][0]
                 handlers[whole] = partial(self._block, block, len(whole.resnets) - 1)
         own: dict[Any, Callable[..., Any]] = {self._networks.unet: self._unet}
@@ -194,9 +213,7 @@ class Run:
         assert self.beyond is not None  # the block is entered
         return self.beyond(net, original, *args, **kwargs)
 
-    def _control(
-        self, name: str, net: nn.Module, by: Caller, original: Callable[..., Any], *args: Any, **kwargs: Any
-    ) -> Any:
+    def _control(self, name: str, net: Any, by: Caller, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """A ControlNet's call; in guess mode it sees the guided samples only."""
         call = _arguments(net, args, kwargs)
         lone = bool(call["guess_mode"]) and self._guidance
@@ -213,7 +230,24 @@ class Run:
         self._prepare(step, name, call)
         if name in step.idle:
             return self._kept_residuals(step, name, net, call)
-        return original(**(call if lone else self._narrowed(step, call)))
+        call = call if lone else self._narrowed(step, call)
+        if self._session is None:
+            return original(**call)
+        # One recording serves every scale: it is multiplied with afterwards, where that gives the same numbers.
+        scale = 1.0 if call["guess_mode"] or net.config.global_pool_conditions else call["conditioning_scale"]
+        whole = {**call, "return_dict": False} | ({} if scale == 1.0 else {"conditioning_scale": 1.0})
+        down, middle = self._run(name, net, step, original, whole)
+        if scale != 1.0:
+            torch._foreach_mul_([*down, middle], scale)
+        return ControlNetOutput(down, middle) if call["return_dict"] else (down, middle)
+
+    def _run(self, network: str, net: nn.Module, step: Step, original: Callable[..., Any], call: dict[str, Any]) -> Any:
+        """A network's own forward, or a recording of it. A replay writes over what the one before returned."""
+        if self._session is None:
+            return original(**call)
+        sites = self._open.anatomy.within(network)
+        row = tuple(step.states[site.name] for site in sites), frozenset(self.plan.table)
+        return self._session.call(network, self._networks.called(net), row, original, call)
 
     def _kept_residuals(self, step: Step, name: str, net: Any, call: Mapping[str, Any]) -> Any:
         """A ControlNet's outputs when nothing in it is computed."""
@@ -222,7 +256,7 @@ class Run:
         if name in step.off:  # what stands in for a dead site is nobody's business, but these are added, times zero
             values = [now.values.zeros(site, self._branches, now.like) for site in sites]
         else:
-            values = [now.values.stand_in(step, site, 0, self._branches, now.like) for site in sites]
+            values = [self.stand_in(site) for site in sites]
         scaled = scaled_residuals(net, values[:-1], values[-1], call["conditioning_scale"], call["guess_mode"])
         return ControlNetOutput(*scaled) if call["return_dict"] else scaled
 
@@ -236,12 +270,17 @@ class Run:
         self._prepare(step, "unet", call)
         executed = step.states[PREDICTION] is State.COMPUTED
         if executed:
-            guided = original(**self._narrowed(step, call), return_dict=False)[0]
+            call = {**self._narrowed(step, call), "return_dict": False}
+            guided = self._run("unet", self._networks.unet, step, original, call)[0]
+            if self._session is not None:
+                guided = guided.clone()  # a solver may keep it beyond the next replay
             self._take_in(step, PREDICTION, 0, guided, step.branches)
         else:
             guided = now.values.stand_in(step, PREDICTION, 0, step.branches, now.like)
         out = self._rejoined(step, guided, executed)
         now.recorder.end(step, step.branches if executed else 0)
+        if self._session is not None:
+            self._session.end_step()
         self._step = None
         self._entered.clear()
         return (out,) if as_tuple else UNet2DConditionOutput(sample=out)
@@ -293,7 +332,20 @@ class Run:
             for site in sites:
                 if site.name in step.actions and not now.values.holds(site.name, self._branches):
                     del step.actions[site.name]
+            if self._session is not None:
+                self._recorded_texts(step, sites, call)
         now.clock.settle(step)
+
+    def _recorded_texts(self, step: Step, sites: Sequence[Site], call: Mapping[str, Any]) -> None:
+        """Has keys and values of another text computed; a replay cannot notice it at their projections."""
+        now = self._open
+        self._text_given = call["encoder_hidden_states"][-now.images * self._branches :]
+        for name in [site.name for site in sites if site.kind is Kind.TEXT_KV and site.name in step.actions]:
+            parts = (now.constants.text_changed(name, part, self._text_given) for part in (0, 1))
+            if (changed := next((reason for reason in parts if reason is not None), None)) is not None:
+                step.reasons[name] = changed
+                now.values.forget(name)
+                del step.actions[name]
 
     def _forget(self, step: Step, network: str, stale: Mapping[str, str]) -> None:
         """Lets go of values that no longer hold, and of all the network's constants where that was asked for."""
@@ -311,22 +363,22 @@ class Run:
         step = self._step
         if step is None:
             return original(*args, **kwargs)
-        now = self._open
         if step.states[name] is not State.COMPUTED:
-            value = now.values.stand_in(step, name, part, self._branches, now.like)
+            value = self._handed(step, name, part)
             return (value,) if wrapped else value
         return self._computed(step, name, part, wrapped, original, *args, **kwargs)
 
     def _text(self, name: str, part: int, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """A projection of the text to keys or values. An attention's processor decides what it is given."""
         step = self._step
-        if step is None or not args or name not in self.plan.table:
+        capturing = self.frame is not None and not self.frame.timed  # decided before: see `_recorded_texts`
+        if step is None or not args or name not in self.plan.table or capturing:
             return self._site(name, part, False, original, *args, **kwargs)
         now = self._open
         if step.states[name] is not State.COMPUTED:
             changed = now.constants.text_changed(name, part, args[0])
             if changed is None:
-                return now.values.stand_in(step, name, part, self._branches, now.like)
+                return self._handed(step, name, part)
             step.reasons[name] = changed
             now.values.forget(name, part)
         now.constants.saw_text(name, part, args[0])
@@ -336,11 +388,46 @@ class Run:
         self, step: Step, name: str, part: int, wrapped: bool, original: Callable[..., Any], *args: Any, **kwargs: Any
     ) -> Any:
         now = self._open
-        mark = now.recorder.watch.start() if self._watching.all else None
+        timed = self._watching.all if self.frame is None else self.frame.timed
+        mark = now.recorder.watch.start() if timed else None
         out = original(*args, **kwargs)
         span = None if mark is None else now.recorder.watch.stop(mark)
-        self._take_in(step, name, part, out[0] if wrapped else out, self._branches, span)
+        value = out[0] if wrapped else out
+        live = partial(self._take_in, step, name, part, value, self._branches, span)
+        if self.frame is None:
+            live()
+        else:
+            self.frame.computed(name, part, value, span, live)
         return out
+
+    def _handed(self, step: Step, name: str, part: int = 0) -> torch.Tensor:
+        """What stands in for a site inside of a network."""
+        if self.frame is None:
+            return self.stand_in(name, part)
+        return self.frame.stand_in(name, part, step.states[name] is State.DEAD, partial(self.stand_in, name, part))
+
+    def stand_in(self, name: str, part: int = 0) -> torch.Tensor:
+        """What the run has for a site that is not computed in the step under way."""
+        assert self._step is not None
+        return self._open.values.stand_in(self._step, name, part, self._branches, self._open.like)
+
+    def lend(self, name: str, part: int) -> torch.Tensor:
+        """The same, for a session that only reads it."""
+        assert self._step is not None
+        now = self._open
+        return now.values.stand_in(self._step, name, part, self._branches, now.like, lent=True)
+
+    def take_in(self, name: str, part: int, value: torch.Tensor) -> None:
+        """Keeps what a replay computed; the next one writes over it, and all that is kept are copies."""
+        step, now = self._step, self._open
+        assert step is not None
+        if now.anatomy[name].kind is Kind.TEXT_KV:
+            now.constants.saw_text(name, part, self._text_given)
+        self._take_in(step, name, part, value, self._branches)
+
+    def replayed(self, network: str, spans: Mapping[str, tuple[Any, ...]]) -> None:
+        """Notes that a network's call was replayed, and its sites' times when the row was met first."""
+        self._open.recorder.replayed(network, spans)
 
     def _take_in(self, step: Step, name: str, part: int, value: torch.Tensor, branches: int, span: Any = None) -> None:
         """Keeps what was computed, and shows it to what decides while running."""
@@ -359,11 +446,7 @@ class Run:
         step = self._step
         if step is None or block.name not in step.idle:
             return original(*args, **kwargs)
-        now = self._open
-        values = {
-            name: now.values.stand_in(step, name, 0, self._branches, now.like)
-            for name in dict.fromkeys((*block.skips, block.hidden))
-        }
+        values = {name: self._handed(step, name) for name in dict.fromkeys((*block.skips, block.hidden))}
         if (features := kwargs.get("additional_residuals")) is not None:
             layer = block.skips[last]
             values[layer] = values[layer] + features

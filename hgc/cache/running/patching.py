@@ -49,6 +49,7 @@ class _Patch:
 _patches: dict[nn.Module, _Patch] = {}
 # Compiled code is made for the very dispatcher it met: another one for every run would be compiled for anew.
 _breaking: WeakKeyDictionary[nn.Module, Forward] = WeakKeyDictionary()
+_dispatchers: WeakKeyDictionary[Forward, Forward | None] = WeakKeyDictionary()  # and what each one stands before
 
 
 @contextmanager
@@ -89,6 +90,15 @@ def _beyond(
         _handlers.reset(token)
 
 
+def plain(attributes: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A module's attributes as they are when no run is active on it."""
+    if (dispatcher := attributes.get("forward")) is None or dispatcher not in _dispatchers:
+        return attributes
+    before = _dispatchers[dispatcher]
+    own = {name: value for name, value in attributes.items() if name not in ("forward", STATE)}
+    return own if before is None else {**own, "forward": before}
+
+
 def _inside_compiled(modules: Iterable[nn.Module]) -> set[nn.Module]:
     """Those inside of a compiled module; that one's graph runs through them, compiled for themselves or not."""
     seen = set[nn.Module]()  # shared by the walks, so that what lies inside of several modules is met once
@@ -113,7 +123,9 @@ def _patched(module: nn.Module, inside_compiled: bool) -> _Patch:
     attributes = vars(module)
     attribute = COMPILED if attributes.get(COMPILED) is not None and not inside_compiled else "forward"
     patch = _Patch(0, attribute, attributes.get(attribute), getattr(module, attribute))
-    attributes[attribute] = _breaking_dispatcher(module) if inside_compiled else _dispatcher(module, patch)
+    dispatcher = _breaking_dispatcher(module) if inside_compiled else _dispatcher(module, patch)
+    _dispatchers[dispatcher] = patch.replaced
+    attributes[attribute] = dispatcher
     attributes[STATE] = partial(_plain_state, module, patch)
     return patch
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -12,7 +12,9 @@ from hgc.cache.anatomy import PREDICTION, UNGUIDED, Anatomy, Macs, State, blame
 from hgc.cache.plan import Plan
 from hgc.cache.running.clock import PLANNED, Step
 from hgc.cache.running.stopwatch import Stopwatch
-from hgc.cache.trace import Cell, Trace, TracedSite
+from hgc.cache.trace import Cell, Replays, Trace, TracedSite
+
+Spans = Mapping[str, tuple[Any, ...]]
 
 
 @dataclass
@@ -46,6 +48,7 @@ class Recorder:
         self._device, self._dtype = str(like.device), str(like.dtype).removeprefix("torch.")
         self._notes: list[dict[str, _Note]] = []
         self._calls: list[dict[str, int]] = []  # the branches of every network that was called
+        self._replayed: list[dict[str, Spans]] = []  # of every network that was replayed its sites' times, once taken
         self._asked: list[Mapping[str, State]] = []
         self._reasons: list[Mapping[str, str]] = []
         self._branches: list[int] = []
@@ -55,10 +58,15 @@ class Recorder:
     def begin(self) -> None:
         self._notes.append({})
         self._calls.append({})
+        self._replayed.append({})
         self._mark = self.watch.start()
 
     def called(self, network: str, branches: int) -> None:
         self._calls[-1][network] = branches
+
+    def replayed(self, network: str, spans: Spans) -> None:
+        """The network's call was replayed: what was asked was done, and no handler noted it."""
+        self._replayed[-1][network] = spans
 
     def computed(
         self,
@@ -83,7 +91,7 @@ class Recorder:
         self._branches.append(branches)
         self._spans.append(self.watch.stop(self._mark))
 
-    def trace(self, peak_bytes: int) -> Trace:
+    def trace(self, peak_bytes: int, replays: Replays | None = None) -> Trace:
         done = len(self._asked)
         cells = {s.name: tuple(self._cell(s.name, step) for step in range(done)) for s in self._anatomy}
         return Trace(
@@ -97,6 +105,7 @@ class Recorder:
             peak_bytes=peak_bytes,
             device=self._device,
             dtype=self._dtype,
+            replays=replays,
         )
 
     def _cell(self, site: str, step: int) -> Cell:
@@ -117,19 +126,20 @@ class Recorder:
 
     def _note(self, site: str, step: int) -> _Note | None:
         """What was written down; a site without a handler did what was asked of it, if its network was called."""
-        note, asked = self._notes[step].get(site), self._asked[step]
-        if note is not None or site in self._attended or asked[site] is not State.COMPUTED:
-            return note
-        branches = self._calls[step].get(self._anatomy.network_of(site))
-        reason = self._reason(site, step)
-        return None if branches is None else _Note(State.COMPUTED, self._images * branches, reason=reason)
-
-    def _reason(self, site: str, step: int) -> str:
-        """That of the site or, where it has none of its own, of the one around it."""
-        if (own := self._reasons[step].get(site)) is not None:
-            return own
-        parent = self._anatomy[site].parent
-        return PLANNED if parent is None else self._reason(parent, step)
+        note, network = self._notes[step].get(site), self._anatomy.network_of(site)
+        spans = self._replayed[step].get(network)
+        if note is not None or self._asked[step][site] is not State.COMPUTED:
+            if note is None or spans is None or note.state is not State.COMPUTED:
+                return note
+            return replace(note, spans=spans.get(site, ()))
+        if spans is None and site in self._attended:
+            return None
+        branches, reason = self._calls[step].get(network), self._reasons[step].get(site, PLANNED)
+        return (
+            None
+            if branches is None
+            else _Note(State.COMPUTED, self._images * branches, 0, reason, (spans or {}).get(site, ()))
+        )
 
     def _idle(self, site: str, asked: Mapping[str, State]) -> Cell:
         if site == UNGUIDED:

@@ -1,34 +1,38 @@
-"""Time spans on the host or on a CUDA device, read only when the run is over so that nothing waits in between."""
+"""Time spans on the host or on an accelerator, read only when the run is over so that nothing waits in between."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from time import perf_counter
 from typing import Any
 
 import torch
+
+# Where calls return before the work is done.
+EVENTS: Mapping[str, Any] = {"cuda": torch.cuda.Event, "xpu": torch.xpu.Event, "mps": torch.mps.event.Event}
 
 
 class Stopwatch:
     """`start()` gives a mark, `stop(mark)` a span; `latency_ms(span)` may be asked once the run is over."""
 
     def __init__(self, device: torch.device) -> None:
-        self._cuda = device.type == "cuda"
+        self._event = EVENTS.get(device.type)
 
     def start(self) -> Any:
-        return self._mark() if self._cuda else perf_counter()
+        return perf_counter() if self._event is None else self._mark(self._event)
 
     def stop(self, mark: Any) -> Any:
-        return (mark, self._mark()) if self._cuda else (perf_counter() - mark) * 1e3
+        return (perf_counter() - mark) * 1e3 if self._event is None else (mark, self._mark(self._event))
 
     def latency_ms(self, span: Any) -> float:
-        if not self._cuda:
+        if self._event is None:
             return float(span)
         begin, end = span
         end.synchronize()
         return float(begin.elapsed_time(end))
 
     @staticmethod
-    def _mark() -> torch.cuda.Event:
-        event = torch.cuda.Event(enable_timing=True)
+    def _mark(kind: Any) -> Any:
+        event = kind(enable_timing=True)
         event.record()
         return event

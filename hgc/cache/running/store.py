@@ -43,7 +43,8 @@ Adjust = Callable[[torch.Tensor, int], torch.Tensor]  # a value and the step it 
 class Wanted:
     """The values that a step needs of a site's past.
 
-    `alone` is the part of a two-branch value that a single branch goes on with; `adjust` follows the forecast.
+    `alone` is the part of a two-branch value that a single branch goes on with; `adjust` follows the forecast; what is
+    `lent` is not written into.
     """
 
     step: int
@@ -52,6 +53,7 @@ class Wanted:
     forecast: Forecast = REPEAT
     alone: Part = Kept.guided
     adjust: Adjust | None = None
+    lent: bool = False
 
     def series(self, history: list[Kept], part: Part) -> torch.Tensor | None:
         """The continuation of a history, newest first; None when it is too short."""
@@ -125,7 +127,7 @@ class Store:
                 f"{where}: kept {tuple(value.shape)}, needs {wanted.shape}; "
                 "the size changed inside the run, enter `cached` again for every image"
             )
-        kept = value.untyped_storage().data_ptr() == history[0].value.untyped_storage().data_ptr()
+        kept = not wanted.lent and value.untyped_storage().data_ptr() == history[0].value.untyped_storage().data_ptr()
         return value.clone() if kept else value
 
 

@@ -36,7 +36,12 @@ class Watching:
     @property
     def all(self) -> bool:
         """Whether somebody looks at sites that the plan says nothing of."""
-        return self.observe or self.timed or self.witness is not None
+        return self.timed or self.onlooker
+
+    @property
+    def onlooker(self) -> bool:
+        """Whether somebody is to see every computed value."""
+        return self.observe or self.witness is not None
 
 
 class Values:
@@ -62,7 +67,7 @@ class Values:
             self._watching.witness(self._anatomy[name].kind, name, step.number, value)
         observed = self._watching.observe and part == 0
         drift = self._drift(name, value) if observed else None
-        used = step.number < self._last_use.get(name, -1)
+        used = self.used(step, name)
         error = self._error(step, name, value, branches) if used and part == 0 and name in self._verified else None
         depth = self._depth.get(name, 0) if used else 0
         if depth or observed:
@@ -70,6 +75,10 @@ class Values:
         reason = step.reasons.get(name, step.reason)
         self._recorder.computed(name, self._images * branches, reason, span, drift, error)
         return error
+
+    def used(self, step: Step, name: str) -> bool:
+        """Whether the plan has a use for what a site computes in this step."""
+        return step.number < self._last_use.get(name, -1)
 
     def forget(self, name: str, *parts: int) -> None:
         """Lets go of a site's values, of all its parts or of those named."""
@@ -80,10 +89,13 @@ class Values:
         """Whether a value is kept that serves so many branches."""
         return self.store.holds((name, 0), branches)
 
-    def stand_in(self, step: Step, name: str, part: int, branches: int, like: torch.Tensor) -> torch.Tensor:
+    def stand_in(
+        self, step: Step, name: str, part: int, branches: int, like: torch.Tensor, *, lent: bool = False
+    ) -> torch.Tensor:
         """A kept or forecast value; for a dead site memory of the right shape, which nobody reads.
 
-        Raises PlanRefused when nothing that fits is kept.
+        A `lent` one may be the very tensor that is kept, for who only reads it. Raises PlanRefused when nothing that
+        fits is kept.
         """
         shape, state = self._shape(name, branches), step.states[name]
         if state is State.DEAD:
@@ -91,7 +103,7 @@ class Values:
         planned = self._plan.forecast_of(name) if state is State.FORECAST else REPEAT
         forecast = self._followed(step, (name, part), branches, planned)
         adjust = self._adjustment(name, step.number, forecast)
-        wanted = Wanted(step.number, branches, shape, forecast, self._alone(name), adjust)
+        wanted = Wanted(step.number, branches, shape, forecast, self._alone(name), adjust, lent)
         value = self.store.read((name, part), wanted)
         reason = step.reasons.get(name, step.reason)
         told = "" if forecast is planned else UNFORESEEN.format("line" if forecast is LINE else "repetition")

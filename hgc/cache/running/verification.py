@@ -4,20 +4,22 @@ Wherever a site that the plan keeps elsewhere is computed, what the plan would h
 before, is compared with the computed value. Where that was too far off, the next step that would go on so is computed
 instead, and measures the forecast anew.
 
-The number is needed on the host, once for each step that keeps something: as with the gate, the engine waits for the
-device there.
+The numbers are needed on the host, once for each step that keeps something: as with the gate, and together with its
+own, the engine waits for the device there.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 
 from hgc.cache.anatomy import FINE, UNGUIDED, Anatomy
 from hgc.cache.plan import Plan
 from hgc.cache.rules import Verification
+from hgc.cache.running.meter import Meter
 
 
 @dataclass(frozen=True)
@@ -36,26 +38,32 @@ class Verifier:
 
     rule: Verification
     refreshed: Mapping[str, tuple[str, ...]]
-    _errors: dict[str, tuple[int, torch.Tensor]] = field(default_factory=dict)
+    meter: Meter = field(default_factory=Meter)
+    _errors: dict[str, tuple[int, float | None]] = field(default_factory=dict)  # None until it was read
 
     @classmethod
-    def of(cls, plan: Plan, anatomy: Anatomy) -> Verifier | None:
+    def of(cls, plan: Plan, anatomy: Anatomy, meter: Meter) -> Verifier | None:
         """None for a plan that is not verified."""
         if plan.verification is None:
             return None
-        return cls(plan.verification, {name: _refreshed(plan, anatomy, name) for name in verified(plan, anatomy)})
+        rows = {name: _refreshed(plan, anatomy, name) for name in verified(plan, anatomy)}
+        return cls(plan.verification, rows, meter)
 
     def see(self, site: str, step: int, error: torch.Tensor) -> None:
         """Called where a site is computed, with the relative L1 error that its forecast would have made."""
-        self._errors[site] = (step, error.float())
+        self._errors[site] = (step, None)
+        self.meter.note(error, partial(self._measured, site, step))
+
+    def _measured(self, site: str, step: int, error: float) -> None:
+        self._errors[site] = (step, error)
 
     def judge(self, kept: Collection[str]) -> list[Verdict]:
         """The verdicts on the forecasts of these sites, the worst first."""
         names = [name for name in kept if name in self._errors]
         if not names:
             return []
-        errors = torch.stack([self._errors[name][1] for name in names]).tolist()
-        verdicts = [self._verdict(name, error) for name, error in zip(names, errors, strict=True)]
+        self.meter.read()
+        verdicts = [self._verdict(name, error) for name in names if (error := self._errors[name][1]) is not None]
         return sorted(verdicts, key=lambda verdict: -verdict.error)
 
     def _verdict(self, name: str, error: float) -> Verdict:
