@@ -76,8 +76,8 @@ class Planner(Studio):
     def weights_under(self, control: str) -> str:
         return WEIGHTS
 
-    def prepare_control(self, picture: Any, control: str, annotator: str | None = None) -> Prepared:
-        return prepare_control(picture, control, SIZE, PALETTE, annotator)
+    def prepare_control(self, picture: Any, control: str, *_: Any) -> Prepared:
+        return prepare_control(picture, control, SIZE, PALETTE)
 
     def plan(self, recipe: Recipe) -> Plan:
         """Made once of all recipes that are the same but for words, noise and map."""
