@@ -16,6 +16,7 @@ from hgc.cli.replay import replay
 from hgc.cli.run import run
 from hgc.cli.space import space
 from hgc.cli.sweep import sweep
+from hgc.cli.trust import hostile, soak
 
 app = typer.Typer(help="HGC Studio from the shell.", no_args_is_help=True, add_completion=False)
 bench = typer.Typer(help="Figures that anyone can repeat.", no_args_is_help=True)
@@ -41,6 +42,8 @@ bench.command()(pareto)
 bench.command()(sd15)
 bench.command()(page)
 bench.command()(film)
+bench.command()(hostile)
+bench.command()(soak)
 bench.command("landscapes")(bench_landscapes)
 bench.command("card")(bench_card)
 

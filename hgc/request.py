@@ -7,6 +7,7 @@ only: the map changes neither.
 from __future__ import annotations
 
 import json
+import reprlib
 from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from hgc import limits
 from hgc.cache.plan import Fusion, Plan, PlanRefused
 from hgc.models.presets import GUIDANCE
 from hgc.refused import Refused
@@ -23,6 +25,8 @@ Control = Literal["segmentation", "edges"]
 Sampler = Literal["ddim", "dpmpp", "unipc", "euler"]
 ArmName = Literal["full", "cached", "rival"]
 Share = Annotated[float, Field(ge=0, le=1)]
+Prompt = Annotated[str, Field(max_length=limits.PROMPT_CHARS)]
+Name = Annotated[str, Field(max_length=limits.NAME_CHARS)]
 
 
 class RequestRefused(Refused, ValueError):
@@ -65,12 +69,12 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    model: str = "landscapes"
+    model: Name = "landscapes"
     control: Control = "segmentation"
-    prompt: str = ""
-    negative_prompt: str = ""
+    prompt: Prompt = ""
+    negative_prompt: Prompt = ""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
-    steps: Annotated[int, Field(ge=2, le=200)] = 20
+    steps: Annotated[int, Field(ge=2, le=limits.STEPS)] = 20
     sampler: Sampler = "ddim"
     guidance: Annotated[float, Field(ge=0, le=30)] = GUIDANCE
     control_scale: Annotated[float, Field(ge=0, le=2)] = 1.0
@@ -78,10 +82,17 @@ class Recipe(BaseModel):
     control_end: Share = 1.0
     cache: CacheSettings = CacheSettings()
     plan: dict[str, Any] | None = None
-    method: str = "hgc"
+    method: Name = "hgc"
     budget: Annotated[float, Field(gt=0, le=1)] | None = None
     verify: Annotated[float, Field(ge=0, lt=10)] | None = None
-    rival: str | None = None
+    rival: Name | None = None
+
+    @field_validator("plan")
+    @classmethod
+    def _is_plan(cls, value: dict[str, Any] | None) -> dict[str, Any] | None:
+        if value is not None:
+            Plan.from_dict(value)
+        return value
 
     @model_validator(mode="after")
     def _window(self) -> Self:
@@ -105,8 +116,8 @@ class Recipe(BaseModel):
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"]) or "request"
-            given = "" if where == "control_png" else f" (given: {' '.join(str(first['input']).split())[:60]})"
-            raise RequestRefused(f"{where}: {first['msg']}{given}") from error
+            given = "" if where in ("control_png", "plan") else f" (given: {_shown(first['input'])})"
+            raise RequestRefused(f"{where}: {first['msg'].removeprefix('Value error, ')}{given}") from error
 
     def but(self, **fields: Any) -> Self:
         """The same with other values in some fields, all of them checked. Raises RequestRefused."""
@@ -132,10 +143,15 @@ class Recipe(BaseModel):
         return sha256(json.dumps(shared, sort_keys=True).encode()).hexdigest()[:12]
 
 
+def _shown(value: Any) -> str:
+    """What was given, short, however large or deep it is."""
+    return " ".join((value[:200] if isinstance(value, str) else reprlib.repr(value)).split())[:60]
+
+
 class Request(Recipe):
     """One picture to make: a recipe, and in `control_png` the control map as the model sees it, a PNG in base64."""
 
-    control_png: str
+    control_png: Annotated[str, Field(max_length=limits.CONTROL_PNG_CHARS)]
 
     @field_validator("control_png")
     @classmethod

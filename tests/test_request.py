@@ -53,8 +53,8 @@ def test_the_picture_digest_ignores_caches_and_the_number_of_arms_and_nothing_el
         ({"verify": -0.1}, "verify: Input should be greater than or equal to 0"),
         ({"verify": 10}, "verify: Input should be less than 10"),
         ({"budget": 0}, "budget: Input should be greater than 0"),
-        ({"control_png": "%%%"}, "control_png: Value error, not base64"),
-        ({"control_png": "aGVsbG8="}, "control_png: Value error, not a PNG"),
+        ({"control_png": "%%%"}, "control_png: not base64"),
+        ({"control_png": "aGVsbG8="}, "control_png: not a PNG"),
     ],
 )
 def test_nonsense_is_refused_by_field(change: dict[str, Any], says: str) -> None:

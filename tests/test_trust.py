@@ -6,7 +6,10 @@ import json
 import os
 import socket
 from collections.abc import Iterator
+from contextlib import closing
+from http.client import HTTPConnection
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import gradio as gr
@@ -16,6 +19,8 @@ from gradio.utils import get_upload_folder
 from PIL import Image
 from serving import served
 
+from hgc import limits
+from hgc.request import Recipe
 from hgc.studio.studio import Studio
 from hgc.ui import Loader
 from hgc.ui.blocks import NOT_UPLOADED, uploaded
@@ -44,8 +49,10 @@ def http(page: gr.Blocks) -> Iterator[httpx.Client]:
 
 
 def answer(http: httpx.Client, name: str, data: list[Any]) -> tuple[str, Any]:
-    """The last event of a call as any program makes it, and what it carries."""
-    begun = http.post(f"{API}call/{name}", json={"data": data})
+    """The last event of a call as any program makes it, and what it carries; what is not given has its default."""
+    known = http.get(f"{API}info").json()["named_endpoints"][f"/{name}"]["parameters"]
+    rest = [parameter.get("parameter_default") for parameter in known[len(data) :]]
+    begun = http.post(f"{API}call/{name}", json={"data": [*data, *rest]})
     assert begun.status_code == 200, begun.text
     told = http.get(f"{API}call/{name}/{begun.json()['event_id']}").text
     event, data_line = told.strip().split("\n\n")[-1].split("\n")[:2]
@@ -187,6 +194,74 @@ def test_a_page_answers_to_the_names_that_it_was_given() -> None:
         name in Hosts.of({}) for name in ("localhost", "127.0.0.1:7860", "[::1]:7860", "192.168.0.7", "LOCALHOST.")
     )
     assert not any(name in Hosts.of({}) for name in ("", ":", "[", "localhost@evil.example", "localhost.evil.example"))
+
+
+PLAN = {"name": "mine", "steps": 4, "model": "landscapes", "table": {}}
+ASKED_TOO_MUCH = {
+    "endless steps": ("settings_for", ["Paper", None, 10**9], "steps: Input should be less than or equal to 200"),
+    "no preset": ("settings_for", ["Cheapest", None, 20], "Turbo"),
+    "steps without a budget": ("forecast", ["Paper", {}, 10**6], "steps"),
+    "another sampler": ("forecast", ["Paper", None, 20, "../x"], "sampler"),
+    "another control": ("calibrate", ["x1/../../../../y", 20, "ddim", 2.0, 1], "control"),
+    "a sampler elsewhere": ("calibrate", ["segmentation", 20, "../../y", 2.0, 1], "sampler"),
+    "endless scenes": ("calibrate", ["segmentation", 20, "ddim", 2.0, 10**9], "scenes"),
+    "no scenes": ("calibrate", ["segmentation", 20, "ddim", 2.0, None], "scenes"),
+    "a plan without end": (
+        "edit_plan", [{**PLAN, "steps": 10**6, "table": {"unet": "C" * 10**6}}, [["unet", 1]]], "at most 200"
+    ),
+    "a plan that is nothing": ("edit_plan", [None, [["unet", 1]]], "plan"),
+    "a plan of other names": ("edit_plan", [{**PLAN, "name": {"a": 1}}, [["unet", 1]]], "name"),
+    "a table that is a list": ("edit_plan", [{**PLAN, "table": []}, [["unet", 1]]], "table"),
+    "cells of one": ("edit_plan", [PLAN, [["unet"]]], "pair"),
+    "cells of objects": ("edit_plan", [PLAN, [{"a": 1}]], "pair"),
+    "cells that are a word": ("edit_plan", [PLAN, "unet"], "pairs"),
+    "an endless prompt": ("run_request", [{"control_png": "", "prompt": "a " * 500_000}], "at most 2000 characters"),
+    "a request that is a list": ("run_request", [[1, 2]], "request"),
+    "a plan in a request": ("run_request", [{"control_png": "", "plan": {"name": 1}}], "plan"),
+    "a trace that is none": ("export_trace", [{"plan": {}}, "csv"], "not a trace"),
+    "a form that is none": ("export_trace", [{}, {"a": 1}], "form"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", ASKED_TOO_MUCH)
+def test_what_is_asked_too_much_is_refused_by_name_at_once(http: httpx.Client, case: str) -> None:
+    name, data, named = ASKED_TOO_MUCH[case]
+    begun = monotonic()
+    told = refusal(http, name, data)
+    assert named in told, told
+    assert "unexpected" not in told
+    assert len(told) < 600
+    assert monotonic() - begun < 20
+
+
+def test_settings_of_a_sweep_are_fields(http: httpx.Client, secret: Path) -> None:
+    sent = http.post(f"{API}upload", files={"files": ("map.png", secret.read_bytes())}).json()
+    given = [{"path": sent[0]}, "segmentation", None]
+    assert "settings are fields" in refusal(http, "sweep", [*given, ["a"], "budget=0.5", "", ""])
+    assert "cache" in refusal(http, "sweep", [*given, {"cache": [1]}, "budget=0.5", "", ""])
+    assert "at most 100" in refusal(http, "sweep", [*given, {}, "guidance=1..9 by 0.0000000001", "", ""])
+    assert "2,000" in refusal(http, "sweep", [*given, {}, "budget=" + "0.5," * 1000, "", ""])
+    assert "steps" in refusal(http, "compare", [*given, "", "", 0, 20000])
+
+
+def test_planning_ends_in_time(studio: Studio) -> None:
+    recipe = Recipe(method="hgc", budget=0.4, steps=200)
+    with limits.planning(0.05), pytest.raises(limits.TooLong, match="fewer steps"):
+        studio.plan(recipe)
+    assert studio.plan(recipe.but(steps=8)).steps == 8
+
+
+def test_a_body_without_end_is_not_read(page: gr.Blocks, http: httpx.Client) -> None:
+    with closing(HTTPConnection("127.0.0.1", http.base_url.port, timeout=60)) as raw:
+        raw.putrequest("POST", f"/{API}call/palette")
+        raw.putheader("Content-Length", str(10**12))
+        raw.endheaders()
+        assert raw.getresponse().status == 413
+
+
+def test_too_few_arguments_are_counted(http: httpx.Client) -> None:
+    begun = http.post(f"{API}call/compare", json={"data": []}).json()
+    assert "19 arguments are needed" in http.get(f"{API}call/compare/{begun['event_id']}").text
 
 
 def test_a_taken_port_is_said(capsys: pytest.CaptureFixture[str]) -> None:

@@ -218,10 +218,13 @@ def test_values_out_of_range_are_refused_by_name(
 # How it is served
 
 
-def test_everything_that_runs_the_model_waits_in_one_line(page: gr.Blocks) -> None:
+def test_what_runs_the_model_is_bounded_and_waits_in_the_workers_line(page: gr.Blocks) -> None:
     model = [fn for fn in page.fns.values() if fn.concurrency_id == "model"]
-    assert len(model) == 10
+    assert len(model) == 7
     assert {fn.concurrency_limit for fn in model} == {1}
+    asked = [fn for fn in page.fns.values() if fn.concurrency_id == "endpoints"]
+    assert {fn.api_name for fn in asked} == {"compare", "run_request", "calibrate", "sweep"}
+    assert {fn.concurrency_limit for fn in asked} == {8}
     assert page._queue.max_size == 32
 
 

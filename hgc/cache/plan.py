@@ -71,7 +71,7 @@ class Plan:
 
     def _check_rows(self) -> None:
         if not isinstance(self.table, Mapping) or not all(isinstance(site, str) for site in self.table):
-            raise PlanRefused(f"plan '{self.name}': its table is no object with a row for each site")
+            raise PlanRefused(f"plan '{self.name}' is malformed: its table is no object with a row for each site")
         for site, row in self.table.items():
             if not isinstance(row, str):
                 raise PlanRefused(f"plan '{self.name}', site '{site}': {row!r}; give a string of one letter a step")
@@ -141,7 +141,7 @@ class Plan:
     def from_dict(cls, data: Mapping[str, Any]) -> Plan:
         """Raises PlanRefused when a field is missing, unknown, of another kind or beyond the limits of what is read."""
         if not isinstance(data, Mapping):
-            raise PlanRefused(f"not a plan: {type(data).__name__}, expected an object with name, steps, table")
+            raise PlanRefused(f"not a plan: a JSON {type(data).__name__}, expected an object with name, steps, table")
         if strange := set(data) - _FIELDS:
             named = ", ".join(sorted(map(str, strange)))[:200]
             raise PlanRefused(f"unknown fields {named}; those of a plan are {', '.join(sorted(_FIELDS))}")

@@ -171,6 +171,6 @@ def action_named(letter: str | None) -> Action | None:
     """C, R, F, or None for the next in turn. Raises PlanRefused."""
     if letter is None:
         return None
-    if letter not in LETTERS:
-        raise PlanRefused(f"unknown action '{letter}'; known are C (compute), R (reuse) and F (forecast)")
+    if not isinstance(letter, str) or letter not in LETTERS:
+        raise PlanRefused(f"unknown action '{str(letter)[:40]}'; known are C (compute), R (reuse) and F (forecast)")
     return LETTERS[letter]

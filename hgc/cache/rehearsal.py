@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from hgc import limits
 from hgc.cache.anatomy import KEPT, PREDICTION, UNGUIDED, Anatomy, Kind, Macs, Site, State, states
 from hgc.cache.plan import Plan
 from hgc.cache.rules import REPEAT, Forecast, PlanRefused
@@ -129,6 +130,7 @@ def rehearse(
     In `guess` mode the ControlNets see the guided branch only. `off[i]` names the ControlNets whose scale is zero in
     step i, outside their window. Raises PlanRefused where the plan keeps a value that was never computed.
     """
+    limits.check_time()
     check(plan, anatomy, plan.steps)
     memory, rows, counts = _Memory(starts=_late_starts(off or ())), [], []
     for step, column in enumerate(plan.columns):

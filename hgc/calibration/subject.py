@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
+from hgc import limits
 from hgc.cache.rules import CalibrationRefused
 
 AGAIN = "calibrate again: python -m hgc calibrate --model … --control … --sampler … --steps … --guidance … --out ….json"
@@ -20,6 +22,12 @@ class Subject:
     sampler: str
     steps: int
     guidance: float
+
+    def __post_init__(self) -> None:
+        """Its words become the name of a file. Raises CalibrationRefused for any that would lead elsewhere."""
+        for word in (self.model, self.control, self.sampler):
+            if not isinstance(word, str) or word != Path(word).name or len(word) > limits.NAME_CHARS or "\0" in word:
+                raise CalibrationRefused(f"{str(word)[:40]!r} is no name of a model, a control or a sampler")
 
     def __str__(self) -> str:
         return f"{self.model}, {self.control}, {self.sampler}, {self.steps} steps, guidance {self.guidance:g}"

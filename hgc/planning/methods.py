@@ -250,7 +250,7 @@ DEFAULT_METHOD = "optimised"  # where nobody chooses
 def method_of(name: str) -> Method:
     """Raises RequestRefused for an unknown name, with the list of known ones."""
     if name not in METHODS:
-        raise RequestRefused(f"unknown method '{name}'; known are {', '.join(METHODS)}")
+        raise RequestRefused(f"unknown method '{name[:40]}'; known are {', '.join(METHODS)}")
     return METHODS[name]
 
 

@@ -38,7 +38,7 @@ def budget_of(wanted: str | float) -> float:
     if not isinstance(wanted, str):
         return wanted
     if wanted.lower() not in PRESETS:
-        raise PlanRefused(f"unknown preset '{wanted}'; known are {', '.join(p.name for p in PRESETS.values())}")
+        raise PlanRefused(f"unknown preset '{wanted[:40]}'; known are {', '.join(p.name for p in PRESETS.values())}")
     budget = PRESETS[wanted.lower()].budget
     return 1.0 if budget is None else budget
 

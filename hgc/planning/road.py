@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from hgc import limits
 from hgc.cache.plan import Plan
 from hgc.cache.rehearsal import check, rehearse
 from hgc.cache.rules import Verification
@@ -17,11 +18,13 @@ from hgc.request import CacheSettings, Recipe
 HGC = "hgc"
 
 
+@limits.planning()
 def plan(recipe: Recipe, blueprint: Blueprint) -> Plan:
     """The plan of a recipe's second picture, one that can be run on this model; verified where the recipe asks for it.
 
     It is the recipe's own table, or what the method makes of its budget, or what HGC makes of its settings. Raises
-    RequestRefused, PlanRefused, BelowLeast for a budget below the method's least, and CalibrationRefused.
+    RequestRefused, PlanRefused, BelowLeast for a budget below the method's least, CalibrationRefused, and TooLong when
+    it takes longer than planning may.
     """
     blueprint.check(recipe)
     task = Task(recipe, blueprint)
@@ -57,6 +60,7 @@ def rival_of(recipe: Recipe, share: float) -> Recipe | None:
     return recipe.but(method=recipe.rival, budget=budget, plan=None, rival=None, verify=None)
 
 
+@limits.planning()
 def settings(recipe: Recipe, blueprint: Blueprint) -> CacheSettings:
     """HGC's settings for the recipe's budget, whatever its method; without a budget those that it has.
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from hgc import planning
+from hgc import limits, planning
 from hgc.cache import schedules
 from hgc.cache.anatomy import Anatomy
 from hgc.cache.anatomy.macs import measure
@@ -118,6 +118,8 @@ class Studio:
 
     def check_prompt(self, prompt: str) -> tuple[str, ...]:
         """In plain words, what the model will not understand or not read."""
+        if len(prompt) > limits.PROMPT_CHARS:
+            return (f"The prompt has {len(prompt):,} characters; at most {limits.PROMPT_CHARS:,} are taken.",)
         if self.model != "landscapes":
             return ()
         with self.loaded.tokenizing:
@@ -232,6 +234,8 @@ class Studio:
             take_free_cores()  # once, so that all arms are computed alike
         whole, call = schedules.full(self.anatomy(), request.steps), self.call(request)
         third = request.rival is not None
+        if stopped():
+            raise Cancelled("stopped before the first step")
 
         def arm(name: ArmName, wanted: Plan, arms_left: int) -> Arm:
             own = at_steps(request, wanted.steps)

@@ -6,10 +6,11 @@ import re
 from dataclasses import dataclass
 from math import isfinite, nan
 
+from hgc import limits
 from hgc.request import RequestRefused
 from hgc.sweep.settings import SETTINGS, Setting, Value, known
 
-MOST_RUNS = 100
+MOST_RUNS = limits.SWEEP_RUNS
 
 _NUMBER = r"-?\d+(?:\.\d+)?%?"
 _RANGE = re.compile(rf"({_NUMBER})\s*\.\.\s*({_NUMBER})(?:\s+by\s+({_NUMBER}))?")
@@ -26,6 +27,8 @@ class Axis:
     def parse(cls, name: str, text: str) -> Axis:
         """Values from text such as '0.2, 0.35', '0..4' or '0.2..0.6 by 0.1'. Raises RequestRefused in one sentence."""
         setting = known(name)
+        if len(text) > limits.AXIS_CHARS:
+            raise RequestRefused(f"{setting.title}: {len(text):,} characters, at most {limits.AXIS_CHARS:,} are read")
         parts = [part for part in (part.strip() for part in text.split(",")) if part]
         values: list[Value] = []
         for part in parts:
@@ -72,9 +75,11 @@ def _numbers(setting: Setting, part: str) -> list[Value]:
     step = 1 if span[3] is None else _number_in(setting, span[3])
     if step <= 0 or last < first:
         raise RequestRefused(f"{setting.title}: '{part}' leads nowhere; write the smaller end first and a step above 0")
+    if (last - first) / step >= MOST_RUNS:
+        raise RequestRefused(
+            f"{setting.title}: '{part[:40]}' are {(last - first) / step + 1:.4g} values, at most {MOST_RUNS} are drawn"
+        )
     count = int((last - first) / step + 1e-9) + 1
-    if count > MOST_RUNS:
-        raise RequestRefused(f"{setting.title}: '{part}' are {count} values, at most {MOST_RUNS} are drawn")
     return [setting.kind(round(first + i * step, 9)) for i in range(count)]
 
 

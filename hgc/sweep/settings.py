@@ -128,5 +128,5 @@ SETTINGS: Mapping[str, Setting] = {
 def known(name: str) -> Setting:
     """Raises RequestRefused."""
     if name not in SETTINGS:
-        raise RequestRefused(f"nothing is called '{name}': sweep over {', '.join(SETTINGS)}")
+        raise RequestRefused(f"nothing is called '{name[:40]}': sweep over {', '.join(SETTINGS)}")
     return SETTINGS[name]

@@ -27,9 +27,13 @@ class GuardedBlocks(gr.Blocks):
         for path in _paths(inputs):
             if not uploaded(path):
                 raise gr.Error(NOT_UPLOADED, print_exception=False)
+        needed = len(block_fn.inputs)
+        if not isinstance(inputs, list) or len(inputs) < needed:
+            raise gr.Error(f"{needed} arguments are needed: see the API page for all of them.", print_exception=False)
         try:
             return await super().preprocess_data(block_fn, inputs, *args, **kwargs)
-        except gr.Error:
+        except gr.Error as refusal:
+            refusal.print_exception = False  # a choice that there is not is no accident
             raise
         # gradio tells these in pages of its own words, or not at all.
         except Exception as error:

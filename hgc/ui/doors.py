@@ -18,6 +18,8 @@ from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from hgc import limits
+
 log = logging.getLogger(__name__)
 
 # Further names of the page, between commas; *.example.org for all beneath one.
@@ -27,6 +29,7 @@ ON_SPACE, SPACE_HOST = "SPACE_ID", "SPACE_HOST"
 SPACES = ("*.hf.space", "huggingface.co")
 LENT = "*.gradio.live"
 UPLOADS = "/upload"
+UPLOAD_BYTES = 64 * 2**20  # which gradio checks, file by file
 
 
 class Hosts:
@@ -90,7 +93,7 @@ class Doors(CrossOrigin):
         elif scope.get("path", "").endswith(UPLOADS):
             await self._uploaded(scope, receive, send)
         else:
-            await super().__call__(scope, receive, send)
+            await super().__call__(scope, bounded(receive), send)
 
     async def _uploaded(self, scope: Scope, receive: Receive, send: Send) -> None:
         begun = False
@@ -114,6 +117,10 @@ class Doors(CrossOrigin):
 def refused(hosts: Hosts, headers: Headers) -> PlainTextResponse | None:
     """The answer to a request for another host or from a page of another one; None where both are of this page."""
     host, origin = headers.get("host", ""), headers.get("origin")
+    if not headers.get("content-length", "0").isdigit():
+        return PlainTextResponse("This request does not say how long it is.", status_code=400)
+    if int(headers.get("content-length", "0")) > limits.BODY_BYTES + UPLOAD_BYTES:
+        return PlainTextResponse("This request is longer than anything that is read here.", status_code=413)
     if host not in hosts:
         return PlainTextResponse(
             f"This page does not answer to the name it was asked by. If it is its own, start it with {HOSTS}=<name>.",
@@ -125,6 +132,19 @@ def refused(hosts: Hosts, headers: Headers) -> PlainTextResponse | None:
             status_code=403,
         )
     return None
+
+
+def bounded(receive: Receive) -> Receive:
+    """What is received of a request, to the limit; one that goes on is taken for broken off."""
+    bytes_in = 0
+
+    async def counted() -> Message:
+        nonlocal bytes_in
+        message = await receive()
+        bytes_in += len(message.get("body", b""))
+        return message if bytes_in <= limits.BODY_BYTES else {"type": "http.disconnect"}
+
+    return counted
 
 
 def guard(hosts: Hosts) -> None:

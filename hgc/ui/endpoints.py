@@ -19,7 +19,7 @@ from hgc.results.figures import result_of
 from hgc.results.traces import to_csv, to_perfetto
 from hgc.ui.playground.control_panel import photo_input
 from hgc.ui.playground.drawing import AS_LABELS, AS_LINES, Drawn, prepare, read_photo
-from hgc.ui.queueing import MODEL_QUEUE
+from hgc.ui.queueing import ENDPOINTS_QUEUE
 from hgc.ui.runner import Runner, in_one_sentence, made
 from hgc.ui.tools import json_input
 
@@ -166,7 +166,7 @@ def asked_for(method: str, wanted: str | float, cache: dict[str, Any] | None) ->
 def exported(trace: Any, form: str) -> str:
     """A trace given as plain data, in another form. Raises RequestRefused."""
     if form not in ("csv", "perfetto"):
-        raise RequestRefused(f"unknown form '{form}' of a trace; known are csv and perfetto")
+        raise RequestRefused(f"unknown form '{str(form)[:40]}' of a trace; known are csv and perfetto")
     try:
         parsed = Trace.from_json(json.dumps(trace))
     except ValueError as error:
@@ -281,7 +281,7 @@ def _add_compare(runner: Runner) -> None:
             gr.JSON(label="figures"),
             gr.Image(format="png", label="rival"),
         ]
-        gr.Button(visible=False).click(compare, inputs, outputs, api_name="compare", **MODEL_QUEUE)
+        gr.Button(visible=False).click(compare, inputs, outputs, api_name="compare", **ENDPOINTS_QUEUE)
 
 
 def _compare_inputs() -> list[Any]:

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import reprlib
 from typing import Any
 
 import gradio as gr
 
+from hgc import limits
 from hgc.cache.origin import Origin
 from hgc.cache.plan import Plan
 from hgc.cache.plan_edit import Ground, action_named, edited
 from hgc.cache.rehearsal import check
-from hgc.calibration.subject import Subject
 from hgc.charts.plan_grid import PlanGrid
-from hgc.request import GUIDANCE, Request, RequestRefused
+from hgc.planning.calibrations import subject_of
+from hgc.request import GUIDANCE, Recipe, Request, RequestRefused
 from hgc.results.figures import result_of
 from hgc.ui.endpoints import refusals
-from hgc.ui.queueing import MODEL_QUEUE
+from hgc.ui.queueing import ENDPOINTS_QUEUE
 from hgc.ui.runner import Runner
-from hgc.ui.schedules.calibration import MOST_SCENES
 from hgc.ui.schedules.events import sites_of
 from hgc.ui.tools import json_input
 
@@ -53,7 +54,7 @@ def _add_run(runner: Runner) -> None:
             gr.Image(format="png", label="rival"),
         ]
         inputs = [json_input("request"), gr.Checkbox(False, label="with_trace")]
-        gr.Button(visible=False).click(run_request, inputs, outputs, api_name="run_request", **MODEL_QUEUE)
+        gr.Button(visible=False).click(run_request, inputs, outputs, api_name="run_request", **ENDPOINTS_QUEUE)
 
 
 def _add_edit_plan(runner: Runner) -> None:
@@ -72,12 +73,12 @@ def _add_edit_plan(runner: Runner) -> None:
             guidance: guidance scale of the run; 1 or less runs one branch.
         """
         with refusals():
-            if not cells:
-                raise RequestRefused("no cells to change; give pairs of a row and a step")
             known, grid = Plan.from_dict(plan), PlanGrid(runner.loader.studio().anatomy())
             check(known, grid.anatomy, known.steps)
+            if type(guidance) not in (int, float):
+                raise RequestRefused(f"guidance: {reprlib.repr(guidance)} is not a number")
             ground = Ground(grid.anatomy, guidance=guidance > 1)
-            places = [(sites_of(grid, str(row)), _step(step, known)) for row, step in cells]
+            places = [(sites_of(grid, row), _step(step, known)) for row, step in _pairs(cells)]
             changed = edited(known, ground, places, action_named(action))
             played, whole = ground.play(changed), ground.play(Plan(Origin("full"), known.steps, known.model))
             return {
@@ -108,10 +109,13 @@ def _add_calibrate(runner: Runner) -> None:
             scenes: how many scenes in all, each a full run; at most 64.
         """
         with refusals():
-            if not 1 <= scenes <= MOST_SCENES:
-                raise RequestRefused(f"scenes {scenes}: choose 1 to {MOST_SCENES}")
+            if type(scenes) is not int or not 1 <= scenes <= limits.SCENES:
+                raise RequestRefused(f"scenes {str(scenes)[:40]}: choose 1 to {limits.SCENES}")
             studio = runner.loader.studio()
-            subject = Subject(studio.model, control, sampler, steps, guidance)
+            asked = {"control": control, "steps": steps, "sampler": sampler, "guidance": guidance}
+            recipe = Recipe.parse({"model": studio.model} | asked)
+            studio.blueprint.check(recipe)
+            subject = subject_of(recipe)
             for _ in studio.calibrate(subject, scenes):
                 pass
             calibration = studio.calibration(subject)
@@ -119,7 +123,19 @@ def _add_calibrate(runner: Runner) -> None:
                 raise RuntimeError("the calibration ended without a file")
             return calibration.curves.as_dict()
 
-    gr.api(calibrate, **MODEL_QUEUE)
+    gr.api(calibrate, **ENDPOINTS_QUEUE)
+
+
+def _pairs(cells: Any) -> list[tuple[str, Any]]:
+    """Raises RequestRefused for what is not a list of a row and a step each, or too many of them."""
+    if not isinstance(cells, list) or not cells:
+        raise RequestRefused("no cells to change; give pairs of a row and a step")
+    if len(cells) > limits.EDITED_CELLS:
+        raise RequestRefused(f"{len(cells):,} cells, at most {limits.EDITED_CELLS:,} are changed at once")
+    for pair in cells:
+        if not isinstance(pair, list | tuple) or len(pair) != 2 or not isinstance(pair[0], str):
+            raise RequestRefused(f'a cell is a pair such as ["UNet up 4", 3], not {reprlib.repr(pair)}')
+    return [(row, step) for row, step in cells]
 
 
 def _step(step: Any, plan: Plan) -> int:

@@ -4,7 +4,10 @@ from typing import Any
 
 # The page's own: no progress bar over what they fill, no place among the endpoints.
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-# Everything that runs the model waits in one line.
+# What the page does with the model waits in one line.
 MODEL_QUEUE: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 1}
+# So many endpoints read, plan and prepare at once, and wait for the model only then, in the worker's own line: whoever
+# asks for a plan that takes long keeps nobody else waiting.
+ENDPOINTS_QUEUE: dict[str, Any] = {"concurrency_id": "endpoints", "concurrency_limit": 8}
 # Side by side, so that nobody waits for another's photo; of a visitor's looks the latest stays (playground/looks).
 LOOK_QUEUE: dict[str, Any] = {"concurrency_id": "look", "concurrency_limit": 8}

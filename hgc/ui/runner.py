@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -138,12 +139,15 @@ class Runner:
 
 def made(control_png: bytes, fields: Mapping[str, Any], cache: Mapping[str, Any], model: str) -> Request:
     """A request from the form's fields. Raises RequestRefused."""
-    return Request.make(control_png, **{"model": model, "cache": dict(cache)} | dict(fields))
+    settings = dict(cache) if isinstance(cache, Mapping) else cache
+    shared = {"model": model, "cache": settings} | dict(fields)
+    return Request.parse(shared | {"control_png": b64encode(control_png).decode()})
 
 
 def in_one_sentence(error: Exception) -> str:
     """An error in the page's words: a refusal as it is, anything else without its insides."""
     if isinstance(error, Refused):
-        return str(error)
+        # Half a character, repeated from what was given, cannot be sent.
+        return str(error).encode("utf-8", "replace").decode()
     log.error("a run failed", exc_info=error)
     return f"Something unexpected happened ({type(error).__name__}); the server's log has the details, try again."

@@ -6,10 +6,11 @@ from typing import Any
 
 import gradio as gr
 
+from hgc.request import RequestRefused
 from hgc.sweep import Axis, Sweep, base_of, parse_seeds
 from hgc.ui.endpoints import drawing_inputs, given_file, refusals
 from hgc.ui.playground.drawing import prepare
-from hgc.ui.queueing import MODEL_QUEUE
+from hgc.ui.queueing import ENDPOINTS_QUEUE
 from hgc.ui.runner import Runner, made
 
 
@@ -42,6 +43,8 @@ def build_sweep_endpoint(runner: Runner) -> None:
 
         with refusals():
             studio, given = runner.loader.studio(), given_file(picture, control, annotator)
+            if settings is not None and not isinstance(settings, dict):
+                raise RequestRefused(f"settings are fields of the request by name, not a {type(settings).__name__}")
             fields = {**(settings or {}), "control": given.control}
             base = made(prepare(studio, given)[0].png, fields, fields.pop("cache", {}), studio.model)
             first, second = Axis.read(x), Axis.read(y) if y.strip() else None
@@ -60,4 +63,4 @@ def build_sweep_endpoint(runner: Runner) -> None:
             gr.Textbox("", label="seeds"),
         ]
         outputs = [gr.JSON(label="runs"), gr.Image(format="png", label="pictures")]
-        gr.Button(visible=False).click(sweep, inputs, outputs, api_name="sweep", **MODEL_QUEUE)
+        gr.Button(visible=False).click(sweep, inputs, outputs, api_name="sweep", **ENDPOINTS_QUEUE)

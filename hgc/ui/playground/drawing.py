@@ -86,7 +86,7 @@ def read_photo(path: str | None, annotator: str, how: Mapping[str, Any] | None =
         control = "segmentation" if annotator == AS_LABELS else "edges"
         return Drawn(decoded.pixels, control, None, decoded.notes, reading)
     if annotator not in ANNOTATORS:
-        raise ImageRefused(f"There is no annotator {annotator!r}: choose one of {', '.join(ANNOTATORS)}.")
+        raise ImageRefused(f"There is no annotator {annotator[:40]!r}: choose one of {', '.join(ANNOTATORS)}.")
     control = "edges" if ANNOTATORS[annotator].kind == "edges" else "segmentation"
     return Drawn(decoded.pixels, control, annotator, decoded.notes, reading)
 

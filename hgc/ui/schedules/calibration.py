@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from hgc import limits
 from hgc.calibration.subject import Subject
 from hgc.charts.curves import curves_chart
 from hgc.charts.quantity import duration
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from hgc.ui.playground.cache_panel import MissedCalibration
     from hgc.ui.playground.tab import Playground
 
-MOST_SCENES = 64
+MOST_SCENES = limits.SCENES
 INTRO = (
     "<h2>Calibration</h2><p class='aside'>What changes little from step to step can be kept. Each scene is one full "
     "run with the Playground's steps, sampler and guidance; stopped, it goes on where it was. Block Caching plans from "

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from hgc import limits
 from hgc.cache.anatomy import State
 from hgc.cache.plan import Plan
 from hgc.cache.plan_edit import Draft, Ground, action_named, edited
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
 DESKS_KEPT = 64
 SITE_NAME = re.compile(r"(?:unet|controlnet|guidance)\.[\w.]*\w")
-LARGEST_PLAN_BYTES = 4_000_000
+LARGEST_PLAN_BYTES = limits.PLAN_BYTES
 NO_DESK = "This plan is no longer on the desk: take one up again."
 Shown = list[Any]
 
@@ -183,7 +184,7 @@ def sites_of(grid: PlanGrid, key: str) -> Sequence[str]:
     """Raises PlanRefused for a row that the grid does not have."""
     found = grid.sites_of(key)
     if found is None:
-        raise PlanRefused(f"this model has no row '{key}'; take the plan up again")
+        raise PlanRefused(f"this model has no row '{key[:40]}'; take the plan up again")
     return found
 
 
