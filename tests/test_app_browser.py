@@ -373,6 +373,7 @@ def test_a_missed_calibration_is_offered_where_it_is_missed_and_run_wipes_nothin
 
 
 def test_a_reload_brings_drawing_words_and_settings_back(page: Page, visitors: Visitors, address: str) -> None:
+    before = page.locator("#seen img").get_attribute("src") or ""
     page.locator("#painting .swatches").get_by_text("house").click()
     stroke(page)
     page.locator("#prompt textarea").fill("a lake at dusk")
@@ -381,7 +382,8 @@ def test_a_reload_brings_drawing_words_and_settings_back(page: Page, visitors: V
     write(page.locator("#key-share input[type=number]"), "0.6")
     page.locator("#key-share input[type=number]").press("Enter")
     expect(page.locator("#forecast")).to_contain_text("HGC: 69.3 G of 128 G MACs")
-    painted = colour_share(page, PALETTE["house"])
+    expect(page.locator("#seen img")).not_to_have_attribute("src", before)
+    seen, painted = page.locator("#seen img").get_attribute("src") or "", colour_share(page, PALETTE["house"])
     other = page.context.new_page()  # in another tab, something else
     other.goto(address)
     ready(other)
@@ -394,9 +396,10 @@ def test_a_reload_brings_drawing_words_and_settings_back(page: Page, visitors: V
     expect(page.locator("#prompt textarea")).to_have_value("a lake at dusk")
     expect(page.locator("#method input")).to_have_value("HGC")
     expect(page.locator("#forecast")).to_have_text(forecast, use_inner_text=True)
-    expect(page.locator("#key-share input[type=number]")).to_have_value("0.6")
     expect(page.locator("#preset-reason")).to_contain_text("Your own settings")
-    page.wait_for_function("(now) => document.querySelector('#seen img').naturalWidth > 0")
+    page.locator("#coarse-settings button").first.click()
+    expect(page.locator("#key-share input[type=number]")).to_have_value("0.6")
+    expect(page.locator("#seen img")).to_have_attribute("src", seen)
     assert colour_share(page, PALETTE["house"]) == painted
     page.on("dialog", lambda dialog: dialog.accept())
     page.locator("#start-over").click()

@@ -87,7 +87,7 @@ class CacheEvents:
         """The same when the picture's settings have changed; settings made by hand stay as they are."""
         wanted, *_ = _read(values)
         if wanted.by_hand:
-            return [gr.skip()] * (len(self._panel.settings) + 3)
+            return [*[gr.skip()] * len(self._panel.settings), *_told(wanted, "")]
         return self.settle(*values)
 
     def from_budget(self, method: str, preset: str | None, percent: float, hand: bool, *values: Any) -> list[Any]:
