@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import reprlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
@@ -74,7 +75,9 @@ class Plan:
             raise PlanRefused(f"plan '{self.name}' is malformed: its table is no object with a row for each site")
         for site, row in self.table.items():
             if not isinstance(row, str):
-                raise PlanRefused(f"plan '{self.name}', site '{site}': {row!r}; give a string of one letter a step")
+                raise PlanRefused(
+                    f"plan '{self.name}', site '{site[:80]}': {reprlib.repr(row)}; give a string of one letter a step"
+                )
             if len(row) != self.steps:
                 raise PlanRefused(
                     f"plan '{self.name}', site '{site}': {len(row)} actions, {self.steps} steps; give one letter a step"
@@ -141,7 +144,7 @@ class Plan:
     def from_dict(cls, data: Mapping[str, Any]) -> Plan:
         """Raises PlanRefused when a field is missing, unknown, of another kind or beyond the limits of what is read."""
         if not isinstance(data, Mapping):
-            raise PlanRefused(f"not a plan: a JSON {type(data).__name__}, expected an object with name, steps, table")
+            raise PlanRefused(f"not a plan: {type(data).__name__}, expected an object with name, steps, table")
         if strange := set(data) - _FIELDS:
             named = ", ".join(sorted(map(str, strange)))[:200]
             raise PlanRefused(f"unknown fields {named}; those of a plan are {', '.join(sorted(_FIELDS))}")
