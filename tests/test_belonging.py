@@ -17,7 +17,8 @@ from hgc.cache.anatomy import Anatomy
 from hgc.cache.anatomy.macs import measure
 from hgc.cache.anatomy.networks import Networks
 from hgc.cache.plan import Plan
-from hgc.cache.running.engine import NotCached, cached
+from hgc.cache.running.belonging import NotCached
+from hgc.cache.running.engine import cached
 
 STEPS = 4
 

@@ -23,7 +23,8 @@ from hgc.cache import schedules
 from hgc.cache.anatomy import Kind, State
 from hgc.cache.anatomy.macs import measure
 from hgc.cache.anatomy.networks import Networks
-from hgc.cache.running.engine import Run, cached
+from hgc.cache.running.engine import cached
+from hgc.cache.running.run import Run
 
 STEPS, SIZE = 4, 64
 Change = Callable[[Any], Any]  # of the pipeline, or of its call's tensors

@@ -35,7 +35,8 @@ from hgc.cache.origin import Origin
 from hgc.cache.plan import Plan
 from hgc.cache.rehearsal import plan_macs
 from hgc.cache.rules import PlanRefused
-from hgc.cache.running.engine import Run, cached
+from hgc.cache.running.engine import cached
+from hgc.cache.running.run import Run
 
 STEPS = 4
 SOLVERS = [

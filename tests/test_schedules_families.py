@@ -25,7 +25,8 @@ from hgc.cache.origin import Origin
 from hgc.cache.plan import Plan
 from hgc.cache.rehearsal import plan_macs
 from hgc.cache.rules import Forecast
-from hgc.cache.running.engine import Run, cached
+from hgc.cache.running.engine import cached
+from hgc.cache.running.run import Run
 
 STEPS = 5
 SIZE = 64

@@ -20,7 +20,8 @@ from hgc.cache.origin import Origin
 from hgc.cache.plan import Plan, PlanRefused
 from hgc.cache.rehearsal import plan_macs
 from hgc.cache.rules import REPEAT, Forecast, FrequencySplit, Gate, Verification, Weighing
-from hgc.cache.running.engine import Run, cached
+from hgc.cache.running.engine import cached
+from hgc.cache.running.run import Run
 
 STEPS = 6
 NEVER, ALWAYS = Verification(9.9), Verification(0)

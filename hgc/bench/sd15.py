@@ -32,7 +32,8 @@ from hgc.cache.anatomy.networks import Networks
 from hgc.cache.plan import Plan, PlanRefused
 from hgc.cache.recording.rows import Recordings
 from hgc.cache.rules import CalibrationRefused
-from hgc.cache.running.engine import Run, cached
+from hgc.cache.running.engine import cached
+from hgc.cache.running.run import Run
 from hgc.models.loading import DTYPES, best_device, device_named
 from hgc.planning import Blueprint, Task
 from hgc.planning.methods import METHODS, BelowLeast, method_of
