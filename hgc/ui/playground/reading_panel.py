@@ -68,12 +68,14 @@ def build_reading_panel() -> ReadingPanel:
         position = _slider("position", (0, 1, 0.05), 0.5, "Where the crop lies", hint)
         (low_start, high_start), told = presets()["landscapes"].canny, AnnotatorSettings()
         with gr.Column(elem_id="canny-thresholds") as canny:
-            low = _slider("low", (0, 500, 5), low_start, "Canny: a line goes on above")
-            hint = "Jumps of brightness; lower both for more lines."
+            hint = "How far a line is followed. Lower makes lines longer and joins gaps."
+            low = _slider("low", (0, 500, 5), low_start, "Canny: a line goes on above", hint)
+            hint = "How strong an edge must be to begin a line. Lower finds more lines."
             high = _slider("high", (0, 500, 5), high_start, "Canny: a line starts above", hint)
         with gr.Column(visible=False, elem_id="lineart-thresholds") as lineart:
-            sigma = _slider("sigma", (0.5, 32, 0.5), told.sigma_px, "Blur, pixels", "Less finds finer lines.")
-            threshold = _slider("line-threshold", (0, 64, 1), told.line_threshold, "Least contrast, grey levels")
+            sigma = _slider("sigma", (0.5, 32, 0.5), told.sigma_px, "Blur, pixels", "Lower finds finer lines.")
+            hint = "How much darker than its surroundings a line must be. Lower finds more lines."
+            threshold = _slider("line-threshold", (0, 64, 1), told.line_threshold, "Least contrast, grey levels", hint)
     shown = "(chosen) => ['canny', 'lineart_standard'].map((name) => ({__type__: 'update', visible: chosen === name}))"
     annotator.change(None, annotator, [canny, lineart], js=shown, api_visibility="private")
     only_crop = "(chosen) => ({__type__: 'update', visible: chosen === 'crop'})"
@@ -81,8 +83,6 @@ def build_reading_panel() -> ReadingPanel:
     return ReadingPanel(annotator, framing, position, low, high, sigma, threshold)
 
 
-def _slider(
-    name: str, reach: tuple[float, float, float], start: float, label: str, hint: str | None = None
-) -> gr.Slider:
+def _slider(name: str, reach: tuple[float, float, float], start: float, label: str, hint: str) -> gr.Slider:
     low, high, step = reach
     return gr.Slider(low, high, start, step=step, label=label, info=hint, elem_id=name, buttons=[])
