@@ -16,6 +16,7 @@ from hgc.cache import schedules
 from hgc.cache.anatomy import Anatomy, Macs
 from hgc.cache.anatomy.macs import measure
 from hgc.cache.anatomy.networks import Networks
+from hgc.cache.origin import Origin
 from hgc.cache.plan import Plan
 from hgc.cache.rehearsal import plan_macs
 from hgc.cache.rules import PlanRefused
@@ -78,7 +79,7 @@ def test_a_network_that_went_through_torch_compile_is_followed() -> None:
     """As people write it: `pipe.unet = torch.compile(pipe.unet)`. What the pipeline calls then is another module."""
     torch.compiler.reset()
     pipe = tiny.small_pipeline("sd", "text", 0)
-    plan = Plan("skip", 2, "tiny", {schedules.cut_site(anatomy_of(pipe), 1): "CR"})
+    plan = Plan(Origin("skip"), 2, "tiny", {schedules.cut_site(anatomy_of(pipe), 1): "CR"})
     with cached(pipe, plan):
         wanted = tiny.latents(pipe, steps=2, size=64)
     pipe.unet = torch.compile(pipe.unet, backend="eager")
