@@ -11,13 +11,13 @@ from diffusers import ControlNetModel, StableDiffusionControlNetPipeline
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from hgc.landscapes.artist import Artist, as_images
+from hgc.landscapes.colours import SEASONS, TIMES
 from hgc.landscapes.labels import colour_map
 from hgc.landscapes.reader import Reader
 from hgc.landscapes.scene import paint
 from hgc.landscapes.segmenter import Segmenter, mean_iou
 from hgc.landscapes.tokenizer import build_tokenizer
 from hgc.metrics import psnr
-from hgc.training.data import paint_moods
 from hgc.training.export import weight_bytes
 
 FOLDER = Path(__file__).parents[1] / "assets" / "models" / "landscapes"
@@ -55,9 +55,9 @@ def test_the_segmenter_reads_fresh_renders() -> None:
 
 
 def test_the_reader_tells_time_and_season_of_fresh_renders() -> None:
-    pictures, moods = paint_moods(2000, 100, 256)
-    reader = Reader.load(FOLDER / "reader")
-    read = reader.read(pictures.permute(0, 3, 1, 2).float() / 255)
+    scenes = [paint(seed) for seed in range(2000, 2100)]
+    moods = torch.tensor([(TIMES.index(scene.time), SEASONS.index(scene.season)) for scene in scenes])
+    read = Reader.load(FOLDER / "reader").read(as_images([scene.image for scene in scenes]))
     assert float((read == moods).float().mean()) >= 0.99
     assert (FOLDER / "reader" / "model.safetensors").stat().st_size < 300_000
 

@@ -423,13 +423,13 @@ def test_compare_from_the_shell(tmp_path: Path) -> None:
     [
         (["--plan", "ludicrous"], "unknown preset 'ludicrous'"),
         (["--plan", "0.01"], "Optimised cannot go down to 1.0% of full compute in 20 steps"),
-        (["--plan", "missing.json"], "plan file missing.json: No such file"),
+        (["--plan", "missing.json"], "missing.json: No such file"),
         (["--steps", "1"], "steps: Input should be greater than or equal to 2 (given: 1)"),
         (["--control", "depth"], "control:"),
         (["--model", "sdxl"], "unknown model 'sdxl'"),
         (["--image", "missing.png"], "There is no file 'missing.png'"),
         (["--device", "banana"], "device 'banana' cannot be used here"),
-        (["--plan", __file__.replace("test_service.py", "conftest.json")], "plan file"),
+        (["--plan", __file__.replace("test_service.py", "conftest.json")], "conftest.json: No such file"),
     ],
 )
 @pytest.mark.usefixtures("loaded")
