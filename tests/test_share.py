@@ -17,6 +17,7 @@ from test_evidence import REQUESTS
 
 from hgc.control.images import decode
 from hgc.landscapes import examples
+from hgc.limits import PROMPT_CHARS
 from hgc.request import Request
 from hgc.share import MAX_LINK_CHARS, NAME, LinkRefused, link_of, read_link
 
@@ -65,8 +66,10 @@ def test_a_map_too_large_stays_behind_and_everything_else_comes_along() -> None:
 
 
 def test_words_beyond_any_link_are_refused() -> None:
+    words = "".join(map(chr, range(0x4E00, 0x4E00 + 2 * PROMPT_CHARS)))
+    request = Request.make(noise(64), prompt=words[:PROMPT_CHARS], negative_prompt=words[PROMPT_CHARS:])
     with pytest.raises(LinkRefused, match="save a picture instead"):
-        link_of(Request.make(noise(64), prompt="".join(map(chr, range(0x4E00, 0x4E00 + 9000)))))
+        link_of(request)
 
 
 def packed(values: Any) -> str:
