@@ -333,6 +333,7 @@ def test_wrong_numbers_are_said_beside_their_field_and_everything_stays(page: Pa
     expect(page.locator("#seed .wrong")).to_have_count(0)
     page.get_by_text("More settings").click()
     steps, forecast = page.locator("#steps input[type=number]"), page.locator("#forecast")
+    expect(forecast).to_contain_text("of 128 G MACs")
     at_20 = forecast.inner_text()
     write(steps, "100")
     expect(page.locator("#steps .wrong")).to_contain_text("100 is not within 4 to 50")
