@@ -266,6 +266,15 @@ def test_too_few_arguments_are_counted(http: httpx.Client) -> None:
     assert re.search(r"[1-9]\d* arguments are needed", answer)
 
 
+def test_a_refusal_repeats_little_of_what_was_given(http: httpx.Client) -> None:
+    """gradio's own checks included, which come before ours and repeat a value whole."""
+    begun = http.post(f"{API}call/compare", json={"data": [None, "9" * 50_000, *[None] * 18]}).json()
+    answer = http.get(f"{API}call/compare/{begun['event_id']}").text
+    assert "99999 is not in the list" not in answer
+    assert "Value: 99999" in answer
+    assert len(answer) < 2 * limits.REFUSAL_CHARS
+
+
 def test_a_taken_port_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -39,7 +39,6 @@ KINDS = ("file", "endpoint", "tool", "command")
 TURNS = ("file", "endpoint", "file", "tool", "file", "endpoint", "file", "file", "tool", "file")
 EVERY_COMMAND = 40  # a command starts what it needs anew
 PATIENCE_S = 120.0
-MOST_CHARS = 4_000  # of a refusal
 SLOWEST_FILE_S = 30.0
 TOOL_HEADERS = {"Accept": "application/json, text/event-stream"}
 # What the shell answers with: the exit status, and all that it wrote.
@@ -145,7 +144,7 @@ class Attack:
             self._readers[name]()
             end = "taken"
         except Refused as error:
-            _check_sentence(str(error))
+            _check_sentence(name, str(error))
             end = "refused"
         except ValueError as error:
             if name != "a trace":  # whose reader says so
@@ -174,7 +173,7 @@ class Attack:
             return name, given, self._alive("refused")
         if event != "error" or not isinstance(told, dict) or not told.get("error"):
             raise Gave(f"{name} {given}: answered {event} {str(told)[:300]}")
-        _check_sentence(str(told["error"]))
+        _check_sentence(given, str(told["error"]))
         return name, given, self._alive("refused")
 
     def _tool(self) -> tuple[str, str, str]:
@@ -257,15 +256,15 @@ def _example() -> bytes:
     return buffer.getvalue()
 
 
-def _check_sentence(told: str) -> None:
+def _check_sentence(asked: str, told: str) -> None:
     if (
         "Something unexpected" in told
         or "Traceback" in told
         or "\n" in told.strip()
         or not told
-        or len(told) > MOST_CHARS
+        or len(told) > limits.REFUSAL_CHARS
     ):
-        raise Gave(f"was told {told[:300]!r}")
+        raise Gave(f"{asked}: was told {told[:300]!r}")
 
 
 def attacks(

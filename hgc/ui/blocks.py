@@ -10,6 +10,8 @@ from typing import Any
 import gradio as gr
 from gradio.utils import get_upload_folder
 
+from hgc import limits
+
 log = logging.getLogger(__name__)
 
 # The same for a file that is not there and for one that is nobody's business: the answer tells nothing of the disk.
@@ -32,9 +34,8 @@ class GuardedBlocks(gr.Blocks):
             raise gr.Error(f"{needed} arguments are needed: see the API page for all of them.", print_exception=False)
         try:
             return await super().preprocess_data(block_fn, inputs, *args, **kwargs)
-        except gr.Error as refusal:
-            refusal.print_exception = False  # a choice that there is not is no accident
-            raise
+        except gr.Error as refusal:  # a choice that there is not is no accident
+            raise gr.Error(limits.in_short(str(refusal.message)), print_exception=False) from refusal
         # gradio tells these in pages of its own words, or not at all.
         except Exception as error:
             log.info("an input was refused: %s", error)

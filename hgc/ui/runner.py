@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from hgc import limits
 from hgc.cache.plan import Plan
 from hgc.control.images import ImageRefused
 from hgc.history import NOWHERE, History, HistoryRefused, Place
@@ -148,6 +149,6 @@ def in_one_sentence(error: Exception) -> str:
     """An error in the page's words: a refusal as it is, anything else without its insides."""
     if isinstance(error, Refused):
         # Half a character, repeated from what was given, cannot be sent.
-        return str(error).encode("utf-8", "replace").decode()
+        return limits.in_short(str(error)).encode("utf-8", "replace").decode()
     log.error("a run failed", exc_info=error)
     return f"Something unexpected happened ({type(error).__name__}); the server's log has the details, try again."
