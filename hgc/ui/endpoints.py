@@ -37,12 +37,14 @@ def refusals() -> Iterator[None]:
 
 def build_endpoints(runner: Runner) -> None:
     """Adds the endpoints to the page; none of them is seen on it."""
-    _add_plain(runner)
+    _add_names(runner)
+    _add_forecasts(runner)
+    _add_export()
     _add_control_map(runner)
     _add_compare(runner)
 
 
-def _add_plain(runner: Runner) -> None:
+def _add_names(runner: Runner) -> None:
     def palette() -> dict[str, list[int]]:
         """The classes of a segmentation map and their RGB colours, in label order."""
         with refusals():
@@ -59,6 +61,11 @@ def _add_plain(runner: Runner) -> None:
         """The methods of saving work: name, title, and why one would take it."""
         return [{"name": known.name, "title": known.title, "reason": known.reason} for known in METHODS.values()]
 
+    for endpoint in (palette, presets, methods):
+        gr.api(endpoint, concurrency_limit=4)
+
+
+def _add_forecasts(runner: Runner) -> None:
     def settings_for(
         preset: str = "Paper",
         budget: float | None = None,
@@ -144,6 +151,11 @@ def _add_plain(runner: Runner) -> None:
                 "plan": found.plan.as_dict(),
             }
 
+    for endpoint in (settings_for, forecast):
+        gr.api(endpoint, concurrency_limit=4)
+
+
+def _add_export() -> None:
     def export_trace(trace: dict[str, Any], form: str = "csv") -> str:
         """A trace in the form that another program reads.
 
@@ -154,8 +166,7 @@ def _add_plain(runner: Runner) -> None:
         with refusals():
             return exported(trace, form)
 
-    for endpoint in (palette, presets, methods, settings_for, forecast, export_trace):
-        gr.api(endpoint, concurrency_limit=4)
+    gr.api(export_trace, concurrency_limit=4)
 
 
 def asked_for(method: str, wanted: str | float, cache: dict[str, Any] | None) -> dict[str, Any]:
