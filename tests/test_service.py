@@ -10,6 +10,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -25,6 +26,7 @@ from hgc.cache.plan import PlanRefused
 from hgc.cache.rules import Verification
 from hgc.cache.trace import Trace
 from hgc.control.images import ImageRefused
+from hgc.landscapes.colours import TIMES, Time
 from hgc.landscapes.labels import colour_map
 from hgc.landscapes.scene import paint
 from hgc.models.loading import ModelUnavailable, load
@@ -114,6 +116,16 @@ def test_a_comparison_tells_everything(balanced: list[Progress | Comparison], fo
     assert comparison.difference("cached", "cached").max() == 0
     assert comparison.rival is None
     assert not any("rival" in name for name in figures)
+
+
+@pytest.mark.parametrize("time", TIMES)
+def test_a_preview_has_the_colours_of_its_time_of_day(studio: Studio, time: Time) -> None:
+    """A map fitted on a night alone shows dawn and sunset as one: they are 0.35 to 0.45 apart then."""
+    vae, image = studio.loaded.components["vae"], paint(100, time=time).image
+    with torch.no_grad():
+        encoded = vae.encode(torch.from_numpy(image).permute(2, 0, 1)[None].float() / 127.5 - 1).latents
+    shown = studio._preview(encoded * vae.config.scaling_factor, 32).astype(float)
+    assert np.sqrt(np.mean((shown - cv2.resize(image, (32, 32), interpolation=cv2.INTER_AREA)) ** 2)) / 255 < 0.25
 
 
 def test_a_request_that_trusts_no_forecast_computes_more_than_was_planned(studio: Studio) -> None:

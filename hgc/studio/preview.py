@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 
 class LatentPreview:
-    """Linear map from latent channels to RGB, fitted once on the autoencoder's own latents of one colourful picture."""
+    """Linear map from latent channels to RGB, fitted once on latents as the pipeline has them, of a few pictures."""
 
     def __init__(self, weights: torch.Tensor) -> None:
         self._weights = weights  # [channels + 1, 3]
@@ -19,12 +19,16 @@ class LatentPreview:
     @classmethod
     @torch.no_grad()
     def fit(cls, vae: Any, colours: torch.Tensor) -> LatentPreview:
-        """`colours` [1, 3, H, W] in 0..1; ridge least squares from its latents to its down-sized pixels."""
+        """`colours` [N, 3, H, W] in 0..1; ridge least squares from their latents to their down-sized pixels.
+
+        They should have every colour that there is: beyond those it was fitted on, a linear map goes astray.
+        """
         colours = colours.to(vae.device, vae.dtype)
         encoded = vae.encode(colours * 2 - 1)
         latents = (encoded.latents if "latents" in encoded else encoded.latent_dist.mode()).float()
+        latents = latents * vae.config.scaling_factor
         small = F.interpolate(colours.float(), latents.shape[-2:], mode="area")
-        x, y = _with_ones(latents), small.flatten(2)[0].T  # [pixels, channels + 1], [pixels, 3]
+        x, y = _with_ones(latents), small.movedim(1, -1).flatten(0, 2)  # [pixels, channels + 1], [pixels, 3]
         ridge = 1e-3 * len(x) * torch.eye(x.shape[1], device=x.device)
         return cls(torch.linalg.solve(x.T @ x + ridge, x.T @ y))
 
@@ -37,5 +41,5 @@ class LatentPreview:
 
 
 def _with_ones(latents: torch.Tensor) -> torch.Tensor:
-    flat = latents.flatten(2)[0].T  # [pixels, channels]
+    flat = latents.movedim(1, -1).flatten(0, 2)  # [pixels, channels]
     return torch.cat([flat, torch.ones_like(flat[:, :1])], dim=1)

@@ -29,6 +29,7 @@ from hgc.calibration.measure import weights_of
 from hgc.calibration.subject import Subject
 from hgc.control.images import RGB
 from hgc.control.reading import Reading
+from hgc.landscapes.colours import TIMES
 from hgc.landscapes.labels import PALETTE
 from hgc.landscapes.scene import paint
 from hgc.landscapes.tokenizer import read_prompt
@@ -78,8 +79,8 @@ class Studio:
         self.device, self.dtype = str(loaded.device), str(loaded.dtype).removeprefix("torch.")
         self.controls, self.samplers = tuple(loaded.controls), tuple(SAMPLERS)
         vae = loaded.components["vae"]
-        colourful = torch.from_numpy(paint(COLOURFUL_SEED).image).permute(2, 0, 1)[None].float() / 255
-        self._preview = LatentPreview.fit(vae, colourful)
+        colours = np.stack([paint(COLOURFUL_SEED, time=time).image for time in TIMES])
+        self._preview = LatentPreview.fit(vae, torch.from_numpy(colours).permute(0, 3, 1, 2).float() / 255)
         self._timing: dict[str, Timing] = {}
         self._weights: dict[str, str] = {}
         self._recordings: Recordings | None = None
