@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from hgc.models.loading import DEVICE_DTYPES, best_device, processor_of
+from hgc.models.devices import DEVICE_DTYPES, best_device, processor_of
 from hgc.studio import cores
 from hgc.studio.cores import threads_beside
 

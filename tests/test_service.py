@@ -29,7 +29,8 @@ from hgc.control.images import ImageRefused
 from hgc.landscapes.colours import TIMES, Time
 from hgc.landscapes.labels import colour_map
 from hgc.landscapes.scene import paint
-from hgc.models.loading import ModelUnavailable, load
+from hgc.models.loading import load
+from hgc.models.refusals import ModelUnavailable
 from hgc.planning.presets import by_budget
 from hgc.request import CacheSettings, Recipe, Request, RequestRefused
 from hgc.results.comparison import Cancelled, Comparison, Progress
@@ -367,7 +368,7 @@ def test_a_photo_becomes_an_edge_map_like_the_painters_own(studio: Studio) -> No
 
 @pytest.mark.parametrize(
     ("name", "dtype", "says"),
-    [("sdxl", None, "unknown model 'sdxl'"), ("landscapes", "int4", "unknown dtype 'int4'")],
+    [("sdxxl", None, "unknown model 'sdxxl'"), ("landscapes", "int4", "unknown dtype 'int4'")],
 )
 def test_a_model_that_cannot_be_had_is_refused(name: str, dtype: str | None, says: str) -> None:
     with pytest.raises(ModelUnavailable, match=says):
@@ -438,7 +439,7 @@ def test_compare_from_the_shell(tmp_path: Path) -> None:
         (["--plan", "missing.json"], "missing.json: No such file"),
         (["--steps", "1"], "steps: Input should be greater than or equal to 2 (given: 1)"),
         (["--control", "depth"], "control:"),
-        (["--model", "sdxl"], "unknown model 'sdxl'"),
+        (["--model", "sdxxl"], "unknown model 'sdxxl'"),
         (["--image", "missing.png"], "There is no file 'missing.png'"),
         (["--device", "banana"], "device 'banana' cannot be used here"),
         (["--plan", __file__.replace("test_service.py", "conftest.json")], "conftest.json: No such file"),

@@ -13,7 +13,7 @@ import diffusers
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from hgc.models.loading import processor_of
+from hgc.models.devices import processor_of
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ from hgc.cache.recording.rows import Recordings
 from hgc.cache.rules import CalibrationRefused
 from hgc.cache.running.engine import cached
 from hgc.cache.running.run import Run
-from hgc.models.loading import DTYPES, best_device, device_named
+from hgc.models.devices import DTYPES, best_device, device_named
 from hgc.planning import Blueprint, Task
 from hgc.planning.methods import METHODS, BelowLeast, method_of
 from hgc.request import Recipe

@@ -9,8 +9,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hgc.models.loading import DTYPES, Loaded, ModelUnavailable, best_device, from_preset
+from hgc.models.devices import DTYPES, best_device
+from hgc.models.loaded import Loaded
+from hgc.models.loading import from_preset
 from hgc.models.presets import GUIDANCE, presets
+from hgc.models.refusals import ModelUnavailable
 
 Picture = NDArray[np.uint8]  # [256, 256, 3]
 

@@ -1,171 +1,153 @@
-"""From a preset to networks on a device, and from these to a pipeline of its own for every run."""
+"""From a name, a Hub id or a folder to the networks of a model on a device. Nothing here uses the network."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from threading import Lock
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import diffusers
 import torch
-from diffusers import (
-    ControlNetModel,
-    DDIMScheduler,
-    DPMSolverMultistepScheduler,
-    EulerDiscreteScheduler,
-    StableDiffusionControlNetPipeline,
-    UniPCMultistepScheduler,
-)
 from diffusers.utils import logging as diffusers_logging
 from transformers.utils import logging as transformers_logging
 
+from hgc.models import hub
+from hgc.models.controlnets import ControlNets, check_fits, folder_of, load_folder
+from hgc.models.devices import best_device, device_named, dtype_named
+from hgc.models.families import FAMILIES, family_of
+from hgc.models.loaded import Loaded
 from hgc.models.presets import ModelPreset, presets
-from hgc.refused import Refused
+from hgc.models.refusals import ModelUnavailable
 
-SAMPLERS: Mapping[str, Any] = {
-    "ddim": DDIMScheduler,
-    "dpmpp": DPMSolverMultistepScheduler,
-    "unipc": UniPCMultistepScheduler,
-    "euler": EulerDiscreteScheduler,
-}
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+PIPELINES = ("StableDiffusion", "StableDiffusionXL")  # as diffusers' folders name them, before what they do
 
 
-class ModelUnavailable(Refused, RuntimeError):
-    """A model that is unknown or cannot be loaded here; one sentence with the remedy."""
+def load(
+    what: str, *, controls: Mapping[str, str] | None = None, device: str | None = None, dtype: str | None = None
+) -> Loaded:
+    """A model by its name, its id on the Hub, or its folder in diffusers' format.
 
-
-@dataclass(frozen=True)
-class Loaded:
-    """The networks of one model on one device; `controls` maps a control's name to its ControlNet."""
-
-    preset: ModelPreset
-    components: Mapping[str, Any]
-    controls: Mapping[str, ControlNetModel]
-    device: torch.device
-    dtype: torch.dtype
-    # A fast tokenizer keeps padding and truncation as state of its own: two threads would read each other's.
-    tokenizing: Lock = field(default_factory=Lock, repr=False)
-
-    @torch.no_grad()
-    def encode(self, prompt: str, negative_prompt: str, guidance: bool) -> dict[str, torch.Tensor]:
-        """The text arguments of a pipeline's call, [1, tokens, width] each; the negative one only under guidance."""
-        pipe = self.pipeline(next(iter(self.controls)), next(iter(SAMPLERS)))
-        with self.tokenizing:
-            positive, negative = pipe.encode_prompt(
-                prompt, self.device, 1, guidance, negative_prompt=negative_prompt or None
-            )
-        return {"prompt_embeds": positive} | ({"negative_prompt_embeds": negative} if guidance else {})
-
-    def pipeline(self, control: str, sampler: str) -> StableDiffusionControlNetPipeline:
-        """A pipeline with a scheduler of its own over the shared networks, so that two runs never share state.
-
-        Raises ModelUnavailable for a control or sampler that this model does not have.
-        """
-        if control not in self.controls:
-            raise ModelUnavailable(f"{self.preset.title} has no control '{control}'; it has {', '.join(self.controls)}")
-        if sampler not in SAMPLERS:
-            raise ModelUnavailable(f"unknown sampler '{sampler}'; known are {', '.join(SAMPLERS)}")
-        scheduler = SAMPLERS[sampler].from_config(self.components["scheduler"].config)
-        parts = {**self.components, "scheduler": scheduler, "controlnet": self.controls[control]}
-        pipe = StableDiffusionControlNetPipeline(**parts, requires_safety_checker=False)
-        pipe.set_progress_bar_config(disable=True)
-        return pipe
-
-
-# The best first, each with the precision in which its kernels are fast and these models keep their numbers finite.
-DEVICE_DTYPES = {"cuda": torch.float16, "xpu": torch.float16, "mps": torch.float16, "cpu": torch.float32}
-
-
-def best_device() -> torch.device:
-    """An accelerator where there is one: CUDA, then Intel's (XPU), then Apple's (MPS)."""
-    there = {
-        "cuda": torch.cuda.is_available(),
-        "xpu": torch.xpu.is_available(),
-        "mps": torch.backends.mps.is_available(),
-    }
-    return torch.device(next((kind for kind, is_there in there.items() if is_there), "cpu"))
-
-
-def processor_of(device: torch.device) -> str:
-    """The accelerator's name, or the CPU's vector instructions."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    if device.type == "xpu":
-        return torch.xpu.get_device_name(device)
-    return torch.backends.cpu.get_cpu_capability() if device.type == "cpu" else device.type
-
-
-def load(name: str, *, device: str | None = None, dtype: str | None = None) -> Loaded:
-    """Loads a preset; half precision on an accelerator and full precision on a CPU unless told otherwise.
-
-    Raises ModelUnavailable when name, device or dtype is unknown, or the weights are neither here nor to be fetched.
+    Half precision on an accelerator and full precision on a CPU unless told otherwise. `controls` maps a control's name
+    to an id or folder, in place of those the model is known with. Raises ModelUnavailable when name, device or dtype is
+    unknown, or the weights are not here or not of a kind that can be run.
     """
-    known = presets()
-    if name not in known:
-        raise ModelUnavailable(f"unknown model '{name}'; known are {', '.join(known)}")
+    preset = preset_of(what)
     where = device_named(device) if device else best_device()
-    if dtype is not None and dtype not in DTYPES:
-        raise ModelUnavailable(f"unknown dtype '{dtype}'; known are {', '.join(DTYPES)}")
-    precision = DTYPES[dtype] if dtype else DEVICE_DTYPES.get(where.type, torch.float32)
-    return from_preset(known[name], where, precision)
+    if controls is not None:
+        preset = replace(preset, controls=dict(controls))
+    return from_preset(preset, where, dtype_named(dtype, where))
 
 
-def device_named(name: str) -> torch.device:
-    try:
-        return torch.empty(0, device=name).device
-    except (RuntimeError, AssertionError) as error:
+def preset_of(what: str) -> ModelPreset:
+    """What is known of a model by its name, id or folder. Raises ModelUnavailable."""
+    known = presets()
+    if what in known:
+        return known[what]
+    folder = Path(what).expanduser().resolve() if Path(what).expanduser().exists() else None
+    if folder is None and what.count("/") == 1:
+        folder = hub.model_folder(what)
+        if folder is None:
+            raise ModelUnavailable(f"{what} is not here; fetch it with `hgc models fetch {what}`")
+    if folder is None:
         raise ModelUnavailable(
-            f"device '{name}' cannot be used here; choose cpu, or cuda, xpu or mps where there is one"
-        ) from error
+            f"unknown model '{what[:80]}'; known are {', '.join(known)}, ids of the Hub, and folders on this machine"
+        )
+    return _preset_of_folder(folder, what)
+
+
+def _preset_of_folder(folder: Path, source: str) -> ModelPreset:
+    """A preset for a folder in diffusers' format, with all that its family usually wants. Raises ModelUnavailable."""
+    index = folder / "model_index.json"
+    if not index.exists():
+        raise ModelUnavailable(f"{source} has no model_index.json: choose a folder in diffusers' format")
+    kind = str(json.loads(index.read_text()).get("_class_name"))
+    unet = folder / "unet" / "config.json"
+    if not kind.startswith(PIPELINES) or kind.startswith("StableDiffusion3") or not unet.exists():
+        raise ModelUnavailable(f"{source} is a {kind}, which cannot be run here; choose Stable Diffusion or SDXL")
+    config = json.loads(unet.read_text())
+    family = family_of(config)
+    base = presets()[family.base]
+    local = not Path(source).expanduser().exists()
+    return replace(
+        base,
+        name=Path(source).stem,
+        title=Path(source).stem,
+        source=source if local else str(folder),
+        size=config.get("sample_size", base.size // 8) * 8,
+        licence="",
+    )
 
 
 def from_preset(preset: ModelPreset, device: torch.device, dtype: torch.dtype) -> Loaded:
     """Loads the networks of a preset. Raises ModelUnavailable when they cannot be had."""
-    try:
-        with _quiet_libraries():
-            controls = {name: _controlnet(preset, where, dtype) for name, where in preset.controls.items()}
-            pipe = StableDiffusionControlNetPipeline.from_pretrained(
-                preset.source,
-                controlnet=next(iter(controls.values())),
-                safety_checker=None,
-                dtype=dtype,
-                low_cpu_mem_usage=False,
-                local_files_only=preset.local,
-            )
-    except (OSError, ValueError) as error:
-        raise ModelUnavailable(_why(preset, error)) from error
-    pipe.to(device)
-    for net in (pipe.unet, pipe.vae, *controls.values()):
-        net.to(device, memory_format=torch.channels_last).eval()
-    components = {name: part for name, part in pipe.components.items() if name != "controlnet"}
+    folder = Path(preset.source) if preset.local else hub.model_folder(preset.source)
+    if folder is None:
+        raise ModelUnavailable(not_here(preset))
+    with _told(preset):
+        components = _components(preset, folder, device, dtype)
+
+    def load_control(source: str) -> Any:
+        where = folder_of(preset, source)
+        if where is None:
+            raise ModelUnavailable(f"{source} is not here; fetch it with `hgc models fetch {source}`")
+        with _told(preset):
+            net = load_folder(where, source, dtype)
+        name = next(name for name, own in preset.controls.items() if own == source)
+        check_fits(net, components["unet"], name, preset.title)
+        return net.to(device, memory_format=torch.channels_last).eval()
+
+    controls = ControlNets(preset.controls, lambda source: folder_of(preset, source) is not None, load_control)
+    if preset.local:
+        for name in controls:
+            controls[name]
     return Loaded(preset, components, controls, device, dtype)
 
 
+def not_here(preset: ModelPreset) -> str:
+    """What is to be done for a model that is not on this machine."""
+    return (
+        f"{preset.title} is not here ({preset.source}, about {preset.size_bytes / 1e9:.1f} GB, licence "
+        f"{preset.licence}); fetch it with `hgc models fetch {preset.name}`, or choose Landscapes"
+    )
+
+
+def _components(preset: ModelPreset, folder: Path, device: torch.device, dtype: torch.dtype) -> dict[str, Any]:
+    """All parts of a pipeline but the ControlNets."""
+    family = FAMILIES[preset.family]
+    extra = {} if family.name == "sdxl" else {"safety_checker": None, "requires_safety_checker": False}
+    pipe = getattr(diffusers, family.pipeline_name("text", "controlnet")).from_pretrained(
+        folder,
+        controlnet=None,
+        **extra,
+        feature_extractor=None,
+        image_encoder=None,
+        dtype=dtype,
+        low_cpu_mem_usage=False,
+        local_files_only=True,
+        use_safetensors=True,
+        variant=hub.variant(folder, dtype is not torch.float32),
+    )
+    pipe.to(device)
+    for net in (pipe.unet, pipe.vae):
+        net.to(device, memory_format=torch.channels_last).eval()
+    return {name: part for name, part in pipe.components.items() if name != "controlnet"}
+
+
 @contextmanager
-def _quiet_libraries() -> Iterator[None]:
-    """No progress bars, and none of diffusers' remarks on its own AutoencoderTiny; errors still come through."""
+def _told(preset: ModelPreset) -> Iterator[None]:
+    """The libraries' errors as one sentence; none of their progress bars and remarks."""
     before = diffusers_logging.get_verbosity()
     diffusers_logging.disable_progress_bar()
     transformers_logging.disable_progress_bar()
     diffusers_logging.set_verbosity_error()
     try:
         yield
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().split("\n")[0][:160]
+        remedy = "clone again, or make them with `hgc train`" if preset.name == "landscapes" else "fetch them again"
+        raise ModelUnavailable(f"{preset.title}: the weights are not complete ({reason}); {remedy}") from error
     finally:
         diffusers_logging.set_verbosity(before)
-
-
-def _controlnet(preset: ModelPreset, where: str, dtype: torch.dtype) -> ControlNetModel:
-    if where.startswith("./"):
-        return ControlNetModel.from_pretrained(
-            preset.source, subfolder=where[2:], dtype=dtype, low_cpu_mem_usage=False, local_files_only=preset.local
-        )
-    return ControlNetModel.from_pretrained(where, dtype=dtype, low_cpu_mem_usage=False)
-
-
-def _why(preset: ModelPreset, error: Exception) -> str:
-    reason = str(error).strip().split("\n")[0][:160]
-    if preset.local:
-        return f"{preset.title}: the weights are not complete ({reason}); clone again, or make them with `hgc train`"
-    return f"{preset.title}: the weights could not be fetched ({reason}); connect to the internet or choose Landscapes"

@@ -14,7 +14,8 @@ import spaces
 
 from hgc.calibration.files import Calibration
 from hgc.calibration.subject import Subject
-from hgc.models.loading import Loaded, load
+from hgc.models.loaded import Loaded
+from hgc.models.loading import load
 from hgc.request import Request
 from hgc.results.comparison import Cancelled, Comparison, Progress
 from hgc.studio.calibrating import Measured

@@ -10,13 +10,16 @@ import torch
 
 from hgc import __version__
 from hgc.evidence import MOMENT, Made
-from hgc.models.loading import Loaded, processor_of
+from hgc.models.devices import processor_of
+from hgc.models.loaded import Loaded
 
 
 def weights_digest(loaded: Loaded) -> str:
     """Twelve hex digits that name every number in the model's networks; another precision gives another digest."""
     found = sha256()
-    parts = {**loaded.components, **{f"control {name}": net for name, net in loaded.controls.items()}}
+    # Of a fetched model with many ControlNets these would all be loaded for it, gigabytes each.
+    controls = loaded.controls.items() if loaded.preset.local else ()
+    parts = {**loaded.components, **{f"control {name}": net for name, net in controls}}
     for name, part in sorted(parts.items()):
         if not isinstance(part, torch.nn.Module):
             continue

@@ -33,7 +33,8 @@ from hgc.landscapes.colours import TIMES
 from hgc.landscapes.labels import PALETTE
 from hgc.landscapes.scene import paint
 from hgc.landscapes.tokenizer import read_prompt
-from hgc.models.loading import SAMPLERS, Loaded, load
+from hgc.models.loaded import Loaded
+from hgc.models.loading import load
 from hgc.planning import Blueprint, Task
 from hgc.planning.calibrations import NotCalibrated, used_by
 from hgc.planning.task import at_steps
@@ -77,7 +78,7 @@ class Studio:
         self.loaded, self._judge = loaded, judge
         self.model, self.size = loaded.preset.name, loaded.preset.size
         self.device, self.dtype = str(loaded.device), str(loaded.dtype).removeprefix("torch.")
-        self.controls, self.samplers = tuple(loaded.controls), tuple(SAMPLERS)
+        self.controls, self.samplers = tuple(loaded.controls), loaded.samplers
         vae = loaded.components["vae"]
         colours = np.stack([paint(COLOURFUL_SEED, time=time).image for time in TIMES])
         self._preview = LatentPreview.fit(vae, torch.from_numpy(colours).permute(0, 3, 1, 2).float() / 255)

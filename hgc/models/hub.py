@@ -1,0 +1,96 @@
+"""The models of the Hugging Face Hub that are on this machine: where they lie, and whether they are whole.
+
+Nothing here uses the network.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection
+from pathlib import Path
+
+from huggingface_hub import constants, try_to_load_from_cache
+
+STEMS = ("diffusion_pytorch_model", "model")  # diffusers' and transformers' names of weight files
+# Parts of a published pipeline that its pictures do not need.
+UNUSED = ("safety_checker", "feature_extractor", "image_encoder")
+VARIANT = "fp16"
+
+
+def cache_folder() -> Path:
+    """Where the Hub's files are kept (HF_HOME)."""
+    return Path(constants.HF_HUB_CACHE)
+
+
+def snapshot(repo: str, name: str) -> Path | None:
+    """The folder of a repository's newest files here, if the file `name` is among them."""
+    path = try_to_load_from_cache(repo, name, cache_dir=cache_folder())
+    return Path(path).parents[name.count("/")] if isinstance(path, str) else None
+
+
+def model_folder(repo: str) -> Path | None:
+    """The folder of a repository that holds a pipeline or a ControlNet in diffusers' format and is here, whole."""
+    for name in ("model_index.json", "config.json"):
+        folder = snapshot(repo, name)
+        if folder is not None:
+            return None if lacking(folder) else folder
+    return None
+
+
+def lacking(folder: Path) -> tuple[str, ...]:
+    """The parts of a folder in diffusers' format whose weights are not all there."""
+    index = folder / "model_index.json"
+    if not index.exists():
+        return () if variants(folder) else ("weights",)
+    listed = {
+        name: part
+        for name, part in json.loads(index.read_text()).items()
+        if isinstance(part, list) and part[0] is not None and name not in UNUSED
+    }
+    bare = ("scheduler", "tokenizer", "tokenizer_2", "controlnet")
+    heavy = [name for name in listed if name not in bare and not variants(folder / name)]
+    return (*heavy, *(name for name in listed if name in bare[:-1] and not (folder / name).is_dir()))
+
+
+def variants(part: Path) -> frozenset[str]:
+    """How the weights of one part are here, whole: 'fp16' for half precision, '' for plainly, nothing at all."""
+    there = {file.name for file in part.glob("*.safetensors*") if file.exists()}
+    whole = set()
+    for name in there:
+        if name.endswith(".json"):
+            if set(json.loads((part / name).read_text())["weight_map"].values()) <= there:
+                whole.add(VARIANT if f".{VARIANT}." in name else "")
+        elif "-of-" not in name and name.removesuffix(".safetensors").removesuffix(f".{VARIANT}") in STEMS:
+            whole.add(VARIANT if f".{VARIANT}." in name else "")
+    return frozenset(whole)
+
+
+def variant(folder: Path, half: bool) -> str | None:
+    """The `variant` by which diffusers loads a folder: of both kinds that which fits the precision it will run in."""
+    index = folder / "model_index.json"
+    parts = [part for part in folder.iterdir() if part.is_dir()] if index.exists() else [folder]
+    kinds = [found for part in parts if part.name not in UNUSED and (found := variants(part))]
+    fitting = VARIANT if half else ""
+    chosen = fitting if all(fitting in found for found in kinds) else "" if half else VARIANT
+    return chosen or None
+
+
+def needed(files: Collection[str]) -> tuple[str, ...]:
+    """Of a repository's files those that a model in diffusers' format is loaded from; halves if published."""
+    pipeline = "model_index.json" in files
+    taken: list[str] = []
+    for folder in sorted({name.rpartition("/")[0] for name in files}):
+        if "/" in folder or folder in UNUSED or pipeline is not bool(folder):
+            continue
+        own = [name for name in files if name.rpartition("/")[0] == folder]
+        weights = [name for name in own if ".safetensors" in name and _stem(name) in STEMS]
+        halves = [name for name in weights if f".{VARIANT}" in name]
+        taken += [name for name in own if name.endswith((".json", ".txt")) and name not in weights]
+        taken += halves or weights
+    return (("model_index.json",) if pipeline else ()) + tuple(sorted(taken))
+
+
+def _stem(name: str) -> str:
+    """A weight file's name without folder, ending, variant and shard number."""
+    return re.split(r"[.-]", name.rpartition("/")[2])[0]
