@@ -2,21 +2,15 @@
 
 import typer
 
-from hgc.cli.calibrate import calibrate
-from hgc.cli.compare import compare
-from hgc.cli.distil import distil
-from hgc.cli.landscapes import bench_card, bench_landscapes, train, wall
-from hgc.cli.methods import list_methods, paper, peers, sd15, speed
+from hgc.cli.bench import film, hostile, page, paper, peers, sd15, soak, speed
+from hgc.cli.calibrate import calibrate, distil
+from hgc.cli.compare import compare, list_methods, run
+from hgc.cli.landscapes import bench_card, bench_landscapes, remake, train, wall
 from hgc.cli.optimize import optimize
-from hgc.cli.page import film, page
 from hgc.cli.pareto import pareto
-from hgc.cli.record import record
-from hgc.cli.remake import remake
-from hgc.cli.replay import replay
-from hgc.cli.run import run
+from hgc.cli.replay import record, replay
 from hgc.cli.space import space
 from hgc.cli.sweep import sweep
-from hgc.cli.trust import hostile, soak
 
 app = typer.Typer(help="HGC Studio from the shell.", no_args_is_help=True, add_completion=False)
 bench = typer.Typer(help="Figures that anyone can repeat.", no_args_is_help=True)

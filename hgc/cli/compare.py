@@ -1,4 +1,4 @@
-"""`hgc compare`: one picture in full and cached."""
+"""`hgc compare, run, methods`: one picture in full and cached, and the methods for it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from hgc import limits
 from hgc.cli.options import (
     AsJson,
     Budget,
@@ -25,14 +26,15 @@ from hgc.cli.options import (
     Start,
     Steps,
     Verify,
+    chosen,
+    in_one_line,
+    read_text,
 )
-from hgc.cli.refusals import in_one_line
-from hgc.cli.requests import chosen
 from hgc.cli.results import finished, told, write
 from hgc.control.images import decode
 from hgc.control.reading import Reading
 from hgc.models.presets import GUIDANCE
-from hgc.planning.methods import DEFAULT_METHOD
+from hgc.planning.methods import DEFAULT_METHOD, METHODS
 from hgc.request import Request
 from hgc.results.figures import result_of
 from hgc.studio.studio import Studio
@@ -106,3 +108,29 @@ def compare(
     write(comparison, out, charts)
     notes = [*picture.notes, *prepared.notes]
     typer.echo(json.dumps(result_of(comparison, notes)) if as_json else told(comparison, [*notes, *comparison.notes]))
+
+
+@in_one_line
+def run(
+    request: Annotated[Path, typer.Argument(help="A request.json, as `compare` writes it and the API takes it.")],
+    out: Annotated[Path, typer.Option(help="Folder for the pictures, the request and the trace.")],
+    device: Device = None,
+    dtype: Dtype = None,
+    graphs: Graphs = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run a request that was written down, and say what the cache did."""
+    check_place(out, folder=True)
+    parsed = Request.parse(read_text(request, limits.REQUEST_BYTES, "a request.json"))
+    studio = Studio.load(parsed.model, device, dtype)
+    studio.record_steps(graphs)
+    comparison = finished(studio, parsed, quiet=as_json)
+    write(comparison, out)
+    typer.echo(json.dumps(result_of(comparison)) if as_json else told(comparison, comparison.notes))
+
+
+def list_methods(as_json: AsJson = False) -> None:
+    """The methods that --method and --rival know, each with a reason."""
+    table = [{"name": known.name, "title": known.title, "reason": known.reason} for known in METHODS.values()]
+    text = "\n".join(f"{row['name']:<21}{row['title']}: {row['reason']}" for row in table)
+    typer.echo(json.dumps(table) if as_json else text)

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hgc.calibration.subject import Subject
-from hgc.cli.options import Control, Device, Dtype, Guidance, Model, SamplerName, Steps
-from hgc.cli.refusals import in_one_line
+from hgc.cli.options import Control, Device, Dtype, Guidance, Model, SamplerName, Steps, in_one_line
 from hgc.models.presets import GUIDANCE
 from hgc.request import RequestRefused
 from hgc.studio.calibrating import CALIBRATION_SEEDS

@@ -1,8 +1,20 @@
-"""Options that several commands share."""
+"""Options that several commands share, files that they are given, and how a refusal is told."""
 
-from typing import Annotated
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any, ParamSpec
 
 import typer
+
+from hgc import limits
+from hgc.cache.plan import Plan
+from hgc.planning.methods import DEFAULT_METHOD
+from hgc.planning.presets import by_budget
+from hgc.refused import Refused
+from hgc.request import RequestRefused
 
 Model = Annotated[str, typer.Option(help="Which model.")]
 Control = Annotated[str, typer.Option(help="segmentation or edges.")]
@@ -26,3 +38,71 @@ Graphs = Annotated[
     typer.Option("--graphs/--no-graphs", help="Record steps that are alike and replay them (CUDA; not yet measured)."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+def read_file(path: Path, most_bytes: int, what: str) -> bytes:
+    """Raises RequestRefused for what is not there, no file, or larger than `what` may be."""
+    try:
+        if not path.is_file():
+            raise RequestRefused(f"{_shown(path)}: {_missing(path)}; give {what}")
+        with path.open("rb") as file:
+            data = file.read(most_bytes + 1)
+    except (OSError, ValueError) as error:
+        if isinstance(error, RequestRefused):
+            raise
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise RequestRefused(f"{_shown(path)}: {reason}; give {what}") from error
+    if len(data) > most_bytes:
+        raise RequestRefused(f"{_shown(path)}: more than the {most_bytes:,} bytes that are read; give {what}")
+    return data
+
+
+def read_text(path: Path, most_bytes: int, what: str) -> str:
+    """The same as UTF-8. Raises RequestRefused."""
+    try:
+        return read_file(path, most_bytes, what).decode()
+    except UnicodeDecodeError as error:
+        raise RequestRefused(f"{_shown(path)}: not a text file; give {what}") from error
+
+
+def _missing(path: Path) -> str:
+    return "Is a directory" if path.is_dir() else "no file" if path.exists() else "No such file or directory"
+
+
+def _shown(path: Path) -> str:
+    text = str(path)
+    return text if len(text) <= 120 else f"{text[:117]}…"
+
+
+def chosen(plan: str, method: str = DEFAULT_METHOD, budget: float | None = None) -> dict[str, Any]:
+    """The request's fields for what --plan, --method and --budget named; a budget takes the place of the plan's."""
+    if budget is not None:
+        return by_budget(method, budget)
+    if plan.endswith(".json"):
+        text = read_text(Path(plan), limits.PLAN_BYTES, "an exported plan")
+        return {"plan": Plan.from_json(text).as_dict()}
+    return by_budget(method, _preset_or_share(plan))
+
+
+def _preset_or_share(plan: str) -> str | float:
+    try:
+        return float(plan)
+    except ValueError:
+        return plan
+
+
+P = ParamSpec("P")
+
+
+def in_one_line(command: Callable[P, None]) -> Callable[P, None]:
+    """Refusals as one line on the error stream and exit status 2, never a stack trace."""
+
+    @wraps(command)
+    def told(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            command(*args, **kwargs)
+        except Refused as error:
+            typer.echo(str(error), err=True)
+            raise typer.Exit(2) from error
+
+    return told

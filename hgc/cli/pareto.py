@@ -10,8 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from hgc.cli.options import Device, Dtype, Model, Steps
-from hgc.cli.refusals import in_one_line
+from hgc.cli.options import Device, Dtype, Model, Steps, in_one_line
 from hgc.landscapes.examples import gallery, trials
 from hgc.request import Request, RequestRefused
 from hgc.studio.scenes import painted

@@ -1,4 +1,4 @@
-"""`hgc replay`: recorded runs shown without a model, or made again."""
+"""`hgc record, replay`: the run that the page opens with, and runs shown without a model or made again."""
 
 from __future__ import annotations
 
@@ -8,20 +8,19 @@ from typing import Annotated, Any
 
 import typer
 
-from hgc.cli.files import read_file
-from hgc.cli.options import AsJson, Device, Dtype
-from hgc.cli.refusals import in_one_line
+from hgc.cli.options import AsJson, Device, Dtype, Model, PlanName, Steps, chosen, in_one_line, read_file
 from hgc.cli.results import finished, told, write
 from hgc.control.chunks import SIGNATURE
 from hgc.evidence import Signed, read_signed
-from hgc.history import read_archive
+from hgc.history import OPENING, read_archive, write_archive
 from hgc.history.archive import MAX_ARCHIVE_BYTES
 from hgc.history.differences import settings_of
-from hgc.request import Request
+from hgc.landscapes import examples
+from hgc.request import Request, RequestRefused
 from hgc.results.again import Again, Original, compared
-from hgc.results.records import comparison_of
+from hgc.results.records import comparison_of, record_of
 from hgc.studio.studio import Studio
-from hgc.whole import check_place
+from hgc.whole import check_place, write_whole
 
 
 @in_one_line
@@ -92,3 +91,40 @@ def _loaded(studio: Studio | None, request: Request, device: str | None, dtype: 
 
 def _told_again(again: Again) -> dict[str, Any]:
     return {"identical": again.identical, "changed": list(again.changed), "words": again.words}
+
+
+@in_one_line
+def record(
+    out: Annotated[Path, typer.Option(help="The zip to write; by default the one the page opens with.")] = OPENING,
+    example: Annotated[str | None, typer.Option(help="Title of an example; the first one by default.")] = None,
+    plan: PlanName = "paper",
+    rival: Annotated[str, typer.Option(help="Method of the third picture.")] = "fewer_steps",
+    steps: Steps = 20,
+    model: Model = "landscapes",
+    device: Device = None,
+    dtype: Dtype = None,
+) -> None:
+    """Make an example's pictures and keep them as a recording that can be shown without a model."""
+    listed = {one.title.casefold(): one for one in examples.gallery()}
+    title = (example or next(iter(listed))).casefold()
+    if title not in listed:
+        raise RequestRefused(
+            f"unknown example '{example}'; known are {', '.join(one.title for one in listed.values())}"
+        )
+    check_place(out)
+    shown = listed[title]
+    studio = Studio.load(model, device, dtype)
+    request = Request.make(
+        studio.prepare_control(shown.pixels, shown.control).png,
+        model=model,
+        control=shown.control,
+        prompt=shown.prompt,
+        seed=shown.seed,
+        steps=steps,
+        rival=rival,
+        **chosen(plan),
+    )
+    comparison = finished(studio, request, quiet=False)
+    data = write_archive([record_of(comparison)])
+    write_whole(out, data)
+    typer.echo(f"{told(comparison)}\n{out}: {len(data) / 1000:.0f} kB")

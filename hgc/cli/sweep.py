@@ -26,9 +26,9 @@ from hgc.cli.options import (
     Scale,
     Start,
     Steps,
+    chosen,
+    in_one_line,
 )
-from hgc.cli.refusals import in_one_line
-from hgc.cli.requests import chosen
 from hgc.control.images import decode
 from hgc.models.presets import GUIDANCE
 from hgc.planning.methods import DEFAULT_METHOD

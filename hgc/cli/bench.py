@@ -1,4 +1,4 @@
-"""`hgc methods` and `hgc bench paper, speed, peers`: what there is, and what it costs and saves."""
+"""`hgc bench paper, speed, peers, sd15, page, film, hostile, soak`: figures that anyone can repeat."""
 
 from __future__ import annotations
 
@@ -9,19 +9,22 @@ from typing import Annotated
 
 import typer
 
-from hgc.cli.options import AsJson, Control, Device, Dtype, MethodName, Model, PlanName, SamplerName, Steps
-from hgc.cli.refusals import in_one_line
-from hgc.cli.requests import chosen
+from hgc.cli.options import (
+    AsJson,
+    Control,
+    Device,
+    Dtype,
+    MethodName,
+    Model,
+    PlanName,
+    SamplerName,
+    Steps,
+    chosen,
+    in_one_line,
+)
 from hgc.planning.methods import DEFAULT_METHOD, METHODS
 from hgc.studio.scenes import painted
 from hgc.studio.studio import Studio
-
-
-def list_methods(as_json: AsJson = False) -> None:
-    """The methods that --method and --rival know, each with a reason."""
-    table = [{"name": known.name, "title": known.title, "reason": known.reason} for known in METHODS.values()]
-    text = "\n".join(f"{row['name']:<21}{row['title']}: {row['reason']}" for row in table)
-    typer.echo(json.dumps(table) if as_json else text)
 
 
 def paper(as_json: AsJson = False) -> None:
@@ -110,3 +113,91 @@ def sd15(
     if out is not None:
         out.write_text(json.dumps(table.data(timed), indent=1) + "\n")
     typer.echo(json.dumps(table.data(timed)) if as_json else table.text(timed))
+
+
+Browser = Annotated[Path, typer.Option(help="A Chromium to drive.")]
+CHROMIUM = Path("/usr/bin/chromium")
+
+
+@in_one_line
+def page(
+    browser: Browser = CHROMIUM,
+    as_json: AsJson = False,
+) -> None:
+    """Page weight, first paint, and click to first preview and final pictures, in a real browser on a fresh server."""
+    from hgc.bench import page as visits
+
+    visit = visits.measure_visit(browser)
+    typer.echo(json.dumps(asdict(visit)) if as_json else visits.text(visit))
+
+
+@in_one_line
+def film(
+    out: Annotated[Path, typer.Option(help="The animated WebP to write.")],
+    browser: Browser = CHROMIUM,
+) -> None:
+    """Film the page for the README: a sun is painted, Run is pressed, the pictures and the plan are looked at."""
+    from hgc.bench.film import film as filmed
+
+    typer.echo(f"{out}: {filmed(out, browser) / 1000:.0f} kB")
+
+
+Seed = Annotated[int, typer.Option(help="Draws the same again.")]
+
+
+@in_one_line
+def hostile(
+    inputs: Annotated[int, typer.Option(help="How many inputs.", min=1)] = 10_000,
+    minutes: Annotated[float, typer.Option(help="It ends after so long, whatever is left.", min=0)] = 60.0,
+    seed: Seed = 0,
+) -> None:
+    """Hostile inputs for every endpoint, MCP tool, file format and command; traffic goes to 127.0.0.1 only."""
+    from hgc.bench.hostile import attacks
+    from hgc.bench.hostile_inputs import Drawing
+    from hgc.bench.server import served
+
+    with served(HGC_HISTORY="history.sqlite") as server:
+        for report in attacks(Drawing(seed), inputs, minutes, server, _invoked()):
+            report.seed = seed
+            if report.inputs % 100 == 0:
+                typer.echo(f"{report.inputs} of {inputs}: {len(report.faults)} faults", err=True)
+    typer.echo(report.text())
+    if report.faults:
+        raise typer.Exit(1)
+
+
+@in_one_line
+def soak(
+    runs: Annotated[int, typer.Option(help="How many runs of 4 steps, from eight clients.", min=1)] = 1_000,
+    minutes: Annotated[float, typer.Option(help="No run begins after so long.", min=0)] = 120.0,
+    seed: Seed = 0,
+) -> None:
+    """Eight clients, mixed runs with cancels and closed tabs: how many were wrong or hung, and the server's memory."""
+    from hgc.bench.server import served
+    from hgc.bench.soak import Visitors
+
+    with served(HGC_HISTORY="history.sqlite") as server:
+        found = Visitors(server, runs, minutes, seed).run(lambda news: typer.echo(news, err=True))
+    typer.echo(found.text())
+    if found.wrong or found.hung:
+        raise typer.Exit(1)
+
+
+def _invoked():  # type: ignore[no-untyped-def]
+    """The shell as a function, with the embedded model loaded once for all commands."""
+    from functools import cache
+
+    from typer.testing import CliRunner
+
+    from hgc.__main__ import app
+    from hgc.studio.studio import Studio
+
+    load = Studio.load
+    Studio.load = cache(load)  # type: ignore[method-assign]
+
+    def invoke(arguments: list[str]) -> tuple[int, str]:
+        done = CliRunner().invoke(app, arguments)
+        accident = done.exception is not None and not isinstance(done.exception, SystemExit)
+        return done.exit_code, done.output + (f"Traceback: {done.exception!r}" if accident else "")
+
+    return invoke
