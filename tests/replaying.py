@@ -11,9 +11,8 @@ from typing import Any
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from hgc.cache.recording.capture import Captured
-from hgc.cache.recording.inputs import tensors_of
-from hgc.cache.recording.rows import LIMIT_BYTES, Recordings
+from hgc.cache.recording.buffers import tensors_of
+from hgc.cache.recording.rows import LIMIT_BYTES, Captured, Recordings
 
 
 class Tape(TorchDispatchMode):

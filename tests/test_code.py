@@ -46,7 +46,6 @@ PURE = [
     "hgc.results.comparison",
     "hgc.results.exports",
     "hgc.results.records",
-    "hgc.results.traces",
     "hgc.request",
     "hgc.charts",
     "hgc.evidence",

@@ -16,7 +16,7 @@ from hgc.cache.anatomy.macs import measure
 from hgc.cache.anatomy.sites import Networks
 from hgc.cache.running.engine import cached
 from hgc.cache.trace import Trace
-from hgc.results.traces import COLUMNS, to_csv, to_perfetto
+from hgc.results.exports import COLUMNS, to_csv, to_perfetto
 
 STEPS = 5
 # What the Trace Event Format asks of every event, and of complete ones and metadata beside.

@@ -11,17 +11,16 @@ from transformers import CLIPTokenizer
 from typer.testing import CliRunner
 
 from hgc.__main__ import app
-from hgc.bench import card, drawings, hands
+from hgc.bench import card, drawings
 from hgc.bench.album import Album, digest, read_png, write_png
 from hgc.bench.landscapes import Bench
 from hgc.bench.scores import Eyes, colour_distance, edge_scores, variety
 from hgc.bench.setup import PARTS, BenchRefused, Setup
 from hgc.landscapes.artist import Artist
 from hgc.landscapes.examples import gallery, trials
+from hgc.landscapes.eyes import Reader, Segmenter
 from hgc.landscapes.labels import CLASSES, colour_map, label
-from hgc.landscapes.reader import Reader
 from hgc.landscapes.scene import paint
-from hgc.landscapes.segmenter import Segmenter
 from hgc.landscapes.tokenizer import build_tokenizer, read_prompt
 from hgc.training.autoencoder import build_autoencoder
 from hgc.training.compute import Compute
@@ -29,9 +28,8 @@ from hgc.training.data import EVALUATION_SEEDS
 from hgc.training.denoiser import Denoiser
 from hgc.training.export import export
 from hgc.training.loss_chart import HEIGHT, LINE, WIDTH, Course, draw_losses
-from hgc.training.sheet import draw_sheet
+from hgc.training.sheet import MOST_BYTES, draw_sheet, hang, places
 from hgc.training.train import tiny_recipe
-from hgc.training.wall import MOST_BYTES, hang, places
 
 FOLDER = Path(__file__).parents[1] / "assets" / "models" / "landscapes"
 COMMAND = ["bench", "landscapes", "--scenes", "2", "--hands", "2", "--steps", "2", "--band-scenes", "1", "--json"]
@@ -137,12 +135,12 @@ def test_perfect_pictures_get_perfect_scores() -> None:
 
 def test_a_picture_that_shows_the_lines_follows_them() -> None:
     """The painter's own pictures, however thick the pen; an empty one follows nothing."""
-    drawings = [hands.Drawing.of(number) for number in range(6)]
-    scores = hands.line_scores([drawing.scene.image for drawing in drawings], drawings)
+    hand = [drawings.Drawing.of(number) for number in range(6)]
+    scores = drawings.line_scores([drawing.scene.image for drawing in hand], hand)
     assert scores["f1"] == scores["f1_real"]
     assert scores["followed"] > 0.85
     blank = np.full((256, 256, 3), 200, np.uint8)
-    assert hands.line_scores([blank] * len(drawings), drawings)["f1"] == 0
+    assert drawings.line_scores([blank] * len(hand), hand)["f1"] == 0
 
 
 def test_variety_looks_at_each_region_alone() -> None:

@@ -10,7 +10,7 @@ from hgc.landscapes.colours import SEASONS, TIMES, Mood
 from hgc.landscapes.labels import CLASSES, PALETTE, colour_map, label
 from hgc.landscapes.scene import edge_map, paint
 from hgc.landscapes.tokenizer import MAX_TOKENS, build_tokenizer, read_prompt
-from hgc.training.augment import drawn_edges, drawn_labels
+from hgc.training.pens import drawn_edges, drawn_labels
 
 SEEDS = range(40)
 

@@ -20,15 +20,15 @@ from typer.testing import CliRunner
 from hgc.__main__ import app
 from hgc.landscapes.labels import CLASSES
 from hgc.landscapes.scene import Scene
-from hgc.training import reader, shelf
+from hgc.training import eyes, shelf
 from hgc.training.autoencoder import build_autoencoder
 from hgc.training.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from hgc.training.compute import Compute
 from hgc.training.data import READER_SEEDS, lesson, paint_moods
+from hgc.training.eyes import ReaderPlan, train_reader
 from hgc.training.obedience import Obedience, ObedienceReader, obedience_loss
 from hgc.training.optim import orthogonalized
 from hgc.training.pace import Budget, Pace, warm_constant_decay
-from hgc.training.reader import ReaderPlan, train_reader
 from hgc.training.train import tiny_recipe, train
 
 CPU = Compute("cpu", bf16=False)
@@ -206,7 +206,7 @@ def test_a_stopped_reader_ends_with_the_same_weights(tmp_path: Path, monkeypatch
         return list(train_reader(painted, plan, Budget(4), CPU, work, 0).parameters())
 
     straight = trained_in(tmp_path / "straight")
-    real, seen = reader._examples, []
+    real, seen = eyes._moods, []
 
     def killed(*args: object) -> tuple[torch.Tensor, torch.Tensor]:
         seen.append(1)
@@ -214,7 +214,7 @@ def test_a_stopped_reader_ends_with_the_same_weights(tmp_path: Path, monkeypatch
             raise KeyboardInterrupt
         return real(*args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(reader, "_examples", killed)
+    monkeypatch.setattr(eyes, "_moods", killed)
     with pytest.raises(KeyboardInterrupt):
         trained_in(tmp_path / "resumed")
     assert load_checkpoint(tmp_path / "resumed" / "reader.ckpt")["step"] == 2

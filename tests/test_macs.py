@@ -18,8 +18,7 @@ from typer.testing import CliRunner
 from hgc.__main__ import app
 from hgc.bench import paper
 from hgc.cache.anatomy import Kind, Macs
-from hgc.cache.anatomy.counting import MacCounter, NetworkMacs
-from hgc.cache.anatomy.macs import measure
+from hgc.cache.anatomy.macs import MacCounter, NetworkMacs, measure
 from hgc.cache.anatomy.sites import Networks
 
 

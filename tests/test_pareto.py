@@ -14,9 +14,8 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from hgc.__main__ import app
-from hgc.bench.ledger import Ledger, Shown
 from hgc.bench.pareto import Setup, entries
-from hgc.bench.points import FULL, Point, Rows, charted, points, text
+from hgc.bench.points import FULL, Ledger, Point, Rows, Shown, charted, points, text
 from hgc.bench.setup import BenchRefused
 from hgc.cache.anatomy import Macs
 from hgc.cache.origin import Origin

@@ -23,7 +23,7 @@ from test_pipelines import NEEDS_ACCELERATE, NEEDS_PEFT, SOLVERS, anatomy_of, mi
 
 from hgc.cache import schedules
 from hgc.cache.anatomy import UNGUIDED, Anatomy, Kind
-from hgc.cache.anatomy.counting import MacCounter
+from hgc.cache.anatomy.macs import MacCounter
 from hgc.cache.plan import Plan
 from hgc.cache.recording.rows import Recordings
 from hgc.cache.rules import Gate, PlanRefused, Verification

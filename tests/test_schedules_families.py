@@ -18,8 +18,7 @@ from naive import Naive
 
 from hgc.cache import schedules
 from hgc.cache.anatomy import PREDICTION, UNGUIDED, Anatomy
-from hgc.cache.anatomy.counting import NetworkMacs
-from hgc.cache.anatomy.macs import measure
+from hgc.cache.anatomy.macs import NetworkMacs, measure
 from hgc.cache.anatomy.networks import Networks
 from hgc.cache.origin import Origin
 from hgc.cache.plan import Plan

@@ -34,7 +34,7 @@ from hgc.models.refusals import ModelUnavailable
 from hgc.planning.presets import by_budget
 from hgc.request import CacheSettings, Recipe, Request, RequestRefused
 from hgc.results.comparison import Cancelled, Comparison, Progress
-from hgc.results.traces import to_csv
+from hgc.results.exports import to_csv
 from hgc.studio.drawn import Drawn
 from hgc.studio.inspection import Inspection, Look
 from hgc.studio.studio import Studio

@@ -13,7 +13,7 @@ from PIL import Image
 from hgc.charts.pareto import ABOVE_DB, Point, curves, pareto_chart
 from hgc.request import CacheSettings, Request, RequestRefused
 from hgc.sweep import MOST_RUNS, SETTINGS, Axis, Sweep, parse_seeds
-from hgc.sweep.points import Layout
+from hgc.sweep.table import Layout
 
 
 def png() -> bytes:

@@ -27,10 +27,9 @@ from hgc.results.comparison import Comparison, Progress
 from hgc.studio.drawn import Drawn
 from hgc.studio.studio import Studio
 from hgc.sweep import Axis, Cell, Sweep
-from hgc.sweep.points import points
+from hgc.sweep.folder import sheet
 from hgc.sweep.run import Outcome, Underway, jobs, run_cells
-from hgc.sweep.sheet import sheet
-from hgc.sweep.table import as_csv, as_parquet, records
+from hgc.sweep.table import as_csv, as_parquet, points, records
 from hgc.ui import Loader
 from hgc.ui.playground.drawing import Sheet
 from hgc.ui.playground.form import form_outputs, read_form, write_form

@@ -1,4 +1,4 @@
-"""Every drawing of the examples' folder, drawn by the model: scores, and a sheet for people to look at."""
+"""Drawings given to the model: the examples' by name, hand-like ones by number; scores, and a sheet to look at."""
 
 from __future__ import annotations
 
@@ -8,21 +8,78 @@ from statistics import fmean
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 from skimage.morphology import skeletonize
 
 from hgc.bench.album import Album, named
-from hgc.bench.hands import line_score
 from hgc.bench.scores import Eyes
 from hgc.control.canvas import snap
 from hgc.landscapes.artist import Artist, Picture, Sitting
 from hgc.landscapes.canvas import SIZE
 from hgc.landscapes.examples import Example, gallery, trials
 from hgc.landscapes.labels import PALETTE
-from hgc.landscapes.scene import EDGE_HIGH, EDGE_LOW
+from hgc.landscapes.scene import EDGE_HIGH, EDGE_LOW, Scene
 from hgc.landscapes.tiles import tiled
 from hgc.metrics import edge_score, extract_edges
 from hgc.studio.control_map import prepare_control
+from hgc.training.data import EVALUATION_SEEDS, hand_scene
+from hgc.training.pens import Pen, outlined
+
+PEN_STREAM = 41  # keeps the pen's shake apart from the drawing's
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A drawing and what the painter makes of it; `lines` uint8 [256, 256] are its outlines by somebody's pen."""
+
+    seed: int
+    scene: Scene
+    lines: NDArray[np.uint8]
+
+    @classmethod
+    def of(cls, number: int) -> Drawing:
+        seed = EVALUATION_SEEDS + number
+        scene, rng = hand_scene(seed), np.random.default_rng((PEN_STREAM, seed))
+        return cls(seed, scene, outlined(scene.labels, Pen.any(rng), rng))
+
+    @property
+    def line_map(self) -> Picture:
+        """The lines as the edge control reads them [256, 256, 3]."""
+        return np.repeat(self.lines[..., None], 3, axis=2)
+
+
+def map_scores(pictures: Sequence[Picture], drawings: Sequence[Drawing], eyes: Eyes) -> dict[str, Any]:
+    """mIoU against the drawn maps, of the pictures and of what the painter makes of the same maps."""
+    labels = [drawing.scene.labels for drawing in drawings]
+    made = eyes.segmentation(pictures, labels)
+    real = eyes.segmentation([drawing.scene.image for drawing in drawings], labels)
+    return {"drawings": len(drawings), "miou": made["mean"], "miou_real": real["mean"], "iou": made, "iou_real": real}
+
+
+def line_scores(pictures: Sequence[Picture], drawings: Sequence[Drawing]) -> dict[str, Any]:
+    """F1 of the lines given, and `followed`, the share of them with an edge beside it, both within two pixels.
+
+    A sheet without any line says nothing and is left out. Real renders show details inside the outlines too: their
+    F1 is what a faithful picture in this style may reach.
+    """
+    drawn = [(picture, drawing) for picture, drawing in zip(pictures, drawings, strict=True) if drawing.lines.any()]
+    made = [line_score(picture, drawing.lines) for picture, drawing in drawn]
+    real = [line_score(drawing.scene.image, drawing.lines) for _, drawing in drawn]
+    return {
+        "drawings": len(drawn),
+        "f1": fmean(f1 for f1, _ in made),
+        "f1_real": fmean(f1 for f1, _ in real),
+        "followed": fmean(followed for _, followed in made),
+        "followed_real": fmean(followed for _, followed in real),
+    }
+
+
+def line_score(picture: Picture, lines: NDArray[np.uint8]) -> tuple[float, float]:
+    """F1 and recall of a picture's edges against the middle of the lines [256, 256] it was given."""
+    score = edge_score(extract_edges(picture, EDGE_LOW, EDGE_HIGH), skeletonize(lines > 0))
+    return score.f1, score.recall
+
 
 PAIRS, SIDE = 4, 160
 FLAT = 4.0  # standard deviation of every channel, of 255

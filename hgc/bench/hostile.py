@@ -300,6 +300,3 @@ def _heard(server: Server, since: int) -> str:
     """What the server's log says of an accident since a line; what gradio says of a refusal is none."""
     said = "".join(server.log[since:])
     return said[-600:] if "a run failed" in said or "Traceback (most recent call last)" in said else ""
-
-
-MOST_GROWTH_BYTES = 6 * limits.BODY_BYTES  # of the server's memory: what is kept of runs is bounded

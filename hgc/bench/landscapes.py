@@ -20,10 +20,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from hgc.bench import drawings, hands
+from hgc.bench import drawings
 from hgc.bench.album import Album, Tell, digest, named
-from hgc.bench.null_band import null_band
-from hgc.bench.scores import Eyes, edge_scores, variety
+from hgc.bench.scores import Eyes, edge_scores, null_band, variety
 from hgc.bench.setup import CONTROLS, NOISE_STRIDE, OTHER_NOISES, Run, Setup
 from hgc.landscapes.artist import Artist, Picture, Sitting
 from hgc.landscapes.labels import colour_map
@@ -169,20 +168,20 @@ class Bench:
         return {"f1": made, "f1_reconstructed": rebuilt, "ratio": made / rebuilt if rebuilt else 0.0, "words": words}
 
     @cached_property
-    def _hands(self) -> list[hands.Drawing]:
-        return [hands.Drawing.of(number) for number in range(self.setup.hands)]
+    def _hands(self) -> list[drawings.Drawing]:
+        return [drawings.Drawing.of(number) for number in range(self.setup.hands)]
 
     def _hand_segmentation(self) -> dict[str, Any]:
         maps = [(drawing, colour_map(drawing.scene.labels)) for drawing in self._hands]
         pictures = self._drawn_by_hand("segmentation", maps)
         words = self.eyes.words(pictures, [drawing.scene.caption for drawing in self._hands])
-        return {**hands.map_scores(pictures, self._hands, self.eyes), "words": words}
+        return {**drawings.map_scores(pictures, self._hands, self.eyes), "words": words}
 
     def _hand_edges(self) -> dict[str, Any]:
         pictures = self._drawn_by_hand("edges", [(drawing, drawing.line_map) for drawing in self._hands])
-        return hands.line_scores(pictures, self._hands)
+        return drawings.line_scores(pictures, self._hands)
 
-    def _drawn_by_hand(self, control: str, maps: Sequence[tuple[hands.Drawing, Picture]]) -> list[Picture]:
+    def _drawn_by_hand(self, control: str, maps: Sequence[tuple[drawings.Drawing, Picture]]) -> list[Picture]:
         def make(sittings: Sequence[Sitting]) -> list[Picture]:
             return self.artist.draw(control, sittings, self.setup.steps)
 

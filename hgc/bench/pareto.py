@@ -14,8 +14,7 @@ from typing import Any
 
 import torch
 
-from hgc.bench.ledger import Ledger, Shown
-from hgc.bench.points import FULL, Point, Rows, points
+from hgc.bench.points import FULL, Ledger, Point, Rows, Shown, points
 from hgc.bench.setup import BenchRefused
 from hgc.cache import schedules
 from hgc.cache.plan import Plan, PlanRefused

@@ -31,8 +31,7 @@ from hgc.bench.duel import PEERS, Duel, Settings
 from hgc.bench.setup import BenchRefused
 from hgc.cache import schedules
 from hgc.cache.anatomy import Anatomy, Macs
-from hgc.cache.anatomy.counting import NetworkMacs
-from hgc.cache.anatomy.macs import measure
+from hgc.cache.anatomy.macs import NetworkMacs, measure
 from hgc.cache.anatomy.networks import Networks
 from hgc.cache.plan import Plan
 from hgc.cache.running.engine import cached

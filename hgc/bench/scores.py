@@ -1,27 +1,27 @@
-"""Scores of pictures of the small world: obedience to map, lines and words, and how much seeds differ."""
+"""Scores of pictures of the small world: obedience to map, lines and words, how much seeds differ, and chance."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from hgc.bench.setup import BenchRefused
+from hgc.bench.setup import OTHER_NOISES, BenchRefused, Run
 from hgc.landscapes.artist import Picture, as_images
 from hgc.landscapes.caption import asked
 from hgc.landscapes.colours import SEASONS, TIMES
+from hgc.landscapes.eyes import Reader, Segmenter, class_iou
 from hgc.landscapes.labels import CLASSES, label
-from hgc.landscapes.reader import Reader
-from hgc.landscapes.scene import EDGE_HIGH, EDGE_LOW
-from hgc.landscapes.segmenter import Segmenter, class_iou
-from hgc.metrics import edge_f1, extract_edges
+from hgc.landscapes.scene import EDGE_HIGH, EDGE_LOW, Scene
+from hgc.metrics import edge_f1, extract_edges, psnr, ssim
 
 CHUNK = 16
 JUST_NOTICEABLE = 2.3  # CIE76 (Mahy et al., Color Research and Application 19, 1994)
@@ -113,3 +113,43 @@ def _chunks(pictures: Sequence[Picture]) -> list[Sequence[Picture]]:
 
 def _share(hits: Sequence[bool]) -> float | None:
     return sum(hits) / len(hits) if hits else None
+
+
+def null_band(
+    base: Run, more_steps: Sequence[int], scenes: Sequence[Scene], eyes: Eyes, drawn: Callable[[Run], list[Picture]]
+) -> dict[str, Any]:
+    """The same figures under other noise and under more steps; a difference inside the band means nothing.
+
+    `score` is mIoU under a label map and F1 under edges; PSNR and SSIM compare with the pictures of `base`.
+    """
+    measured = drawn(base)
+    rows = {"as measured": _row(base.control, measured, scenes, eyes)}
+    others = {f"noise {noise}": Run(base.control, base.steps, noise) for noise in OTHER_NOISES}
+    scores = [rows["as measured"]["score"]]
+    for name, run in others.items():
+        rows[name] = _row(run.control, drawn(run), scenes, eyes, measured)
+        scores.append(rows[name]["score"])
+    for steps in more_steps:
+        rows[f"{steps} steps"] = _row(base.control, drawn(Run(base.control, steps)), scenes, eyes, measured)
+    return {"scenes": len(scenes), "score_lowest": min(scores), "score_highest": max(scores), "rows": rows}
+
+
+def _row(
+    control: str,
+    made: Sequence[Picture],
+    scenes: Sequence[Scene],
+    eyes: Eyes,
+    measured: Sequence[Picture] | None = None,
+) -> dict[str, Any]:
+    if control == "segmentation":
+        score = eyes.segmentation(made, [scene.labels for scene in scenes])["mean"]
+    else:
+        score = edge_scores(made, [scene.edges for scene in scenes])
+    row = {"score": score, "words": eyes.words(made, [scene.caption for scene in scenes])["both"]}
+    if measured is None:
+        return row
+    pairs = list(zip(made, measured, strict=True))
+    return row | {
+        "psnr_db_to_measured": fmean(psnr(a, b) for a, b in pairs),
+        "ssim_to_measured": fmean(ssim(a, b) for a, b in pairs),
+    }

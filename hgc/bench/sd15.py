@@ -22,8 +22,7 @@ import torch
 
 from hgc import planning
 from hgc.bench.machine import Machine, busy_s, machine_now, peak_bytes
-from hgc.bench.paper import TOKENS
-from hgc.bench.random_model import FAMILIES, GUIDANCE, TINY, call_of, networks_of, random_pipeline
+from hgc.bench.paper import FAMILIES, GUIDANCE, TINY, TOKENS, call_of, networks_of, random_pipeline
 from hgc.bench.setup import BenchRefused
 from hgc.bench.table import text_table
 from hgc.cache import schedules

@@ -36,7 +36,7 @@ from hgc.control.reading import Reading
 from hgc.models.presets import GUIDANCE
 from hgc.planning.methods import DEFAULT_METHOD, METHODS
 from hgc.request import Request
-from hgc.results.figures import result_of
+from hgc.results.exports import result_of
 from hgc.studio.studio import Studio
 from hgc.whole import check_place
 

@@ -21,7 +21,7 @@ def wall(
 ) -> None:
     """24 pictures the embedded model draws, four times of day by four seasons and eight from edges, as one PNG."""
     from hgc.landscapes.artist import Artist
-    from hgc.training.wall import hang
+    from hgc.training.sheet import hang
 
     size = hang(Artist.load(weights, dtype), out, steps, lambda news: typer.echo(news, err=True))
     typer.echo(f"{out}: {size / 1000:.0f} kB")

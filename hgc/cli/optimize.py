@@ -21,10 +21,10 @@ from hgc.whole import check_place
 
 if TYPE_CHECKING:
     from hgc.optimise.measure import Scenes
+    from hgc.optimise.predict import ErrorTable
     from hgc.optimise.search import Runs
     from hgc.optimise.session import Session
     from hgc.optimise.shelf import Rung, Shelf
-    from hgc.optimise.table import ErrorTable
 
 VERIFYING_SEEDS = CALIBRATION_SEEDS + 50_000
 FEWEST_SCENES = 2  # fewer have no error bar

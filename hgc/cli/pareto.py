@@ -47,8 +47,7 @@ def pareto(
     """Cost against fidelity of every method; a stopped run goes on where it was."""
     from hgc.bench import pareto as bench
     from hgc.bench.album import digest
-    from hgc.bench.ledger import Ledger
-    from hgc.bench.points import text
+    from hgc.bench.points import Ledger, text
     from hgc.planning.methods import METHODS, method_of
 
     if out is not None:

@@ -36,9 +36,8 @@ from hgc.planning.road import HGC
 from hgc.request import Recipe, Request, RequestRefused
 from hgc.studio.studio import Studio
 from hgc.sweep import Axis, Cell, Sweep, base_of, parse_seeds
-from hgc.sweep.folder import Folder
+from hgc.sweep.folder import Folder, png_of, sheet
 from hgc.sweep.run import Underway, run_cells
-from hgc.sweep.sheet import png_of, sheet
 from hgc.sweep.table import Record, as_csv, as_parquet, record
 from hgc.whole import check_place, write_folder
 

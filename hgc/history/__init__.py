@@ -1,9 +1,8 @@
 """Runs that are kept: as records, in archives that travel, and in one SQLite file."""
 
-from hgc.history.archive import read_archive, write_archive
+from hgc.history.archive import OPENING, opening, read_archive, write_archive
 from hgc.history.place import NOWHERE, Place, place_of
 from hgc.history.record import KeptArm, Record, RecordRefused
-from hgc.history.recorded import OPENING, opening
 from hgc.history.store import Entry, History, HistoryRefused
 
 __all__ = [

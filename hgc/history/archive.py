@@ -1,4 +1,4 @@
-"""Records in a zip, one folder a run: what History exports and `hgc replay` shows. Read within limits."""
+"""Records in a zip, one folder a run: what History exports, `hgc replay` shows and the page opens with."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 import zlib
 from collections.abc import Iterable
 from io import BytesIO
+from pathlib import Path
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
 from hgc.history.record import Record, RecordRefused
@@ -75,3 +76,11 @@ def _folders(archive: ZipFile) -> dict[str, dict[str, bytes]]:
             )
         folders.setdefault(place[1], {})[place[2]] = content
     return folders
+
+
+OPENING = Path(__file__).resolve().parents[2] / "assets" / "recorded" / "opening.zip"
+
+
+def opening() -> Record:
+    """The recording that the page opens with. Raises RecordRefused."""
+    return read_archive(OPENING.read_bytes())[0]

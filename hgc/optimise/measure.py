@@ -24,7 +24,7 @@ from hgc.cache.schedules import cut_site, decoder_layers
 from hgc.calibration.files import of_its_kind, read_arrays, write_arrays
 from hgc.calibration.subject import Subject
 from hgc.optimise.course import FULL, REMEMBERED, SKIP, UNET, Course, kept_residuals, plan_of, rows
-from hgc.optimise.table import OUTPUT, ErrorTable, Numbers, forecast_error
+from hgc.optimise.predict import OUTPUT, ErrorTable, Numbers, forecast_error
 
 DEPTHS = ("1", "2", "3", "4", "5", "6", UNET)
 WARM = 3  # steps that a run for a depth computes first

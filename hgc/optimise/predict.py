@@ -1,16 +1,71 @@
-"""The cost of a course, exactly, and how far it will stray from the full run, from an error table. No model is run."""
+"""An error table, and what it says of a course: its cost, exactly, and how far it will stray. No model is run."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cached_property
-from math import inf
+from math import inf, sqrt
+
+import numpy as np
+from numpy.typing import NDArray
 
 from hgc.cache.anatomy import PREDICTION, UNGUIDED, Anatomy
 from hgc.cache.plan import Plan
 from hgc.cache.rehearsal import plan_macs
+from hgc.cache.rules import CalibrationRefused
 from hgc.cache.schedules import full
+from hgc.calibration.subject import Subject
 from hgc.optimise.course import FULL, REMEMBERED, SKIP, Course, Row, plan_of, rows
-from hgc.optimise.table import OUTPUT, ErrorTable, forecast_error
+
+Numbers = NDArray[np.float64]
+OUTPUT = "output"  # the prediction that the solver sees, both branches brought together
+
+
+@dataclass(frozen=True)
+class ErrorTable:
+    """Measurements of full runs of `scenes` scenes.
+
+    `products[site]` are the inner products G, [steps, steps]. `gains[depth][i]` is the error of the output for each
+    unit of relative error of the feature kept at that depth in step i; `growth[i]` the error of the final latents for
+    each unit of error of the output at step i, the solver's coefficients and all later steps' reaction in it.
+    """
+
+    subject: Subject
+    scenes: int
+    products: Mapping[str, Numbers]
+    gains: Mapping[str, Numbers]
+    growth: Numbers
+
+    def weights(self, site: str, at: int, past: tuple[int, ...], ridge: float) -> tuple[float, ...]:
+        """The weights of least squares; a whole prediction's are those best for what the solver sees.
+
+        Raises CalibrationRefused for a site that was not measured.
+        """
+        return best_weights(self._of(OUTPUT if site == PREDICTION else site), at, past, ridge)
+
+    def error(self, site: str, at: int, past: tuple[int, ...], ridge: float) -> float:
+        """Root mean square error of the best forecast, in the site's own units."""
+        return forecast_error(self._of(site), at, past, self.weights(site, at, past, ridge))
+
+    def _of(self, site: str) -> Numbers:
+        if site not in self.products:
+            raise CalibrationRefused(f"site '{site}' is not in the error table of {self.subject}; measure it again")
+        return self.products[site]
+
+
+def best_weights(products: Numbers, at: int, past: tuple[int, ...], ridge: float) -> tuple[float, ...]:
+    """Of least squares; `ridge`, a share of the mean square, holds them small."""
+    among = products[np.ix_(past, past)]
+    held = ridge * np.trace(among) / len(past) * np.eye(len(past))
+    return tuple(float(w) for w in np.linalg.solve(among + held, products[list(past), at]))
+
+
+def forecast_error(products: Numbers, at: int, past: tuple[int, ...], weights: tuple[float, ...]) -> float:
+    """Root of the squared error of a weighted sum of the values at `past` for that at `at`."""
+    signed = np.array([*weights, -1.0])
+    square = signed @ products[np.ix_((*past, at), (*past, at))] @ signed
+    return sqrt(max(float(square), 0.0))
 
 
 class Predictor:

@@ -14,7 +14,7 @@ from hgc.cache.rules import CalibrationRefused
 from hgc.calibration.files import of_its_kind, read_arrays, write_arrays, write_whole
 from hgc.calibration.subject import Subject
 from hgc.optimise.course import Course
-from hgc.optimise.table import ErrorTable, Numbers
+from hgc.optimise.predict import ErrorTable, Numbers
 
 AGAIN = "make them again: python -m hgc optimize"
 

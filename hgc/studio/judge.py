@@ -14,8 +14,8 @@ import torch
 
 from hgc.control.canvas import Pixels, snap
 from hgc.control.images import RGB
+from hgc.landscapes.eyes import Segmenter
 from hgc.landscapes.labels import CLASSES, PALETTE
-from hgc.landscapes.segmenter import Segmenter
 from hgc.metrics import edge_f1, extract_edges, feature_distance, overlaps, pooled_miou, psnr, ssim
 from hgc.models.presets import ModelPreset
 from hgc.results.comparison import Likeness

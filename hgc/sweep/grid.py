@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from hgc import planning
 from hgc.request import Recipe, Request, RequestRefused
-from hgc.sweep.axis import MOST_RUNS, Axis
-from hgc.sweep.settings import LADDER, Setting
+from hgc.sweep.axis import LADDER, MOST_RUNS, Axis, Setting
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

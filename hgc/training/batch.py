@@ -8,8 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hgc.landscapes.labels import CLASSES, colour_map
-from hgc.training.augment import drawn_edges, drawn_labels
-from hgc.training.pens import Pen, outlined
+from hgc.training.pens import Pen, drawn_edges, drawn_labels, outlined
 from hgc.training.shelf import Shelf
 
 PEN_SHARE = 0.55

@@ -6,9 +6,11 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.optim.swa_utils import AveragedModel
 from transformers import CLIPTokenizer
 
 from hgc.landscapes.tokenizer import word_ids
@@ -16,7 +18,6 @@ from hgc.training.batch import Batch, Prompts, draw_batch
 from hgc.training.checkpoint import load_checkpoint, save_checkpoint
 from hgc.training.compute import Compute, generator
 from hgc.training.denoiser import Denoiser, DenoiserPlan, build_scheduler
-from hgc.training.ema import Average
 from hgc.training.obedience import Obedience, ObedienceReader
 from hgc.training.optim import Pair
 from hgc.training.pace import Budget, Pace, warm_constant_decay
@@ -104,13 +105,13 @@ def train_denoiser(
     model = Denoiser(plan.sizes, tokenizer).to(compute.device, memory_format=compute.layout)  # type: ignore[call-overload]
     _forget_unseen_words(model, tokenizer)
     optimizer = Pair(model, plan.rate, plan.matrix_rate)
-    average, pace, losses = Average(model, plan.ema), Pace(budget), []
+    average, pace, losses = AveragedModel(model, multi_avg_fn=_growing(plan.ema)), Pace(budget), []
     path = work / "denoiser.ckpt"
     if path.exists():
         state = load_checkpoint(path)
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
-        average.weights = {name: weight.to(compute.device) for name, weight in state["average"].items()}
+        average.load_state_dict(state["average"])
         pace, losses = Pace(budget, state["step"], state["spent_s"]), state["losses"]
     prompts = Prompts(_tokens(tokenizer, shelf.captions), _tokens(tokenizer, [""])[0], plan.prompt_dropout)
     alphas = build_scheduler().alphas_cumprod.float()
@@ -118,10 +119,10 @@ def train_denoiser(
     whole, recent = shelf.latents.shape[-1], []
 
     def save() -> None:
-        record = {"step": pace.step, "spent_s": pace.spent_s, "losses": losses, "average": average.weights}
+        record = {"step": pace.step, "spent_s": pace.spent_s, "losses": losses, "average": average.state_dict()}
         save_checkpoint(path, {"model": model.state_dict(), "optimizer": optimizer.state_dict(), **record})
         if on_save:
-            on_save(averaged(model, average), pace.step)
+            on_save(_finished(average), pace.step)
 
     model.train()
     model.attend_for_training()
@@ -134,7 +135,7 @@ def train_denoiser(
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step(warm_constant_decay(pace.step, pace.progress, plan.warmup, plan.decay_from))
         pace.step += 1
-        average.update(model, pace.step)
+        average.update_parameters(model)
         recent.append(float(loss.detach()))
         if pace.step % 20 == 0:
             losses.append([pace.step, round(sum(recent) / len(recent), 5)])
@@ -143,14 +144,22 @@ def train_denoiser(
         if pace.time_to_save(plan.save_every):
             save()
     save()
-    return averaged(model, average)
+    return _finished(average)
 
 
-def averaged(model: Denoiser, average: Average) -> Denoiser:
+def _growing(decay: float) -> Callable[[Any, Any, Any], None]:
+    """Takes the latest weights into an average whose memory grows with the steps taken, up to `decay`."""
+
+    def mix(average: Any, latest: Any, steps: Any) -> None:
+        torch._foreach_lerp_(average, latest, 1 - min(decay, (1 + int(steps)) / (10 + int(steps))))
+
+    return mix
+
+
+def _finished(average: AveragedModel) -> Denoiser:
     """A copy of the model that carries the averaged weights."""
-    twin = copy.deepcopy(model).eval()
-    average.copy_to(twin)
-    return twin
+    module: Any = average.module
+    return copy.deepcopy(module).eval()
 
 
 def _tokens(tokenizer: CLIPTokenizer, captions: list[str]) -> Tensor:

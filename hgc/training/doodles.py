@@ -13,7 +13,7 @@ from hgc.landscapes.canvas import SIZE
 from hgc.landscapes.labels import CLASSES, label
 from hgc.landscapes.scene import paint
 from hgc.training import shapes
-from hgc.training.augment import blobby, wobble
+from hgc.training.pens import blobby, wobble
 from hgc.training.shapes import Outline, Shape, by_hand, tremor
 
 Map = NDArray[np.uint8]

@@ -15,9 +15,9 @@ from torch import Tensor, nn
 
 from hgc.landscapes.labels import CLASSES
 from hgc.training.compute import Compute, generator
+from hgc.training.eyes import fit
 from hgc.training.pace import Budget
 from hgc.training.shelf import Shelf
-from hgc.training.supervised import fit
 
 STAGE = 5
 SPOTS = 4  # places a latent is read at, along each side: one for every two pixels

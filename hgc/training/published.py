@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from diffusers import AutoencoderTiny, ControlNetModel, UNet2DConditionModel
 from torch import nn
+from torch.optim.swa_utils import AveragedModel
 from transformers import CLIPTextModel
 
-from hgc.landscapes.reader import Reader
-from hgc.landscapes.segmenter import Segmenter
+from hgc.landscapes.eyes import Reader, Segmenter
 from hgc.landscapes.tokenizer import build_tokenizer
 from hgc.training.autoencoder import build_autoencoder
 from hgc.training.checkpoint import CheckpointError, save_checkpoint
@@ -58,7 +58,9 @@ def take_up(weights: Path, work: Path, recipe: "Recipe") -> None:
             "losses": stages[name]["losses"],
         }
         if name == "denoiser":
-            state["average"] = {key: weight.detach() for key, weight in model.named_parameters()}
+            average = AveragedModel(model)
+            average.n_averaged += state["step"]
+            state["average"] = average.state_dict()
         save_checkpoint(path, state)
         log.info("%s goes on from %s after %d steps", name, weights, state["step"])
 

@@ -16,7 +16,6 @@ from torch import Tensor
 
 from hgc.landscapes.canvas import SIZE
 from hgc.landscapes.labels import CLASSES
-from hgc.landscapes.scene import Scene
 from hgc.training.autoencoder import LATENT_CHANNELS
 from hgc.training.checkpoint import CheckpointError
 from hgc.training.compute import Compute
@@ -112,13 +111,6 @@ def fill_shelf(folder: Path, model: AutoencoderTiny, first_seed: int, count: int
         if start % 1024 == 0:
             log.info("shelf %d of %d scenes", len(captions), count)
     return Shelf(np.asarray(latents), np.asarray(labels), np.asarray(edges), captions)
-
-
-def shelf_of(scenes: list[Scene], latents: Tensor) -> Shelf:
-    """The same in memory, from scenes at hand."""
-    edges = np.packbits(np.stack([scene.edges for scene in scenes]) > 0, axis=-1)
-    labels = np.stack([scene.labels for scene in scenes])
-    return Shelf(latents.half().numpy(), labels, edges, [scene.caption for scene in scenes])
 
 
 def _array(path: Path, mode: str, kind: type, shape: tuple[int, ...]) -> np.memmap:

@@ -8,7 +8,7 @@ import logging
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from hgc.landscapes.reader import SIDE
+from hgc.landscapes.eyes import SIDE
 from hgc.landscapes.tiles import save_small
 from hgc.landscapes.tokenizer import build_tokenizer
 from hgc.training.autoencoder import AutoencoderPlan, train_autoencoder
@@ -17,13 +17,12 @@ from hgc.training.data import READER_SEEDS, SEGMENTER_SEEDS, TRAINING_SEEDS, pai
 from hgc.training.denoiser import Denoiser, DenoiserPlan
 from hgc.training.diffusion import DiffusionPlan, train_denoiser
 from hgc.training.export import export
+from hgc.training.eyes import ReaderPlan, SegmenterPlan, train_reader, train_segmenter
 from hgc.training.loss_chart import draw_losses
 from hgc.training.obedience import ObedienceReaderPlan, train_obedience_reader
 from hgc.training.pace import Budget
 from hgc.training.published import published_stages, take_up
-from hgc.training.reader import ReaderPlan, train_reader
 from hgc.training.record import write_record
-from hgc.training.segmenter import SegmenterPlan, train_segmenter
 from hgc.training.sheet import draw_sheet
 from hgc.training.shelf import fill_shelf, settle_scale, with_reconstructions
 

@@ -15,8 +15,7 @@ from hgc.models.presets import GUIDANCE
 from hgc.planning.methods import DEFAULT_METHOD, METHODS
 from hgc.planning.presets import PRESETS, by_budget
 from hgc.request import Recipe, RequestRefused, Sampler
-from hgc.results.figures import result_of
-from hgc.results.traces import to_csv, to_perfetto
+from hgc.results.exports import result_of, to_csv, to_perfetto
 from hgc.ui.playground.control_panel import photo_input
 from hgc.ui.playground.drawing import AS_LABELS, AS_LINES, Drawn, prepare, read_photo
 from hgc.ui.queueing import ENDPOINTS_QUEUE

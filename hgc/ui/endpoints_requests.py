@@ -15,7 +15,7 @@ from hgc.cache.rehearsal import check
 from hgc.charts.plan_grid import PlanGrid
 from hgc.planning.calibrations import subject_of
 from hgc.request import GUIDANCE, Recipe, Request, RequestRefused
-from hgc.results.figures import result_of
+from hgc.results.exports import result_of
 from hgc.ui.endpoints import refusals
 from hgc.ui.queueing import ENDPOINTS_QUEUE
 from hgc.ui.runner import Runner

@@ -11,9 +11,9 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
-from hgc.cache.recording.buffers import load
-from hgc.cache.recording.inputs import (
+from hgc.cache.recording.buffers import (
     layout_of,
+    load,
     settings,
     signature_of,
     tensors_of,

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hgc.landscapes.colours import Colour, mix
-from hgc.landscapes.houses import ROOFS, WALLS
 from hgc.landscapes.painter.sheet import Region, Sheet
+from hgc.landscapes.scenery import ROOFS, WALLS
 
 ROW_FROM = 2.4  # width over height; a longer house is a row of houses
 FULL_WIDTH = 0.9

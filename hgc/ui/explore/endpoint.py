@@ -37,8 +37,8 @@ def build_sweep_endpoint(runner: Runner) -> None:
             y: the same for the rows; empty for one row.
             seeds: draws every place under each of these, e.g. "0..2"; empty for the request's own.
         """
+        from hgc.sweep.folder import sheet
         from hgc.sweep.run import Outcome, run_cells
-        from hgc.sweep.sheet import sheet
         from hgc.sweep.table import records
 
         with refusals():

@@ -7,15 +7,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
+from gradio.processing_utils import save_bytes_to_cache
 
 from hgc.charts.pareto import pareto_chart
 from hgc.refused import Refused
 from hgc.sweep import LADDER_AXIS, Axis, Sweep, base_of, parse_seeds
-from hgc.sweep.table import records
-from hgc.ui.explore.files import as_files
-from hgc.ui.explore.grid import grid
+from hgc.sweep.table import as_csv, as_parquet, records
+from hgc.ui.explore.grid import grid, price_line, progress_bar, told, waiting
 from hgc.ui.explore.tab import NOTHING
-from hgc.ui.explore.words import price_line, progress_bar, told, waiting
 from hgc.ui.jobs import Jobs, Press
 from hgc.ui.kept import Kept
 from hgc.ui.playground.drawing import Sheet, drawn, prepare
@@ -24,6 +23,23 @@ from hgc.ui.playground.wanted import HGC, control_of, within_reach
 from hgc.ui.pressing import Step, Updates, wire_start, wire_stop
 from hgc.ui.queueing import QUIET
 from hgc.ui.runner import in_one_sentence
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from hgc.sweep import Sweep
+    from hgc.sweep.run import Outcome
+    from hgc.ui.explore.tab import Explore
+
+
+def as_files(tab: Explore, sweep: Sweep, outcomes: Iterable[Outcome]) -> dict[Any, Any]:
+    """The updates that give both buttons their file; gradio deletes the files in time."""
+    rows = list(records(sweep, outcomes).values())
+    return {
+        tab.csv: save_bytes_to_cache(as_csv(rows).encode(), "sweep.csv", tab.csv.GRADIO_CACHE),
+        tab.parquet: save_bytes_to_cache(as_parquet(rows), "sweep.parquet", tab.parquet.GRADIO_CACHE),
+    }
+
 
 if TYPE_CHECKING:
     from hgc.request import Control, Recipe, Request
@@ -108,7 +124,7 @@ class ExploreEvents:
 
     def chart(self, sweep_id: str | None, cost: Any, fidelity: Any) -> Any:
         """Cost against likeness of what there is of a sweep."""
-        from hgc.sweep.points import points
+        from hgc.sweep.table import points
 
         swept = self._kept.find(sweep_id)
         if swept is None:

@@ -13,7 +13,7 @@ import gradio as gr
 
 from hgc import limits
 from hgc.calibration.subject import Subject
-from hgc.charts.curves import curves_chart
+from hgc.charts.drift import curves_chart
 from hgc.charts.quantity import duration
 from hgc.ui.jobs import Jobs, Press
 from hgc.ui.playground.figures import aside, notes_list

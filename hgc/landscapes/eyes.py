@@ -1,0 +1,172 @@
+"""Two small networks that look at pictures: one reads the label map back, the other time of day and season."""
+
+import json
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from hgc.landscapes.colours import SEASONS, TIMES
+from hgc.landscapes.labels import CLASSES
+
+_WEIGHTS, _CONFIG = "model.safetensors", "config.json"
+
+
+def save_weights(folder: Path, model: nn.Module, settings: dict[str, Any]) -> None:
+    """Weights in half precision and the settings that go with them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file({name: w.half().contiguous() for name, w in model.state_dict().items()}, folder / _WEIGHTS)
+    (folder / _CONFIG).write_text(json.dumps(settings, indent=2) + "\n")
+
+
+def load_settings(folder: Path, what: str, expected: dict[str, Any]) -> dict[str, Any]:
+    """The settings kept beside `what`'s weights.
+
+    Raises FileNotFoundError where a file is missing and ValueError where a setting is not the `expected` one.
+    """
+    for name in (_WEIGHTS, _CONFIG):
+        if not (folder / name).exists():
+            raise FileNotFoundError(f"{what}: {folder} has no {name}; train it or restore the assets")
+    settings: dict[str, Any] = json.loads((folder / _CONFIG).read_text())
+    for name, value in expected.items():
+        if settings.get(name) != value:
+            raise ValueError(
+                f"{what}: {folder} was trained on {name} {settings.get(name)}, this world has {value}; train it again"
+            )
+    return settings
+
+
+def load_weights(folder: Path, model: nn.Module) -> None:
+    """Fill a model with the kept weights, in float32, and set it to scoring."""
+    model.load_state_dict({name: weight.to(torch.float32) for name, weight in load_file(folder / _WEIGHTS).items()})
+    model.eval()
+
+
+SEGMENTER_CHANNELS = (16, 32, 48, 64, 64)  # of the levels from full size to 1/16
+
+
+def _convolutions(inputs: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, 3, padding=1),
+        nn.GroupNorm(outputs // 8, outputs),
+        nn.SiLU(),
+        nn.Conv2d(outputs, outputs, 3, padding=1),
+        nn.GroupNorm(outputs // 8, outputs),
+        nn.SiLU(),
+    )
+
+
+class Segmenter(nn.Module):
+    """A U-Net. Images [B, 3, H, W] in 0..1, sides divisible by 16, to class scores [B, 9, H, W]."""
+
+    def __init__(self, channels: tuple[int, ...] = SEGMENTER_CHANNELS) -> None:
+        super().__init__()
+        self.channels = channels
+        inputs = (3, *channels[:-1])
+        self.down = nn.ModuleList(_convolutions(i, o) for i, o in zip(inputs, channels, strict=True))
+        pairs = list(zip(channels[:0:-1], channels[-2::-1], strict=True))
+        self.up = nn.ModuleList(_convolutions(deep + shallow, shallow) for deep, shallow in pairs)
+        self.head = nn.Conv2d(channels[0], len(CLASSES), 1)
+
+    def levels(self, images: Tensor) -> list[Tensor]:
+        """Features [B, C, H / 2^i, W / 2^i] of every level on the way down, of images [B, 3, H, W] in 0..1."""
+        x, kept = images * 2 - 1, []
+        for i, level in enumerate(self.down):
+            x = level(F.avg_pool2d(x, 2) if i else x)
+            kept.append(x)
+        return kept
+
+    def forward(self, images: Tensor) -> Tensor:
+        kept = self.levels(images)
+        x = kept[-1]
+        for level, skip in zip(self.up, reversed(kept[:-1]), strict=True):
+            x = level(torch.cat([F.interpolate(x, scale_factor=2.0), skip], dim=1))
+        scores: Tensor = self.head(x)
+        return scores
+
+    @torch.no_grad()
+    def segment(self, images: Tensor) -> Tensor:
+        """Labels int64 [B, H, W] of images [B, 3, H, W] in 0..1. Raises ValueError where the sides do not fit."""
+        _check(images)
+        return self(images).argmax(dim=1)
+
+    @torch.no_grad()
+    def features(self, images: Tensor) -> list[Tensor]:
+        """The features of `levels`, to compare pictures by. Raises ValueError where the sides do not fit."""
+        _check(images)
+        return self.levels(images)
+
+    def save(self, folder: Path) -> None:
+        """Weights in half precision and the sizes that go with them."""
+        save_weights(folder, self, {"channels": list(self.channels), "classes": list(CLASSES)})
+
+    @classmethod
+    def load(cls, folder: Path | str) -> Self:
+        """Ready to score, in float32. Raises FileNotFoundError or ValueError with what is missing."""
+        settings = load_settings(Path(folder), "segmenter", {"classes": list(CLASSES)})
+        model = cls(tuple(settings["channels"]))
+        load_weights(Path(folder), model)
+        return model
+
+
+def _check(images: Tensor) -> None:
+    if images.ndim != 4 or images.shape[1] != 3 or images.shape[2] % 16 or images.shape[3] % 16:
+        raise ValueError(f"segmenter: images {tuple(images.shape)}, needs [B, 3, H, W] with sides divisible by 16")
+
+
+def class_iou(made: Tensor, wanted: Tensor) -> dict[str, float]:
+    """Intersection over union of every class that either label tensor holds; both of one shape."""
+    shares = {}
+    for number, name in enumerate(CLASSES):
+        ours, theirs = made == number, wanted == number
+        either = int((ours | theirs).sum())
+        if either:
+            shares[name] = int((ours & theirs).sum()) / either
+    return shares
+
+
+SIDE = 64  # pixels; a picture's mood is in its large areas
+KNOWN = {"times": list(TIMES), "seasons": list(SEASONS)}
+READER_CHANNELS = (16, 32, 48, 64)  # of the levels from SIDE down to an eighth of it
+
+
+class Reader(nn.Module):
+    """Images [B, 3, H, W] in 0..1 to scores of the times [B, 4] and of the seasons [B, 4]."""
+
+    def __init__(self, channels: tuple[int, ...] = READER_CHANNELS) -> None:
+        super().__init__()
+        self.channels = channels
+        inputs = (3, *channels[:-1])
+        self.levels = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(i, o, 3, padding=1), nn.GroupNorm(o // 8, o), nn.SiLU())
+            for i, o in zip(inputs, channels, strict=True)
+        )
+        self.time_head = nn.Linear(2 * channels[-1], len(TIMES))
+        self.season_head = nn.Linear(2 * channels[-1], len(SEASONS))
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        x = F.interpolate(images, (SIDE, SIDE), mode="area") * 2 - 1
+        for i, level in enumerate(self.levels):
+            x = level(F.avg_pool2d(x, 2) if i else x)
+        seen = torch.cat([x.mean(dim=(2, 3)), x.amax(dim=(2, 3))], dim=1)  # [B, 2 * channels]
+        return self.time_head(seen), self.season_head(seen)
+
+    @torch.no_grad()
+    def read(self, images: Tensor) -> Tensor:
+        """Numbers int64 [B, 2] of time of day and season of images [B, 3, H, W] in 0..1."""
+        times, seasons = self(images)
+        return torch.stack([times.argmax(dim=1), seasons.argmax(dim=1)], dim=1)
+
+    def save(self, folder: Path) -> None:
+        """Weights in half precision and what they tell apart."""
+        save_weights(folder, self, {"channels": list(self.channels), **KNOWN})
+
+    @classmethod
+    def load(cls, folder: Path | str) -> Self:
+        """Ready to read, in float32. Raises FileNotFoundError or ValueError with what is missing."""
+        model = cls(tuple(load_settings(Path(folder), "reader", KNOWN)["channels"]))
+        load_weights(Path(folder), model)
+        return model

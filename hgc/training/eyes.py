@@ -1,0 +1,195 @@
+"""Training of the two networks that look at pictures, with checkpoints and a record of their losses."""
+
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from hgc.landscapes.eyes import READER_CHANNELS, SEGMENTER_CHANNELS, Reader, Segmenter
+from hgc.landscapes.labels import CLASSES
+from hgc.training.checkpoint import load_checkpoint, save_checkpoint
+from hgc.training.compute import Compute, generator
+from hgc.training.optim import Pair
+from hgc.training.pace import Budget, Pace, warm_constant_decay
+
+log = logging.getLogger(__name__)
+
+DECAY_FROM = 0.4
+
+
+class Rates(Protocol):
+    """The pace of a training: base rates, warm-up in steps, steps between checkpoints."""
+
+    @property
+    def rate(self) -> float: ...
+    @property
+    def matrix_rate(self) -> float: ...
+    @property
+    def warmup(self) -> int: ...
+    @property
+    def save_every(self) -> int: ...
+
+
+def fit(
+    name: str,
+    model: nn.Module,
+    prepared: Callable[[], Callable[[int], Tensor]],
+    plan: Rates,
+    budget: Budget,
+    work: Path,
+) -> None:
+    """Train `model`, or go on training it, with state in `work`/`name`.ckpt; it is left ready to score.
+
+    `prepared` is called only where steps are left to do; what it gives is asked for the loss of each step.
+    """
+    optimizer = Pair(model, plan.rate, plan.matrix_rate)
+    pace, losses, path = Pace(budget), [], work / f"{name}.ckpt"
+    if path.exists():
+        state: dict[str, Any] = load_checkpoint(path)
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        pace, losses = Pace(budget, state["step"], state["spent_s"]), state["losses"]
+
+    def save() -> None:
+        record = {"step": pace.step, "spent_s": pace.spent_s, "losses": losses}
+        save_checkpoint(path, {"model": model.state_dict(), "optimizer": optimizer.state_dict(), **record})
+
+    if pace.finished():
+        model.eval()
+        return
+    loss_of = prepared()
+    model.train()
+    while not pace.finished():
+        loss = loss_of(pace.step)
+        loss.backward()
+        optimizer.step(warm_constant_decay(pace.step, pace.progress, plan.warmup, DECAY_FROM))
+        pace.step += 1
+        if pace.step % 20 == 0:
+            losses.append([pace.step, round(float(loss.detach()), 5)])
+            log.info("%s %s", name, json.dumps({"at": losses[-1], "progress": round(pace.progress, 4)}))
+        if pace.time_to_save(plan.save_every):
+            save()
+    save()
+    model.eval()
+
+
+SEGMENTER_STAGE = 3
+RARE = ("sun_moon", "path", "tree", "house")
+
+
+@dataclass(frozen=True)
+class SegmenterPlan:
+    """Channels of the levels from full size to 1/16; cut-outs in pixels; how much more a rare class's pixel counts."""
+
+    channels: tuple[int, ...] = SEGMENTER_CHANNELS
+    batch: int = 8
+    crop: int = 128
+    rare_weight: float = 1.0
+    rate: float = 3e-3
+    matrix_rate: float = 0.02
+    warmup: int = 20
+    save_every: int = 200
+
+
+def train_segmenter(
+    painted: Callable[[], tuple[Tensor, Tensor]],
+    plan: SegmenterPlan,
+    budget: Budget,
+    compute: Compute,
+    work: Path,
+    seed: int,
+) -> Segmenter:
+    """Train, or go on training, with state kept in `work`; `painted` gives pictures and labels if still needed."""
+    torch.manual_seed(seed)
+    model = Segmenter(plan.channels).to(compute.device, memory_format=compute.layout)  # type: ignore[call-overload]
+
+    def prepared() -> Callable[[int], Tensor]:
+        pictures, labels = painted()
+        weights = torch.tensor([plan.rare_weight if name in RARE else 1.0 for name in CLASSES], device=compute.device)
+
+        def loss_of(step: int) -> Tensor:
+            images, wanted = _cutouts(pictures, labels, plan, generator(seed, SEGMENTER_STAGE, step))
+            with compute.autocast():
+                scores = model(compute.put(images)).float()
+            return F.cross_entropy(scores, compute.put(wanted), weight=weights)
+
+        return loss_of
+
+    fit("segmenter", model, prepared, plan, budget, work)
+    return model
+
+
+def _cutouts(pictures: Tensor, labels: Tensor, plan: SegmenterPlan, draw: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Cut-outs; half of them are softened and made grainy, because generated pictures are."""
+    picks = torch.randint(len(pictures), (plan.batch,), generator=draw).tolist()
+    tops, lefts = torch.randint(pictures.shape[1] - plan.crop + 1, (2, plan.batch), generator=draw).tolist()
+    spans = [(i, slice(y, y + plan.crop), slice(x, x + plan.crop)) for i, y, x in zip(picks, tops, lefts, strict=True)]
+    images = torch.stack([pictures[span] for span in spans]).permute(0, 3, 1, 2).float() / 255
+    wanted = torch.stack([labels[span] for span in spans]).long()
+    half = plan.batch // 2
+    soft = F.interpolate(F.avg_pool2d(images[:half], 2), scale_factor=2.0, mode="bilinear")
+    share = torch.rand(half, 1, 1, 1, generator=draw)
+    grain = 0.02 * torch.randn(soft.shape, generator=draw)
+    images = torch.cat([(images[:half] * (1 - share) + soft * share + grain).clamp(0, 1), images[half:]])
+    if float(torch.rand(1, generator=draw)) < 0.5:
+        images, wanted = images.flip(3), wanted.flip(2)
+    return images, wanted
+
+
+READER_STAGE = 4
+
+
+@dataclass(frozen=True)
+class ReaderPlan:
+    """Channels of the levels from SIDE down to an eighth of it, and the pace."""
+
+    channels: tuple[int, ...] = READER_CHANNELS
+    batch: int = 32
+    rate: float = 3e-3
+    matrix_rate: float = 0.02
+    warmup: int = 20
+    save_every: int = 200
+
+
+def train_reader(
+    painted: Callable[[], tuple[Tensor, Tensor]],
+    plan: ReaderPlan,
+    budget: Budget,
+    compute: Compute,
+    work: Path,
+    seed: int,
+) -> Reader:
+    """Train, or go on training, with state kept in `work`; `painted` gives pictures and moods if still needed."""
+    torch.manual_seed(seed)
+    model = Reader(plan.channels).to(compute.device)
+
+    def prepared() -> Callable[[int], Tensor]:
+        pictures, moods = painted()
+
+        def loss_of(step: int) -> Tensor:
+            images, wanted = _moods(pictures, moods, plan.batch, generator(seed, READER_STAGE, step))
+            times, seasons = model(images.to(compute.device))
+            when, season = wanted.to(compute.device).unbind(dim=1)
+            return F.cross_entropy(times, when) + F.cross_entropy(seasons, season)
+
+        return loss_of
+
+    fit("reader", model, prepared, plan, budget, work)
+    return model
+
+
+def _moods(pictures: Tensor, moods: Tensor, batch: int, draw: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Pictures as a model might draw them: mirrored, grainy, each channel a little brighter or darker."""
+    picks = torch.randint(len(pictures), (batch,), generator=draw)
+    images = pictures[picks].permute(0, 3, 1, 2).float() / 255
+    gain = 1 + 0.04 * torch.randn(batch, 3, 1, 1, generator=draw)
+    grain = 0.02 * torch.randn(images.shape, generator=draw)
+    images = (images * gain + grain).clamp(0, 1)
+    mirrored = torch.rand(batch, generator=draw) < 0.5
+    return torch.where(mirrored[:, None, None, None], images.flip(3), images), moods[picks]
