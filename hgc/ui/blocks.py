@@ -1,4 +1,4 @@
-"""gradio's Blocks with a door of our own: whatever comes in is looked through before any component reads it."""
+"""gradio's Blocks with doors of our own: who asks and what comes in is looked at before any component reads it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import gradio as gr
 from gradio.utils import get_upload_folder
 
 from hgc import limits
+from hgc.ui.doors import Doors, Hosts
+from hgc.ui.tools import JsonTools
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +26,30 @@ class GuardedBlocks(gr.Blocks):
 
     gradio checks a path only where `meta` stands beside it, and components read the others all the same.
     """
+
+    def launch(self, *args: Any, hosts: Hosts, **options: Any) -> Any:
+        """Serves to these hosts alone."""
+        self._hosts = hosts
+        return super().launch(*args, **options)
+
+    @property
+    def server_app(self) -> Any:
+        """The application that gradio makes at launch, with the doors before everything of gradio's own."""
+        return self._server_app
+
+    @server_app.setter
+    def server_app(self, app: Any) -> None:
+        app.add_middleware(Doors, hosts=self._hosts)
+        self._server_app = app
+
+    @property
+    def mcp_server_obj(self) -> Any:
+        """The page's tools, which answer in JSON, in the place of those that gradio makes at launch."""
+        return self._tools
+
+    @mcp_server_obj.setter
+    def mcp_server_obj(self, server: Any) -> None:
+        self._tools = JsonTools(self) if server is not None else None
 
     async def preprocess_data(self, block_fn: Any, inputs: list[Any], *args: Any, **kwargs: Any) -> Any:
         for path in _paths(inputs):

@@ -10,10 +10,8 @@ import logging
 import socket
 from collections.abc import Mapping
 from ipaddress import ip_address
-from typing import Any
 from urllib.parse import urlsplit
 
-import gradio.routes
 from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -71,21 +69,15 @@ def _matches(name: str, known: str) -> bool:
     return name.endswith(known[1:]) if known.startswith("*.") else name == known
 
 
-CrossOrigin: Any = gradio.routes.CustomCORSMiddleware
+class Doors:
+    """A check of Host and Origin before anything of gradio's; a failed upload says so in a sentence."""
 
-
-class Doors(CrossOrigin):
-    """gradio's rules for other origins, behind a check of Host and Origin; a failed upload says so in a sentence."""
-
-    hosts = Hosts(*LOCAL)
-
-    def __init__(self, app: ASGIApp, **options: Any) -> None:
-        super().__init__(app, **options)
-        self._hosts = self.hosts
+    def __init__(self, app: ASGIApp, hosts: Hosts) -> None:
+        self._app, self._hosts = app, hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
-            await super().__call__(scope, receive, send)
+            await self._app(scope, receive, send)
             return
         refusal = refused(self._hosts, Headers(scope=scope))
         if refusal is not None:
@@ -93,7 +85,7 @@ class Doors(CrossOrigin):
         elif scope.get("path", "").endswith(UPLOADS):
             await self._uploaded(scope, receive, send)
         else:
-            await super().__call__(scope, bounded(receive), send)
+            await self._app(scope, bounded(receive), send)
 
     async def _uploaded(self, scope: Scope, receive: Receive, send: Send) -> None:
         begun = False
@@ -104,7 +96,7 @@ class Doors(CrossOrigin):
             await send(message)
 
         try:
-            await super().__call__(scope, receive, noted)
+            await self._app(scope, receive, noted)
         # A name that is none, a form cut short: gradio lets most of it through as an error of its own.
         except Exception as error:
             if begun:
@@ -145,9 +137,3 @@ def bounded(receive: Receive) -> Receive:
         return message if bytes_in <= limits.BODY_BYTES else {"type": "http.disconnect"}
 
     return counted
-
-
-def guard(hosts: Hosts) -> None:
-    """From the next launch on, only these are answered to, MCP tools included."""
-    routes: Any = gradio.routes
-    routes.CustomCORSMiddleware = type("Doors", (Doors,), {"hosts": hosts})

@@ -10,7 +10,7 @@ import gradio as gr
 
 from hgc.history import NOWHERE, Place, Record, RecordRefused, opening
 from hgc.ui.blocks import GuardedBlocks
-from hgc.ui.doors import Hosts, guard
+from hgc.ui.doors import Hosts
 from hgc.ui.endpoints import build_endpoints
 from hgc.ui.endpoints_requests import build_request_endpoints
 from hgc.ui.explore.endpoint import build_sweep_endpoint
@@ -30,7 +30,6 @@ from hgc.ui.playground.tab import build_playground
 from hgc.ui.runner import Runner
 from hgc.ui.schedules.tab import build_schedules
 from hgc.ui.theme import css, head, theme
-from hgc.ui.tools import answer_in_json
 
 log = logging.getLogger(__name__)
 
@@ -90,8 +89,6 @@ def launch_options(hosts: Hosts | None = None) -> dict[str, Any]:
 
     It answers to `hosts` alone, by default those that the environment names.
     """
-    answer_in_json()
-    guard(hosts or Hosts.of(os.environ))
     return {
         "theme": theme(),
         "css": css(),
@@ -101,4 +98,5 @@ def launch_options(hosts: Hosts | None = None) -> dict[str, Any]:
         "footer_links": ["api", "settings"],
         "ssr_mode": False,
         "mcp_server": True,
+        "hosts": hosts or Hosts.of(os.environ),
     }

@@ -25,11 +25,6 @@ def _is_file(output: Any) -> bool:
     return isinstance(output, dict) and (output.get("meta") or {}).get("_type") == "gradio.FileData"
 
 
-def answer_in_json() -> None:
-    """From the next launch on."""
-    gradio.mcp.GradioMCPServer = JsonTools
-
-
 def json_input(label: str) -> gr.JSON:
     """An input for an object; gradio's own description of it is none that the protocol allows."""
     field = gr.JSON(None, label=label)
