@@ -30,7 +30,6 @@ REQUEST_BYTES = 16 * 2**20  # of its JSON, map and plan included
 BODY_BYTES = 64 * 2**20  # of one request to the page that is no upload
 TRACE_CHARS = 64 * 2**20  # of its JSON
 NAME_CHARS = 80
-REFUSAL_CHARS = 1_000  # of what is said to a person, words of theirs that it repeats included
 TITLE_CHARS = 400  # of a plan, which says what it was made from
 
 # Names that become part of a path: of models, controls, samplers.
@@ -50,11 +49,6 @@ def parsed(text: str) -> Any:
         raise ValueError(f"invalid JSON at line {error.lineno}") from error
     except RecursionError as error:
         raise ValueError("JSON nested too deeply") from error
-
-
-def in_short(refusal: str) -> str:
-    """A refusal that repeats no more of what was given than a person reads."""
-    return refusal if len(refusal) <= REFUSAL_CHARS else f"{refusal[: REFUSAL_CHARS - 1]}…"
 
 
 class TooLong(Refused, ValueError):

@@ -24,10 +24,12 @@ from hgc.calibration.curves import ChangeCurves
 from hgc.charts import as_page, attention_chart, charts_of, drift_chart, latency_chart, macs_chart, state_chart
 from hgc.charts.change import accumulated, accumulated_chart, change_chart, changing_rows, most_piled
 from hgc.charts.drift import row_drift
-from hgc.charts.look import ABSENT, COMPUTED, DEAD, FORECAST, PARTLY, REUSED
+from hgc.charts.look import ABSENT, COMPUTED, DEAD, FORECAST, OF_ARM, PARTLY, REUSED
 from hgc.charts.quantity import duration, giga, seconds, size
 from hgc.charts.rows import block_rows, site_rows
+from hgc.request import ArmName
 
+TITLES: dict[ArmName, str] = {"full": "Full", "cached": "HGC", "rival": "Fewer steps"}
 STEPS = 6
 DELTA = 0.4
 # The order of the colours in a chart's cells.
@@ -169,7 +171,8 @@ def test_attention_chart_counts_hits_misses_and_branches(method: str) -> None:
 
 @pytest.mark.parametrize("convention", ["paper", "full"])
 def test_macs_chart_holds_both_arms(full: Trace, hgc: Trace, convention: str) -> None:
-    figure = macs_chart(full, hgc, convention)  # type: ignore[arg-type]
+    figure = macs_chart({"full": full, "cached": hgc}, TITLES, convention)  # type: ignore[arg-type]
+    assert [bars.name for bars in figure.data] == ["Full", "HGC"]
     for bars, trace in zip(figure.data, (full, hgc), strict=True):
         assert list(bars.y) == [getattr(macs, convention) / 1e9 for macs in trace.macs_per_step]
         assert sum(bars.y) * 1e9 == pytest.approx(getattr(trace.macs, convention))
@@ -177,8 +180,18 @@ def test_macs_chart_holds_both_arms(full: Trace, hgc: Trace, convention: str) ->
 
 
 def test_latency_chart_holds_both_arms(full: Trace, hgc: Trace) -> None:
-    figure = latency_chart(full, hgc)
+    figure = latency_chart({"full": full, "cached": hgc}, TITLES)
     assert [tuple(bars.y) for bars in figure.data] == [full.step_ms, hgc.step_ms]
+
+
+def test_an_arm_alone_and_one_of_fewer_steps_have_their_own_bars(full: Trace, hgc: Trace) -> None:
+    alone = macs_chart({"full": full}, TITLES)
+    assert [(bars.name, bars.showlegend) for bars in alone.data] == [("Full", None)]
+    assert alone.layout.showlegend
+    pair = latency_chart({"full": full, "rival": hgc}, TITLES)
+    assert [bars.marker.color for bars in pair.data] == [OF_ARM["full"], OF_ARM["rival"]]
+    assert pair.data[1].name == "Fewer steps"
+    assert "Fewer steps, block by block." in [c.aside for c in charts_of({"full": full, "rival": hgc}, TITLES)]
 
 
 def test_drift_curves_are_the_blocks_mean_change(full: Trace) -> None:
@@ -231,13 +244,15 @@ def test_charts_are_plain_json_on_a_clear_ground(hgc: Trace, detail: str) -> Non
 
 
 def test_the_page_of_charts_needs_nothing_else(full: Trace, hgc: Trace) -> None:
-    charts = charts_of(full, hgc)
+    charts = charts_of({"full": full, "cached": hgc}, TITLES)
     page = as_page("Charts & <figures>", "of a run", charts)
     assert "<h1>Charts &amp; &lt;figures&gt;</h1>" in page
     assert page.count('class="plotly-graph-div"') == len(charts) == 7
     assert re.findall(r"<(?:script|link|img)[^>]+(?:src|href)=", page) == []
     assert all(f"<h2>{chart.title}</h2>" in page for chart in charts)
-    assert len(charts_of(hgc, hgc)) == len(charts) - 1, "without an observed arm there is nothing to say of drift"
+    assert len(charts_of({"full": hgc, "cached": hgc}, TITLES)) == len(charts) - 1, (
+        "without an observed arm there is nothing to say of drift"
+    )
 
 
 @pytest.fixture(scope="module")

@@ -52,7 +52,7 @@ def trace_of(*rows: str) -> Trace:
 
 def seen_of(*rows: str) -> Inspection:
     """Maps wherever a layer was computed: two words, four places, all of a value of its own."""
-    full, kept = trace_of(*["C" * len(rows[0])] * 2), trace_of(*rows)
+    traces = {"full": trace_of(*["C" * len(rows[0])] * 2), "cached": trace_of(*rows)}
     maps = {
         arm: {
             name: {
@@ -62,9 +62,9 @@ def seen_of(*rows: str) -> Inspection:
             }
             for name, row in trace.cells.items()
         }
-        for arm, trace in (("full", full), ("cached", kept))
+        for arm, trace in traces.items()
     }
-    return Inspection(full, kept, (Word("lake", (1,)), Word("<b>", (2,))), maps)  # type: ignore[arg-type]
+    return Inspection(traces, (Word("lake", (1,)), Word("<b>", (2,))), maps)  # type: ignore[arg-type]
 
 
 def by_step(page: str, name: str) -> list[list[str]]:
@@ -130,7 +130,7 @@ def test_the_map_shown_is_that_of_the_step_whose_value_was_kept(
     seen = seen_of("CCCCC", row)
     used = seen.used("cached", LAYER, 0, step)
     assert (used.step if used else None) == map_of
-    page = attention_view(seen, 0, LAYER)
+    page = attention_view(seen, "cached", "HGC", 0, LAYER)
     assert said in by_step(page, "texts")[0][step]
     fresh, kept, apart = (frames[step] for frames in by_step(page, "frames"))
     assert fresh != ""
@@ -138,7 +138,7 @@ def test_the_map_shown_is_that_of_the_step_whose_value_was_kept(
 
 
 def test_the_difference_is_of_what_was_used() -> None:
-    page = attention_view(seen_of("CCC", "CRR"), 0, LAYER)
+    page = attention_view(seen_of("CCC", "CRR"), "cached", "HGC", 0, LAYER)
     differing = by_step(page, "texts")[1]
     shares = [float(re.findall(r"[\d.]+", text)[0]) for text in differing]
     assert shares == pytest.approx([5, 5, 15], abs=0.02)
@@ -151,11 +151,13 @@ def test_layers_together_are_the_unets_alone() -> None:
         ("ControlNet middle", OTHER),
         ("UNet middle", LAYER),
     ]
-    assert by_step(attention_view(seen, 0, TOGETHER), "frames") == by_step(attention_view(seen, 0, LAYER), "frames")
+    assert by_step(attention_view(seen, "cached", "HGC", 0, TOGETHER), "frames") == by_step(
+        attention_view(seen, "cached", "HGC", 0, LAYER), "frames"
+    )
 
 
 def test_a_word_is_never_read_as_html() -> None:
-    assert "<b><b>" not in attention_view(seen_of("C", "C"), 1, LAYER)
+    assert "<b><b>" not in attention_view(seen_of("C", "C"), "cached", "HGC", 1, LAYER)
 
 
 def calibrated(steps: int, ready: bool = True, guidance: float = 4.0) -> tuple[Any, Any]:
@@ -163,7 +165,7 @@ def calibrated(steps: int, ready: bool = True, guidance: float = 4.0) -> tuple[A
     origin = Origin("block_caching", {"delta": 0.25}, {"guidance": 2.0})
     trace = replace(trace_of("CRRC", "CCRR"), plan=Plan(origin, 4, "m"))
     request = SimpleNamespace(model="m", control="edges", sampler="ddim", steps=steps, guidance=guidance)
-    found: Any = SimpleNamespace(cached=SimpleNamespace(trace=trace), request=request)
+    opened: Any = SimpleNamespace(trace=trace, comparison=SimpleNamespace(request=request))
     asked = []
 
     def curves_of(plan: Plan, request: Any) -> ChangeCurves:
@@ -172,22 +174,24 @@ def calibrated(steps: int, ready: bool = True, guidance: float = 4.0) -> tuple[A
         return ChangeCurves(Subject("m", "edges", "ddim", 4, 2.0), 3, mean, mean)
 
     loader = SimpleNamespace(ready=ready, studio=lambda: SimpleNamespace(curves_of=curves_of))
-    runner: Any = SimpleNamespace(runs=SimpleNamespace(find={"run": found}.get), loader=loader)
+    runner: Any = SimpleNamespace(
+        opened=lambda run, arm: opened if (run, arm) == ("run", "cached") else None, loader=loader
+    )
     return ChangeEvents(runner), asked
 
 
 def test_a_calibrated_run_shows_what_piles_up_and_its_threshold() -> None:
     events, asked = calibrated(4)
-    column, told, block, piled, curves = events.open_up("run")
+    column, told, block, piled, curves = events.open_up("run", "cached")
     assert [plan.name[:20] for plan, _ in asked] == ["block caching δ=0.25"]
     assert column["visible"]
     assert "δ" in told
     assert "3 scenes, edges, DDIM, 4 steps, guidance 2 (carried over, not measured here);" in told
-    assert "carried over" not in calibrated(4, guidance=2.0)[0].open_up("run")[1]
+    assert "carried over" not in calibrated(4, guidance=2.0)[0].open_up("run", "cached")[1]
     assert block["choices"] == ["ControlNet middle", "UNet middle"]
     assert piled.layout.shapes[0].y0 == 0.25
     assert len(curves.data) == 2
-    own, _ = events.charts_of("run", "UNet middle")
+    own, _ = events.charts_of("run", "cached", "UNet middle")
     assert list(own.data[0].x) == [1, 1, 2, 2, 3, 4]
     assert list(own.data[0].y) == pytest.approx([0, 0, 0.1, 0, 0.1, 0.2])
 
@@ -197,4 +201,4 @@ def test_a_calibrated_run_shows_what_piles_up_and_its_threshold() -> None:
 )
 def test_without_a_calibration_of_its_steps_a_run_shows_no_pile(run: str | None, steps: int, ready: bool) -> None:
     events, _ = calibrated(steps, ready)
-    assert not events.open_up(run)[0]["visible"]
+    assert not events.open_up(run, "cached")[0]["visible"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -215,6 +216,38 @@ def test_a_closer_look_shows_words_maps_and_drift(page: Page) -> None:
     assert any("in the full arm it moved by" in text for text in hover)
     page.evaluate(MOVE, 4)
     photographed(page, "light")
+
+
+def test_every_arm_can_be_opened(page: Page) -> None:
+    """A run of the example of the fine cache with a rival: everything follows the arm that is chosen."""
+    page.get_by_role("tab", name="Playground").click()
+    page.locator("#examples button").filter(has_text="Fine cache").click()
+    expect(page.locator("#preset-reason")).to_contain_text("came from the cache")
+    page.locator("#rival-choice input").click()
+    page.get_by_role("option", name="Fewer steps").click()
+    expect(page.locator("#forecast")).to_contain_text("Fewer steps")
+    page.locator("#run").click()
+    page.get_by_role("tab", name="Inside").click()
+    arms = page.locator("#arm label")
+    expect(arms).to_have_text(["Full", "HGC", "Fewer steps"], timeout=240_000)
+    hits, digests = [], []
+    for number, title in enumerate(("Full", "HGC", "Fewer steps")):
+        arms.nth(number).click()
+        shown = ["Full", title] if number else ["Full"]
+        expect(page.locator("#stepper .did b")).to_have_text(shown)
+        expect(page.locator("#step-pictures img")).to_have_count(3 if number else 1)
+        expect(page.locator("#chart-macs .legendtext")).to_have_text(shown)
+        expect(page.locator("#inside .step-band")).to_have_count(len(BY_STEP))
+        hits.append(int(page.locator("#attention-totals b").first.inner_text()))
+        digests.append(page.locator("#inside-summary code").inner_text())
+    assert hits[1] > 0 == hits[0] == hits[2]
+    assert len(set(digests)) == 3
+    page.locator("#look").click()
+    expect(page.locator("#attention-view img")).to_have_count(3, timeout=240_000)
+    expect(page.locator("#attention-view img").nth(1)).to_have_attribute("alt", re.compile("^Fewer steps: "))
+    photographed(page, "rival")
+    arms.nth(1).click()
+    expect(page.locator("#attention-view img").nth(1)).to_have_attribute("alt", re.compile("^HGC: "))
 
 
 @pytest.mark.parametrize(("name", "width"), [("phone", 390), ("dark", 1440), ("dark-phone", 390)])

@@ -16,6 +16,7 @@ from hgc.bench.album import Album, digest, read_png, write_png
 from hgc.bench.landscapes import Bench
 from hgc.bench.scores import Eyes, colour_distance, edge_scores, variety
 from hgc.bench.setup import PARTS, BenchRefused, Setup
+from hgc.landscapes import examples
 from hgc.landscapes.artist import Artist
 from hgc.landscapes.examples import gallery, trials
 from hgc.landscapes.eyes import Reader, Segmenter
@@ -176,7 +177,7 @@ def test_an_interrupted_album_goes_on_where_it_was(tmp_path: Path) -> None:
 
 
 def test_drawings_are_many_small_and_in_the_models_words() -> None:
-    tokenizer, drawn = build_tokenizer(), (*gallery(), *trials())
+    tokenizer, drawn = build_tokenizer(), examples.drawings()
     assert len(trials()) >= 20
     assert len({example.file for example in drawn}) == len(drawn)
     assert {example.path.name for example in drawn} == {path.name for path in gallery()[0].path.parent.glob("*.png")}
@@ -189,8 +190,7 @@ def test_drawings_come_out_beside_their_pictures(
     weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     some = tuple(example for example in trials() if example.file in ("bay.png", "spiral.png", "blank-sheet.png"))
-    monkeypatch.setattr(drawings, "trials", lambda: some)
-    monkeypatch.setattr(drawings, "gallery", lambda: gallery()[:1])
+    monkeypatch.setattr(drawings.examples, "drawings", lambda: (*gallery()[:1], *some))
     sheet = tmp_path / "sheet.png"
     options = ["--steps", "1", "--only", "size", "--weights", str(weights), "--work", str(tmp_path / "work")]
     result = CliRunner().invoke(app, ["bench", "landscapes", "--drawings", str(sheet), "--json", *options])

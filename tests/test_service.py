@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import threading
+from dataclasses import replace
 from functools import wraps
 from io import BytesIO
 from pathlib import Path
@@ -34,7 +35,8 @@ from hgc.models.refusals import ModelUnavailable
 from hgc.planning.presets import by_budget
 from hgc.request import CacheSettings, Recipe, Request, RequestRefused
 from hgc.results.comparison import Cancelled, Comparison, Progress
-from hgc.results.exports import to_csv
+from hgc.results.exports import EXPORTS, to_csv
+from hgc.results.opened import Opened
 from hgc.studio.drawn import Drawn
 from hgc.studio.inspection import Inspection, Look
 from hgc.studio.studio import Studio
@@ -191,15 +193,15 @@ def test_a_closer_look_sees_drift_and_attention_apart_from_the_comparison(studio
         (arm, step) for arm in ("full", "cached") for step in range(1, STEPS + 1)
     ]
     assert isinstance(seen, Inspection)
-    row = seen.full.cells["unet.mid_block.attentions.0"]
+    row = seen.traces["full"].cells["unet.mid_block.attentions.0"]
     assert [cell.drift is not None and cell.drift > 0 for cell in row] == [False, True, True, True]
     told = seen.told(found)
     assert told.cached.trace.digest == found.cached.trace.digest
     assert told.full.latency_ms == found.full.latency_ms
-    assert all(cell.drift is not None for row in seen.cached.cells.values() for cell in row if cell.age)
+    assert all(cell.drift is not None for row in seen.traces["cached"].cells.values() for cell in row if cell.age)
     assert [word.title.split(" (")[0] for word in seen.words] == re.findall(r"\w+", SCENE.caption.lower())
     for layer in seen.layers:
-        for step, cell in enumerate(seen.cached.cells[layer]):
+        for step, cell in enumerate(seen.traces["cached"].cells[layer]):
             used = seen.used("cached", layer, 0, step)
             assert used is not None
             assert used.step == (step if cell.state is State.COMPUTED else step - cell.age if cell.age else used.step)
@@ -207,6 +209,28 @@ def test_a_closer_look_sees_drift_and_attention_apart_from_the_comparison(studio
             assert fresh is not None
             assert fresh.step == step
             assert fresh.map.shape == used.map.shape
+
+
+def test_a_closer_look_opens_every_arm_and_measures_one_of_other_steps_by_itself(studio: Studio) -> None:
+    found = compared(studio, request(studio, budget=0.6, rival="fewer_steps"))
+    *news, seen = studio.inspect(found)
+    assert isinstance(seen, Inspection)
+    assert list(seen.traces) == list(seen.maps) == list(found.arms) == ["full", "cached", "rival"]
+    assert found.rival is not None
+    fewer = found.rival.steps
+    assert fewer < STEPS
+    assert [look.step for look in news if isinstance(look, Look) and look.arm == "rival"] == list(range(1, fewer + 1))
+    told = seen.told(found)
+    assert told.rival is not None
+    drifts = [cell.drift for cell in told.rival.trace.cells["unet.mid_block.attentions.0"]]
+    assert [drift is not None and drift > 0 for drift in drifts] == [False] + [True] * (fewer - 1)
+    own = [cell.drift for cell in told.full.trace.cells["unet.mid_block.attentions.0"]]
+    assert drifts[1:] != own[1:fewer]
+    opened = Opened.of(told, "rival")
+    assert (opened.title, opened.trace.steps, list(opened.traces)) == ("Fewer steps", fewer, ["full", "rival"])
+    assert list(Opened.of(told, "full").traces) == ["full"]
+    assert Opened.of(replace(told, rival=None), "rival").name == "cached"
+    assert json.loads(EXPORTS["trace.json"](opened))["plan"]["steps"] == fewer
 
 
 def test_a_closer_look_stops_when_asked(studio: Studio, found: Comparison) -> None:

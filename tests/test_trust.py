@@ -21,6 +21,7 @@ from PIL import Image
 from serving import served
 
 from hgc import limits
+from hgc.refused import REFUSAL_CHARS
 from hgc.request import Recipe
 from hgc.studio.studio import Studio
 from hgc.ui import Loader
@@ -272,7 +273,7 @@ def test_a_refusal_repeats_little_of_what_was_given(http: httpx.Client) -> None:
     answer = http.get(f"{API}call/compare/{begun['event_id']}").text
     assert "99999 is not in the list" not in answer
     assert "Value: 99999" in answer
-    assert len(answer) < 2 * limits.REFUSAL_CHARS
+    assert len(answer) < 2 * REFUSAL_CHARS
 
 
 def test_a_taken_port_is_said(capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,9 +15,10 @@ from skimage.morphology import skeletonize
 from hgc.bench.album import Album, named
 from hgc.bench.scores import Eyes
 from hgc.control.canvas import snap
+from hgc.landscapes import examples
 from hgc.landscapes.artist import Artist, Picture, Sitting
 from hgc.landscapes.canvas import SIZE
-from hgc.landscapes.examples import Example, gallery, trials
+from hgc.landscapes.examples import Example
 from hgc.landscapes.labels import PALETTE
 from hgc.landscapes.scene import EDGE_HIGH, EDGE_LOW, Scene
 from hgc.landscapes.tiles import tiled
@@ -108,7 +109,7 @@ def try_drawings(artist: Artist, eyes: Eyes, album: Album, steps: int) -> list[T
     """Gallery and trials, each with its own prompt and seed; pictures are kept in the album."""
     tried = []
     for control in ("segmentation", "edges"):
-        chosen = [example for example in (*gallery(), *trials()) if example.control == control]
+        chosen = [example for example in examples.drawings() if example.control == control]
         maps = [prepare_control(example.pixels, control, SIZE, PALETTE).map for example in chosen]
         asked = [
             (named(example.path.stem, seen, example.prompt, example.seed), Sitting(seen, example.prompt, example.seed))

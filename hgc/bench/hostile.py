@@ -19,7 +19,6 @@ from typing import Any
 
 from PIL import Image
 
-from hgc import limits
 from hgc.bench.hostile_inputs import Drawing
 from hgc.bench.server import API, Server
 from hgc.cache.plan import Plan
@@ -29,7 +28,7 @@ from hgc.evidence import read_signed
 from hgc.history import opening, read_archive
 from hgc.history.record import Record
 from hgc.landscapes import examples
-from hgc.refused import Refused
+from hgc.refused import REFUSAL_CHARS, Refused
 from hgc.request import Request
 from hgc.results.records import comparison_of
 from hgc.share import link_of, read_link
@@ -262,7 +261,7 @@ def _check_sentence(asked: str, told: str) -> None:
         or "Traceback" in told
         or "\n" in told.strip()
         or not told
-        or len(told) > limits.REFUSAL_CHARS
+        or len(told) > REFUSAL_CHARS
     ):
         raise Gave(f"{asked}: was told {told[:300]!r}")
 

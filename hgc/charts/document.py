@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -15,6 +15,7 @@ from hgc.charts.drift import drift_chart
 from hgc.charts.look import FONT
 from hgc.charts.spending import latency_chart, macs_chart
 from hgc.charts.states import state_chart
+from hgc.request import ArmName
 
 STYLE = (
     f":root {{ color-scheme: light dark; }} body {{ font: 14px/1.5 {FONT}; max-width: 1100px; margin: 0 auto; "
@@ -35,15 +36,17 @@ class Chart:
     figure: go.Figure
 
 
-def charts_of(full: Trace, cached: Trace) -> list[Chart]:
-    """Every chart of two arms; how fast blocks change only where the full arm was observed."""
+def charts_of(traces: Mapping[ArmName, Trace], titles: Mapping[ArmName, str]) -> list[Chart]:
+    """Every chart of the last of these arms, beside the full one; how fast blocks change where that was observed."""
+    full, (*_, arm) = traces["full"], traces
+    trace = traces[arm]
     charts = [
-        Chart("What every step computed", "The cached arm, block by block.", state_chart(cached, "blocks")),
-        Chart("The same, site by site", "A site is a call whose output can be kept.", state_chart(cached, "sites")),
-        Chart("Attention from the cache", "Cross-attention of each layer, and the branches.", attention_chart(cached)),
-        Chart("MACs of every step", "Without attention products, as the paper counts.", macs_chart(full, cached)),
-        Chart("MACs of every step, with attention", "Products included.", macs_chart(full, cached, "full")),
-        Chart("Time of every step", "Milliseconds in the denoiser, as measured.", latency_chart(full, cached)),
+        Chart("What every step computed", f"{titles[arm]}, block by block.", state_chart(trace, "blocks")),
+        Chart("The same, site by site", "A site is a call whose output can be kept.", state_chart(trace, "sites")),
+        Chart("Attention from the cache", "Cross-attention of each layer, and the branches.", attention_chart(trace)),
+        Chart("MACs of every step", "Without attention products, as the paper counts.", macs_chart(traces, titles)),
+        Chart("MACs of every step, with attention", "Products included.", macs_chart(traces, titles, "full")),
+        Chart("Time of every step", "Milliseconds in the denoiser, as measured.", latency_chart(traces, titles)),
     ]
     drift = drift_chart(full)
     if drift.data:

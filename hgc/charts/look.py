@@ -8,7 +8,8 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-FULL, CACHED = "#5b7fa6", "#e69f00"
+FULL, CACHED, RIVAL = "#5b7fa6", "#e69f00", "#8b6fb0"
+OF_ARM = {"full": FULL, "cached": CACHED, "rival": RIVAL}
 QUIET = "rgba(128, 134, 148, 0.28)"
 TEXT = "#7d8494"
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', sans-serif"

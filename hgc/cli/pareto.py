@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from hgc.cli.options import Device, Dtype, Model, Steps, in_one_line
-from hgc.landscapes.examples import gallery, trials
+from hgc.landscapes import examples
 from hgc.request import Request, RequestRefused
 from hgc.studio.scenes import painted
 from hgc.studio.studio import Studio
@@ -78,7 +78,7 @@ def pareto(
 
 def _drawn(studio: Studio, fields: dict[str, Any]) -> list[Request]:
     """The requests of the examples' drawings of this control."""
-    examples = [example for example in (*gallery(), *trials()) if example.control == fields["control"]]
+    chosen = [example for example in examples.drawings() if example.control == fields["control"]]
     return [
         Request.make(
             studio.prepare_control(example.pixels, example.control).png,
@@ -86,7 +86,7 @@ def _drawn(studio: Studio, fields: dict[str, Any]) -> list[Request]:
             seed=example.seed,
             **fields,
         )
-        for example in examples
+        for example in chosen
     ]
 
 

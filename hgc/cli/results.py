@@ -11,6 +11,7 @@ import typer
 from hgc.request import Request
 from hgc.results.comparison import Comparison, Likeness, Progress
 from hgc.results.exports import EXPORTS
+from hgc.results.opened import Opened
 from hgc.results.records import signed
 from hgc.studio.studio import Studio
 from hgc.whole import write_folder
@@ -35,7 +36,11 @@ def write(comparison: Comparison, out: Path, charts: bool = False) -> None:
     files = {
         "control.png": comparison.request.control_bytes,
         **{f"{name}.png": signed(comparison, name) for name in comparison.arms},
-        **{name: export(comparison).encode() for name, export in EXPORTS.items() if charts or name != "charts.html"},
+        **{
+            name: export(Opened.of(comparison)).encode()
+            for name, export in EXPORTS.items()
+            if charts or name != "charts.html"
+        },
         "request.json": comparison.request.model_dump_json(indent=1).encode(),
     }
     write_folder(out, files)

@@ -1,10 +1,11 @@
 """The drawings that come with Studio: those of the app's gallery, and those the model is tried with."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,13 +19,18 @@ GALLERY, TRIALS = "examples.json", "drawings.json"
 
 @dataclass(frozen=True)
 class Example:
-    """A drawing of `control`'s kind in a PNG of the examples' folder, with a prompt and a seed that suit it."""
+    """A drawing of `control`'s kind in a PNG of the examples' folder, with a prompt and a seed that suit it.
+
+    One that shows something of the caches brings settings of HGC for them, and `about` says what was measured.
+    """
 
     title: str
     file: str
     control: Literal["segmentation", "edges"]
     prompt: str
     seed: int
+    cache: Mapping[str, Any] | None = None
+    about: str = ""
 
     def __post_init__(self) -> None:
         if self.control not in ("segmentation", "edges"):
@@ -50,6 +56,12 @@ def gallery() -> tuple[Example, ...]:
 def trials() -> tuple[Example, ...]:
     """Drawings a hand might make that ask more of the model: shaky, blobby, empty, upside down, in one class only."""
     return _listed(TRIALS)
+
+
+@cache
+def drawings() -> tuple[Example, ...]:
+    """Every drawing once, those of the gallery first."""
+    return (*(example for example in gallery() if example.cache is None), *trials())
 
 
 def _listed(index: str) -> tuple[Example, ...]:

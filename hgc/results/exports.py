@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from hgc.cache.anatomy import UNGUIDED, State
 from hgc.cache.trace import Trace, TracedSite
 from hgc.charts import as_page, charts_of
-from hgc.results.comparison import Comparison
+from hgc.results.opened import Opened
 
 COLUMNS = ("step", "site", "kind", "branch", "state", "reason", "macs_paper", "macs_full", "ms", "age", "drift")
 BRANCHES = {0: "none", 1: "guided", 2: "guided and unguided"}
@@ -96,34 +96,34 @@ def _span(
     return {"ph": "X", "name": name, "cat": category, "pid": PROCESS, "tid": track, **times, "args": dict(args)}
 
 
-def trace_json(comparison: Comparison) -> str:
-    """The cached arm's trace, which `Trace.from_json` reads again."""
-    return comparison.cached.trace.to_json()
+def trace_json(opened: Opened) -> str:
+    """The arm's trace, which `Trace.from_json` reads again."""
+    return opened.trace.to_json()
 
 
-def trace_csv(comparison: Comparison) -> str:
-    """The cached arm's trace, a row a cell."""
-    return to_csv(comparison.cached.trace)
+def trace_csv(opened: Opened) -> str:
+    """The arm's trace, a row a cell."""
+    return to_csv(opened.trace)
 
 
-def trace_perfetto(comparison: Comparison) -> str:
+def trace_perfetto(opened: Opened) -> str:
     """Every arm's steps and sites on a track of its own, for ui.perfetto.dev or chrome://tracing."""
-    return to_perfetto({name: arm.trace for name, arm in comparison.arms.items()})
+    return to_perfetto({name: arm.trace for name, arm in opened.comparison.arms.items()})
 
 
-def charts_html(comparison: Comparison) -> str:
-    """Every chart of the run in one file, which works without a connection and gives each as PNG."""
-    figures, trace = comparison.figures(), comparison.cached.trace
+def charts_html(opened: Opened) -> str:
+    """Every chart of the arm in one file, which works without a connection and gives each as PNG."""
+    figures, trace = opened.comparison.figures(), opened.trace
     about = (
-        f"{figures['model']}, plan {figures['plan']}, {figures['macs_ratio']:.1%} of the full MACs. Measured on "
-        f"{figures['device']} in {figures['dtype']}: one picture, {figures['steps']} steps, {figures['sampler']}, "
+        f"{figures['model']}, plan {trace.plan.name}, {opened.share:.1%} of the full MACs. Measured on "
+        f"{figures['device']} in {figures['dtype']}: one picture, {trace.steps} steps, {figures['sampler']}, "
         f"guidance {figures['guidance']:g}, seed {figures['seed']}. Trace {trace.digest}. The camera in a chart's "
         "corner saves it as PNG."
     )
-    return as_page("What the cache did", about, charts_of(comparison.full.trace, trace))
+    return as_page("What each step did", about, charts_of(opened.traces, opened.titles))
 
 
-EXPORTS: Mapping[str, Callable[[Comparison], str]] = {
+EXPORTS: Mapping[str, Callable[[Opened], str]] = {
     "trace.json": trace_json,
     "trace.csv": trace_csv,
     "trace.perfetto.json": trace_perfetto,

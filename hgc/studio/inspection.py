@@ -1,11 +1,11 @@
-"""A comparison looked into: attention maps of both arms and how far every value moved, from two more passes."""
+"""A comparison looked into: attention maps of every arm and how far values moved, from one more pass of each."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -18,12 +18,12 @@ from hgc.cache.running.looking import AttentionLook, DriftLook, Maps
 from hgc.cache.running.values import Witness
 from hgc.cache.trace import Trace
 from hgc.models.words import Word, words_of
+from hgc.request import ArmName
 from hgc.results.comparison import Cancelled, Comparison
 
 if TYPE_CHECKING:
     from hgc.studio.studio import Studio
 
-Looked = Literal["full", "cached"]
 Map = NDArray[np.float16]
 
 
@@ -31,7 +31,7 @@ Map = NDArray[np.float16]
 class Look:
     """Step `step` of `steps` of an arm was looked at; the first arm is the full one."""
 
-    arm: Looked
+    arm: ArmName
     step: int
     steps: int
 
@@ -46,28 +46,28 @@ class Used:
 
 @dataclass(frozen=True)
 class Inspection:
-    """The two traces with the drift of every cell, and the map of every word, cross-attention and executed step.
+    """Every arm's trace with the drift of its cells, and the map of every word, cross-attention and executed step.
 
-    Drift is measured in the full arm: there a cell of the cached one says how far the true value had moved.
+    Drift is measured in the full arm: there a cell of another one says how far the true value had moved. An arm of
+    other steps is its own measure, since its steps are not those of the full one.
     """
 
-    full: Trace
-    cached: Trace
+    traces: Mapping[ArmName, Trace]
     words: tuple[Word, ...]
-    maps: Mapping[Looked, Maps]
+    maps: Mapping[ArmName, Maps]
 
     def told(self, comparison: Comparison) -> Comparison:
         """The comparison with traces that know the drift."""
-        arms = replace(comparison.full, trace=self.full), replace(comparison.cached, trace=self.cached)
-        return replace(comparison, full=arms[0], cached=arms[1])
+        arms = {arm.name: replace(arm, trace=self.traces[arm.name]) for arm in comparison.arms.values()}
+        return replace(comparison, full=arms["full"], cached=arms["cached"], rival=arms.get("rival"))
 
     @cached_property
     def layers(self) -> tuple[str, ...]:
         """The cross-attentions that ran in the full arm, in the order in which a step meets them."""
-        names = [site.name for site in self.full.sites if site.kind is Kind.CROSS_ATTENTION]
+        names = [site.name for site in self.traces["full"].sites if site.kind is Kind.CROSS_ATTENTION]
         return tuple(name for name in names if self.maps["full"].get(name))
 
-    def used(self, arm: Looked, layer: str, word: int, step: int) -> Used | None:
+    def used(self, arm: ArmName, layer: str, word: int, step: int) -> Used | None:
         """The map that the arm used in a step: its own, or that of the latest step in which one was executed.
 
         A kept value, the layer's own or one computed from it, was made in that step. None before the first.
@@ -80,23 +80,31 @@ class Inspection:
 def look_into(
     studio: Studio, comparison: Comparison, tell: Callable[[Look], None], stopped: Callable[[], bool]
 ) -> Inspection:
-    """Makes the full and the cached picture once more, watched. Raises Cancelled."""
+    """Makes the picture of every arm once more, watched. Raises Cancelled."""
     with studio.loaded.tokenizing:
         words = words_of(studio.loaded.components["tokenizer"], comparison.request.prompt)
-    drift = DriftLook(comparison.full.trace.images, spans(comparison.full.trace, comparison.cached.trace))
-    maps: dict[Looked, Maps] = {}
-    traces: dict[Looked, Trace] = {"full": comparison.full.trace, "cached": comparison.cached.trace}
-    for arm, trace in traces.items():
+    drifts = _drifts({name: arm.trace for name, arm in comparison.arms.items()})
+    maps: dict[ArmName, Maps] = {}
+    traces: dict[ArmName, Trace] = {}
+    for name, arm in comparison.arms.items():
+        plan, drift = arm.trace.plan, drifts[name]
         pipe = studio.loaded.pipeline(comparison.request.control, comparison.request.sampler)
         attention = AttentionLook(pipe, studio.anatomy(), [word.tokens for word in words])
-        witness = both(attention, drift) if arm == "full" else attention
-        call = studio.call(comparison.request) | {"num_inference_steps": trace.plan.steps, "output_type": "latent"}
-        adjustment = studio.adjustment(trace.plan, comparison.request)
-        with cached(pipe, trace.plan, witness=witness, adjustment=adjustment), attention.at_queries():
-            pipe(**call, callback_on_step_end=partial(_after_step, arm, trace.plan.steps, tell, stopped))
-        maps[arm] = attention.maps
-    full, kept = (with_drift(trace, drift.moved) for trace in traces.values())
-    return Inspection(full, kept, words, maps)
+        measuring = name == "full" or drift is not drifts["full"]
+        call = studio.call(comparison.request) | {"num_inference_steps": plan.steps, "output_type": "latent"}
+        adjustment = studio.adjustment(plan, comparison.request)
+        witness = both(attention, drift) if measuring else attention
+        with cached(pipe, plan, witness=witness, adjustment=adjustment), attention.at_queries():
+            pipe(**call, callback_on_step_end=partial(_after_step, name, plan.steps, tell, stopped))
+        maps[name], traces[name] = attention.maps, with_drift(arm.trace, drift.moved)
+    return Inspection(traces, words, maps)
+
+
+def _drifts(traces: Mapping[ArmName, Trace]) -> dict[ArmName, DriftLook]:
+    """What measures the drift of each arm: one look at the full arm for all of as many steps, its own for another."""
+    steps, images = traces["full"].steps, traces["full"].images
+    shared = DriftLook(images, spans(*(trace for trace in traces.values() if trace.steps == steps)))
+    return {name: shared if trace.steps == steps else DriftLook(images, spans(trace)) for name, trace in traces.items()}
 
 
 def both(*witnesses: Witness) -> Witness:
@@ -110,7 +118,7 @@ def both(*witnesses: Witness) -> Witness:
 
 
 def _after_step(
-    arm: Looked,
+    arm: ArmName,
     steps: int,
     tell: Callable[[Look], None],
     stopped: Callable[[], bool],

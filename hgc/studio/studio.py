@@ -189,7 +189,7 @@ class Studio:
         return as_it_goes(partial(self._compare, request, forecast.plan, drawn), cancel)
 
     def inspect(self, found: Comparison, *, cancel: threading.Event | None = None) -> Iterator[Look | Inspection]:
-        """Makes both pictures once more, watched; yields where it is and, last, what was seen.
+        """Makes the picture of every arm once more, watched; yields where it is and, last, what was seen.
 
         Apart from the comparison, because watching takes time and would spoil its figures. Setting `cancel` raises
         Cancelled at the next step. Raises RequestRefused, PlanRefused.

@@ -10,8 +10,9 @@ from typing import Any
 import gradio as gr
 from gradio.utils import get_upload_folder
 
-from hgc import limits
+from hgc.refused import in_short
 from hgc.ui.doors import Doors, Hosts
+from hgc.ui.sessions import Sessions
 from hgc.ui.tools import JsonTools
 
 log = logging.getLogger(__name__)
@@ -34,12 +35,14 @@ class GuardedBlocks(gr.Blocks):
 
     @property
     def server_app(self) -> Any:
-        """The application that gradio makes at launch, with the doors before everything of gradio's own."""
+        """The application that gradio makes at launch, with the doors before all of gradio's own and our sessions."""
         return self._server_app
 
     @server_app.setter
     def server_app(self, app: Any) -> None:
         app.add_middleware(Doors, hosts=self._hosts)
+        app.state_holder = Sessions()
+        app.state_holder.set_blocks(self)
         self._server_app = app
 
     @property
@@ -61,7 +64,7 @@ class GuardedBlocks(gr.Blocks):
         try:
             return await super().preprocess_data(block_fn, inputs, *args, **kwargs)
         except gr.Error as refusal:  # a choice that there is not is no accident
-            raise gr.Error(limits.in_short(str(refusal.message)), print_exception=False) from refusal
+            raise gr.Error(in_short(str(refusal.message)), print_exception=False) from refusal
         # gradio tells these in pages of its own words, or not at all.
         except Exception as error:
             log.info("an input was refused: %s", error)

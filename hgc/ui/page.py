@@ -29,6 +29,7 @@ from hgc.ui.playground.sharing import wire_sharing
 from hgc.ui.playground.tab import build_playground
 from hgc.ui.runner import Runner
 from hgc.ui.schedules.tab import build_schedules
+from hgc.ui.sessions import KEPT
 from hgc.ui.theme import css, head, theme
 
 log = logging.getLogger(__name__)
@@ -95,6 +96,7 @@ def launch_options(hosts: Hosts | None = None) -> dict[str, Any]:
         "head": head(),
         "max_file_size": MAX_UPLOAD,
         "allowed_paths": [],
+        "state_session_capacity": KEPT,
         "footer_links": ["api", "settings"],
         "ssr_mode": False,
         "mcp_server": True,

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from hgc import limits
 from hgc.cache.plan import Plan
 from hgc.control.images import ImageRefused
 from hgc.history import NOWHERE, History, HistoryRefused, Place
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from hgc.request import ArmName
     from hgc.results.again import Original
     from hgc.results.comparison import Comparison, Progress
+    from hgc.results.opened import Opened
     from hgc.studio.inspection import Inspection, Look
     from hgc.ui.playground.drawing import Sheet
 
@@ -73,6 +73,13 @@ class Runner:
             except (HistoryRefused, ImageRefused) as error:
                 gr.Warning(str(error))
         return self.runs.keep(comparison)
+
+    def opened(self, run: str | None, arm: str) -> Opened | None:
+        """A kept run with this arm opened up; None when it is forgotten."""
+        from hgc.results.opened import Opened
+
+        comparison = self.runs.find(run)
+        return None if comparison is None else Opened.of(comparison, arm)
 
     def look(self, run: str | None) -> Iterator[Look | Inspection]:
         """Makes a kept run's pictures once more, watched, and keeps what is seen; nothing when it is forgotten."""
@@ -148,7 +155,6 @@ def made(control_png: bytes, fields: Mapping[str, Any], cache: Mapping[str, Any]
 def in_one_sentence(error: Exception) -> str:
     """An error in the page's words: a refusal as it is, anything else without its insides."""
     if isinstance(error, Refused):
-        # Half a character, repeated from what was given, cannot be sent.
-        return limits.in_short(str(error)).encode("utf-8", "replace").decode()
+        return str(error)
     log.error("a run failed", exc_info=error)
     return f"Something unexpected happened ({type(error).__name__}); the server's log has the details, try again."

@@ -1,4 +1,4 @@
-"""The one step slider of the tab, what both arms did in its step, and the pictures as they stood then; as HTML."""
+"""The one step slider of the tab, what the arms did in its step, and their pictures as they stood then; as HTML."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ import numpy as np
 from hgc.cache.anatomy import State
 from hgc.cache.trace import Trace
 from hgc.charts.quantity import giga, seconds
-from hgc.planning.methods import arm_titles
 from hgc.ui.frames import figure_by_step, two_sided, words_by_step
 
 if TYPE_CHECKING:
     from hgc.control.canvas import Pixels
-    from hgc.results.comparison import Comparison
+    from hgc.results.opened import Opened
 
 HINT = "Moves the marker in every chart and the pictures below; the left and right arrow keys do the same."
 BRANCHES = {0: "no branch", 1: "one branch", 2: "both branches"}
@@ -29,13 +28,13 @@ def step_of(step: int, steps: int, arm_steps: int) -> int:
     return -(-(step + 1) * arm_steps // steps) - 1
 
 
-def stepper(comparison: Comparison) -> str:
+def stepper(opened: Opened) -> str:
     """The slider, its two buttons, and a line for each arm."""
-    steps, titles = comparison.full.trace.steps, arm_titles(comparison.request)
+    steps, titles = opened.full.steps, opened.titles
     middle = max(1, steps // 2)
     lines = "".join(
         f'<p class="did {arm.name}"><b>{titles[arm.name]}</b> {words_by_step(did(arm.trace, steps))}</p>'
-        for arm in (comparison.full, comparison.cached)
+        for arm in opened.side_by_side
     )
     numbers = words_by_step([f"{step + 1} of {steps}" for step in range(steps)])
     return (
@@ -64,26 +63,28 @@ def did(trace: Trace, steps: int) -> list[str]:
     return lines
 
 
-def pictures(comparison: Comparison) -> str:
-    """Both arms after the chosen step, roughly, and where they differ."""
-    full, cached, titles = comparison.full.previews, comparison.cached.previews, arm_titles(comparison.request)
-    if not full or not cached:
+def pictures(opened: Opened) -> str:
+    """The arms side by side after the chosen step, roughly, and where they differ."""
+    if not all(arm.previews for arm in opened.side_by_side):
         return NO_PICTURES
-    cached = tuple(cached[step_of(step, len(full), len(cached))] for step in range(len(full)))
-    apart = [_apart(a, b) for a, b in zip(full, cached, strict=True)]
-    top = max(LEAST_TOP, *(float(np.abs(difference).max()) for difference in apart))
-    differing = words_by_step([f"Difference, {np.abs(difference).mean():.1%} on average" for difference in apart])
-    shown = [
-        figure_by_step("The full arm after this step", full, titles["full"]),
-        figure_by_step("The cached arm after this step", cached, titles["cached"]),
-        figure_by_step("Where the two differ", [two_sided(difference, top) for difference in apart], differing),
-    ]
-    return (
-        f'<div class="triple four">{"".join(shown)}'
-        '<div class="aside"><p>What the denoiser has so far: noise at first, the picture at the end, before it is '
-        "decoded and in rough colours.</p><p>In the difference orange is brighter in the cached arm, blue darker; full "
-        f"colour is {top:.0%} of brightness, the same in every step.</p></div></div>"
-    )
+    full, steps = opened.comparison.full.previews, opened.full.steps
+    shown = [figure_by_step("The full arm after this step", full, opened.titles["full"])]
+    about = "<p>The denoiser's state so far: noise at first, the picture at the end, not decoded, in rough colours.</p>"
+    if opened.name != "full":
+        own, title = opened.arm.previews, opened.title
+        own = tuple(own[step_of(step, steps, len(own))] for step in range(steps))
+        apart = [_apart(a, b) for a, b in zip(full, own, strict=True)]
+        top = max(LEAST_TOP, *(float(np.abs(difference).max()) for difference in apart))
+        differing = words_by_step([f"Difference, {np.abs(difference).mean():.1%} on average" for difference in apart])
+        shown += [
+            figure_by_step(f"{title} after this step", own, title),
+            figure_by_step("Where the two differ", [two_sided(difference, top) for difference in apart], differing),
+        ]
+        about += (
+            f"<p>In the difference orange is brighter in {title}, blue darker; full colour is {top:.0%} of "
+            "brightness, the same in every step.</p>"
+        )
+    return f'<div class="triple four">{"".join(shown)}<div class="aside">{about}</div></div>'
 
 
 def _apart(full: Pixels, cached: Pixels) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Where a word is looked for: its attention map in both arms at every step, and how the two differ; as HTML."""
+"""Where a word is looked for: its attention map in two arms at every step, and how the two differ; as HTML."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hgc.cache.anatomy import Kind, State
-from hgc.cache.trace import Trace
 from hgc.charts.attention import layer_titles
 from hgc.ui.components.heat import heat_map
 from hgc.ui.components.stepper import step_of
@@ -19,6 +18,7 @@ from hgc.ui.frames import figure_by_step, two_sided, words_by_step
 
 if TYPE_CHECKING:
     from hgc.control.canvas import Pixels
+    from hgc.request import ArmName
     from hgc.studio.inspection import Inspection
 
 TOGETHER = ""
@@ -28,43 +28,51 @@ Level = NDArray[np.float32]
 
 def layer_choices(seen: Inspection) -> list[tuple[str, str]]:
     """Title and name of every cross-attention that ran, all of the U-Net's together first."""
-    sites = [site for site in seen.full.sites if site.kind is Kind.CROSS_ATTENTION]
+    sites = [site for site in seen.traces["full"].sites if site.kind is Kind.CROSS_ATTENTION]
     titles = dict(zip((site.name for site in sites), layer_titles(sites), strict=True))
     return [("All of the UNet, averaged", TOGETHER), *((titles[name], name) for name in seen.layers)]
 
 
-def attention_view(seen: Inspection, word: int, layer: str) -> str:
-    """One word in one layer: fresh, used, difference, for every step; a layer named TOGETHER is the UNet's mean."""
-    steps = seen.full.steps
-    fresh, used = ([_level(seen, arm, layer, word, step) for step in range(steps)] for arm in ("full", "cached"))
-    there = [level for level in (*fresh, *used) if level is not None]
+def attention_view(seen: Inspection, arm: ArmName, title: str, word: int, layer: str) -> str:
+    """One word in one layer at every step: fresh in the full arm, as used in `arm`, and their difference.
+
+    `title` is the arm's. The full arm is shown alone. A layer named TOGETHER is the UNet's mean.
+    """
+    arms: tuple[ArmName, ...] = ("full",) if arm == "full" else ("full", arm)
+    steps = seen.traces["full"].steps
+    levels = [[_level(seen, name, layer, word, step) for step in range(steps)] for name in arms]
+    there = [level for row in levels for level in row if level is not None]
     top = max(float(np.quantile(np.stack(there), 0.999)), 1e-3) if there else 1.0
-    apart = [None if a is None or b is None else b - a for a, b in zip(fresh, used, strict=True)]
-    widest = max((float(np.abs(level).max()) for level in apart if level is not None), default=0.0)
-    frames = [_heats(fresh, top), _heats(used, top), _two_sided(apart, max(widest, 1e-3))]
-    title = escape(seen.words[word].title)
-    captions = [
-        "Fresh: computed by the full arm in this step",
-        words_by_step([_said(seen, layer, step) for step in range(steps)]),
-        words_by_step([_differing(level) for level in apart]),
+    looks_for = f"where the model looks for {seen.words[word].title}"
+    figures = [
+        figure_by_step(f"Full: {looks_for}", _heats(levels[0], top), "Fresh: computed by the full arm in this step")
     ]
-    figures = "".join(
-        figure_by_step(f"{what}: where the model looks for {seen.words[word].title}", shown, caption)
-        for what, shown, caption in zip(("Full", "Cached", "Difference"), frames, captions, strict=True)
+    told = (
+        f"Bright: up to {top:.1%} of a place's attention goes to <b>{escape(seen.words[word].title)}</b>, as the mean "
+        "over heads."
     )
-    return (
-        f'<div class="triple">{figures}</div><p class="aside">Bright: up to {top:.1%} of a place\'s attention goes to '
-        f"<b>{title}</b>, as the mean over heads. In the difference orange is more in the cached arm, blue less, "
-        f"full colour {max(widest, 1e-3):.1%}. The cache keeps what a layer puts out, not its map: shown is the map of "
-        "the step whose output was kept.</p>"
-    )
+    if arm != "full":
+        apart = [None if a is None or b is None else b - a for a, b in zip(*levels, strict=True)]
+        widest = max((float(np.abs(level).max()) for level in apart if level is not None), default=0.0)
+        widest = max(widest, 1e-3)
+        said = words_by_step([_said(seen, arm, title, layer, step) for step in range(steps)])
+        differing = words_by_step([_differing(level) for level in apart])
+        figures += [
+            figure_by_step(f"{title}: {looks_for}", _heats(levels[1], top), said),
+            figure_by_step(f"Difference: {looks_for}", _two_sided(apart, widest), differing),
+        ]
+        told += (
+            f" In the difference orange is more in {escape(title)}, blue less, full colour {widest:.1%}. The cache "
+            "keeps what a layer puts out, not its map: shown is the map of the step whose output was kept."
+        )
+    return f'<div class="triple">{"".join(figures)}</div><p class="aside">{told}</p>'
 
 
-def _level(seen: Inspection, arm: str, layer: str, word: int, step: int) -> Level | None:
-    """A map [h, w] in an arm at a step; None where nothing has run yet."""
-    own = step if arm == "full" else step_of(step, seen.full.steps, seen.cached.steps)
+def _level(seen: Inspection, arm: ArmName, layer: str, word: int, step: int) -> Level | None:
+    """A map [h, w] in an arm at a step of the full one; None where nothing has run yet."""
+    own = step_of(step, seen.traces["full"].steps, seen.traces[arm].steps)
     names = [layer] if layer else [name for name in seen.layers if name.startswith("unet.")]
-    maps = [used.map.astype(np.float32) for name in names if (used := seen.used(arm, name, word, own))]  # type: ignore[arg-type]
+    maps = [used.map.astype(np.float32) for name in names if (used := seen.used(arm, name, word, own))]
     if not maps:
         return None
     height, width = max((level.shape for level in maps), key=lambda shape: shape[0])
@@ -72,18 +80,20 @@ def _level(seen: Inspection, arm: str, layer: str, word: int, step: int) -> Leve
     return np.asarray(np.mean(large, axis=0), np.float32)
 
 
-def _said(seen: Inspection, layer: str, step: int) -> str:
-    """The map that the cached arm used, in words."""
-    trace, own = seen.cached, step_of(step, seen.full.steps, seen.cached.steps)
-    if not layer:
-        names = [name for name in seen.layers if name.startswith("unet.")]
-        fresh = sum(trace.cells[name][own].state is State.COMPUTED for name in names)
-        return f"Used by the cached arm: {fresh} of {len(names)} layers computed here, the others as last computed"
-    return "Cached arm: " + _origin(seen, trace, layer, own)
+def _said(seen: Inspection, arm: ArmName, title: str, layer: str, step: int) -> str:
+    """The map that the arm used, in words."""
+    trace = seen.traces[arm]
+    own = step_of(step, seen.traces["full"].steps, trace.steps)
+    if layer:
+        return f"{title}: {_origin(seen, arm, layer, own)}"
+    names = [name for name in seen.layers if name.startswith("unet.")]
+    fresh = sum(trace.cells[name][own].state is State.COMPUTED for name in names)
+    others = "" if fresh == len(names) else ", the others as last computed"
+    return f"{title}: {fresh} of {len(names)} layers computed here{others}"
 
 
-def _origin(seen: Inspection, trace: Trace, layer: str, step: int) -> str:
-    used, cell = seen.used("cached", layer, 0, step), trace.cells[layer][step]
+def _origin(seen: Inspection, arm: ArmName, layer: str, step: int) -> str:
+    used, cell = seen.used(arm, layer, 0, step), seen.traces[arm].cells[layer][step]
     if used is None:
         return f"not run so far ({cell.reason})"
     if used.step == step:

@@ -20,7 +20,7 @@ from hgc.ui.queueing import QUIET
 from hgc.ui.runner import Runner
 
 if TYPE_CHECKING:
-    from hgc.results.comparison import Comparison
+    from hgc.results.opened import Opened
 
 log = logging.getLogger(__name__)
 
@@ -72,11 +72,11 @@ def build_change() -> Change:
     return Change(column, told, block, piled, curves)
 
 
-def wire_change(change: Change, runner: Runner, run_id: gr.State) -> None:
-    """Fills the card with every new run, and when another block is chosen."""
+def wire_change(change: Change, runner: Runner, run_id: gr.State, arm: gr.Radio) -> None:
+    """Fills the card with every new run, and when another arm or block is chosen."""
     events = ChangeEvents(runner)
-    run_id.change(events.open_up, run_id, change.filled, **QUIET)
-    change.block.input(events.charts_of, [run_id, change.block], [change.piled, change.curves], **QUIET)
+    gr.on([run_id.change, arm.input], events.open_up, [run_id, arm], change.filled, **QUIET)
+    change.block.input(events.charts_of, [run_id, arm, change.block], [change.piled, change.curves], **QUIET)
 
 
 class ChangeEvents:
@@ -85,51 +85,53 @@ class ChangeEvents:
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
 
-    def open_up(self, run: str | None) -> list[Any]:
+    def open_up(self, run: str | None, arm: str) -> list[Any]:
         """The block in which most piles up first; nothing where the run's setting was never calibrated."""
-        found, curves = self._runner.runs.find(run), self._calibrated(run)
-        if found is None or curves is None:
+        opened = self._runner.opened(run, arm)
+        curves = self._calibrated(opened)
+        if opened is None or curves is None:
             return [gr.update(visible=False), *[gr.skip()] * 4]
-        trace = found.cached.trace
-        rows = changing_rows(trace, curves)
-        chosen = most_piled(rows, trace, curves)
+        rows = changing_rows(opened.trace, curves)
+        chosen = most_piled(rows, opened.trace, curves)
         return [
             gr.update(visible=True),
-            told(found, curves),
+            told(opened, curves),
             gr.update(choices=[row.title for row in rows], value=chosen.title),
-            *_charts(found, curves, chosen),
+            *_charts(opened, curves, chosen),
         ]
 
-    def charts_of(self, run: str | None, title: str) -> list[Any]:
+    def charts_of(self, run: str | None, arm: str, title: str) -> list[Any]:
         """Both charts of a block."""
-        found, curves = self._runner.runs.find(run), self._calibrated(run)
-        if found is None or curves is None:
+        opened = self._runner.opened(run, arm)
+        curves = self._calibrated(opened)
+        if opened is None or curves is None:
             return [gr.skip()] * 2
-        return _charts(found, curves, next(r for r in changing_rows(found.cached.trace, curves) if r.title == title))
+        return _charts(opened, curves, next(r for r in changing_rows(opened.trace, curves) if r.title == title))
 
-    def _calibrated(self, run: str | None) -> ChangeCurves | None:
-        """The curves that a run went by; None where there are none, or where its cached arm made other steps."""
-        found, loader = self._runner.runs.find(run), self._runner.loader
-        if found is None or not loader.ready or found.cached.trace.steps != found.request.steps:
+    def _calibrated(self, opened: Opened | None) -> ChangeCurves | None:
+        """The curves that an arm went by; None where there are none, or where it made other steps."""
+        loader = self._runner.loader
+        if opened is None or not loader.ready or opened.trace.steps != opened.comparison.request.steps:
             return None
         try:
-            return loader.studio().curves_of(found.cached.trace.plan, found.request)
+            return loader.studio().curves_of(opened.trace.plan, opened.comparison.request)
         except CalibrationRefused:
             log.warning("the calibration of a run that is looked into cannot be read", exc_info=True)
             return None
 
 
-def told(found: Comparison, curves: ChangeCurves) -> str:
+def told(opened: Opened, curves: ChangeCurves) -> str:
     """The chart in words, and where its numbers come from."""
-    rule = PLAIN if delta_of(found.cached.trace.plan) is None else WITH_DELTA
+    rule = PLAIN if delta_of(opened.trace.plan) is None else WITH_DELTA
     scenes = f"{curves.scenes} scene{'s' if curves.scenes > 1 else ''}"
-    carried_over = " (carried over, not measured here)" if curves.subject != subject_of(found.request) else ""
+    elsewhere = curves.subject != subject_of(opened.comparison.request)
+    carried_over = " (carried over, not measured here)" if elsewhere else ""
     return (
         f'{TITLE}<p class="aside">{rule} On the right, the change from step to step. Both as calibrated over {scenes}, '
         f"{escape(subject_words(curves.subject))}{carried_over}; the bands are one standard deviation.</p>"
     )
 
 
-def _charts(found: Comparison, curves: ChangeCurves, row: Row) -> list[Any]:
-    trace = found.cached.trace
+def _charts(opened: Opened, curves: ChangeCurves, row: Row) -> list[Any]:
+    trace = opened.trace
     return [accumulated_chart(row, trace, curves, delta_of(trace.plan)), change_chart(row, curves)]

@@ -48,6 +48,7 @@ class Inside:
 
     empty: gr.HTML
     opened: gr.Column
+    arm: gr.Radio
     summary: gr.HTML
     stepper: gr.HTML
     detail: gr.Radio
@@ -66,7 +67,7 @@ class Inside:
     @property
     def filled(self) -> list[Any]:
         """The outputs of a finished run, in the order of `InsideEvents.open_up`."""
-        parts = [self.empty, self.opened, self.summary, self.stepper, self.states, self.pictures, self.totals]
+        parts = [self.empty, self.opened, self.arm, self.summary, self.stepper, self.states, self.pictures, self.totals]
         return [*parts, self.attention, self.macs, self.clock]
 
     @property
@@ -91,13 +92,13 @@ def build_inside(runner: Runner, run_id: gr.State, recording: bool = False) -> N
     """Lays the tab out; it fills itself whenever a run is finished. Until then a recording can be opened, if any."""
     empty = gr.HTML(EMPTY.replace("</div>", f"{OPEN_RECORDING}</div>") if recording else EMPTY, elem_id="inside-empty")
     with gr.Column(visible=False, elem_id="inside") as opened:
-        summary, files = _head()
+        arm, summary, files = _head()
         stepper = gr.HTML("", elem_id="stepper")
         with gr.Row(equal_height=False):
-            with _card("What every step computed", "The cached arm. Hover for the reason, click to go to a step.", 7):
+            with _card("What every step computed", "Hover for the reason, click to go to a step.", 7):
                 detail = _choice("Detail", [("Blocks", "blocks"), ("All sites", "sites")])
                 states = _plot("states")
-            with _card("The picture at this step", "Both arms after the chosen step, before decoding.", 5):
+            with _card("The picture at this step", "After the chosen step, before decoding.", 5):
                 pictures = gr.HTML("", elem_id="step-pictures")
         with gr.Row(equal_height=True):
             with _card("MACs of every step", "Without attention products the paper counts; with them is all of it."):
@@ -118,6 +119,7 @@ def build_inside(runner: Runner, run_id: gr.State, recording: bool = False) -> N
     inside = Inside(
         empty=empty,
         opened=opened,
+        arm=arm,
         summary=summary,
         stepper=stepper,
         detail=detail,
@@ -134,10 +136,18 @@ def build_inside(runner: Runner, run_id: gr.State, recording: bool = False) -> N
         files=files,
     )
     _wire(inside, InsideEvents(runner), run_id)
-    wire_change(change, runner, run_id)
+    wire_change(change, runner, run_id, arm)
 
 
-def _head() -> tuple[gr.HTML, dict[str, gr.Button]]:
+def _head() -> tuple[gr.Radio, gr.HTML, dict[str, gr.Button]]:
+    arm = gr.Radio(
+        ["cached"],
+        value="cached",
+        label="Which picture",
+        info="Everything below is of this one, beside the full one.",
+        elem_id="arm",
+        elem_classes="segmented",
+    )
     with gr.Row(elem_id="inside-head", equal_height=True):
         summary = gr.HTML("", elem_id="inside-summary", min_width=300)
         with gr.Row(elem_id="take-away"):
@@ -145,12 +155,13 @@ def _head() -> tuple[gr.HTML, dict[str, gr.Button]]:
                 name: gr.Button(title, size="sm", elem_id=f"take-{name.replace('.', '-')}", min_width=60, scale=0)
                 for title, name in FILES.items()
             }
-    return summary, files
+    return arm, summary, files
 
 
 def _closer() -> Closer:
     with _card(
-        "Where the model looks for a word", "Attention maps of both arms: fresh, as used, and their difference."
+        "Where the model looks for a word",
+        "Attention maps: fresh in the full arm, as used in the opened one, and their difference.",
     ):
         note = gr.HTML(UNSEEN, elem_id="look-note")
         button = gr.Button("Look at attention and drift", elem_id="look", size="md")
@@ -176,21 +187,26 @@ def _closer() -> Closer:
 
 def _wire(inside: Inside, events: InsideEvents, run_id: gr.State) -> None:
     detail, convention, closer = inside.detail, inside.convention, inside.closer
-    opened = run_id.change(events.open_up, [run_id, detail, convention], inside.filled, **QUIET)
-    opened.then(events.show_seen, [run_id, detail], inside.seen, **QUIET)
-    detail.input(events.states_of, [run_id, detail], inside.states, **QUIET)
-    convention.input(events.macs_of, [run_id, convention], inside.macs, **QUIET)
+    arm = [run_id, inside.arm]
+    opened = run_id.change(events.open_up, [*arm, detail, convention], inside.filled, **QUIET)
+    opened.then(events.show_seen, [*arm, detail], inside.seen, **QUIET)
+    word = [closer.word, closer.layer]
+    turned = inside.arm.input(
+        events.open_up, [*arm, detail, convention], inside.filled, trigger_mode="always_last", **QUIET
+    )
+    turned.then(events.attention_of, [*arm, *word], closer.maps, trigger_mode="always_last", **QUIET)
+    detail.input(events.states_of, [*arm, detail], inside.states, **QUIET)
+    convention.input(events.macs_of, [*arm, convention], inside.macs, **QUIET)
     news = [closer.note, closer.button]
     waiting = [{"__type__": "update", "value": LOOKING}, {"__type__": "update", "interactive": False}]
     closer.button.click(None, None, news, js=f"() => {json.dumps(waiting)}", api_visibility="private")
     looked = closer.button.click(events.look, run_id, news, **MODEL_QUEUE, **QUIET)
-    looked.success(events.show_seen, [run_id, detail], inside.seen, **QUIET)
-    for choice in (closer.word, closer.layer):
-        asked = [run_id, closer.word, closer.layer]
-        choice.input(events.attention_of, asked, closer.maps, trigger_mode="always_last", **QUIET)
+    looked.success(events.show_seen, [*arm, detail], inside.seen, **QUIET)
+    for choice in word:
+        choice.input(events.attention_of, [*arm, *word], closer.maps, trigger_mode="always_last", **QUIET)
     file = gr.JSON(visible=False)
     for name, button in inside.files.items():
-        made = button.click(partial(events.export, name), run_id, file, **QUIET)
+        made = button.click(partial(events.export, name), arm, file, **QUIET)
         made.success(None, file, None, js="(file) => hgc.download(file)", api_visibility="private")
 
 

@@ -24,6 +24,7 @@ from hgc.ui.runner import in_one_sentence
 
 if TYPE_CHECKING:
     from hgc.results.comparison import Forecast
+    from hgc.ui.playground.cache_panel import CachePanel
     from hgc.ui.playground.tab import Playground
 
 COST_FIELDS = ("steps", "sampler", "guidance", "control_scale", "control_start", "control_end")
@@ -180,13 +181,17 @@ def wire_cache(p: Playground) -> None:
     gr.on(changed, events.follow, asked, settled_of(p), **last)
     panel.budget.input(events.from_budget, asked, [*written, panel.preset], **last)
     hands = [component.input for component in panel.settings]
-    as_hgc = [panel.preset, panel.reason, panel.method, panel.method_reason, panel.hand]
-    gr.on(hands, None, None, as_hgc, js=BY_HAND_JS, api_visibility="private")
+    gr.on(hands, None, None, by_hand_of(panel), js=BY_HAND_JS, api_visibility="private")
 
     # By whomever they are written: a person, a preset, a picture that is brought back.
     asked_for = [*cost_inputs(p), p.own.name]
     changes = [component.change for component in (*asked_for, p.results.run_id)]
     gr.on(changes, events.price, asked_for, p.forecast, **last)
+
+
+def by_hand_of(panel: CachePanel) -> list[Any]:
+    """The outputs of BY_HAND."""
+    return [panel.preset, panel.reason, panel.method, panel.method_reason, panel.hand]
 
 
 def cost_inputs(p: Playground) -> list[Any]:

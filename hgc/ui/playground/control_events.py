@@ -14,9 +14,12 @@ from hgc.control.images import WHITE, ImageRefused
 from hgc.control.reading import Reading
 from hgc.landscapes import examples
 from hgc.refused import Refused
+from hgc.request import CacheSettings
 from hgc.ui.components.easel import CANVAS_PX
 from hgc.ui.pictures import png_url
 from hgc.ui.playground import figures
+from hgc.ui.playground.cache_events import BY_HAND, by_hand_of
+from hgc.ui.playground.cache_panel import write_settings
 from hgc.ui.playground.drawing import (
     AS_LINES,
     drawn,
@@ -34,6 +37,7 @@ from hgc.ui.runner import in_one_sentence
 
 if TYPE_CHECKING:
     from hgc.control.canvas import Pixels
+    from hgc.landscapes.examples import Example
     from hgc.ui.playground.drawing import Control
     from hgc.ui.playground.tab import Playground
 
@@ -50,7 +54,7 @@ class ControlEvents:
     """The answers to the panel's inputs."""
 
     def __init__(self, playground: Playground) -> None:
-        self._loader, self._looks = playground.runner.loader, Looks()
+        self._loader, self._looks, self._panel = playground.runner.loader, Looks(), playground.cache
 
     def look(self, page: gr.Request, *drawing: Any) -> tuple[Any, ...]:
         """The control map as the model will see it, and the ways to read a photo; nothing where a newer look stands."""
@@ -99,9 +103,16 @@ class ControlEvents:
         return True
 
     def take(self, event: gr.SelectData) -> tuple[Any, ...]:
-        """Puts an example on the canvas of its kind, with its words and seed."""
+        """Puts an example on the canvas of its kind, with its words, its seed, and its settings where it has some."""
         example = examples.gallery()[event.index]
-        return *_on_canvas(example.pixels, example.control), example.prompt, example.seed
+        return *_on_canvas(example.pixels, example.control), example.prompt, example.seed, *self._caches(example)
+
+    def _caches(self, example: Example) -> tuple[Any, ...]:
+        """The method by hand with the example's settings, and what it shows."""
+        if example.cache is None:
+            return (gr.skip(),) * (len(BY_HAND) + len(self._panel.settings))
+        by_hand = tuple(figures.aside(example.about) if value == BY_HAND[1] else value for value in BY_HAND)
+        return *by_hand, *write_settings(CacheSettings(**example.cache))
 
     def edit(self, *drawing: Any) -> tuple[Any, ...]:
         """Puts the map of the photo on the canvas of its kind; without a map, nothing happens but what is said."""
@@ -166,7 +177,7 @@ def wire_control(p: Playground) -> None:
     canvases = [panel.source, panel.painting, panel.lines]
     edited = panel.edit.click(events.edit, panel.drawing, [*canvases, panel.notes], **LOOK_QUEUE, **QUIET)
     edited.success(events.look, panel.drawing, looked, **LOOK_QUEUE, **QUIET)
-    filled = [*canvases, p.words.prompt, p.picture.seed]
+    filled = [*canvases, p.words.prompt, p.picture.seed, *by_hand_of(p.cache), *p.cache.settings]
     tracing = [*canvases, panel.under, panel.tracing, panel.notes]
     traced = panel.trace.click(events.trace, panel.drawing, tracing, **LOOK_QUEUE, **QUIET)
     traced.success(events.look, panel.drawing, looked, **LOOK_QUEUE, **QUIET)
