@@ -7,7 +7,7 @@ graph, both guidance branches always run, and forecasts are fitted to the values
 from __future__ import annotations
 
 import inspect
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import factorial
@@ -44,6 +44,7 @@ class Naive:
     states: dict[str, str] = field(default_factory=lambda: defaultdict(str))
     _past: dict[tuple[str, int], list[Past]] = field(default_factory=lambda: defaultdict(list))
     _met: list[tuple[str, int, str, torch.Tensor, torch.Tensor]] = field(default_factory=list)
+    _calls: Counter[tuple[str, int]] = field(default_factory=Counter)  # in this step, of each module of a site
     _step: int = 0
 
     def latents(self, sites: Iterable[str], **call: Any) -> torch.Tensor:
@@ -54,6 +55,7 @@ class Naive:
             for part, module in enumerate(modules_of(self.pipe, site))
         ]
         hooks.append(self.pipe.unet.register_forward_hook(lambda _m, _a, out: self._close(out)))
+        hooks += [layer.attn.register_forward_hook(self._reads_itself) for layer in mixers(self.pipe)]
         hooks += [net.register_forward_hook(_cut_off, with_kwargs=True) for net in controlnets(self.pipe)]
         guidance = 4.0 if self.guidance else 1.0
         call = tiny.arguments(self.pipe, steps=self.plan.steps, guidance=guidance, **call)
@@ -72,7 +74,16 @@ class Naive:
     def _alone(self) -> bool:
         return self.guidance and self._letter(UNGUIDED) != "C"
 
+    def _reads_itself(self, layer: Any, given: Any, out: Any) -> Any:
+        """In a Union network samples of one batch read each other; a branch that is left alone reads itself."""
+        if not self._alone or len(given[0]) == 1:
+            return out
+        guided = layer(*(value[1:] for value in given), need_weights=False)[0]
+        return torch.cat([out[0][:1], guided]), None
+
     def _stand_in(self, site: str, part: int, out: Any) -> Any:
+        self._calls[site, part] += 1
+        part += self._calls[site, part] - 1  # a Union network's map embedding is called once a map
         value = out[0] if isinstance(out, tuple) else out
         kept = self._kept(site, part, value)
         # A copy is a node of its own in the graph, whatever the module handed on; another is safe from writers.
@@ -112,6 +123,7 @@ class Naive:
                 self._remember(site, part, copy)
         whole = self._joined(prediction.detach(), computed=self._met[-1][2] == "C")
         self._met.clear()
+        self._calls.clear()
         self._step += 1
         return (whole,)
 
@@ -151,6 +163,11 @@ def modules_of(pipe: Any, site: str) -> Sequence[torch.nn.Module]:
 def controlnets(pipe: Any) -> Sequence[torch.nn.Module]:
     control = pipe.components.get("controlnet")
     return () if control is None else getattr(control, "nets", (control,))
+
+
+def mixers(pipe: Any) -> Sequence[Any]:
+    """The layers by which a Union network's control maps read each other."""
+    return [layer for net in controlnets(pipe) for layer in getattr(net, "transformer_layes", ())]
 
 
 def onward(

@@ -34,6 +34,7 @@ from hgc.cache.origin import Origin
 from hgc.cache.plan import Plan
 from hgc.cache.rehearsal import plan_macs
 from hgc.cache.rules import PlanRefused
+from hgc.cache.running.caller import caller
 from hgc.cache.running.engine import cached
 from hgc.cache.running.run import Run
 
@@ -56,8 +57,8 @@ NEEDS_ACCELERATE = pytest.mark.skipif(
 )
 
 
-def anatomy_of(pipe: Any) -> Anatomy:
-    return measure(Networks.of(pipe), (16, 16), tiny.tokenizer().model_max_length, model="small")
+def anatomy_of(pipe: Any, maps: int = 1) -> Anatomy:
+    return measure(Networks.of(pipe, maps), (16, 16), tiny.tokenizer().model_max_length, model="small")
 
 
 def vars_of(pipe: Any) -> dict[str, dict[str, Any]]:
@@ -81,8 +82,8 @@ def keeps_the_rules(
     pipe: Any, evaluations: int = STEPS, *, images: int = 1, off: Sequence[Collection[str]] | None = None, **call: Any
 ) -> Run:
     """Runs the three rules of this file's first lines; returns the run under the caching plan."""
-    networks, anatomy, before = Networks.of(pipe), anatomy_of(pipe), vars_of(pipe)
     call = {"steps": STEPS} | call
+    networks, anatomy, before = Networks.of(pipe), anatomy_of(pipe, len(call.get("control_mode", "1"))), vars_of(pipe)
     plain = tiny.latents(pipe, **call)
     with cached(pipe, schedules.full(anatomy, evaluations)) as run:
         assert torch.equal(tiny.latents(pipe, **call), plain)
@@ -121,6 +122,71 @@ def test_every_pipeline(family: str, task: str, control: bool) -> None:
     # Image-to-image starts part of the way: of five steps at this strength four are left.
     call = {"steps": 5, "strength": 0.8} if pictures else {}
     keeps_the_rules(pipe, **call)
+
+
+@pytest.mark.parametrize(
+    ("task", "nets", "maps", "guidance"),
+    [("text", 1, 1, 4.0), ("text", 1, 2, 4.0), ("text", 2, 2, 4.0), ("image", 1, 2, 1.0), ("inpaint", 1, 1, 4.0)],
+)
+def test_every_union(task: str, nets: int, maps: int, guidance: float) -> None:
+    """One network that reads one map or two, and two networks with a map each."""
+    call = {"guidance": guidance} if task == "text" else {"guidance": guidance, "steps": 5, "strength": 0.8}
+    keeps_the_rules(tiny.union_pipeline(task, nets), **call, **tiny.union_call(maps))
+
+
+def test_of_a_union_outside_its_window_nothing_runs_and_of_several_maps_all_does() -> None:
+    """diffusers weighs several maps before they are added up: at weight zero the network still answers."""
+    pipe, window = tiny.union_pipeline("text"), {"control_guidance_start": 0.0, "control_guidance_end": 0.5}
+    off: list[set[str]] = [set(), set(), {"controlnet"}, {"controlnet"}]
+    keeps_the_rules(pipe, off=off, **window, **tiny.union_call())
+    keeps_the_rules(pipe, off=[set()] * STEPS, **window, **tiny.union_call(2))
+    off = [set(), set(), {"controlnet.nets.1"}, {"controlnet.nets.1"}]
+    ends = {"control_guidance_start": [0.0, 0.0], "control_guidance_end": [1.0, 0.5]}
+    keeps_the_rules(tiny.union_pipeline("text", 2), off=off, **ends, **tiny.union_call(2))
+
+
+def test_a_unions_map_that_changes_between_two_steps_is_read_again() -> None:
+    """Both maps' embeddings are kept, each its own; a write into one of them is noticed."""
+    pipe, call = tiny.union_pipeline("text"), {"steps": STEPS, **tiny.union_call(2)}
+    anatomy, plain = anatomy_of(pipe, 2), tiny.latents(pipe, **call)
+    with cached(pipe, schedules.exact(anatomy, STEPS)) as run:
+        assert torch.equal(tiny.latents(pipe, **call), plain)
+    kept = [cell.state for cell in run.trace.cells["controlnet.controlnet_cond_embedding"]]
+    assert kept == [State.COMPUTED] + [State.REUSED] * (STEPS - 1)
+
+    def darken(pipe: Any, step: int, _time: Any, _state: Any) -> dict[str, Any]:
+        if step == 1:
+            frame = caller().variables["control_image"]
+            frame[1].mul_(0.5)
+        return {}
+
+    expected = tiny.latents(pipe, callback_on_step_end=darken, **call)
+    assert not torch.equal(expected, plain)
+    with cached(pipe, schedules.exact(anatomy, STEPS)) as run:
+        assert torch.equal(tiny.latents(pipe, callback_on_step_end=darken, **call), expected)
+    assert run.trace.cells["controlnet.controlnet_cond_embedding"][2].reason == "controlnet_cond changed"
+
+
+def test_a_unions_control_is_added_once_on_computed_and_on_kept_steps() -> None:
+    """With the latents put back after each step, twice the scale gives twice the residual in every step."""
+    pipe = tiny.union_pipeline("text")
+    rows = dict.fromkeys([site.name for site in anatomy_of(pipe).control_residuals], "CRCR")
+    start = torch.randn(1, 4, 16, 16, generator=torch.Generator().manual_seed(5))
+
+    def residuals(scale: float) -> list[torch.Tensor]:
+        seen: list[torch.Tensor] = []
+        hook = pipe.unet.register_forward_pre_hook(
+            lambda _m, _a, given: seen.append(given["mid_block_additional_residual"].clone()), with_kwargs=True
+        )
+        call = {**tiny.union_call(), "latents": start, "controlnet_conditioning_scale": scale}
+        with cached(pipe, Plan(Origin("kept control"), STEPS, "small", rows)):
+            tiny.latents(pipe, steps=STEPS, **call, callback_on_step_end=lambda *_: {"latents": start})
+        hook.remove()
+        return seen
+
+    for once, twice in zip(residuals(1.0), residuals(2.0), strict=True):
+        assert once.abs().mean() > 0
+        torch.testing.assert_close(twice, 2 * once)
 
 
 @pytest.mark.parametrize("solver", SOLVERS, ids=lambda solver: solver.__name__)

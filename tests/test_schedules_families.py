@@ -69,7 +69,9 @@ def variety(request: Any) -> tuple[Any, Mapping[str, Any]]:
 @pytest.fixture(scope="module")
 def anatomy(variety: Any) -> Anatomy:
     tokens = tiny.tokenizer().model_max_length
-    return measure(Networks.of(variety[0]), (SIZE // 8, SIZE // 8), tokens, model="small")
+    return measure(
+        Networks.of(variety[0], len(variety[1].get("control_mode", "1"))), (SIZE // 8, SIZE // 8), tokens, model="small"
+    )
 
 
 def executed(variety: Any, anatomy: Anatomy, plan: Plan, guidance: float) -> tuple[Run, torch.Tensor]:

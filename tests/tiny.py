@@ -11,6 +11,7 @@ import torch
 from diffusers import (
     AutoencoderTiny,
     ControlNetModel,
+    ControlNetUnionModel,
     DDIMScheduler,
     MultiControlNetModel,
     StableDiffusionAdapterPipeline,
@@ -24,17 +25,22 @@ from diffusers import (
     StableDiffusionXLControlNetImg2ImgPipeline,
     StableDiffusionXLControlNetInpaintPipeline,
     StableDiffusionXLControlNetPipeline,
+    StableDiffusionXLControlNetUnionImg2ImgPipeline,
+    StableDiffusionXLControlNetUnionInpaintPipeline,
+    StableDiffusionXLControlNetUnionPipeline,
     StableDiffusionXLImg2ImgPipeline,
     StableDiffusionXLInpaintPipeline,
     StableDiffusionXLPipeline,
     T2IAdapter,
     UNet2DConditionModel,
 )
+from diffusers.models import MultiControlNetUnionModel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 CHANNELS = (16, 32, 32, 32)
 TEXT_WIDTH = 16
 POOLED_WIDTH = 12
+KINDS_OF_MAPS = 6  # that a Union ControlNet tells apart
 SIZE_WIDTH = 4  # of each of SDXL's six size numbers
 
 # What sets the architectures apart, in miniature: SDXL has no attention at its outermost level, one, two and ten
@@ -85,6 +91,11 @@ PIPELINES: Mapping[tuple[str, str, bool], Any] = {
     ("sdxl", "image", True): StableDiffusionXLControlNetImg2ImgPipeline,
     ("sdxl", "inpaint", True): StableDiffusionXLControlNetInpaintPipeline,
 }
+UNIONS: Mapping[str, Any] = {
+    "text": StableDiffusionXLControlNetUnionPipeline,
+    "image": StableDiffusionXLControlNetUnionImg2ImgPipeline,
+    "inpaint": StableDiffusionXLControlNetUnionInpaintPipeline,
+}
 
 
 def unet(**changes: Any) -> UNet2DConditionModel:
@@ -120,6 +131,25 @@ def controlnet(**changes: Any) -> ControlNetModel:
     net = ControlNetModel(**(settings | changes)).eval()
     for conv in (*net.controlnet_down_blocks, net.controlnet_mid_block, net.controlnet_cond_embedding.conv_out):
         torch.nn.init.normal_(conv.weight, std=0.2)
+    return net
+
+
+def union(**changes: Any) -> ControlNetUnionModel:
+    """A Union ControlNet of six kinds of maps, none of whose layers is zero."""
+    settings: dict[str, Any] = {
+        "in_channels": 4,
+        "norm_num_groups": 8,
+        "conditioning_embedding_out_channels": (8, 8, 8, 8),
+        "num_control_type": KINDS_OF_MAPS,
+        "num_trans_channel": 16,
+        "num_trans_head": 2,
+        "num_proj_channel": 16,
+        "attention_head_dim": 2,
+    }
+    net = ControlNetUnionModel(**(settings | changes)).eval()
+    zero = (net.controlnet_mid_block, net.controlnet_cond_embedding.conv_out, net.spatial_ch_projs)
+    for layer in (*net.controlnet_down_blocks, *zero):
+        torch.nn.init.normal_(layer.weight, std=0.2)
     return net
 
 
@@ -218,6 +248,23 @@ def _pipeline(family: str, task: str, controls: int, shapes: Mapping[str, Any]) 
     return pipe
 
 
+def union_pipeline(task: str, nets: int = 1, **changes: Any) -> Any:
+    """An SDXL pipeline for `task` with Union networks; of several diffusers gives each one map."""
+    text = small_pipeline("sdxl", "text", 0, **changes)
+    unions = [union(**{**SMALL["sdxl"], **changes}) for _ in range(nets)]
+    parts = {name: part for name, part in text.components.items() if name not in ("image_encoder", "feature_extractor")}
+    control = unions[0] if nets == 1 else MultiControlNetUnionModel(unions)
+    pipe = UNIONS[task](**parts, controlnet=control, add_watermarker=False)
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+def union_call(maps: int = 1) -> dict[str, Any]:
+    """The control maps of a Union pipeline's call and the kinds of these."""
+    images = [control_image() * (1 + k) / maps for k in range(maps)]
+    return {"control_image": images, "control_mode": [(3 * k + 1) % KINDS_OF_MAPS for k in range(maps)]}
+
+
 def t2i_pipeline(family: str) -> Any:
     """A pipeline whose T2I-adapter of random weights adds its features inside of the UNet's blocks."""
     text = small_pipeline(family, "text", 0)
@@ -291,6 +338,11 @@ VARIETIES: Mapping[str, Callable[[], tuple[Any, Mapping[str, Any]]]] = {
     "SDXL in guess mode": lambda: (small_pipeline("sdxl", "text", 1), {"guess_mode": True}),
     "SDXL with IP-Adapter": lambda: ip_adapter_pipeline("sdxl", 0),
     "FreeU with control": lambda: (freeu_pipeline(1), {}),
+    "SDXL with a Union": lambda: (union_pipeline("text"), union_call()),
+    "SDXL with two maps of a Union": lambda: (
+        union_pipeline("text"),
+        {**union_call(2), "controlnet_conditioning_scale": [1.0, 0.5]},
+    ),
     "T2I-adapter": lambda: (t2i_pipeline("sd"), {}),
     "SDXL with T2I-adapter": lambda: (t2i_pipeline("sdxl"), {"adapter_conditioning_factor": 0.7}),
 }
@@ -315,7 +367,9 @@ def arguments(
     controlled = pipe.components.get("controlnet")
     pictures = "strength" in parameters
     given: dict[str, Any] = {"height": size, "width": size}
-    if controlled is not None:
+    if controlled is not None and "control_mode" in parameters:
+        given |= {"image": picture()[..., :size, :size]}
+    elif controlled is not None:
         nets = len(getattr(controlled, "nets", ()))
         image = control_image()[..., :size, :size]
         given["control_image" if pictures else "image"] = [image] * nets if nets else image

@@ -123,14 +123,7 @@ class Loaded:
             return {}
         if not isinstance(nets[0], ControlNetUnionModel):
             return {"image" if task == "text" else "control_image": maps[0] if len(nets) == 1 else list(maps)}
-        modes = [self.modes[name] for name in names]
-        if len(nets) == 1:
-            return {"control_image": list(maps), "control_mode": modes}
-        groups = [[i for i, name in enumerate(names) if self.controls[name] is net] for net in nets]
-        return {
-            "control_image": [[maps[i] for i in group] for group in groups],
-            "control_mode": [[modes[i] for i in group] for group in groups],
-        }
+        return {"control_image": list(maps), "control_mode": [self.modes[name] for name in names]}
 
     def _nets(self, names: Sequence[str]) -> list[Any]:
         """The networks of these controls, each once."""
@@ -144,7 +137,7 @@ class Loaded:
                 f"{' and '.join(names)}: a Union ControlNet does not run beside another kind; take both of the "
                 "Union, or neither"
             )
-        if not any(unions) and len(nets) < len(names):
+        if len(nets) < len(names) and (len(nets) > 1 or not any(unions)):
             raise ModelUnavailable(f"{', '.join(names)}: the same ControlNet is asked for twice; choose two different")
         return nets
 

@@ -23,7 +23,8 @@ class Survey:
     """The result of a walk through the module tree: sites in the order a step meets them, their blocks and modules.
 
     `places` say of constant sites where in the tree their modules are. `images` are the sites of the image prompts'
-    projections (IP-Adapter), which the UNet's cross-attentions read.
+    projections (IP-Adapter), which the UNet's cross-attentions read. `repeated` sites are called once for every control
+    map of a Union network, and have a value for each.
     """
 
     sites: list[Site] = field(default_factory=list)
@@ -31,6 +32,7 @@ class Survey:
     modules: dict[str, tuple[nn.Module, ...]] = field(default_factory=dict)
     places: dict[str, tuple[Place, ...]] = field(default_factory=dict)
     images: tuple[str, ...] = ()
+    repeated: set[str] = field(default_factory=set)
 
     def add(self, site: Site, *modules: nn.Module) -> str:
         self.sites.append(site)

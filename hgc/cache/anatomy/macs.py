@@ -15,7 +15,7 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode, _len_torch_dispatch_stack, _pop_mode, _push_mode
 
 from hgc.cache.anatomy import PREDICTION, UNGUIDED, Anatomy, Macs
-from hgc.cache.anatomy.networks import Networks, hint_shape
+from hgc.cache.anatomy.networks import Networks, hint_shape, is_union
 from hgc.cache.anatomy.sites import anatomy_of, survey
 from hgc.cache.anatomy.twin import structure, twin
 from hgc.cache.rules import PlanRefused
@@ -99,7 +99,10 @@ def uncounted() -> Iterator[None]:
 
 
 class NetworkMacs:
-    """Counts inside the `with` block what calls of these networks execute, whoever makes them."""
+    """Counts inside the `with` block what calls of these networks execute, whoever makes them.
+
+    Attention between samples of one batch, as a Union ControlNet makes, counts as far as it lies in each sample.
+    """
 
     def __init__(self, networks: Iterable[nn.Module]) -> None:
         self._networks = tuple(networks)
@@ -112,6 +115,8 @@ class NetworkMacs:
             for net in self._networks
             for hook in (net.register_forward_pre_hook(self._begin), net.register_forward_hook(self._end))
         ]
+        across = [part for net in self._networks for part in net.modules() if isinstance(part, nn.MultiheadAttention)]
+        self._hooks += [part.register_forward_hook(self._crossed) for part in across if not part.batch_first]
         return self
 
     def _begin(self, *_: Any) -> None:
@@ -121,6 +126,10 @@ class NetworkMacs:
         counter = self._counters.pop()
         counter.__exit__(None, None, None)
         self.total += counter.total
+
+    def _crossed(self, _: Any, given: tuple[torch.Tensor, ...], _out: Any) -> None:
+        samples, tokens, width = given[0].shape
+        self._counters[-1].total -= Macs(0, 2 * (samples**2 - samples) * tokens * width)
 
     def __exit__(self, *_: Any) -> None:
         for hook in self._hooks:
@@ -134,10 +143,15 @@ _REMEMBERED = 32
 _lock = Lock()
 
 
-def anatomy(pipe: Any, side: int | None = None) -> Anatomy:
-    """The anatomy of a pipeline's networks for pictures of `side` pixels, by default the side it was trained for."""
+def anatomy(pipe: Any, side: int | None = None, maps: int = 1) -> Anatomy:
+    """The anatomy of a pipeline's networks for pictures of `side` pixels, by default the side it was trained for.
+
+    `maps` is the number of control maps that a Union ControlNet is going to be given.
+    """
     latent = pipe.unet.config.sample_size if side is None else side // pipe.vae_scale_factor
-    return measure(Networks.of(pipe), (latent, latent), pipe.tokenizer.model_max_length, model=type(pipe).__name__)
+    return measure(
+        Networks.of(pipe, maps), (latent, latent), pipe.tokenizer.model_max_length, model=type(pipe).__name__
+    )
 
 
 def measure(networks: Networks, latent: tuple[int, int], tokens: int, *, model: str = "this model") -> Anatomy:
@@ -147,7 +161,8 @@ def measure(networks: Networks, latent: tuple[int, int], tokens: int, *, model: 
     what is loaded or patched into it. Raises PlanRefused for networks that do not run there.
     """
     configs = tuple(repr(sorted(net.config.items(), key=str)) for net in networks.all)
-    key = (model, latent, tokens, tuple(networks.controls), configs, *(structure(net) for net in networks.all))
+    maps = tuple(networks.conditions.items())
+    key = (model, latent, tokens, tuple(networks.controls), maps, configs, *(structure(net) for net in networks.all))
     with _lock:
         anatomy = _MEASURED.get(key)
         if anatomy is None:
@@ -159,7 +174,8 @@ def measure(networks: Networks, latent: tuple[int, int], tokens: int, *, model: 
 
 
 def _measure(networks: Networks, latent: tuple[int, int], tokens: int, model: str) -> Anatomy:
-    meta = Networks(twin(networks.unet), {name: twin(net) for name, net in networks.controls.items()})
+    controls = {name: twin(net) for name, net in networks.controls.items()}
+    meta = Networks(twin(networks.unet), controls, conditions=networks.conditions)
     found = survey(meta)
     measured: dict[str, tuple[tuple[int, ...], Macs]] = {}
     # In inference mode composite operations stay whole, and nothing would be counted.
@@ -207,10 +223,14 @@ def _one_forward(meta: Networks, latent: tuple[int, int], tokens: int) -> None:
     sample, step = empty(1, config.in_channels, *latent), torch.zeros((), device="meta")
     text = empty(1, tokens, config.cross_attention_dim)
     down, middle = None, None
-    for net in meta.controls.values():
+    for name, net in meta.controls.items():
         noise = empty(1, net.config.in_channels, *latent)
         added, hint = _added_conditions(net), empty(1, *hint_shape(net, latent))
-        more, last = net(noise, step, text, hint, added_cond_kwargs=added, return_dict=False)
+        asked: dict[str, Any] = {"controlnet_cond": hint}
+        if is_union(net):
+            maps, kinds = meta.conditions.get(name, 1), net.config.num_control_type
+            asked = {"controlnet_cond": [hint] * maps, "control_type_idx": [0] * maps, "control_type": empty(1, kinds)}
+        more, last = net(noise, step, text, added_cond_kwargs=added, return_dict=False, **asked)
         down = more if down is None else [a + b for a, b in zip(down, more, strict=True)]
         middle = last if middle is None else middle + last
     width = config.time_cond_proj_dim

@@ -1,4 +1,7 @@
-"""The networks of a denoiser, and which of diffusers' the engine can follow: UNet2DConditionModel, ControlNetModel."""
+"""The networks of a denoiser, and which of diffusers' the engine can follow.
+
+These are UNet2DConditionModel, ControlNetModel, and ControlNetUnionModel, which reads several control maps in one call.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from math import prod
 from typing import Any
 
 import torch
-from diffusers import ControlNetModel, UNet2DConditionModel
+from diffusers import ControlNetModel, ControlNetUnionModel, UNet2DConditionModel
 from diffusers.models.unets import unet_2d_blocks as known
 from torch import nn
 
@@ -31,6 +34,10 @@ BLOCKS = (
 STEM = ("time_embedding", "add_embedding", "encoder_hid_proj", "conv_in", "down_blocks", "mid_block")
 PARTS = {
     "ControlNet": (*STEM, "controlnet_cond_embedding", "controlnet_down_blocks", "controlnet_mid_block"),
+    "Union ControlNet": (
+        *(*STEM, "controlnet_cond_embedding", "controlnet_down_blocks", "controlnet_mid_block"),
+        *("control_add_embedding", "transformer_layes", "spatial_ch_projs"),
+    ),
     "UNet": (*STEM, "up_blocks", "conv_norm_out", "conv_out"),
 }
 
@@ -40,16 +47,19 @@ class Networks:
     """The denoiser's networks under the names they have in a pipeline.
 
     `wrappers` has what a pipeline calls in their place: a network that went through `torch.compile(network)`.
+    `conditions` is the number of control maps that a Union network reads in a call, 1 where it does not say.
     """
 
     unet: Any
     controls: Mapping[str, Any]
     wrappers: Mapping[nn.Module, nn.Module] = field(default_factory=dict)
+    conditions: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, pipe: Any) -> Networks:
+    def of(cls, pipe: Any, maps: int = 1) -> Networks:
         """The UNet and the ControlNets (none, one or several) of a diffusers pipeline.
 
+        `maps` are the control maps that a Union network is going to be given.
         Raises PlanRefused for a pipeline that the engine cannot follow.
         """
         lacking = [name for name in FOLLOWED if not hasattr(type(pipe), name)]
@@ -75,7 +85,9 @@ class Networks:
         if len({id(net) for net in controls.values()}) < len(controls):
             raise PlanRefused("the same ControlNet is used twice: load it twice, so that each keeps values of its own")
         pairs = [(unwrapped(net), net) for net in (pipe.unet, *called.values())]
-        return cls(unwrapped(pipe.unet), controls, {net: outer for net, outer in pairs if outer is not net})
+        wrappers = {net: outer for net, outer in pairs if outer is not net}
+        lone = len(controls) == 1 and is_union(controls.get("controlnet"))
+        return cls(unwrapped(pipe.unet), controls, wrappers, {"controlnet": maps} if lone else {})
 
     def called(self, net: Any) -> Any:
         """The module that a pipeline calls to run one of the networks."""
@@ -88,8 +100,16 @@ class Networks:
 
     def __post_init__(self) -> None:
         for net in self.controls.values():
-            _check(net, ControlNetModel, "ControlNet")
+            if is_union(net):
+                _check(net, ControlNetUnionModel, "Union ControlNet")
+            else:
+                _check(net, ControlNetModel, "ControlNet")
         _check(self.unet, UNet2DConditionModel, "UNet")
+
+
+def is_union(net: Any) -> bool:
+    """Whether a ControlNet reads several control maps in one call."""
+    return isinstance(net, ControlNetUnionModel)
 
 
 def unwrapped(net: Any) -> Any:
@@ -131,6 +151,15 @@ def check_inputs(call: Mapping[str, Any]) -> None:
             raise PlanRefused(
                 f"{embeds.shape[1]} images for one IP-Adapter cannot be cached; load the adapter once for each image"
             )
+
+
+def residual_scale(net: Any, call: Mapping[str, Any]) -> float:
+    """What a ControlNet multiplies its residuals with in the end; a Union of several maps weighs these instead."""
+    scale = call["conditioning_scale"]
+    if not is_union(net):
+        return float(scale)
+    whole = call["from_multi"] or len(call["control_type_idx"]) == 1
+    return (scale[0] if isinstance(scale, list) else float(scale)) if whole else 1.0
 
 
 def scaled_residuals(

@@ -1,4 +1,4 @@
-"""The anatomy of diffusers' UNet2DConditionModel and ControlNetModel, found by a walk through their module trees.
+"""The anatomy of diffusers' UNet2DConditionModel and ControlNets, found by a walk through their module trees.
 
 How the two fit together (diffusers, `UNet2DConditionModel.forward`): every encoder output becomes a skip connection;
 ControlNet's k-th residual is added to the k-th skip and its middle residual to the middle block's output, so that the
@@ -15,7 +15,7 @@ from diffusers.models.embeddings import ImageProjection, MultiIPAdapterImageProj
 
 from hgc.cache.anatomy import PREDICTION, UNGUIDED, Anatomy, Block, Kind, Site
 from hgc.cache.anatomy.layers import Survey, resnet, transformer
-from hgc.cache.anatomy.networks import Networks
+from hgc.cache.anatomy.networks import Networks, is_union
 from hgc.cache.rules import PlanRefused
 
 
@@ -76,7 +76,13 @@ def _control(found: Survey, prefix: str, net: Any) -> tuple[tuple[str, ...], str
     condition = found.add_constant(
         Site(f"{prefix}.controlnet_cond_embedding", Kind.CONDITION, prefix), (net, "controlnet_cond_embedding")
     )
-    hidden, skips = _encoder(found, prefix, net.down_blocks, (stem, condition), embeddings)
+    sources = (stem, condition)
+    if is_union(net):
+        kind = Site(f"{prefix}.control_add_embedding", Kind.EMBEDDING, prefix)
+        embeddings = (*embeddings, found.add(kind, net.control_add_embedding))
+        sources = (*sources, _mixed(found, prefix, net, sources))
+        found.repeated |= {condition, sources[-1]}
+    hidden, skips = _encoder(found, prefix, net.down_blocks, sources, embeddings)
     hidden = _middle(found, prefix, net.mid_block, hidden, embeddings)
     group = f"{prefix}.residuals"
     names = [
@@ -85,6 +91,17 @@ def _control(found: Survey, prefix: str, net: Any) -> tuple[tuple[str, ...], str
     ]
     middle = found.add(Site(f"{prefix}.controlnet_mid_block", Kind.RESIDUAL, group, hidden), net.controlnet_mid_block)
     return tuple(names), middle
+
+
+def _mixed(found: Survey, prefix: str, net: Any, sources: tuple[str, ...]) -> str:
+    """What a Union network adds to its control maps: latents and maps, each one token, read each other.
+
+    diffusers hands these tokens over with the batch where its attention expects the sequence: samples of one batch read
+    each other. MACs are those of one sample.
+    """
+    for k, layer in enumerate(net.transformer_layes):
+        sources = (found.add(Site(f"{prefix}.transformer_layes.{k}", Kind.EMBEDDING, prefix, sources), layer),)
+    return found.add(Site(f"{prefix}.spatial_ch_projs", Kind.EMBEDDING, prefix, sources), net.spatial_ch_projs)
 
 
 def _unet(found: Survey, unet: Any, skip_sources: Sequence[tuple[str, ...]], middle_sources: tuple[str, ...]) -> None:

@@ -6,7 +6,7 @@ A pipeline holds its timetable and the windows of its ControlNets in variables o
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any
@@ -34,10 +34,17 @@ class Caller:
         keep, scale = (self.variables.get(name) for name in ("controlnet_keep", "controlnet_conditioning_scale"))
         if not keep or scale is None:
             return None
+        if len(names) == 1 and isinstance(keep[0], list) and len(keep[0]) > 1:
+            return tuple(frozenset() for _ in keep)  # a Union of several maps weighs these, and always runs
         return tuple(
             frozenset(name for name, on in zip(names, _each(step, scale, len(names)), strict=True) if not on)
             for step in keep
         )
+
+    def conditions(self, names: Sequence[str]) -> Mapping[str, int]:
+        """How many control maps a Union network is given in a call; of several networks each has one."""
+        modes = self.variables.get("control_mode")
+        return {names[0]: len(modes)} if isinstance(modes, list) and len(names) == 1 else {}
 
 
 def caller() -> Caller:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -14,7 +15,7 @@ from torch import nn
 
 from hgc.cache.anatomy import PREDICTION, UNGUIDED, Anatomy, Block, Kind, Site, State
 from hgc.cache.anatomy.macs import measure
-from hgc.cache.anatomy.networks import Networks, check_inputs, scaled_residuals
+from hgc.cache.anatomy.networks import Networks, check_inputs, is_union, residual_scale, scaled_residuals
 from hgc.cache.anatomy.sites import anatomy_of, survey
 from hgc.cache.plan import Plan
 from hgc.cache.recording.rows import Recordings
@@ -70,6 +71,7 @@ class Run:
         self._branches = 0  # of the network call under way; a ControlNet in guess mode sees the guided one only
         self._forgotten: set[str] = set()  # networks whose constants are to be computed anew
         self._entered: set[str] = set()  # ControlNets that were called in the step under way
+        self._repeats: Counter[str] = Counter()  # calls of a Union network's repeated sites in the step under way
 
     @property
     def trace(self) -> Trace:
@@ -104,7 +106,9 @@ class Run:
             if site.name not in self._attended:
                 continue
             for part, module in enumerate(self._survey.modules.get(site.name, ())):
-                if site.kind is Kind.TEXT_KV:
+                if site.name in self._survey.repeated:
+                    handlers[module] = partial(self._repeated, site.name)
+                elif site.kind is Kind.TEXT_KV:
                     handlers[module] = partial(self._text, site.name, part)
                 else:
                     handlers[module] = partial(self._site, site.name, part, site.kind is Kind.TRANSFORMER)
@@ -146,7 +150,8 @@ class Run:
                 "if a callback replaced the pipeline's UNet, enter `cached` again after that"
             )
         self._entered.add(name)
-        if not call["conditioning_scale"]:
+        self._repeats.clear()
+        if not residual_scale(net, call):
             step.off.add(name)
         self._branches = 1 if lone else step.branches
         self._prepare(step, name, call)
@@ -156,7 +161,8 @@ class Run:
         if self._session is None:
             return original(**call)
         # One recording serves every scale: it is multiplied with afterwards, where that gives the same numbers.
-        scale = 1.0 if call["guess_mode"] or net.config.global_pool_conditions else call["conditioning_scale"]
+        apart = not (call["guess_mode"] or net.config.global_pool_conditions or is_union(net))
+        scale = call["conditioning_scale"] if apart else 1.0
         whole = {**call, "return_dict": False} | ({} if scale == 1.0 else {"conditioning_scale": 1.0})
         down, middle = self._run(name, net, step, original, whole)
         if scale != 1.0:
@@ -179,7 +185,7 @@ class Run:
             values = [now.values.zeros(site, self._branches, now.like) for site in sites]
         else:
             values = [self.stand_in(site) for site in sites]
-        scaled = scaled_residuals(net, values[:-1], values[-1], call["conditioning_scale"], call["guess_mode"])
+        scaled = scaled_residuals(net, values[:-1], values[-1], residual_scale(net, call), call["guess_mode"])
         return ControlNetOutput(*scaled) if call["return_dict"] else scaled
 
     def _unet(self, by: Caller, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -231,7 +237,10 @@ class Run:
         """The first call tells the sizes; here the plan is checked against model, steps and control windows."""
         sample, text = call["sample"], call["encoder_hidden_states"]
         latent = (sample.shape[-2], sample.shape[-1])
-        anatomy = measure(self._networks, latent, text.shape[1], model=self.plan.model)
+        maps, names = call.get("controlnet_cond"), tuple(self._networks.controls)
+        given = {names[0]: len(maps)} if isinstance(maps, list) and len(names) == 1 else {}
+        networks = replace(self._networks, conditions=given | by.conditions(names))
+        anatomy = measure(networks, latent, text.shape[1], model=self.plan.model)
         check(self.plan, anatomy, by.steps(self._pipe))
         off = by.control_off(tuple(self._networks.controls))
         rehearse(self.plan, anatomy, guidance=self._guidance, guess=bool(call.get("guess_mode")), off=off)
@@ -289,6 +298,12 @@ class Run:
             value = self._handed(step, name, part)
             return (value,) if wrapped else value
         return self._computed(step, name, part, wrapped, original, *args, **kwargs)
+
+    def _repeated(self, name: str, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """A site that a Union network calls once for every control map."""
+        part = self._repeats[name]
+        self._repeats[name] += 1
+        return self._site(name, part, False, original, *args, **kwargs)
 
     def _text(self, name: str, part: int, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """A projection of the text to keys or values. An attention's processor decides what it is given."""

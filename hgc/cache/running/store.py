@@ -89,6 +89,10 @@ class Store:
     def holds(self, key: Key, branches: int) -> bool:
         return any(kept.branches >= branches for kept in self._kept.get(key, ()))
 
+    def parts(self, site: str) -> tuple[int, ...]:
+        """The parts of a site that something is kept of."""
+        return tuple(part for name, part in self._kept if name == site)
+
     def latest(self, key: Key) -> torch.Tensor | None:
         history = self._kept.get(key)
         return history[0].value if history else None

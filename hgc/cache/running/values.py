@@ -82,7 +82,7 @@ class Values:
 
     def forget(self, name: str, *parts: int) -> None:
         """Lets go of a site's values, of all its parts or of those named."""
-        for part in parts or (0, 1):
+        for part in parts or self.store.parts(name):
             self.store.forget((name, part))
 
     def holds(self, name: str, branches: int) -> bool:
