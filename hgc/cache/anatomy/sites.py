@@ -76,7 +76,7 @@ def _control(found: Survey, prefix: str, net: Any) -> tuple[tuple[str, ...], str
     condition = found.add_constant(
         Site(f"{prefix}.controlnet_cond_embedding", Kind.CONDITION, prefix), (net, "controlnet_cond_embedding")
     )
-    sources = (stem, condition)
+    sources: tuple[str, ...] = (stem, condition)
     if is_union(net):
         kind = Site(f"{prefix}.control_add_embedding", Kind.EMBEDDING, prefix)
         embeddings = (*embeddings, found.add(kind, net.control_add_embedding))

@@ -239,7 +239,7 @@ class Run:
         latent = (sample.shape[-2], sample.shape[-1])
         maps, names = call.get("controlnet_cond"), tuple(self._networks.controls)
         given = {names[0]: len(maps)} if isinstance(maps, list) and len(names) == 1 else {}
-        networks = replace(self._networks, conditions=given | by.conditions(names))
+        networks = replace(self._networks, conditions={**given, **by.conditions(names)})
         anatomy = measure(networks, latent, text.shape[1], model=self.plan.model)
         check(self.plan, anatomy, by.steps(self._pipe))
         off = by.control_off(tuple(self._networks.controls))
