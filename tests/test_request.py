@@ -10,7 +10,8 @@ from PIL import Image
 
 from hgc.cache.origin import Origin
 from hgc.cache.plan import Plan
-from hgc.request import CacheSettings, Request, RequestRefused
+from hgc.cli.options import RECIPE
+from hgc.request import CacheSettings, Recipe, Request, RequestRefused
 
 
 def png(size: tuple[int, int] = (8, 8)) -> bytes:
@@ -70,3 +71,8 @@ def test_a_plan_of_its_own_travels_with_the_request() -> None:
     assert Request.parse(Request.make(png(), plan=plan.as_dict()).model_dump_json()).own_plan == plan
     with pytest.raises(RequestRefused, match=r"'mine'.*'unet'"):
         _ = Request.make(png(), plan=plan.as_dict() | {"steps": 3}).own_plan
+
+
+def test_the_shell_has_an_option_for_every_field_of_a_recipe() -> None:
+    """What a plan decides is asked for by --plan, --method and --budget."""
+    assert set(RECIPE) == set(Recipe.model_fields) - {"cache", "plan", "method", "budget"}

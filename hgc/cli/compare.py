@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -12,20 +12,12 @@ from hgc import limits
 from hgc.cli.options import (
     AsJson,
     Budget,
-    Control,
     Device,
     Dtype,
-    End,
     Graphs,
-    Guidance,
     MethodName,
-    Model,
     PlanName,
-    SamplerName,
-    Scale,
-    Start,
-    Steps,
-    Verify,
+    asks_for_recipe,
     chosen,
     in_one_line,
     read_text,
@@ -33,7 +25,6 @@ from hgc.cli.options import (
 from hgc.cli.results import finished, told, write
 from hgc.control.images import decode
 from hgc.control.reading import Reading
-from hgc.models.presets import GUIDANCE
 from hgc.planning.methods import DEFAULT_METHOD, METHODS
 from hgc.request import Request
 from hgc.results.exports import result_of
@@ -42,29 +33,16 @@ from hgc.whole import check_place
 
 
 @in_one_line
+@asks_for_recipe
 def compare(
     image: Annotated[Path, typer.Option(help="A control map or drawing; with --annotator, a photo.")],
     out: Annotated[
         Path, typer.Option(help="Folder for the pictures, the request, and the trace as JSON, CSV and for Perfetto.")
     ],
-    model: Model = "landscapes",
-    control: Control = "segmentation",
-    prompt: Annotated[str, typer.Option(help="What to paint.")] = "",
-    negative_prompt: Annotated[str, typer.Option(help="What to avoid.")] = "",
-    seed: Annotated[int, typer.Option(help="Decides the noise.")] = 0,
-    steps: Steps = 20,
-    sampler: SamplerName = "ddim",
-    guidance: Guidance = GUIDANCE,
-    control_scale: Scale = 1.0,
-    control_start: Start = 0.0,
-    control_end: End = 1.0,
+    recipe: dict[str, Any],
     plan: PlanName = "paper",
     method: MethodName = DEFAULT_METHOD,
     budget: Budget = None,
-    verify: Verify = None,
-    rival: Annotated[
-        str | None, typer.Option(help="Also make it by this method, at the same cost; fewer_steps keeps nothing.")
-    ] = None,
     annotator: Annotated[str | None, typer.Option(help="How to turn a photo into a control map, e.g. canny.")] = None,
     framing: Annotated[
         str, typer.Option(help="Of a picture that is not square: crop, fit (all of it, bare bars), fill (stretched).")
@@ -84,26 +62,10 @@ def compare(
     check_place(out, folder=True)
     how = {"framing": framing, "position": position, "low_threshold": low, "high_threshold": high}
     reading, picture = Reading.parse(how), decode(image)
-    studio = Studio.load(model, device, dtype)
+    studio = Studio.load(recipe["model"], device, dtype)
     studio.record_steps(graphs)
-    prepared = studio.prepare_control(picture.pixels, control, annotator, reading)
-    request = Request.make(
-        prepared.png,
-        model=model,
-        control=control,
-        prompt=prompt,
-        negative_prompt=negative_prompt,
-        seed=seed,
-        steps=steps,
-        sampler=sampler,
-        guidance=guidance,
-        control_scale=control_scale,
-        control_start=control_start,
-        control_end=control_end,
-        verify=verify,
-        rival=rival,
-        **chosen(plan, method, budget),
-    )
+    prepared = studio.prepare_control(picture.pixels, recipe["control"], annotator, reading)
+    request = Request.make(prepared.png, **recipe, **chosen(plan, method, budget))
     comparison = finished(studio, request, quiet=as_json)
     write(comparison, out, charts)
     notes = [*picture.notes, *prepared.notes]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
+from inspect import Parameter, Signature, signature
 from pathlib import Path
 from typing import Annotated, Any, ParamSpec
 
@@ -14,23 +15,16 @@ from hgc.cache.plan import Plan
 from hgc.planning.methods import DEFAULT_METHOD
 from hgc.planning.presets import by_budget
 from hgc.refused import Refused
-from hgc.request import RequestRefused
+from hgc.request import Recipe, RequestRefused
 
 Model = Annotated[str, typer.Option(help="Which model.")]
 Control = Annotated[str, typer.Option(help="segmentation or edges.")]
 SamplerName = Annotated[str, typer.Option(help="ddim, dpmpp, unipc or euler.")]
 Steps = Annotated[int, typer.Option(help="Denoising steps.")]
 Guidance = Annotated[float, typer.Option(help="How strongly the prompt pulls; 1 switches guidance off.")]
-Scale = Annotated[float, typer.Option(help="How strongly the control map pulls.")]
-Start = Annotated[float, typer.Option(help="Share of the steps before the control sets in.")]
-End = Annotated[float, typer.Option(help="Share of the steps after which the control ends.")]
 PlanName = Annotated[str, typer.Option(help="A preset, a share of full compute such as 0.4, or a plan's JSON.")]
 MethodName = Annotated[str, typer.Option(help="hgc, deepcache, fewer_steps …; `methods` lists them.")]
 Budget = Annotated[float | None, typer.Option(help="Share of full compute that the plan may take; else --plan's.")]
-Verify = Annotated[
-    float | None,
-    typer.Option(help="Compute a step anew after a forecast that was off by more than this, such as 0.2."),
-]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, xpu or mps; the best there is by default.")]
 Dtype = Annotated[str | None, typer.Option(help="float32, bfloat16 or float16.")]
 Graphs = Annotated[
@@ -38,6 +32,47 @@ Graphs = Annotated[
     typer.Option("--graphs/--no-graphs", help="Record steps that are alike and replay them (CUDA; not yet measured)."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+# An option for each field of a Recipe that is not decided by --plan, --method and --budget.
+RECIPE: Mapping[str, Any] = {
+    "model": Model,
+    "control": Control,
+    "prompt": Annotated[str, typer.Option(help="What to paint.")],
+    "negative_prompt": Annotated[str, typer.Option(help="What to avoid.")],
+    "seed": Annotated[int, typer.Option(help="Decides the noise.")],
+    "steps": Steps,
+    "sampler": SamplerName,
+    "guidance": Guidance,
+    "control_scale": Annotated[float, typer.Option(help="How strongly the control map pulls.")],
+    "control_start": Annotated[float, typer.Option(help="Share of the steps before the control sets in.")],
+    "control_end": Annotated[float, typer.Option(help="Share of the steps after which the control ends.")],
+    "verify": Annotated[
+        float | None,
+        typer.Option(help="Compute a step anew after a forecast that was off by more than this, such as 0.2."),
+    ],
+    "rival": Annotated[
+        str | None, typer.Option(help="Also make it by this method, at the same cost; fewer_steps keeps nothing.")
+    ],
+}
+
+
+def asks_for_recipe(command: Callable[..., None]) -> Callable[..., None]:
+    """Fills a command's `recipe`, fields by name, from options with a Recipe's own defaults."""
+    own = [p.replace(kind=Parameter.KEYWORD_ONLY) for p in signature(command, eval_str=True).parameters.values()]
+    options = [
+        Parameter(name, Parameter.KEYWORD_ONLY, default=Recipe.model_fields[name].default, annotation=kind)
+        for name, kind in RECIPE.items()
+    ]
+
+    @wraps(command)
+    def with_recipe(**values: Any) -> None:
+        recipe = {name: values.pop(name) for name in RECIPE}
+        command(recipe=recipe, **values)
+
+    listed = [each for parameter in own for each in (options if parameter.name == "recipe" else [parameter])]
+    with_recipe.__signature__ = Signature(listed)  # type: ignore[attr-defined]
+    with_recipe.__annotations__ = {parameter.name: parameter.annotation for parameter in listed}
+    return with_recipe
 
 
 def read_file(path: Path, most_bytes: int, what: str) -> bytes:

@@ -14,23 +14,15 @@ from hgc.bench.album import digest
 from hgc.cli.options import (
     AsJson,
     Budget,
-    Control,
     Device,
     Dtype,
-    End,
-    Guidance,
     MethodName,
-    Model,
     PlanName,
-    SamplerName,
-    Scale,
-    Start,
-    Steps,
+    asks_for_recipe,
     chosen,
     in_one_line,
 )
 from hgc.control.images import decode
-from hgc.models.presets import GUIDANCE
 from hgc.planning.methods import DEFAULT_METHOD
 from hgc.planning.road import HGC
 from hgc.request import Recipe, Request, RequestRefused
@@ -43,24 +35,14 @@ from hgc.whole import check_place, write_folder
 
 
 @in_one_line
+@asks_for_recipe
 def sweep(
     image: Annotated[Path, typer.Option(help="A control map or drawing; with --annotator, a photo.")],
     out: Annotated[Path, typer.Option(help="Folder; a run that is there is not drawn again.")],
     x: Annotated[str, typer.Option(help="A setting and its values: 'budget=0.2, 0.35' or 'steps=10..30 by 10'.")],
+    recipe: dict[str, Any],
     y: Annotated[str | None, typer.Option(help="A second one, for the rows.")] = None,
     seeds: Annotated[str, typer.Option(help="Draw every place under each of these seeds, e.g. '0..4'.")] = "",
-    rival: Annotated[str | None, typer.Option(help="Also by this method at the same cost, e.g. fewer_steps.")] = None,
-    model: Model = "landscapes",
-    control: Control = "segmentation",
-    prompt: Annotated[str, typer.Option(help="What to paint.")] = "",
-    negative_prompt: Annotated[str, typer.Option(help="What to avoid.")] = "",
-    seed: Annotated[int, typer.Option(help="Decides the noise.")] = 0,
-    steps: Steps = 20,
-    sampler: SamplerName = "ddim",
-    guidance: Guidance = GUIDANCE,
-    control_scale: Scale = 1.0,
-    control_start: Start = 0.0,
-    control_end: End = 1.0,
     plan: PlanName = "paper",
     method: MethodName = DEFAULT_METHOD,
     budget: Budget = None,
@@ -74,26 +56,9 @@ def sweep(
     axes = [axis for axis in (first, second) if axis is not None]
     check_place(out, folder=True)
     picture = decode(image)
-    studio = Studio.load(model, device, dtype)
-    recipe = Recipe.parse(
-        {
-            "model": model,
-            "control": control,
-            "prompt": prompt,
-            "negative_prompt": negative_prompt,
-            "seed": seed,
-            "steps": steps,
-            "sampler": sampler,
-            "guidance": guidance,
-            "control_scale": control_scale,
-            "control_start": control_start,
-            "control_end": control_end,
-            "rival": rival,
-        }
-        | _asked(axes, plan, method, budget)
-    )
-    base = base_of(recipe, axes, studio.blueprint)
-    control_png = studio.prepare_control(picture.pixels, control, annotator).png
+    studio = Studio.load(recipe["model"], device, dtype)
+    base = base_of(Recipe.parse(recipe | _asked(axes, plan, method, budget)), axes, studio.blueprint)
+    control_png = studio.prepare_control(picture.pixels, recipe["control"], annotator).png
     asked = Sweep(base, first, second, parse_seeds(seeds)).on_map(control_png)
     folder = Folder(out, f"{digest(Path(studio.loaded.preset.source))} {studio.device} {studio.dtype}")
     rows = _draw(studio, asked, folder)
