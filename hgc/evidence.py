@@ -44,7 +44,7 @@ class Made(BaseModel):
     """The origin of a picture. `at` is UTC; `processor` the CPU's vector instructions or the GPU's name.
 
     `weights` are twelve hex digits that name the content of all networks in this dtype. With `graphs` steps alike were
-    recorded and replayed where the device can, which changes no bit.
+    recorded and replayed where the device can, which changes no bit; `compiled` ones differ by rounding.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -59,6 +59,7 @@ class Made(BaseModel):
     threads: Annotated[int, Field(ge=1, le=4096)]
     weights: Digest
     graphs: bool = False
+    compiled: bool = False
 
     @property
     def words(self) -> str:

@@ -12,7 +12,8 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from hgc.cache.recording.buffers import tensors_of
-from hgc.cache.recording.rows import LIMIT_BYTES, Captured, Recordings
+from hgc.cache.recording.capture import Captured
+from hgc.cache.recording.rows import LIMIT_BYTES, Recordings
 
 
 class Tape(TorchDispatchMode):

@@ -12,6 +12,7 @@ from hgc import limits
 from hgc.cli.options import (
     AsJson,
     Budget,
+    Compile,
     Device,
     Dtype,
     Graphs,
@@ -56,6 +57,7 @@ def compare(
     device: Device = None,
     dtype: Dtype = None,
     graphs: Graphs = False,
+    compile: Compile = False,
     as_json: AsJson = False,
 ) -> None:
     """Make the same picture in full and cached, and say what the cache did."""
@@ -63,7 +65,7 @@ def compare(
     how = {"framing": framing, "position": position, "low_threshold": low, "high_threshold": high}
     reading, picture = Reading.parse(how), decode(image)
     studio = Studio.load(recipe["model"], device, dtype)
-    studio.record_steps(graphs)
+    studio.record_steps(graphs or compile, compile=compile)
     prepared = studio.prepare_control(picture.pixels, recipe["control"], annotator, reading)
     request = Request.make(prepared.png, **recipe, **chosen(plan, method, budget))
     comparison = finished(studio, request, quiet=as_json)
@@ -79,13 +81,14 @@ def run(
     device: Device = None,
     dtype: Dtype = None,
     graphs: Graphs = False,
+    compile: Compile = False,
     as_json: AsJson = False,
 ) -> None:
     """Run a request that was written down, and say what the cache did."""
     check_place(out, folder=True)
     parsed = Request.parse(read_text(request, limits.REQUEST_BYTES, "a request.json"))
     studio = Studio.load(parsed.model, device, dtype)
-    studio.record_steps(graphs)
+    studio.record_steps(graphs or compile, compile=compile)
     comparison = finished(studio, parsed, quiet=as_json)
     write(comparison, out)
     typer.echo(json.dumps(result_of(comparison)) if as_json else told(comparison, comparison.notes))

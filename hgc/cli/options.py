@@ -31,6 +31,12 @@ Graphs = Annotated[
     bool,
     typer.Option("--graphs/--no-graphs", help="Record steps that are alike and replay them (CUDA; not yet measured)."),
 ]
+Compile = Annotated[
+    bool,
+    typer.Option(
+        "--compile/--no-compile", help="Compile such steps first: minutes once, other roundings (not measured)."
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 # An option for each field of a Recipe that is not decided by --plan, --method and --budget.

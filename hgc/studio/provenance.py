@@ -9,6 +9,7 @@ import diffusers
 import torch
 
 from hgc import __version__
+from hgc.cache.recording.rows import Recordings
 from hgc.evidence import MOMENT, Made
 from hgc.models.devices import processor_of
 from hgc.models.loaded import Loaded
@@ -29,7 +30,7 @@ def weights_digest(loaded: Loaded) -> str:
     return found.hexdigest()[:12]
 
 
-def made_now(device: str, dtype: str, weights: str, graphs: bool) -> Made:
+def made_now(device: str, dtype: str, weights: str, recordings: Recordings | None) -> Made:
     """The origin of a picture made at this moment."""
     return Made(
         at=datetime.now(UTC).strftime(MOMENT),
@@ -41,5 +42,6 @@ def made_now(device: str, dtype: str, weights: str, graphs: bool) -> Made:
         processor=processor_of(torch.device(device)),
         threads=torch.get_num_threads(),
         weights=weights,
-        graphs=graphs,
+        graphs=recordings is not None,
+        compiled=recordings is not None and recordings.compiled,
     )

@@ -95,9 +95,12 @@ class Studio:
         studio.warm_up()
         return studio
 
-    def record_steps(self, on: bool = True) -> None:
-        """Has steps that are alike recorded and, where the device can, replayed, in this picture and all later ones."""
-        self._recordings = Recordings() if on else None
+    def record_steps(self, on: bool = True, *, compile: bool = False) -> None:
+        """Has steps that are alike recorded and, where the device can, replayed, in this picture and all later ones.
+
+        With `compile` they go through torch's compiler first, whose numbers differ by rounding.
+        """
+        self._recordings = Recordings(compile=compile) if on else None
 
     @cached_property
     def weights(self) -> str:
@@ -268,7 +271,7 @@ class Studio:
                 *(() if other is None else other.origin.notes("The rival's plan")),
                 *_replay_notes(arm.trace for arm in (full, kept, rival) if arm is not None),
             ),
-            made=made_now(self.device, self.dtype, self.weights, self._recordings is not None),
+            made=made_now(self.device, self.dtype, self.weights, self._recordings),
             rival=rival,
         )
 

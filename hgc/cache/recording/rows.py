@@ -10,61 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field
 from threading import Lock
-from typing import Any, Protocol, TypeVar
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import nn
 
 from hgc.cache.recording.buffers import Buffer, Buffers
+from hgc.cache.recording.capture import Capture, Captured, CompiledRows, Compiler, capture_for, inductor
 from hgc.cache.recording.network import Snapshot, refusal_of
-
-T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Captured:
-    """A recorded function. `out` holds what it returned, anew after each `replay`; `size_bytes` is what it takes."""
-
-    out: Any
-    replay: Callable[[], None]
-    size_bytes: int
-
-
-class Capture(Protocol):
-    """Records functions of tensors that stay where they are. All that one capture recorded may share its memory."""
-
-    def __call__(self, function: Callable[[], Any]) -> Captured:
-        """Runs the function once, which computes nothing yet that may be read: `replay` does.
-
-        Whatever the function raises comes through; torch.OutOfMemoryError where memory does not suffice.
-        """
-
-
-class CudaGraphs:
-    """Recordings as CUDA graphs in one pool of memory (PyTorch, 'CUDA semantics', section on CUDA graphs)."""
-
-    def __init__(self, device: torch.device) -> None:
-        self._device = device
-        self._pool = torch.cuda.graph_pool_handle()
-        self._stream = torch.cuda.Stream(device)
-
-    def __call__(self, function: Callable[[], Any]) -> Captured:
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.device(self._device):
-            torch.cuda.synchronize()
-            torch.cuda.empty_cache()
-            before = torch.cuda.memory_reserved()
-            # Other threads go on meanwhile: a page shows previews, another run may allocate.
-            with torch.cuda.graph(graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"):
-                out = function()
-            return Captured(out, graph.replay, max(0, torch.cuda.memory_reserved() - before))
-
-
-def capture_for(device: torch.device) -> Capture | None:
-    """How calls are recorded on a device; None where that is not possible."""
-    return CudaGraphs(device) if device.type == "cuda" else None
-
 
 LIMIT_BYTES = 8 << 30
 Value = tuple[str, int]  # a site and, for sites of several modules, which of them
@@ -72,12 +26,11 @@ Value = tuple[str, int]  # a site and, for sites of several modules, which of th
 
 @dataclass(frozen=True)
 class Recording:
-    """One captured call: the buffers of its arguments and of the values that stand in, and what it computes."""
+    """One captured call, whose `out` is what the network returns and what its sites compute, and all that it reads."""
 
     captured: Captured
     arguments: tuple[Buffer, ...]
     stand_ins: tuple[Buffer, ...]
-    computed: dict[Value, torch.Tensor]
 
 
 @dataclass
@@ -111,20 +64,26 @@ class Recordings:
     """Recorded rows of any networks, for one run at a time; another run meanwhile is eager.
 
     They are kept until the networks are gone, `clear` is called, or more than `limit_bytes` would be taken: then those
-    of earlier runs make room, and where all are of this run, what is not recorded yet runs eagerly.
+    of earlier runs make room, and where all are of this run, what is not recorded yet runs eagerly. With `compile` each
+    row goes through torch's compiler first, for minutes, and its numbers differ from an eager run's by rounding; on a
+    device without graphs the compiled row alone is run.
     """
 
     def __init__(
         self,
         limit_bytes: int = LIMIT_BYTES,
         capture_for: Callable[[torch.device], Capture | None] = capture_for,
+        *,
+        compile: bool = False,
+        compiler: Compiler = inductor,
     ) -> None:
         self.limit_bytes = limit_bytes
+        self.compiled = compile
         self.lock = Lock()
         self.buffers = Buffers()
         self._reels: WeakKeyDictionary[nn.Module, Reel] = WeakKeyDictionary()
         self._captures: dict[torch.device, Capture | None] = {}
-        self._capture_for = capture_for
+        self._capture_for = (lambda device: CompiledRows(capture_for(device), compiler)) if compile else capture_for
 
     def capture(self, device: torch.device) -> Capture | None:
         """How calls are recorded on this device; None where they are not."""

@@ -199,10 +199,11 @@ class Session:
                 row.refused = None if isinstance(error, torch.OutOfMemoryError) else why
                 return self._eagerly(network, why, function, call)
         recording.captured.replay()
-        for (name, part), value in recording.computed.items():
+        out, computed = recording.captured.out
+        for (name, part), value in computed.items():
             self._host.take_in(name, part, value)
         self._host.replayed(network, row.spans)
-        return recording.captured.out
+        return out
 
     def _record(self, row: Row, given: list[torch.Tensor], function: Function, call: Mapping[str, Any]) -> Recording:
         """Loaded with these arguments. Raises Refused where it would not do what the call does, and RuntimeError."""
@@ -219,11 +220,11 @@ class Session:
         frame = self._host.frame = Capturing(own, self._kept)
         before = [writes(buffer.tensor) for buffer in (*arguments, *stand_ins)]
 
-        def once() -> Any:
+        def once() -> tuple[Any, dict[Value, torch.Tensor]]:
             out = function(**fixed)
             if frame.overwritten or before != [writes(buffer.tensor) for buffer in (*arguments, *stand_ins)]:
                 raise Refused("the network writes into what it was given, or into values that are kept")
-            return out
+            return out, dict(frame.out)
 
         capture = self._recordings.capture(next(tensors_of(call)).device)
         assert capture is not None  # `_key` saw to it
@@ -233,7 +234,7 @@ class Session:
             self._host.frame = None
         self._step["recorded"] += 1
         self._recording_ms += (perf_counter() - begun) * 1e3
-        return Recording(captured, arguments, stand_ins, frame.out)
+        return Recording(captured, arguments, stand_ins)
 
     def _make_room(self) -> None:
         """Lets go of what earlier runs recorded when the limit is reached. Raises Refused where that is not enough."""
