@@ -15,7 +15,7 @@ import tiny
 import torch
 
 from hgc.bench import peers
-from hgc.bench.duel import PEERS, Duel, Settings
+from hgc.bench.peers import PEERS, Duel, Settings
 from hgc.bench.setup import BenchRefused
 from hgc.cache.anatomy.networks import Networks
 

@@ -77,15 +77,16 @@ def peers(
     as_json: AsJson = False,
 ) -> None:
     """Our DeepCache and T-GATE against their authors' own code; `bench pareto` is the table of all methods."""
-    from hgc.bench import duel
-    from hgc.bench import peers as theirs
+    from hgc.bench import peers as published
 
-    theirs.check_installed()
+    published.check_installed()
     studio = Studio.load(model, device, dtype)
     request = painted(studio, seed, {"model": model, "control": control, "sampler": sampler, "steps": steps})
-    duels = theirs.fought(studio, request, duel.Settings(interval=interval, branch=branch, gate=gate, repeats=repeats))
+    duels = published.fought(
+        studio, request, published.Settings(interval=interval, branch=branch, gate=gate, repeats=repeats)
+    )
     measured_on = f"{model}, {sampler}, {steps} steps, {studio.device}, {studio.dtype}, seed {seed}"
-    typer.echo(json.dumps(duel.data(duels)) if as_json else duel.text(duels, measured_on))
+    typer.echo(json.dumps(published.data(duels)) if as_json else published.text(duels, measured_on))
 
 
 @in_one_line

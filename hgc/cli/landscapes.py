@@ -61,7 +61,7 @@ def train(
 
 def _minutes(more: list[str]) -> dict[str, float]:
     """STAGE=MINUTES, each, as a dictionary. Raises BadParameter."""
-    from hgc.training.record import STAGES
+    from hgc.training.export import STAGES
 
     asked: dict[str, float] = {}
     for entry in more:

@@ -16,13 +16,12 @@ from hgc.training.compute import Compute, best_compute
 from hgc.training.data import READER_SEEDS, SEGMENTER_SEEDS, TRAINING_SEEDS, paint_moods, paint_pictures
 from hgc.training.denoiser import Denoiser, DenoiserPlan
 from hgc.training.diffusion import DiffusionPlan, train_denoiser
-from hgc.training.export import export
+from hgc.training.export import export, write_record
 from hgc.training.eyes import ReaderPlan, SegmenterPlan, train_reader, train_segmenter
 from hgc.training.loss_chart import draw_losses
 from hgc.training.obedience import ObedienceReaderPlan, train_obedience_reader
 from hgc.training.pace import Budget
 from hgc.training.published import published_stages, take_up
-from hgc.training.record import write_record
 from hgc.training.sheet import draw_sheet
 from hgc.training.shelf import fill_shelf, settle_scale, with_reconstructions
 

@@ -2,18 +2,42 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
+import gradio.mcp
 from gradio.utils import get_upload_folder
 
 from hgc.refused import in_short
 from hgc.ui.doors import Doors, Hosts
 from hgc.ui.sessions import Sessions
-from hgc.ui.tools import JsonTools
+
+GradioTools: Any = gradio.mcp.GradioMCPServer
+
+
+class JsonTools(GradioTools):
+    """Pictures as gradio sends them, everything else as JSON text."""
+
+    def postprocess_output_data(self, data: Any, root_url: str) -> Any:
+        """The content of a tool's answer, one entry or two for each output."""
+        told = [each if _is_file(each) else json.dumps(each) for each in data]
+        return super().postprocess_output_data(told, root_url)
+
+
+def _is_file(output: Any) -> bool:
+    return isinstance(output, dict) and (output.get("meta") or {}).get("_type") == "gradio.FileData"
+
+
+def json_input(label: str) -> gr.JSON:
+    """An input for an object; gradio's own description of it is none that the protocol allows."""
+    field = gr.JSON(None, label=label)
+    field.api_info = lambda: {"anyOf": [{"type": "object", "additionalProperties": {}}, {"type": "null"}]}
+    return field
+
 
 log = logging.getLogger(__name__)
 

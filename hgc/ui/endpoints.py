@@ -16,11 +16,11 @@ from hgc.planning.methods import DEFAULT_METHOD, METHODS
 from hgc.planning.presets import PRESETS, by_budget
 from hgc.request import Recipe, RequestRefused, Sampler
 from hgc.results.exports import result_of, to_csv, to_perfetto
+from hgc.ui.blocks import json_input
 from hgc.ui.playground.control_panel import photo_input
 from hgc.ui.playground.drawing import AS_LABELS, AS_LINES, Drawn, prepare, read_photo
 from hgc.ui.queueing import ENDPOINTS_QUEUE
 from hgc.ui.runner import Runner, in_one_sentence, made
-from hgc.ui.tools import json_input
 
 CONTROLS = ("segmentation", "edges")
 

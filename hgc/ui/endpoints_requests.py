@@ -16,11 +16,11 @@ from hgc.charts.plan_grid import PlanGrid
 from hgc.planning.calibrations import subject_of
 from hgc.request import GUIDANCE, Recipe, Request, RequestRefused
 from hgc.results.exports import result_of
+from hgc.ui.blocks import json_input
 from hgc.ui.endpoints import refusals
 from hgc.ui.queueing import ENDPOINTS_QUEUE
 from hgc.ui.runner import Runner
 from hgc.ui.schedules.events import sites_of
-from hgc.ui.tools import json_input
 
 
 def build_request_endpoints(runner: Runner) -> None:

@@ -14,7 +14,7 @@ from hgc.cache.anatomy import Kind, State
 from hgc.charts.attention import layer_titles
 from hgc.ui.components.heat import heat_map
 from hgc.ui.components.stepper import step_of
-from hgc.ui.frames import figure_by_step, two_sided, words_by_step
+from hgc.ui.pictures import figure_by_step, two_sided, words_by_step
 
 if TYPE_CHECKING:
     from hgc.control.canvas import Pixels
