@@ -119,3 +119,23 @@ def visitors(browser: Browser) -> Iterator[Callable[..., Page]]:
     yield visit
     for context in contexts:
         context.close()
+
+
+@pytest.fixture(scope="session")
+def small_hub(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small hub of tiny random models on disk (`smallhub`), to be HF_HOME; its single files are in `files`."""
+    import smallhub
+
+    home = tmp_path_factory.mktemp("hub")
+    smallhub.build(home)
+    return home
+
+
+@pytest.fixture
+def on_small_hub(small_hub: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The small hub as this process's cache, and a working folder of the test's own; the folder of single files."""
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(small_hub / "hub"))
+    monkeypatch.chdir(tmp_path)
+    return small_hub / "files"

@@ -162,22 +162,22 @@ def tokenizer() -> CLIPTokenizer:
     return CLIPTokenizer(vocab={token: i for i, token in enumerate(tokens)}, merges=merges, model_max_length=16)
 
 
-def _text_config(**changes: Any) -> CLIPTextConfig:
-    return CLIPTextConfig(
-        vocab_size=len(tokenizer()),
-        hidden_size=TEXT_WIDTH,
-        intermediate_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        max_position_embeddings=16,
-        bos_token_id=tokenizer().bos_token_id,
-        eos_token_id=tokenizer().eos_token_id,
-        **changes,
-    )
+def text_config(**changes: Any) -> CLIPTextConfig:
+    settings: dict[str, Any] = {
+        "vocab_size": len(tokenizer()),
+        "hidden_size": TEXT_WIDTH,
+        "intermediate_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "max_position_embeddings": 16,
+        "bos_token_id": tokenizer().bos_token_id,
+        "eos_token_id": tokenizer().eos_token_id,
+    }
+    return CLIPTextConfig(**settings | changes)
 
 
 def text_encoder() -> CLIPTextModel:
-    return CLIPTextModel(_text_config()).eval()
+    return CLIPTextModel(text_config()).eval()
 
 
 def _vae() -> AutoencoderTiny:
@@ -238,7 +238,7 @@ def _pipeline(family: str, task: str, controls: int, shapes: Mapping[str, Any]) 
     if family == "sd":
         parts |= {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
     else:
-        second = CLIPTextModelWithProjection(_text_config(projection_dim=POOLED_WIDTH)).eval()
+        second = CLIPTextModelWithProjection(text_config(projection_dim=POOLED_WIDTH)).eval()
         parts |= {"text_encoder_2": second, "tokenizer_2": tokenizer(), "add_watermarker": False}
     if controls:
         nets = [controlnet(**shapes) for _ in range(controls)]

@@ -49,10 +49,11 @@ class ControlNets(Mapping[str, Any]):
 
 
 def folder_of(preset: ModelPreset, source: str) -> Path | None:
-    """The folder of a ControlNet: inside its model's own, anywhere on this machine, or in the Hub's cache."""
+    """The folder or file of a ControlNet: inside its model's own, anywhere on this machine, or in the Hub's cache."""
     if source.startswith("./"):
         return Path(preset.source) / source[2:]
-    return Path(source) if Path(source).is_absolute() else hub.model_folder(source)
+    path = Path(source).expanduser()
+    return path.resolve() if path.exists() else hub.model_folder(source)
 
 
 def load_folder(folder: Path, title: str, dtype: torch.dtype) -> Any:

@@ -21,7 +21,7 @@ from diffusers import (
 from diffusers.models import MultiControlNetUnionModel
 
 from hgc.models.families import FAMILIES, TASKS, ControlKind, Family
-from hgc.models.presets import ModelPreset
+from hgc.models.presets import UNION_MODES, ModelPreset
 from hgc.models.refusals import ModelUnavailable
 
 SAMPLERS: Mapping[str, Any] = {
@@ -55,8 +55,8 @@ class Loaded:
 
     @property
     def modes(self) -> Mapping[str, int]:
-        """The number by which a Union network knows each control; empty for other ControlNets."""
-        return self.preset.modes
+        """The number by which a Union network knows each control."""
+        return {**UNION_MODES, **self.preset.modes}
 
     @property
     def samplers(self) -> tuple[str, ...]:

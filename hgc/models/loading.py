@@ -1,9 +1,9 @@
-"""From a name, a Hub id or a folder to the networks of a model on a device. Nothing here uses the network."""
+"""From a name, a Hub id, a folder or a file to a model's networks on a device. Nothing here uses the network."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -11,49 +11,66 @@ from typing import Any
 
 import diffusers
 import torch
+from diffusers import AutoencoderKL
 from diffusers.utils import logging as diffusers_logging
+from safetensors import SafetensorError
 from transformers.utils import logging as transformers_logging
 
 from hgc.models import hub
 from hgc.models.controlnets import ControlNets, check_fits, folder_of, load_folder
 from hgc.models.devices import best_device, device_named, dtype_named
 from hgc.models.families import FAMILIES, family_of
+from hgc.models.files import add_loras, checkpoint_parts, load_controlnet, load_vae
 from hgc.models.loaded import Loaded
 from hgc.models.presets import ModelPreset, presets
 from hgc.models.refusals import ModelUnavailable
+from hgc.models.remembered import remembered
+from hgc.models.tensors import Tensors
 
-PIPELINES = ("StableDiffusion", "StableDiffusionXL")  # as diffusers' folders name them, before what they do
+NO_TEXT = "{} has no text encoder that reads a prompt (SDXL's refiner is such a model); choose the base model"
 
 
 def load(
-    what: str, *, controls: Mapping[str, str] | None = None, device: str | None = None, dtype: str | None = None
+    what: str,
+    *,
+    controls: Mapping[str, str] | None = None,
+    device: str | None = None,
+    dtype: str | None = None,
+    loras: Sequence[tuple[str, float]] = (),
+    vae: str | None = None,
 ) -> Loaded:
-    """A model by its name, its id on the Hub, or its folder in diffusers' format.
+    """A model by its name, its id on the Hub, its folder in diffusers' format, or its one `.safetensors` file.
 
     Half precision on an accelerator and full precision on a CPU unless told otherwise. `controls` maps a control's name
-    to an id or folder, in place of those the model is known with. Raises ModelUnavailable when name, device or dtype is
-    unknown, or the weights are not here or not of a kind that can be run.
+    to an id, folder or file, in place of those the model is known with; `loras` are files with their weights; `vae`
+    replaces the model's own. Raises ModelUnavailable when name, device or dtype is unknown, or something is not here,
+    not whole, or made for another family.
     """
     preset = preset_of(what)
     where = device_named(device) if device else best_device()
+    changes: dict[str, Any] = {"loras": (*preset.loras, *loras)}
     if controls is not None:
-        preset = replace(preset, controls=dict(controls))
-    return from_preset(preset, where, dtype_named(dtype, where))
+        changes["controls"] = dict(controls)
+    return from_preset(replace(preset, **changes), where, dtype_named(dtype, where), vae)
 
 
 def preset_of(what: str) -> ModelPreset:
-    """What is known of a model by its name, id or folder. Raises ModelUnavailable."""
-    known = presets()
+    """What is known of a model by its name, id, folder or file. Raises ModelUnavailable."""
+    known = {**presets(), **remembered()}
     if what in known:
         return known[what]
-    folder = Path(what).expanduser().resolve() if Path(what).expanduser().exists() else None
-    if folder is None and what.count("/") == 1:
+    path = Path(what).expanduser()
+    if path.is_file():
+        return _preset_of_file(path.resolve())
+    folder = path.resolve() if path.is_dir() else None
+    if folder is None and what.count("/") == 1 and not what.startswith((".", "/")):
         folder = hub.model_folder(what)
         if folder is None:
             raise ModelUnavailable(f"{what} is not here; fetch it with `hgc models fetch {what}`")
     if folder is None:
         raise ModelUnavailable(
-            f"unknown model '{what[:80]}'; known are {', '.join(known)}, ids of the Hub, and folders on this machine"
+            f"unknown model '{what[:80]}'; known are {', '.join(known)}, ids of the Hub, and folders and files on this "
+            "machine"
         )
     return _preset_of_folder(folder, what)
 
@@ -63,44 +80,57 @@ def _preset_of_folder(folder: Path, source: str) -> ModelPreset:
     index = folder / "model_index.json"
     if not index.exists():
         raise ModelUnavailable(f"{source} has no model_index.json: choose a folder in diffusers' format")
-    kind = str(json.loads(index.read_text()).get("_class_name"))
-    unet = folder / "unet" / "config.json"
-    if not kind.startswith(PIPELINES) or kind.startswith("StableDiffusion3") or not unet.exists():
+    listed = json.loads(index.read_text())
+    kind, unet = str(listed.get("_class_name")), folder / "unet" / "config.json"
+    if not kind.startswith("StableDiffusion") or kind.startswith("StableDiffusion3") or not unet.exists():
         raise ModelUnavailable(f"{source} is a {kind}, which cannot be run here; choose Stable Diffusion or SDXL")
+    if (listed.get("text_encoder") or [None])[0] is None:
+        raise ModelUnavailable(NO_TEXT.format(source))
+    if missing := hub.lacking(folder):
+        raise ModelUnavailable(f"{source} is not whole: no weights of {', '.join(missing)}; fetch or copy it again")
     config = json.loads(unet.read_text())
-    family = family_of(config)
-    base = presets()[family.base]
-    local = not Path(source).expanduser().exists()
-    return replace(
-        base,
-        name=Path(source).stem,
-        title=Path(source).stem,
-        source=source if local else str(folder),
-        size=config.get("sample_size", base.size // 8) * 8,
-        licence="",
-    )
+    base = presets()[family_of(config).base]
+    size = config.get("sample_size", base.size // 8) * 8
+    own = str(folder) if Path(source).expanduser().exists() else source
+    return replace(base, name=Path(source).name, title=Path(source).name, source=own, size=size, licence="")
 
 
-def from_preset(preset: ModelPreset, device: torch.device, dtype: torch.dtype) -> Loaded:
+def _preset_of_file(path: Path) -> ModelPreset:
+    """A preset for a checkpoint in one file. Raises ModelUnavailable."""
+    tensors = Tensors.of(path)
+    if tensors.holds != "checkpoint":
+        raise ModelUnavailable(
+            f"{path.name} holds a {tensors.holds}, not a whole model; give it beside one (`controls`, `loras`, `vae`)"
+        )
+    if tensors.without_text:
+        raise ModelUnavailable(NO_TEXT.format(path.name))
+    base = presets()[FAMILIES[tensors.family].base]
+    return replace(base, name=path.stem, title=path.stem, source=str(path), licence="")
+
+
+def from_preset(preset: ModelPreset, device: torch.device, dtype: torch.dtype, vae: str | None = None) -> Loaded:
     """Loads the networks of a preset. Raises ModelUnavailable when they cannot be had."""
     folder = Path(preset.source) if preset.local else hub.model_folder(preset.source)
     if folder is None:
         raise ModelUnavailable(not_here(preset))
     with _told(preset):
-        components = _components(preset, folder, device, dtype)
+        components = _components(preset, folder, device, dtype, vae)
 
     def load_control(source: str) -> Any:
         where = folder_of(preset, source)
         if where is None:
             raise ModelUnavailable(f"{source} is not here; fetch it with `hgc models fetch {source}`")
-        with _told(preset):
-            net = load_folder(where, source, dtype)
         name = next(name for name, own in preset.controls.items() if own == source)
-        check_fits(net, components["unet"], name, preset.title)
+        with _told(preset):
+            if where.is_file():
+                net = load_controlnet(where, components["unet"], preset.title, dtype)
+            else:
+                net = load_folder(where, source, dtype)
+                check_fits(net, components["unet"], name, preset.title)
         return net.to(device, memory_format=torch.channels_last).eval()
 
     controls = ControlNets(preset.controls, lambda source: folder_of(preset, source) is not None, load_control)
-    if preset.local:
+    if preset.name == "landscapes":
         for name in controls:
             controls[name]
     return Loaded(preset, components, controls, device, dtype)
@@ -114,26 +144,59 @@ def not_here(preset: ModelPreset) -> str:
     )
 
 
-def _components(preset: ModelPreset, folder: Path, device: torch.device, dtype: torch.dtype) -> dict[str, Any]:
+def _components(
+    preset: ModelPreset, folder: Path, device: torch.device, dtype: torch.dtype, vae: str | None
+) -> dict[str, Any]:
     """All parts of a pipeline but the ControlNets."""
-    family = FAMILIES[preset.family]
-    extra = {} if family.name == "sdxl" else {"safety_checker": None, "requires_safety_checker": False}
-    pipe = getattr(diffusers, family.pipeline_name("text", "controlnet")).from_pretrained(
-        folder,
-        controlnet=None,
-        **extra,
-        feature_extractor=None,
-        image_encoder=None,
-        dtype=dtype,
-        low_cpu_mem_usage=False,
-        local_files_only=True,
-        use_safetensors=True,
-        variant=hub.variant(folder, dtype is not torch.float32),
-    )
+    if folder.is_file():
+        pipe = checkpoint_parts(preset, folder, dtype)
+    else:
+        extra = {} if preset.family == "sdxl" else {"safety_checker": None, "requires_safety_checker": False}
+        pipeline = getattr(diffusers, FAMILIES[preset.family].pipeline_name("text", "controlnet"))
+        pipe = pipeline.from_pretrained(
+            folder,
+            controlnet=None,
+            **extra,
+            feature_extractor=None,
+            image_encoder=None,
+            dtype=dtype,
+            low_cpu_mem_usage=False,
+            local_files_only=True,
+            use_safetensors=True,
+            variant=hub.variant(folder, dtype is not torch.float32),
+        )
+    add_loras(pipe, [(lora_file(source), weight) for source, weight in preset.loras])
+    if vae is not None:
+        pipe.vae = _other_vae(vae, pipe.vae, dtype)
     pipe.to(device)
     for net in (pipe.unet, pipe.vae):
         net.to(device, memory_format=torch.channels_last).eval()
     return {name: part for name, part in pipe.components.items() if name != "controlnet"}
+
+
+def _other_vae(source: str, known: Any, dtype: torch.dtype) -> Any:
+    path = Path(source).expanduser()
+    if path.is_file():
+        return load_vae(path, known, dtype)
+    folder = path if path.is_dir() else hub.model_folder(source)
+    if folder is None:
+        raise ModelUnavailable(f"the VAE {source} is not here; fetch it with `hgc models fetch {source}`")
+    folder = folder / "vae" if (folder / "vae").is_dir() else folder
+    return AutoencoderKL.from_pretrained(
+        folder, dtype=dtype, low_cpu_mem_usage=False, local_files_only=True, use_safetensors=True
+    )
+
+
+def lora_file(source: str) -> Path:
+    """The file of a LoRA: a path, or `id:file` of the Hub. Raises ModelUnavailable."""
+    path = Path(source).expanduser()
+    if path.is_file():
+        return path
+    repo, _, name = source.partition(":")
+    folder = hub.snapshot(repo, name) if name and repo.count("/") == 1 else None
+    if folder is None:
+        raise ModelUnavailable(f"the LoRA {source} is not here; fetch it with `hgc models fetch {source}`")
+    return folder / name
 
 
 @contextmanager
@@ -145,7 +208,7 @@ def _told(preset: ModelPreset) -> Iterator[None]:
     diffusers_logging.set_verbosity_error()
     try:
         yield
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         reason = str(error).strip().split("\n")[0][:160]
         remedy = "clone again, or make them with `hgc train`" if preset.name == "landscapes" else "fetch them again"
         raise ModelUnavailable(f"{preset.title}: the weights are not complete ({reason}); {remedy}") from error

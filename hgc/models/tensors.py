@@ -1,0 +1,120 @@
+"""A `.safetensors` file told by its tensors: what it holds, for which family, and that it is whole.
+
+Only the header is read: names, shapes and places of the tensors. Nothing in such a file is executed, which is why
+pickles are refused.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from hgc.models.refusals import ModelUnavailable
+
+Holds = Literal["checkpoint", "controlnet", "union", "lora", "vae", "unet"]
+PICKLES = (".ckpt", ".bin", ".pt", ".pth", ".pkl")
+LONGEST_HEADER = 100_000_000
+# Beginnings of names that only one foreign architecture has.
+FOREIGN: Mapping[str, str] = {
+    "double_blocks.": "FLUX",
+    "single_transformer_blocks.": "FLUX",
+    "joint_blocks.": "Stable Diffusion 3",
+    "transformer_blocks.0.attn.add_q_proj.": "Stable Diffusion 3 or FLUX",
+    "cap_embedder.": "Lumina or Z-Image",
+    "txt_in.": "a video or Qwen model",
+}
+LORA_MARKS = (".lora_down.", ".lora_up.", ".lora_A.", ".lora_B.", ".lora.down.", ".lora.up.")
+
+
+@dataclass(frozen=True)
+class Tensors:
+    """The header of a file: the shape of every tensor by its name."""
+
+    path: Path
+    shapes: Mapping[str, tuple[int, ...]]
+
+    @classmethod
+    def of(cls, path: Path) -> Tensors:
+        """Raises ModelUnavailable for a pickle, for what is no safetensors file, and for one that is cut off."""
+        if path.suffix.lower() in PICKLES:
+            raise ModelUnavailable(
+                f"{path.name} is a pickle, which can run any program when it is opened; get the model as .safetensors, "
+                "or convert it where you trust it"
+            )
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            if not 2 <= length <= min(LONGEST_HEADER, size - 8):
+                raise ModelUnavailable(_no_safetensors(path))
+            try:
+                header = json.loads(file.read(length))
+            except (UnicodeDecodeError, json.JSONDecodeError) as error:
+                raise ModelUnavailable(_no_safetensors(path)) from error
+        entries = {name: entry for name, entry in header.items() if name != "__metadata__"}
+        end = 8 + length + max((entry["data_offsets"][1] for entry in entries.values()), default=0)
+        if end > size:
+            raise ModelUnavailable(f"{path.name} is cut off: it has {size:,} bytes of {end:,}; fetch or copy it again")
+        return cls(path, {name: tuple(entry["shape"]) for name, entry in entries.items()})
+
+    def has(self, *parts: str) -> bool:
+        """Whether a name holds one of these."""
+        return any(part in name for name in self.shapes for part in parts)
+
+    @property
+    def holds(self) -> Holds:
+        """What the tensors are. Raises ModelUnavailable for another architecture, naming it."""
+        if foreign := next((title for start, title in FOREIGN.items() if self.has(start)), None):
+            raise ModelUnavailable(
+                f"{self.path.name} is a model of {foreign}, whose networks cannot be run here; choose one of Stable "
+                "Diffusion 1.5, 2.1 or SDXL"
+            )
+        if self.has(*LORA_MARKS):
+            return "lora"
+        if self.has("task_embedding"):
+            return "union"
+        if self.has("controlnet_cond_embedding.", "control_model."):
+            return "controlnet"
+        if self.has("model.diffusion_model."):
+            return "checkpoint" if self.has("cond_stage_model.", "conditioner.") else "unet"
+        if self.has("up_blocks.0.resnets.0.time_emb_proj."):
+            return "unet"
+        if self.has("decoder.mid"):
+            return "vae"
+        raise ModelUnavailable(
+            f"{self.path.name} holds no model that is known ({len(self.shapes)} tensors, the first "
+            f"'{min(self.shapes, default='none')[:60]}'); choose a checkpoint, ControlNet, LoRA or VAE of Stable "
+            "Diffusion or SDXL"
+        )
+
+    @property
+    def family(self) -> Literal["sd15", "sd21", "sdxl"]:
+        """The family of a checkpoint: by its text encoders, which have names of their own in each."""
+        if self.has("conditioner.embedders.1."):
+            return "sdxl"
+        return "sd21" if self.has("cond_stage_model.model.") else "sd15"
+
+    @property
+    def without_text(self) -> bool:
+        """Whether a checkpoint lacks the text encoder that reads the prompt: SDXL's refiner has the second only."""
+        return self.has("conditioner.embedders.0.model.") and not self.has("conditioner.embedders.1.")
+
+    @property
+    def channels(self) -> int:
+        """Channels of the latents that a checkpoint's UNet takes: nine for inpainting."""
+        name = "model.diffusion_model.input_blocks.0.0.weight"
+        return self.shapes.get(name, (0, 4))[1]
+
+    @property
+    def text_width(self) -> int | None:
+        """The width of the text's features that cross-attentions read."""
+        layers = ("attn2.to_k.", "attn2_to_k.")
+        inner = ("to_k.weight", "lora_down.weight", "lora_A.weight", "lora.down.weight")
+        names = (name for name in self.shapes if name.endswith(inner) and any(layer in name for layer in layers))
+        return next((self.shapes[name][1] for name in names), None)
+
+
+def _no_safetensors(path: Path) -> str:
+    return f"{path.name} is no safetensors file; choose a file that ends in .safetensors and was fetched whole"

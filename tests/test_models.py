@@ -1,0 +1,251 @@
+"""Models from the small hub on disk: every layout is loaded and runs, and bad ones are refused in one sentence."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import smallhub
+import tiny
+import torch
+from safetensors.torch import load_file, save_file
+
+from hgc.cache import schedules
+from hgc.cache.anatomy.macs import anatomy
+from hgc.cache.running.engine import cached
+from hgc.models import hub
+from hgc.models.families import FAMILIES, TASKS
+from hgc.models.loaded import SAMPLERS, Loaded
+from hgc.models.loading import load
+from hgc.models.presets import CONTROLS, UNION_MODES, presets
+from hgc.models.refusals import ModelUnavailable
+from hgc.models.remembered import PLACE, forget, remember, remembered
+from hgc.models.tensors import Tensors
+
+pytestmark = pytest.mark.usefixtures("on_small_hub")
+STEPS = 3
+
+
+def latents(loaded: Loaded, controls: str | Sequence[str], task: str = "text") -> torch.Tensor:
+    """The latents of a run, which the engine, computing everything and then caching, is held to."""
+    pipe = loaded.pipeline(controls, loaded.preset.sampler, task)
+    guidance = max(loaded.preset.guidance, 1.0)
+    names = (controls,) if isinstance(controls, str) else controls
+    call: dict[str, Any] = {
+        **loaded.encode("a lake", "a tree", guidance > 1),
+        **loaded.control_arguments(controls, [tiny.control_image()] * len(names), task),
+        "num_inference_steps": STEPS,
+        "guidance_scale": guidance,
+        "output_type": "latent",
+    }
+    if task != "text":
+        call |= {"image": tiny.picture(), "strength": 1.0}
+    if task == "inpaint":
+        call["mask_image"] = (tiny.picture()[:, :1] > 0.5).float()
+    elif task == "text":
+        call |= {"height": 128, "width": 128}
+
+    def run() -> torch.Tensor:
+        return pipe(**call, generator=torch.Generator().manual_seed(1)).images
+
+    plain, sites = run(), anatomy(pipe, 128, maps=len(names) or 1)
+    with cached(pipe, schedules.exact(sites, STEPS)):
+        assert torch.equal(run(), plain)
+    with cached(pipe, schedules.deepcache(sites, STEPS, interval=2)) as kept:
+        run()
+    assert not kept.trace.nothing_reused
+    return plain
+
+
+def refused(*what: Any, **how: Any) -> str:
+    with pytest.raises(ModelUnavailable) as error:
+        load(*what, device="cpu", **how)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize(
+    ("name", "controls"),
+    [("sd15", "edges"), ("sdxl", "edges"), ("sdxl-union", "pose"), ("sdxl-union", ("edges", "depth")), ("sd15", ())],
+)
+def test_every_family_runs_every_task(name: str, controls: str | Sequence[str], task: str) -> None:
+    assert torch.isfinite(latents(load(name, device="cpu"), controls, task)).all()
+
+
+def test_two_controls_of_their_own(on_small_hub: Path) -> None:
+    own = {"edges": smallhub.CANNY, "mine": str(on_small_hub / "my_canny.safetensors")}
+    loaded = load("sd15", device="cpu", controls=own)
+    assert not torch.equal(latents(loaded, ("edges", "mine")), latents(loaded, "edges"))
+
+
+def test_what_is_here_is_what_can_be_chosen() -> None:
+    loaded = load("sd15", device="cpu")
+    assert list(loaded.controls) == ["edges"]
+    assert loaded.controls.ready == {}  # type: ignore[attr-defined]
+    with pytest.raises(ModelUnavailable, match=r"'depth' is not here; fetch it with `hgc models fetch lllyasviel"):
+        loaded.pipeline("depth", "unipc")
+    union = load("sdxl-union", device="cpu")
+    assert set(union.controls) == set(UNION_MODES)
+    assert union.controls["edges"] is union.controls["pose"]
+    with pytest.raises(ModelUnavailable, match="unknown sampler 'lcm'"):
+        loaded.pipeline("edges", "lcm")
+
+
+@pytest.mark.parametrize(("file", "name"), [("my_model", "sd15"), ("my_xl", "sdxl")])
+def test_a_single_file_is_the_model_it_was_written_from(on_small_hub: Path, file: str, name: str) -> None:
+    """In the first authors' layout, told by its tensors: the same pictures to the bit as the folder's."""
+    renamed = Path("anything.safetensors")
+    renamed.write_bytes((on_small_hub / f"{file}.safetensors").read_bytes())
+    single, folder = load(str(renamed), device="cpu"), load(name, device="cpu")
+    assert single.preset.family == name
+    for part in ("unet", "text_encoder", "vae"):
+        theirs = folder.components[part].state_dict()
+        half = name == "sd15"  # the folder is published in half precision
+        for key, value in single.components[part].state_dict().items():
+            assert torch.equal(value.half() if half else value, theirs[key].half() if half else theirs[key]), key
+    assert torch.isfinite(latents(single, "edges")).all()
+
+
+def test_the_kind_of_file_that_fits_the_precision_is_taken(small_hub: Path) -> None:
+    folder = hub.model_folder(smallhub.SD15)
+    assert folder is not None
+    assert hub.variant(folder, half=True) == hub.variant(folder, half=False) == "fp16"
+    plain = hub.model_folder(smallhub.SDXL)
+    assert plain is not None
+    assert hub.variant(plain, half=True) is None
+    files = [str(path.relative_to(plain)) for path in plain.rglob("*") if path.is_file()]
+    both = [*files, "unet/diffusion_pytorch_model.fp16.safetensors", "unet/diffusion_pytorch_model.bin", "README.md"]
+    needed = hub.needed([*both, "safety_checker/model.safetensors", "sd_xl_base_1.0.safetensors"])
+    assert [name for name in needed if name.startswith("unet/")] == [
+        "unet/config.json",
+        "unet/diffusion_pytorch_model.fp16.safetensors",
+    ]
+    assert {"README.md", "sd_xl_base_1.0.safetensors", "safety_checker/model.safetensors"} & set(needed) == set()
+
+
+@pytest.mark.parametrize("style", ["peft", "kohya"])
+def test_a_lora_changes_the_picture_by_its_weight(on_small_hub: Path, style: str) -> None:
+    file = str(on_small_hub / f"lora_{style}.safetensors")
+    plain = latents(load("sd15", device="cpu"), "edges")
+    off, little, much = (latents(load("sd15", device="cpu", loras=[(file, w)]), "edges") for w in (0.0, 0.3, 1.0))
+    assert torch.allclose(off, plain, atol=1e-5)
+    assert 0 < (little - plain).abs().mean() < (much - plain).abs().mean()
+
+
+def test_few_step_models_come_with_their_lora_and_scheduler() -> None:
+    loaded = load("sdxl-lightning", device="cpu")
+    pipe = loaded.pipeline("edges", "euler")
+    assert pipe.scheduler.config.timestep_spacing == "trailing"
+    assert loaded.components["unet"].peft_config
+    assert torch.isfinite(latents(loaded, "edges")).all()
+
+
+def test_another_vae_takes_the_place_of_the_models_own(on_small_hub: Path) -> None:
+    state = load_file(on_small_hub / "my_vae.safetensors")
+    state["decoder.conv_out.bias"] = torch.full_like(state["decoder.conv_out.bias"], 7.0)
+    save_file(state, "brighter.safetensors")
+    loaded = load("sd15", device="cpu", vae="brighter.safetensors")
+    assert (loaded.components["vae"].decoder.conv_out.bias == 7).all()
+
+
+def test_the_registry_is_whole() -> None:
+    for name, preset in presets().items():
+        assert preset.name == name
+        assert set(preset.controls) <= set(CONTROLS)
+        assert set(preset.modes) <= set(preset.controls)
+        assert preset.sampler in preset.samplers
+        assert set(preset.samplers) <= set(SAMPLERS)
+        assert preset.licence
+        assert name == "landscapes" or (preset.size_bytes > 1e9 and preset.control_bytes > 1e8)
+        assert FAMILIES[preset.family].base in presets()
+        assert (preset.steps <= 8) == bool(preset.note)
+
+
+def test_models_of_ones_own_are_remembered(on_small_hub: Path) -> None:
+    preset = load(str(on_small_hub / "my_model.safetensors"), device="cpu").preset
+    remember(preset)
+    assert remembered() == {"my_model": preset}
+    assert load("my_model", device="cpu").preset == preset
+    with pytest.raises(ModelUnavailable, match="choose another name"):
+        remember(presets()["sd15"])
+    forget("my_model")
+    assert "unknown model 'my_model'" in refused("my_model")
+    PLACE.write_text("{")
+    assert "damaged; delete it" in refused("my_model")
+
+
+BAD: dict[str, tuple[dict[str, list[int]], str]] = {
+    "flux": ({"double_blocks.0.img_attn.qkv.weight": [1]}, "a model of FLUX"),
+    "sd3": ({"model.diffusion_model.joint_blocks.0.x_block.mlp.fc1.weight": [1]}, "a model of Stable Diffusion 3"),
+    "refiner": (
+        {"model.diffusion_model.time_embed.0.weight": [1], "conditioner.embedders.0.model.ln_final.bias": [1]},
+        "no text encoder",
+    ),
+    "other": ({"weights": [1]}, "holds no model that is known"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_file_of_another_architecture_is_named(name: str) -> None:
+    shapes, says = BAD[name]
+    header = {key: {"dtype": "F32", "shape": shape, "data_offsets": [0, 4]} for key, shape in shapes.items()}
+    file = smallhub.save(Path(f"{name}.safetensors"), header, b"\0\0\0\0")
+    assert says in refused(str(file))
+
+
+def test_a_bad_file_is_refused_and_the_model_before_stays_usable(on_small_hub: Path, tmp_path: Path) -> None:
+    before = load("sd15", device="cpu")
+    whole = (on_small_hub / "my_model.safetensors").read_bytes()
+    for name, data, says in (
+        ("text.safetensors", b"<html>404</html>" * 9, "is no safetensors file"),
+        ("empty.safetensors", b"", "is no safetensors file"),
+        ("cut.safetensors", whole[:-100], "is cut off"),
+        ("model.ckpt", whole, "is a pickle"),
+    ):
+        Path(name).write_bytes(data)
+        assert says in refused(name)
+    Path("nothing").mkdir()
+    assert "no model_index.json" in refused("nothing")
+    Path("nothing/model_index.json").write_text(json.dumps({"_class_name": "FluxPipeline"}))
+    assert "is a FluxPipeline" in refused("nothing")
+    lora, canny = str(on_small_hub / "lora_peft.safetensors"), str(on_small_hub / "my_canny.safetensors")
+    assert "holds a lora, not a whole model" in refused(lora)
+    assert "holds a lora, no VAE" in refused("sd15", vae=lora)
+    assert "holds a controlnet, no LoRA" in refused("sd15", loras=[(canny, 1.0)])
+    save_file({"lora_unet_elsewhere.lora_down.weight": torch.ones(1, 4)}, "foreign.safetensors")
+    assert "none of its keys" in refused("sd15", loras=[("foreign.safetensors", 1.0)])
+    assert torch.isfinite(latents(before, "edges")).all()
+
+
+def test_a_controlnet_of_another_family_names_both_widths(on_small_hub: Path) -> None:
+    mine, folder = str(on_small_hub / "my_canny.safetensors"), smallhub.CANNY
+    loaded = load("sdxl", device="cpu", controls={"mine": mine, "theirs": folder})
+    width = tiny.TEXT_WIDTH + smallhub.SECOND_WIDTH
+    with pytest.raises(ModelUnavailable, match=rf"text of width {tiny.TEXT_WIDTH}, the model {width}"):
+        loaded.pipeline("mine", "euler")
+    with pytest.raises(ModelUnavailable, match=rf"text of width {tiny.TEXT_WIDTH} into .* the model has {width}"):
+        loaded.pipeline("theirs", "euler")
+
+
+def test_without_the_families_tokenizer_a_single_file_says_how_to_get_it(
+    on_small_hub: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", "elsewhere")
+    assert "`hgc models fetch sd15 --configs`" in refused(str(on_small_hub / "my_model.safetensors"))
+
+
+def test_tensors_tell_what_a_file_holds(on_small_hub: Path) -> None:
+    held = {path.stem: Tensors.of(path).holds for path in on_small_hub.glob("*.safetensors")}
+    assert held == {
+        "my_model": "checkpoint",
+        "my_xl": "checkpoint",
+        "my_vae": "vae",
+        "my_canny": "controlnet",
+        "my_union": "union",
+        "lora_peft": "lora",
+        "lora_kohya": "lora",
+    }
