@@ -9,7 +9,6 @@ afterwards every module is what it was.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -49,12 +48,6 @@ SOLVERS = [
     HeunDiscreteScheduler,
     LCMScheduler,
 ]
-NEEDS_PEFT = pytest.mark.skipif(
-    find_spec("peft") is None, reason="diffusers loads LoRA with peft: pip install -r tests/peers-requirements.txt"
-)
-NEEDS_ACCELERATE = pytest.mark.skipif(
-    find_spec("accelerate") is None, reason="offload is accelerate's: pip install -r tests/peers-requirements.txt"
-)
 
 
 def anatomy_of(pipe: Any, maps: int = 1) -> Anatomy:
@@ -339,7 +332,6 @@ def test_an_ip_adapter_of_several_images_is_refused() -> None:
         tiny.latents(pipe, steps=STEPS, ip_adapter_image_embeds=[torch.randn(2, 2, 8)])
 
 
-@NEEDS_PEFT
 @pytest.mark.parametrize("family", ["sd", "sdxl"])
 def test_lora(family: str) -> None:
     from peft import LoraConfig
@@ -355,7 +347,6 @@ def test_lora(family: str) -> None:
     assert plan_macs(schedules.full(bare, 1), anatomy_of(pipe)) == plan_macs(schedules.full(bare, 1), bare)
 
 
-@NEEDS_ACCELERATE
 def test_model_offload() -> None:
     """Accelerate replaces every network's forward to move it about; that stays in place, around ours and afterwards."""
     from accelerate import cpu_offload_with_hook
