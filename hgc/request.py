@@ -36,14 +36,16 @@ class RequestRefused(Refused, ValueError):
 class CacheSettings(BaseModel):
     """The settings of the two caches (see hgc.cache.schedules.hgc); `gate` is a share of the steps.
 
-    `order` is how kept values are extrapolated: 0 repeats, 1 follows a line, 2 a parabola. With `threshold` the coarse
-    cache decides while running.
+    With `similarity` both densities and the attention are placed where full runs were measured to change, else by a
+    timetable. `order` is how kept values are extrapolated: 0 repeats, 1 follows a line, 2 a parabola. With `threshold`
+    the coarse cache decides while running.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     coarse: bool = True
     fine: bool = True
+    similarity: bool = False
     lambda_inter: Share = 0.45
     lambda_intra: Share = 0.09
     gate: Share = 0.8

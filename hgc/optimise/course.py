@@ -19,7 +19,7 @@ from hgc.cache.anatomy import PREDICTION, UNGUIDED, Anatomy
 from hgc.cache.origin import Knobs, Origin
 from hgc.cache.plan import Plan
 from hgc.cache.rules import LINE, Forecast, PlanRefused, Weighing
-from hgc.cache.schedules import constants, cut_site, decoder_layers
+from hgc.cache.schedules import constants, cut_site, decoder_layers, kept_residuals
 
 FULL, UNET, SKIP = "F", "U", "."
 CAUTIONS = ("2", "3", "4", "5", "6")
@@ -124,14 +124,6 @@ def rows(course: Course, anatomy: Anatomy, uncontrolled: Collection[int] = ()) -
 def depth_of(letter: str, anatomy: Anatomy) -> int:
     """How many decoder layers a step computes."""
     return int(letter) if letter.isdigit() else 0 if letter == SKIP else len(decoder_layers(anatomy))
-
-
-def kept_residuals(anatomy: Anatomy, layers: int) -> list[str]:
-    """The control residuals that the outermost decoder layers consume, but the first, which costs next to nothing."""
-    refreshed = decoder_layers(anatomy)[-layers:]
-    consumed = {name for layer in refreshed for site in layer for name in site.inputs}
-    firsts = {names[0] for names in anatomy.residuals.values()}
-    return [site.name for site in anatomy.control_residuals if site.name in consumed - firsts]
 
 
 def plan_of(

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hgc.cache.schedules import OutOfReach, cut_site, decoder_layers
-from hgc.optimise.course import FULL, SKIP, Course, kept_residuals
+from hgc.cache.schedules import OutOfReach, cut_site, decoder_layers, kept_residuals
+from hgc.optimise.course import FULL, SKIP, Course
 from hgc.optimise.predict import Predictor
 
 RIDGE = 1e-4

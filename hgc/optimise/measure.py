@@ -20,15 +20,17 @@ from hgc.cache.plan import Plan
 from hgc.cache.rules import CalibrationRefused
 from hgc.cache.running.engine import cached
 from hgc.cache.running.values import Witness
-from hgc.cache.schedules import cut_site, decoder_layers
+from hgc.cache.schedules import cut_site, decoder_layers, kept_residuals
 from hgc.calibration.files import of_its_kind, read_arrays, write_arrays
 from hgc.calibration.subject import Subject
-from hgc.optimise.course import FULL, REMEMBERED, SKIP, UNET, Course, kept_residuals, plan_of, rows
+from hgc.optimise.course import FULL, REMEMBERED, SKIP, UNET, Course, plan_of, rows
 from hgc.optimise.predict import OUTPUT, ErrorTable, Numbers, forecast_error
 
 DEPTHS = ("1", "2", "3", "4", "5", "6", UNET)
 WARM = 3  # steps that a run for a depth computes first
+EXACT = 1e-6  # what float32 rounds away of a relative error
 PROBES = 6  # steps whose error is followed to the end
+ATTENTIONS = 4  # runs in which every step repeats another cross-attention
 Told = Callable[[int, int], None]  # runs done, runs wanted
 
 
@@ -101,7 +103,8 @@ def measure(scenes: Scenes, anatomy: Anatomy, subject: Subject, state: Path, tol
     """
     depths = usable_depths(anatomy)
     probes = _probes(subject.steps)
-    runs = ["full", *(f"gain {depth}" for depth in depths), *(f"growth {step}" for step in probes)]
+    attention = [f"attention {turn}" for turn in range(ATTENTIONS)] if anatomy.of(Kind.CROSS_ATTENTION) else []
+    runs = ["full", *(f"gain {depth}" for depth in depths), *attention, *(f"growth {step}" for step in probes)]
     header = {"subject": asdict(subject), "scenes": scenes.count}
     arrays: dict[str, Numbers] = {}
     if state.exists():
@@ -120,14 +123,12 @@ def measure(scenes: Scenes, anatomy: Anatomy, subject: Subject, state: Path, tol
             arrays |= _full(scenes, anatomy, subject.steps)
         if (name := missing[0]) != "full":
             kind, _, what = name.partition(" ")
-            table = _table(arrays, subject, scenes.count)
-            arrays[name] = (
-                _gain(scenes, anatomy, table, what) if kind == "gain" else _growth(scenes, anatomy, table, int(what))
-            )
+            table = _table(arrays, anatomy, subject, scenes.count)
+            arrays[name] = _MEASURES[kind](scenes, anatomy, table, what)
         done.add(name)
         write_arrays(state, header, arrays)
         told(len(done), len(runs))
-    return _table(arrays, subject, scenes.count)
+    return _table(arrays, anatomy, subject, scenes.count)
 
 
 def usable_depths(anatomy: Anatomy) -> tuple[str, ...]:
@@ -142,7 +143,8 @@ def _probes(steps: int) -> tuple[int, ...]:
 
 def _sites(anatomy: Anatomy) -> list[str]:
     cuts = [cut_site(anatomy, int(depth)) for depth in usable_depths(anatomy) if depth.isdigit()]
-    return [*cuts, *kept_residuals(anatomy, len(decoder_layers(anatomy))), PREDICTION, UNGUIDED]
+    attention = [site.name for site in anatomy.of(Kind.CROSS_ATTENTION)]
+    return [*cuts, *kept_residuals(anatomy, len(decoder_layers(anatomy))), *attention, PREDICTION, UNGUIDED]
 
 
 def _full(scenes: Scenes, anatomy: Anatomy, steps: int) -> dict[str, Numbers]:
@@ -168,6 +170,31 @@ def _gain(scenes: Scenes, anatomy: Anatomy, table: ErrorTable, depth: str) -> Nu
     return np.interp(np.arange(steps), measured, gains) if measured else np.ones(steps)
 
 
+def _attention(scenes: Scenes, anatomy: Anatomy, table: ErrorTable, turn: str) -> Numbers:
+    """Error of the output for each unit of relative error of a cross-attention, [layers, steps]; NaN where not asked.
+
+    Every step repeats another layer's output of the step before; each turn begins with other layers.
+    """
+    layers, steps = [site.name for site in anatomy.of(Kind.CROSS_ATTENTION)], table.subject.steps
+    offset = int(turn) * -(-len(layers) // ATTENTIONS)
+    kept = {step: layers[(step + offset) % len(layers)] for step in range(1, steps)}
+    rows = {name: "".join("R" if kept.get(step) == name else "C" for step in range(steps)) for name in layers}
+    errors: dict[int, float] = {}
+
+    def witness(kind: Kind, site: str, step: int, value: torch.Tensor) -> None:
+        if site == PREDICTION:
+            errors[step] = float((scenes.output(value) - scenes.outputs[step]).square().mean().sqrt())
+
+    scenes.run(Plan(Origin("attention"), steps, anatomy.model, rows), witness, forced=scenes.path)
+    gains = np.full((len(layers), steps), np.nan)
+    for step, name in kept.items():
+        made = forecast_error(table.products[name], step, (step - 1,), (1.0,))
+        size = float(table.products[name][step, step]) ** 0.5
+        if made > EXACT * size:
+            gains[layers.index(name), step] = errors[step] / made * size
+    return gains
+
+
 def feature_error(course: Course, anatomy: Anatomy, table: ErrorTable, step: int) -> float:
     """The error of what a step keeps, relative to its size; of several sites the root of the squares' sum."""
     squares = []
@@ -178,8 +205,9 @@ def feature_error(course: Course, anatomy: Anatomy, table: ErrorTable, step: int
     return float(np.sqrt(sum(squares)))
 
 
-def _growth(scenes: Scenes, anatomy: Anatomy, table: ErrorTable, step: int) -> Numbers:
+def _growth(scenes: Scenes, anatomy: Anatomy, table: ErrorTable, probe: str) -> Numbers:
     """The final latents' error for each unit of error of one step's output, that step's prediction left out."""
+    step = int(probe)
     course = Course.full(table.subject.steps).changed(step, depth=SKIP)
     plan = plan_of(course, anatomy, table)
     final = scenes.run(plan)[-1]
@@ -188,8 +216,15 @@ def _growth(scenes: Scenes, anatomy: Anatomy, table: ErrorTable, step: int) -> N
     return np.array([float((final - scenes.path[-1]).square().mean().sqrt()) / made])
 
 
-def _table(arrays: Mapping[str, Numbers], subject: Subject, scenes: int) -> ErrorTable:
-    parts: dict[str, dict[str, Numbers]] = {"products": {}, "gain": {}, "growth": {}}
+_MEASURES: Mapping[str, Callable[[Scenes, Anatomy, ErrorTable, str], Numbers]] = {
+    "gain": _gain,
+    "attention": _attention,
+    "growth": _growth,
+}
+
+
+def _table(arrays: Mapping[str, Numbers], anatomy: Anatomy, subject: Subject, scenes: int) -> ErrorTable:
+    parts: dict[str, dict[str, Numbers]] = {"products": {}, "gain": {}, "attention": {}, "growth": {}}
     for name, array in arrays.items():
         kind, _, what = name.partition(" ")
         if what:
@@ -197,4 +232,19 @@ def _table(arrays: Mapping[str, Numbers], subject: Subject, scenes: int) -> Erro
     probes = sorted(int(step) for step in parts["growth"])
     logs = [float(np.log(parts["growth"][str(step)][0])) for step in probes]
     growth = np.exp(np.interp(np.arange(subject.steps), probes, logs)) if probes else np.ones(subject.steps)
-    return ErrorTable(subject, scenes, parts["products"], parts["gain"], growth)
+    layers = [site.name for site in anatomy.of(Kind.CROSS_ATTENTION)]
+    attention = _on_the_mean(layers, list(parts["attention"].values()))
+    return ErrorTable(subject, scenes, parts["products"], parts["gain"], growth, attention)
+
+
+def _on_the_mean(layers: Sequence[str], turns: Sequence[Numbers]) -> dict[str, float]:
+    """The geometric mean of each layer's gains over all turns and steps; one that never changed is taken for the worst.
+
+    Empty before the first turn.
+    """
+    if not turns:
+        return {}
+    found = np.stack(turns).transpose(1, 0, 2).reshape(len(layers), -1)  # [layers, turns x steps]
+    means = [float(np.exp(np.mean(np.log(row[row > 0])))) if (row > 0).any() else None for row in found]
+    worst = max((mean for mean in means if mean is not None), default=1.0)
+    return {name: worst if mean is None else mean for name, mean in zip(layers, means, strict=True)}

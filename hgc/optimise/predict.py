@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from math import inf, sqrt
 
@@ -29,6 +29,7 @@ class ErrorTable:
     `products[site]` are the inner products G, [steps, steps]. `gains[depth][i]` is the error of the output for each
     unit of relative error of the feature kept at that depth in step i; `growth[i]` the error of the final latents for
     each unit of error of the output at step i, the solver's coefficients and all later steps' reaction in it.
+    `attention[site]` is the error of the output for each unit of relative error of a cross-attention, in any step.
     """
 
     subject: Subject
@@ -36,6 +37,7 @@ class ErrorTable:
     products: Mapping[str, Numbers]
     gains: Mapping[str, Numbers]
     growth: Numbers
+    attention: Mapping[str, float] = field(default_factory=dict)
 
     def weights(self, site: str, at: int, past: tuple[int, ...], ridge: float) -> tuple[float, ...]:
         """The weights of least squares; a whole prediction's are those best for what the solver sees.

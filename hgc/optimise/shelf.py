@@ -56,6 +56,7 @@ class Shelf:
         arrays = {f"{kind} {name}": array for kind, rows in parts.items() for name, array in rows.items()}
         header = {"subject": asdict(table.subject), "scenes": table.scenes}
         path.parent.mkdir(parents=True, exist_ok=True)
+        arrays |= {f"attention {name}": np.array(gain) for name, gain in table.attention.items()}
         write_arrays(path.with_suffix(".npz"), header, arrays | {"growth": table.growth})
         write_whole(path, json.dumps(self._as_dict(), indent=1).encode())
 
@@ -84,13 +85,16 @@ class Shelf:
 def _read_table(path: Path) -> ErrorTable:
     where = f"error table {path.name}"
     header, arrays = read_arrays(path, where)
-    parts: dict[str, dict[str, Numbers]] = {"products": {}, "gains": {}, "growth": {}}
+    parts: dict[str, dict[str, Numbers]] = {"products": {}, "gains": {}, "attention": {}, "growth": {}}
     with of_its_kind(where):
         for name, array in arrays.items():
             kind, _, what = name.partition(" ")
             parts[kind][what] = array
         subject = Subject(**header["subject"])
-        return ErrorTable(subject, header["scenes"], parts["products"], parts["gains"], parts["growth"][""])
+        attention = {name: float(gain) for name, gain in parts["attention"].items()}
+        return ErrorTable(
+            subject, header["scenes"], parts["products"], parts["gains"], parts["growth"][""], attention
+        )
 
 
 def carried(table: ErrorTable, steps: int) -> ErrorTable:
@@ -111,7 +115,7 @@ def carried(table: ErrorTable, steps: int) -> ErrorTable:
     gains = {depth: mix @ row for depth, row in table.gains.items()}
     subject = replace(table.subject, steps=steps)
     growth = mix @ table.growth * (measured / steps)  # each of more steps moves the latents less
-    return ErrorTable(subject, table.scenes, products, gains, growth)
+    return ErrorTable(subject, table.scenes, products, gains, growth, table.attention)
 
 
 def stretched(course: Course, steps: int) -> Course:

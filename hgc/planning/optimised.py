@@ -69,7 +69,7 @@ def kept_for(recipe: Recipe) -> Kept:
     found = shelves(PLANS)
     if not found:
         raise PlanRefused("no optimised plans are kept here; make them with: python -m hgc optimize")
-    shelf = min(found, key=lambda shelf: _distance(shelf.table.subject, wanted))
+    shelf = min(found, key=lambda shelf: distance(shelf.table.subject, wanted))
     return Kept(shelf, shelf.table.subject.carried_over(wanted))
 
 
@@ -79,7 +79,7 @@ def shelves(folder: Path) -> tuple[Shelf, ...]:
     return tuple(Shelf.read(path) for path in sorted(folder.glob("*.json")))
 
 
-def _distance(kept: Subject, wanted: Subject) -> tuple[bool, bool, bool, int, float]:
+def distance(kept: Subject, wanted: Subject) -> tuple[bool, bool, bool, int, float]:
     """How unlike two subjects are; the model weighs most, then the sampler, which amplifies errors in its own way."""
     unlike = (kept.model != wanted.model, kept.sampler != wanted.sampler, kept.control != wanted.control)
     return (*unlike, abs(kept.steps - wanted.steps), abs(kept.guidance - wanted.guidance))

@@ -7,17 +7,22 @@ from hgc.cache.schedules.encoder_propagation import encoder_propagation
 from hgc.cache.schedules.fewer_steps import fewer_steps
 from hgc.cache.schedules.guidance_reuse import guidance_reuse
 from hgc.cache.schedules.hgc import coarse_rows, fine_rows, hgc, key_steps_from, late_gate
+from hgc.cache.schedules.hgc_measured import Densities, hgc_measured
+from hgc.cache.schedules.hgc_search import densities_within
 from hgc.cache.schedules.plain import exact, full
-from hgc.cache.schedules.rows import constants, cut_site, decoder_layers, keep_between, keep_control, key_steps
+from hgc.cache.schedules.rows import constants, cut_site, decoder_layers, keep_between, keep_control, kept_residuals, key_steps
+from hgc.cache.schedules.similarity import Similarity, key_steps_by
 from hgc.cache.schedules.step_skip import step_skip
 from hgc.cache.schedules.tgate import tgate
 
 __all__ = [
     "ADDED",
     "LAYERS",
+    "Densities",
     "Density",
     "Off",
     "OutOfReach",
+    "Similarity",
     "block_caching",
     "coarse_rows",
     "constants",
@@ -25,6 +30,7 @@ __all__ = [
     "decoder_layers",
     "deepcache",
     "delta_of",
+    "densities_within",
     "encoder_propagation",
     "exact",
     "fewer_steps",
@@ -32,9 +38,12 @@ __all__ = [
     "full",
     "guidance_reuse",
     "hgc",
+    "hgc_measured",
     "keep_between",
     "keep_control",
+    "kept_residuals",
     "key_steps",
+    "key_steps_by",
     "key_steps_from",
     "ladder",
     "late_gate",

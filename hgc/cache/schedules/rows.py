@@ -85,6 +85,14 @@ def cut_site(anatomy: Anatomy, refreshed: int) -> str:
     return layers[-1 - refreshed][-1].name
 
 
+def kept_residuals(anatomy: Anatomy, layers: int) -> list[str]:
+    """The control residuals that the outermost decoder layers consume, but the first, which costs next to nothing."""
+    refreshed = decoder_layers(anatomy)[-layers:]
+    consumed = {name for layer in refreshed for site in layer for name in site.inputs}
+    firsts = {names[0] for names in anatomy.residuals.values()}
+    return [site.name for site in anatomy.control_residuals if site.name in consumed - firsts]
+
+
 def in_range(what: str, value: float, low: float, high: float) -> None:
     """Raises PlanRefused for a setting outside its range, with both numbers."""
     if not low <= value <= high:

@@ -1,0 +1,102 @@
+"""A small search over HGC's own numbers: those of least predicted error whose plan costs no more than a budget."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from math import inf
+
+from hgc import limits
+from hgc.cache.anatomy import Anatomy
+from hgc.cache.rehearsal import plan_macs
+from hgc.cache.schedules.between import Leg
+from hgc.cache.schedules.budget import OutOfReach
+from hgc.cache.schedules.hgc_measured import ROUNDING, Densities, Off, density, hgc_measured, legs_of
+from hgc.cache.schedules.plain import full
+from hgc.cache.schedules.similarity import Similarity
+
+GATES = (0.95, 0.9, 0.85, 0.8, 0.7, 0.6, 0.5)  # shares of the steps; to never fuse is tried first
+LINE, REPEATED, PARABOLA = 1, 0, 2
+MOST_COUNTS = 20  # numbers of key steps that are tried
+ROUNDS = 4
+
+
+@lru_cache(maxsize=256)
+def densities_within(
+    anatomy: Anatomy,
+    similarity: Similarity,
+    share: float,
+    *,
+    attention_every: int = 1,
+    guidance: bool = True,
+    off: Off | None = None,
+) -> Densities:
+    """The densities of least predicted error whose plan costs at most `share` of full compute.
+
+    Raises OutOfReach below what the first step costs.
+    """
+    whole = plan_macs(full(anatomy, similarity.steps), anatomy, guidance=guidance, off=off).paper
+    search = _Search(anatomy, similarity, guidance, off)
+
+    def cost(densities: Densities) -> float:
+        plan = hgc_measured(
+            anatomy, similarity, densities, attention_every=attention_every, guidance=guidance, off=off
+        )
+        return plan_macs(plan, anatomy, guidance=guidance, off=off).paper / whole
+
+    budget, least = share, inf
+    for _ in range(ROUNDS):  # repeated attention makes a plan cheaper than its leg, a control that is off dearer
+        found = search.least(budget)
+        over = cost(found) - share
+        if over <= ROUNDING:
+            return found
+        least, budget = min(least, over + share), budget - over
+    raise OutOfReach(f"budget {share:.0%}: the cheapest plan costs {least:.1%} of full compute; choose more", least)
+
+
+@dataclass(frozen=True)
+class _Search:
+    anatomy: Anatomy
+    similarity: Similarity
+    guidance: bool
+    off: Off | None
+
+    def least(self, budget: float) -> Densities:
+        """Numbers of key steps are tried first, then for the best of them the forecast's order and the gate.
+
+        Raises OutOfReach where all cost more.
+        """
+        steps = self.similarity.steps
+        error, found = min((self._best(count, steps, LINE, budget) for count in self._counts()), key=_error)
+        if found is None:
+            nearest = min(leg.cost for count in self._counts() for leg in self._legs(count, steps, LINE)) / steps
+            raise OutOfReach(
+                f"budget {budget:.0%}: the cheapest plan costs {nearest:.1%} of full compute; choose more", nearest
+            )
+        count = round(found.lambda_inter * steps)
+        gates = {round(share * steps) for share in GATES if self.guidance} - {0, steps}
+        others = [self._best(count, gate, LINE, budget) for gate in sorted(gates)]
+        others += [self._best(count, steps, order, budget) for order in (REPEATED, PARABOLA)]
+        return min([(error, found), *((e, d) for e, d in others if d is not None)], key=_error)[1]
+
+    def _counts(self) -> list[int]:
+        steps = self.similarity.steps
+        return sorted({max(1, round(steps * i / MOST_COUNTS)) for i in range(1, MOST_COUNTS)})
+
+    def _best(self, count: int, gate_step: int, order: int, budget: float) -> tuple[float, Densities | None]:
+        limits.check_time()
+        steps = self.similarity.steps
+        within = [leg for leg in self._legs(count, gate_step, order) if leg.cost <= (budget + ROUNDING) * steps]
+        if not within:
+            return inf, None
+        leg = min(within, key=lambda one: one.error)
+        return leg.error, Densities(count / steps, density(leg, self.anatomy), gate_step, order)
+
+    def _legs(self, count: int, gate_step: int, order: int) -> list[Leg]:
+        return legs_of(
+            self.anatomy, self.similarity, count, gate_step, order, guidance=self.guidance, off=self.off
+        )
+
+
+def _error(tried: tuple[float, Densities | None]) -> float:
+    return tried[0]
