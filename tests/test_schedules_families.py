@@ -47,6 +47,9 @@ METHODS: dict[str, Callable[[Anatomy], Plan]] = {
     "hgc at measured key steps": lambda a: schedules.hgc(
         a, STEPS, keys=schedules.key_steps_from(made_up.curves(a, STEPS), 3)
     ),
+    "hgc by measured similarity": lambda a: schedules.hgc_measured(
+        a, made_up.Alike(STEPS), schedules.Densities(0.4, 0.2, STEPS - 1, 1), attention_every=2
+    ),
     "block caching": lambda a: schedules.block_caching(a, STEPS, made_up.curves(a, STEPS), delta=0.3),
     "block caching inside": lambda a: schedules.block_caching(
         a, STEPS, made_up.curves(a, STEPS), delta=0.3, kinds=schedules.ADDED

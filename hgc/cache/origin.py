@@ -99,6 +99,7 @@ def _deepcache(knobs: Knobs) -> str:
 
 
 _TITLES: Mapping[str, Callable[[Knobs], str]] = {
+    "hgc": lambda knobs: "hgc by measured similarity" if knobs.get("similarity") else "hgc",
     "block_caching": lambda knobs: f"block caching δ={knobs['delta']:.3g}",
     "deepcache": _deepcache,
     "tgate": lambda knobs: f"tgate m={knobs['gate_step']}",

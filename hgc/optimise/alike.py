@@ -47,9 +47,9 @@ class Alike:
         past, weighed = _weighed(step, past, forecast)
         return forecast_error(self.table.products[OUTPUT], step, past, weighed), weighed
 
-    def guidance_error(self, step: int, past: Past, forecast: Forecast) -> float:
+    def unguided(self, step: int, past: Past, forecast: Forecast) -> tuple[float, tuple[float, ...]]:
         past, weighed = _weighed(step, past, forecast)
-        return (self.guidance - 1) * forecast_error(self.table.products[UNGUIDED], step, past, weighed)
+        return (self.guidance - 1) * forecast_error(self.table.products[UNGUIDED], step, past, weighed), weighed
 
     def attention(self, site: str, step: int, since: int) -> float:
         return self.table.attention[site] * self._relative(site, step, (since,), REPEAT)

@@ -92,9 +92,7 @@ def _read_table(path: Path) -> ErrorTable:
             parts[kind][what] = array
         subject = Subject(**header["subject"])
         attention = {name: float(gain) for name, gain in parts["attention"].items()}
-        return ErrorTable(
-            subject, header["scenes"], parts["products"], parts["gains"], parts["growth"][""], attention
-        )
+        return ErrorTable(subject, header["scenes"], parts["products"], parts["gains"], parts["growth"][""], attention)
 
 
 def carried(table: ErrorTable, steps: int) -> ErrorTable:

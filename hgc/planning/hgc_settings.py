@@ -91,9 +91,7 @@ def _by_similarity(task: Task, settings: CacheSettings) -> Plan:
     plan = schedules.hgc_measured(
         task.anatomy,
         similar.alike,
-        schedules.Densities(
-            settings.lambda_inter, settings.lambda_intra, _gate_step(task, settings), settings.order
-        ),
+        schedules.Densities(settings.lambda_inter, settings.lambda_intra, _gate_step(task, settings), settings.order),
         attention_every=settings.attention_every,
         coarse=settings.coarse,
         fine=settings.fine,

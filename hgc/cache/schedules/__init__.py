@@ -10,7 +10,15 @@ from hgc.cache.schedules.hgc import coarse_rows, fine_rows, hgc, key_steps_from,
 from hgc.cache.schedules.hgc_measured import Densities, hgc_measured
 from hgc.cache.schedules.hgc_search import densities_within
 from hgc.cache.schedules.plain import exact, full
-from hgc.cache.schedules.rows import constants, cut_site, decoder_layers, keep_between, keep_control, kept_residuals, key_steps
+from hgc.cache.schedules.rows import (
+    constants,
+    cut_site,
+    decoder_layers,
+    keep_between,
+    keep_control,
+    kept_residuals,
+    key_steps,
+)
 from hgc.cache.schedules.similarity import Similarity, key_steps_by
 from hgc.cache.schedules.step_skip import step_skip
 from hgc.cache.schedules.tgate import tgate

@@ -24,8 +24,9 @@ def attention_rows(
 ) -> Rows:
     """Rows by which all cross-attentions together are computed at every n-th time that `plan` asks for one.
 
-    One bound on what a repetition does to the final latents holds for all layers and steps, so that those that change
-    least, or matter least, are repeated most. The first time a layer is asked for it is computed. Raises PlanRefused for `every` below 1.
+    One bound on what a repetition does to the final latents holds for all layers and steps: those that change least, or
+    matter least, are repeated most. The first time a layer is asked for it is computed. Raises PlanRefused for `every`
+    below 1.
     """
     if every < 1:
         raise PlanRefused(f"attention_every {every}: at least 1 (1 computes it whenever a step asks for it)")

@@ -107,46 +107,59 @@ class Between:
     def _at(self, price: float, choices: Sequence[Mapping[int | None, float]]) -> Leg:
         ways = [_Way(Leg(0.0, self.costs.first, (EVERYTHING,)), (0,), (0.0,))]
         for step in range(1, len(choices)):
+            branches = 1 if step >= self.gate_step else 2
+            count = self._cheapest(choices[step], step, branches, price)
             best: dict[Past, _Way] = {}
             for way in ways:
-                for onward in self._onward(way, step, choices[step]):
-                    known = best.get(onward.past)
-                    if known is None or _value(onward.leg, price) < _value(known.leg, price):
-                        best[onward.past] = onward
+                onward = [self._computed(way, step, count, choices[step][count], branches)]
+                if count is not EVERYTHING and step - way.past[-1] <= WIDEST:
+                    onward.append(self._skipping(way, step, branches))
+                for new in onward:
+                    known = best.get(new.past)
+                    if known is None or _value(new.leg, price) < _value(known.leg, price):
+                        best[new.past] = new
             ways = list(best.values())
-        return self._fused(min((way.leg for way in ways), key=lambda leg: _value(leg, price)))
+        return self._fused(min((way.leg for way in ways), key=lambda leg: _value(leg, price)), choices)
 
-    def _onward(self, way: _Way, step: int, choices: Mapping[int | None, float]) -> list[_Way]:
-        growth, branches = self.similarity.growth(step), 1 if step >= self.gate_step else 2
-        onward, depth = [], max(self.forecast.depth, 1)
-        for count, error in choices.items():
-            leg = Leg(way.leg.error + growth * error, way.leg.cost + self.costs.later[count, branches], ())
-            leg = Leg(leg.error, leg.cost, (*way.leg.layers, count))
-            onward.append(_Way(leg, (*way.past, step)[-depth:], (*way.errors, error)[-depth:]))
-        if EVERYTHING not in choices and step - way.past[-1] <= WIDEST:
-            error = self._none(way, step)
-            cost = way.leg.cost + self.costs.later[0, branches]
-            onward.append(_Way(Leg(way.leg.error + growth * error, cost, (*way.leg.layers, 0)), way.past, way.errors))
-        return onward
+    def _cheapest(self, choices: Mapping[int | None, float], step: int, branches: int, price: float) -> int | None:
+        growth = self.similarity.growth(step)
+        return min(choices, key=lambda count: growth * choices[count] + price * self.costs.later[count, branches])
+
+    def _computed(self, way: _Way, step: int, count: int | None, error: float, branches: int) -> _Way:
+        depth = max(self.forecast.depth, 1)
+        leg = self._longer(way.leg, step, count, error, branches)
+        return _Way(leg, (*way.past, step)[-depth:], (*way.errors, error)[-depth:])
+
+    def _skipping(self, way: _Way, step: int, branches: int) -> _Way:
+        return _Way(self._longer(way.leg, step, 0, self._none(way, step), branches), way.past, way.errors)
+
+    def _longer(self, leg: Leg, step: int, count: int | None, error: float, branches: int) -> Leg:
+        cost = leg.cost + self.costs.later[count, branches]
+        return Leg(leg.error + self.similarity.growth(step) * error, cost, (*leg.layers, count))
 
     def _none(self, way: _Way, step: int) -> float:
         """The error of refreshing nothing: the forecast's own, and what it passes on of those it goes on from."""
         if (step, way.past) not in self._skipped:
             self._skipped[step, way.past] = self.similarity.skipped(step, way.past, self.forecast)
-        own, weights = self._skipped[step, way.past]
-        passed = zip(weights, way.errors[-len(weights) :], strict=True)
-        return float((own**2 + sum((weight * error) ** 2 for weight, error in passed)) ** 0.5)
+        return _passed_on(*self._skipped[step, way.past], way.errors)
 
-    def _fused(self, leg: Leg) -> Leg:
-        """With the error of the guidance difference that is kept from the gate on."""
+    def _fused(self, leg: Leg, choices: Sequence[Mapping[int | None, float]]) -> Leg:
+        """With the error of the guidance difference, kept from the gate on, by which the errors before it pass."""
         predicted = [step for step, count in enumerate(leg.layers) if count != 0]
         past = tuple(step for step in predicted if step < self.gate_step)
-        error = sum(
-            self.similarity.growth(step) * self.similarity.guidance_error(step, past, self.forecast)
-            for step in predicted
-            if step >= self.gate_step
-        )
-        return Leg(leg.error + error, leg.cost, leg.layers)
+        errors = [choices[step][leg.layers[step]] for step in past]
+        more = 0.0
+        for step in predicted:
+            if step >= self.gate_step:
+                error = _passed_on(*self.similarity.unguided(step, past, self.forecast), errors)
+                more += self.similarity.growth(step) * error
+        return Leg(leg.error + more, leg.cost, leg.layers)
+
+
+def _passed_on(own: float, weights: Sequence[float], errors: Sequence[float]) -> float:
+    """A forecast's own error together with those of the values it goes on from, taken to be independent."""
+    passed = zip(weights, errors[-len(weights) :], strict=True)
+    return float((own**2 + sum((weight * error) ** 2 for weight, error in passed)) ** 0.5)
 
 
 def _value(leg: Leg, price: float) -> float:

@@ -6,7 +6,8 @@ our reading of its parts stands at the top of hgc.py; here is our reading of *si
 * lambda_inter, the share of key steps: they lie where the relative change of the kept features adds up to equal parts;
 * lambda_intra, the share of decoder layers that the steps in between refresh, on the mean over steps and layers: each
   step has a number of its own, chosen by the errors that forecasts of the kept features were measured to make, and by
-  what these do to the final latents (between.py); none in many steps, which then compute the output's convolution alone;
+  what these do to the final latents (between.py); often none, so that
+  the output's convolution alone is computed;
 * attention is repeated layer by layer and step by step where its output was measured to change least (attention.py);
 * within a budget, lambda_inter, lambda_intra, the gate step and the forecast's order are those of least error, added up
   over all steps. The guidance difference is kept after the gate: dropping guidance errs by all of it, so never less.
@@ -35,7 +36,7 @@ Off = tuple[frozenset[str], ...]
 
 @dataclass(frozen=True)
 class Densities:
-    """What places everything: both densities, the gate step (the number of steps for never) and the forecast's order."""
+    """Both densities, the gate step (the number of steps for never) and the forecast's order."""
 
     lambda_inter: float
     lambda_intra: float
@@ -148,7 +149,8 @@ def _row(fresh: Sequence[bool], kept: Sequence[bool], forecast: Forecast) -> str
     goes_on = "F" if forecast != REPEAT else "R"
     seen = [sum(fresh[:step]) for step in range(len(fresh))]
     return "".join(
-        "C" if not keeps else goes_on if count >= forecast.least else "R" for keeps, count in zip(kept, seen, strict=True)
+        "C" if not keeps else goes_on if count >= forecast.least else "R"
+        for keeps, count in zip(kept, seen, strict=True)
     )
 
 

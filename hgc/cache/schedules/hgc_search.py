@@ -39,9 +39,7 @@ def densities_within(
     search = _Search(anatomy, similarity, guidance, off)
 
     def cost(densities: Densities) -> float:
-        plan = hgc_measured(
-            anatomy, similarity, densities, attention_every=attention_every, guidance=guidance, off=off
-        )
+        plan = hgc_measured(anatomy, similarity, densities, attention_every=attention_every, guidance=guidance, off=off)
         return plan_macs(plan, anatomy, guidance=guidance, off=off).paper / whole
 
     budget, least = share, inf
@@ -93,9 +91,7 @@ class _Search:
         return leg.error, Densities(count / steps, density(leg, self.anatomy), gate_step, order)
 
     def _legs(self, count: int, gate_step: int, order: int) -> list[Leg]:
-        return legs_of(
-            self.anatomy, self.similarity, count, gate_step, order, guidance=self.guidance, off=self.off
-        )
+        return legs_of(self.anatomy, self.similarity, count, gate_step, order, guidance=self.guidance, off=self.off)
 
 
 def _error(tried: tuple[float, Densities | None]) -> float:

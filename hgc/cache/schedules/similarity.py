@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Protocol
 
 from hgc.cache.rules import Forecast, PlanRefused
@@ -10,7 +10,7 @@ from hgc.cache.rules import Forecast, PlanRefused
 Past = tuple[int, ...]  # steps, oldest first
 
 
-class Similarity(Protocol):
+class Similarity(Hashable, Protocol):
     """How alike kept values are to those that full runs compute in later steps.
 
     Errors are root mean squares of what the solver sees, in its own units, unless said otherwise.
@@ -33,8 +33,8 @@ class Similarity(Protocol):
     def skipped(self, step: int, past: Past, forecast: Forecast) -> tuple[float, Sequence[float]]:
         """The error where no layer is refreshed, and the weights of the last past values, oldest first."""
 
-    def guidance_error(self, step: int, past: Past, forecast: Forecast) -> float:
-        """The error where the guidance difference goes on from `past`."""
+    def unguided(self, step: int, past: Past, forecast: Forecast) -> tuple[float, Sequence[float]]:
+        """The error where the guidance difference goes on from `past`, and the weights as in `skipped`."""
 
     def attention(self, site: str, step: int, since: int) -> float:
         """The error where a cross-attention's output is repeated from the step `since`."""

@@ -46,6 +46,7 @@ class CachePanel:
     hand: gr.Checkbox
     coarse: gr.Checkbox
     fine: gr.Checkbox
+    similarity: gr.Checkbox
     key_share: gr.Slider
     layer_share: gr.Slider
     order: gr.Radio
@@ -73,6 +74,7 @@ class CachePanel:
         return [
             self.coarse,
             self.fine,
+            self.similarity,
             self.key_share,
             self.layer_share,
             self.order,
@@ -180,10 +182,11 @@ def trust_in(verify: float | None) -> float:
 
 def read_settings(values: Sequence[Any]) -> dict[str, Any]:
     """The panel's values as fields of CacheSettings."""
-    coarse, fine, key_share, layer_share, order, adaptive, threshold, gate, attention_every, fusion = values
+    coarse, fine, similarity, key_share, layer_share, order, adaptive, threshold, gate, attention_every, fusion = values
     return {
         "coarse": coarse,
         "fine": fine,
+        "similarity": similarity,
         "lambda_inter": key_share,
         "lambda_intra": layer_share,
         "order": order,
@@ -199,6 +202,7 @@ def write_settings(settings: CacheSettings) -> list[Any]:
     return [
         settings.coarse,
         settings.fine,
+        settings.similarity,
         settings.lambda_inter,
         settings.lambda_intra,
         settings.order,

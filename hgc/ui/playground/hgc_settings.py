@@ -38,6 +38,14 @@ def switches(now: Method) -> dict[str, Any]:
 def coarse(now: CacheSettings) -> dict[str, Any]:
     """How much of the blocks is computed, and when."""
     fields: dict[str, Any] = {
+        "similarity": gr.Checkbox(
+            now.similarity,
+            label="By measured similarity",
+            info="Place key steps, refreshed layers and kept attention where full runs were measured to change. "
+            "Otherwise by a timetable.",
+            elem_id="similarity",
+            elem_classes="switch",
+        ),
         "key_share": gr.Slider(
             0.05,
             1,
@@ -53,7 +61,7 @@ def coarse(now: CacheSettings) -> dict[str, Any]:
             now.lambda_intra,
             step=0.01,
             label="Refreshed layers (λ intra)",
-            info="Share of the decoder's layers that the other steps compute. More is closer, and slower.",
+            info="Share of the decoder's layers that the other steps compute, on average. More is closer, and slower.",
             elem_id="layer-share",
         ),
         "order": gr.Radio(
@@ -108,8 +116,8 @@ def fine(now: CacheSettings) -> dict[str, Any]:
             10,
             now.attention_every,
             step=1,
-            label="Attention at every n-th key step",
-            info="1 computes it at every key step. Higher computes it less often.",
+            label="Attention every n-th time",
+            info="1 computes it at every key step, or whenever asked if by similarity. Higher computes less.",
             elem_id="attention-every",
         ),
         "fusion": gr.Radio(
