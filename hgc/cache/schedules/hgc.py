@@ -1,4 +1,6 @@
-"""Hybrid-Grained Cache (arXiv 2511.11031).
+"""Hybrid-Grained Cache (arXiv 2511.11031) by a timetable, for models of which nothing was measured.
+
+Where full runs were measured, hgc_measured.py places the same parts by what they show.
 
 What is the paper's and what is our reading: the paper gives a block-level ("coarse") cache with two densities,
 lambda_inter and lambda_intra, a prompt-level ("fine") cache that reuses cross-attention over consecutive steps, and a

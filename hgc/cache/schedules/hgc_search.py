@@ -43,13 +43,16 @@ def densities_within(
         return plan_macs(plan, anatomy, guidance=guidance, off=off).paper / whole
 
     budget, least = share, inf
+    within: list[tuple[float, Densities]] = []
     for _ in range(ROUNDS):  # repeated attention makes a plan cheaper than its leg, a control that is off dearer
         found = search.least(budget)
-        over = cost(found) - share
-        if over <= ROUNDING:
-            return found
-        least, budget = min(least, over + share), budget - over
-    raise OutOfReach(f"budget {share:.0%}: the cheapest plan costs {least:.1%} of full compute; choose more", least)
+        spent = cost(found)
+        least, budget = min(least, spent), budget + share - spent
+        if spent <= share + ROUNDING:
+            within.append((spent, found))
+    if not within:
+        raise OutOfReach(f"budget {share:.0%}: the cheapest plan costs {least:.1%} of full compute; choose more", least)
+    return max(within, key=lambda one: one[0])[1]
 
 
 @dataclass(frozen=True)
