@@ -1,6 +1,6 @@
 """HGC Studio: see what a hybrid-grained cache does to a picture made with ControlNet.
 
-    from hgc import Plan, Request, Studio, anatomy, cached, load, schedules
+    hgc.enable(pipe, "hgc", budget=0.37)
 
 Plans, requests and traces are here at once. What needs torch and diffusers is imported when it is first used.
 """
@@ -11,15 +11,17 @@ from typing import Any
 from hgc.cache import schedules
 from hgc.cache.plan import Plan
 from hgc.cache.trace import Trace
-from hgc.request import CacheSettings, Request
+from hgc.request import Request
 
 __version__ = "0.1.0"
-__all__ = ["CacheSettings", "Plan", "Request", "Studio", "Trace", "anatomy", "cached", "load", "schedules"]
+__all__ = ["Plan", "Request", "Studio", "Trace", "anatomy", "cached", "disable", "enable", "load", "schedules"]
 
 _NEEDS_TORCH = {
     "Studio": "hgc.studio.studio",
     "anatomy": "hgc.cache.anatomy.macs",
-    "cached": "hgc.cache.running.engine",
+    "cached": "hgc.enabled",
+    "disable": "hgc.enabled",
+    "enable": "hgc.enabled",
     "load": "hgc.models.loading",
 }
 

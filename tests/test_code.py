@@ -4,9 +4,11 @@ import ast
 import subprocess
 import sys
 import tomllib
+from importlib import import_module
 from pathlib import Path
 
 import pytest
+from setuptools import find_namespace_packages
 
 ROOT = Path(__file__).parent.parent
 
@@ -28,7 +30,7 @@ ROWS = [
     {"app", "hgc.ui", "hgc.cli", "hgc.__main__"},
     {"hgc.bench", "hgc.sweep", "hgc.space"},
     {"hgc.studio", "hgc.training"},
-    {"hgc.results"},
+    {"hgc.results", "hgc.enabled"},
     {"hgc.planning", "hgc.history", "hgc.share"},
     {"hgc.optimise", "hgc.charts", "hgc.evidence"},
     {"hgc.calibration", "hgc.control", "hgc.landscapes", "hgc.metrics", "hgc.request"},
@@ -205,3 +207,11 @@ def test_ci_runs_the_readmes_test_command() -> None:
 def test_the_readmes_first_command_opens_the_app() -> None:
     command = "python3.11 -m venv .venv && .venv/bin/pip install -r requirements.txt && .venv/bin/python app.py"
     assert command in (ROOT / "README.md").read_text().splitlines()
+
+
+def test_the_console_script_is_the_command_line_and_assets_travel_with_the_package() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    module, _, name = settings["project"]["scripts"]["hgc"].partition(":")
+    assert getattr(import_module(module), name).info.help == "HGC Studio from the shell."
+    packages = find_namespace_packages(str(ROOT), include=settings["tool"]["setuptools"]["packages"]["find"]["include"])
+    assert {"hgc", "assets", "assets.models.landscapes.unet", "assets.plans"} <= set(packages)

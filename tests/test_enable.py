@@ -1,0 +1,189 @@
+"""`hgc.enable`, and `hgc.cached` by a method: each call planned for itself, the pipeline as it was afterwards."""
+
+from __future__ import annotations
+
+import pickle
+from copy import copy
+from typing import Any
+
+import pytest
+import tiny
+import torch
+from diffusers import StableDiffusionControlNetPipeline
+
+import hgc
+from hgc.cache import schedules
+from hgc.cache.anatomy import State
+from hgc.cache.anatomy.macs import anatomy
+from hgc.cache.plan import PlanRefused
+from hgc.cache.rehearsal import plan_macs
+from hgc.cache.running.belonging import NotCached
+from hgc.enabled import handle_of
+from hgc.planning.methods import METHODS
+from hgc.request import RequestRefused
+
+STEPS = 6
+
+
+def pipes() -> dict[str, tuple[Any, dict[str, Any]]]:
+    return {
+        "SD": (tiny.small_pipeline("sd", "text", 1), {}),
+        "two controls": (tiny.small_pipeline("sd", "text", 2), {}),
+        "SDXL without control": (tiny.small_pipeline("sdxl", "text", 0), {}),
+        "image to image": (tiny.small_pipeline("sd", "image", 1), {"steps": 8, "strength": 0.8}),
+        "inpainting": (tiny.small_pipeline("sdxl", "inpaint", 1), {"steps": 8, "strength": 0.8}),
+        "two maps of a Union": (tiny.union_pipeline("text"), tiny.union_call(2)),
+    }
+
+
+@pytest.fixture(scope="module")
+def pipe() -> Any:
+    pipe = tiny.small_pipeline("sd", "text", 1)
+    tiny.latents(pipe, steps=2)  # which notes its settings on the pipeline
+    return pipe
+
+
+def state(pipe: Any) -> Any:
+    """All that enabling could leave behind."""
+    nets = [pipe.unet, *([] if pipe.components.get("controlnet") is None else [pipe.controlnet])]
+    return type(pipe), dict(vars(pipe)), [dict(vars(part)) for net in nets for part in net.modules()]
+
+
+def same(before: Any, after: Any) -> bool:
+    (kind, own, parts), (now, now_own, now_parts) = before, after
+    kept = [a.keys() == b.keys() and all(a[k] is b[k] for k in a) for a, b in zip(parts, now_parts, strict=True)]
+    return kind is now and own.keys() == now_own.keys() and all(kept)
+
+
+@pytest.mark.parametrize(("name", "guidance"), [*((name, 4.0) for name in pipes()), ("SD", 1.0)])
+def test_two_lines_save_what_is_asked_and_undo_themselves(name: str, guidance: float) -> None:
+    pipe, call = pipes()[name]
+    call = {"steps": STEPS, "guidance": guidance} | call
+    plain = tiny.latents(pipe, **call)
+    before = state(pipe)
+    handle = hgc.enable(pipe, "hgc", budget=0.5)
+    cached = tiny.latents(pipe, **call)
+    assert handle.last is not None
+    assert not handle.last.nothing_reused
+    assert handle.last.macs.paper <= 0.5 * whole(pipe, call, handle.last.steps, guidance)
+    assert not torch.equal(cached, plain)
+    hgc.disable(pipe)
+    assert same(before, state(pipe))
+    assert torch.equal(tiny.latents(pipe, **call), plain)
+
+
+def whole(pipe: Any, call: dict[str, Any], steps: int, guidance: float) -> float:
+    sites = anatomy(pipe, 128, maps=len(call.get("control_mode", "1")))
+    return plan_macs(schedules.full(sites, steps), sites, guidance=guidance > 1).paper
+
+
+def test_a_budget_of_everything_changes_no_bit(pipe: Any) -> None:
+    plain = tiny.latents(pipe, steps=STEPS)
+    for method in ("optimised", "hgc"):
+        with hgc.cached(pipe, method, budget=1.0) as run:
+            assert torch.equal(tiny.latents(pipe, steps=STEPS), plain)
+        assert run.trace.steps == STEPS
+
+
+@pytest.mark.parametrize("name", [n for n, method in METHODS.items() if not method.calibrated and n != "fewer_steps"])
+def test_every_method_by_its_name(pipe: Any, name: str) -> None:
+    with hgc.cached(pipe, name, budget=0.5 if name in ("hgc", "optimised") else 0.75) as run:
+        tiny.latents(pipe, steps=STEPS)
+    assert run.trace.plan.origin.method == name
+    assert run.trace.macs.paper < whole(pipe, {}, STEPS, 4.0)
+
+
+def test_it_is_planned_again_when_size_steps_or_guidance_change(pipe: Any) -> None:
+    with hgc.cached(pipe, "deepcache", budget=0.6) as run:
+        tiny.latents(pipe, steps=STEPS)
+        first = run.trace.plan
+        tiny.latents(pipe, steps=STEPS, seed=5)
+        assert run.trace.plan is first
+        tiny.latents(pipe, steps=8)
+        assert run.trace.plan.steps == 8
+        tiny.latents(pipe, steps=STEPS, size=64)
+        assert run.trace.macs.paper < 0.5 * whole(pipe, {}, STEPS, 4.0)
+        tiny.latents(pipe, steps=STEPS, guidance=1.0)
+        assert set(run.trace.branches) == {1}
+        tiny.latents(pipe, steps=STEPS, num_images_per_prompt=2)
+        assert run.trace.images == 2
+        late = {"control_guidance_start": 0.0, "control_guidance_end": 0.5}
+        tiny.latents(pipe, steps=STEPS, **late)
+        assert run.trace.cells["controlnet.controlnet_mid_block"][-1].state is State.DEAD
+
+
+@pytest.mark.parametrize("broken", ["callback", "network"])
+def test_after_an_error_the_networks_are_what_they_were_and_the_next_call_is_cached(pipe: Any, broken: str) -> None:
+    def fail(*_: Any, **__: Any) -> Any:
+        raise KeyboardInterrupt
+
+    before = state(pipe)
+    handle = hgc.enable(pipe, "hgc", budget=0.5)
+    hook = pipe.unet.up_blocks[0].register_forward_hook(fail) if broken == "network" else None
+    with pytest.raises(KeyboardInterrupt):
+        tiny.latents(pipe, steps=STEPS, **({} if hook else {"callback_on_step_end": fail}))
+    if hook:
+        hook.remove()
+    assert handle.last is None
+    assert all("forward" not in vars(part) for part in pipe.unet.modules())
+    tiny.latents(pipe, steps=STEPS)
+    assert handle.last is not None
+    hgc.disable(pipe)
+    assert same(before, state(pipe))
+
+
+def test_others_over_the_same_networks_and_copies_run_plainly(pipe: Any) -> None:
+    other = StableDiffusionControlNetPipeline(**pipe.components, requires_safety_checker=False)
+    other.set_progress_bar_config(disable=True)
+    plain = tiny.latents(pipe, steps=STEPS)
+    handle = hgc.enable(pipe, "hgc", budget=0.5)
+    twins = (other, copy(pipe), pickle.loads(pickle.dumps(pipe)))
+    assert all(type(twin) is StableDiffusionControlNetPipeline for twin in twins)
+    for twin in twins:
+        assert torch.equal(tiny.latents(twin, steps=STEPS), plain)
+    assert handle.last is None
+    assert type(pipe).__name__ == "StableDiffusionControlNetPipeline"
+    hgc.disable(pipe)
+
+
+def test_enabling_twice_takes_the_new_method_and_disabling_twice_is_safe(pipe: Any) -> None:
+    before = state(pipe)
+    hgc.enable(pipe, "hgc", budget=0.5)
+    second = hgc.enable(pipe, "deepcache", budget=0.6)
+    tiny.latents(pipe, steps=STEPS)
+    assert second.trace.plan.origin.method == "deepcache"
+    hgc.disable(pipe)
+    hgc.disable(pipe)
+    assert same(before, state(pipe))
+
+
+def test_a_plan_or_a_block_of_its_own_comes_before_what_is_enabled(pipe: Any) -> None:
+    handle = hgc.enable(pipe, "hgc", budget=0.5)
+    with hgc.cached(pipe, schedules.full(anatomy(pipe, 128), STEPS)) as run:
+        tiny.latents(pipe, steps=STEPS)
+    assert run.trace.nothing_reused
+    with hgc.cached(pipe, "deepcache", budget=0.6) as own:
+        tiny.latents(pipe, steps=STEPS)
+    assert own.trace.plan.origin.method == "deepcache"
+    assert handle_of(pipe) is handle
+    assert handle.last is None
+    hgc.disable(pipe)
+
+
+def test_what_cannot_be_is_refused_before_anything_is_changed(pipe: Any) -> None:
+    before = state(pipe)
+    with pytest.raises(RequestRefused, match="unknown method 'magic'"):
+        hgc.enable(pipe, "magic")
+    with pytest.raises(RequestRefused, match="budget"):
+        hgc.enable(pipe, "hgc", budget=2.0)
+    with pytest.raises(RuntimeError, match="call the pipeline first"):
+        _ = hgc.enable(pipe).trace
+    with pytest.raises(RequestRefused, match="ask the pipeline"):
+        hgc.enable(pipe, "fewer_steps")
+    hgc.enable(pipe, "tgate", budget=0.1)
+    with pytest.raises(PlanRefused, match="so choose"):
+        tiny.latents(pipe, steps=STEPS)
+    hgc.disable(pipe)
+    assert same(before, state(pipe))
+    with pytest.warns(NotCached, match="was not called"), hgc.cached(pipe, "hgc"):
+        pass
