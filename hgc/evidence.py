@@ -1,6 +1,7 @@
 """How a picture was made, inside the picture: a PNG that carries its whole Request, its plan and what it was made with.
 
-Three texts stand in the file: `hgc` (which picture this is, digests, versions), `hgc:request` and `hgc:plan`, all JSON.
+Three texts stand in the file: `hgc` (which picture this is, digests, versions), `hgc:request` and `hgc:plan`, all JSON;
+and one for each picture that it was made from, in base64.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ Pixels = NDArray[np.uint8]
 Word = Annotated[str, Field(max_length=80)]
 Digest = Annotated[str, Field(pattern=limits.DIGEST)]
 HEAD, REQUEST, PLAN = "hgc", "hgc:request", "hgc:plan"
+PICTURES = ("source", "mask")  # fields of a request that are too large to share its text
 MOMENT = "%Y-%m-%dT%H:%M:%SZ"
 FORMAT = 1
 
@@ -133,8 +135,10 @@ def pixels_digest(pixels: Pixels) -> str:
 def signed_png(pixels: Pixels, request: Request, plan: Plan, arm: str, trace_digest: str, made: Made) -> bytes:
     """A PNG of `pixels` uint8 [H, W, 3] that carries how it was made. Raises ImageRefused for a request too large."""
     head = Head(arm=arm, plan_digest=plan.digest, trace_digest=trace_digest, pixels=pixels_digest(pixels), made=made)
-    texts = {HEAD: head.model_dump_json(), REQUEST: request.model_dump_json(), PLAN: json.dumps(plan.as_dict())}
-    return png_with_texts(pixels, {name: _ascii(text) for name, text in texts.items()})
+    rest = request.model_dump_json(exclude=set(PICTURES))
+    texts = {HEAD: head.model_dump_json(), REQUEST: rest, PLAN: json.dumps(plan.as_dict())}
+    apart = {f"{HEAD}:{name}": getattr(request, name) for name in PICTURES if getattr(request, name) is not None}
+    return png_with_texts(pixels, {name: _ascii(text) for name, text in texts.items()} | apart)
 
 
 def read_signed(png: bytes) -> Signed:
@@ -157,7 +161,8 @@ def _evidence(texts: Mapping[str, str]) -> Evidence:
         raise EvidenceRefused(f"This PNG does not carry {missing[0]!r}, so it cannot be restored: download it again.")
     head = _head(texts[HEAD])
     try:
-        request = Request.parse(_object(texts, REQUEST))
+        apart = {name: texts[f"{HEAD}:{name}"] for name in PICTURES if f"{HEAD}:{name}" in texts}
+        request = Request.parse(_object(texts, REQUEST) | apart)
         plan = Plan.from_dict(_object(texts, PLAN))
     except (RequestRefused, PlanRefused) as error:
         raise EvidenceRefused(f"What this PNG carries cannot be used: {error}") from error

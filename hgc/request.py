@@ -1,7 +1,8 @@
 """A recipe is everything that determines a picture but its control map; a request is a recipe with its map.
 
 Plain data that travels by form, API, command line, link and PNG. What a run costs and how it is planned needs a recipe
-only: the map changes neither.
+only: the map changes neither. Names of models, controls and samplers are whatever a model calls them: the loaded one
+checks them.
 """
 
 from __future__ import annotations
@@ -11,22 +12,78 @@ import reprlib
 from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
 from collections.abc import Mapping
+from functools import partial
 from hashlib import sha256
+from math import ceil
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from hgc import limits
 from hgc.cache.plan import Fusion, Plan, PlanRefused
 from hgc.models.presets import GUIDANCE
 from hgc.refused import Refused
 
-Control = Literal["segmentation", "edges"]
-Sampler = Literal["ddim", "dpmpp", "unipc", "euler"]
+Task = Literal["text", "image", "inpaint"]
 ArmName = Literal["full", "cached", "rival"]
+PNG, JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
+
+
+def _encoded(value: str, what: str, kinds: Mapping[str, bytes]) -> str:
+    try:
+        data = b64decode(value, validate=True)
+    except Base64Error as error:
+        raise ValueError(f"not base64; encode the bytes of a {' or '.join(kinds)}") from error
+    if not data.startswith(tuple(kinds.values())):
+        raise ValueError(f"not a {' or '.join(kinds)}; save the {what} as {next(iter(kinds))}")
+    return value
+
+
+def _side(value: int) -> int:
+    if value % limits.SIZE_STEP_PX:
+        raise ValueError(f"sizes go in steps of {limits.SIZE_STEP_PX} pixels; take {_nearest_side(value)}")
+    return value
+
+
+def _two_sides(value: Any) -> Any:
+    """Both sides of a size that is written as people write it, such as 768x512."""
+    if not isinstance(value, str):
+        return value
+    sides = value.lower().replace("×", "x").split("x")
+    if len(sides) != 2 or not all(side.strip().isascii() and side.strip().isdigit() for side in sides):
+        raise ValueError("write width x height, such as 768x512")
+    return tuple(int(side) for side in sides)
+
+
+def _nearest_side(value: int) -> int:
+    return max(1, round(value / limits.SIZE_STEP_PX)) * limits.SIZE_STEP_PX
+
+
 Share = Annotated[float, Field(ge=0, le=1)]
+Scale = Annotated[float, Field(ge=0, le=2)]
 Prompt = Annotated[str, Field(max_length=limits.PROMPT_CHARS)]
 Name = Annotated[str, Field(max_length=limits.NAME_CHARS)]
+PathName = Annotated[str, Field(max_length=limits.NAME_CHARS, pattern=limits.NAME)]
+Side = Annotated[int, Field(ge=limits.LEAST_SIDE_PX, le=limits.MOST_SIDE_PX), AfterValidator(_side)]
+Map = Annotated[
+    str,
+    Field(max_length=limits.CONTROL_PNG_CHARS),
+    AfterValidator(partial(_encoded, what="control map", kinds={"PNG": PNG})),
+]
+Photo = Annotated[
+    str,
+    Field(max_length=limits.PICTURE_CHARS),
+    AfterValidator(partial(_encoded, what="picture", kinds={"PNG": PNG, "JPEG": JPEG})),
+]
 
 
 class RequestRefused(Refused, ValueError):
@@ -59,8 +116,40 @@ class CacheSettings(BaseModel):
         return not (self.coarse or self.fine)
 
 
+class SecondControl(BaseModel):
+    """Another control beside the first: its map as the model sees it, a PNG in base64, its strength and its window."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    control: PathName
+    map: Map
+    scale: Scale = 1.0
+    start: Share = 0.0
+    end: Share = 1.0
+
+    @model_validator(mode="after")
+    def _window(self) -> Self:
+        if self.start >= self.end:
+            raise ValueError(f"start {self.start} must lie before end {self.end}")
+        return self
+
+
+class Lora(BaseModel):
+    """A LoRA by the name it was loaded with, and its weight."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Annotated[str, Field(max_length=limits.LORA_CHARS)]
+    weight: Annotated[float, Field(ge=-4, le=4)] = 1.0
+
+
 class Recipe(BaseModel):
     """How a picture is to be made, whatever its control map shows.
+
+    `size` is width and height in pixels; without it the model's own. `second` is another control. With `source`, a PNG
+    or JPEG in base64, a picture is made from that picture (image to image): noise is added as far as `strength`, 1 for
+    noise alone, and `steps` are those that are then computed, the last of `schedule_steps`. With `mask` as well, a PNG,
+    only its white parts are made anew (inpainting).
 
     `method` names how the second picture saves work. With a `budget`, a share of full compute, it is the method's plan
     of most compute within it; without one, HGC's plan is what `cache` describes, and every other method is refused.
@@ -72,16 +161,22 @@ class Recipe(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     model: Name = "landscapes"
-    control: Control = "segmentation"
+    control: PathName = "segmentation"
     prompt: Prompt = ""
     negative_prompt: Prompt = ""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     steps: Annotated[int, Field(ge=2, le=limits.STEPS)] = 20
-    sampler: Sampler = "ddim"
+    sampler: PathName = "ddim"
     guidance: Annotated[float, Field(ge=0, le=30)] = GUIDANCE
-    control_scale: Annotated[float, Field(ge=0, le=2)] = 1.0
+    control_scale: Scale = 1.0
     control_start: Share = 0.0
     control_end: Share = 1.0
+    size: Annotated[tuple[Side, Side] | None, BeforeValidator(_two_sides)] = None
+    second: SecondControl | None = None
+    source: Photo | None = None
+    strength: Annotated[float, Field(ge=0.05, le=1)] = 0.7
+    mask: Map | None = None
+    loras: Annotated[tuple[Lora, ...], Field(max_length=limits.LORAS)] = ()
     cache: CacheSettings = CacheSettings()
     plan: dict[str, Any] | None = None
     method: Name = "hgc"
@@ -103,6 +198,19 @@ class Recipe(BaseModel):
         return self
 
     @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.mask is not None and self.source is None:
+            raise ValueError("a mask says where a source picture is made anew, and there is none; give source as well")
+        if self.second is not None and self.second.control == self.control:
+            raise ValueError(f"the second control is '{self.control}' as the first is; choose another")
+        if self.schedule_steps > limits.SCHEDULE_STEPS:
+            raise ValueError(
+                f"{self.steps} steps at strength {self.strength} are the end of {self.schedule_steps}, at most "
+                f"{limits.SCHEDULE_STEPS} are taken; choose fewer steps or more strength"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _budgeted(self) -> Self:
         if self.method != "hgc" and self.budget is None and self.plan is None:
             raise ValueError(f"method {self.method} needs a budget, a share of full compute such as 0.5")
@@ -118,7 +226,11 @@ class Recipe(BaseModel):
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"]) or "request"
-            given = "" if where in ("control_png", "plan") else f" (given: {_shown(first['input'])})"
+            given = (
+                ""
+                if where in ("control_png", "plan", "source", "mask", "second.map")
+                else f" (given: {_shown(first['input'])})"
+            )
             raise RequestRefused(f"{where}: {first['msg'].removeprefix('Value error, ')}{given}") from error
 
     def but(self, **fields: Any) -> Self:
@@ -128,6 +240,25 @@ class Recipe(BaseModel):
     def with_map(self, control_png: bytes) -> Request:
         """The request that makes a picture of this recipe on a control map. Raises RequestRefused."""
         return Request.parse(self.model_dump() | {"control_png": b64encode(control_png).decode()})
+
+    @property
+    def task(self) -> Task:
+        """The kind of pipeline: text to image, image to image, or inpainting."""
+        return "text" if self.source is None else "image" if self.mask is None else "inpaint"
+
+    @property
+    def controls(self) -> tuple[str, ...]:
+        """The names of its controls, the first one first."""
+        return (self.control,) if self.second is None else (self.control, self.second.control)
+
+    @property
+    def schedule_steps(self) -> int:
+        """The number of steps whose last `steps` are computed: more of them where a picture is begun from another."""
+        if self.source is None:
+            return self.steps
+        # diffusers computes int(number * strength) of a number of steps; this is the least that gives `steps`.
+        number = ceil(self.steps / self.strength)
+        return number if int(number * self.strength) >= self.steps else number + 1
 
     @property
     def own_plan(self) -> Plan | None:
@@ -140,8 +271,10 @@ class Recipe(BaseModel):
     @property
     def picture_digest(self) -> str:
         """Twelve hex digits that name what both arms share: noise, prompt, scheduler, the map of a request; not the
-        caches."""
-        shared = self.model_dump(mode="json", exclude={"cache", "plan", "method", "budget", "verify", "rival"})
+        caches, nor what is not in use."""
+        caches = {"cache", "plan", "method", "budget", "verify", "rival"}
+        shared = self.model_dump(mode="json", exclude=caches if self.source else caches | {"strength"})
+        shared = {name: value for name, value in shared.items() if value not in (None, [])}
         return sha256(json.dumps(shared, sort_keys=True).encode()).hexdigest()[:12]
 
 
@@ -153,18 +286,7 @@ def _shown(value: Any) -> str:
 class Request(Recipe):
     """One picture to make: a recipe, and in `control_png` the control map as the model sees it, a PNG in base64."""
 
-    control_png: Annotated[str, Field(max_length=limits.CONTROL_PNG_CHARS)]
-
-    @field_validator("control_png")
-    @classmethod
-    def _is_png(cls, value: str) -> str:
-        try:
-            data = b64decode(value, validate=True)
-        except Base64Error as error:
-            raise ValueError("not base64; encode the bytes of a PNG") from error
-        if not data.startswith(b"\x89PNG\r\n\x1a\n"):
-            raise ValueError("not a PNG; save the control map as PNG")
-        return value
+    control_png: Map
 
     @classmethod
     def make(cls, control_png: bytes, **fields: Any) -> Request:

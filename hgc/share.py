@@ -1,7 +1,8 @@
 """A request as a link: the form's settings, compressed, after the question mark of the page's address.
 
-The control map goes along where it is an example of the gallery or small enough; otherwise the link has none, and a
-saved picture is the way to hand it on.
+The control map goes along where it is an example of the gallery or small enough, a second control's map and a picture
+to start from where they are small enough; otherwise the link has none of them, and a saved picture is the way to hand
+them on.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ NAME = "s"
 MAX_LINK_CHARS = 7_000
 MAX_JSON_BYTES = 200_000
 EXAMPLE, MAP = "example", "control_png"
+PICTURES = {MAP, "second", "source", "mask"}
 
 
 class LinkRefused(Refused, ValueError):
@@ -35,7 +37,7 @@ class LinkRefused(Refused, ValueError):
 
 @dataclass(frozen=True)
 class Shared:
-    """The content of a link. Without its map (`has_map`), the request has that of the first example in its place."""
+    """The content of a link. Without its pictures (`has_map`), the request has the first example's map."""
 
     request: Request
     has_map: bool
@@ -43,19 +45,23 @@ class Shared:
 
 @dataclass(frozen=True)
 class Link:
-    """A query such as `s=eJy…`, and whether the control map is in it."""
+    """A query such as `s=eJy…`, and whether the control map and all other pictures are in it."""
 
     query: str
     has_map: bool
 
 
 def link_of(request: Request) -> Link:
-    """The shortest link that restores a request, with its map where it fits. Raises LinkRefused when nothing fits."""
+    """The shortest link that restores a request, with its pictures where they fit.
+
+    Raises LinkRefused when nothing fits.
+    """
     # Defaults too: another version may have others.
     fields = request.model_dump(mode="json", exclude={MAP})
     shown = _example_of(request)
     with_map = fields | ({MAP: request.control_png} if shown is None else {EXAMPLE: shown.file})
-    for values, has_map in ((with_map, True), (fields, False)):
+    bare = {name: value for name, value in fields.items() if name not in PICTURES}
+    for values, has_map in ((with_map, True), (bare, False)):
         query = f"{NAME}={_packed(values)}"
         if len(query) <= MAX_LINK_CHARS:
             return Link(query, has_map)

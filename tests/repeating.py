@@ -43,7 +43,7 @@ class Repeating:
     def prepare_control(
         self, picture: np.ndarray, control: str, annotator: str | None = None, reading: Reading | None = None
     ) -> Prepared:
-        return prepare_control(picture, control, self.size, PALETTE, annotator, reading)
+        return prepare_control(picture, control, (self.size, self.size), PALETTE, annotator, reading)
 
     def forecast(self, recipe: Recipe) -> Forecast:
         macs, whole = self.made.cached.trace.macs, self.made.full.trace.macs

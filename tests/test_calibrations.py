@@ -99,7 +99,10 @@ def request(**fields: Any) -> Request:
 
 
 def planned(anatomy: Anatomy, weights: str = OURS, **fields: Any) -> Plan:
-    return planning.plan(request(**fields), Blueprint(anatomy, ("segmentation", "edges"), lambda control: weights))
+    return planning.plan(
+        request(**fields),
+        Blueprint(anatomy.model, lambda _: anatomy, ("segmentation", "edges"), lambda control: weights),
+    )
 
 
 def test_one_that_was_made_here_comes_before_the_shipped_one_and_a_new_one_before_an_old(

@@ -25,7 +25,7 @@ SIDE = 128
 
 
 def prepared(picture: np.ndarray, control: str, annotator: str | None = None, **reading: Any) -> Prepared:
-    return prepare_control(picture, control, SIDE, PALETTE, annotator, Reading(**reading))
+    return prepare_control(picture, control, (SIDE, SIDE), PALETTE, annotator, Reading(**reading))
 
 
 def stripes(upright: bool) -> np.ndarray:
@@ -95,7 +95,7 @@ def test_thresholds_reach_their_detector_and_without_them_the_models_own_hold() 
     assert share("canny", low_threshold=20, high_threshold=60) > 1.3 * share("canny")
     assert share("canny", high_threshold=400) < share("canny")
     assert share("lineart_standard", sigma_px=2.0) != share("lineart_standard")
-    own = prepare_control(photo, "edges", SIDE, PALETTE, "canny", canny=(20, 60)).map
+    own = prepare_control(photo, "edges", (SIDE, SIDE), PALETTE, "canny", canny=(20, 60)).map
     np.testing.assert_array_equal(own, prepared(photo, "edges", "canny", low_threshold=20, high_threshold=60).map)
 
 
@@ -167,3 +167,29 @@ def test_an_error_of_slow_work_is_the_askers_own() -> None:
     looks = Looks()
     with pytest.raises(TimeoutError, match="does not answer"):
         looks.wait(fails, "anna", looks.begin("anna"))
+
+
+def test_a_map_of_the_pictures_own_proportions_has_all_of_it() -> None:
+    wide = prepare_control(stripes(upright=False), "segmentation", (192, 64), PALETTE)
+    assert wide.map.shape == (64, 192, 3)
+    assert {tuple(colour) for colour in wide.map.reshape(-1, 3)} == {PALETTE[n] for n in ("sky", "water", "house")}
+    assert not wide.notes
+    upright = prepare_control(stripes(upright=False), "segmentation", (64, 128), PALETTE)
+    assert upright.map.shape == (128, 64, 3)
+    assert "the picture has other proportions: 83% of it is cut off on the left and the right" in upright.notes
+
+
+@pytest.mark.parametrize("control", ["depth", "normals", "pose", "tile"])
+def test_a_finished_map_of_another_control_is_left_as_it_is(control: str) -> None:
+    picture = data.astronaut()[:SIDE, :SIDE]
+    assert np.array_equal(prepared(picture, control).map, picture)
+    with pytest.raises(ImageRefused, match=f"Canny makes edges, this control reads {control}"):
+        prepared(picture, control, "canny")
+
+
+def test_a_control_of_soft_lines_is_given_grey_ones() -> None:
+    """Edges alone are white or black."""
+    photo = data.astronaut()[:256, :256]
+    soft, hard = (prepared(photo, control, "lineart_standard").map for control in ("lineart", "edges"))
+    assert set(np.unique(hard)) == {0, 255}
+    assert len(np.unique(soft)) > 20

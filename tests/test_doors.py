@@ -63,21 +63,21 @@ class Planner(Studio):
     """A studio without networks: it plans every request as a studio does, notes the forecast and draws nothing."""
 
     def __init__(self, anatomy: Anatomy) -> None:
-        self.model, self.size, self.device, self.dtype = anatomy.model, SIZE, "cpu", "float32"
+        self.model, self.size, self.device, self.dtype = anatomy.model, (SIZE, SIZE), "cpu", "float32"
         self.controls, self.samplers = ("segmentation", "edges"), ("ddim",)
         self._anatomy, self._timing = anatomy, {}
         self.loaded: Any = SimpleNamespace(preset=SimpleNamespace(source="nowhere"))  # whose weights name sweeps' files
         self._known: dict[str, Plan | Refused] = {}
         self.noted: list[tuple[Recipe, Forecast]] = []
 
-    def anatomy(self) -> Anatomy:
+    def anatomy(self, recipe: Recipe | None = None) -> Anatomy:
         return self._anatomy
 
     def weights_under(self, control: str) -> str:
         return WEIGHTS
 
     def prepare_control(self, picture: Any, control: str, *_: Any) -> Prepared:
-        return prepare_control(picture, control, SIZE, PALETTE)
+        return prepare_control(picture, control, self.size, PALETTE)
 
     def plan(self, recipe: Recipe) -> Plan:
         """Made once of all recipes that are the same but for words, noise and map."""

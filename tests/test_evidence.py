@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import struct
 import zlib
+from base64 import b64encode
 from collections.abc import Callable
 from io import BytesIO
 from typing import Any
@@ -38,6 +39,7 @@ CACHES = st.builds(
     order=st.integers(0, 2),
     threshold=st.none() | st.floats(0.001, 9),
 )
+CONTROL = b64encode(CONTROL_PNG).decode()
 REQUESTS = st.builds(
     lambda **fields: Request.make(CONTROL_PNG, **fields),
     prompt=WORDS,
@@ -49,6 +51,12 @@ REQUESTS = st.builds(
     control_scale=st.floats(0, 2),
     control_end=st.floats(0.5, 1),
     cache=CACHES,
+    size=st.none() | st.sampled_from([(64, 128), (512, 512)]),
+    second=st.none() | st.just({"control": "depth", "map": CONTROL, "scale": 0.5, "end": 0.9}),
+    source=st.just(CONTROL),
+    mask=st.none() | st.just(CONTROL),
+    strength=st.floats(0.2, 1),
+    loras=st.lists(st.builds(dict, name=WORDS, weight=st.floats(-1, 1)), max_size=2),
 )
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),

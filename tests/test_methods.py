@@ -62,7 +62,7 @@ def recipe(**fields: Any) -> Recipe:
 
 
 def blueprint(anatomy: Anatomy) -> Blueprint:
-    return Blueprint(anatomy, ("segmentation",), lambda control: WEIGHTS)
+    return Blueprint(anatomy.model, lambda _: anatomy, ("segmentation",), lambda control: WEIGHTS)
 
 
 def plan_of(anatomy: Anatomy, asked: Recipe) -> Plan:

@@ -376,7 +376,7 @@ def task(anatomy: Anatomy, **fields: Any) -> Task:
         "method": "optimised",
         "budget": 0.5,
     }
-    blueprint = Blueprint(anatomy, ("segmentation", "edges"), lambda control: "0" * 12)
+    blueprint = Blueprint(anatomy.model, lambda _: anatomy, ("segmentation", "edges"), lambda control: "0" * 12)
     return Task(Recipe.parse(settings | fields), blueprint)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from io import BytesIO
 from typing import Any
 
@@ -20,12 +21,35 @@ def png(size: tuple[int, int] = (8, 8)) -> bytes:
     return buffer.getvalue()
 
 
+PNG = b64encode(png()).decode()
+SECOND = {"control": "depth", "map": PNG, "scale": 0.5, "end": 0.8}
+
+
 def test_a_request_survives_json() -> None:
     request = Request.make(
         png(), prompt="a winter night", seed=2**32 - 1, cache=CacheSettings(lambda_inter=0.3, threshold=0.2)
     )
     assert Request.parse(request.model_dump_json()) == request
     assert request.control_bytes == png()
+
+
+def test_a_request_of_before_names_the_same_picture() -> None:
+    """Records, sweeps and pictures that were kept are found by it."""
+    assert Request.make(png(), prompt="a lake").picture_digest == "7653a75a14da"
+
+
+def test_a_size_is_read_as_people_write_it() -> None:
+    for text in ("768x512", "768 × 512", "768X512"):
+        assert Request.make(png(), size=text).size == (768, 512)
+
+
+@pytest.mark.parametrize("strength", [0.05, 0.3, 0.7, 0.75, 1.0])
+def test_a_source_leaves_so_many_steps_to_compute(strength: float) -> None:
+    """By diffusers' rule, which computes the last int(number * strength) of a number of steps."""
+    for steps in range(2, 50):
+        request = Request.make(png(), source=PNG, strength=strength, steps=steps)
+        assert int(request.schedule_steps * strength) == steps
+        assert request.but(source=None).schedule_steps == steps
 
 
 def test_the_picture_digest_ignores_caches_and_the_number_of_arms_and_nothing_else() -> None:
@@ -35,6 +59,10 @@ def test_the_picture_digest_ignores_caches_and_the_number_of_arms_and_nothing_el
         assert base.model_copy(update=update).picture_digest == base.picture_digest
     for change in ({"seed": 1}, {"prompt": "lake"}, {"steps": 21}, {"sampler": "unipc"}, {"guidance": 5.0}):
         assert Request.make(png(), **change).picture_digest != base.picture_digest
+    pictures = ({"source": PNG}, {"source": PNG, "mask": PNG}, {"second": SECOND})
+    for more in (*pictures, {"size": (64, 128)}, {"loras": [{"name": "ink"}]}):
+        assert Request.make(png(), **more).picture_digest != base.picture_digest
+    assert Request.make(png(), strength=0.3).picture_digest == base.picture_digest, "without a source it says nothing"
     assert Request.make(png((9, 9))).picture_digest != base.picture_digest
 
 
@@ -44,8 +72,19 @@ def test_the_picture_digest_ignores_caches_and_the_number_of_arms_and_nothing_el
         ({"steps": 1}, "steps: Input should be greater than or equal to 2 (given: 1)"),
         ({"seed": -1}, "seed:"),
         ({"guidance": float("nan")}, "guidance:"),
-        ({"sampler": "magic"}, "sampler: Input should be 'ddim'"),
-        ({"control": "depth"}, "control: Input should be 'segmentation' or 'edges'"),
+        ({"sampler": "../magic"}, "sampler: String should match pattern"),
+        ({"control": "depth map"}, "control: String should match pattern"),
+        ({"size": (512, 500)}, "size.1: sizes go in steps of 64 pixels; take 512 (given: 500)"),
+        ({"size": "512"}, "size: write width x height, such as 768x512 (given: 512)"),
+        ({"size": (4096, 512)}, "size.0: Input should be less than or equal to 2048"),
+        ({"mask": PNG}, "a mask says where a source picture is made anew, and there is none; give source as well"),
+        ({"source": "aGVsbG8="}, "source: not a PNG or JPEG; save the picture as PNG"),
+        ({"source": PNG, "strength": 0.0}, "strength: Input should be greater than or equal to 0.05"),
+        ({"source": PNG, "strength": 0.05, "steps": 60}, "60 steps at strength 0.05 are the end of 1200"),
+        ({"second": {"control": "segmentation", "map": PNG}}, "second control is 'segmentation' as the first is"),
+        ({"second": {"control": "depth", "map": PNG, "start": 1.0}}, "second: start 1.0 must lie before end 1.0"),
+        ({"second": {"control": "depth"}}, "second.map: Field required"),
+        ({"loras": [{"name": "ink", "weight": 9}]}, "loras.0.weight: Input should be less than or equal to 4"),
         ({"control_start": 0.9, "control_end": 0.1}, "control_start 0.9 must lie before control_end 0.1"),
         ({"cache": {"lambda_inter": 2}}, "cache.lambda_inter:"),
         ({"cache": {"lambda": 2}}, "cache.lambda: Extra inputs are not permitted"),

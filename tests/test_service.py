@@ -127,7 +127,7 @@ def test_a_preview_has_the_colours_of_its_time_of_day(studio: Studio, time: Time
     vae, image = studio.loaded.components["vae"], paint(100, time=time).image
     with torch.no_grad():
         encoded = vae.encode(torch.from_numpy(image).permute(2, 0, 1)[None].float() / 127.5 - 1).latents
-    shown = studio._preview(encoded * vae.config.scaling_factor, 32).astype(float)
+    shown = studio._preview(encoded * vae.config.scaling_factor, (32, 32)).astype(float)
     assert np.sqrt(np.mean((shown - cv2.resize(image, (32, 32), interpolation=cv2.INTER_AREA)) ** 2)) / 255 < 0.25
 
 
@@ -462,7 +462,8 @@ def test_compare_from_the_shell(tmp_path: Path) -> None:
         (["--plan", "0.01"], "Optimised cannot go down to 1.0% of full compute in 20 steps"),
         (["--plan", "missing.json"], "missing.json: No such file"),
         (["--steps", "1"], "steps: Input should be greater than or equal to 2 (given: 1)"),
-        (["--control", "depth"], "control:"),
+        (["--control", "depth"], "landscapes has no control 'depth'; it has segmentation, edges"),
+        (["--control", "../depth"], "control:"),
         (["--model", "sdxxl"], "unknown model 'sdxxl'"),
         (["--image", "missing.png"], "There is no file 'missing.png'"),
         (["--device", "banana"], "device 'banana' cannot be used here"),

@@ -110,7 +110,7 @@ def try_drawings(artist: Artist, eyes: Eyes, album: Album, steps: int) -> list[T
     tried = []
     for control in ("segmentation", "edges"):
         chosen = [example for example in examples.drawings() if example.control == control]
-        maps = [prepare_control(example.pixels, control, SIZE, PALETTE).map for example in chosen]
+        maps = [prepare_control(example.pixels, control, (SIZE, SIZE), PALETTE).map for example in chosen]
         asked = [
             (named(example.path.stem, seen, example.prompt, example.seed), Sitting(seen, example.prompt, example.seed))
             for example, seen in zip(chosen, maps, strict=True)

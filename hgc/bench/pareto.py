@@ -27,7 +27,7 @@ from hgc.planning.methods import METHODS
 from hgc.request import Request
 from hgc.results.comparison import Pixels
 from hgc.studio.batches import together
-from hgc.studio.control_map import read_map
+from hgc.studio.control_map import decoded
 from hgc.studio.judge import Judge
 from hgc.studio.studio import Studio, pixels_of
 from hgc.studio.worker import on_worker
@@ -150,7 +150,7 @@ class _Drawing:
         ]
 
     def _shown(self, request: Request, image: Pixels, latency_ms: float, whole: Pixels, long: Pixels | None) -> Shown:
-        alike, control = self.judge.likeness(whole, image), read_map(request.control_bytes)
+        alike, control = self.judge.likeness(whole, image), decoded(request.control_png)
         return Shown(
             seed=request.seed,
             psnr=min(alike.psnr, CEILING_DB),

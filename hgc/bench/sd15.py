@@ -259,7 +259,7 @@ def _task(setting: Setting, shapes: Mapping[str, Any]) -> Task:
     networks = Networks(unet, {"controlnet": control})
     recipe = Recipe.parse({"model": "sd15", "control": "edges", "steps": setting.steps, "guidance": GUIDANCE})
     anatomy = measure(networks, (side, side), TOKENS, model="sd15")
-    return Task(recipe, Blueprint(anatomy, [recipe.control], lambda control: "random"))
+    return Task(recipe, Blueprint(anatomy.model, lambda _: anatomy, [recipe.control], lambda control: "random"))
 
 
 def _warm_up(pipe: Any, call: Mapping[str, Any], task: Task) -> None:

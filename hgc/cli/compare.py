@@ -23,11 +23,12 @@ from hgc.cli.options import (
     in_one_line,
     read_text,
 )
+from hgc.cli.pictures import read_pictures
 from hgc.cli.results import finished, told, write
 from hgc.control.images import decode
 from hgc.control.reading import Reading
 from hgc.planning.methods import DEFAULT_METHOD, METHODS
-from hgc.request import Request
+from hgc.request import Recipe, Request
 from hgc.results.exports import result_of
 from hgc.studio.studio import Studio
 from hgc.whole import check_place
@@ -66,8 +67,9 @@ def compare(
     reading, picture = Reading.parse(how), decode(image)
     studio = Studio.load(recipe["model"], device, dtype)
     studio.record_steps(graphs or compile, compile=compile)
-    prepared = studio.prepare_control(picture.pixels, recipe["control"], annotator, reading)
-    request = Request.make(prepared.png, **recipe, **chosen(plan, method, budget))
+    asked = Recipe.parse(read_pictures(recipe, studio, reading) | chosen(plan, method, budget))
+    prepared = studio.prepare_control(picture.pixels, asked.control, annotator, reading, asked.size)
+    request = asked.with_map(prepared.png)
     comparison = finished(studio, request, quiet=as_json)
     write(comparison, out, charts)
     notes = [*picture.notes, *prepared.notes]

@@ -105,8 +105,8 @@ def _scenes(studio: Studio, subject: Subject, first: int, count: int, side: int)
     from hgc.optimise.measure import Scenes
     from hgc.studio.batches import cut_out, together
 
-    if side > studio.size:
-        raise RequestRefused(f"--side {side}: {subject.model} draws {studio.size} pixels; choose that or fewer")
+    if side > studio.size[0]:
+        raise RequestRefused(f"--side {side}: {subject.model} draws {studio.size[0]} pixels; choose that or fewer")
     calls = [studio.call(painted(studio, seed, asdict(subject))) for seed in range(first, first + count)]
     pipe = studio.loaded.pipeline(subject.control, subject.sampler)
     return Scenes(pipe, cut_out(together(calls), side)), weights_of(pipe)

@@ -18,8 +18,8 @@ from hgc.refused import Refused
 from hgc.request import Recipe, RequestRefused
 
 Model = Annotated[str, typer.Option(help="Which model.")]
-Control = Annotated[str, typer.Option(help="segmentation or edges.")]
-SamplerName = Annotated[str, typer.Option(help="ddim, dpmpp, unipc or euler.")]
+Control = Annotated[str, typer.Option(help="segmentation, edges, or another that the model has: depth, pose …")]
+SamplerName = Annotated[str, typer.Option(help="ddim, dpmpp, unipc or euler, or another that the model has.")]
 Steps = Annotated[int, typer.Option(help="Denoising steps.")]
 Guidance = Annotated[float, typer.Option(help="How strongly the prompt pulls; 1 switches guidance off.")]
 PlanName = Annotated[str, typer.Option(help="A preset, a share of full compute such as 0.4, or a plan's JSON.")]
@@ -52,6 +52,20 @@ RECIPE: Mapping[str, Any] = {
     "control_scale": Annotated[float, typer.Option(help="How strongly the control map pulls.")],
     "control_start": Annotated[float, typer.Option(help="Share of the steps before the control sets in.")],
     "control_end": Annotated[float, typer.Option(help="Share of the steps after which the control ends.")],
+    "size": Annotated[
+        str | None,
+        typer.Option(help="Width x height in pixels, in steps of 64, such as 768x512; else the model's own."),
+    ],
+    "second": Annotated[
+        str | None,
+        typer.Option(
+            help="Another control and its map, such as depth=near.png; then strength, from, until: ,0.5,0,0.8."
+        ),
+    ],
+    "source": Annotated[Path | None, typer.Option(help="A picture to begin from instead of noise alone.")],
+    "strength": Annotated[float, typer.Option(help="How far the source is changed; 1 leaves nothing of it.")],
+    "mask": Annotated[Path | None, typer.Option(help="White where the source is made anew; the rest stays.")],
+    "loras": Annotated[str | None, typer.Option(help="LoRAs with their weights, such as ink=0.8,line=1.")],
     "verify": Annotated[
         float | None,
         typer.Option(help="Compute a step anew after a forecast that was off by more than this, such as 0.2."),
@@ -62,11 +76,17 @@ RECIPE: Mapping[str, Any] = {
 }
 
 
+def _default(name: str) -> Any:
+    """A Recipe's own; an option has no empty tuple."""
+    default = Recipe.model_fields[name].default
+    return None if default == () else default
+
+
 def asks_for_recipe(command: Callable[..., None]) -> Callable[..., None]:
-    """Fills a command's `recipe`, fields by name, from options with a Recipe's own defaults."""
+    """Fills a command's `recipe`, by name, from options with a Recipe's own defaults, for `read_pictures` to read."""
     own = [p.replace(kind=Parameter.KEYWORD_ONLY) for p in signature(command, eval_str=True).parameters.values()]
     options = [
-        Parameter(name, Parameter.KEYWORD_ONLY, default=Recipe.model_fields[name].default, annotation=kind)
+        Parameter(name, Parameter.KEYWORD_ONLY, default=_default(name), annotation=kind)
         for name, kind in RECIPE.items()
     ]
 

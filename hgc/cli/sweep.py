@@ -22,6 +22,7 @@ from hgc.cli.options import (
     chosen,
     in_one_line,
 )
+from hgc.cli.pictures import read_pictures
 from hgc.control.images import decode
 from hgc.planning.methods import DEFAULT_METHOD
 from hgc.planning.road import HGC
@@ -57,8 +58,9 @@ def sweep(
     check_place(out, folder=True)
     picture = decode(image)
     studio = Studio.load(recipe["model"], device, dtype)
-    base = base_of(Recipe.parse(recipe | _asked(axes, plan, method, budget)), axes, studio.blueprint)
-    control_png = studio.prepare_control(picture.pixels, recipe["control"], annotator).png
+    fields = read_pictures(recipe, studio) | _asked(axes, plan, method, budget)
+    base = base_of(Recipe.parse(fields), axes, studio.blueprint)
+    control_png = studio.prepare_control(picture.pixels, base.control, annotator, None, base.size).png
     asked = Sweep(base, first, second, parse_seeds(seeds)).on_map(control_png)
     folder = Folder(out, f"{digest(Path(studio.loaded.preset.source))} {studio.device} {studio.dtype}")
     rows = _draw(studio, asked, folder)

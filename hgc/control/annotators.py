@@ -24,7 +24,23 @@ from hgc.refused import Refused
 from .canvas import Pixels, snap
 from .images import RGB
 
-MapKind = Literal["edges", "depth", "normal", "pose", "shuffle", "segmentation"]
+# As controls are called.
+MapKind = Literal[
+    "edges",
+    "softedge",
+    "scribble",
+    "lineart",
+    "anime",
+    "lines",
+    "depth",
+    "normals",
+    "pose",
+    "shuffle",
+    "segmentation",
+]
+
+# Of these, the maps that are lines.
+LINES = ("edges", "softedge", "scribble", "lineart", "anime", "lines")
 
 # Where the detectors' weights are fetched from at first use; a folder that holds them works too.
 WEIGHTS = "lllyasviel/Annotators"
@@ -120,20 +136,20 @@ _SNAP_HINT = "nearest class by colour alone: it does not know what things are"
 _LINEART, _CANNY = "lineart_standard", "canny"
 _TABLE = (
     Annotator(_CANNY, "Canny", "edges", "thin lines where brightness jumps", "CannyDetector"),
-    Annotator(_LINEART, "Line art (standard)", "edges", "soft lines, as drawn", "LineartStandardDetector"),
+    Annotator(_LINEART, "Line art (standard)", "lineart", "soft lines, as drawn", "LineartStandardDetector"),
     Annotator("content_shuffle", "Content shuffle", "shuffle", "same colours, stirred", "ContentShuffleDetector"),
     Annotator("palette_snap", "Colour snap", "segmentation", _SNAP_HINT),
-    Annotator("hed", "Soft edges (HED)", "edges", "soft outlines", "HEDdetector", _LINEART),
-    Annotator("scribble_hed", "Scribble (HED)", "edges", "broad pen", "HEDdetector", _CANNY, {"scribble": True}),
-    Annotator("pidinet", "Soft edges (PiDiNet)", "edges", "soft outlines", "PidiNetDetector", _LINEART),
-    Annotator("mlsd", "Straight lines (M-LSD)", "edges", "walls and roofs", "MLSDdetector", _CANNY),
-    Annotator("lineart", "Line art", "edges", "a pen drawing", "LineartDetector", _LINEART),
-    Annotator("lineart_coarse", "Line art (coarse)", "edges", "rough", "LineartDetector", _LINEART, {"coarse": True}),
-    Annotator("lineart_anime", "Line art (anime)", "edges", "cel lines", "LineartAnimeDetector", _LINEART),
+    Annotator("hed", "Soft edges (HED)", "softedge", "soft outlines", "HEDdetector", _LINEART),
+    Annotator("scribble_hed", "Scribble (HED)", "scribble", "broad pen", "HEDdetector", _CANNY, {"scribble": True}),
+    Annotator("pidinet", "Soft edges (PiDiNet)", "softedge", "soft outlines", "PidiNetDetector", _LINEART),
+    Annotator("mlsd", "Straight lines (M-LSD)", "lines", "walls and roofs", "MLSDdetector", _CANNY),
+    Annotator("lineart", "Line art", "lineart", "a pen drawing", "LineartDetector", _LINEART),
+    Annotator("lineart_coarse", "Line art (coarse)", "lineart", "rough", "LineartDetector", _LINEART, {"coarse": True}),
+    Annotator("lineart_anime", "Line art (anime)", "anime", "cel lines", "LineartAnimeDetector", _LINEART),
     Annotator("midas", "Depth (MiDaS)", "depth", "near is bright", "MidasDetector", _CANNY),
     Annotator("zoe", "Depth (ZoeDepth)", "depth", "near is bright", "ZoeDetector", _CANNY),
     Annotator("leres", "Depth (LeReS)", "depth", "near is bright", "LeresDetector", _CANNY),
-    Annotator("normal_bae", "Normals (Bae)", "normal", "where surfaces face", "NormalBaeDetector", _CANNY),
+    Annotator("normal_bae", "Normals (Bae)", "normals", "where surfaces face", "NormalBaeDetector", _CANNY),
     Annotator("openpose", "Pose (OpenPose)", "pose", "people's limbs", "OpenposeDetector", _CANNY),
 )
 ANNOTATORS: Mapping[str, Annotator] = {annotator.name: annotator for annotator in _TABLE}
@@ -159,7 +175,7 @@ def annotate(
     if name == "palette_snap":
         return _palette_snap(photo, palette)
     control = _at_own_size(_run(annotator, settings, weights), photo)
-    blank = annotator.kind == "edges" and not control.any()
+    blank = annotator.kind in LINES and not control.any()
     notes = ("no lines were found: try another annotator, or a photo with more contrast",) if blank else ()
     return Annotated(control, annotator.kind, notes)
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
 
-from hgc.request import Request
+from hgc.request import Request, SecondControl
 
 TITLES: Mapping[str, str] = {
     "model": "Model",
@@ -21,6 +21,16 @@ TITLES: Mapping[str, str] = {
     "control_scale": "Control strength",
     "control_start": "Control from",
     "control_end": "Control until",
+    "size": "Size",
+    "second.control": "Second control",
+    "second.map": "Second control map",
+    "second.scale": "Second control strength",
+    "second.start": "Second control from",
+    "second.end": "Second control until",
+    "source": "Source picture",
+    "strength": "Strength of the change",
+    "mask": "Mask",
+    "loras": "LoRAs",
     "method": "Method",
     "budget": "Budget",
     "verify": "Doubt forecasts from",
@@ -36,6 +46,9 @@ TITLES: Mapping[str, str] = {
     "cache.order": "Kept values",
     "cache.threshold": "Threshold",
 }
+
+# Settings that are pictures, and how one is called.
+PICTURES: Mapping[str, str] = {"control_png": "map", "second.map": "map", "source": "picture", "mask": "mask"}
 
 # What a value is called on the form.
 _CALLED: Mapping[tuple[str, Any], str] = {
@@ -64,21 +77,28 @@ def settings_of(request: Request) -> dict[str, str]:
 
 
 def _flat(request: Request) -> dict[str, Any]:
-    """Every setting by its name; HGC's own have none where a plan or a budget decides."""
+    """Every setting by its name; HGC's own have none where a plan or a budget decides, nor what is not in use."""
     values = request.model_dump(mode="json")
     cache, by_hand = values.pop("cache"), request.plan is None and request.budget is None
-    return values | {f"cache.{name}": value if by_hand else None for name, value in cache.items()}
+    values |= {f"cache.{name}": value if by_hand else None for name, value in cache.items()}
+    second = values.pop("second") or dict.fromkeys(SecondControl.model_fields)
+    values |= {f"second.{name}": value for name, value in second.items()}
+    return values if request.source else values | {"strength": None}
 
 
 def _word(name: str, value: Any) -> str:
-    if name == "control_png":
-        return f"map {sha256(value.encode()).hexdigest()[:6]}"
+    if name in PICTURES and value is not None:
+        return f"{PICTURES[name]} {sha256(value.encode()).hexdigest()[:6]}"
+    if name == "size" and value is not None:
+        return " × ".join(map(str, value))
+    if name == "loras" and value:
+        return ", ".join(f"{lora['name']} × {lora['weight']:g}" for lora in value)
     if name == "plan":
         return "none" if value is None else str(value.get("name"))
-    if (name, value) in _CALLED:
+    if isinstance(value, str | int) and (name, value) in _CALLED:
         return _CALLED[name, value]
     if isinstance(value, bool):
         return "on" if value else "off"
-    if value is None or value == "":
+    if value is None or value in ("", []):
         return "none"
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -37,7 +37,8 @@ def plan(recipe: Recipe, blueprint: Blueprint) -> Plan:
         found = method.plan(task, recipe.budget)
     else:
         found = plan_with(task, recipe.cache)
-    rehearse(found, task.anatomy, guidance=task.guided, off=control_off(at_steps(recipe, found.steps)))
+    off = control_off(at_steps(recipe, found.steps), task.anatomy)
+    rehearse(found, task.anatomy, guidance=task.guided, off=off)
     return found if recipe.verify is None else replace(found, verification=Verification(recipe.verify))
 
 

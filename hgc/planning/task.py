@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TypeVar
 
 from hgc.cache import schedules
-from hgc.cache.anatomy import Anatomy, Macs
+from hgc.cache.anatomy import Anatomy, Kind, Macs
 from hgc.cache.plan import Plan
 from hgc.cache.rehearsal import plan_macs
 from hgc.planning.blueprint import Blueprint
@@ -23,9 +23,10 @@ class Task:
     recipe: Recipe
     blueprint: Blueprint
 
-    @property
+    @cached_property
     def anatomy(self) -> Anatomy:
-        return self.blueprint.anatomy
+        """The sites of the networks that the recipe runs, at its size."""
+        return self.blueprint.anatomy(self.recipe)
 
     @property
     def weights(self) -> str:
@@ -44,12 +45,13 @@ class Task:
     @cached_property
     def off(self) -> schedules.Off:
         """For every step, the ControlNets that are off in it."""
-        return control_off(self.recipe)
+        return control_off(self.recipe, self.anatomy)
 
     @property
     def first_control_step(self) -> int:
-        """The step in which the control sets in; 0 when it never does, so that nothing is planned for it."""
-        return next((step for step, names in enumerate(self.off) if not names), 0)
+        """The step in which the last control sets in; one that never does has nothing planned for it."""
+        on = [[net not in names for names in self.off] for net in control_nets(self.anatomy)]
+        return max((steps.index(True) for steps in on if any(steps)), default=0)
 
     @cached_property
     def whole(self) -> Macs:
@@ -58,18 +60,37 @@ class Task:
 
     def cost(self, plan: Plan) -> Macs:
         """The cost of a plan here; one of other steps is run with as many. Nothing is refreshed at run time."""
-        return plan_macs(plan, self.anatomy, guidance=self.guided, off=control_off(at_steps(self.recipe, plan.steps)))
+        off = control_off(at_steps(self.recipe, plan.steps), self.anatomy)
+        return plan_macs(plan, self.anatomy, guidance=self.guided, off=off)
 
     def share(self, plan: Plan) -> float:
         """The plan's part of full compute, in the paper's convention."""
         return self.cost(plan).paper / self.whole.paper
 
 
-def control_off(recipe: Recipe) -> schedules.Off:
-    """For every step, the ControlNets whose scale is zero in it, by diffusers' rule for the guidance window."""
-    steps, start, end = recipe.steps, recipe.control_start, recipe.control_end
-    inside = [recipe.control_scale > 0 and i / steps >= start and (i + 1) / steps <= end for i in range(steps)]
-    return tuple(frozenset() if on else frozenset({"controlnet"}) for on in inside)
+def control_off(recipe: Recipe, anatomy: Anatomy) -> schedules.Off:
+    """For every step, the ControlNets whose scale is zero in it, by diffusers' rule for the guidance window.
+
+    A network of its own for each control, or one (a Union) for all of them, which is off when all of these are.
+    """
+    nets = control_nets(anatomy)
+    inside = [_inside(recipe.steps, recipe.control_scale, recipe.control_start, recipe.control_end)]
+    if (second := recipe.second) is not None:
+        inside.append(_inside(recipe.steps, second.scale, second.start, second.end))
+    if len(nets) == 1:
+        return tuple(frozenset() if any(on) else frozenset(nets) for on in zip(*inside, strict=True))
+    return tuple(
+        frozenset(net for net, on in zip(nets, step, strict=True) if not on) for step in zip(*inside, strict=True)
+    )
+
+
+def control_nets(anatomy: Anatomy) -> tuple[str, ...]:
+    """The names of the ControlNets, in the pipeline's order."""
+    return tuple(dict.fromkeys(site.name.rpartition(".controlnet_")[0] for site in anatomy.of(Kind.RESIDUAL)))
+
+
+def _inside(steps: int, scale: float, start: float, end: float) -> list[bool]:
+    return [scale > 0 and i / steps >= start and (i + 1) / steps <= end for i in range(steps)]
 
 
 def at_steps(recipe: R, steps: int) -> R:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
 
 from PIL import Image
 
-from hgc.control.annotators import ANNOTATORS, annotate
+from hgc.control.annotators import ANNOTATORS, LINES, annotate
 from hgc.control.canvas import Kind, Pixels, fit, on_sheet, snap
 from hgc.control.images import BLACK, RGB, WHITE, ImageRefused, decode
 from hgc.control.lines import detected, edge_map
@@ -21,7 +22,7 @@ LEAST_CUT = 0.02
 
 @dataclass(frozen=True)
 class Prepared:
-    """A control map uint8 [size, size, 3], and in plain words what was done to make it."""
+    """A control map uint8 [H, W, 3], and in plain words what was done to make it."""
 
     map: Pixels
     notes: tuple[str, ...] = ()
@@ -36,28 +37,33 @@ class Prepared:
 def prepare_control(
     picture: Pixels,
     control: str,
-    size: int,
+    size: tuple[int, int],
     palette: Mapping[str, RGB],
     annotator: str | None = None,
     reading: Reading | None = None,
     canny: tuple[int, int] = (100, 200),
 ) -> Prepared:
-    """Fits a drawing (annotator None) or a photo, uint8 [H, W, 3 or 4], to the model's size, classes and polarity.
+    """Fits a drawing (annotator None) or a photo, uint8 [H, W, 3 or 4], to a size, the model's classes and polarity.
 
-    `canny` are the thresholds where the reading has none. Raises ImageRefused when the annotator's map is not of this
-    control's kind, AnnotatorUnavailable without weights.
+    `size` is width and height. Without an annotator, areas and lines may be drawn by hand; of any other control it is a
+    finished map. `canny` are the thresholds where the reading has none. Raises ImageRefused when the annotator's map is
+    not of this control's kind, AnnotatorUnavailable without weights.
     """
     reading = reading or Reading()
     framed = _Framed(picture, size, reading)
     if annotator is None:
         if control == "segmentation":
             return _classes(framed, framed.at("labels"), palette, ())
+        if control not in LINES:
+            return framed.prepared(framed.at("photo")[:, :, :3], ())
         lines = edge_map(framed.at("photo"))
         return framed.prepared(lines.map, lines.notes)
     _check_kind(annotator, control)
     made = annotate(framed.at("photo")[:, :, :3], annotator, reading.settings(canny), palette)
     if control == "segmentation":
         return _classes(framed, made.map, palette, made.notes, paper=None)
+    if control != "edges":
+        return framed.prepared(made.map, made.notes)
     lines = detected(made.map)
     # An annotator that found no lines has said so already.
     return framed.prepared(lines.map, made.notes or lines.notes)
@@ -67,47 +73,58 @@ def _check_kind(annotator: str, control: str) -> None:
     """Raises ImageRefused for an annotator that nobody knows or whose maps this control does not read."""
     if annotator not in ANNOTATORS:
         raise ImageRefused(f"Unknown annotator '{annotator}': choose one of {', '.join(ANNOTATORS)}.")
-    if ANNOTATORS[annotator].kind not in (control, "shuffle"):
-        fitting = ", ".join(a.label for a in ANNOTATORS.values() if a.kind == control and not a.needs_weights)
+    if not serves(annotator, control):
+        ways = [known.label for known in ANNOTATORS.values() if serves(known.name, control) and not known.needs_weights]
         raise ImageRefused(
             f"{ANNOTATORS[annotator].label} makes {ANNOTATORS[annotator].kind}, this control reads {control}: "
-            f"choose {fitting}."
+            f"choose {', '.join(ways) or 'an annotator of that kind, or give a finished map'}."
         )
+
+
+def serves(annotator: str, control: str) -> bool:
+    """Whether a control reads what this annotator makes; lines serve every control of lines."""
+    kind = ANNOTATORS[annotator].kind
+    return kind in (control, "shuffle") or (kind in LINES and control in LINES)
 
 
 @dataclass(frozen=True)
 class _Framed:
-    """A picture of any proportions on its way to a square map."""
+    """A picture of any proportions on its way to a map of `size`, width and height."""
 
     picture: Pixels
-    size: int
+    size: tuple[int, int]
     reading: Reading
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.size[::-1]
 
     def at(self, kind: Kind) -> Pixels:
         """The part that is used, at the model's scale; bars are added to the map, so that no detector sees them."""
-        return fit(self.picture, (self.size, self.size), kind, self.reading.framing, self.reading.position)
+        return fit(self.picture, self.shape, kind, self.reading.framing, self.reading.position)
 
     def prepared(self, control_map: Pixels, notes: tuple[str, ...], bare: RGB = BLACK) -> Prepared:
-        return Prepared(on_sheet(control_map, (self.size, self.size), bare), (*self.notes, *notes))
+        return Prepared(on_sheet(control_map, self.shape, bare), (*self.notes, *notes))
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """The note on a picture that is not square."""
-        rows, columns = self.picture.shape[:2]
-        lost = 1 - min(rows, columns) / max(rows, columns)
+        """The note on a picture of other proportions."""
+        (rows, columns), (height, width) = self.picture.shape[:2], self.shape
+        lost = 1 - min(rows * width, columns * height) / max(rows * width, columns * height)
         if lost <= LEAST_CUT:
             return ()
-        upright, framing = rows > columns, self.reading.framing
+        upright, framing = rows * width > columns * height, self.reading.framing
+        unlike = "the picture is not square" if height == width else "the picture has other proportions"
         if framing == "fill":
             side = "width" if upright else "height"
-            return (f"the picture is not square: it is stretched to {1 / (1 - lost):.2f} times its {side}",)
+            return (f"{unlike}: it is stretched to {1 / (1 - lost):.2f} times its {side}",)
         across, along = ("on the left", "the right"), ("at the top", "the bottom")
         if framing == "fit":
             first, second = across if upright else along
-            return (f"the picture is not square: bars stay bare {first} and {second}",)
+            return (f"{unlike}: bars stay bare {first} and {second}",)
         first, second = along if upright else across
         where = {0.0: f"{first.split()[0]} {second}", 1.0: first}.get(self.reading.position, f"{first} and {second}")
-        return (f"the picture is not square: {lost:.0%} of it is cut off {where}",)
+        return (f"{unlike}: {lost:.0%} of it is cut off {where}",)
 
 
 def _classes(
@@ -124,6 +141,6 @@ def _classes(
     return framed.prepared(snapped.map, tuple(said), palette[UNPAINTED])
 
 
-def read_map(png: bytes) -> Pixels:
-    """The pixels uint8 [H, W, 3] of a request's control map. Raises ImageRefused."""
-    return decode(png).pixels
+def decoded(encoded: str) -> Pixels:
+    """The pixels uint8 [H, W, 3] of a request's picture, base64. Raises ImageRefused."""
+    return decode(b64decode(encoded)).pixels

@@ -81,18 +81,19 @@ def look_into(
     studio: Studio, comparison: Comparison, tell: Callable[[Look], None], stopped: Callable[[], bool]
 ) -> Inspection:
     """Makes the picture of every arm once more, watched. Raises Cancelled."""
+    request, shared = comparison.request, studio.call(comparison.request)
     with studio.loaded.tokenizing:
-        words = words_of(studio.loaded.components["tokenizer"], comparison.request.prompt)
+        words = words_of(studio.loaded.components["tokenizer"], request.prompt)
     drifts = _drifts({name: arm.trace for name, arm in comparison.arms.items()})
     maps: dict[ArmName, Maps] = {}
     traces: dict[ArmName, Trace] = {}
     for name, arm in comparison.arms.items():
         plan, drift = arm.trace.plan, drifts[name]
-        pipe = studio.loaded.pipeline(comparison.request.control, comparison.request.sampler)
-        attention = AttentionLook(pipe, studio.anatomy(), [word.tokens for word in words])
+        pipe = studio.loaded.pipeline(request.controls, request.sampler, request.task)
+        attention = AttentionLook(pipe, studio.anatomy(request), [word.tokens for word in words])
         measuring = name == "full" or drift is not drifts["full"]
-        call = studio.call(comparison.request) | {"num_inference_steps": plan.steps, "output_type": "latent"}
-        adjustment = studio.adjustment(plan, comparison.request)
+        call = shared | studio.stepping(request, plan.steps) | {"output_type": "latent"}
+        adjustment = studio.adjustment(plan, request)
         witness = both(attention, drift) if measuring else attention
         with cached(pipe, plan, witness=witness, adjustment=adjustment), attention.at_queries():
             pipe(**call, callback_on_step_end=partial(_after_step, name, plan.steps, tell, stopped))

@@ -7,6 +7,7 @@ mean IoU of a segmenter for label maps, F1 of the extracted edges.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import nan
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from hgc.models.presets import ModelPreset
 from hgc.results.comparison import Likeness
 
 SCORES: Mapping[str, str] = {"segmentation": "mIoU", "edges": "edge F1"}
+UNSCORED = "control score"  # of a control that no judge here can read back
 
 
 class Judge:
@@ -37,6 +39,8 @@ class Judge:
 
     def score(self, image: Pixels, control: Pixels, kind: str) -> float:
         """0..1, higher is more obedient; `image` and `control` are uint8 [H, W, 3]. NaN where nothing can be said."""
+        if kind not in SCORES:
+            return nan
         if kind == "edges":
             return float(edge_f1(extract_edges(image, *self._canny), extract_lines(control)))
         return pooled_miou([self.overlaps(image, control, kind)])

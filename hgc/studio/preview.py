@@ -32,11 +32,11 @@ class LatentPreview:
         ridge = 1e-3 * len(x) * torch.eye(x.shape[1], device=x.device)
         return cls(torch.linalg.solve(x.T @ x + ridge, x.T @ y))
 
-    def __call__(self, latents: torch.Tensor, side: int) -> NDArray[np.uint8]:
-        """uint8 [side, side, 3] of the first of the latents [B, C, h, w]."""
+    def __call__(self, latents: torch.Tensor, size: tuple[int, int]) -> NDArray[np.uint8]:
+        """uint8 [H, W, 3], of a size (H, W), of the first of the latents [B, C, h, w]."""
         flat = _with_ones(latents[:1].float()) @ self._weights.to(latents.device)
         small = flat.T.reshape(1, 3, *latents.shape[-2:])
-        large = F.interpolate(small, (side, side), mode="bilinear")[0].clamp(0, 1)
+        large = F.interpolate(small, size, mode="bilinear")[0].clamp(0, 1)
         return (large.permute(1, 2, 0) * 255).byte().cpu().numpy()
 
 

@@ -17,7 +17,7 @@ from hgc import limits, planning
 from hgc.cache import schedules
 from hgc.cache.anatomy import Anatomy
 from hgc.cache.anatomy.macs import measure
-from hgc.cache.anatomy.sites import Networks
+from hgc.cache.anatomy.networks import Networks
 from hgc.cache.plan import Plan
 from hgc.cache.recording.rows import Recordings
 from hgc.cache.running.engine import cached
@@ -29,10 +29,6 @@ from hgc.calibration.measure import weights_of
 from hgc.calibration.subject import Subject
 from hgc.control.images import RGB
 from hgc.control.reading import Reading
-from hgc.landscapes.colours import TIMES
-from hgc.landscapes.labels import PALETTE
-from hgc.landscapes.scene import paint
-from hgc.landscapes.tokenizer import read_prompt
 from hgc.models.loaded import Loaded
 from hgc.models.loading import load
 from hgc.planning import Blueprint, Task
@@ -41,20 +37,21 @@ from hgc.planning.task import at_steps
 from hgc.request import ArmName, CacheSettings, Recipe, Request, RequestRefused
 from hgc.results.comparison import Arm, Cancelled, Comparison, Forecast, Pixels, Progress
 from hgc.studio.calibrating import Measured, calibrating, known_calibration, place_of
-from hgc.studio.control_map import Prepared, prepare_control, read_map
+from hgc.studio.control_map import Prepared, decoded, prepare_control
 from hgc.studio.cores import take_free_cores
 from hgc.studio.drawn import Drawn
 from hgc.studio.inspection import Inspection, Look, look_into
-from hgc.studio.judge import SCORES, Judge
+from hgc.studio.judge import SCORES, UNSCORED, Judge
 from hgc.studio.news import as_it_goes
 from hgc.studio.preview import LatentPreview
 from hgc.studio.provenance import made_now, weights_digest
 from hgc.studio.worker import on_worker
+from hgc.studio.world import colourful, world_of
 
 Tell = Callable[[Progress], None]
 Stopped = Callable[[], bool]
-COLOURFUL_SEED = 7
 WARM_STEPS = 2
+INPAINTED = (4, 9)  # channels of a UNet that diffusers can inpaint with
 
 
 @dataclass(frozen=True)
@@ -76,12 +73,12 @@ class Studio:
 
     def __init__(self, loaded: Loaded, judge: Judge) -> None:
         self.loaded, self._judge = loaded, judge
-        self.model, self.size = loaded.preset.name, loaded.preset.size
+        self.model, self.size = loaded.preset.name, (loaded.preset.size,) * 2
+        self.world = world_of(loaded.preset)
         self.device, self.dtype = str(loaded.device), str(loaded.dtype).removeprefix("torch.")
         self.controls, self.samplers = tuple(loaded.controls), loaded.samplers
         vae = loaded.components["vae"]
-        colours = np.stack([paint(COLOURFUL_SEED, time=time).image for time in TIMES])
-        self._preview = LatentPreview.fit(vae, torch.from_numpy(colours).permute(0, 3, 1, 2).float() / 255)
+        self._preview = LatentPreview.fit(vae, torch.from_numpy(colourful()).permute(0, 3, 1, 2).float() / 255)
         self._timing: dict[str, Timing] = {}
         self._weights: dict[str, str] = {}
         self._recordings: Recordings | None = None
@@ -109,51 +106,60 @@ class Studio:
 
     def warm_up(self) -> None:
         """A few steps of both shapes a run takes, so that the first comparison does not time first calls."""
-        side = self.size
-        blank = prepare_control(np.zeros((side, side, 4), np.uint8), self.controls[0], side, PALETTE)
-        request = Request.make(blank.png, model=self.model, control=self.controls[0], steps=WARM_STEPS)
-        pipe = self.loaded.pipeline(request.control, request.sampler)
+        control, (width, height) = self.controls[0], self.size
+        blank = self.prepare_control(np.zeros((height, width, 4), np.uint8), control)
+        request = Request.make(blank.png, model=self.model, control=control, sampler=self.samplers[0], steps=WARM_STEPS)
+        pipe = self.loaded.pipeline(request.controls, request.sampler)
         plan = schedules.hgc(self.anatomy(), WARM_STEPS, coarse=False, gate_step=1)
         with cached(pipe, plan):
             pipe(**self.call(request))
 
     def palette(self) -> dict[str, RGB]:
         """Class to colour, in label order."""
-        return dict(PALETTE)
+        return dict(self.world.palette())
 
     def check_prompt(self, prompt: str) -> tuple[str, ...]:
         """In plain words, what the model will not understand or not read."""
         if len(prompt) > limits.PROMPT_CHARS:
             return (f"The prompt has {len(prompt):,} characters; at most {limits.PROMPT_CHARS:,} are taken.",)
-        if self.model != "landscapes":
-            return ()
         with self.loaded.tokenizing:
-            reading = read_prompt(self.loaded.components["tokenizer"], prompt)
-        notes = []
-        if reading.unknown:
-            english = "" if all(word.isascii() for word in reading.unknown) else " It reads English words."
-            notes.append(f"This model does not know: {', '.join(reading.unknown)}.{english}")
-        if reading.cut:
-            notes.append(f"The prompt is too long; cut off: {' '.join(reading.cut)}.")
-        return tuple(notes)
+            return self.world.unread(self.loaded.components["tokenizer"], prompt)
 
     def prepare_control(
-        self, picture: Pixels, control: str, annotator: str | None = None, reading: Reading | None = None
+        self,
+        picture: Pixels,
+        control: str,
+        annotator: str | None = None,
+        reading: Reading | None = None,
+        size: tuple[int, int] | None = None,
     ) -> Prepared:
-        """The control map as the model will see it. Raises ImageRefused, AnnotatorUnavailable."""
-        return prepare_control(picture, control, self.size, PALETTE, annotator, reading, self.loaded.preset.canny)
+        """The control map as the model will see it, of the model's own size unless another (width, height) is given.
 
-    def anatomy(self) -> Anatomy:
-        """The sites of this model; the same for all of its ControlNets, which share one architecture."""
-        parts = self.loaded.components
-        networks = Networks(parts["unet"], {"controlnet": next(iter(self.loaded.controls.values()))})
-        side = self.size // 8
-        return measure(networks, (side, side), parts["tokenizer"].model_max_length, model=self.model)
+        Raises RequestRefused for a control that this model has not, ImageRefused, AnnotatorUnavailable.
+        """
+        known = self.loaded.preset.controls
+        if control not in known:
+            raise RequestRefused(f"{self.model} has no control '{control[:40]}'; it has {', '.join(known)}")
+        palette = self.world.palette() if control == "segmentation" or annotator == "palette_snap" else {}
+        return prepare_control(
+            picture, control, size or self.size, palette, annotator, reading, self.loaded.preset.canny
+        )
+
+    def anatomy(self, recipe: Recipe | None = None) -> Anatomy:
+        """The sites of the networks that a recipe runs, at its size; by default of one control at the model's own size.
+
+        Raises ModelUnavailable for a control whose weights are not here.
+        """
+        controls = self.controls[:1] if recipe is None else recipe.controls
+        width, height = self.size if recipe is None or recipe.size is None else recipe.size
+        networks = Networks.of(self.loaded.pipeline(controls, self.samplers[0]))
+        factor, tokens = self.loaded.latent_factor, self.loaded.components["tokenizer"].model_max_length
+        return measure(networks, (height // factor, width // factor), tokens, model=self.model)
 
     @cached_property
     def blueprint(self) -> Blueprint:
         """The model as planning sees it."""
-        return Blueprint(self.anatomy(), self.controls, self.weights_under)
+        return Blueprint(self.model, self.anatomy, self.controls, self.weights_under, self.samplers)
 
     def plan(self, recipe: Recipe) -> Plan:
         """The plan of the cached arm. Raises PlanRefused, RequestRefused."""
@@ -225,19 +231,32 @@ class Studio:
             return None
 
     def accept(self, request: Request) -> None:
-        """Raises RequestRefused for a request of another model, or with a map of another size than this one draws."""
+        """Raises RequestRefused for what this model cannot run, or with a picture of another size than it is to be."""
         self.blueprint.check(request)
-        height, width = read_map(request.control_bytes).shape[:2]
-        if (height, width) != (self.size, self.size):
+        if request.task == "inpaint" and self.loaded.components["unet"].config.in_channels not in INPAINTED:
             raise RequestRefused(
-                f"the control map is {width} × {height} pixels, {self.model} needs {self.size} × {self.size}: "
-                "make it with control_map"
+                f"{self.model} cannot be inpainted: its latents are of another kind; leave the mask out"
             )
+        pictures = {"control map": request.control_png}
+        if request.second is not None:
+            pictures["second control map"] = request.second.map
+        if request.source is not None:
+            pictures["source picture"] = request.source
+        if request.mask is not None:
+            pictures["mask"] = request.mask
+        asked = request.size or self.size
+        for what, encoded in pictures.items():
+            height, width = decoded(encoded).shape[:2]
+            if (width, height) != asked:
+                raise RequestRefused(
+                    f"the {what} is {width} × {height} pixels, {self.model} needs {asked[0]} × {asked[1]}: "
+                    f"{'make it with control_map' if 'map' in what else 'resize it'}, or ask for that size"
+                )
 
     def _compare(self, request: Request, plan: Plan, drawn: Drawn | None, tell: Tell, stopped: Stopped) -> Comparison:
         if self.loaded.device.type == "cpu":
             take_free_cores()  # once, so that all arms are computed alike
-        whole, call = schedules.full(self.anatomy(), request.steps), self.call(request)
+        whole, call = schedules.full(self.anatomy(request), request.steps), self.call(request)
         third = request.rival is not None
         if stopped():
             raise Cancelled("stopped before the first step")
@@ -256,7 +275,7 @@ class Studio:
         beside = planning.rival_of(request, kept.trace.macs.paper / full.trace.macs.paper)
         other = None if beside is None else self.plan(beside)
         rival = None if other is None else arm("rival", other, 1)
-        noise = call["latents"].float().cpu().numpy().tobytes()
+        noise = self._noise(request).to(self.loaded.device, self.loaded.dtype).float().cpu().numpy().tobytes()
         others = [arm for arm in (kept, rival) if arm is not None]
         return Comparison(
             request=request,
@@ -264,7 +283,7 @@ class Studio:
             cached=kept,
             likeness={arm.name: self._judge.likeness(full.image, arm.image) for arm in others},
             digest=sha256(noise + request.picture_digest.encode()).hexdigest()[:12],
-            score_name=SCORES[request.control],
+            score_name=SCORES.get(request.control, UNSCORED),
             notes=(
                 *self.check_prompt(request.prompt),
                 *plan.origin.notes(),
@@ -297,8 +316,9 @@ class Studio:
         arms_left: int,
     ) -> Arm:
         """One picture in as many steps as its plan has, of the same scheduler, on the same noise and map."""
-        pipe, steps = self.loaded.pipeline(request.control, request.sampler), plan.steps
+        pipe, steps = self.loaded.pipeline(request.controls, request.sampler, request.task), plan.steps
         adjustment = self.adjustment(plan, request)
+        width, height = request.size or self.size
         begun, aside_s = perf_counter(), 0.0
         previews: list[Pixels] = []
 
@@ -309,38 +329,67 @@ class Studio:
                 raise Cancelled(f"stopped after step {step + 1} of {steps} of the {name} arm")
             spent = called - begun
             eta = spent / (step + 1) * (steps * arms_left - step - 1)
-            tell(Progress(name, step + 1, steps, self._preview(latents, self.size), eta))
-            previews.append(self._preview(latents, latents.shape[-1]))
+            tell(Progress(name, step + 1, steps, self._preview(latents, (height, width)), eta))
+            previews.append(self._preview(latents, tuple(latents.shape[-2:])))
             aside_s += perf_counter() - called
             return {}
 
         # On a CPU a clock is read in no time; on an accelerator two events a site would be most of a step's launches.
         timed = self.loaded.device.type == "cpu"
         with cached(pipe, plan, adjustment=adjustment, timed=timed, graphs=self._recordings or False) as run:
-            out = pipe(**{**call, "num_inference_steps": steps}, callback_on_step_end=after_step)
+            out = pipe(**{**call, **self.stepping(request, steps)}, callback_on_step_end=after_step)
             image = pixels_of(out.images)
         latency_ms = (perf_counter() - begun - aside_s) * 1e3
-        score = self._judge.score(image, read_map(request.control_bytes), request.control)
+        score = self._judge.score(image, decoded(request.control_png), request.control)
         return Arm(name, image, run.trace, latency_ms, sum(run.trace.step_ms), score, tuple(previews))
 
     def _noise(self, request: Request) -> torch.Tensor:
-        channels, side = self.loaded.components["unet"].config.in_channels, self.size // 8
-        return torch.randn(1, channels, side, side, generator=torch.Generator().manual_seed(request.seed))
+        """[1, C, h, w] on the CPU, the same on every device."""
+        width, height = (side // self.loaded.latent_factor for side in request.size or self.size)
+        channels = self.loaded.components["unet"].config.out_channels
+        return torch.randn(1, channels, height, width, generator=_seeded(request))
 
     def call(self, request: Request) -> dict[str, Any]:
-        """The arguments of the pipeline's call: text, control map and noise, made once and the same for every arm."""
-        control = torch.from_numpy(read_map(request.control_bytes)).permute(2, 0, 1)[None].float() / 255
-        return {
-            **self.loaded.encode(request.prompt, request.negative_prompt, request.guidance > 1),
-            "image": control,  # [1, 3, H, W]
-            "num_inference_steps": request.steps,
-            "guidance_scale": request.guidance,
-            "controlnet_conditioning_scale": request.control_scale,
-            "control_guidance_start": request.control_start,
-            "control_guidance_end": request.control_end,
-            "latents": self._noise(request).to(self.loaded.device, self.loaded.dtype),
-            "output_type": "pt",
-        }
+        """The arguments of the pipeline's call, but for `stepping` the same for every arm: text, maps, pictures, noise.
+
+        Pictures decide the size.
+        """
+        text = self.loaded.encode(request.prompt, request.negative_prompt, request.guidance > 1)
+        call = {**text, "guidance_scale": request.guidance, "output_type": "pt"}
+        maps = [_tensor(request.control_png), *([] if request.second is None else [_tensor(request.second.map)])]
+        call |= self.loaded.control_arguments(request.controls, maps, request.task) | _weights_and_windows(request)
+        call |= self.stepping(request, request.steps)
+        if request.source is None:
+            return call | {"latents": self._noise(request).to(self.loaded.device, self.loaded.dtype)}
+        call |= {"image": _tensor(request.source), "strength": request.strength}
+        return call if request.mask is None else call | {"mask_image": _tensor(request.mask)[:, :1]}
+
+    def stepping(self, request: Request, steps: int) -> dict[str, Any]:
+        """The arguments by which a call computes so many steps.
+
+        Pipelines that begin from a picture draw their noise themselves, from a generator that one call uses up.
+        """
+        number = {"num_inference_steps": at_steps(request, steps).schedule_steps}
+        return number if request.source is None else number | {"generator": _seeded(request)}
+
+
+def _seeded(request: Request) -> torch.Generator:
+    return torch.Generator().manual_seed(request.seed)
+
+
+def _tensor(encoded: str) -> torch.Tensor:
+    """A request's picture [1, 3, H, W] in 0..1."""
+    return torch.from_numpy(decoded(encoded)).permute(2, 0, 1)[None].float() / 255
+
+
+def _weights_and_windows(request: Request) -> dict[str, Any]:
+    """The strengths and windows of a request's controls, as pipelines take those of one and of several."""
+    named = ("controlnet_conditioning_scale", "control_guidance_start", "control_guidance_end")
+    first, second = (request.control_scale, request.control_start, request.control_end), request.second
+    if second is None:
+        return dict(zip(named, first, strict=True))
+    both = zip(first, (second.scale, second.start, second.end), strict=True)
+    return {name: list(pair) for name, pair in zip(named, both, strict=True)}
 
 
 def _replay_notes(traces: Iterable[Trace]) -> tuple[str, ...]:

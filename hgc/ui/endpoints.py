@@ -6,15 +6,15 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import gradio as gr
 
 from hgc.cache.trace import Trace
-from hgc.models.presets import GUIDANCE
+from hgc.models.presets import GUIDANCE, SAMPLER_NAMES
 from hgc.planning.methods import DEFAULT_METHOD, METHODS
 from hgc.planning.presets import PRESETS, by_budget
-from hgc.request import Recipe, RequestRefused, Sampler
+from hgc.request import Recipe, RequestRefused
 from hgc.results.exports import result_of, to_csv, to_perfetto
 from hgc.ui.blocks import json_input
 from hgc.ui.playground.control_panel import photo_input
@@ -301,7 +301,7 @@ def _compare_inputs() -> list[Any]:
         gr.Textbox("", label="negative_prompt"),
         gr.Number(0, precision=0, label="seed"),
         gr.Number(20, precision=0, label="steps"),
-        gr.Dropdown(list(get_args(Sampler)), value="ddim", label="sampler"),
+        gr.Dropdown(list(SAMPLER_NAMES), value="ddim", label="sampler"),
         gr.Number(GUIDANCE, label="guidance"),
         gr.Number(1.0, label="control_scale"),
         gr.Number(0.0, label="control_start"),

@@ -42,7 +42,7 @@ def as_files(tab: Explore, sweep: Sweep, outcomes: Iterable[Outcome]) -> dict[An
 
 
 if TYPE_CHECKING:
-    from hgc.request import Control, Recipe, Request
+    from hgc.request import Recipe, Request
     from hgc.sweep.run import Outcome
     from hgc.ui.explore.tab import Explore
     from hgc.ui.playground.tab import Playground
@@ -149,7 +149,7 @@ class ExploreEvents:
         except Refused:
             return None
 
-    def _sweep(self, control: Control, kind: str, values: list[Any]) -> Sweep[Recipe]:
+    def _sweep(self, control: str, kind: str, values: list[Any]) -> Sweep[Recipe]:
         """The sweep that the form asks for, the tab's own values first. Raises RequestRefused, PlanRefused."""
         (x, x_values, y, y_values, seeds, rival, percent), rest = values[:7], values[7:]
         base = read_recipe(self._page, control, rest).but(rival="fewer_steps" if rival else None)

@@ -38,7 +38,6 @@ from hgc.ui.runner import in_one_sentence
 if TYPE_CHECKING:
     from hgc.control.canvas import Pixels
     from hgc.landscapes.examples import Example
-    from hgc.ui.playground.drawing import Control
     from hgc.ui.playground.tab import Playground
 
 NO_PHOTO = '<h3>As the model sees it</h3><p class="aside">Drop a photo to see its map here.</p>'
@@ -138,7 +137,7 @@ class ControlEvents:
         return gr.update(value=figures.notes_list(notes), visible=bool(notes))
 
 
-def _on_canvas(picture: Pixels, control: Control) -> tuple[Any, Any, Any]:
+def _on_canvas(picture: Pixels, control: str) -> tuple[Any, Any, Any]:
     """Values of the choice of source and of both canvases; the other canvas keeps what it has."""
     sheet = png_url(sheet_of(picture, control))
     return ("paint", sheet, gr.skip()) if control == "segmentation" else ("lines", gr.skip(), sheet)

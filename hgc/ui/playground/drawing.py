@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import cv2
 import numpy as np
 
-from hgc.control.annotators import ANNOTATORS
+from hgc.control.annotators import ANNOTATORS, LINES
 from hgc.control.canvas import Pixels
 from hgc.control.images import ImageRefused, decode
 from hgc.control.lines import edge_map
@@ -20,7 +20,7 @@ from hgc.ui.pictures import png_url
 from hgc.ui.playground.figures import notes_list
 
 if TYPE_CHECKING:
-    from hgc.request import Control, Request
+    from hgc.request import Request
     from hgc.studio.control_map import Prepared
     from hgc.studio.studio import Studio
 
@@ -33,7 +33,7 @@ AS_LABELS, AS_LINES = "as_labels", "as_lines"
 READING = ("framing", "position", "low_threshold", "high_threshold", "sigma_px", "line_threshold")
 
 
-def sheet_of(picture: Pixels, control: Control) -> Pixels:
+def sheet_of(picture: Pixels, control: str) -> Pixels:
     """A map or sketch uint8 [H, W, 3] as a drawing on the canvas of its kind: enlarged without mixing colours.
 
     Lines of either polarity become dark ones on a bare sheet, as a pen draws them.
@@ -51,7 +51,7 @@ class Drawn:
     """A drawing or photo: pixels uint8 [H, W, 3 or 4], the control that reads them, and how they become a map."""
 
     picture: Pixels
-    control: Control
+    control: str
     annotator: str | None = None
     notes: tuple[str, ...] = ()
     reading: Reading | None = None
@@ -81,13 +81,13 @@ def read_photo(path: str | None, annotator: str, how: Mapping[str, Any] | None =
     if path is None:
         raise ImageRefused("There is no photo yet: drop one into the box or take an example.")
     reading, decoded = Reading.parse(how), decode(Path(path))
-    control: Control
+    control: str
     if annotator in (AS_LABELS, AS_LINES):
         control = "segmentation" if annotator == AS_LABELS else "edges"
         return Drawn(decoded.pixels, control, None, decoded.notes, reading)
     if annotator not in ANNOTATORS:
         raise ImageRefused(f"There is no annotator {annotator[:40]!r}: choose one of {', '.join(ANNOTATORS)}.")
-    control = "edges" if ANNOTATORS[annotator].kind == "edges" else "segmentation"
+    control = "edges" if ANNOTATORS[annotator].kind in LINES else "segmentation"
     return Drawn(decoded.pixels, control, annotator, decoded.notes, reading)
 
 
@@ -99,7 +99,7 @@ class Sheet:
     """
 
     png: bytes
-    control: Control
+    control: str
     request: Request | None = None
 
 

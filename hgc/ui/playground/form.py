@@ -19,7 +19,7 @@ from hgc.ui.playground.wanted import DIGITS, HGC, Wanted
 
 if TYPE_CHECKING:
     from hgc.cache.plan import Plan
-    from hgc.request import Control, Request
+    from hgc.request import Request
     from hgc.ui.playground.drawing import Sheet
     from hgc.ui.playground.tab import Playground
 
@@ -29,7 +29,7 @@ def read_form(page: Playground, sheet: Sheet, values: list[Any]) -> Request:
     return read_recipe(page, sheet.control, values).with_map(sheet.png)
 
 
-def read_recipe(page: Playground, control: Control, values: list[Any]) -> Recipe:
+def read_recipe(page: Playground, control: str, values: list[Any]) -> Recipe:
     """The same without the drawing, which neither cost nor plan depends on. Raises RequestRefused."""
     names = list(page.fields)
     fields = dict(zip(names, values[: len(names)], strict=True))

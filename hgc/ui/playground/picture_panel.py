@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from random import SystemRandom
-from typing import Any, get_args
+from typing import Any
 
 import gradio as gr
 
 from hgc.landscapes import examples
-from hgc.models.presets import GUIDANCE
-from hgc.request import Sampler
+from hgc.models.presets import GUIDANCE, SAMPLER_NAMES
 from hgc.ui.playground.titles import SAMPLER_TITLES
 from hgc.ui.queueing import QUIET
 
@@ -91,7 +90,7 @@ def build_picture_panel() -> PicturePanel:
             )
             with gr.Row():
                 sampler = gr.Dropdown(
-                    [(SAMPLER_TITLES[name], name) for name in get_args(Sampler)],
+                    [(SAMPLER_TITLES[name], name) for name in SAMPLER_NAMES],
                     value="ddim",
                     label="Sampler",
                     info="The method that turns noise into a picture.",

@@ -7,13 +7,13 @@ from typing import Any
 
 import gradio as gr
 
-from hgc.control.annotators import ANNOTATORS, AnnotatorSettings
+from hgc.control.annotators import ANNOTATORS, LINES, AnnotatorSettings
 from hgc.models.presets import presets
 from hgc.ui.playground.drawing import AS_LABELS, AS_LINES
 
 FRAMINGS = [("Crop", "crop"), ("Fit: bare bars", "fit"), ("Fill: stretched", "fill")]
 # Annotators of a kind that the model can read.
-READABLE = ("edges", "segmentation", "shuffle")
+READABLE = (*LINES, "segmentation", "shuffle")
 UNFETCHED = "downloads its weights first"
 
 

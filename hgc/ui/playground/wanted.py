@@ -6,14 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic
 
-from hgc.control.annotators import ANNOTATORS
+from hgc.control.annotators import ANNOTATORS, LINES
 from hgc.planning.methods import BelowLeast
 from hgc.planning.presets import budget_of, by_budget
 from hgc.planning.task import R
 from hgc.ui.playground.drawing import AS_LINES
 
 if TYPE_CHECKING:
-    from hgc.request import Control
     from hgc.studio.studio import Studio
 
 HGC = "hgc"
@@ -63,9 +62,9 @@ def within_reach(studio: Studio, recipe: R) -> Reach[R]:
     return Reach(recipe)
 
 
-def control_of(source: str, annotator: str) -> Control:
+def control_of(source: str, annotator: str) -> str:
     """The kind of map that the drawing panel will make."""
     if source == "photo":
-        lines = annotator == AS_LINES or (annotator in ANNOTATORS and ANNOTATORS[annotator].kind == "edges")
+        lines = annotator == AS_LINES or (annotator in ANNOTATORS and ANNOTATORS[annotator].kind in LINES)
         return "edges" if lines else "segmentation"
     return "edges" if source == "lines" else "segmentation"

@@ -52,7 +52,7 @@ class Desk:
 
     @property
     def ground(self) -> Ground:
-        off = tuple(control_off(self.recipe))
+        off = tuple(control_off(self.recipe, self.grid.anatomy))
         return Ground(self.grid.anatomy, guidance=self.recipe.guidance > 1, off=off)
 
     @property

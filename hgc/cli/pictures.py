@@ -1,0 +1,54 @@
+"""A recipe's pictures and lists, from the files and words that the shell's options have for them."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from hgc.control.images import decode
+from hgc.control.pictures import as_mask, as_source
+from hgc.control.reading import Reading
+from hgc.request import Recipe, RequestRefused
+from hgc.studio.studio import Studio
+
+SECOND = ("scale", "start", "end")
+
+
+def read_pictures(options: Mapping[str, Any], studio: Studio, reading: Reading | None = None) -> dict[str, Any]:
+    """A recipe's fields from the options; every picture is brought to the size that is asked for.
+
+    Raises RequestRefused, ImageRefused.
+    """
+    words = dict(options) | {"source": None, "mask": None, "second": None, "loras": _loras(options["loras"])}
+    size = Recipe.parse(words).size or studio.size
+    if options["source"] is not None:
+        words["source"] = as_source(decode(options["source"]).pixels, size, reading)
+    if options["mask"] is not None:
+        words["mask"] = as_mask(decode(options["mask"]).pixels, size, reading)
+    if options["second"] is not None:
+        words["second"] = _second(options["second"], studio, size, reading)
+    return words
+
+
+def _second(text: str, studio: Studio, size: tuple[int, int], reading: Reading | None) -> dict[str, Any]:
+    control, equals, rest = text.partition("=")
+    path, *numbers = rest.split(",")
+    if not equals or not path or len(numbers) > len(SECOND):
+        raise RequestRefused(f"--second '{text[:80]}': give such as depth=near.png or depth=near.png,0.5,0,0.8")
+    png = studio.prepare_control(decode(Path(path)).pixels, control, None, reading, size).png
+    named = dict(zip(SECOND, (_number(number, text) for number in numbers), strict=False))
+    return {"control": control, "map": b64encode(png).decode()} | named
+
+
+def _loras(text: str | None) -> list[dict[str, Any]]:
+    pairs = [part.strip().rpartition("=") for part in (text or "").split(",") if part.strip()]
+    return [{"name": name or weight, "weight": _number(weight, text) if name else 1.0} for name, _, weight in pairs]
+
+
+def _number(text: str, whole: str | None) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise RequestRefused(f"'{text[:40]}' in '{(whole or '')[:80]}' is not a number") from None
