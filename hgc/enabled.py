@@ -98,9 +98,10 @@ class Enabled:
             window = (on[0] / steps, (on[-1] + 1) / steps) if on else (0.0, 1.0)
             fields |= {"control_start": window[0], "control_end": window[1], "control_scale": float(bool(on))}
         recipe = self.recipe.but(**fields)
-        return planning.plan(
-            recipe, planning.Blueprint(anatomy, (recipe.control,), lambda _control: weights_of(self.pipe))
+        blueprint = planning.Blueprint(
+            anatomy.model, lambda _recipe: anatomy, (recipe.control,), lambda _control: weights_of(self.pipe)
         )
+        return planning.plan(recipe, blueprint)
 
 
 class _Call:

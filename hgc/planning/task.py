@@ -71,13 +71,13 @@ class Task:
 def control_off(recipe: Recipe, anatomy: Anatomy) -> schedules.Off:
     """For every step, the ControlNets whose scale is zero in it, by diffusers' rule for the guidance window.
 
-    A network of its own for each control, or one (a Union) for all of them, which is off when all of these are.
+    A network of its own for each control; else they are one (a Union reads several), off when all controls are.
     """
     nets = control_nets(anatomy)
     inside = [_inside(recipe.steps, recipe.control_scale, recipe.control_start, recipe.control_end)]
     if (second := recipe.second) is not None:
         inside.append(_inside(recipe.steps, second.scale, second.start, second.end))
-    if len(nets) == 1:
+    if len(nets) != len(inside):
         return tuple(frozenset() if any(on) else frozenset(nets) for on in zip(*inside, strict=True))
     return tuple(
         frozenset(net for net, on in zip(nets, step, strict=True) if not on) for step in zip(*inside, strict=True)
