@@ -6,6 +6,7 @@ from hgc.cli.bench import film, hostile, page, paper, peers, sd15, soak, speed
 from hgc.cli.calibrate import calibrate, distil
 from hgc.cli.compare import compare, list_methods, run
 from hgc.cli.landscapes import bench_card, bench_landscapes, remake, train, wall
+from hgc.cli.models import models
 from hgc.cli.optimize import optimize
 from hgc.cli.pareto import pareto
 from hgc.cli.replay import record, replay
@@ -15,6 +16,7 @@ from hgc.cli.sweep import sweep
 app = typer.Typer(help="HGC Studio from the shell.", no_args_is_help=True, add_completion=False)
 bench = typer.Typer(help="Figures that anyone can repeat.", no_args_is_help=True)
 app.add_typer(bench, name="bench")
+app.add_typer(models, name="models")
 
 app.command()(compare)
 app.command("methods")(list_methods)

@@ -1,0 +1,108 @@
+"""`python -m hgc models`: which models there are, fetching them, and adding one's own."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Annotated
+
+import typer
+
+from hgc.cli.options import in_one_line
+from hgc.models import hub
+from hgc.models.fetching import FetchProgress, fetch, offer, sources_of
+from hgc.models.presets import ModelPreset, presets
+from hgc.models.refusals import ModelUnavailable
+from hgc.models.remembered import forget, remember, remembered
+
+models = typer.Typer(help="Which models there are, and fetching or adding more.", no_args_is_help=True)
+What = Annotated[str, typer.Argument(help="A model's name, or an id of the Hub (`id:file` for a single file of it).")]
+
+
+@models.command("list")
+@in_one_line
+def list_models() -> None:
+    """All models by name, with where they are, their size and their licence."""
+    for name, preset in {**presets(), **remembered()}.items():
+        print(f"{name:<16} {_state(preset):<22} {preset.title}{f' ({preset.licence})' if preset.licence else ''}")
+
+
+def _state(preset: ModelPreset) -> str:
+    if preset.local:
+        return "here"
+    if hub.model_folder(preset.source) is None:
+        return f"to fetch, {preset.size_bytes / 1e9:.1f} GB"
+    here = [name for name, source in preset.controls.items() if hub.model_folder(source) is not None]
+    return f"here, {len(here)} of {len(preset.controls)} controls"
+
+
+@models.command("fetch")
+@in_one_line
+def fetch_model(
+    what: What,
+    control: Annotated[list[str] | None, typer.Option(help="A control whose ControlNet is fetched, too.")] = None,
+    configs: Annotated[bool, typer.Option("--configs", help="Only the tokenizer and settings.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Fetch without asking.")] = False,
+) -> None:
+    """Says size and licence of a model, and fetches it once you agree. Ctrl+C stops; fetching again goes on."""
+    offers = [offer(source, configs=configs) for source in sources_of(what, control or ())]
+    for entry in offers:
+        print(entry)
+    if not any(entry.left_bytes for entry in offers):
+        return
+    if not yes:
+        typer.confirm("Fetch?", abort=True)
+    try:
+        fetch(offers, tell=_show)
+    except KeyboardInterrupt as error:
+        raise ModelUnavailable("stopped; fetch again to go on where it was") from error
+    typer.echo("", err=True)
+    print("all is here")
+
+
+def _show(at: FetchProgress) -> None:
+    left = "" if at.eta_s is None else f", {at.eta_s:.0f} s left"
+    told = (
+        f"{at.done_bytes / 1e6:,.1f} of {at.size_bytes / 1e6:,.1f} MB, {at.bytes_per_s / 1e6:.1f} MB/s{left}  {at.file}"
+    )
+    typer.echo(f"\r\033[K{told}", nl=False, err=True)
+
+
+@models.command("add")
+@in_one_line
+def add_model(
+    what: Annotated[str, typer.Argument(help="A folder in diffusers' format, a .safetensors file, or an id.")],
+    name: Annotated[str | None, typer.Option(help="Its name here; else the file's or folder's.")] = None,
+    control: Annotated[list[str] | None, typer.Option(help="NAME=FILE, FOLDER or ID of a ControlNet for it.")] = None,
+    lora: Annotated[list[str] | None, typer.Option(help="FILE=WEIGHT of a LoRA that is loaded with it.")] = None,
+) -> None:
+    """Remembers a model of your own under a name, for the page and every command (runs/models.json)."""
+    from hgc.models.loading import preset_of
+
+    preset = preset_of(what)
+    controls = {**preset.controls, **dict(map(_pair, control or ()))}
+    loras = (*preset.loras, *((file, _weight(weight)) for file, weight in map(_pair, lora or ())))
+    preset = replace(preset, name=name or preset.name, title=name or preset.title, controls=controls, loras=loras)
+    remember(preset)
+    print(f"added {preset.name}, a model of the family of {preset.family}")
+
+
+def _pair(text: str) -> tuple[str, str]:
+    left, sign, right = text.rpartition("=") if text.count("=") > 1 else text.partition("=")
+    if not sign or not left or not right:
+        raise ModelUnavailable(f"'{text[:80]}' has no two sides; write it as NAME=VALUE")
+    return left, right
+
+
+def _weight(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError as error:
+        raise ModelUnavailable(f"'{text[:40]}' is no weight of a LoRA; give a number such as 0.8") from error
+
+
+@models.command("remove")
+@in_one_line
+def remove_model(name: Annotated[str, typer.Argument(help="The name of a model that was added.")]) -> None:
+    """Forgets a model that was added. Its files stay where they are."""
+    forget(name)
+    print(f"removed {name}; its files are untouched")

@@ -1,0 +1,104 @@
+"""A hub on the loopback interface: what the Hub's API answers for the small hub's files, and how it can go wrong."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from hashlib import sha256
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+GATED = "someone/gated"
+
+
+@dataclass
+class Hub:
+    """`broken` names files whose transfer breaks off half-way once, `spoilt` those whose bytes arrive changed."""
+
+    files: Mapping[str, Mapping[str, Path]]
+    url: str = ""
+    broken: set[str] = field(default_factory=set)
+    spoilt: set[str] = field(default_factory=set)
+    sent: Counter[str] = field(default_factory=Counter)  # bytes, by file
+
+
+@contextmanager
+def serving(files: Mapping[str, Mapping[str, Path]]) -> Iterator[Hub]:
+    hub = Hub(files)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Answers", (_Answers,), {"hub": hub}))
+    server.daemon_threads = True
+    hub.url = f"http://127.0.0.1:{server.server_address[1]}"
+    Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield hub
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+class _Answers(BaseHTTPRequestHandler):
+    hub: Hub
+
+    def do_HEAD(self) -> None:
+        self._answer(body=False)
+
+    def do_GET(self) -> None:
+        self._answer(body=True)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+    def _answer(self, body: bool) -> None:
+        path = self.path.partition("?")[0].strip("/")
+        repo = "/".join(path.removeprefix("api/models/").split("/")[:2])
+        if repo == GATED:
+            self._refuse(403, "GatedRepo")
+        elif repo not in self.hub.files:
+            self._refuse(404, "RepoNotFound")
+        elif path.startswith("api/models/"):
+            self._tell(repo)
+        else:
+            name = path.removeprefix(f"{repo}/resolve/main/")
+            self._hand(name, self.hub.files[repo][name].read_bytes(), body)
+
+    def _refuse(self, code: int, word: str) -> None:
+        self.send_response(code)
+        self.send_header("X-Error-Code", word)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def _tell(self, repo: str) -> None:
+        files = [{"rfilename": n, "size": p.stat().st_size} for n, p in self.hub.files[repo].items()]
+        card = {"license": "openrail++"}
+        text = json.dumps({"id": repo, "sha": "c" * 40, "siblings": files, "cardData": card, "tags": []}).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+    def _hand(self, name: str, data: bytes, body: bool) -> None:
+        start = int(self.headers.get("Range", "bytes=0-").removeprefix("bytes=").partition("-")[0])
+        self.send_response(206 if start else 200)
+        self.send_header("ETag", f'"{sha256(data).hexdigest()}"')
+        self.send_header("X-Repo-Commit", "c" * 40)
+        self.send_header("Accept-Ranges", "bytes")
+        self.send_header("Content-Length", str(len(data) - start))
+        if start:
+            self.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
+        self.end_headers()
+        if not body:
+            return
+        rest = data[start:]
+        if name in self.hub.spoilt:
+            rest = bytes(len(rest))
+        if name in self.hub.broken:
+            self.hub.broken.discard(name)
+            rest = rest[: len(rest) // 2]
+            self.close_connection = True
+        self.hub.sent[name] += len(rest)
+        self.wfile.write(rest)
