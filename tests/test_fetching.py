@@ -83,7 +83,8 @@ def test_a_stopped_transfer_goes_on_where_it_was(served: loopback.Hub) -> None:
 def test_a_transfer_that_breaks_off_is_taken_up_again(served: loopback.Hub) -> None:
     served.broken.add(UNET)
     fetch([offer(smallhub.SD15)])
-    assert served.sent[UNET] == offer(smallhub.SD15).files[UNET]
+    # No more is sent twice than the last piece, which had not been written yet.
+    assert 0 <= served.sent[UNET] - offer(smallhub.SD15).files[UNET] < constants.DOWNLOAD_CHUNK_SIZE
     assert load("sd15", device="cpu").preset.name == "sd15"
 
 
