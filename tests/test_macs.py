@@ -83,6 +83,30 @@ def test_bench_paper_prints_the_table() -> None:
     assert [row["published_tmacs"] for row in json.loads(result.stdout)[:3]] == [18.22, None, 6.70]
 
 
+def test_sdxls_count_is_the_published_one_and_t_gates_is_near(monkeypatch: pytest.MonkeyPatch) -> None:
+    """T-GATE's table counts SDXL alone: 149 T, with T-GATE 96 T. With control the first shapes of diffusers hold."""
+    monkeypatch.setattr(paper, "SDXL_CONTROLS", {"": ""})
+    result = CliRunner().invoke(app, ["bench", "paper", "--shapes", "sdxl", "--json"])
+    assert result.exit_code == 0
+    rows = {row["method"]: row for row in json.loads(result.stdout)}
+    assert rows["SDXL: full compute"]["tmacs_paper"] == pytest.approx(149.4, rel=0.002)
+    assert rows["SDXL: T-GATE"]["tmacs_paper"] == pytest.approx(96, rel=0.05)
+    assert rows["SDXL: DeepCache and T-GATE"]["tmacs_paper"] < 44
+    assert CliRunner().invoke(app, ["bench", "paper", "--shapes", "flux"]).exit_code == 2
+
+
+def test_a_union_costs_little_more_than_a_controlnet() -> None:
+    alone, union = (
+        sum(
+            site.macs.paper
+            for site in measure(paper.sdxl_networks(kind), (32, 32), 77, model=kind)
+            if site.parent is None
+        )
+        for kind in ("controlnet", "union")
+    )
+    assert 1 < union / alone < 1.05
+
+
 def test_a_linear_layer_without_bias_counts_as_one_however_torch_runs_it() -> None:
     """Of a permuted batch torch makes a batched product with the weight repeated, which is no attention product."""
     layer, inputs = torch.nn.Linear(8, 2, bias=False), torch.randn(2, 8, 16).transpose(1, 2)

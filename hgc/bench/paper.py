@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import torch
 from diffusers import (
     ControlNetModel,
+    ControlNetUnionModel,
     DDIMScheduler,
     StableDiffusionControlNetPipeline,
     StableDiffusionXLControlNetPipeline,
@@ -36,7 +37,7 @@ FASTER_DIFFUSION_KEYS = (0, 1, 2, 3, 5, 10, 15)
 
 @dataclass(frozen=True)
 class Row:
-    """One method; tera MACs for one 512 x 512 picture in 20 steps with two guidance branches."""
+    """One method; tera MACs for one picture with two guidance branches."""
 
     method: str
     tmacs_paper: float
@@ -109,6 +110,60 @@ COLUMNS: tuple[tuple[str, Callable[[Row], str]], ...] = (
 def text(counts: Sequence[Row]) -> str:
     measured_on = f"SD 1.5 + ControlNet, 512 x 512, {STEPS} steps, two branches; paper: convolutions and linear layers."
     return f"{text_table(counts, COLUMNS)}\n{measured_on}"
+
+
+SDXL_STEPS, SDXL_LATENT = 25, (128, 128)
+# T-GATE's table for SDXL at 1024 x 1024 in 25 steps, without any ControlNet (arXiv 2404.02747).
+SDXL_PUBLISHED: Mapping[str, float] = {"full compute": 149, "T-GATE": 96, "DeepCache and T-GATE": 44}
+SDXL_CONTROLS: Mapping[str, str] = {"": "", "controlnet": " + ControlNet", "union": " + Union"}
+UNION_SHAPES: Mapping[str, Any] = {"num_control_type": 6}
+GATE = 10
+
+
+def sdxl_networks(control: str) -> Networks:
+    """SDXL's networks without weights: alone, with a ControlNet, or with a Union that reads one map."""
+    unet, net = networks_of(SDXL_SHAPES)
+    if control == "union":
+        with torch.device("meta"):
+            return Networks(unet, {"controlnet": ControlNetUnionModel(**SDXL_SHAPES, **UNION_SHAPES)})
+    return Networks(unet, {"controlnet": net} if control == "controlnet" else {})
+
+
+def sdxl_plans(anatomy: Anatomy) -> Mapping[str, Plan]:
+    """Methods by title; DeepCache and T-GATE in one plan: one branch from the gate on, deep layers every third step."""
+    density = schedules.under_budget(anatomy, SDXL_STEPS, PAPER_SHARE)
+    hgc = schedules.hgc(anatomy, SDXL_STEPS, lambda_inter=density.lambda_inter, gate_step=density.gate_step)
+    deepcache = schedules.deepcache(anatomy, SDXL_STEPS, interval=3)
+    tgate = schedules.tgate(anatomy, SDXL_STEPS, gate_step=GATE)
+    return {
+        "full compute": schedules.full(anatomy, SDXL_STEPS),
+        "exact savings": schedules.exact(anatomy, SDXL_STEPS),
+        f"HGC at {PAPER_SHARE:.0%}": hgc,
+        "DeepCache": deepcache,
+        "T-GATE": tgate,
+        "DeepCache and T-GATE": replace(tgate, table={**tgate.table, **deepcache.table}),
+    }
+
+
+def sdxl_rows() -> list[Row]:
+    """SDXL alone, with a ControlNet and with a Union; only what is alone has been published."""
+    table = []
+    for control, beside in SDXL_CONTROLS.items():
+        anatomy = measure(sdxl_networks(control), SDXL_LATENT, TOKENS, model="sdxl")
+        whole = plan_macs(schedules.full(anatomy, SDXL_STEPS), anatomy).paper
+        for title, plan in sdxl_plans(anatomy).items():
+            macs, told = plan_macs(plan, anatomy), None if control else SDXL_PUBLISHED.get(title)
+            name = f"SDXL{beside}: {title}"
+            table.append(Row(name, macs.paper / 1e12, macs.full / 1e12, macs.paper / whole, told))
+    return table
+
+
+def sdxl_text(counts: Sequence[Row]) -> str:
+    said = (
+        f"1024 x 1024, {SDXL_STEPS} steps, two branches, DeepCache every 3rd step, T-GATE at step {GATE}; published: "
+        "T-GATE's table, SDXL alone."
+    )
+    return f"{text_table(counts, COLUMNS)}\n{said}"
 
 
 GUIDANCE = 7.5

@@ -27,12 +27,20 @@ from hgc.studio.scenes import painted
 from hgc.studio.studio import Studio
 
 
-def paper(as_json: AsJson = False) -> None:
-    """The paper's MACs, counted on the shapes of SD 1.5 with ControlNet."""
+@in_one_line
+def paper(
+    shapes: Annotated[str, typer.Option(help="sd15, or sdxl: alone, with a ControlNet and with a Union.")] = "sd15",
+    as_json: AsJson = False,
+) -> None:
+    """The papers' MACs, counted on the shapes of SD 1.5 with ControlNet, or on SDXL's."""
     from hgc.bench import paper as counts
+    from hgc.request import RequestRefused
 
-    table = counts.rows()
-    typer.echo(json.dumps([asdict(row) for row in table]) if as_json else counts.text(table))
+    if shapes not in counts.FAMILIES:
+        raise RequestRefused(f"unknown shapes '{shapes[:40]}'; known are {', '.join(counts.FAMILIES)}")
+    table = counts.rows() if shapes == "sd15" else counts.sdxl_rows()
+    shown = counts.text(table) if shapes == "sd15" else counts.sdxl_text(table)
+    typer.echo(json.dumps([asdict(row) for row in table]) if as_json else shown)
 
 
 @in_one_line
