@@ -26,7 +26,7 @@ from hgc.request import Recipe
 from hgc.studio.studio import Studio
 from hgc.ui import Loader
 from hgc.ui.blocks import NOT_UPLOADED, uploaded
-from hgc.ui.doors import Hosts
+from hgc.ui.doors import Hosts, whole_characters
 from hgc.ui.serve import PortTaken, free_port
 
 pytestmark = [
@@ -290,3 +290,25 @@ def test_a_taken_port_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     assert f"port {other}" in told
     with pytest.raises(PortTaken, match="--host"):
         free_port("no such host", None, {})
+
+
+@pytest.mark.parametrize("where", ["name", "argument", "nested"])
+def test_a_tool_that_is_asked_with_half_a_character_answers(http: httpx.Client, where: str) -> None:
+    """A lone surrogate in a refusal ended the answer in the middle, with status 200."""
+    half = "\\ud800"
+    picture = {"argument": f'"{half}"', "nested": f'{{"path": "{half}"}}'}.get(where, '"none"')
+    name = f"control_map{half}" if where == "name" else "control_map"
+    asked = f'{{"name": "{name}", "arguments": {{"picture": {picture}, "annotator": "segmentation", "reading": null}}}}'
+    body = f'{{"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {asked}}}'
+    headers = MCP_HEADERS | {"Content-Type": "application/json"}
+    told = http.post(f"{API}mcp/", content=body.encode(), headers=headers).text
+    answer = json.loads(re.findall(r"^data: (.*)$", told, re.MULTILINE)[-1])
+    assert answer["result"]["isError"]
+    assert answer["result"]["content"][0]["text"]
+
+
+def test_whole_characters_stay_as_they_are() -> None:
+    smile = json.dumps({"prompt": "a \N{GRINNING FACE}, C:\\\\users"}).encode()
+    assert json.loads(whole_characters(smile)) == json.loads(smile)
+    assert whole_characters(b"{no json \\ud800") == b"{no json \\ud800"
+    assert json.loads(whole_characters(b'["\\ud83d", 1.5]')) == ["?", 1.5]

@@ -53,6 +53,10 @@ class Fault:
     given: str
     what: str
 
+    @property
+    def text(self) -> str:
+        return f"{self.kind} {self.target}: {self.what}\n    given {self.given}"
+
 
 @dataclass
 class Report:
@@ -78,7 +82,13 @@ class Report:
             f"{kinds}",
             f"memory of the server {before:.0f} MB before, {after:.0f} MB after",
         ]
-        return "\n".join([*lines, *(f"{f.kind} {f.target}: {f.what}\n    given {f.given}" for f in self.faults)])
+        return "\n".join([*lines, *(fault.text for fault in self.faults)])
+
+    @property
+    def line(self) -> str:
+        """How far it is, on one line."""
+        now_mb = self.memory_bytes[1] / 2**20
+        return f"{self.inputs:,} in {self.seconds:.0f} s: {len(self.faults)} faults, the server has {now_mb:.0f} MB"
 
 
 class Gave(Exception):

@@ -99,10 +99,18 @@ class Visitors:
         while any(thread.is_alive() for thread in threads):
             threads[0].join(5.0) if threads[0].is_alive() else threading.Event().wait(5.0)
             self._weigh()
-            tell(f"{self.soak.runs} of {self._runs}")
+            tell(self._so_far)
         self.soak.seconds = monotonic() - begun
         self.soak.memory_bytes = (self._low, self._high, self._server.memory_bytes)
         return self.soak
+
+    @property
+    def _so_far(self) -> str:
+        soak, now_mb = self.soak, self._server.memory_bytes / 2**20
+        return (
+            f"{soak.runs} of {self._runs}: {soak.left} left, {len(soak.wrong)} wrong, {len(soak.hung)} hung, the server "
+            f"has {now_mb:.0f} MB"
+        )
 
     def _weigh(self) -> None:
         size = self._server.memory_bytes

@@ -165,11 +165,15 @@ def hostile(
     from hgc.bench.hostile_inputs import Drawing
     from hgc.bench.server import served
 
+    told = 0
     with served(HGC_HISTORY="history.sqlite") as server:
         for report in attacks(Drawing(seed), inputs, minutes, server, _invoked()):
             report.seed = seed
+            for fault in report.faults[told:]:
+                typer.echo(fault.text, err=True)
+            told = len(report.faults)
             if report.inputs % 100 == 0:
-                typer.echo(f"{report.inputs} of {inputs}: {len(report.faults)} faults", err=True)
+                typer.echo(report.line, err=True)
     typer.echo(report.text())
     if report.faults:
         raise typer.Exit(1)

@@ -6,6 +6,7 @@ A page at localhost is within reach of every website that its owner visits: a na
 
 from __future__ import annotations
 
+import json
 import logging
 import socket
 from collections.abc import Mapping
@@ -27,6 +28,7 @@ ON_SPACE, SPACE_HOST = "SPACE_ID", "SPACE_HOST"
 SPACES = ("*.hf.space", "huggingface.co")
 LENT = "*.gradio.live"
 UPLOADS = "/upload"
+TOOLS = "/mcp"
 UPLOAD_BYTES = 64 * 2**20  # which gradio checks, file by file
 
 
@@ -85,7 +87,8 @@ class Doors:
         elif scope.get("path", "").endswith(UPLOADS):
             await self._uploaded(scope, receive, send)
         else:
-            await self._app(scope, bounded(receive), send)
+            received = bounded(receive)
+            await self._app(scope, sendable(received) if TOOLS in scope.get("path", "") else received, send)
 
     async def _uploaded(self, scope: Scope, receive: Receive, send: Send) -> None:
         begun = False
@@ -137,3 +140,31 @@ def bounded(receive: Receive) -> Receive:
         return message if bytes_in <= limits.BODY_BYTES else {"type": "http.disconnect"}
 
     return counted
+
+
+def sendable(receive: Receive) -> Receive:
+    """A tool's request without half characters: JSON can name them, and no answer that repeats one can be sent."""
+
+    async def whole() -> Message:
+        message = await receive()
+        if message["type"] != "http.request":
+            return message
+        parts = [message.get("body", b"")]
+        while message.get("more_body"):
+            message = await receive()
+            if message["type"] != "http.request":
+                return message
+            parts.append(message.get("body", b""))
+        return {"type": "http.request", "body": whole_characters(b"".join(parts)), "more_body": False}
+
+    return whole
+
+
+def whole_characters(body: bytes) -> bytes:
+    """JSON with a question mark for every half of a character; what is no JSON stays as it is."""
+    if b"\\ud" not in body.lower():
+        return body
+    try:
+        return json.dumps(json.loads(body), ensure_ascii=False).encode("utf-8", "replace")
+    except (ValueError, RecursionError):
+        return body
