@@ -307,6 +307,13 @@ def test_a_tool_that_is_asked_with_half_a_character_answers(http: httpx.Client, 
     assert answer["result"]["content"][0]["text"]
 
 
+def test_an_endpoint_that_is_asked_with_half_a_character_answers(http: httpx.Client) -> None:
+    headers = {"Content-Type": "application/json"}
+    for body in (b'{"data": "\\ud800"}', b'{"\\ud800": []}', b'{"data": ["\\ud800"]}', b'"\\ud800"'):
+        asked = http.post(f"{API}call/presets", content=body, headers=headers)
+        assert asked.status_code in (200, 422), asked.text
+
+
 def test_whole_characters_stay_as_they_are() -> None:
     smile = json.dumps({"prompt": "a \N{GRINNING FACE}, C:\\\\users"}).encode()
     assert json.loads(whole_characters(smile)) == json.loads(smile)

@@ -106,10 +106,10 @@ class Visitors:
 
     @property
     def _so_far(self) -> str:
-        soak, now_mb = self.soak, self._server.memory_bytes / 2**20
+        soak, now = self.soak, f"{self._server.memory_bytes / 2**20:.0f} MB"
         return (
-            f"{soak.runs} of {self._runs}: {soak.left} left, {len(soak.wrong)} wrong, {len(soak.hung)} hung, the server "
-            f"has {now_mb:.0f} MB"
+            f"{soak.runs} of {self._runs}: {soak.left} left, {len(soak.wrong)} wrong, {len(soak.hung)} hung, "
+            f"the server has {now}"
         )
 
     def _weigh(self) -> None:

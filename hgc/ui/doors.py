@@ -28,7 +28,6 @@ ON_SPACE, SPACE_HOST = "SPACE_ID", "SPACE_HOST"
 SPACES = ("*.hf.space", "huggingface.co")
 LENT = "*.gradio.live"
 UPLOADS = "/upload"
-TOOLS = "/mcp"
 UPLOAD_BYTES = 64 * 2**20  # which gradio checks, file by file
 
 
@@ -87,8 +86,7 @@ class Doors:
         elif scope.get("path", "").endswith(UPLOADS):
             await self._uploaded(scope, receive, send)
         else:
-            received = bounded(receive)
-            await self._app(scope, sendable(received) if TOOLS in scope.get("path", "") else received, send)
+            await self._app(scope, sendable(bounded(receive)), send)
 
     async def _uploaded(self, scope: Scope, receive: Receive, send: Send) -> None:
         begun = False
@@ -143,7 +141,7 @@ def bounded(receive: Receive) -> Receive:
 
 
 def sendable(receive: Receive) -> Receive:
-    """A tool's request without half characters: JSON can name them, and no answer that repeats one can be sent."""
+    """A request without half characters: JSON can name them, and no answer that repeats one can be sent."""
 
     async def whole() -> Message:
         message = await receive()
