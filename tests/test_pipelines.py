@@ -313,9 +313,12 @@ def test_sizes_that_the_upsampling_does_not_divide(plain: Any) -> None:
     assert run.trace.macs == plan_macs(plan, anatomy)
 
 
-@pytest.mark.parametrize(("family", "control"), [("sd", False), ("sd", True), ("sdxl", True)])
-def test_an_ip_adapters_image_prompt_is_projected_once(family: str, control: bool) -> None:
-    pipe, call = tiny.ip_adapter_pipeline(family, control)
+@pytest.mark.parametrize(
+    ("family", "control", "face"),
+    [("sd", False, False), ("sd", True, False), ("sdxl", True, False), ("sd", True, True), ("sdxl", False, True)],
+)
+def test_an_ip_adapters_image_prompt_is_projected_once(family: str, control: bool, face: bool) -> None:
+    pipe, call = tiny.ip_adapter_pipeline(family, control, face)
     run = keeps_the_rules(pipe, **call)
     images = [site.name for site in run.trace.sites if site.kind is Kind.IMAGE_KV]
     assert len(images) == len(tiny.prompted(pipe.unet))

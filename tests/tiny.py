@@ -287,11 +287,15 @@ def freeu_pipeline(controls: int) -> Any:
     return pipe
 
 
-def ip_adapter_pipeline(family: str, controls: int) -> tuple[Any, Mapping[str, Any]]:
-    """A pipeline that a plain IP-Adapter of random weights is loaded into, and the image prompt of its calls."""
+def ip_adapter_pipeline(family: str, controls: int, face: bool = False) -> tuple[Any, Mapping[str, Any]]:
+    """A pipeline with an IP-Adapter of random weights, plain or FaceID, and the image prompt of its calls."""
     pipe, width = small_pipeline(family, "text", controls), 8
-    pipe.unet._load_ip_adapter_weights([ip_adapter(pipe.unet, width)], low_cpu_mem_usage=False)
-    embeds = torch.randn(2, 1, width, generator=torch.Generator().manual_seed(4))
+    weights = ip_adapter(pipe.unet, width)
+    if face:
+        weights["image_proj"] = face_projection(pipe.unet, width)
+    pipe.unet._load_ip_adapter_weights([weights], low_cpu_mem_usage=False)
+    shape = (2, 1, 1, width) if face else (2, 1, width)
+    embeds = torch.randn(shape, generator=torch.Generator().manual_seed(4))
     return pipe, {"ip_adapter_image_embeds": [embeds]}
 
 
@@ -310,6 +314,19 @@ def ip_adapter(unet: Any, width: int, tokens: int = 4) -> dict[str, Any]:
         for part in ("to_k_ip", "to_v_ip")
     }
     return {"image_proj": projection, "ip_adapter": adapter}
+
+
+def face_projection(unet: Any, width: int, tokens: int = 4) -> dict[str, Any]:
+    """Random weights of FaceID's projection, two layers deep, in the layout that is published."""
+    text = unet.config.cross_attention_dim
+    return {
+        "proj.0.weight": torch.randn(2 * width, width),
+        "proj.0.bias": torch.zeros(2 * width),
+        "proj.2.weight": torch.randn(tokens * text, 2 * width),
+        "proj.2.bias": torch.zeros(tokens * text),
+        "norm.weight": torch.ones(text),
+        "norm.bias": torch.zeros(text),
+    }
 
 
 def prompted(unet: Any) -> list[str]:
@@ -331,6 +348,7 @@ VARIETIES: Mapping[str, Callable[[], tuple[Any, Mapping[str, Any]]]] = {
     "inpainting with control": lambda: (small_pipeline("sd", "inpaint", 1), {"strength": 1.0}),
     "inpainting UNet": lambda: (small_pipeline("sd", "inpaint", 0, in_channels=9), {"strength": 1.0}),
     "IP-Adapter with control": lambda: ip_adapter_pipeline("sd", 1),
+    "FaceID with control": lambda: ip_adapter_pipeline("sd", 1, face=True),
     "SD 2.1 with control": lambda: (small_pipeline("sd", "text", 1, **SMALL_SD21), {}),
     "Landscapes": lambda: (small_pipeline("sd", "text", 1, in_channels=12, norm_num_groups=16), {}),
     "SDXL": lambda: (small_pipeline("sdxl", "text", 0), {}),

@@ -11,6 +11,7 @@ from threading import Lock
 from typing import Any
 
 import torch
+from diffusers.models.embeddings import IPAdapterFaceIDImageProjection
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode, _len_torch_dispatch_stack, _pop_mode, _push_mode
 
@@ -262,5 +263,9 @@ def _image_prompts(unet: Any) -> dict[str, Any]:
     """One image for each IP-Adapter that is loaded."""
     if unet.encoder_hid_proj is None:
         return {}
-    widths = [layer.image_embeds.in_features for layer in unet.encoder_hid_proj.image_projection_layers]
-    return {"image_embeds": [torch.empty(1, 1, width, device="meta") for width in widths]}
+    images = []
+    for layer in unet.encoder_hid_proj.image_projection_layers:
+        face = isinstance(layer, IPAdapterFaceIDImageProjection)
+        shape = (1, 1, 1, layer.ff.net[0].proj.in_features) if face else (1, 1, layer.image_embeds.in_features)
+        images.append(torch.empty(shape, device="meta"))
+    return {"image_embeds": images}

@@ -11,12 +11,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from diffusers.models.embeddings import ImageProjection, MultiIPAdapterImageProjection
+from diffusers.models.embeddings import (
+    ImageProjection,
+    IPAdapterFaceIDImageProjection,
+    MultiIPAdapterImageProjection,
+)
 
 from hgc.cache.anatomy import PREDICTION, UNGUIDED, Anatomy, Block, Kind, Site
 from hgc.cache.anatomy.layers import Survey, resnet, transformer
 from hgc.cache.anatomy.networks import Networks, is_union
 from hgc.cache.rules import PlanRefused
+
+# The projections of IP-Adapters that read one vector an image.
+READ_AS_VECTORS = (ImageProjection, IPAdapterFaceIDImageProjection)
 
 
 def survey(networks: Networks) -> Survey:
@@ -58,10 +65,10 @@ def _image_prompts(found: Survey, unet: Any) -> tuple[str, ...]:
     layers: Any = (
         projections.image_projection_layers if isinstance(projections, MultiIPAdapterImageProjection) else [None]
     )
-    if strange := [layer for layer in layers if not isinstance(layer, ImageProjection)]:
+    if strange := [layer for layer in layers if not isinstance(layer, READ_AS_VECTORS)]:
         raise PlanRefused(
             f"the UNet's prompts pass through a {type(strange[0] or projections).__name__}, whose input the engine "
-            "cannot size; use plain text, or a plain IP-Adapter (neither Plus nor FaceID)"
+            "cannot size; use plain text, or an IP-Adapter that reads one vector an image: a plain one or FaceID"
         )
     prefix = "unet.encoder_hid_proj.image_projection_layers"
     return tuple(
