@@ -2,7 +2,7 @@
 
 import typer
 
-from hgc.cli.bench import film, hostile, page, paper, peers, sd15, soak, speed
+from hgc.cli.bench import diffusers, film, hostile, page, paper, peers, sd15, soak, speed
 from hgc.cli.calibrate import calibrate, distil
 from hgc.cli.compare import compare, list_methods, run
 from hgc.cli.landscapes import bench_card, bench_landscapes, remake, train, wall
@@ -40,6 +40,7 @@ bench.command()(page)
 bench.command()(film)
 bench.command()(hostile)
 bench.command()(soak)
+bench.command()(diffusers)
 bench.command("landscapes")(bench_landscapes)
 bench.command("card")(bench_card)
 

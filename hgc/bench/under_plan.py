@@ -14,7 +14,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import pytest
 from diffusers import DiffusionPipeline
 from transformers import CLIPTokenizer
 
@@ -70,7 +69,7 @@ def _tokenizer(original: Any) -> Any:
     return from_pretrained
 
 
-def pytest_configure(config: pytest.Config) -> None:
+def pytest_configure(config: Any) -> None:
     """Puts both in place for the whole process."""
     tokenizers: Any = CLIPTokenizer
     tokenizers.from_pretrained = classmethod(_tokenizer(CLIPTokenizer.from_pretrained))
@@ -78,4 +77,8 @@ def pytest_configure(config: pytest.Config) -> None:
         told = {"loops": 0, "steps": 0}
         pipelines: Any = DiffusionPipeline
         pipelines.progress_bar = _progress_bar(told, DiffusionPipeline.progress_bar)
-        config.add_cleanup(lambda: Path(os.environ[REPORT]).write_text(json.dumps(told), encoding="utf-8"))
+        config.add_cleanup(lambda: _report(told))
+
+
+def _report(told: dict[str, int]) -> None:
+    Path(os.environ[REPORT]).write_text(json.dumps(told), encoding="utf-8")

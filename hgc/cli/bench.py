@@ -1,4 +1,4 @@
-"""`hgc bench paper, speed, peers, sd15, page, film, hostile, soak`: figures that anyone can repeat."""
+"""`hgc bench paper, speed, peers, sd15, page, film, hostile, soak, diffusers`: figures that anyone can repeat."""
 
 from __future__ import annotations
 
@@ -193,6 +193,20 @@ def soak(
         found = Visitors(server, runs, minutes, seed).run(lambda news: typer.echo(news, err=True))
     typer.echo(found.text())
     if found.wrong or found.hung:
+        raise typer.Exit(1)
+
+
+@in_one_line
+def diffusers(
+    source: Annotated[Path, typer.Argument(help="A source tree of diffusers, with its tests.")],
+    chosen: Annotated[str, typer.Option("--only", help="As pytest's -k.")] = "FastTests",
+) -> None:
+    """diffusers' own tests of ControlNet pipelines, plain and under a plan that computes everything."""
+    from hgc.bench.their_tests import run_both
+
+    theirs = run_both(source, chosen)
+    typer.echo(theirs.text())
+    if theirs.differing:
         raise typer.Exit(1)
 
 
