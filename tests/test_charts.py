@@ -167,6 +167,11 @@ def test_attention_chart_counts_hits_misses_and_branches(method: str) -> None:
         assert [SHADES[number] is REUSED for number in row] == hits
     branches = next(part for part in figure.data if part.name == "branches")
     assert tuple(branches.z[0]) == trace.branches
+    bars = {part.name: list(part.y) for part in figure.data if part.type == "bar"}
+    for step in range(trace.steps):
+        states = [trace.cells[site.name][step].state for site in layers]
+        assert bars["computed"][step] == states.count(State.COMPUTED)
+        assert bars["from the cache"][step] == states.count(State.REUSED) + states.count(State.FORECAST)
 
 
 @pytest.mark.parametrize("convention", ["paper", "full"])

@@ -238,7 +238,7 @@ def test_every_arm_can_be_opened(page: Page) -> None:
         expect(page.locator("#step-pictures img")).to_have_count(3 if number else 1)
         expect(page.locator("#chart-macs .legendtext")).to_have_text(shown)
         expect(page.locator("#inside .step-band")).to_have_count(len(BY_STEP))
-        hits.append(int(page.locator("#attention-totals b").first.inner_text()))
+        hits.append(int(page.locator("#attention-totals b").first.inner_text().rstrip("%")))
         digests.append(page.locator("#inside-summary code").inner_text())
     assert hits[1] > 0 == hits[0] == hits[2]
     assert len(set(digests)) == 3

@@ -145,8 +145,9 @@ def totals(opened: Opened) -> str:
     share = hits / (hits + misses) if hits + misses else 0.0
     halved = sum(count == 1 for count in trace.branches)
     return (
-        f'<p class="lead"><b>{hits}</b> hits, <b>{misses}</b> misses: {share:.0%} of the answers came from the cache. '
-        f"{halved} of {trace.steps} steps ran one guidance branch.</p>"
+        f'<p class="lead"><b>{share:.0%}</b> of the attention came from the cache. A layer looked at the words '
+        f"{hits + misses} times: {hits} answers were kept ones, hits; {misses} were computed, misses. {halved} of "
+        f"{trace.steps} steps ran one guidance branch.</p>"
     )
 
 
