@@ -12,6 +12,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 
+import pytest
+from huggingface_hub import constants
+
 GATED = "someone/gated"
 
 
@@ -38,6 +41,15 @@ def serving(files: Mapping[str, Mapping[str, Path]]) -> Iterator[Hub]:
     finally:
         server.shutdown()
         server.server_close()
+
+
+def pointed_at(server: Hub, cache: Path, patch: pytest.MonkeyPatch) -> None:
+    """Has this process take `server` for the Hub, and an own folder for its cache."""
+    patch.setattr(constants, "ENDPOINT", server.url)
+    template = server.url + "/{repo_id}/resolve/{revision}/{filename}"
+    patch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+    patch.setattr(constants, "HF_HUB_OFFLINE", False)
+    patch.setattr(constants, "HF_HUB_CACHE", str(cache))
 
 
 class _Answers(BaseHTTPRequestHandler):

@@ -25,11 +25,7 @@ UNET = "unet/diffusion_pytorch_model.fp16.safetensors"
 def served(small_hub: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[loopback.Hub]:
     """The small hub's files at a server, and a cache with nothing in it."""
     with loopback.serving(smallhub.listing(small_hub)) as server:
-        monkeypatch.setattr(constants, "ENDPOINT", server.url)
-        template = server.url + "/{repo_id}/resolve/{revision}/{filename}"
-        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+        loopback.pointed_at(server, tmp_path / "cache", monkeypatch)
         monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 4096)
         monkeypatch.chdir(tmp_path)
         yield server

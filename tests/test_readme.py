@@ -8,12 +8,14 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import click
+import loopback
 import pandas as pd
 import pytest
+import smallhub
 import typer
 from PIL import Image
 from typer.testing import CliRunner
@@ -81,8 +83,26 @@ def listed(out: Path, printed: str) -> None:
     assert "would be pushed" in printed
 
 
+def fetched(out: Path, printed: str) -> None:
+    assert "stable-diffusion-v1-5/stable-diffusion-v1-5: " in printed
+    assert "control_v11p_sd15_canny: " in printed
+    assert printed.rstrip().endswith("all is here")
+
+
+def added(out: Path, printed: str) -> None:
+    assert printed == "added mine, a model of the family of sd15\n"
+
+
+def made_with_it(out: Path, printed: str) -> None:
+    assert size_of(out / "mine" / "cached.png") == (512, 512)
+    assert json.loads((out / "mine" / "request.json").read_text())["model"] == "mine"
+
+
 GIVES: dict[str, Callable[[Path, str], None]] = {
-    "compare ": compared,
+    "compare --image": compared,
+    "compare --model mine": made_with_it,
+    "models add ": added,
+    "models fetch ": fetched,
     "replay out/cached.png --again": made_again,
     "replay assets/recorded/opening.zip": shown,
     "space ": listed,
@@ -104,7 +124,18 @@ def test_every_command_is_checked_for_what_it_gives() -> None:
     assert [sum(start in command for start in GIVES) for command in COMMANDS if command != TABLE] == [1] * len(GIVES)
 
 
-@pytest.mark.usefixtures("loaded")
+@pytest.fixture
+def own_model(small_hub: Path, checkout: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A hub of tiny models on the loopback interface, a cache of its own, and a checkpoint in the folder."""
+    file = checkout / "my_model.safetensors"
+    if not file.exists():
+        file.symlink_to(small_hub / "files" / file.name)
+    with loopback.serving(smallhub.listing(small_hub)) as server:
+        loopback.pointed_at(server, checkout / "cache", monkeypatch)
+        yield
+
+
+@pytest.mark.usefixtures("loaded", "own_model")
 @pytest.mark.parametrize("command", [command for command in COMMANDS if command != TABLE])
 def test_every_command_gives_what_is_said(command: str, checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In this process, which has the libraries imported and the model loaded."""
@@ -113,6 +144,9 @@ def test_every_command_gives_what_is_said(command: str, checkout: Path, monkeypa
     assert (python, module, name) == (".venv/bin/python", "-m", "hgc")
     if "out/cached.png" in rest and not Path("out/cached.png").exists():
         CliRunner().invoke(app, shlex.split(COMMANDS[0])[3:])
+    if "mine" in rest and "compare" in rest and not Path("runs/models.json").exists():
+        for earlier in (line for line in COMMANDS if " models " in line):
+            CliRunner().invoke(app, shlex.split(earlier)[3:])
     done = CliRunner().invoke(app, rest)
     assert done.exit_code == 0, done.output
     (check,) = (check for start, check in GIVES.items() if start in command)

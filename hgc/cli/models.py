@@ -23,16 +23,17 @@ What = Annotated[str, typer.Argument(help="A model's name, or an id of the Hub (
 def list_models() -> None:
     """All models by name, with where they are, their size and their licence."""
     for name, preset in {**presets(), **remembered()}.items():
-        print(f"{name:<16} {_state(preset):<22} {preset.title}{f' ({preset.licence})' if preset.licence else ''}")
+        print(f"{name:<16} {_state(preset):<24} {preset.title}{f' ({preset.licence})' if preset.licence else ''}")
 
 
 def _state(preset: ModelPreset) -> str:
-    if preset.local:
+    if preset.name == "landscapes":
         return "here"
-    if hub.model_folder(preset.source) is None:
-        return f"to fetch, {preset.size_bytes / 1e9:.1f} GB"
-    here = [name for name, source in preset.controls.items() if hub.model_folder(source) is not None]
-    return f"here, {len(here)} of {len(preset.controls)} controls"
+    missing = [source for source in (preset.source, *(lora for lora, _ in preset.loras)) if not hub.is_here(source)]
+    if preset.source in missing:
+        return "gone" if preset.local else f"to fetch, {preset.size_bytes / 1e9:.1f} GB"
+    here = [name for name, source in preset.controls.items() if hub.is_here(source)]
+    return "to fetch, its LoRA" if missing else f"here, {len(here)} of {len(preset.controls)} controls"
 
 
 @models.command("fetch")

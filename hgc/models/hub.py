@@ -38,6 +38,14 @@ def model_folder(repo: str) -> Path | None:
     return None
 
 
+def is_here(source: str) -> bool:
+    """Whether an id's model, an id's single file (`id:file`), or a path is on this machine."""
+    if Path(source).expanduser().exists():
+        return True
+    repo, _, name = source.partition(":")
+    return snapshot(repo, name) is not None if name else model_folder(repo) is not None
+
+
 def lacking(folder: Path) -> tuple[str, ...]:
     """The parts of a folder in diffusers' format whose weights are not all there."""
     index = folder / "model_index.json"
