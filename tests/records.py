@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from hgc.cache.origin import Origin
 from hgc.cache.plan import Plan
 from hgc.cache.trace import Cell, Trace, TracedSite
 from hgc.evidence import Made, signed_png
-from hgc.history import KeptArm, Record
+from hgc.history import History, KeptArm, Record
 from hgc.request import Request
 
 MADE = Made(
@@ -86,3 +87,10 @@ def record(seed: int = 0, side: int = 32, **fields: Any) -> Record:
         made=MADE,
         figures={"plan": "paper", "macs_ratio": 0.5},
     )
+
+
+def keep_records(path: Path, first: int, runs: int) -> None:
+    """Keeps so many in a history; here, where a process of its own finds it without the tests' libraries."""
+    history = History(path)
+    for seed in range(first, first + runs):
+        history.keep(record(seed))

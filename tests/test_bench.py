@@ -24,12 +24,12 @@ SHAPES = {"block_out_channels": tiny.CHANNELS, "cross_attention_dim": 16, "atten
 
 @pytest.mark.usefixtures("loaded")
 def test_bench_speed_names_everything_it_was_measured_on() -> None:
-    result = CliRunner().invoke(app, ["bench", "speed", "--steps", "4", "--plan", "0.6", "--repeats", "1", "--json"])
+    result = CliRunner().invoke(app, ["bench", "speed", "--steps", "3", "--plan", "0.7", "--repeats", "1", "--json"])
     assert result.exit_code == 0, result.output
     found = json.loads(result.stdout)
     assert {"device", "dtype", "steps", "seed", "sampler", "repeats", "plan"} <= found.keys()
     assert min(found["plain_ms"], found["full_ms"], found["cached_ms"]) > 0
-    assert found["macs_share_paper"] <= 0.6
+    assert found["macs_share_paper"] <= 0.7
     assert found["macs_share_paper"] < found["macs_share_full"]
 
 

@@ -45,8 +45,10 @@ from hgc.share import LinkRefused, link_of, read_link
 from hgc.studio.control_map import Prepared, prepare_control
 from hgc.studio.studio import Studio
 from hgc.ui import Loader, build
+from hgc.ui.jobs import Press
 from hgc.ui.playground.drawing import Sheet
 from hgc.ui.playground.form import read_form, write_form
+from hgc.ui.playground.run_events import RunEvents
 from hgc.ui.playground.tab import Playground, build_playground
 from hgc.ui.runner import Runner
 
@@ -146,6 +148,10 @@ def house(planner: Planner, folder: Path) -> House:
 
 def by_form(h: House, case: Case) -> Plan:
     """What a person chose on the page."""
+    return h.planner.plan(read_form(h.page, sheet(h, case), form_values(h, case)))
+
+
+def form_values(h: House, case: Case) -> list[Any]:
     page, cache = h.page, h.page.cache
     values = {id(part): part.value for part in page.run_inputs}
     values |= {id(page.fields[name]): value for name, value in case.fields.items()}
@@ -156,8 +162,7 @@ def by_form(h: House, case: Case) -> Plan:
         named = isinstance(case.asked, str)
         values[id(cache.preset)] = case.asked if named else None
         values[id(cache.budget)] = 37 if named else 100 * case.asked
-    request = read_form(page, sheet(h, case), [values[id(part)] for part in page.run_inputs])
-    return h.planner.plan(request)
+    return [values[id(part)] for part in page.run_inputs]
 
 
 def by_forecast(h: House, case: Case) -> Plan:
@@ -359,6 +364,30 @@ def edited_plan(planner: Planner, method: str) -> Plan:
         except PlanRefused:
             continue
     raise AssertionError(f"nothing in {plan.name} can be edited")
+
+
+def test_a_run_from_the_page_is_forecast_once(small: House) -> None:
+    """Some plans take seconds to make."""
+    case, press = Case("deepcache", BUDGET, {"steps": STEPS}), Press("0123456789abcdef", 1)
+    small.page.runner.sheets.keep(sheet(small, case), press.name)
+    before = len(small.planner.noted)
+    page: Any = SimpleNamespace(session_hash=press.visitor)
+    *_, last = RunEvents(small.page).run(page, press.name, None, *form_values(small, case))
+    assert "planned" in last[small.page.results.told]
+    assert len(small.planner.noted) == before + 1
+
+
+def test_a_benchmark_leaves_out_what_was_calibrated_on_other_weights(
+    small: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(small.planner, "weights_under", lambda control: "f" * 12)
+    monkeypatch.setattr(small.planner, "_known", {})
+    task, told = Task(Recipe(model="tiny", steps=STEPS), small.planner.blueprint), list[str]()
+    made = list(entries(small.planner, Setup(("block_caching", "deepcache"), (BUDGET,)), task, told.append))
+    assert [entry.method for entry in made] == ["full", "deepcache"]
+    assert len(told) == 1
+    assert METHODS["block_caching"].title in told[0]
+    assert "f" * 12 in told[0]
 
 
 # On the embedded model's shapes, the faults that there were

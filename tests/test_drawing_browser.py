@@ -35,8 +35,8 @@ TITLES = {name: name.replace("_", " or ") for name in PALETTE}
 
 
 @pytest.fixture(scope="module")
-def served_page() -> Iterator[gr.Blocks]:
-    with served(Loader(lambda: Studio.load(device="cpu")).start()) as built:
+def served_page(studio: Studio) -> Iterator[gr.Blocks]:
+    with served(Loader(lambda: studio).start()) as built:
         yield built
 
 

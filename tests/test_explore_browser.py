@@ -9,6 +9,7 @@ from pathlib import Path
 import gradio as gr
 import pytest
 from playwright.sync_api import Page, ViewportSize, expect
+from prerecorded import Prerecorded, recorded
 from serving import served
 from writing import write
 
@@ -27,19 +28,36 @@ PHONE = ViewportSize(width=390, height=844)
 
 
 @pytest.fixture(scope="module")
-def served_page() -> Iterator[gr.Blocks]:
-    studio = Studio.load(device="cpu")
+def served_page(studio: Studio) -> Iterator[gr.Blocks]:
     with served(Loader(lambda: studio).start()) as built:
+        yield built
+
+
+@pytest.fixture(scope="module")
+def quick_page(studio: Studio) -> Iterator[gr.Blocks]:
+    """The same over a model whose every run is one that was made beforehand."""
+    quick = Prerecorded(studio, recorded(studio, steps=2, budget=None))
+    quick.finish.set()
+    with served(Loader(lambda: quick).start()) as built:
         yield built
 
 
 @pytest.fixture
 def page(visitors: Visitors, served_page: gr.Blocks) -> Iterator[Page]:
+    yield from explored(visitors, served_page)
+
+
+@pytest.fixture
+def quick(visitors: Visitors, quick_page: gr.Blocks) -> Iterator[Page]:
+    yield from explored(visitors, quick_page)
+
+
+def explored(visitors: Visitors, built: gr.Blocks) -> Iterator[Page]:
     """Explore, over a Playground that is set to four steps and to a preset that these can reach."""
     opened = visitors(viewport={"width": 1440, "height": 900})
     errors: list[str] = []
     opened.on("pageerror", lambda error: errors.append(str(error)))
-    opened.goto(served_page.local_url)
+    opened.goto(built.local_url)
     expect(opened.locator(".status.ready")).to_be_visible()
     opened.get_by_text("More settings").click()
     steps = opened.locator("#steps input[type=number]")
@@ -145,7 +163,8 @@ def test_the_ladder_ends_at_the_budget(page: Page) -> None:
     expect(page.locator("button.cell.drawn b").last).to_have_text("70.3%")
 
 
-def test_what_cannot_be_swept_is_said_in_one_sentence(page: Page) -> None:
+def test_what_cannot_be_swept_is_said_in_one_sentence(quick: Page) -> None:
+    page = quick
     values(page, "x", "a third")
     expect(page.locator("#sweep-forecast .error")).to_contain_text("Budget: 'a third' is not a number")
     page.locator("#sweep-run").click()
@@ -159,7 +178,8 @@ def test_what_cannot_be_swept_is_said_in_one_sentence(page: Page) -> None:
     finished(page)
 
 
-def test_on_a_phone_the_grid_scrolls_in_its_box_under_its_labels(page: Page) -> None:
+def test_on_a_phone_the_grid_scrolls_in_its_box_under_its_labels(quick: Page) -> None:
+    page = quick
     page.set_viewport_size(PHONE)
     values(page, "x", "0.5..0.9 by 0.1")
     values(page, "y", "0")

@@ -45,10 +45,9 @@ MOVE = """wanted => {
 
 
 @pytest.fixture(scope="module")
-def opened(browser: Browser) -> Iterator[Page]:
+def opened(browser: Browser, studio: Studio) -> Iterator[Page]:
     """The tab with a run of a few steps; errors in the page's scripts fail the module."""
     errors: list[str] = []
-    studio = Studio.load(device="cpu")
     with served(Loader(lambda: studio).start()) as built:
         context = browser.new_context(viewport={"width": 1440, "height": 900}, accept_downloads=True)
         context.set_default_timeout(240_000)

@@ -85,12 +85,12 @@ class SlowStudio:
 
 
 @pytest.fixture(scope="module")
-def studio() -> SlowStudio:
-    real, scene = Studio.load(device="cpu"), paint(9_000_004)
-    png = real.prepare_control(colour_map(scene.labels), "segmentation").png
-    *_, made = real.compare(Request.make(png, steps=2))
+def studio(studio: Studio) -> SlowStudio:
+    scene = paint(9_000_004)
+    png = studio.prepare_control(colour_map(scene.labels), "segmentation").png
+    *_, made = studio.compare(Request.make(png, steps=2))
     assert isinstance(made, Comparison)
-    return SlowStudio(real, made)
+    return SlowStudio(studio, made)
 
 
 @pytest.fixture(scope="module")

@@ -224,7 +224,7 @@ def run(out: Path, *more: str) -> Any:
 
 def test_a_sweep_from_the_shell_goes_on_where_it_was(tmp_path: Path, counted: Counted) -> None:
     out = tmp_path / "out"
-    asked = ["--x", "budget=0.1, 0.75", "--y", "seed=0..1", "--rival", "fewer_steps"]
+    asked = ["--x", "budget=0.1, 0.75", "--y", "seed=0..1"]
     first = run(out, *asked)
     assert first.exit_code == 0, first.output
     assert counted.drawn == 2

@@ -37,9 +37,8 @@ PHONE = ViewportSize(width=390, height=844)
 
 
 @pytest.fixture(scope="module")
-def studio() -> Prerecorded:
-    real = Studio.load(device="cpu")
-    return Prerecorded(real, recorded(real, rival="fewer_steps"))
+def studio(studio: Studio) -> Prerecorded:
+    return Prerecorded(studio, recorded(studio, rival="fewer_steps"))
 
 
 @pytest.fixture(scope="module")

@@ -47,9 +47,9 @@ class Album:
             self._say(title, start + len(part), len(missing), perf_counter() - since)
         return [read_png(page / f"{name}.png") for name, _ in asked]
 
-    def _say(self, title: str, done: int, wanted: int, seconds: float) -> None:
+    def _say(self, title: str, done: int, count: int, seconds: float) -> None:
         each = seconds / done
-        self.tell(f"{title}: {done} of {wanted}, {each:.1f} s each, {each * (wanted - done) / 60:.1f} min left")
+        self.tell(f"{title}: {done} of {count}, {each:.1f} s each, {each * (count - done) / 60:.1f} min left")
 
 
 def write_png(path: Path, picture: Picture) -> None:

@@ -25,13 +25,13 @@ class Goal:
 
 def goals(report: dict[str, Any]) -> list[Goal]:
     """Those of the figures that the report has."""
-    found: list[Goal] = []
+    rows: list[Goal] = []
 
     def at_least(what: str, value: float, least: float, shown: str) -> None:
-        found.append(Goal(what, shown.format(value), f"at least {shown.format(least)}", value >= least))
+        rows.append(Goal(what, shown.format(value), f"at least {shown.format(least)}", value >= least))
 
     def at_most(what: str, value: float, most: float, shown: str) -> None:
-        found.append(Goal(what, shown.format(value), f"at most {shown.format(most)}", value <= most))
+        rows.append(Goal(what, shown.format(value), f"at most {shown.format(most)}", value <= most))
 
     if rebuilt := report.get("reconstruction"):
         at_least("autoencoder reconstruction, PSNR", rebuilt["psnr_db"], 34, "{:.1f} dB")
@@ -56,7 +56,7 @@ def goals(report: dict[str, Any]) -> list[Goal]:
     if size := report.get("size"):
         at_most("all weights", size["weight_bytes"] / 1e6, 52, "{:.1f} MB")
         at_most("largest file", size["largest_file_bytes"] / 1e6, 10, "{:.1f} MB")
-    return found
+    return rows
 
 
 def as_text(report: dict[str, Any]) -> str:
@@ -106,15 +106,15 @@ def _seen(drawn: dict[str, Any]) -> list[str]:
 
 
 def _variety(report: dict[str, Any]) -> list[str]:
-    found = report.get("variety")
-    if not found:
+    variety = report.get("variety")
+    if not variety:
         return []
     rows = [
-        f"| {region} | {found[region]['colour_distance']:.1f} | {found[region]['visible']:.0%} |"
+        f"| {region} | {variety[region]['colour_distance']:.1f} | {variety[region]['visible']:.0%} |"
         for region in ("sky", "ground", "whole")
-        if "visible" in found.get(region, {})
+        if "visible" in variety.get(region, {})
     ]
-    head = f"| {found['seeds']} seeds under one map and prompt | mean colour distance, CIE76 | pixels visibly apart |"
+    head = f"| {variety['seeds']} seeds under one map and prompt | mean colour distance, CIE76 | pixels visibly apart |"
     return [head, "|---|---|---|", *rows]
 
 

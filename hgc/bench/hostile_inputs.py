@@ -104,10 +104,10 @@ class Drawing:
         """Bytes cut off, flipped or doubled."""
         if not data or (fate := self.random.random()) < 0.2:
             return data[: self.random.randrange(len(data) + 1)]
-        found = bytearray(data)
+        content = bytearray(data)
         for _ in range(self.random.choice((1, 4, 64))):
-            found[self.random.randrange(len(found))] = self.random.randrange(256)
-        return bytes(found) if fate < 0.9 else bytes(found) + data
+            content[self.random.randrange(len(content))] = self.random.randrange(256)
+        return bytes(content) if fate < 0.9 else bytes(content) + data
 
     def text(self, data: Any) -> str:
         """The JSON of changed data, now and then damaged."""
@@ -133,7 +133,7 @@ class Drawing:
 
 def nested(depth: int) -> Any:
     """Lists within lists."""
-    found: Any = []
+    value: Any = []
     for _ in range(depth):
-        found = [found]
-    return found
+        value = [value]
+    return value

@@ -68,20 +68,20 @@ class Bench:
 
     def report(self) -> dict[str, Any]:
         """Every figure asked for; shares and scores are 0..1, units are in the names."""
-        found: dict[str, Any] = {"command": self.setup.command, "measured_on": self._measured_on()}
+        figures: dict[str, Any] = {"command": self.setup.command, "measured_on": self._measured_on()}
         for part in self.setup.only:
-            found[part] = getattr(self, f"_{part}")()
+            figures[part] = getattr(self, f"_{part}")()
         if self.setup.null:
             scenes = [scene for _, scene in self._band()]
             for control in self._controls():
                 base = Run(control, self.setup.steps)
                 band = null_band(base, self.setup.more_steps, scenes, self.eyes, lambda r: self._drawn(r, self._band()))
-                found.setdefault("null_band", {})[control] = band
+                figures.setdefault("null_band", {})[control] = band
         if self.setup.drawings:
-            found["drawings"] = drawings.as_json(self.tried)
-            found["drawings_mean"] = drawings.means(self.tried)
-        found["measured_on"]["finished"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        return found
+            figures["drawings"] = drawings.as_json(self.tried)
+            figures["drawings_mean"] = drawings.means(self.tried)
+        figures["measured_on"]["finished"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        return figures
 
     def _measured_on(self) -> dict[str, Any]:
         return {

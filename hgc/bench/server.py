@@ -61,8 +61,8 @@ class Server:
         if status != 200:
             return "http", f"{status}: {text}"
         status, text = self.request("GET", f"{API}/call{name}/{json.loads(text)['event_id']}", s=s)
-        event, told = re.findall(r"event: (\w+)\ndata: (.*)", text)[-1]
-        return event, json.loads(told)
+        event, answer = re.findall(r"event: (\w+)\ndata: (.*)", text)[-1]
+        return event, json.loads(answer)
 
     def upload(self, name: str, data: bytes) -> str:
         """Where an uploaded file is."""
@@ -79,7 +79,7 @@ class Server:
         return int(re.findall(r"VmRSS:\s+(\d+)", status)[0]) * 1024
 
     def strays(self) -> list[Path]:
-        """What was written beside its own folder, in the folders above it."""
+        """Files written beside its own folder, in the folders above it."""
         top = self.folder.parents[len(DEEP.split("/")) - 1]
         above = {self.folder, *self.folder.parents}
         return [path for path in top.rglob("*") if path not in above and self.folder not in path.parents]
@@ -118,12 +118,12 @@ def _opened(process: subprocess.Popen[bytes], folder: Path) -> Server:
     log: list[str] = []
     for line in iter(process.stdout.readline, b""):
         log.append(line.decode("utf-8", "replace"))
-        if found := re.search(r"http://127\.0\.0\.1:\d+", log[-1]):
+        if address := re.search(r"http://127\.0\.0\.1:\d+", log[-1]):
             break
     else:
         said = " ".join("".join(log)[-300:].split())
         raise BenchRefused(f"app.py ended without printing its address: {said}")
-    server = Server(found[0], folder, process, log)
+    server = Server(address[0], folder, process, log)
     threading.Thread(target=_listen, args=(server,), daemon=True).start()
     until = monotonic() + OPENING_S
     while monotonic() < until:

@@ -4,11 +4,23 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from hgc.bench import page as visits
+from hgc.bench import paper as counts
+from hgc.bench import peers as published
+from hgc.bench import sd15 as table
+from hgc.bench import speed as timing
+from hgc.bench.film import film as filmed
+from hgc.bench.hostile import attacks
+from hgc.bench.hostile_inputs import Drawing
+from hgc.bench.server import served
+from hgc.bench.soak import Visitors
+from hgc.bench.their_tests import run_both
 from hgc.cli.options import (
     AsJson,
     Control,
@@ -23,6 +35,7 @@ from hgc.cli.options import (
     in_one_line,
 )
 from hgc.planning.methods import DEFAULT_METHOD, METHODS
+from hgc.request import RequestRefused
 from hgc.studio.scenes import painted
 from hgc.studio.studio import Studio
 
@@ -33,8 +46,6 @@ def paper(
     as_json: AsJson = False,
 ) -> None:
     """The papers' MACs, counted on the shapes of SD 1.5 with ControlNet, or on SDXL's."""
-    from hgc.bench import paper as counts
-    from hgc.request import RequestRefused
 
     if shapes not in counts.FAMILIES:
         raise RequestRefused(f"unknown shapes '{shapes[:40]}'; known are {', '.join(counts.FAMILIES)}")
@@ -59,7 +70,6 @@ def speed(
     as_json: AsJson = False,
 ) -> None:
     """Warm wall time of the plain pipeline and of a cached plan, taken in turn on the same scenes."""
-    from hgc.bench import speed as timing
 
     studio = Studio.load(model, device, dtype)
     fields = {"model": model, "control": control, "sampler": sampler, "steps": steps}
@@ -85,7 +95,6 @@ def peers(
     as_json: AsJson = False,
 ) -> None:
     """Our DeepCache and T-GATE against their authors' own code; `bench pareto` is the table of all methods."""
-    from hgc.bench import peers as published
 
     published.check_installed()
     studio = Studio.load(model, device, dtype)
@@ -113,7 +122,6 @@ def sd15(
     as_json: AsJson = False,
 ) -> None:
     """Seconds a picture on the shapes of SD 1.5 or SDXL with ControlNet, by every method, eager and recorded."""
-    from hgc.bench import sd15 as table
 
     if tiny:
         size, steps, dtype = min(size, 64), min(steps, 4), "float32"
@@ -134,7 +142,6 @@ def page(
     as_json: AsJson = False,
 ) -> None:
     """Page weight, first paint, and click to first preview and final pictures, in a real browser on a fresh server."""
-    from hgc.bench import page as visits
 
     visit = visits.measure_visit(browser)
     typer.echo(json.dumps(asdict(visit)) if as_json else visits.text(visit))
@@ -146,7 +153,6 @@ def film(
     browser: Browser = CHROMIUM,
 ) -> None:
     """Film the page for the README: a sun is painted, Run is pressed, the pictures and the plan are looked at."""
-    from hgc.bench.film import film as filmed
 
     typer.echo(f"{out}: {filmed(out, browser) / 1000:.0f} kB")
 
@@ -161,9 +167,6 @@ def hostile(
     seed: Seed = 0,
 ) -> None:
     """Hostile inputs for every endpoint, MCP tool, file format and command; traffic goes to 127.0.0.1 only."""
-    from hgc.bench.hostile import attacks
-    from hgc.bench.hostile_inputs import Drawing
-    from hgc.bench.server import served
 
     told = 0
     with served(HGC_HISTORY="history.sqlite") as server:
@@ -186,13 +189,11 @@ def soak(
     seed: Seed = 0,
 ) -> None:
     """Eight clients, mixed runs with cancels and closed tabs: how many were wrong or hung, and the server's memory."""
-    from hgc.bench.server import served
-    from hgc.bench.soak import Visitors
 
     with served(HGC_HISTORY="history.sqlite") as server:
-        found = Visitors(server, runs, minutes, seed).run(lambda news: typer.echo(news, err=True))
-    typer.echo(found.text())
-    if found.wrong or found.hung:
+        report = Visitors(server, runs, minutes, seed).run(lambda news: typer.echo(news, err=True))
+    typer.echo(report.text())
+    if report.wrong or report.hung:
         raise typer.Exit(1)
 
 
@@ -202,7 +203,6 @@ def diffusers(
     chosen: Annotated[str, typer.Option("--only", help="As pytest's -k.")] = "FastTests",
 ) -> None:
     """diffusers' own tests of ControlNet pipelines, plain and under a plan that computes everything."""
-    from hgc.bench.their_tests import run_both
 
     theirs = run_both(source, chosen)
     typer.echo(theirs.text())
@@ -212,7 +212,6 @@ def diffusers(
 
 def _invoked():  # type: ignore[no-untyped-def]
     """The shell as a function, with the embedded model loaded once for all commands."""
-    from functools import cache
 
     from typer.testing import CliRunner
 

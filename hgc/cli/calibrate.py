@@ -7,11 +7,14 @@ from typing import Annotated
 
 import typer
 
+from hgc.calibration.distil import Fit
+from hgc.calibration.files import Calibration
 from hgc.calibration.subject import Subject
 from hgc.cli.options import Control, Device, Dtype, Guidance, Model, SamplerName, Steps, in_one_line
 from hgc.models.presets import GUIDANCE
 from hgc.request import RequestRefused
 from hgc.studio.calibrating import Measured, calibrating, state_beside
+from hgc.studio.distilling import Distillation
 from hgc.studio.studio import Studio
 from hgc.whole import check_place
 
@@ -60,9 +63,6 @@ def distil(
 
     What is found holds for that plan alone, and says so: at other budgets Block Caching goes by another calibration.
     """
-    from hgc.calibration.distil import Fit
-    from hgc.calibration.files import Calibration
-    from hgc.studio.distilling import Distillation
 
     if held_out < 1:
         raise RequestRefused(f"--held-out {held_out}: at least 1")

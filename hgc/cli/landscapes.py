@@ -9,7 +9,18 @@ from typing import Annotated
 
 import typer
 
+from hgc.bench import card
+from hgc.bench import drawings as trials
+from hgc.bench.landscapes import Bench
+from hgc.bench.remake import Remake, as_process, steps
+from hgc.bench.setup import PARTS, Setup
 from hgc.cli.options import AsJson, Steps, in_one_line
+from hgc.landscapes.artist import Artist
+from hgc.models.presets import presets
+from hgc.training.export import STAGES
+from hgc.training.sheet import hang
+from hgc.training.train import Recipe, longer, tiny_recipe
+from hgc.training.train import train as run_training
 
 
 @in_one_line
@@ -20,8 +31,6 @@ def wall(
     weights: Annotated[Path | None, typer.Option(help="Another folder of weights.")] = None,
 ) -> None:
     """24 pictures the embedded model draws, four times of day by four seasons and eight from edges, as one PNG."""
-    from hgc.landscapes.artist import Artist
-    from hgc.training.sheet import hang
 
     size = hang(Artist.load(weights, dtype), out, steps, lambda news: typer.echo(news, err=True))
     typer.echo(f"{out}: {size / 1000:.0f} kB")
@@ -44,8 +53,6 @@ def train(
     ] = None,
 ) -> None:
     """Train the embedded Landscapes model, from nothing unless told otherwise."""
-    from hgc.training.train import Recipe, longer, tiny_recipe
-    from hgc.training.train import train as run_training
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     recipe = tiny_recipe() if tiny else Recipe(scenes=scenes)
@@ -61,7 +68,6 @@ def train(
 
 def _minutes(more: list[str]) -> dict[str, float]:
     """STAGE=MINUTES, each, as a dictionary. Raises BadParameter."""
-    from hgc.training.export import STAGES
 
     asked: dict[str, float] = {}
     for entry in more:
@@ -96,11 +102,6 @@ def bench_landscapes(
     as_json: AsJson = False,
 ) -> None:
     """Every figure of the embedded model's card, on scenes never trained on; may be stopped and started again."""
-    from hgc.bench import card
-    from hgc.bench import drawings as trials
-    from hgc.bench.landscapes import Bench
-    from hgc.bench.setup import PARTS, Setup
-    from hgc.models.presets import presets
 
     chosen = Setup(
         scenes=scenes,
@@ -134,7 +135,6 @@ def bench_card(
     ),
 ) -> None:
     """Put the figures that `bench landscapes --out …/figures.json` measured into the model card."""
-    from hgc.bench import card
 
     card.fill(weights / "README.md", card.read_report(weights / "figures.json"))
     typer.echo(f"{weights / 'README.md'} has the figures of {weights / 'figures.json'}")
@@ -150,7 +150,6 @@ def remake(
     ] = False,
 ) -> None:
     """Make calibrations, plans, figures, card, wall, recording and film again where they are of other weights."""
-    from hgc.bench.remake import Remake, as_process, steps
 
     made = Remake(ROOT, steps(), as_process)
     if listed:

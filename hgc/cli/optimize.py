@@ -9,10 +9,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hgc.calibration.measure import weights_of
 from hgc.calibration.subject import Subject
 from hgc.cli.options import Control, Device, Dtype, Guidance, Model, SamplerName, Steps, in_one_line
 from hgc.models.presets import GUIDANCE
+from hgc.optimise.measure import Scenes, measure
+from hgc.optimise.predict import Predictor
+from hgc.optimise.search import Runs
+from hgc.optimise.session import Session
+from hgc.optimise.shelf import Shelf, stretched
 from hgc.request import RequestRefused
+from hgc.studio.batches import cut_out, together
 from hgc.studio.calibrating import CALIBRATION_SEEDS
 from hgc.studio.scenes import painted
 from hgc.studio.studio import Studio
@@ -20,11 +27,9 @@ from hgc.studio.worker import on_worker
 from hgc.whole import check_place
 
 if TYPE_CHECKING:
-    from hgc.optimise.measure import Scenes
     from hgc.optimise.predict import ErrorTable
-    from hgc.optimise.search import Runs
-    from hgc.optimise.session import Session
-    from hgc.optimise.shelf import Rung, Shelf
+    from hgc.optimise.shelf import Rung
+
 
 VERIFYING_SEEDS = CALIBRATION_SEEDS + 50_000
 FEWEST_SCENES = 2  # fewer have no error bar
@@ -60,8 +65,6 @@ def optimize(
     What is kept already is where the search starts, on other weights and for another guidance, too. Fidelity is that of
     the final latents to the full run's, in dB.
     """
-    from hgc.optimise.session import Session
-    from hgc.optimise.shelf import Shelf, stretched
 
     check_place(out)
     budgets = sorted(budget or BUDGETS)
@@ -101,9 +104,6 @@ def _check(budgets: Sequence[float], scenes: int, side: int) -> None:
 
 def _scenes(studio: Studio, subject: Subject, first: int, count: int, side: int) -> tuple[Scenes, str]:
     """The batch of scenes cut down to their middle, and the digest of the weights. Raises RequestRefused."""
-    from hgc.calibration.measure import weights_of
-    from hgc.optimise.measure import Scenes
-    from hgc.studio.batches import cut_out, together
 
     if side > studio.size[0]:
         raise RequestRefused(f"--side {side}: {subject.model} draws {studio.size[0]} pixels; choose that or fewer")
@@ -113,7 +113,6 @@ def _scenes(studio: Studio, subject: Subject, first: int, count: int, side: int)
 
 
 def _table(studio: Studio, batch: Scenes, subject: Subject, work: Path, weights: str) -> ErrorTable:
-    from hgc.optimise.measure import measure
 
     work.mkdir(parents=True, exist_ok=True)
     name = f"{subject.model}-{subject.control}-{subject.sampler}-{subject.steps}-{weights}.npz"
@@ -127,8 +126,6 @@ def _table(studio: Studio, batch: Scenes, subject: Subject, work: Path, weights:
 
 
 def _runs(studio: Studio, batch: Scenes, table: ErrorTable, work: Path, key: str) -> Runs:
-    from hgc.optimise.predict import Predictor
-    from hgc.optimise.search import Runs
 
     return Runs(batch, Predictor(studio.anatomy(), table), work / "runs.jsonl", key)
 

@@ -10,8 +10,14 @@ from typing import Annotated, Any
 
 import typer
 
+from hgc.bench import pareto as bench
+from hgc.bench.album import digest
+from hgc.bench.points import Ledger, charted, text
+from hgc.charts.document import Chart, as_page
+from hgc.charts.pareto import pareto_chart
 from hgc.cli.options import Device, Dtype, Model, Steps, in_one_line
 from hgc.landscapes import examples
+from hgc.planning.methods import METHODS, method_of
 from hgc.request import Request, RequestRefused
 from hgc.studio.scenes import painted
 from hgc.studio.studio import Studio
@@ -45,10 +51,6 @@ def pareto(
     out: Annotated[Path | None, typer.Option(help="JSON; charts in an HTML file beside it.")] = None,
 ) -> None:
     """Cost against fidelity of every method; a stopped run goes on where it was."""
-    from hgc.bench import pareto as bench
-    from hgc.bench.album import digest
-    from hgc.bench.points import Ledger, text
-    from hgc.planning.methods import METHODS, method_of
 
     if out is not None:
         check_place(out)
@@ -91,9 +93,6 @@ def _drawn(studio: Studio, fields: dict[str, Any]) -> list[Request]:
 
 
 def _write(out: Path, points: Sequence[Any], measured_on: str) -> None:
-    from hgc.bench.points import charted
-    from hgc.charts.document import Chart, as_page
-    from hgc.charts.pareto import pareto_chart
 
     groups = dict.fromkeys((point.control, point.sampler) for point in points)
     charts = [

@@ -51,15 +51,15 @@ def texts_of(png: bytes, prefix: str) -> dict[str, str]:
         raise ImageRefused("This file is not a PNG: only PNGs carry how they were made.")
     if len(png) > MAX_BYTES:
         raise ImageRefused(f"This file has {len(png) / 2**20:.0f} MB and at most {MAX_BYTES / 2**20:.0f} MB are read.")
-    found: dict[str, str] = {}
+    texts: dict[str, str] = {}
     for chunk in _chunks(png):
         if chunk.kind not in _READERS or not chunk.body.startswith(prefix.encode("latin-1")):
             continue
         name, text = _READERS[chunk.kind](chunk.body)
-        if name in found:
+        if name in texts:
             raise ImageRefused(f"This PNG carries {name!r} twice, so that it is not clear which one holds.")
-        found[name] = text
-    return found
+        texts[name] = text
+    return texts
 
 
 def _chunks(png: bytes) -> Iterator[Chunk]:

@@ -203,9 +203,9 @@ def _colour_name(colour: RGB) -> str:
     return {WHITE: "white", BLACK: "black"}.get(colour, f"the colour {colour}")
 
 
-def _too_large(found: str) -> str:
+def _too_large(size: str) -> str:
     limit = f"{MAX_PIXELS // 10**6} million pixels"
-    return f"This picture has {found} than the {limit} that are read: scale it down and try again."
+    return f"This picture has {size} than the {limit} that are read: scale it down and try again."
 
 
 def _bounded(image: Image.Image) -> tuple[Image.Image, list[str]]:

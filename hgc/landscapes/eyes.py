@@ -73,16 +73,16 @@ class Segmenter(nn.Module):
 
     def levels(self, images: Tensor) -> list[Tensor]:
         """Features [B, C, H / 2^i, W / 2^i] of every level on the way down, of images [B, 3, H, W] in 0..1."""
-        x, kept = images * 2 - 1, []
+        x, features = images * 2 - 1, []
         for i, level in enumerate(self.down):
             x = level(F.avg_pool2d(x, 2) if i else x)
-            kept.append(x)
-        return kept
+            features.append(x)
+        return features
 
     def forward(self, images: Tensor) -> Tensor:
-        kept = self.levels(images)
-        x = kept[-1]
-        for level, skip in zip(self.up, reversed(kept[:-1]), strict=True):
+        features = self.levels(images)
+        x = features[-1]
+        for level, skip in zip(self.up, reversed(features[:-1]), strict=True):
             x = level(torch.cat([F.interpolate(x, scale_factor=2.0), skip], dim=1))
         scores: Tensor = self.head(x)
         return scores
@@ -117,11 +117,11 @@ def _check(images: Tensor) -> None:
         raise ValueError(f"segmenter: images {tuple(images.shape)}, needs [B, 3, H, W] with sides divisible by 16")
 
 
-def class_iou(made: Tensor, wanted: Tensor) -> dict[str, float]:
+def class_iou(made: Tensor, truth: Tensor) -> dict[str, float]:
     """Intersection over union of every class that either label tensor holds; both of one shape."""
     shares = {}
     for number, name in enumerate(CLASSES):
-        ours, theirs = made == number, wanted == number
+        ours, theirs = made == number, truth == number
         either = int((ours | theirs).sum())
         if either:
             shares[name] = int((ours & theirs).sum()) / either

@@ -51,10 +51,10 @@ def build_autoencoder(plan: AutoencoderPlan) -> AutoencoderTiny:
     )
 
 
-def reconstruction_loss(made: Tensor, wanted: Tensor) -> Tensor:
+def reconstruction_loss(made: Tensor, target: Tensor) -> Tensor:
     """L1 on pixels, on their differences (crisp borders), and on a half-size copy. Both [B, 3, H, W] in -1..1."""
-    pixels = (made - wanted).abs().mean()
-    error = made - wanted
+    pixels = (made - target).abs().mean()
+    error = made - target
     across = (error[..., 1:] - error[..., :-1]).abs().mean()
     down = (error[..., 1:, :] - error[..., :-1, :]).abs().mean()
     half = F.avg_pool2d(error, 2).abs().mean()
@@ -134,11 +134,11 @@ def train_autoencoder(
 def _step(
     model: AutoencoderTiny, images: Tensor, plan: AutoencoderPlan, compute: Compute, draw: torch.Generator
 ) -> tuple[Tensor, float]:
-    wanted = compute.put(crops(images, plan, draw))
+    target = compute.put(crops(images, plan, draw))
     with compute.autocast():
-        latents = model.encoder(wanted).float()
+        latents = model.encoder(target).float()
         noise = torch.randn(latents.shape, generator=draw).to(latents.device)
         made = model.decoder(latents + plan.latent_noise * noise).float()
-    loss = reconstruction_loss(made, wanted) + 0.05 * moment_penalty(latents)
-    error = float(((made.detach() - wanted) ** 2).mean()) / 4
+    loss = reconstruction_loss(made, target) + 0.05 * moment_penalty(latents)
+    error = float(((made.detach() - target) ** 2).mean()) / 4
     return loss, -10 * torch.log10(torch.tensor(error)).item()

@@ -1,6 +1,5 @@
 """Joint training of text encoder, UNet and both ControlNets on the encoded scenes."""
 
-import copy
 import json
 import logging
 from collections.abc import Callable
@@ -69,10 +68,10 @@ def diffusion_loss(
     count = len(batch.latents)
     steps = torch.randint(len(alphas), (count,), generator=draw)
     noise = torch.randn(batch.latents.shape, generator=draw)
-    kept = alphas[steps]
-    signal, blur = kept.sqrt().view(-1, 1, 1, 1), (1 - kept).sqrt().view(-1, 1, 1, 1)
-    noisy, wanted = signal * batch.latents + blur * noise, signal * noise - blur * batch.latents
-    snr = kept / (1 - kept).clamp(min=1e-6)
+    alpha = alphas[steps]
+    signal, blur = alpha.sqrt().view(-1, 1, 1, 1), (1 - alpha).sqrt().view(-1, 1, 1, 1)
+    noisy, target = signal * batch.latents + blur * noise, signal * noise - blur * batch.latents
+    snr = alpha / (1 - alpha).clamp(min=1e-6)
     weight = (snr + 1).clamp(max=snr_cap + 1) / (snr + 1)
     with compute.autocast():
         made = model(
@@ -84,8 +83,8 @@ def diffusion_loss(
         )
         mapped = slice(len(batch.maps))
         promised = compute.put(signal * noisy)[mapped] - compute.put(blur)[mapped] * made[mapped]
-        disobeyed = obedience.loss(promised, compute.put(batch.labels), compute.put(kept)[mapped])
-    error = ((made.float() - compute.put(wanted)) ** 2 * compute.put(batch.emphasis)).mean(dim=(1, 2, 3))
+        disobeyed = obedience.loss(promised, compute.put(batch.labels), compute.put(alpha)[mapped])
+    error = ((made.float() - compute.put(target)) ** 2 * compute.put(batch.emphasis)).mean(dim=(1, 2, 3))
     return (error * compute.put(weight)).mean() + disobeyed
 
 
@@ -105,7 +104,8 @@ def train_denoiser(
     model = Denoiser(plan.sizes, tokenizer).to(compute.device, memory_format=compute.layout)  # type: ignore[call-overload]
     _forget_unseen_words(model, tokenizer)
     optimizer = Pair(model, plan.rate, plan.matrix_rate)
-    average, pace, losses = AveragedModel(model, multi_avg_fn=_growing(plan.ema)), Pace(budget), []
+    average: Any = AveragedModel(model, multi_avg_fn=_growing(plan.ema))
+    pace, losses = Pace(budget), []
     path = work / "denoiser.ckpt"
     if path.exists():
         state = load_checkpoint(path)
@@ -122,7 +122,7 @@ def train_denoiser(
         record = {"step": pace.step, "spent_s": pace.spent_s, "losses": losses, "average": average.state_dict()}
         save_checkpoint(path, {"model": model.state_dict(), "optimizer": optimizer.state_dict(), **record})
         if on_save:
-            on_save(_finished(average), pace.step)
+            on_save(average.module.eval(), pace.step)
 
     model.train()
     model.attend_for_training()
@@ -144,7 +144,7 @@ def train_denoiser(
         if pace.time_to_save(plan.save_every):
             save()
     save()
-    return _finished(average)
+    return average.module.eval()
 
 
 def _growing(decay: float) -> Callable[[Any, Any, Any], None]:
@@ -154,12 +154,6 @@ def _growing(decay: float) -> Callable[[Any, Any, Any], None]:
         torch._foreach_lerp_(average, latest, 1 - min(decay, (1 + int(steps)) / (10 + int(steps))))
 
     return mix
-
-
-def _finished(average: AveragedModel) -> Denoiser:
-    """A copy of the model that carries the averaged weights."""
-    module: Any = average.module
-    return copy.deepcopy(module).eval()
 
 
 def _tokens(tokenizer: CLIPTokenizer, captions: list[str]) -> Tensor:

@@ -69,9 +69,9 @@ def move_into(fresh: Path, out: Path) -> None:
     files = sorted(path.relative_to(fresh) for path in fresh.rglob("*") if path.is_file())
     for folder in {out / file.parent for file in files}:
         folder.mkdir(parents=True, exist_ok=True)
-        kept = {out / file for file in files}
+        places = {out / file for file in files}
         for stale in folder.glob("*.safetensors*"):
-            if stale not in kept:
+            if stale not in places:
                 stale.unlink()
     for file in files:
         os.replace(fresh / file, out / file)

@@ -114,10 +114,10 @@ def train_segmenter(
         weights = torch.tensor([plan.rare_weight if name in RARE else 1.0 for name in CLASSES], device=compute.device)
 
         def loss_of(step: int) -> Tensor:
-            images, wanted = _cutouts(pictures, labels, plan, generator(seed, SEGMENTER_STAGE, step))
+            images, answers = _cutouts(pictures, labels, plan, generator(seed, SEGMENTER_STAGE, step))
             with compute.autocast():
                 scores = model(compute.put(images)).float()
-            return F.cross_entropy(scores, compute.put(wanted), weight=weights)
+            return F.cross_entropy(scores, compute.put(answers), weight=weights)
 
         return loss_of
 
@@ -131,15 +131,15 @@ def _cutouts(pictures: Tensor, labels: Tensor, plan: SegmenterPlan, draw: torch.
     tops, lefts = torch.randint(pictures.shape[1] - plan.crop + 1, (2, plan.batch), generator=draw).tolist()
     spans = [(i, slice(y, y + plan.crop), slice(x, x + plan.crop)) for i, y, x in zip(picks, tops, lefts, strict=True)]
     images = torch.stack([pictures[span] for span in spans]).permute(0, 3, 1, 2).float() / 255
-    wanted = torch.stack([labels[span] for span in spans]).long()
+    answers = torch.stack([labels[span] for span in spans]).long()
     half = plan.batch // 2
     soft = F.interpolate(F.avg_pool2d(images[:half], 2), scale_factor=2.0, mode="bilinear")
     share = torch.rand(half, 1, 1, 1, generator=draw)
     grain = 0.02 * torch.randn(soft.shape, generator=draw)
     images = torch.cat([(images[:half] * (1 - share) + soft * share + grain).clamp(0, 1), images[half:]])
     if float(torch.rand(1, generator=draw)) < 0.5:
-        images, wanted = images.flip(3), wanted.flip(2)
-    return images, wanted
+        images, answers = images.flip(3), answers.flip(2)
+    return images, answers
 
 
 READER_STAGE = 4
@@ -173,9 +173,9 @@ def train_reader(
         pictures, moods = painted()
 
         def loss_of(step: int) -> Tensor:
-            images, wanted = _moods(pictures, moods, plan.batch, generator(seed, READER_STAGE, step))
+            images, answers = _moods(pictures, moods, plan.batch, generator(seed, READER_STAGE, step))
             times, seasons = model(images.to(compute.device))
-            when, season = wanted.to(compute.device).unbind(dim=1)
+            when, season = answers.to(compute.device).unbind(dim=1)
             return F.cross_entropy(times, when) + F.cross_entropy(seasons, season)
 
         return loss_of

@@ -77,10 +77,10 @@ class Obedience:
     weights: Tensor
     share: float
 
-    def loss(self, promised: Tensor, labels: Tensor, kept: Tensor) -> Tensor:
+    def loss(self, promised: Tensor, labels: Tensor, alpha: Tensor) -> Tensor:
         """Of latents [B, C, h, w] promised at signal shares `kept` [B]: out of much noise nothing can be promised."""
         losses = obedience_loss(self.reader(promised).float(), spots_of(labels), self.weights)
-        return self.share * (losses * kept).mean()
+        return self.share * (losses * alpha).mean()
 
 
 def train_obedience_reader(

@@ -28,7 +28,6 @@ from hgc.training.shelf import fill_shelf, settle_scale, with_reconstructions
 log = logging.getLogger(__name__)
 
 NO_STEP_LIMIT = 10_000_000
-SCALE_SCENES = 48
 
 
 def minutes(count: float) -> Budget:
@@ -53,6 +52,7 @@ class Recipe:
     autoencoder_scenes: int = 1500
     segmenter_scenes: int = 700
     reader_scenes: int = 2000
+    scale_scenes: int = 48
     scenes: int = 8192
     sheet_every: int = 1000
 
@@ -91,6 +91,7 @@ def tiny_recipe() -> Recipe:
         autoencoder_scenes=4,
         segmenter_scenes=4,
         reader_scenes=4,
+        scale_scenes=4,
         scenes=6,
     )
 
@@ -125,7 +126,7 @@ def train(
         work,
         seed,
     ).requires_grad_(False)
-    settle_scale(autoencoder, TRAINING_SEEDS, SCALE_SCENES, compute)
+    settle_scale(autoencoder, TRAINING_SEEDS, recipe.scale_scenes, compute)
     segmenter = train_segmenter(
         lambda: with_reconstructions(*paint_pictures(SEGMENTER_SEEDS, recipe.segmenter_scenes), autoencoder, compute),
         recipe.segmenter,

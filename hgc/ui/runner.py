@@ -17,6 +17,9 @@ from hgc.history import NOWHERE, History, HistoryRefused, Place
 from hgc.planning.methods import BelowLeast
 from hgc.refused import Refused
 from hgc.request import Request
+from hgc.results.comparison import Cancelled, Comparison
+from hgc.results.opened import Opened
+from hgc.results.records import record_of
 from hgc.ui.jobs import Jobs
 from hgc.ui.kept import Kept
 from hgc.ui.loader import Loader
@@ -25,10 +28,10 @@ from hgc.ui.underway import Underway
 if TYPE_CHECKING:
     from hgc.request import ArmName
     from hgc.results.again import Original
-    from hgc.results.comparison import Comparison, Progress
-    from hgc.results.opened import Opened
+    from hgc.results.comparison import Progress
     from hgc.studio.inspection import Inspection, Look
     from hgc.ui.playground.drawing import Sheet
+
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +68,6 @@ class Runner:
 
     def keep(self, comparison: Comparison, visit: str | None) -> str:
         """The id of a finished run; it goes into the history too. What speaks against that is shown for a while."""
-        from hgc.results.records import record_of
 
         if self.place.history is not None:
             try:
@@ -76,7 +78,6 @@ class Runner:
 
     def opened(self, run: str | None, arm: str) -> Opened | None:
         """A kept run with this arm opened up; None when it is forgotten."""
-        from hgc.results.opened import Opened
 
         comparison = self.runs.find(run)
         return None if comparison is None else Opened.of(comparison, arm)
@@ -94,7 +95,6 @@ class Runner:
 
     def begin(self, request: Request, stop: threading.Event, name: str, visit: str | None) -> Underway[Running | str]:
         """Starts a run, which is found again by its name; its last news is the id of what came of it."""
-        from hgc.results.comparison import Comparison
 
         def work() -> Iterator[Running | str]:
             running = Running(request)
@@ -115,7 +115,6 @@ class Runner:
 
         Raises Refused.
         """
-        from hgc.results.comparison import Cancelled
 
         try:
             for news in self._begun(request, stop):
@@ -137,7 +136,6 @@ class Runner:
 
     def finish(self, request: Request) -> Comparison:
         """The comparison alone, for a caller who does not follow the progress. Raises Refused."""
-        from hgc.results.comparison import Comparison
 
         *_, last = self.loader.studio().compare(request)
         if not isinstance(last, Comparison):

@@ -1,4 +1,4 @@
-"""What the server keeps of a session: its state alone, so that ten thousand sessions are a few megabytes.
+"""The state of a session, all that the server keeps of it, so that ten thousand sessions are a few megabytes.
 
 Every call of an endpoint is a session of its own to gradio. For each it writes out the whole page's configuration, 400
 components in 0.65 MB and 0.1 s, for a link to the page as it stands; this page has links of its own (hgc.share).

@@ -117,11 +117,11 @@ def unwrapped(net: Any) -> Any:
     return getattr(net, WRAPPED, net)
 
 
-def _check(net: Any, wanted: type, what: str) -> None:
+def _check(net: Any, kind: type, what: str) -> None:
     """Raises PlanRefused for a network of another architecture, or with a part that no site stands for."""
-    if not issubclass(type(net), wanted):
+    if not issubclass(type(net), kind):
         raise PlanRefused(
-            f"the {what} is a {type(net).__name__}, which the engine cannot follow; use a {wanted.__name__} "
+            f"the {what} is a {type(net).__name__}, which the engine cannot follow; use a {kind.__name__} "
             "(ControlNet-XS cannot be cached)"
         )
     blocks = (*net.down_blocks, *([] if net.mid_block is None else [net.mid_block]), *getattr(net, "up_blocks", ()))
@@ -154,7 +154,7 @@ def check_inputs(call: Mapping[str, Any]) -> None:
 
 
 def residual_scale(net: Any, call: Mapping[str, Any]) -> float:
-    """What a ControlNet multiplies its residuals with in the end; a Union of several maps weighs these instead."""
+    """The factor of a ControlNet's residuals in the end; a Union of several maps weighs these instead."""
     scale = call["conditioning_scale"]
     if not is_union(net):
         return float(scale)

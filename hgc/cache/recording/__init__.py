@@ -1,1 +1,1 @@
-"""What a row of a plan computes, recorded once and replayed without Python."""
+"""Steps of a plan that are alike, recorded once and replayed without Python."""

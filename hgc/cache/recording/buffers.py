@@ -69,7 +69,7 @@ def timed_by_tensor(call: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def settings() -> Hashable:
-    """What torch was told for this thread and process that decides which kernels run."""
+    """The settings of torch, in this thread and process, that decide which kernels run."""
     return (
         torch.is_inference_mode_enabled(),
         torch.is_autocast_enabled("cuda"),

@@ -1,4 +1,4 @@
-"""What a recording of a network has to notice about it: where its weights lie, and every attribute of its layers.
+"""All about a network that a recording of it has to notice: where its weights lie, and every attribute of its layers.
 
 Weights that are written in place are read anew by every replay; whatever else changes shows as another tensor, another
 object or another number somewhere in the module tree.

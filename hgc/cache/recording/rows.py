@@ -35,7 +35,7 @@ class Recording:
 
 @dataclass
 class Row:
-    """What a network does in steps that are alike. Met first it runs eagerly and is timed, met again it is recorded."""
+    """A network in steps that are alike. Met first it runs eagerly and is timed, met again it is recorded."""
 
     reads: tuple[Value, ...]  # kept values that stand in for sites
     blanks: tuple[Value, ...]  # sites nobody consumes
@@ -105,7 +105,7 @@ class Recordings:
 
     @property
     def size_bytes(self) -> int:
-        """What recordings take beside the networks: their pool of memory, and the buffers they read."""
+        """The memory that recordings take beside the networks: their pool of memory, and the buffers they read."""
         recorded = sum(recording.captured.size_bytes for reel in self._reels.values() for recording in reel.each())
         return recorded + self.buffers.size_bytes
 

@@ -35,7 +35,7 @@ class Frame(Protocol):
     timed: bool
 
     def stand_in(self, name: str, part: int, dead: bool, live: Live) -> torch.Tensor:
-        """What a site that is not computed hands on; `live` gives what the run has for it."""
+        """The value that a site hands on without being computed; `live` gives what the run has for it."""
 
     def computed(self, name: str, part: int, value: torch.Tensor, span: Any, live: Callable[[], None]) -> None:
         """Takes notice of what a site computed; `live` keeps it in the run."""
@@ -47,7 +47,7 @@ class Host(Protocol):
     frame: Frame | None
 
     def lend(self, name: str, part: int) -> torch.Tensor:
-        """What the run has for a site that is not computed in this step, to be read."""
+        """The run's value of a site that is not computed in this step, to be read."""
 
     def take_in(self, name: str, part: int, value: torch.Tensor) -> None:
         """Keeps a copy of what a site computed, where the plan has a use for it."""
@@ -118,7 +118,7 @@ class Session:
         self._notes: dict[str, None] = {}
 
     def call(self, network: str, net: nn.Module, row: Hashable, function: Function, call: Mapping[str, Any]) -> Any:
-        """What the network's forward returns for these arguments. `row` names what its sites do in this step."""
+        """The answer of the network's forward to these arguments. `row` names what its sites do in this step."""
         call = timed_by_tensor(call)
         key, why = self._key(net, row, call)
         if why is not None:

@@ -125,7 +125,7 @@ class Recorder:
         )
 
     def _note(self, site: str, step: int) -> _Note | None:
-        """What was written down; a site without a handler did what was asked of it, if its network was called."""
+        """The note of a site; one without a handler did what was asked of it, if its network was called."""
         note, network = self._notes[step].get(site), self._anatomy.network_of(site)
         spans = self._replayed[step].get(network)
         if note is not None or self._asked[step][site] is not State.COMPUTED:

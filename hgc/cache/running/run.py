@@ -36,7 +36,7 @@ from hgc.cache.trace import Trace
 
 @dataclass(frozen=True)
 class Pass:
-    """What a run knows from its first step on, when the sizes are known."""
+    """The facts that a run knows from its first step on, when the sizes are known."""
 
     images: int
     like: torch.Tensor
@@ -75,7 +75,7 @@ class Run:
 
     @property
     def trace(self) -> Trace:
-        """What was executed so far. Raises RuntimeError before the first step."""
+        """The steps executed so far. Raises RuntimeError before the first step."""
         replays = None if self._session is None else self._session.replays()
         return self._open.recorder.trace(self._open.values.store.peak_bytes, replays)
 
@@ -100,7 +100,7 @@ class Run:
         return self._belonging.outside()
 
     def handlers(self) -> dict[nn.Module, Callable[..., Any]]:
-        """What replaces each module's forward while the block runs."""
+        """The functions in place of each module's forward while the block runs."""
         handlers: dict[nn.Module, Callable[..., Any]] = {}
         for site in self._survey.sites:
             if site.name not in self._attended:
@@ -338,13 +338,13 @@ class Run:
         return out
 
     def _handed(self, step: Step, name: str, part: int = 0) -> torch.Tensor:
-        """What stands in for a site inside of a network."""
+        """The value that stands in for a site inside of a network."""
         if self.frame is None:
             return self.stand_in(name, part)
         return self.frame.stand_in(name, part, step.states[name] is State.DEAD, partial(self.stand_in, name, part))
 
     def stand_in(self, name: str, part: int = 0) -> torch.Tensor:
-        """What the run has for a site that is not computed in the step under way."""
+        """The run's value of a site that is not computed in the step under way."""
         assert self._step is not None
         return self._open.values.stand_in(self._step, name, part, self._branches, self._open.like)
 

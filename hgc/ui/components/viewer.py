@@ -13,7 +13,9 @@ import gradio as gr
 import numpy as np
 from PIL import Image
 
+from hgc.metrics import difference
 from hgc.planning.methods import arm_titles
+from hgc.results.records import signed
 from hgc.ui.components.heat import heat_levels, heat_scale, heat_top, inferno
 from hgc.ui.pictures import PNG_URL, png_url
 from hgc.ui.playground.stage import cost_line, stage_empty
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from hgc.control.canvas import Pixels
     from hgc.request import Request
     from hgc.results.comparison import Arm, Comparison
+
 
 LOOKS = {
     "side": ("Side by side", "All pictures beside each other."),
@@ -87,7 +90,6 @@ class Shown:
 
 def scene(comparison: Comparison) -> str:
     """A finished run: every arm, every pair's difference on one scale, the map."""
-    from hgc.results.records import signed
 
     titles, alt = arm_titles(comparison.request), comparison.request.prompt or "without words"
     shown = [
@@ -99,7 +101,6 @@ def scene(comparison: Comparison) -> str:
 
 def scene_of(shown: Sequence[Shown], request: Request) -> str:
     """Pictures of one size, every pair's difference on one scale, the map of a request."""
-    from hgc.metrics import difference
 
     pairs = list(combinations(shown, 2))
     differences = [np.asarray(difference(a.pixels, b.pixels), np.float32) for a, b in pairs]

@@ -50,9 +50,9 @@ def build_sweep_endpoint(runner: Runner) -> None:
             first, second = Axis.read(x), Axis.read(y) if y.strip() else None
             base = base_of(base, [axis for axis in (first, second) if axis is not None], studio.blueprint)
             asked = Sweep(base, first, second, parse_seeds(seeds))
-            found = [news for news in run_cells(studio, asked.cells) if isinstance(news, Outcome)]
-            pictures = {out.cell.key: out.comparison.cached.image for out in found if out.comparison is not None}
-            return list(records(asked, found).values()), sheet(asked, pictures)
+            outcomes = [news for news in run_cells(studio, asked.cells) if isinstance(news, Outcome)]
+            pictures = {out.cell.key: out.comparison.cached.image for out in outcomes if out.comparison is not None}
+            return list(records(asked, outcomes).values()), sheet(asked, pictures)
 
     with gr.Column(visible=False):
         inputs = [

@@ -12,7 +12,7 @@ from gradio.processing_utils import save_bytes_to_cache
 from hgc.charts.pareto import pareto_chart
 from hgc.refused import Refused
 from hgc.sweep import LADDER_AXIS, Axis, Sweep, base_of, parse_seeds
-from hgc.sweep.table import as_csv, as_parquet, records
+from hgc.sweep.table import as_csv, as_parquet, points, records
 from hgc.ui.explore.grid import grid, price_line, progress_bar, told, waiting
 from hgc.ui.explore.tab import NOTHING
 from hgc.ui.jobs import Jobs, Press
@@ -27,9 +27,10 @@ from hgc.ui.runner import in_one_sentence
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from hgc.sweep import Sweep
+    from hgc.request import Control, Recipe, Request
     from hgc.sweep.run import Outcome
     from hgc.ui.explore.tab import Explore
+    from hgc.ui.playground.tab import Playground
 
 
 def as_files(tab: Explore, sweep: Sweep, outcomes: Iterable[Outcome]) -> dict[Any, Any]:
@@ -40,12 +41,6 @@ def as_files(tab: Explore, sweep: Sweep, outcomes: Iterable[Outcome]) -> dict[An
         tab.parquet: save_bytes_to_cache(as_parquet(rows), "sweep.parquet", tab.parquet.GRADIO_CACHE),
     }
 
-
-if TYPE_CHECKING:
-    from hgc.request import Recipe, Request
-    from hgc.sweep.run import Outcome
-    from hgc.ui.explore.tab import Explore
-    from hgc.ui.playground.tab import Playground
 
 SWEEPS_KEPT = 3
 FORGOTTEN = "This run is no longer kept: run the sweep again, then open it."
@@ -124,7 +119,6 @@ class ExploreEvents:
 
     def chart(self, sweep_id: str | None, cost: Any, fidelity: Any) -> Any:
         """Cost against likeness of what there is of a sweep."""
-        from hgc.sweep.table import points
 
         swept = self._kept.find(sweep_id)
         if swept is None:

@@ -9,6 +9,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from hgc.charts.quantity import duration, giga
+from hgc.planning.methods import arm_titles
 from hgc.sweep import Axis, Sweep
 from hgc.ui.playground.stage import preview_url
 
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     from hgc.results.comparison import Comparison
     from hgc.sweep import Cell
     from hgc.sweep.run import Outcome
+if TYPE_CHECKING:
+    from hgc.sweep import Cell, Sweep
+    from hgc.sweep.run import Job, Underway
+
 
 Outcomes = Mapping[str, "Outcome"]
 # Cells are buttons; a click on one, or on a dot of the chart, tells the run's key.
@@ -133,11 +138,6 @@ def decibels(psnr: float, *, unit: bool = True) -> str:
     return f"{psnr:.1f} dB" if unit else f"{psnr:.1f}"
 
 
-if TYPE_CHECKING:
-    from hgc.sweep import Cell, Sweep
-    from hgc.sweep.run import Job, Underway
-
-
 def told(text: str, kind: str = "plain") -> str:
     """One sentence in the place of the progress."""
     return f'<p class="sweep-told {kind}" role="{"alert" if kind == "error" else "status"}">{escape(text)}</p>'
@@ -166,7 +166,6 @@ def price_line(sweep: Sweep, planned: Sequence[Job]) -> str:
 
 def progress_bar(sweep: Sweep, news: Underway) -> str:
     """Which run is under way, how far it is, and how long all of them will still take."""
-    from hgc.planning.methods import arm_titles
 
     arm, step, steps = arm_titles(news.cell.request)[news.progress.arm], news.progress.step, news.progress.steps
     picture = ""

@@ -11,6 +11,9 @@ from gradio.processing_utils import save_bytes_to_cache
 
 from hgc.history import Record
 from hgc.history.differences import settings_of
+from hgc.metrics import psnr, ssim
+from hgc.results.again import Original, unlike
+from hgc.results.records import comparison_of
 from hgc.ui.components.viewer import Shown, scene, scene_of
 from hgc.ui.history import views as history_views
 from hgc.ui.history.tab import HistoryTab
@@ -24,6 +27,7 @@ from hgc.ui.runner import Runner, in_one_sentence
 
 if TYPE_CHECKING:
     from hgc.ui.playground.tab import Playground
+
 
 # So many runs are shown at first, and with every "Show more".
 PAGE = 48
@@ -90,38 +94,34 @@ class HistoryEvents:
         return frame | shown
 
     def _one(self, record: Record) -> Updates:
-        from hgc.results.records import comparison_of
 
-        found, tab = comparison_of(record), self._tab
+        comparison, tab = comparison_of(record), self._tab
         return {
             tab.head: history_views.run_head(record.request.prompt or "Without words", record.made),
-            tab.viewer: gr.update(value=scene(found), visible=True),
-            tab.facts: figures.figures_row(found.figures()) + history_views.settings_list(settings_of(record.request)),
+            tab.viewer: gr.update(value=scene(comparison), visible=True),
+            tab.facts: figures.figures_row(comparison.figures())
+            + history_views.settings_list(settings_of(record.request)),
         }
 
     def _two(self, arm: str, left: Record, right: Record) -> Updates:
-        from hgc.metrics import psnr, ssim
-        from hgc.results.again import unlike
 
         apart = unlike(left.request, right.request) | left.made.unlike(right.made)
         lines = history_views.told_apart(apart) or (_line(left), _line(right))
         tab, shown = self._tab, [_shown(left, arm, "left", lines[0]), _shown(right, arm, "right", lines[1])]
         pictures, maps = [one.pixels for one in shown], (left.request.control_png, right.request.control_png)
         if pictures[0].shape != pictures[1].shape:
-            told, viewer = history_views.UNEQUAL_SIZES, gr.update(visible=False)
+            words, viewer = history_views.UNEQUAL_SIZES, gr.update(visible=False)
         else:
-            told = history_views.likeness_line(psnr(*pictures), ssim(*pictures))
+            words = history_views.likeness_line(psnr(*pictures), ssim(*pictures))
             viewer = gr.update(value=scene_of(shown, left.request), visible=True)
         return {
             tab.head: history_views.TWO,
             tab.viewer: viewer,
-            tab.facts: told + history_views.differences_table(apart, "Left", "Right", maps),
+            tab.facts: words + history_views.differences_table(apart, "Left", "Right", maps),
         }
 
     def reopen(self, page: gr.Request, chosen: list[str] | None) -> Updates:
         """The run on the Playground: its pictures and figures as they were, its settings on the form."""
-        from hgc.results.again import Original
-        from hgc.results.records import comparison_of
 
         with refused():
             record = self._runner.history.load((chosen or [""])[0], self._owner(page))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from hgc.charts import attention_chart, drift_chart, latency_chart, macs_chart, state_chart
+from hgc.results.exports import EXPORTS
 from hgc.ui.components.stepper import pictures, stepper
 from hgc.ui.inside.attention import NO_WORDS, TOGETHER, attention_view, layer_choices
 from hgc.ui.playground.figures import notes_list
@@ -17,6 +18,7 @@ from hgc.ui.runner import Runner, in_one_sentence
 if TYPE_CHECKING:
     from hgc.results.opened import Opened
     from hgc.studio.inspection import Look
+
 
 EMPTY = (
     '<div class="stage empty" role="status"><span class="mark"></span><h3>Nothing to open up yet</h3>'
@@ -119,7 +121,6 @@ class InsideEvents:
 
     def export(self, name: str, run: str | None, arm: str) -> dict[str, str] | None:
         """A file of the arm for the browser to save."""
-        from hgc.results.exports import EXPORTS
 
         opened = self._runner.opened(run, arm)
         if opened is None:

@@ -11,6 +11,8 @@ from hgc.evidence import EvidenceRefused, read_signed
 from hgc.history import Record
 from hgc.planning.methods import method_of
 from hgc.request import Request
+from hgc.results.again import Original, compared
+from hgc.results.records import comparison_of
 from hgc.ui.playground.form import field_values, form_outputs, write_form
 from hgc.ui.playground.restored_card import refused_text, restored_text, verdict_text
 from hgc.ui.playground.session import wire_brought_back
@@ -19,6 +21,7 @@ from hgc.ui.runner import in_one_sentence
 
 if TYPE_CHECKING:
     from hgc.ui.playground.tab import Playground
+
 
 Updates = dict[Any, Any]
 CLOSE_JS = "() => [{__type__: 'update', visible: false}, null]"
@@ -63,7 +66,6 @@ class Restoring:
 
     def read(self, path: str | None) -> Updates:
         """A PNG that was dropped or chosen: its settings on the form, or one sentence."""
-        from hgc.results.again import Original
 
         try:
             if path is None:
@@ -99,7 +101,6 @@ class Restoring:
 
     def check(self, run: str | None, name: str | None) -> Any:
         """Whether the run that has just finished is the original again."""
-        from hgc.results.again import compared
 
         original, found = self._runner.originals.find(name), self._runner.runs.find(run)
         if original is None or found is None or found.recorded:
@@ -122,7 +123,6 @@ def wire_recording(p: Playground, recording: Record | None) -> None:
 
     def look_closer() -> Any:
         """The recorded run as if it had just been made, and marked as recorded."""
-        from hgc.results.records import comparison_of
 
         return gr.skip() if recording is None else runner.runs.keep(comparison_of(recording))
 

@@ -15,6 +15,7 @@ from hgc import limits
 from hgc.calibration.subject import Subject
 from hgc.charts.drift import curves_chart
 from hgc.charts.quantity import duration
+from hgc.results.comparison import Cancelled
 from hgc.ui.jobs import Jobs, Press
 from hgc.ui.playground.figures import aside, notes_list
 from hgc.ui.playground.titles import CONTROLS, subject_words
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from hgc.calibration.files import Calibration
     from hgc.ui.playground.cache_panel import MissedCalibration
     from hgc.ui.playground.tab import Playground
+
 
 MOST_SCENES = limits.SCENES
 INTRO = (
@@ -71,9 +73,9 @@ def build_calibration(playground: Playground, tab: gr.Tab) -> None:
             press = build_press()
             run = gr.Button("Calibrate", size="md", elem_id="calibrate", scale=0, min_width=110)
             stop = gr.Button("Stop", size="md", interactive=False, elem_id="calibrate-stop", scale=0, min_width=70)
-        told = gr.HTML("", elem_id="calibration-told")
+        status = gr.HTML("", elem_id="calibration-told")
         chart = gr.Plot(show_label=False, container=False, visible=False, elem_id="chart-curves", elem_classes="chart")
-    card = CalibrationCard(control, scenes, Pressing(press, (run,), stop), told, chart)
+    card = CalibrationCard(control, scenes, Pressing(press, (run,), stop), status, chart)
     _wire(card, playground, tab)
 
 
@@ -112,7 +114,6 @@ class CalibrationEvents:
         guidance: float,
     ) -> Iterator[Updates]:
         """Every scene, and the curves of all."""
-        from hgc.results.comparison import Cancelled
 
         stop = self._jobs.begin(Press.read(name, page.session_hash))
         if stop is None:
