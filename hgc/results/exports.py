@@ -14,6 +14,9 @@ from hgc.cache.trace import Trace, TracedSite
 from hgc.charts import as_page, charts_of
 from hgc.results.opened import Opened
 
+if TYPE_CHECKING:
+    from hgc.results.comparison import Comparison
+
 COLUMNS = ("step", "site", "kind", "branch", "state", "reason", "macs_paper", "macs_full", "ms", "age", "drift")
 BRANCHES = {0: "none", 1: "guided", 2: "guided and unguided"}
 NOTE = (
@@ -129,10 +132,6 @@ EXPORTS: Mapping[str, Callable[[Opened], str]] = {
     "trace.perfetto.json": trace_perfetto,
     "charts.html": charts_html,
 }
-
-
-if TYPE_CHECKING:
-    from hgc.results.comparison import Comparison
 
 
 def result_of(comparison: Comparison, notes: Iterable[str] = (), with_trace: bool = False) -> dict[str, Any]:

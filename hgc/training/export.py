@@ -21,7 +21,11 @@ from hgc.training.checkpoint import load_checkpoint
 from hgc.training.compute import Compute
 from hgc.training.denoiser import Denoiser, build_scheduler
 
+if TYPE_CHECKING:
+    from hgc.training.train import Recipe
+
 SHARD = "9MB"
+STAGES = ("autoencoder", "segmenter", "reader", "obedience", "denoiser")
 
 
 def build_pipeline(
@@ -85,12 +89,6 @@ def weight_bytes(out: Path) -> dict[str, int]:
 def forget(work: Path) -> None:
     """Throw all training state away, to start from nothing."""
     shutil.rmtree(work, ignore_errors=True)
-
-
-if TYPE_CHECKING:
-    from hgc.training.train import Recipe
-
-STAGES = ("autoencoder", "segmenter", "reader", "obedience", "denoiser")
 
 
 def write_record(out: Path, work: Path, recipe: Recipe, seed: int, compute: Compute, command: str) -> None:

@@ -27,7 +27,7 @@ from hgc.ui.runner import in_one_sentence
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from hgc.request import Control, Recipe, Request
+    from hgc.request import Recipe, Request
     from hgc.sweep.run import Outcome
     from hgc.ui.explore.tab import Explore
     from hgc.ui.playground.tab import Playground

@@ -16,10 +16,7 @@ from hgc.ui.playground.stage import preview_url
 if TYPE_CHECKING:
     from hgc.results.comparison import Comparison
     from hgc.sweep import Cell
-    from hgc.sweep.run import Outcome
-if TYPE_CHECKING:
-    from hgc.sweep import Cell, Sweep
-    from hgc.sweep.run import Job, Underway
+    from hgc.sweep.run import Job, Outcome, Underway
 
 
 Outcomes = Mapping[str, "Outcome"]
