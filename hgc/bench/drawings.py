@@ -28,6 +28,9 @@ from hgc.training.data import EVALUATION_SEEDS, hand_scene
 from hgc.training.pens import Pen, outlined
 
 PEN_STREAM = 41  # keeps the pen's shake apart from the drawing's
+PAIRS, SIDE = 4, 160
+FLAT = 4.0  # standard deviation of every channel, of 255
+HAND_PX = 4.0  # a pen is thicker than an edge, and shakes
 
 
 @dataclass(frozen=True)
@@ -80,11 +83,6 @@ def line_score(picture: Picture, lines: NDArray[np.uint8]) -> tuple[float, float
     """F1 and recall of a picture's edges against the middle of the lines [256, 256] it was given."""
     score = edge_score(extract_edges(picture, EDGE_LOW, EDGE_HIGH), skeletonize(lines > 0))
     return score.f1, score.recall
-
-
-PAIRS, SIDE = 4, 160
-FLAT = 4.0  # standard deviation of every channel, of 255
-HAND_PX = 4.0  # a pen is thicker than an edge, and shakes
 
 
 @dataclass(frozen=True)

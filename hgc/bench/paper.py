@@ -33,6 +33,42 @@ LATENT = (64, 64)
 TOKENS = 77
 PAPER_SHARE = 6.70 / 18.22
 FASTER_DIFFUSION_KEYS = (0, 1, 2, 3, 5, 10, 15)
+SDXL_STEPS, SDXL_LATENT = 25, (128, 128)
+# T-GATE's table for SDXL at 1024 x 1024 in 25 steps, without any ControlNet (arXiv 2404.02747).
+SDXL_PUBLISHED: Mapping[str, float] = {"full compute": 149, "T-GATE": 96, "DeepCache and T-GATE": 44}
+SDXL_CONTROLS: Mapping[str, str] = {"": "", "controlnet": " + ControlNet", "union": " + Union"}
+UNION_SHAPES: Mapping[str, Any] = {"num_control_type": 6}
+GATE = 10
+GUIDANCE = 7.5
+POOLED_WIDTH, SIZES, SIZE_WIDTH = 1280, 6, 256
+SDXL_SHAPES: Mapping[str, Any] = {
+    "block_out_channels": (320, 640, 1280),
+    "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+    "transformer_layers_per_block": (1, 2, 10),
+    "attention_head_dim": (5, 10, 20),
+    "cross_attention_dim": 2048,
+    "use_linear_projection": True,
+    "addition_embed_type": "text_time",
+    "addition_time_embed_dim": SIZE_WIDTH,
+    "projection_class_embeddings_input_dim": SIZES * SIZE_WIDTH + POOLED_WIDTH,
+}
+FAMILIES: Mapping[str, Mapping[str, Any]] = {"sd15": SD15_SHAPES, "sdxl": SDXL_SHAPES}
+# The same families in miniature, to try a benchmark on; what it then says of time says nothing.
+_SMALL = {"block_out_channels": (16, 32), "layers_per_block": 1, "attention_head_dim": 2, "norm_num_groups": 8}
+TINY: Mapping[str, Mapping[str, Any]] = {
+    "sd15": {
+        **_SMALL,
+        "cross_attention_dim": 16,
+        "down_block_types": ("CrossAttnDownBlock2D", "DownBlock2D"),
+    },
+    "sdxl": {
+        **SDXL_SHAPES,
+        **_SMALL,
+        "cross_attention_dim": 32,
+        "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D"),
+        "transformer_layers_per_block": (1, 2),
+    },
+}
 
 
 @dataclass(frozen=True)
@@ -112,14 +148,6 @@ def text(counts: Sequence[Row]) -> str:
     return f"{text_table(counts, COLUMNS)}\n{measured_on}"
 
 
-SDXL_STEPS, SDXL_LATENT = 25, (128, 128)
-# T-GATE's table for SDXL at 1024 x 1024 in 25 steps, without any ControlNet (arXiv 2404.02747).
-SDXL_PUBLISHED: Mapping[str, float] = {"full compute": 149, "T-GATE": 96, "DeepCache and T-GATE": 44}
-SDXL_CONTROLS: Mapping[str, str] = {"": "", "controlnet": " + ControlNet", "union": " + Union"}
-UNION_SHAPES: Mapping[str, Any] = {"num_control_type": 6}
-GATE = 10
-
-
 def sdxl_networks(control: str) -> Networks:
     """SDXL's networks without weights: alone, with a ControlNet, or with a Union that reads one map."""
     unet, net = networks_of(SDXL_SHAPES)
@@ -164,38 +192,6 @@ def sdxl_text(counts: Sequence[Row]) -> str:
         "T-GATE's table, SDXL alone."
     )
     return f"{text_table(counts, COLUMNS)}\n{said}"
-
-
-GUIDANCE = 7.5
-POOLED_WIDTH, SIZES, SIZE_WIDTH = 1280, 6, 256
-SDXL_SHAPES: Mapping[str, Any] = {
-    "block_out_channels": (320, 640, 1280),
-    "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
-    "transformer_layers_per_block": (1, 2, 10),
-    "attention_head_dim": (5, 10, 20),
-    "cross_attention_dim": 2048,
-    "use_linear_projection": True,
-    "addition_embed_type": "text_time",
-    "addition_time_embed_dim": SIZE_WIDTH,
-    "projection_class_embeddings_input_dim": SIZES * SIZE_WIDTH + POOLED_WIDTH,
-}
-FAMILIES: Mapping[str, Mapping[str, Any]] = {"sd15": SD15_SHAPES, "sdxl": SDXL_SHAPES}
-# The same families in miniature, to try a benchmark on; what it then says of time says nothing.
-_SMALL = {"block_out_channels": (16, 32), "layers_per_block": 1, "attention_head_dim": 2, "norm_num_groups": 8}
-TINY: Mapping[str, Mapping[str, Any]] = {
-    "sd15": {
-        **_SMALL,
-        "cross_attention_dim": 16,
-        "down_block_types": ("CrossAttnDownBlock2D", "DownBlock2D"),
-    },
-    "sdxl": {
-        **SDXL_SHAPES,
-        **_SMALL,
-        "cross_attention_dim": 32,
-        "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D"),
-        "transformer_layers_per_block": (1, 2),
-    },
-}
 
 
 def networks_of(shapes: Mapping[str, Any]) -> tuple[UNet2DConditionModel, ControlNetModel]:

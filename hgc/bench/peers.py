@@ -41,6 +41,9 @@ from hgc.studio.studio import Studio
 from hgc.studio.worker import on_worker
 
 PEERS: Mapping[str, str] = {"DeepCache": "0.1.1", "tgate": "1.0.0"}  # packages, and the versions compared with
+INSTALL = "pip install -r tests/peers-requirements.txt"
+TEXT_TO_IMAGE = ("prompt_embeds", "negative_prompt_embeds", "num_inference_steps", "guidance_scale", "latents")
+Latents = Callable[[], torch.Tensor]
 
 
 @dataclass(frozen=True)
@@ -111,12 +114,6 @@ def text(duels: Sequence[Duel], measured_on: str) -> str:
 
 def data(duels: Sequence[Duel]) -> list[dict[str, Any]]:
     return [asdict(duel) | {"alike": duel.alike} for duel in duels]
-
-
-INSTALL = "pip install -r tests/peers-requirements.txt"
-TEXT_TO_IMAGE = ("prompt_embeds", "negative_prompt_embeds", "num_inference_steps", "guidance_scale", "latents")
-
-Latents = Callable[[], torch.Tensor]
 
 
 def check_installed() -> None:

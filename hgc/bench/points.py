@@ -17,6 +17,8 @@ from hgc.metrics import pooled_miou
 from hgc.planning.methods import METHODS
 from hgc.request import Request
 
+FULL = "full"
+
 
 @dataclass(frozen=True)
 class Shown:
@@ -64,9 +66,6 @@ class Ledger:
 
     def _name(self, request: Request, plan: Plan, together: int) -> str:
         return f"{self._key} {request.picture_digest} {plan.steps} {plan.digest} {together}"
-
-
-FULL = "full"
 
 
 @dataclass(frozen=True)

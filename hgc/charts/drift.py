@@ -30,6 +30,7 @@ LEGEND = {
     "font": {"size": 11},
     "entrywidth": 112,
 }
+UNDRAWN = (Kind.BRANCH, Kind.CONDITION, Kind.PREDICTION)
 
 
 def drift_chart(trace: Trace) -> go.Figure:
@@ -84,9 +85,6 @@ def drift_line(
         customdata=spread,
         hovertemplate=f"{row.title}, step %{{x}}: %{{y:.1%}}{more}<extra></extra>",
     )
-
-
-UNDRAWN = (Kind.BRANCH, Kind.CONDITION, Kind.PREDICTION)
 
 
 def curves_chart(curves: ChangeCurves, anatomy: Anatomy) -> go.Figure:

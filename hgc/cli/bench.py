@@ -46,7 +46,6 @@ def paper(
     as_json: AsJson = False,
 ) -> None:
     """The papers' MACs, counted on the shapes of SD 1.5 with ControlNet, or on SDXL's."""
-
     if shapes not in counts.FAMILIES:
         raise RequestRefused(f"unknown shapes '{shapes[:40]}'; known are {', '.join(counts.FAMILIES)}")
     table = counts.rows() if shapes == "sd15" else counts.sdxl_rows()

@@ -22,6 +22,8 @@ from hgc.training.sheet import hang
 from hgc.training.train import Recipe, longer, tiny_recipe
 from hgc.training.train import train as run_training
 
+ROOT = Path(__file__).parents[2]
+
 
 @in_one_line
 def wall(
@@ -138,9 +140,6 @@ def bench_card(
 
     card.fill(weights / "README.md", card.read_report(weights / "figures.json"))
     typer.echo(f"{weights / 'README.md'} has the figures of {weights / 'figures.json'}")
-
-
-ROOT = Path(__file__).parents[2]
 
 
 @in_one_line

@@ -18,6 +18,7 @@ MAX_FILES = 20_000
 ENTRY = re.compile(r"([\w-]{1,64})/([\w.]{1,64})")
 # The earliest date that a zip can state: the same records give the same bytes.
 EPOCH = (1980, 1, 1, 0, 0, 0)
+OPENING = Path(__file__).resolve().parents[2] / "assets" / "recorded" / "opening.zip"
 
 
 def write_archive(records: Iterable[Record]) -> bytes:
@@ -76,9 +77,6 @@ def _folders(archive: ZipFile) -> dict[str, dict[str, bytes]]:
             )
         folders.setdefault(place[1], {})[place[2]] = content
     return folders
-
-
-OPENING = Path(__file__).resolve().parents[2] / "assets" / "recorded" / "opening.zip"
 
 
 def opening() -> Record:

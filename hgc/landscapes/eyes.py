@@ -13,6 +13,10 @@ from hgc.landscapes.colours import SEASONS, TIMES
 from hgc.landscapes.labels import CLASSES
 
 _WEIGHTS, _CONFIG = "model.safetensors", "config.json"
+SEGMENTER_CHANNELS = (16, 32, 48, 64, 64)  # of the levels from full size to 1/16
+SIDE = 64  # pixels; a picture's mood is in its large areas
+KNOWN = {"times": list(TIMES), "seasons": list(SEASONS)}
+READER_CHANNELS = (16, 32, 48, 64)  # of the levels from SIDE down to an eighth of it
 
 
 def save_weights(folder: Path, model: nn.Module, settings: dict[str, Any]) -> None:
@@ -43,9 +47,6 @@ def load_weights(folder: Path, model: nn.Module) -> None:
     """Fill a model with the kept weights, in float32, and set it to scoring."""
     model.load_state_dict({name: weight.to(torch.float32) for name, weight in load_file(folder / _WEIGHTS).items()})
     model.eval()
-
-
-SEGMENTER_CHANNELS = (16, 32, 48, 64, 64)  # of the levels from full size to 1/16
 
 
 def _convolutions(inputs: int, outputs: int) -> nn.Sequential:
@@ -126,11 +127,6 @@ def class_iou(made: Tensor, truth: Tensor) -> dict[str, float]:
         if either:
             shares[name] = int((ours & theirs).sum()) / either
     return shares
-
-
-SIDE = 64  # pixels; a picture's mood is in its large areas
-KNOWN = {"times": list(TIMES), "seasons": list(SEASONS)}
-READER_CHANNELS = (16, 32, 48, 64)  # of the levels from SIDE down to an eighth of it
 
 
 class Reader(nn.Module):

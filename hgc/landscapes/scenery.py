@@ -7,6 +7,9 @@ from hgc.landscapes.canvas import BIG, Canvas
 from hgc.landscapes.colours import Colour, Mood, mix
 from hgc.landscapes.labels import label
 
+WALLS: tuple[Colour, ...] = ((244, 232, 212), (236, 212, 180), (226, 226, 226), (240, 216, 200))
+ROOFS: tuple[Colour, ...] = ((196, 74, 62), (176, 92, 60), (110, 84, 96), (84, 108, 140))
+
 
 def paint_sky(canvas: Canvas, mood: Mood, horizon: float, rng: np.random.Generator) -> None:
     """The gradient, and stars at night."""
@@ -106,10 +109,6 @@ def paint_pine(
             reach = half * height * 0.45
             tip = np.array([[x, peak], [x + reach, cap], [x, cap - 0.03 * height], [x - reach, cap]])
             canvas.polygon(tip, mood.snow(False, distance), "tree")
-
-
-WALLS: tuple[Colour, ...] = ((244, 232, 212), (236, 212, 180), (226, 226, 226), (240, 216, 200))
-ROOFS: tuple[Colour, ...] = ((196, 74, 62), (176, 92, 60), (110, 84, 96), (84, 108, 140))
 
 
 def paint_house(

@@ -17,6 +17,10 @@ Value = float | int | str
 Decides = Literal["picture", "number", "plan"]
 
 LADDER = ("off", "coarse", "fine", "both")
+_BY_SETTINGS: Mapping[str, Any] = {"plan": None, "method": "hgc", "budget": None}
+MOST_RUNS = limits.SWEEP_RUNS
+_NUMBER = r"-?\d+(?:\.\d+)?%?"
+_RANGE = re.compile(rf"({_NUMBER})\s*\.\.\s*({_NUMBER})(?:\s+by\s+({_NUMBER}))?")
 
 
 @dataclass(frozen=True)
@@ -59,8 +63,6 @@ def _number(field: str, cache: str) -> Callable[[Value], dict[str, Any]]:
 def _caches(value: Value) -> dict[str, Any]:
     return {**_BY_SETTINGS, "cache": {"coarse": value in ("coarse", "both"), "fine": value in ("fine", "both")}}
 
-
-_BY_SETTINGS: Mapping[str, Any] = {"plan": None, "method": "hgc", "budget": None}
 
 SETTINGS: Mapping[str, Setting] = {
     setting.name: setting
@@ -133,12 +135,6 @@ def known(name: str) -> Setting:
     if name not in SETTINGS:
         raise RequestRefused(f"nothing is called '{name[:40]}': sweep over {', '.join(SETTINGS)}")
     return SETTINGS[name]
-
-
-MOST_RUNS = limits.SWEEP_RUNS
-
-_NUMBER = r"-?\d+(?:\.\d+)?%?"
-_RANGE = re.compile(rf"({_NUMBER})\s*\.\.\s*({_NUMBER})(?:\s+by\s+({_NUMBER}))?")
 
 
 @dataclass(frozen=True)

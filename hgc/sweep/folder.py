@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from hgc.request import ArmName
     from hgc.sweep.run import Outcome
 
+TILE_PX, GAP_PX, EDGE_PX, LETTERS_PX = 192, 6, 34, 15
+INK, PAPER, ABSENT = "#232932", "#ffffff", "#e4e7eb"
+
 
 class Folder:
     """Pictures and figures of runs, by what determines them: the request, and `made_with`, the model and its device."""
@@ -60,10 +63,6 @@ class Folder:
 
     def picture_path(self, cell: Cell) -> Path:
         return self._path / f"{self.name(cell)}.png"
-
-
-TILE_PX, GAP_PX, EDGE_PX, LETTERS_PX = 192, 6, 34, 15
-INK, PAPER, ABSENT = "#232932", "#ffffff", "#e4e7eb"
 
 
 def sheet(sweep: Sweep, pictures: Mapping[str, NDArray[np.uint8]]) -> Image.Image:

@@ -15,6 +15,11 @@ from hgc.training.doodles import doodle
 
 STREAM = 14  # keeps a seed's doodle apart from the scene of the same seed
 WORDLESS, MOOD_ONLY = 0.08, 0.2
+# Disjoint by construction: whatever is measured on EVALUATION_SEEDS was never trained on.
+TRAINING_SEEDS = 1_000_000
+SEGMENTER_SEEDS = 500_000
+READER_SEEDS = 600_000
+EVALUATION_SEEDS = 0
 
 
 def hand_scene(seed: int, time: Time | None = None, season: Season | None = None) -> Scene:
@@ -55,13 +60,6 @@ def _caption(mood: Mood, labels: NDArray[np.uint8], painted: Painted, rng: np.ra
         houses=painted.houses if seen("house") else 0,
     )
     return describe(content, rng)
-
-
-# Disjoint by construction: whatever is measured on EVALUATION_SEEDS was never trained on.
-TRAINING_SEEDS = 1_000_000
-SEGMENTER_SEEDS = 500_000
-READER_SEEDS = 600_000
-EVALUATION_SEEDS = 0
 
 
 def lesson(seed: int) -> Scene:

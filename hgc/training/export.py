@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import tempfile
 import time
 from dataclasses import asdict
@@ -84,11 +83,6 @@ def move_into(fresh: Path, out: Path) -> None:
 def weight_bytes(out: Path) -> dict[str, int]:
     """Bytes of every weight file under the folder, by its relative path."""
     return {str(path.relative_to(out)): path.stat().st_size for path in sorted(out.rglob("*.safetensors"))}
-
-
-def forget(work: Path) -> None:
-    """Throw all training state away, to start from nothing."""
-    shutil.rmtree(work, ignore_errors=True)
 
 
 def write_record(out: Path, work: Path, recipe: Recipe, seed: int, compute: Compute, command: str) -> None:

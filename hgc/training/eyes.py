@@ -21,6 +21,9 @@ from hgc.training.pace import Budget, Pace, warm_constant_decay
 log = logging.getLogger(__name__)
 
 DECAY_FROM = 0.4
+SEGMENTER_STAGE = 3
+RARE = ("sun_moon", "path", "tree", "house")
+READER_STAGE = 4
 
 
 class Rates(Protocol):
@@ -77,10 +80,6 @@ def fit(
             save()
     save()
     model.eval()
-
-
-SEGMENTER_STAGE = 3
-RARE = ("sun_moon", "path", "tree", "house")
 
 
 @dataclass(frozen=True)
@@ -140,9 +139,6 @@ def _cutouts(pictures: Tensor, labels: Tensor, plan: SegmenterPlan, draw: torch.
     if float(torch.rand(1, generator=draw)) < 0.5:
         images, answers = images.flip(3), answers.flip(2)
     return images, answers
-
-
-READER_STAGE = 4
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,10 @@ from hgc.training.denoiser import Denoiser
 from hgc.training.export import build_pipeline
 
 COLUMNS = 4
+WALL_COLUMNS, WALL_ROWS = 6, 4
+FIRST_SEED = 5000  # never trained on, never measured on
+MOST_BYTES = 600_000
+SIDES = (256, 224, 192, 160, 128, 96)
 
 
 def draw_sheet(
@@ -69,12 +73,6 @@ def _drawn(
             output_type="pt",
         ).images
     return as_pictures(images)
-
-
-WALL_COLUMNS, WALL_ROWS = 6, 4
-FIRST_SEED = 5000  # never trained on, never measured on
-MOST_BYTES = 600_000
-SIDES = (256, 224, 192, 160, 128, 96)
 
 
 @dataclass(frozen=True)

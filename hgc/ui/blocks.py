@@ -17,6 +17,10 @@ from hgc.ui.doors import Doors, Hosts
 from hgc.ui.sessions import Sessions
 
 GradioTools: Any = gradio.mcp.GradioMCPServer
+log = logging.getLogger(__name__)
+# The same for a file that is not there and for one that is nobody's business: the answer tells nothing of the disk.
+NOT_UPLOADED = "This file was not uploaded here: upload it first, then name it as the upload's answer does."
+UNREADABLE = "What was given cannot be read as what this asks for: see the API page for the form of every argument."
 
 
 class JsonTools(GradioTools):
@@ -37,13 +41,6 @@ def json_input(label: str) -> gr.JSON:
     field = gr.JSON(None, label=label)
     field.api_info = lambda: {"anyOf": [{"type": "object", "additionalProperties": {}}, {"type": "null"}]}
     return field
-
-
-log = logging.getLogger(__name__)
-
-# The same for a file that is not there and for one that is nobody's business: the answer tells nothing of the disk.
-NOT_UPLOADED = "This file was not uploaded here: upload it first, then name it as the upload's answer does."
-UNREADABLE = "What was given cannot be read as what this asks for: see the API page for the form of every argument."
 
 
 class GuardedBlocks(gr.Blocks):

@@ -15,6 +15,8 @@ from PIL import Image
 from hgc.control.canvas import Pixels
 
 PNG_URL = "data:image/png;base64,"
+# Blue where the full arm has more, orange where the cached one has, dark where both agree: the arms' own colours.
+LESS, EQUAL, MORE = (126, 176, 226), (20, 24, 30), (240, 166, 30)
 
 
 def png_url(picture: Pixels | Image.Image) -> str:
@@ -23,10 +25,6 @@ def png_url(picture: Pixels | Image.Image) -> str:
     buffer = BytesIO()
     image.save(buffer, "PNG")
     return PNG_URL + b64encode(buffer.getvalue()).decode()
-
-
-# Blue where the full arm has more, orange where the cached one has, dark where both agree: the arms' own colours.
-LESS, EQUAL, MORE = (126, 176, 226), (20, 24, 30), (240, 166, 30)
 
 
 def words_by_step(texts: Sequence[str], tag: str = "span") -> str:

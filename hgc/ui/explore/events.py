@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from hgc.ui.explore.tab import Explore
     from hgc.ui.playground.tab import Playground
 
+SWEEPS_KEPT = 3
+FORGOTTEN = "This run is no longer kept: run the sweep again, then open it."
+
 
 def as_files(tab: Explore, sweep: Sweep, outcomes: Iterable[Outcome]) -> dict[Any, Any]:
     """The updates that give both buttons their file; gradio deletes the files in time."""
@@ -40,10 +43,6 @@ def as_files(tab: Explore, sweep: Sweep, outcomes: Iterable[Outcome]) -> dict[An
         tab.csv: save_bytes_to_cache(as_csv(rows).encode(), "sweep.csv", tab.csv.GRADIO_CACHE),
         tab.parquet: save_bytes_to_cache(as_parquet(rows), "sweep.parquet", tab.parquet.GRADIO_CACHE),
     }
-
-
-SWEEPS_KEPT = 3
-FORGOTTEN = "This run is no longer kept: run the sweep again, then open it."
 
 
 @dataclass
