@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hgc.cli.options import in_one_line
+from hgc.cli.options import Device, Dtype, in_one_line
 from hgc.models import hub
 from hgc.models.fetching import FetchProgress, fetch, offer, sources_of
 from hgc.models.presets import ModelPreset, presets
@@ -66,6 +66,27 @@ def _show(at: FetchProgress) -> None:
         f"{at.done_bytes / 1e6:,.1f} of {at.size_bytes / 1e6:,.1f} MB, {at.bytes_per_s / 1e6:.1f} MB/s{left}  {at.file}"
     )
     typer.echo(f"\r\033[K{told}", nl=False, err=True)
+
+
+@models.command("memory")
+@in_one_line
+def memory(
+    what: What,
+    control: Annotated[str | None, typer.Option(help="With the ControlNet of this control.")] = None,
+    size: Annotated[int | None, typer.Option(help="Side of the picture in pixels; else the model's.")] = None,
+    device: Device = None,
+    dtype: Dtype = None,
+) -> None:
+    """How much memory a picture takes with a model that is here, what is free, and what would help."""
+    from hgc.models.devices import best_device, device_named, dtype_named
+    from hgc.models.loading import preset_of
+    from hgc.models.memory import memory_of
+
+    preset, where = preset_of(what), device_named(device) if device else best_device()
+    found = memory_of(preset, size or preset.size, control, where, dtype_named(dtype, where))
+    print(found)
+    for sentence in found.advice():
+        print(sentence)
 
 
 @models.command("add")

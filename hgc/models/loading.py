@@ -38,20 +38,25 @@ def load(
     dtype: str | None = None,
     loras: Sequence[tuple[str, float]] = (),
     vae: str | None = None,
+    tiled: bool = False,
 ) -> Loaded:
     """A model by its name, its id on the Hub, its folder in diffusers' format, or its one `.safetensors` file.
 
     Half precision on an accelerator and full precision on a CPU unless told otherwise. `controls` maps a control's name
     to an id, folder or file, in place of those the model is known with; `loras` are files with their weights; `vae`
-    replaces the model's own. Raises ModelUnavailable when name, device or dtype is unknown, or something is not here,
-    not whole, or made for another family.
+    replaces the model's own; `tiled` has pictures decoded piece by piece, which takes less memory. Raises
+    ModelUnavailable when name, device or dtype is unknown, or something is not here, not whole, or made for another
+    family.
     """
     preset = preset_of(what)
     where = device_named(device) if device else best_device()
     changes: dict[str, Any] = {"loras": (*preset.loras, *loras)}
     if controls is not None:
         changes["controls"] = dict(controls)
-    return from_preset(replace(preset, **changes), where, dtype_named(dtype, where), vae)
+    loaded = from_preset(replace(preset, **changes), where, dtype_named(dtype, where), vae)
+    if tiled:
+        loaded.components["vae"].enable_tiling()
+    return loaded
 
 
 def preset_of(what: str) -> ModelPreset:
@@ -113,7 +118,7 @@ def from_preset(preset: ModelPreset, device: torch.device, dtype: torch.dtype, v
     folder = Path(preset.source) if preset.local else hub.model_folder(preset.source)
     if folder is None:
         raise ModelUnavailable(not_here(preset))
-    with _told(preset):
+    with told(preset):
         components = _components(preset, folder, device, dtype, vae)
 
     def load_control(source: str) -> Any:
@@ -121,7 +126,7 @@ def from_preset(preset: ModelPreset, device: torch.device, dtype: torch.dtype, v
         if where is None:
             raise ModelUnavailable(f"{source} is not here; fetch it with `hgc models fetch {source}`")
         name = next(name for name, own in preset.controls.items() if own == source)
-        with _told(preset):
+        with told(preset):
             if where.is_file():
                 net = load_controlnet(where, components["unet"], preset.title, dtype)
             else:
@@ -200,7 +205,7 @@ def lora_file(source: str) -> Path:
 
 
 @contextmanager
-def _told(preset: ModelPreset) -> Iterator[None]:
+def told(preset: ModelPreset) -> Iterator[None]:
     """The libraries' errors as one sentence; none of their progress bars and remarks."""
     before = diffusers_logging.get_verbosity()
     diffusers_logging.disable_progress_bar()

@@ -188,7 +188,7 @@ def _measure(networks: Networks, latent: tuple[int, int], tokens: int, model: st
         }
         try:
             with replaced_forwards(handlers):
-                _one_forward(meta, latent, tokens)
+                run_once(meta, latent, tokens)
         except (NotImplementedError, RuntimeError) as error:
             raise PlanRefused(
                 f"{model}: its MACs cannot be counted on torch's meta device ({error}); take custom attention "
@@ -218,7 +218,8 @@ def _measured_forward(
     return out
 
 
-def _one_forward(meta: Networks, latent: tuple[int, int], tokens: int) -> None:
+def run_once(meta: Networks, latent: tuple[int, int], tokens: int) -> None:
+    """One forward of one sample through networks without weights."""
     config = meta.unet.config
     empty = partial(torch.empty, device="meta")
     sample, step = empty(1, config.in_channels, *latent), torch.zeros((), device="meta")
