@@ -28,8 +28,7 @@ from hgc.optimise.dynamic import Dynamic
 from hgc.optimise.measure import Scenes, measure
 from hgc.optimise.neighbours import fitted, neighbours
 from hgc.optimise.predict import ErrorTable, Predictor, best_weights, forecast_error
-from hgc.optimise.search import Fidelity, Runs, search
-from hgc.optimise.session import Session
+from hgc.optimise.search import Fidelity, Runs, Session, search
 from hgc.optimise.shelf import Rung, Shelf, carried, stretched
 from hgc.planning import Blueprint, Task
 from hgc.planning import optimised as service

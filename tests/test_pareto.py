@@ -24,9 +24,8 @@ from hgc.cli.optimize import VERIFYING_SEEDS
 from hgc.planning import Task
 from hgc.planning.methods import METHODS
 from hgc.request import Request
-from hgc.studio.batches import cut_out, together
 from hgc.studio.calibrating import CALIBRATION_SEEDS
-from hgc.studio.scenes import painted
+from hgc.studio.scenes import cut_out, painted, together
 from hgc.studio.studio import Studio
 from hgc.training.data import EVALUATION_SEEDS, READER_SEEDS, SEGMENTER_SEEDS, TRAINING_SEEDS
 

@@ -26,9 +26,9 @@ from hgc.planning import Task
 from hgc.planning.methods import METHODS
 from hgc.request import Request
 from hgc.results.comparison import Pixels
-from hgc.studio.batches import together
 from hgc.studio.control_map import decoded
 from hgc.studio.judge import Judge
+from hgc.studio.scenes import together
 from hgc.studio.studio import Studio, pixels_of
 from hgc.studio.worker import on_worker
 

@@ -16,7 +16,7 @@ from hgc.cache.running.engine import cached
 from hgc.calibration.lines import Adjustment
 from hgc.planning import Task
 from hgc.request import Request
-from hgc.studio.batches import together
+from hgc.studio.scenes import together
 from hgc.studio.studio import Studio
 from hgc.studio.worker import on_worker
 

@@ -15,13 +15,11 @@ from hgc.cli.options import Control, Device, Dtype, Guidance, Model, SamplerName
 from hgc.models.presets import GUIDANCE
 from hgc.optimise.measure import Scenes, measure
 from hgc.optimise.predict import Predictor
-from hgc.optimise.search import Runs
-from hgc.optimise.session import Session
+from hgc.optimise.search import Runs, Session
 from hgc.optimise.shelf import Shelf, stretched
 from hgc.request import RequestRefused
-from hgc.studio.batches import cut_out, together
 from hgc.studio.calibrating import CALIBRATION_SEEDS
-from hgc.studio.scenes import painted
+from hgc.studio.scenes import cut_out, painted, together
 from hgc.studio.studio import Studio
 from hgc.studio.worker import on_worker
 from hgc.whole import check_place

@@ -5,8 +5,7 @@
 is the only road there; `settings` says what HGC makes of a budget, for whoever wants to change it by hand.
 """
 
-from hgc.planning.blueprint import Blueprint
 from hgc.planning.road import by_settings, plan, rival_of, settings
-from hgc.planning.task import R, Task
+from hgc.planning.task import Blueprint, R, Task
 
 __all__ = ["Blueprint", "R", "Task", "by_settings", "plan", "rival_of", "settings"]

@@ -8,11 +8,10 @@ from hgc import limits
 from hgc.cache.plan import Plan
 from hgc.cache.rehearsal import check, rehearse
 from hgc.cache.rules import Verification
-from hgc.planning.blueprint import Blueprint
 from hgc.planning.calibrations import fitting, used_by
 from hgc.planning.hgc_settings import plan_with, settings_within
 from hgc.planning.methods import METHODS, method_of
-from hgc.planning.task import R, Task, at_steps, control_off
+from hgc.planning.task import Blueprint, R, Task, at_steps, control_off
 from hgc.request import CacheSettings, Recipe
 
 HGC = "hgc"

@@ -1,4 +1,4 @@
-"""Who calls a network, and what that pipeline's loop is going to do: read off the stack, where diffusers keeps it.
+"""Who calls a network, with what, and what that pipeline's loop is going to do: read off the stack.
 
 A pipeline holds its timetable and the windows of its ControlNets in variables of its own call, nowhere else.
 """
@@ -8,9 +8,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from inspect import Parameter, signature
 from types import FrameType
 from typing import Any
 
+import torch
 from diffusers import DiffusionPipeline
 
 
@@ -64,3 +67,30 @@ def _each(step: Any, scale: Any, nets: int) -> list[float]:
     """The factors a step multiplies every ControlNet's residuals with."""
     kept, scales = (value if isinstance(value, list | tuple) else [value] * nets for value in (step, scale))
     return [float(on) * float(strength) for on, strength in zip(kept, scales, strict=True)]
+
+
+@cache
+def _parameters(forward: Any) -> dict[str, Any]:
+    """The parameters of a network's forward with their defaults, in order."""
+    _, *parameters = signature(forward).parameters.values()
+    return {parameter.name: parameter.default for parameter in parameters}
+
+
+def arguments(net: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Every argument of a network's forward by name, defaults included. Raises TypeError for one that is missing."""
+    known = _parameters(net.__class__.forward)
+    call = {**known, **dict(zip(known, args, strict=False)), **kwargs}
+    if missing := [name for name, value in call.items() if value is Parameter.empty]:
+        raise TypeError(f"{type(net).__name__} is called without {', '.join(missing)}")
+    return call
+
+
+def guided_half(value: Any, rows: int) -> Any:
+    """The second half of every tensor that has `rows` samples, in whatever containers it comes."""
+    if isinstance(value, torch.Tensor):
+        return value[rows // 2 :] if value.ndim and value.shape[0] == rows else value
+    if isinstance(value, list | tuple):
+        return type(value)(guided_half(item, rows) for item in value)
+    if isinstance(value, dict):
+        return {key: guided_half(item, rows) for key, item in value.items()}
+    return value

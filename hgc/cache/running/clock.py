@@ -10,8 +10,7 @@ import torch
 from hgc.cache.anatomy import FINE, KEPT, UNGUIDED, Anatomy, Kind, State, states
 from hgc.cache.plan import Action, Plan
 from hgc.cache.rules import PlanRefused
-from hgc.cache.running.gate import ChangeGate
-from hgc.cache.running.meter import Meter
+from hgc.cache.running.gate import ChangeGate, Meter
 from hgc.cache.running.verification import Verdict, Verifier
 
 PLANNED = "planned"

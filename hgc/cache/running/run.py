@@ -22,14 +22,12 @@ from hgc.cache.recording.rows import Recordings
 from hgc.cache.recording.session import Frame, Session
 from hgc.cache.rehearsal import attended, check, rehearse
 from hgc.cache.rules import PlanRefused
-from hgc.cache.running.arguments import arguments, guided_half
 from hgc.cache.running.belonging import Belonging
-from hgc.cache.running.caller import Caller, caller
+from hgc.cache.running.caller import Caller, arguments, caller, guided_half
 from hgc.cache.running.clock import Clock, Step
 from hgc.cache.running.constants import Constants
 from hgc.cache.running.patching import Beyond
-from hgc.cache.running.recorder import Recorder
-from hgc.cache.running.stopwatch import Stopwatch
+from hgc.cache.running.recorder import Recorder, Stopwatch
 from hgc.cache.running.values import Values, Watching
 from hgc.cache.trace import Trace
 
