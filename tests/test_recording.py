@@ -19,7 +19,7 @@ from diffusers import HeunDiscreteScheduler
 from diffusers.models.attention_processor import AttnProcessor
 from replaying import Taping, taped
 from test_engine import every_plan
-from test_pipelines import NEEDS_ACCELERATE, NEEDS_PEFT, SOLVERS, anatomy_of, mixed
+from test_pipelines import SOLVERS, anatomy_of, mixed
 
 from hgc.cache import schedules
 from hgc.cache.anatomy import UNGUIDED, Anatomy, Kind
@@ -250,7 +250,6 @@ def test_another_dtype_is_recorded_anew(own: Bench) -> None:
     own.agree(full)
 
 
-@NEEDS_PEFT
 def test_lora_is_noticed_loaded_scaled_fused_and_unloaded(own: Bench) -> None:
     from peft import LoraConfig
 
@@ -416,7 +415,6 @@ def test_hooks_and_onlookers_make_it_eager(own: Bench) -> None:
     assert own.agree(full).replays.steps == ("replayed",) * STEPS  # type: ignore[union-attr]
 
 
-@NEEDS_ACCELERATE
 @pytest.mark.cuda
 @NEEDS_GPU
 def test_an_offloaded_pipeline_is_eager() -> None:
@@ -428,7 +426,6 @@ def test_an_offloaded_pipeline_is_eager() -> None:
     assert any("offloaded" in note for note in trace.replays.notes)
 
 
-@NEEDS_ACCELERATE
 def test_a_network_with_accelerates_hooks_is_eager() -> None:
     from accelerate.hooks import ModelHook, add_hook_to_module
 
