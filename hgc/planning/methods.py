@@ -153,6 +153,37 @@ def _step_skip(task: Task, share: float) -> Plan:
     return plan(_most_keys(task, share, plan))
 
 
+def _spectrum(task: Task, share: float) -> Plan:
+    """The warm-up and growth of the paper where they fit, else windows that grow faster, else a shorter warm-up."""
+
+    def plan(setting: tuple[int, float, float]) -> Plan:
+        warm, window, growth = setting
+        return schedules.spectrum(task.anatomy, task.steps, warm=warm, window=window, growth=growth)
+
+    settings = [(task.steps - skipped, 2.0, 0.0) for skipped in range(task.steps)]
+    settings += [
+        (warm, 2.0, growth / 4) for warm in range(min(5, task.steps), 0, -1) for growth in range(4 * task.steps)
+    ]
+    by_keys = {len(schedules.growing_windows(task.steps, *setting)): setting for setting in settings[::-1]}
+    return plan(
+        schedules.most_within(
+            share, [by_keys[n] for n in sorted(by_keys, reverse=True)], lambda one: task.share(plan(one))
+        )
+    )
+
+
+def _taylorseer(task: Task, share: float) -> Plan:
+    """The shortest interval that fits, after three steps in full or as few as must be."""
+
+    def plan(setting: tuple[int, int]) -> Plan:
+        warm, interval = setting
+        return schedules.taylorseer(task.anatomy, task.steps, warm=warm, interval=interval)
+
+    settings = [(min(3, task.steps), interval) for interval in range(1, task.steps + 1)]
+    settings += [(warm, task.steps) for warm in (2, 1) if warm < task.steps]
+    return plan(schedules.most_within(share, settings, lambda setting: task.share(plan(setting))))
+
+
 def _fewer_steps(task: Task, share: float) -> Plan:
     def plan(count: int) -> Plan:
         return schedules.fewer_steps(task.anatomy, count, task.steps)
@@ -233,6 +264,22 @@ METHODS: Mapping[str, Method] = {
             "Leaves out whole steps, chosen beforehand, and goes on along a line (after TeaCache, EasyCache).",
             "one step is always computed",
             _step_skip,
+            coarse=True,
+        ),
+        Method(
+            "spectrum",
+            "Spectrum",
+            "Forecasts the last feature by Chebyshev polynomials over ever wider windows (Han and others, 2026).",
+            "one step is always computed",
+            _spectrum,
+            coarse=True,
+        ),
+        Method(
+            "taylorseer",
+            "TaylorSeer",
+            "Forecasts the last feature by a Taylor series at a fixed interval (Liu and others, 2025).",
+            "one step is always computed",
+            _taylorseer,
             coarse=True,
         ),
         Method(

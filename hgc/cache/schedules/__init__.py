@@ -20,7 +20,9 @@ from hgc.cache.schedules.rows import (
     key_steps,
 )
 from hgc.cache.schedules.similarity import Similarity, key_steps_by
+from hgc.cache.schedules.spectrum import growing_windows, spectrum
 from hgc.cache.schedules.step_skip import step_skip
+from hgc.cache.schedules.taylorseer import taylorseer
 from hgc.cache.schedules.tgate import tgate
 
 __all__ = [
@@ -44,6 +46,7 @@ __all__ = [
     "fewer_steps",
     "fine_rows",
     "full",
+    "growing_windows",
     "guidance_reuse",
     "hgc",
     "hgc_measured",
@@ -57,7 +60,9 @@ __all__ = [
     "late_gate",
     "most_within",
     "power_around",
+    "spectrum",
     "step_skip",
+    "taylorseer",
     "tgate",
     "under_budget",
 ]

@@ -1,0 +1,94 @@
+"""Spectrum (arXiv 2603.01623): the last feature is forecast by Chebyshev polynomials, fitted with ridge regression.
+
+As published, code included: the feature kept is what enters the UNet's output layers; after a warm-up the windows
+between computed steps grow; the fit is over all computed steps, with time mapped to -1..1 over the whole run; its
+forecast is blended with a local Taylor forecast of order 1 (`blend` 1 is the paper's pure fit, 0.5 what was released
+for SDXL). Under ControlNet the released code is not known to run; here its residuals are dead in skipped steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from math import floor
+
+import numpy as np
+from numpy.polynomial import chebyshev
+
+from hgc.cache.anatomy import Anatomy
+from hgc.cache.bases import lagrange
+from hgc.cache.origin import Origin
+from hgc.cache.plan import Plan
+from hgc.cache.rules import Forecast, PlanRefused, Weighing
+from hgc.cache.schedules.rows import constants, cut_site, in_range, keep_between
+
+MOST_DEGREE = 8
+
+
+def spectrum(
+    anatomy: Anatomy,
+    steps: int,
+    *,
+    degree: int = 4,
+    ridge: float = 0.1,
+    warm: int = 5,
+    window: float = 2.0,
+    growth: float = 0.75,
+    blend: float = 0.5,
+) -> Plan:
+    """Computes `growing_windows(steps, warm, window, growth)` and forecasts in between. Raises PlanRefused."""
+    if not 1 <= degree <= MOST_DEGREE:
+        raise PlanRefused(f"degree {degree}: choose between 1 and {MOST_DEGREE}")
+    in_range("ridge", ridge, 1e-6, 10)
+    in_range("blend", blend, 0, 1)
+    keys = growing_windows(steps, warm, window, growth)
+
+    def weights(past: Sequence[int], at: int) -> list[float]:
+        fitted = np.array(ridge_weights(past, at, steps, degree, ridge))
+        local = np.zeros(len(past))
+        local[-2:] = lagrange(past[-2:], at)  # a single value is repeated
+        return [float(weight) for weight in blend * fitted + (1 - blend) * local]
+
+    forecast = weighed(steps, keys, weights)
+    last = cut_site(anatomy, 0)
+    rows = constants(anatomy, steps) | {last: keep_between(steps, keys, forecast)}
+    origin = Origin(
+        "spectrum",
+        {"degree": degree, "ridge": ridge, "warm": warm, "window": window, "growth": growth, "blend": blend},
+    )
+    return Plan(origin, steps, anatomy.model, rows, forecasts={last: forecast})
+
+
+def growing_windows(steps: int, warm: int, window: float, growth: float) -> tuple[int, ...]:
+    """The first `warm` steps, then one in every window, which begins as `window` steps and grows by `growth` each time.
+
+    A window counts as many steps as it has whole ones. Raises PlanRefused for settings out of range.
+    """
+    if not warm >= 1:
+        raise PlanRefused(f"warm {warm}: at least 1 step is computed first")
+    in_range("window", window, 1, 100)
+    in_range("growth", growth, 0, 100)
+    keys, waited = list(range(min(warm, steps))), 0
+    for step in range(warm, steps):
+        if (waited + 1) % floor(window) == 0:
+            keys.append(step)
+            window, waited = window + growth, 0
+        else:
+            waited += 1
+    return tuple(keys)
+
+
+def ridge_weights(past: Sequence[int], at: int, steps: int, degree: int, ridge: float) -> list[float]:
+    """Weights of past values in the ridge fit x*' (X'X + ridge I)^-1 X', X the Chebyshev polynomials of their times."""
+    places = np.array([*past, at]) * 2 / steps - 1
+    basis = chebyshev.chebvander(places, degree)  # [past + 1, degree + 1]
+    held = basis[:-1].T @ basis[:-1] + ridge * np.eye(degree + 1)
+    return [float(weight) for weight in basis[-1] @ np.linalg.solve(held, basis[:-1].T)]
+
+
+def weighed(steps: int, keys: Sequence[int], weights: Callable[[Sequence[int], int], Sequence[float]]) -> Forecast:
+    """The forecast whose weights of all past key steps are known for every step between them."""
+    entries = []
+    for step in (step for step in range(steps) if step not in keys):
+        past = tuple(key for key in keys if key < step)
+        entries.append(Weighing(step, past, tuple(weights(past, step))))
+    return Forecast("weighted", weighings=tuple(entries)) if entries else Forecast("repeat")
