@@ -10,7 +10,7 @@ import typer
 from hgc.cli.options import Device, Dtype, in_one_line
 from hgc.models import hub
 from hgc.models.fetching import FetchProgress, fetch, offer, sources_of
-from hgc.models.presets import ModelPreset, presets
+from hgc.models.presets import presets
 from hgc.models.refusals import ModelUnavailable
 from hgc.models.remembered import forget, remember, remembered
 
@@ -23,17 +23,7 @@ What = Annotated[str, typer.Argument(help="A model's name, or an id of the Hub (
 def list_models() -> None:
     """All models by name, with where they are, their size and their licence."""
     for name, preset in {**presets(), **remembered()}.items():
-        print(f"{name:<16} {_state(preset):<24} {preset.title}{f' ({preset.licence})' if preset.licence else ''}")
-
-
-def _state(preset: ModelPreset) -> str:
-    if preset.name == "landscapes":
-        return "here"
-    missing = [source for source in (preset.source, *(lora for lora, _ in preset.loras)) if not hub.is_here(source)]
-    if preset.source in missing:
-        return "gone" if preset.local else f"to fetch, {preset.size_bytes / 1e9:.1f} GB"
-    here = [name for name, source in preset.controls.items() if hub.is_here(source)]
-    return "to fetch, its LoRA" if missing else f"here, {len(here)} of {len(preset.controls)} controls"
+        print(f"{name:<16} {hub.state_of(preset):<24} {preset.title}{f' ({preset.licence})' if preset.licence else ''}")
 
 
 @models.command("fetch")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,6 +41,13 @@ MapKind = Literal[
 
 # Of these, the maps that are lines.
 LINES = ("edges", "softedge", "scribble", "lineart", "anime", "lines")
+
+
+def read_by(kind: str, controls: Sequence[str]) -> str:
+    """Of a model's controls the one that reads maps of this kind: its own, or for lines the first of lines."""
+    lines = [name for name in LINES if name in controls]
+    return lines[0] if kind in LINES and kind not in controls and lines else kind
+
 
 # Where the detectors' weights are fetched from at first use; a folder that holds them works too.
 WEIGHTS = "lllyasviel/Annotators"
@@ -153,6 +160,12 @@ _TABLE = (
     Annotator("openpose", "Pose (OpenPose)", "pose", "people's limbs", "OpenposeDetector", _CANNY),
 )
 ANNOTATORS: Mapping[str, Annotator] = {annotator.name: annotator for annotator in _TABLE}
+
+
+def serves(annotator: str, control: str) -> bool:
+    """Whether a control reads what this annotator makes; lines serve every control of lines."""
+    kind = ANNOTATORS[annotator].kind
+    return kind in (control, "shuffle") or (kind in LINES and control in LINES)
 
 
 def annotate(

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from huggingface_hub import constants, try_to_load_from_cache
 
+from hgc.models.presets import ModelPreset
+
 STEMS = ("diffusion_pytorch_model", "model")  # diffusers' and transformers' names of weight files
 # Parts of a published pipeline that its pictures do not need.
 UNUSED = ("safety_checker", "feature_extractor", "image_encoder")
@@ -21,6 +23,17 @@ VARIANT = "fp16"
 def cache_folder() -> Path:
     """Where the Hub's files are kept (HF_HOME)."""
     return Path(constants.HF_HUB_CACHE)
+
+
+def state_of(preset: ModelPreset) -> str:
+    """In words, whether a model is on this machine, and how many of its ControlNets are."""
+    if preset.name == "landscapes":
+        return "here"
+    missing = [source for source in (preset.source, *(lora for lora, _ in preset.loras)) if not is_here(source)]
+    if preset.source in missing:
+        return "gone" if preset.local else f"to fetch, {preset.size_bytes / 1e9:.1f} GB"
+    here = [name for name, source in preset.controls.items() if is_here(source)]
+    return "to fetch, its LoRA" if missing else f"here, {len(here)} of {len(preset.controls)} controls"
 
 
 def snapshot(repo: str, name: str) -> Path | None:

@@ -9,7 +9,7 @@ from io import BytesIO
 
 from PIL import Image
 
-from hgc.control.annotators import ANNOTATORS, LINES, annotate
+from hgc.control.annotators import ANNOTATORS, LINES, annotate, serves
 from hgc.control.canvas import Kind, Pixels, fit, on_sheet, snap
 from hgc.control.images import BLACK, RGB, WHITE, ImageRefused, decode
 from hgc.control.lines import detected, edge_map
@@ -79,12 +79,6 @@ def _check_kind(annotator: str, control: str) -> None:
             f"{ANNOTATORS[annotator].label} makes {ANNOTATORS[annotator].kind}, this control reads {control}: "
             f"choose {', '.join(ways) or 'an annotator of that kind, or give a finished map'}."
         )
-
-
-def serves(annotator: str, control: str) -> bool:
-    """Whether a control reads what this annotator makes; lines serve every control of lines."""
-    kind = ANNOTATORS[annotator].kind
-    return kind in (control, "shuffle") or (kind in LINES and control in LINES)
 
 
 @dataclass(frozen=True)

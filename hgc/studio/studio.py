@@ -31,6 +31,7 @@ from hgc.control.images import RGB
 from hgc.control.reading import Reading
 from hgc.models.loaded import Loaded
 from hgc.models.loading import load
+from hgc.models.refusals import ModelUnavailable
 from hgc.planning import Blueprint, Task
 from hgc.planning.calibrations import NotCalibrated, used_by
 from hgc.planning.task import at_steps
@@ -88,6 +89,12 @@ class Studio:
     def load(cls, model: str = "landscapes", device: str | None = None, dtype: str | None = None) -> Studio:
         """Raises ModelUnavailable."""
         loaded = load(model, device=device, dtype=dtype)
+        if not loaded.controls:
+            first = next(iter(loaded.preset.controls), "NAME")
+            raise ModelUnavailable(
+                f"{loaded.preset.title} is here, but none of its ControlNets is; fetch one with "
+                f"`hgc models fetch {model} --control {first}`"
+            )
         studio = cls(loaded, Judge.of(loaded.preset))
         studio.warm_up()
         return studio

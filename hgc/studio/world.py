@@ -24,11 +24,13 @@ COLOURFUL_SEED = 7
 class World:
     """`unread` gives, in plain words, what of a prompt a tokenizer's model will not understand or not read.
 
-    `palette` maps the classes of label maps to their colours, in label order.
+    `palette` maps the classes of label maps to their colours, in label order. Where a world is `painted`, its areas are
+    painted by hand, and there are examples.
     """
 
     palette: Callable[[], Mapping[str, RGB]]
     unread: Callable[[Any, str], tuple[str, ...]]
+    painted: bool = False
 
 
 def _by_vocabulary(tokenizer: Any, prompt: str) -> tuple[str, ...]:
@@ -57,7 +59,7 @@ def _cut(words: str) -> str:
     return f"The prompt is too long; cut off: {words}."
 
 
-LANDSCAPES = World(lambda: PALETTE, _by_vocabulary)
+LANDSCAPES = World(lambda: PALETTE, _by_vocabulary, painted=True)
 ANYTHING = World(ade20k.palette, _by_length)
 
 

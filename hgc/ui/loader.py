@@ -17,6 +17,7 @@ log = logging.getLogger(__name__)
 PATIENCE_S = 180.0
 # Hugging Face sets it on ZeroGPU Spaces.
 ZERO_GPU = "SPACES_ZERO_GPU"
+SPACE = "SPACE_ID"  # on every Space
 
 
 class ModelNotReady(Refused, RuntimeError):
@@ -37,11 +38,25 @@ def load_lent() -> Studio:
     return LentStudio.load()
 
 
-class Loader:
-    """A model on its way. `studio` waits for it; `ready` and `failure` say how it stands without waiting."""
+def load_named(model: str) -> Studio:
+    """Any other model that is on this machine. Raises ModelUnavailable."""
+    from hgc.studio.studio import Studio
 
-    def __init__(self, load: Callable[[], Studio] = load_landscapes) -> None:
-        self._load = load
+    return Studio.load(model)
+
+
+class Loader:
+    """A model on its way. `studio` waits for it; `ready` and `failure` say how it stands without waiting.
+
+    `load_other` loads another by its name in its place; without it there is no choice.
+    """
+
+    def __init__(
+        self, load: Callable[[], Studio] = load_landscapes, load_other: Callable[[str], Studio] | None = None
+    ) -> None:
+        self._load, self._load_other = load, load_other
+        self._turn = threading.Lock()
+        self.changed = False
         self._done = threading.Event()
         self._studio: Studio | None = None
         self.failure = ""
@@ -66,6 +81,22 @@ class Loader:
             self._done.set()
 
     @property
+    def choice(self) -> bool:
+        """Whether another model may be chosen here."""
+        return self._load_other is not None
+
+    def change(self, model: str) -> Studio:
+        """Loads another model in this one's place, which stays where that fails. Raises ModelUnavailable."""
+        if self._load_other is None:
+            raise ModelNotReady("This page keeps to its model: open one of your own with `python app.py`.")
+        with self._turn:
+            studio = self.studio()
+            if studio.model != model:
+                studio = self._studio = self._load_other(model)
+                self.changed = True
+        return studio
+
+    @property
     def ready(self) -> bool:
         return self._studio is not None
 
@@ -86,7 +117,10 @@ class Loader:
 def loader_here() -> Loader:
     """The embedded model: while the page already serves or, on a ZeroGPU Space, before, by the main thread."""
     on_zero_gpu = os.environ.get(ZERO_GPU, "").lower() in ("1", "t", "true")
-    return Loader(load_lent).load() if on_zero_gpu else Loader().start()
+    if on_zero_gpu:
+        return Loader(load_lent).load()
+    # On a Space everybody shares one model, and nobody is to fill its disk.
+    return Loader(load_other=None if SPACE in os.environ else load_named).start()
 
 
 def _one_sentence(error: Exception) -> str:

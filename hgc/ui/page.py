@@ -21,7 +21,7 @@ from hgc.ui.history.tab import build_history
 from hgc.ui.how.tab import build_how
 from hgc.ui.inside.tab import build_inside
 from hgc.ui.loader import Loader
-from hgc.ui.playground import figures
+from hgc.ui.models import build_header, wire_models
 from hgc.ui.playground.cache_events import wire_greeting
 from hgc.ui.playground.restoring import Restoring, wire_recording, wire_restoring
 from hgc.ui.playground.session import wire_session
@@ -57,7 +57,7 @@ def build(loader: Loader, place: Place = NOWHERE, recording: Record | None = Non
     """The whole interface over a model that may still be loading; runs are kept at `place`."""
     runner = Runner(loader, place)
     with GuardedBlocks(title=TITLE, fill_width=True, analytics_enabled=False, delete_cache=DELETE_CACHE) as page:
-        header = gr.HTML(figures.masthead("loading", "Loading the model"), elem_id="header")
+        header = build_header(loader)
         with gr.Tabs(elem_id="tabs", overflow_behavior="wrap") as tabs:
             with gr.Tab("Playground", id="playground"):
                 playground = build_playground(runner, recording)
@@ -75,7 +75,7 @@ def build(loader: Loader, place: Place = NOWHERE, recording: Record | None = Non
         build_endpoints(runner)
         build_sweep_endpoint(runner)
         build_request_endpoints(runner)
-        wire_greeting(wire_session(page, playground), playground, header)
+        wire_models(playground, header, wire_greeting(wire_session(page, playground), playground, header.masthead))
         restoring = Restoring(playground, tabs)
         wire_restoring(restoring, playground)
         wire_sharing(page, playground, restoring)

@@ -17,7 +17,7 @@ from hgc.ui.explore.grid import grid, price_line, progress_bar, told, waiting
 from hgc.ui.explore.tab import NOTHING
 from hgc.ui.jobs import Jobs, Press
 from hgc.ui.kept import Kept
-from hgc.ui.playground.drawing import Sheet, drawn, prepare
+from hgc.ui.playground.drawing import Sheet, drawn, fitted, prepare
 from hgc.ui.playground.form import form_outputs, read_recipe, write_form
 from hgc.ui.playground.wanted import HGC, control_of, within_reach
 from hgc.ui.pressing import Step, Updates, wire_start, wire_stop
@@ -73,8 +73,9 @@ class ExploreEvents:
         """Makes the control map, apart from the run, which waits for the model."""
         press = Press.read(name, page.session_hash)
         try:
-            given = drawn(*drawing)
-            prepared, _ = prepare(self._runner.loader.studio(), given)
+            given, studio = drawn(*drawing), self._runner.loader.studio()
+            given = fitted(given, studio)
+            prepared, _ = prepare(studio, given)
         except Exception as error:
             return self._failed(press, error)
         self._runner.sheets.keep(Sheet(prepared.png, given.control), _sheet_name(press))
@@ -111,7 +112,8 @@ class ExploreEvents:
         from hgc.sweep.run import jobs
 
         try:
-            sweep = self._sweep(control_of(source, annotator), "sweep", list(values))
+            control = control_of(source, annotator, self._runner.loader.studio().controls)
+            sweep = self._sweep(control, "sweep", list(values))
             return price_line(sweep, jobs(self._runner.loader.studio(), sweep.cells))
         except Exception as error:
             return told(in_one_sentence(error), "error")

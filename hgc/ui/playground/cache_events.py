@@ -17,6 +17,7 @@ from hgc.share import NAME
 from hgc.ui.playground import figures
 from hgc.ui.playground.cache_panel import CUSTOM_REASON, read_settings, write_settings
 from hgc.ui.playground.own_plan import own_plan
+from hgc.ui.playground.reading_panel import LANDSCAPES
 from hgc.ui.playground.titles import rival_of
 from hgc.ui.playground.wanted import HGC, Wanted, control_of, within_reach
 from hgc.ui.queueing import QUIET
@@ -43,9 +44,14 @@ class CacheEvents:
         self._runner, self._panel = playground.runner, playground.cache
         self._loader = playground.runner.loader
 
+    @property
+    def _controls(self) -> Sequence[str]:
+        """Those of the loaded model; while one is loading, those of the model that the page opens with."""
+        return self._loader.studio().controls if self._loader.ready else LANDSCAPES
+
     def settle(self, *values: Any) -> list[Any]:
         """The method's settings for the share that is set, and why one would take them."""
-        wanted, fields, _ = _read(values)
+        wanted, fields, _ = _read(values, self._controls)
         try:
             studio = self._loader.studio()
             reach = within_reach(studio, self._recipe(fields | by_budget(wanted.method, wanted.share)))
@@ -56,7 +62,7 @@ class CacheEvents:
 
     def lacks(self, *values: Any) -> Refused | None:
         """The refusal, where the wanted method cannot plan at all for these values."""
-        wanted, fields, _ = _read(values)
+        wanted, fields, _ = _read(values, self._controls)
         try:
             within_reach(self._loader.studio(), self._recipe(fields | by_budget(wanted.method, wanted.share)))
         except Refused as error:
@@ -65,7 +71,7 @@ class CacheEvents:
 
     def plain(self, *values: Any) -> Recipe:
         """The same run with exact savings only, which every form can be costed by."""
-        _, fields, _ = _read(values)
+        _, fields, _ = _read(values, self._controls)
         return self._recipe(fields | {"method": HGC, "budget": 1.0})
 
     def _settings(self, recipe: Recipe) -> list[Any]:
@@ -86,7 +92,7 @@ class CacheEvents:
 
     def follow(self, *values: Any) -> list[Any]:
         """The same when the picture's settings have changed; settings made by hand stay as they are."""
-        wanted, *_ = _read(values)
+        wanted, *_ = _read(values, self._controls)
         if wanted.by_hand:
             return [*[gr.skip()] * len(self._panel.settings), *_told(wanted, "")]
         return self.settle(*values)
@@ -98,7 +104,7 @@ class CacheEvents:
 
     def price(self, *values: Any) -> str:
         """The forecast cost of the second picture with these settings, and of the third."""
-        wanted, fields, rest = _read(values)
+        wanted, fields, rest = _read(values, self._controls)
         rival, *settings, own = rest
         try:
             plan = own_plan(self._runner, own)
@@ -147,10 +153,10 @@ class CacheEvents:
         return [figures.masthead("ready", ready), gr.skip(), *settings, why, reason]
 
 
-def _read(values: Sequence[Any]) -> tuple[Wanted, dict[str, Any], Sequence[Any]]:
+def _read(values: Sequence[Any], controls: Sequence[str]) -> tuple[Wanted, dict[str, Any], Sequence[Any]]:
     """The values of `cost_inputs`: what is wanted, the request's fields, and the rest."""
     method, preset, percent, hand, source, annotator, *rest = values
-    fields = dict(zip(COST_FIELDS, rest, strict=False)) | {"control": control_of(source, annotator)}
+    fields = dict(zip(COST_FIELDS, rest, strict=False)) | {"control": control_of(source, annotator, controls)}
     return Wanted(method, preset, percent, hand), fields, rest[len(COST_FIELDS) :]
 
 
@@ -213,8 +219,8 @@ def _cost_fields(p: Playground) -> list[Any]:
     return [p.picture.fields[name] for name in COST_FIELDS]
 
 
-def wire_greeting(opened: Any, p: Playground, header: gr.HTML) -> None:
-    """The first events of a page, when it has opened and the form stands as its visitor left it."""
+def wire_greeting(opened: Any, p: Playground, header: gr.HTML) -> Any:
+    """The first events of a page, when it has opened and the form stands as its visitor left it; the last of them."""
     outputs = [header, p.forecast, *p.cache.settings, p.cache.method_reason, p.cache.reason]
     greeted = opened.then(CacheEvents(p).greet, asked_of(p), outputs, concurrency_limit=None, **QUIET)
-    greeted.then(CacheEvents(p).price, [*cost_inputs(p), p.own.name], p.forecast, **QUIET)
+    return greeted.then(CacheEvents(p).price, [*cost_inputs(p), p.own.name], p.forecast, **QUIET)

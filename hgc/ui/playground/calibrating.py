@@ -45,7 +45,8 @@ class CalibratingHere:
         self, page: gr.Request, name: str, source: str, annotator: str, steps: float, sampler: str, guidance: float
     ) -> Iterator[Updates]:
         """Measures what the form asks for."""
-        yield from self._events.run(page, name, SCENES, control_of(source, annotator), steps, sampler, guidance)
+        control = control_of(source, annotator, self._page.runner.loader.studio().controls)
+        yield from self._events.run(page, name, SCENES, control, steps, sampler, guidance)
 
     def wire(self) -> None:
         """Offered whenever the reason under the presets changes; afterwards the method plans from what was measured."""

@@ -23,6 +23,7 @@ from hgc.ui.playground.cache_panel import write_settings
 from hgc.ui.playground.drawing import (
     AS_LINES,
     drawn,
+    fitted,
     prepare,
     read_photo,
     seen_picture,
@@ -61,7 +62,11 @@ class ControlEvents:
         if not stands:
             return gr.skip(), gr.skip(), gr.skip()
         fetched = drawing[0] == "photo" and _slow(drawing) and control_map is not None
-        return seen_picture(control_map), told, gr.update(choices=annotator_choices()) if fetched else gr.skip()
+        return (
+            seen_picture(control_map),
+            told,
+            gr.update(choices=annotator_choices(self._loader.studio().controls)) if fetched else gr.skip(),
+        )
 
     def _latest(self, page: gr.Request, drawing: Sequence[Any]) -> tuple[Pixels | None, str, bool]:
         """`_map` of a drawing, and whether it is the visitor's latest still."""
@@ -80,8 +85,9 @@ class ControlEvents:
         if drawing[0] == "lines" and not drawing[2]:
             return None, NO_LINES
         try:
-            given = drawn(*drawing)
-            prepared, notes = prepare(self._loader.studio(), given)
+            given, studio = drawn(*drawing), self._loader.studio()
+            given = fitted(given, studio)
+            prepared, notes = prepare(studio, given)
         except Exception as error:
             return None, figures.notes_list([in_one_sentence(error)], "error")
         return prepared.map, seen_text(notes, given)

@@ -45,6 +45,7 @@ class ControlPanel:
     seen: gr.HTML
     notes: gr.HTML
     gallery: gr.Gallery
+    examples_panel: gr.Column
 
     @property
     def drawing(self) -> list[Any]:
@@ -87,7 +88,8 @@ def build_control_panel() -> ControlPanel:
         with gr.Column(visible=False, elem_id="photo-panel") as photo_panel:
             photo, reading, edit, trace = _photo()
         seen, notes = _seen(first)
-        gallery = _gallery()
+        with gr.Column(elem_id="examples-panel") as examples_panel:
+            gallery = _gallery()
     source.change(
         None,
         source,
@@ -96,7 +98,7 @@ def build_control_panel() -> ControlPanel:
         api_visibility="private",
     )
     return ControlPanel(
-        source, painting, lines, photo, reading, edit, trace, tracing, under, lift, seen, notes, gallery
+        source, painting, lines, photo, reading, edit, trace, tracing, under, lift, seen, notes, gallery, examples_panel
     )
 
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import cv2
 import numpy as np
 
-from hgc.control.annotators import ANNOTATORS, LINES
+from hgc.control.annotators import ANNOTATORS, LINES, read_by
 from hgc.control.canvas import Pixels
 from hgc.control.images import ImageRefused, decode
 from hgc.control.lines import edge_map
 from hgc.control.reading import Reading
+from hgc.models.presets import CONTROLS
 from hgc.ui.components.easel import CANVAS_PX, from_url
 from hgc.ui.pictures import png_url
 from hgc.ui.playground.figures import notes_list
@@ -25,10 +26,19 @@ if TYPE_CHECKING:
     from hgc.studio.studio import Studio
 
 Source = Literal["paint", "lines", "photo"]
+MAPS = {"edges": "Edge map", "segmentation": "Segmentation map"}
 
 PEN = (27, 31, 38)
-# A photo's way to a map: the annotators, and two for maps that are ready.
+# A photo's way to a map: the annotators, and these for maps that are ready, with what each is.
 AS_LABELS, AS_LINES = "as_labels", "as_lines"
+READY: Mapping[str, tuple[str, str]] = {
+    AS_LABELS: ("segmentation", "It is a label map already"),
+    AS_LINES: ("edges", "It is a line drawing already"),
+    "as_depth": ("depth", "It is a depth map already"),
+    "as_normals": ("normals", "It is a map of normals already"),
+    "as_pose": ("pose", "It is a drawn pose already"),
+    "as_tile": ("tile", "Keep to the photo itself (tile)"),
+}
 # The fields of a Reading that the panel has, in its order.
 READING = ("framing", "position", "low_threshold", "high_threshold", "sigma_px", "line_threshold")
 
@@ -81,14 +91,17 @@ def read_photo(path: str | None, annotator: str, how: Mapping[str, Any] | None =
     if path is None:
         raise ImageRefused("There is no photo yet: drop one into the box or take an example.")
     reading, decoded = Reading.parse(how), decode(Path(path))
-    control: str
-    if annotator in (AS_LABELS, AS_LINES):
-        control = "segmentation" if annotator == AS_LABELS else "edges"
-        return Drawn(decoded.pixels, control, None, decoded.notes, reading)
+    if annotator in READY:
+        return Drawn(decoded.pixels, READY[annotator][0], None, decoded.notes, reading)
     if annotator not in ANNOTATORS:
         raise ImageRefused(f"There is no annotator {annotator[:40]!r}: choose one of {', '.join(ANNOTATORS)}.")
-    control = "edges" if ANNOTATORS[annotator].kind in LINES else "segmentation"
-    return Drawn(decoded.pixels, control, annotator, decoded.notes, reading)
+    return Drawn(decoded.pixels, kind_of(annotator), annotator, decoded.notes, reading)
+
+
+def kind_of(annotator: str) -> str:
+    """The kind of map that a photo's way to one makes; what may be any counts as areas."""
+    kind = READY[annotator][0] if annotator in READY else ANNOTATORS[annotator].kind
+    return "segmentation" if kind == "shuffle" else kind
 
 
 @dataclass(frozen=True)
@@ -103,8 +116,14 @@ class Sheet:
     request: Request | None = None
 
 
+def fitted(given: Drawn, studio: Studio) -> Drawn:
+    """A drawing with the control of this model that reads it."""
+    return replace(given, control=read_by(given.control, studio.controls))
+
+
 def prepare(studio: Studio, given: Drawn) -> tuple[Prepared, tuple[str, ...]]:
     """The map as the model will see it and all that is to be said of it. Raises ImageRefused, AnnotatorUnavailable."""
+    given = fitted(given, studio)
     prepared = studio.prepare_control(given.picture, given.control, given.annotator, given.reading)
     return prepared, (*given.notes, *prepared.notes)
 
@@ -127,11 +146,13 @@ def under_sheet(photo: Pixels) -> str:
 
 def seen_text(notes: tuple[str, ...], given: Drawn | None = None) -> str:
     """The words beside the map as the model sees it; without a drawing, of the example that the page opens with."""
-    lines = given is not None and given.control == "edges"
-    kind = "Edge map" if lines else "Segmentation map"
+    lines = given is not None and given.control in LINES
+    kind = "Segmentation map" if given is None else MAPS.get(given.control, CONTROLS[given.control])
     if given is not None and given.annotator is not None:
         kind += f", read from your photo by {ANNOTATORS[given.annotator].label}"
-    untouched = "White lines on black: left as they are." if lines else "Exact colours: no pixel was snapped."
+    areas = given is None or given.control == "segmentation"
+    exact = "Exact colours: no pixel was snapped." if areas else "Left as it is."
+    untouched = "White lines on black: left as they are." if lines else exact
     by_annotator = given is not None and given.annotator is not None
     found = notes_list(notes) or ("" if by_annotator else f'<p class="aside">{untouched}</p>')
     return f"<h3>As the model sees it</h3><p>{kind}</p>{found}"

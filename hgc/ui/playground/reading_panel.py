@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
-from hgc.control.annotators import ANNOTATORS, LINES, AnnotatorSettings
+from hgc.control.annotators import ANNOTATORS, AnnotatorSettings, read_by, serves
 from hgc.models.presets import presets
-from hgc.ui.playground.drawing import AS_LABELS, AS_LINES
+from hgc.ui.playground.drawing import READY
 
 FRAMINGS = [("Crop", "crop"), ("Fit: bare bars", "fit"), ("Fill: stretched", "fill")]
-# Annotators of a kind that the model can read.
-READABLE = (*LINES, "segmentation", "shuffle")
+LANDSCAPES = tuple(presets()["landscapes"].controls)
 UNFETCHED = "downloads its weights first"
 
 
@@ -39,11 +39,17 @@ class ReadingPanel:
         return [self.position, self.low, self.high, self.sigma, self.threshold]
 
 
-def annotator_choices() -> list[tuple[str, str]]:
-    """The ways to read a photo, those first that need nothing; what has to be fetched before is marked."""
-    readable = [known for known in ANNOTATORS.values() if known.kind in READABLE]
+def annotator_choices(controls: Sequence[str] = LANDSCAPES) -> list[tuple[str, str]]:
+    """The ways to read a photo for a model with these controls, those first that need nothing.
+
+    What has to be fetched before is marked.
+    """
+    readable = [known for known in ANNOTATORS.values() if any(serves(known.name, control) for control in controls)]
+    # Landscapes' classes are colours; of other classes a colour says nothing.
+    if tuple(controls) != LANDSCAPES:
+        readable = [known for known in readable if known.name not in ("palette_snap", "content_shuffle")]
     here = [(f"{known.label}: {known.hint}", known.name) for known in readable if not known.needs_weights]
-    ready = [("It is a label map already", AS_LABELS), ("It is a line drawing already", AS_LINES)]
+    ready = [(title, name) for name, (kind, title) in READY.items() if read_by(kind, controls) in controls]
     others = [
         (f"{known.label}: {known.hint}{'' if known.ready() else f' ({UNFETCHED})'}", known.name)
         for known in readable

@@ -15,7 +15,7 @@ from hgc.planning.methods import arm_titles
 from hgc.request import RequestRefused
 from hgc.ui.jobs import Press
 from hgc.ui.playground import figures
-from hgc.ui.playground.drawing import Sheet, drawn, prepare, seen_picture, seen_text
+from hgc.ui.playground.drawing import Sheet, drawn, fitted, prepare, seen_picture, seen_text
 from hgc.ui.playground.form import read_form
 from hgc.ui.playground.stage import run_told, stage_running
 from hgc.ui.pressing import Step, Updates, wire_start, wire_stop
@@ -53,8 +53,9 @@ class RunEvents:
         """Makes the control map; a step of its own, so that the news of the run never touch the canvas."""
         press = Press.read(name, page.session_hash)
         try:
-            given = drawn(*drawing)
-            prepared, notes = prepare(self._runner.loader.studio(), given)
+            given, studio = drawn(*drawing), self._runner.loader.studio()
+            given = fitted(given, studio)
+            prepared, notes = prepare(studio, given)
         except Exception as error:
             return self._failed(press, error)
         self._runner.sheets.keep(Sheet(prepared.png, given.control), press.name)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from hgc.share import NAME, link_of, read_link
-from hgc.ui.playground.drawing import Sheet, drawn, prepare
+from hgc.ui.playground.drawing import Sheet, drawn, fitted, prepare
 from hgc.ui.playground.figures import notes_list
 from hgc.ui.playground.form import read_form
 from hgc.ui.playground.restored_card import refused_text
@@ -38,7 +38,7 @@ class Sharing:
         drawing = self._page.control.drawing
         try:
             studio = self._page.runner.loader.studio()
-            given = drawn(*values[: len(drawing)])
+            given = fitted(drawn(*values[: len(drawing)]), studio)
             prepared, _ = prepare(studio, given)
             request = read_form(self._page, Sheet(prepared.png, given.control), list(values[len(drawing) :]))
             link = link_of(request)

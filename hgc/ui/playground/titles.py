@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from hgc.calibration.subject import Subject
     from hgc.request import ArmName
 
-SAMPLER_TITLES = {"ddim": "DDIM", "dpmpp": "DPM-Solver++", "unipc": "UniPC", "euler": "Euler"}
+SAMPLER_TITLES = {"ddim": "DDIM", "dpmpp": "DPM-Solver++", "unipc": "UniPC", "euler": "Euler", "lcm": "LCM"}
 CONTROLS = {"segmentation": "label maps", "edges": "edges"}
 ARM_NAMES: tuple[ArmName, ...] = ("full", "cached", "rival")
 NO_RIVAL = "nothing"
@@ -24,7 +24,8 @@ def method_title(name: str) -> str:
 
 def subject_words(of: Subject) -> str:
     """The settings that a calibration holds for."""
-    return f"{CONTROLS[of.control]}, {SAMPLER_TITLES[of.sampler]}, {of.steps} steps, guidance {of.guidance:g}"
+    control, sampler = CONTROLS.get(of.control, of.control), SAMPLER_TITLES.get(of.sampler, of.sampler)
+    return f"{control}, {sampler}, {of.steps} steps, guidance {of.guidance:g}"
 
 
 def rival_of(chosen: str) -> str | None:

@@ -1,0 +1,256 @@
+"""The model picker in the header: what is here, what would have to be fetched; choosing one loads it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from hgc.control.annotators import LINES
+from hgc.models import hub
+from hgc.models.presets import ModelPreset, presets
+from hgc.models.refusals import ModelUnavailable
+from hgc.models.remembered import remembered
+from hgc.refused import Refused
+from hgc.ui.playground import figures
+from hgc.ui.playground.cache_events import CacheEvents, asked_of, cost_inputs, settled_of
+from hgc.ui.playground.control_events import ControlEvents
+from hgc.ui.playground.reading_panel import annotator_choices
+from hgc.ui.playground.titles import SAMPLER_TITLES
+from hgc.ui.queueing import LOOK_QUEUE, QUIET
+from hgc.ui.runner import in_one_sentence
+
+if TYPE_CHECKING:
+    from hgc.studio.studio import Studio
+    from hgc.ui.loader import Loader
+    from hgc.ui.playground.tab import Playground
+
+Updates = dict[Any, Any]
+SOURCES = ("paint", "lines", "photo")  # as the panel has them; those that a model does not read are hidden
+NOT_PAINTED = "Your painted areas stay on their canvas, but this model does not read them: draw lines, or use a photo."
+NO_LINES = "Your lines stay on their canvas, but this model has no control of lines here: use a photo."
+TELL_EVERY_S = 0.5
+
+
+@dataclass(frozen=True)
+class Header:
+    """The top of the page; `card` is seen where there is something to say about a choice, `told`."""
+
+    masthead: gr.HTML
+    picker: gr.Dropdown
+    card: gr.Row
+    told: gr.HTML
+    fetch: gr.Button
+    stop: gr.Button
+
+
+def known_models() -> Mapping[str, ModelPreset]:
+    """All by name; of a damaged list of one's own, the others."""
+    try:
+        return {**presets(), **remembered()}
+    except ModelUnavailable:
+        return presets()
+
+
+def model_choices() -> list[tuple[str, str]]:
+    """Every model with how it stands, those first that are here."""
+    titled = [(f"{preset.title} · {hub.state_of(preset)}", name) for name, preset in known_models().items()]
+    return sorted(titled, key=lambda choice: "to fetch" in choice[0])
+
+
+def build_header(loader: Loader) -> Header:
+    """Lays it out."""
+    with gr.Row(elem_id="top", equal_height=True):
+        masthead = gr.HTML(figures.masthead("loading", "Loading the model"), elem_id="header")
+        picker = gr.Dropdown(
+            model_choices(),
+            value="landscapes",
+            label="Model",
+            container=False,
+            filterable=False,
+            visible=loader.choice,
+            elem_id="model",
+            scale=0,
+            min_width=260,
+        )
+    with gr.Row(visible=False, elem_id="model-card", elem_classes="card") as card:
+        told = gr.HTML("", elem_id="model-told")
+        fetch = gr.Button("Fetch", variant="primary", elem_id="fetch", min_width=90, scale=0)
+        stop = gr.Button("Stop", visible=False, elem_id="stop-fetching", min_width=90, scale=0)
+    return Header(masthead, picker, card, told, fetch, stop)
+
+
+class ModelEvents:
+    """The answers to the picker and to what stands beside it."""
+
+    def __init__(self, playground: Playground, header: Header) -> None:
+        self._page, self._header, self._loader = playground, header, playground.runner.loader
+        self._stops: dict[str, threading.Event] = {}
+
+    @property
+    def shown(self) -> list[Any]:
+        """Everything that an answer may change."""
+        page, header = self._page, self._header
+        own = [header.masthead, header.picker, header.card, header.told, header.fetch, header.stop]
+        control = [page.control.source, page.control.annotator, page.control.examples_panel]
+        return [*own, *control, page.picture.sampler, page.picture.steps, page.picture.guidance]
+
+    def choose(self, model: str, *chosen: str) -> Iterator[Updates]:
+        """Loads a model that is here; of another it is said what would have to be fetched."""
+        preset = known_models().get(model)
+        if preset is None:
+            yield self._told(f"There is no model '{escape(model[:80])}' any more.", "error") | self._standing()
+            return
+        if "to fetch" in hub.state_of(preset) or not _controls_here(preset):
+            yield self._offered(preset)
+            return
+        yield {self._header.masthead: figures.masthead("loading", f"Loading {preset.title}"), **self._told("")}
+        try:
+            studio = self._loader.change(model)
+        except Exception as error:
+            yield self._told(in_one_sentence(error), "error") | self._standing()
+            return
+        yield self._fit(studio, *chosen)
+
+    def fetch(self, page: gr.Request, model: str, *chosen: str) -> Iterator[Updates]:
+        """Fetches the chosen model with its first control, tells how far it is, and loads it."""
+        from hgc.models.fetching import FetchProgress, fetch, offer, sources_of
+
+        stop, latest, failed = threading.Event(), list[FetchProgress](), list[Exception]()
+        self._stops[page.session_hash or ""] = stop
+        header, preset = self._header, known_models()[model]
+
+        def work() -> None:
+            try:
+                first = [name for name in preset.controls if name == "edges"] or list(preset.controls)[:1]
+                offers = [offer(wanted) for wanted in sources_of(model, first)]
+                fetch(offers, tell=lambda at: latest.__setitem__(slice(None), [at]), stopped=stop.is_set)
+            except Exception as error:
+                failed.append(error)
+
+        worker = threading.Thread(target=work, name="fetch model", daemon=True)
+        worker.start()
+        yield self._told(f"Asking for {preset.title}.") | {header.fetch: gr.update(visible=False)}
+        while worker.is_alive():
+            worker.join(TELL_EVERY_S)
+            if latest:
+                yield self._told(_progress(preset, latest[0])) | {header.stop: gr.update(visible=True)}
+        if failed:
+            yield self._told(in_one_sentence(failed[0]), "error") | self._buttons(fetch=True)
+            return
+        yield {header.picker: gr.update(choices=model_choices())}
+        yield from self.choose(model, *chosen)
+
+    def stop(self, page: gr.Request) -> None:
+        """Ends the visitor's transfer after the piece under way; what is here stays for the next time."""
+        if (stop := self._stops.get(page.session_hash or "")) is not None:
+            stop.set()
+
+    def arrive(self, *chosen: str) -> Updates:
+        """When a page opens: what is here now, and the form as the loaded model wants it."""
+        choices: Updates = {self._header.picker: gr.update(choices=model_choices())}
+        if not self._loader.changed:
+            return choices
+        try:
+            studio = self._loader.studio()
+        except Refused:
+            return choices
+        fit = self._fit(studio, *chosen)
+        anew = (self._page.picture.sampler, self._page.picture.steps, self._page.picture.guidance)
+        return {part: update for part, update in fit.items() if part not in anew} | self._told("")
+
+    def _fit(self, studio: Studio, *chosen: str) -> Updates:
+        """The form for a model, with its preset's settings, and what of the form no longer applies.
+
+        What is chosen of source, annotator and sampler stays among the choices: events under way still hold it.
+        """
+        source, annotator, sampler = chosen
+        page, preset, painted = self._page, studio.loaded.preset, studio.world.painted
+        lines = any(name in studio.controls for name in LINES)
+        hidden = [name for name, read in (("paint", painted), ("lines", lines)) if not read]
+        fitting = source if source not in hidden else next(name for name in SOURCES if name not in hidden)
+        ways = annotator_choices(studio.controls)
+        way = annotator if annotator in [name for _, name in ways] else ways[0][1]
+        notes = [preset.note] if preset.note else []
+        if source in hidden:
+            notes.append(NOT_PAINTED if source == "paint" else NO_LINES)
+        titled = [(SAMPLER_TITLES.get(name, name), name) for name in studio.samplers]
+        return {
+            self._header.masthead: figures.masthead("ready", ready_words(studio)) + _hiding(hidden),
+            self._header.picker: gr.update(choices=model_choices(), value=studio.model),
+            page.control.source: fitting,
+            page.control.annotator: gr.update(choices=_with(ways, annotator), value=way),
+            page.control.examples_panel: gr.update(visible=painted),
+            page.picture.sampler: gr.update(choices=_with(titled, sampler), value=preset.sampler),
+            page.picture.steps: preset.steps,
+            page.picture.guidance: preset.guidance,
+        } | self._told(" ".join(notes))
+
+    def _standing(self) -> Updates:
+        """The model that is loaded still."""
+        studio = self._loader.studio()
+        ready = figures.masthead("ready", ready_words(studio))
+        return {self._header.masthead: ready, self._header.picker: gr.update(value=studio.model)}
+
+    def _offered(self, preset: ModelPreset) -> Updates:
+        licence = f", licence {preset.licence}" if preset.licence else ""
+        size = f"about {(preset.size_bytes + preset.control_bytes) / 1e9:.1f} GB with one ControlNet"
+        words = f"{preset.title} is not on this machine: {size}{licence}. Nothing is fetched before you say so."
+        return self._told(words) | self._buttons(fetch=True)
+
+    def _told(self, words: str, kind: str = "") -> Updates:
+        """Words under the header; without any its card goes."""
+        told = figures.notes_list([words], kind) if kind else f'<p class="lead">{escape(words)}</p>'
+        return {self._header.told: told, self._header.card: gr.update(visible=bool(words))} | self._buttons()
+
+    def _buttons(self, fetch: bool = False) -> Updates:
+        return {self._header.fetch: gr.update(visible=fetch), self._header.stop: gr.update(visible=False)}
+
+
+def _hiding(sources: Sequence[str]) -> str:
+    """A style under which these ways to a map cannot be chosen."""
+    places = ", ".join(f"#source label:nth-of-type({SOURCES.index(name) + 1})" for name in sources)
+    return f"<style>{places} {{ display: none !important }}</style>" if places else ""
+
+
+def _with(choices: list[tuple[str, str]], chosen: str) -> list[tuple[str, str]]:
+    known = chosen in [name for _, name in choices]
+    return choices if known else [*choices, (f"{SAMPLER_TITLES.get(chosen, chosen)} (not for this model)", chosen)]
+
+
+def _controls_here(preset: ModelPreset) -> bool:
+    return preset.local or any(hub.is_here(source) for source in preset.controls.values())
+
+
+def _progress(preset: ModelPreset, at: Any) -> str:
+    left = "" if at.eta_s is None else f", {at.eta_s:.0f} s left"
+    done = f"{at.done_bytes / 1e6:,.0f} of {at.size_bytes / 1e6:,.0f} MB, {at.bytes_per_s / 1e6:.1f} MB/s{left}"
+    return f"Fetching {preset.title}: {done}."
+
+
+def ready_words(studio: Studio) -> str:
+    """The loaded model, its device and its precision, in a few words."""
+    return f"{studio.model.capitalize()} · {studio.device.upper()} · {studio.dtype}"
+
+
+def wire_models(p: Playground, header: Header, greeted: Any) -> None:
+    """Choosing and fetching, then the forecast and the map as the new model has them."""
+    events, caches = ModelEvents(p, header), CacheEvents(p)
+    panel, sampler = p.control, p.picture.sampler
+    form = [panel.source, panel.annotator, sampler]
+    given = [header.picker, *form]
+    shown = events.shown
+    greeted.then(events.arrive, form, shown, **QUIET)
+    for begun in (
+        header.picker.input(events.choose, given, shown, concurrency_limit=1, concurrency_id="models", **QUIET),
+        header.fetch.click(events.fetch, given, shown, concurrency_limit=1, concurrency_id="models", **QUIET),
+    ):
+        seen = [panel.seen, panel.notes, panel.annotator]
+        settled = begun.then(caches.follow, asked_of(p), settled_of(p), **QUIET)
+        settled.then(caches.price, [*cost_inputs(p), p.own.name], p.forecast, **QUIET)
+        begun.then(ControlEvents(p).look, panel.drawing, seen, **LOOK_QUEUE, **QUIET)
+    header.stop.click(events.stop, None, None, queue=False, **QUIET)

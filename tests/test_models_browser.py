@@ -1,0 +1,133 @@
+"""Models chosen in the page's header, in a real browser on a small hub of random models."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+from test_app_browser import PHONE, RUN_MS, fewer_steps, finished, natural_size, ready
+
+pytestmark = pytest.mark.browser
+
+ROOT = Path(__file__).parent.parent
+Visitors = Callable[..., Page]
+
+
+@pytest.fixture(scope="module")
+def address(small_hub: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """app.py over the small hub, in a folder of its own; the address that it prints."""
+    folder = tmp_path_factory.mktemp("page")
+    environment = {**os.environ, "HF_HOME": str(small_hub), "HGC_HISTORY": str(folder / "history.sqlite")}
+    environment |= {"GRADIO_SERVER_NAME": "127.0.0.1", "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-u", str(ROOT / "app.py")]
+    app = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert app.stdout is not None
+    try:
+        printed = iter(app.stdout.readline, b"")
+        found = next((match for line in printed if (match := re.search(rb"http://127\.0\.0\.1:\d+", line))), None)
+        assert found, "app.py ended without printing its address"
+        threading.Thread(target=lambda: [None for _ in printed], daemon=True).start()
+        yield found[0].decode()
+    finally:
+        app.terminate()
+        app.wait(20)
+        app.stdout.close()
+
+
+@pytest.fixture
+def page(visitors: Visitors, address: str) -> Iterator[Page]:
+    opened = visitors(viewport={"width": 1440, "height": 900})
+    errors: list[str] = []
+    opened.on("pageerror", lambda error: errors.append(str(error)))
+    opened.goto(address)
+    ready(opened)
+    yield opened
+    assert errors == []
+
+
+def model(page: Page, title: str) -> None:
+    """Chooses a model whose entry begins so."""
+    page.locator("#model input").click()
+    page.get_by_role("option", name=re.compile(f"^{re.escape(title)}")).click()
+
+
+def loaded(page: Page, name: str) -> None:
+    expect(page.locator(".status.ready")).to_contain_text(name, timeout=RUN_MS)
+
+
+def line(page: Page, shift: float = 0) -> None:
+    """Draws a line on the canvas for lines."""
+    canvas = page.locator("#lines canvas").first
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 40, box["y"] + 60 + shift)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 200, box["y"] + 120 + shift, steps=5)
+    page.mouse.up()
+
+
+def sheet(page: Page) -> Any:
+    """What is on the canvas for lines."""
+    return page.locator("#lines canvas").first.evaluate("canvas => canvas.toDataURL()")
+
+
+def test_another_model_is_chosen_drawn_for_and_run(page: Page) -> None:
+    page.get_by_text("Draw lines").click()
+    line(page)
+    drawn = sheet(page)
+    page.get_by_text("Paint areas").click()
+    model(page, "Stable Diffusion 1.5 ·")
+    loaded(page, "Sd15")
+    expect(page.locator("#model-told")).to_contain_text("Your painted areas stay on their canvas")
+    expect(page.locator("#lines canvas").first).to_be_visible()
+    expect(page.get_by_text("Paint areas")).to_be_hidden()
+    expect(page.locator("#examples")).to_be_hidden()
+    assert sheet(page) == drawn, "the drawing stays"
+    fewer_steps(page)
+    expect(page.locator("#guidance input[type=number]")).to_have_value("7.5")
+    expect(page.locator("#sampler input")).to_have_value("UniPC")
+    page.locator("#run").click()
+    finished(page)
+    assert natural_size(page.locator("#stage img").first) == (512, 512)
+    page.get_by_role("tab", name="Inside").click()
+    expect(page.locator(".js-plotly-plot .main-svg >> visible=true").first).to_be_visible(timeout=RUN_MS)
+    expect(page.locator(".toast-body")).to_have_count(0)
+    # Whoever comes now finds the form as this model has it; back to the first one, areas are painted again.
+    page.reload()
+    loaded(page, "Sd15")
+    expect(page.get_by_text("Paint areas")).to_be_hidden()
+    model(page, "Landscapes")
+    loaded(page, "Landscapes")
+    expect(page.get_by_text("Paint areas")).to_be_visible()
+    expect(page.locator("#examples")).to_be_visible()
+    expect(page.locator("#model-card")).to_be_hidden()
+
+
+def test_a_model_that_is_not_here_is_offered_with_size_and_licence(page: Page) -> None:
+    """Nothing is fetched before somebody says so; without a network one sentence says why it cannot be."""
+    model(page, "Stable Diffusion 2.1")
+    expect(page.locator("#model-told")).to_contain_text("about 4.0 GB with one ControlNet")
+    expect(page.locator("#model-told")).to_contain_text("CreativeML Open RAIL++-M")
+    expect(page.locator(".status.ready")).to_contain_text("Landscapes")
+    page.locator("#fetch").click()
+    expect(page.locator("#model-told .error")).to_be_visible()
+    expect(page.locator(".status.ready")).to_contain_text("Landscapes")
+
+
+def test_the_picker_fits_on_a_phone(visitors: Visitors, address: str) -> None:
+    opened = visitors(viewport=PHONE)
+    opened.goto(address)
+    ready(opened)
+    assert opened.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    box = opened.locator("#model").bounding_box()
+    assert box is not None
+    assert box["width"] > 200
