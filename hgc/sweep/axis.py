@@ -117,7 +117,7 @@ SETTINGS: Mapping[str, Setting] = {
         Setting(
             "attention_every",
             "N",
-            "attention at every n-th key step",
+            "attention every n-th time",
             "1, 2, 4",
             "number",
             int,
