@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -312,3 +313,10 @@ def test_block_caching_runs_on_what_is_shipped_and_scales_what_it_keeps(studio: 
     assert kept.cached.trace.macs == scaled.cached.trace.macs
     assert np.array_equal(kept.full.image, scaled.full.image)
     assert not np.array_equal(kept.cached.image, scaled.cached.image)
+
+
+def test_two_controls_together_do_not_go_by_what_one_was_measured_with(anatomy: Anatomy, keep: Keep) -> None:
+    keep(SHIPPED)
+    second = {"control": "edges", "map": b64encode(png()).decode()}
+    with pytest.raises(NotCalibrated, match=r"tiny is not calibrated for segmentation\+edges"):
+        planned(anatomy, second=second)

@@ -21,6 +21,7 @@ from hgc.cache.anatomy.macs import NetworkMacs
 from hgc.cache.anatomy.networks import Networks
 from hgc.evidence import read_signed
 from hgc.models.loaded import Loaded
+from hgc.models.loading import load
 from hgc.models.presets import presets
 from hgc.planning import Task
 from hgc.request import Request, RequestRefused
@@ -211,3 +212,19 @@ def test_the_shell_takes_pictures_of_any_size(tmp_path: Path, monkeypatch: pytes
     wrong = CliRunner().invoke(app, ["compare", *options, "--second", "depth"])
     assert wrong.exit_code == 2
     assert "give such as depth=near.png" in wrong.output
+
+
+@pytest.mark.parametrize("task", list(TASKS))
+@pytest.mark.usefixtures("on_small_hub")
+def test_a_union_reads_two_maps_in_one_network(task: str) -> None:
+    """Both controls are one network, which is off when both are."""
+    loaded = load("sdxl-union", device="cpu")
+    studio = Studio(loaded, Judge.of(loaded.preset))
+    request = asked(studio, task, "two", 4.0, sampler="euler")
+    forecast = studio.forecast(request)
+    with NetworkMacs(Networks.of(loaded.pipeline(request.controls, request.sampler, request.task), 2).all) as counted:
+        made = finished(studio, request)
+    assert counted.total == made.full.trace.macs + made.cached.trace.macs == forecast.macs_full + forecast.macs
+    assert made.cached.trace.macs.paper / made.full.trace.macs.paper <= 0.6
+    assert np.array_equal(made.full.image, plain(studio, request))
+    assert not made.identical

@@ -99,8 +99,10 @@ def check_lines(curves: ChangeCurves, plan: Plan) -> None:
 
 
 def subject_of(of: Recipe | Subject) -> Subject:
-    """The settings that would have to be calibrated for a recipe."""
-    return of if isinstance(of, Subject) else Subject(of.model, of.control, of.sampler, of.steps, of.guidance)
+    """The settings that would have to be calibrated for a recipe; two controls together are a subject of their own."""
+    if isinstance(of, Subject):
+        return of
+    return Subject(of.model, "+".join(of.controls), of.sampler, of.steps, of.guidance)
 
 
 def own_path(subject: Subject, weights: str) -> Path:

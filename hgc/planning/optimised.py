@@ -39,7 +39,8 @@ def optimised(task: Task, share: float) -> Plan:
         return whole
     kept = kept_for(task.recipe)
     courses = [_started(stretched(rung.course, task.steps), task) for rung in kept.shelf.rungs]
-    if kept.shelf.table.subject.model != task.recipe.model:
+    # Two controls together were measured nowhere: the table knows the networks of one.
+    if kept.shelf.table.subject.model != task.recipe.model or task.recipe.second is not None:
         return _by_lines(task, share, courses, kept.carried_over)
     table = carried(kept.shelf.table, task.steps)
     predictor = Predictor(task.anatomy, table, guided=task.guided)
@@ -112,7 +113,10 @@ def _nearest(courses: Sequence[Course], predictor: Predictor, share: float) -> C
 
 
 def _by_lines(task: Task, share: float, courses: Sequence[Course], carried_over: Knobs) -> Plan:
-    """On another model: the same courses with lines for weights, filled up with steps in full, the first ones first."""
+    """On another model, or with controls that were not measured together: the same courses with lines for weights.
+
+    Filled up with steps in full, the first ones first.
+    """
 
     def plan(course: Course) -> Plan:
         return plan_of(course, task.anatomy, None, carried_over, _uncontrolled(task))

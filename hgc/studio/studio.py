@@ -159,7 +159,7 @@ class Studio:
         """
         controls = self.controls[:1] if recipe is None else recipe.controls
         width, height = self.size if recipe is None or recipe.size is None else recipe.size
-        networks = Networks.of(self.loaded.pipeline(controls, self.samplers[0]))
+        networks = Networks.of(self.loaded.pipeline(controls, self.samplers[0]), len(controls))
         factor, tokens = self.loaded.latent_factor, self.loaded.components["tokenizer"].model_max_length
         return measure(networks, (height // factor, width // factor), tokens, model=self.model)
 
