@@ -24,7 +24,7 @@ class Prerecorded:
         return getattr(self._studio, name)
 
     def compare(
-        self, request: Request, *, cancel: threading.Event | None = None, drawn: Any = None
+        self, request: Request, *, cancel: threading.Event | None = None, drawn: Any = None, forecast: Any = None
     ) -> Iterator[Progress | Comparison]:
         for arm in self.made.arms.values():
             yield Progress(arm.name, 1, arm.steps, arm.image, 1.0)

@@ -55,7 +55,9 @@ class Repeating:
     def curves_of(self, plan: Any, request: Any) -> None:
         """Nothing was measured."""
 
-    def compare(self, request: Request, *, cancel: threading.Event | None = None) -> Iterator[Progress | Comparison]:
+    def compare(
+        self, request: Request, *, cancel: threading.Event | None = None, forecast: Any = None
+    ) -> Iterator[Progress | Comparison]:
         for arm in self.made.arms.values():
             yield Progress(arm.name, arm.steps, arm.steps, arm.image, 0.0)
         turned = {name: self._turned(arm, request.seed) for name, arm in self.made.arms.items()}

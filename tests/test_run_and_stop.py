@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from itertools import count
+from types import SimpleNamespace
 from typing import Any
 
 import gradio as gr
@@ -59,7 +60,9 @@ class SlowStudio:
         assert self.maps.wait(60)
         return self._studio.prepare_control(*given)
 
-    def compare(self, request: Request, *, cancel: threading.Event | None = None) -> Iterator[Progress | Comparison]:
+    def compare(
+        self, request: Request, *, cancel: threading.Event | None = None, forecast: Any = None
+    ) -> Iterator[Progress | Comparison]:
         self._count(begun=1)
         try:
             for step in count(1):
@@ -135,6 +138,32 @@ def finished(page: Page, studio: SlowStudio) -> None:
 
 def press(number: int, visitor: str = "me") -> Press:
     return Press(visitor, number)
+
+
+def test_a_run_plans_before_it_waits_for_the_model(
+    served_page: gr.Blocks, studio: SlowStudio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named = {getattr(event.fn, "__qualname__", ""): event for event in served_page.fns.values()}
+    take_up, run = named["RunEvents.take_up"], named["RunEvents.run"]
+    assert run.concurrency_id == "model" != take_up.concurrency_id
+    plans: list[str] = []
+    plan = Studio.plan
+
+    def noted(self: Studio, recipe: Any) -> Any:
+        plans.append(recipe.method)
+        return plan(self, recipe)
+
+    monkeypatch.setattr(Studio, "plan", noted)
+    studio.maps.set()
+    studio.finish.set()
+    form = [getattr(part, "value", None) for part in take_up.inputs[1:]]
+    page, name = SimpleNamespace(session_hash="planner"), f"{'ef' * 16}/1"
+    take_up.fn(page, name, *form)  # type: ignore[misc]
+    assert plans == ["optimised"]
+    *_, last = run.fn(page, name, None)  # type: ignore[misc]
+    assert plans == ["optimised"]
+    assert any(getattr(button, "elem_id", "") == "run" for button in last)
+    studio.wait_until_idle()
 
 
 def test_stop_reaches_the_visitors_own_run() -> None:

@@ -143,7 +143,9 @@ def test_a_request_that_trusts_no_forecast_computes_more_than_was_planned(studio
     assert any(reason.startswith("verification: forecast of ") and reason.endswith(", over 0") for reason in reasons)
 
 
-def test_the_third_arm_is_the_plain_pipeline_in_as_many_steps_as_cost_the_same(studio: Studio) -> None:
+def test_the_third_arm_is_the_plain_pipeline_in_as_many_steps_as_cost_the_same(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Of a sampler that looks back over its steps: it begins anew."""
     steps, sampler = 6, "dpmpp"
     asked = request(studio, steps=steps, sampler=sampler, budget=0.5, rival="fewer_steps")
@@ -162,6 +164,13 @@ def test_the_third_arm_is_the_plain_pipeline_in_as_many_steps_as_cost_the_same(s
     assert np.array_equal(comparison.rival.image, alone.full.image)
     wanted = {"psnr_rival", "ssim_rival", "latency_ms_rival", "control_score_rival", "steps_rival"}
     assert wanted <= figures.keys()
+    forecast = studio.forecast(asked)
+    with monkeypatch.context() as patched:
+        patched.setattr(studio, "plan", None)  # with the forecast at hand nothing is planned, the rival included
+        *_, foreseen = studio.compare(asked, drawn=drawn, forecast=forecast)
+    assert isinstance(foreseen, Comparison)
+    assert foreseen.rival is not None
+    assert foreseen.rival.trace.plan.digest == comparison.rival.trace.plan.digest
     *_, pair = studio.compare(asked.model_copy(update={"rival": None}), drawn=drawn)
     assert isinstance(pair, Comparison)
     assert comparison.digest == pair.digest

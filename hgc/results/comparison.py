@@ -42,7 +42,8 @@ class Progress:
 class Forecast:
     """The cost of a request before it runs, per image; times are None until this process has measured a run.
 
-    `share` and `share_rival` are the plans' parts of full compute in the paper's convention; None without a rival.
+    `share` and `share_rival` are the plans' parts of full compute in the paper's convention. `rival` is the plan at
+    that cost, which holds as long as nothing is decided while running; None without a rival.
     """
 
     macs: Macs
@@ -52,6 +53,7 @@ class Forecast:
     latency_ms_full: float | None
     plan: Plan
     share_rival: float | None = None
+    rival: Plan | None = None
 
 
 @dataclass(frozen=True)

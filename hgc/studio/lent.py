@@ -17,7 +17,7 @@ from hgc.calibration.subject import Subject
 from hgc.models.loaded import Loaded
 from hgc.models.loading import load
 from hgc.request import Request
-from hgc.results.comparison import Cancelled, Comparison, Progress
+from hgc.results.comparison import Cancelled, Comparison, Forecast, Progress
 from hgc.studio.calibrating import Measured
 from hgc.studio.drawn import Drawn
 from hgc.studio.inspection import Inspection, Look
@@ -29,7 +29,7 @@ START_S, STEP_S, ARMS = 10, 0.5, 3
 LONGEST_S = 120
 
 
-def run_seconds(request: Request) -> int:
+def run_seconds(request: Request, _: Forecast | None = None) -> int:
     """How long the accelerator is borrowed for a comparison."""
     return min(LONGEST_S, round(START_S + ARMS * STEP_S * request.steps))
 
@@ -63,12 +63,17 @@ class LentStudio(Studio):
         return cls(loaded, Judge.of(loaded.preset))
 
     def compare(
-        self, request: Request, *, cancel: threading.Event | None = None, drawn: Drawn | None = None
+        self,
+        request: Request,
+        *,
+        cancel: threading.Event | None = None,
+        drawn: Drawn | None = None,
+        forecast: Forecast | None = None,
     ) -> Iterator[Progress | Comparison]:
         """As a studio's; a stop is heard between two steps, and every arm is drawn anew."""
         self.accept(request)
-        self.plan(request)
-        with closing(self._compare_there(request)) as lent:
+        forecast = forecast or self.forecast(request)
+        with closing(self._compare_there(request, forecast)) as lent:
             for news in lent:
                 if cancel is not None and cancel.is_set():
                     raise Cancelled("stopped on request")
@@ -96,8 +101,8 @@ class LentStudio(Studio):
 
     # Generators, as the package sends news one by one only of these.
 
-    def _compare_here(self, request: Request) -> Iterator[Progress | Comparison]:
-        yield from super().compare(request)
+    def _compare_here(self, request: Request, forecast: Forecast) -> Iterator[Progress | Comparison]:
+        yield from super().compare(request, forecast=forecast)
 
     def _inspect_here(self, found: Comparison) -> Iterator[Look | Inspection]:
         yield from super().inspect(found)

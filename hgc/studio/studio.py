@@ -180,7 +180,8 @@ class Studio:
         """The cost of a run before it starts; its rival is planned as well. Raises PlanRefused, RequestRefused."""
         plan, task = self.plan(recipe), Task(recipe, self.blueprint)
         macs, whole, share = task.cost(plan), task.whole, task.share(plan)
-        rival = planning.rival_of(recipe, share)
+        beside = planning.rival_of(recipe, share)
+        rival = None if beside is None else self.plan(beside)
         timing = self._timing.get(recipe.sampler)
         return Forecast(
             macs=macs,
@@ -189,20 +190,28 @@ class Studio:
             latency_ms=timing.latency_of(macs.full) if timing else None,
             latency_ms_full=timing.latency_of(whole.full) if timing else None,
             plan=plan,
-            share_rival=None if rival is None else task.share(self.plan(rival)),
+            share_rival=None if rival is None else task.share(rival),
+            rival=rival,
         )
 
     def compare(
-        self, request: Request, *, cancel: threading.Event | None = None, drawn: Drawn | None = None
+        self,
+        request: Request,
+        *,
+        cancel: threading.Event | None = None,
+        drawn: Drawn | None = None,
+        forecast: Forecast | None = None,
     ) -> Iterator[Progress | Comparison]:
         """Runs the arms one after the other on the same noise; yields progress and, last, the comparison.
 
         One at a time: another comparison waits for its turn. Setting `cancel` raises Cancelled at the next step. Arms
-        that `drawn` has are taken from it, others kept in it. Raises RequestRefused, PlanRefused.
+        that `drawn` has are taken from it, others kept in it. With the request's `forecast` nothing is planned any
+        more. Raises RequestRefused, PlanRefused.
         """
         self.accept(request)
-        forecast = self.forecast(request) if drawn is None else drawn.forecast(request, self.forecast)
-        return as_it_goes(partial(self._compare, request, forecast.plan, drawn), cancel)
+        if forecast is None:
+            forecast = self.forecast(request) if drawn is None else drawn.forecast(request, self.forecast)
+        return as_it_goes(partial(self._compare, request, forecast, drawn), cancel)
 
     def inspect(self, found: Comparison, *, cancel: threading.Event | None = None) -> Iterator[Look | Inspection]:
         """Makes the picture of every arm once more, watched; yields where it is and, last, what was seen.
@@ -260,7 +269,9 @@ class Studio:
                     f"{'make it with control_map' if 'map' in what else 'resize it'}, or ask for that size"
                 )
 
-    def _compare(self, request: Request, plan: Plan, drawn: Drawn | None, tell: Tell, stopped: Stopped) -> Comparison:
+    def _compare(
+        self, request: Request, forecast: Forecast, drawn: Drawn | None, tell: Tell, stopped: Stopped
+    ) -> Comparison:
         if self.loaded.device.type == "cpu":
             take_free_cores()  # once, so that all arms are computed alike
         whole, call = schedules.full(self.anatomy(request), request.steps), self.call(request)
@@ -277,10 +288,14 @@ class Studio:
             return made
 
         full = arm("full", whole, 2 + third)
+        plan = forecast.plan
         kept = arm("cached", plan, 1 + third)
         self._note_timing(request, full, kept)
-        beside = planning.rival_of(request, kept.trace.macs.paper / full.trace.macs.paper)
-        other = None if beside is None else self.plan(beside)
+        share = kept.trace.macs.paper / full.trace.macs.paper
+        beside = planning.rival_of(request, share)
+        # Where steps were decided while running, the cost that the rival has to match is known only now.
+        foreseen = forecast.rival is not None and share == forecast.share
+        other = forecast.rival if foreseen or beside is None else self.plan(beside)
         rival = None if other is None else arm("rival", other, 1)
         noise = self._noise(request).to(self.loaded.device, self.loaded.dtype).float().cpu().numpy().tobytes()
         others = [arm for arm in (kept, rival) if arm is not None]

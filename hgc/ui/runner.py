@@ -28,7 +28,7 @@ from hgc.ui.underway import Underway
 if TYPE_CHECKING:
     from hgc.request import ArmName
     from hgc.results.again import Original
-    from hgc.results.comparison import Progress
+    from hgc.results.comparison import Forecast, Progress
     from hgc.studio.inspection import Inspection, Look
     from hgc.ui.playground.drawing import Sheet
 
@@ -47,6 +47,14 @@ class Running:
     latest: Mapping[ArmName, Progress] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Planned:
+    """A request and its plans, made before it waits for the model."""
+
+    request: Request
+    forecast: Forecast
+
+
 class Runner:
     """Every visitor's runs, one at a time each, and what is kept of them."""
 
@@ -54,6 +62,7 @@ class Runner:
         self.loader, self.jobs, self.place = loader, Jobs(), place
         self.runs: Kept[Comparison] = Kept(RUNS_KEPT)
         self.sheets: Kept[Sheet] = Kept(SHEETS_KEPT)
+        self.planned: Kept[Planned] = Kept(SHEETS_KEPT)
         self.plans: Kept[Plan] = Kept(PLANS_KEPT)
         self.inspections: Kept[Inspection] = Kept(INSPECTIONS_KEPT)
         self.originals: Kept[Original] = Kept(SHEETS_KEPT)
@@ -93,13 +102,24 @@ class Runner:
                 self.runs.keep(news.told(comparison), run)
             yield news
 
-    def begin(self, request: Request, stop: threading.Event, name: str, visit: str | None) -> Underway[Running | str]:
+    def plan(self, request: Request) -> Planned:
+        """The request with what it will run: where the method costs more than the budget, at its least, as the form
+        says. Raises Refused.
+        """
+        studio = self.loader.studio()
+        try:
+            return Planned(request, studio.forecast(request))
+        except BelowLeast as error:
+            least = error.at_least(request)
+            return Planned(least, studio.forecast(least))
+
+    def begin(self, planned: Planned, stop: threading.Event, name: str, visit: str | None) -> Underway[Running | str]:
         """Starts a run, which is found again by its name; its last news is the id of what came of it."""
 
         def work() -> Iterator[Running | str]:
-            running = Running(request)
+            running = Running(planned.request)
             yield running
-            for news in self.compare(request, stop):
+            for news in self.compare(planned, stop):
                 if isinstance(news, Comparison):
                     yield self.keep(news, visit)
                 else:
@@ -110,14 +130,14 @@ class Runner:
         self.underway.keep(underway, name)
         return underway
 
-    def compare(self, request: Request, stop: threading.Event) -> Iterator[Progress | Comparison]:
+    def compare(self, planned: Planned, stop: threading.Event) -> Iterator[Progress | Comparison]:
         """Progress and, last, the comparison; nothing more once `stop` is set: the model ends after its step.
 
         Raises Refused.
         """
 
         try:
-            for news in self._begun(request, stop):
+            for news in self.loader.studio().compare(planned.request, cancel=stop, forecast=planned.forecast):
                 if stop.is_set():
                     return
                 yield news
@@ -125,14 +145,6 @@ class Runner:
             log.info("stopped by the visitor")
         finally:
             stop.set()
-
-    def _begun(self, request: Request, stop: threading.Event) -> Iterator[Progress | Comparison]:
-        """The run itself; where the method costs more than the budget, at its least, as the form says."""
-        studio = self.loader.studio()
-        try:
-            return studio.compare(request, cancel=stop)
-        except BelowLeast as error:
-            return studio.compare(error.at_least(request), cancel=stop)
 
     def finish(self, request: Request) -> Comparison:
         """The comparison alone, for a caller who does not follow the progress. Raises Refused."""

@@ -21,7 +21,6 @@ from hgc.ui.pictures import png_url
 from hgc.ui.playground.figures import notes_list
 
 if TYPE_CHECKING:
-    from hgc.request import Request
     from hgc.studio.control_map import Prepared
     from hgc.studio.studio import Studio
 
@@ -106,14 +105,10 @@ def kind_of(annotator: str) -> str:
 
 @dataclass(frozen=True)
 class Sheet:
-    """A control map ready to be used: the bytes of its PNG and the control that reads it.
-
-    With `request`, that is made, whatever the form says.
-    """
+    """A control map ready to be used: the bytes of its PNG and the control that reads it."""
 
     png: bytes
     control: str
-    request: Request | None = None
 
 
 def fitted(given: Drawn, studio: Studio) -> Drawn:

@@ -49,16 +49,20 @@ class RunEvents:
             return run_told("Starting.", "Waiting for its turn on the model.")
         return run_told("Loading the model.", "This happens once, and takes some seconds. Your run starts right after.")
 
-    def take_up(self, page: gr.Request, name: str, *drawing: Any) -> Updates:
-        """Makes the control map; a step of its own, so that the news of the run never touch the canvas."""
-        press = Press.read(name, page.session_hash)
+    def take_up(self, page: gr.Request, name: str, *form: Any) -> Updates:
+        """Makes the control map and plans; a step of its own, so that planning keeps nobody from the model, and the
+        news of the run never touch the canvas.
+        """
+        press, drawing = Press.read(name, page.session_hash), len(self._page.control.drawing)
         try:
-            given, studio = drawn(*drawing), self._runner.loader.studio()
-            given = fitted(given, studio)
+            studio = self._runner.loader.studio()
+            given = fitted(drawn(*form[:drawing]), studio)
             prepared, notes = prepare(studio, given)
+            request = read_form(self._page, Sheet(prepared.png, given.control), list(form[drawing:]))
+            planned = self._runner.plan(request)
         except Exception as error:
             return self._failed(press, error)
-        self._runner.sheets.keep(Sheet(prepared.png, given.control), press.name)
+        self._runner.planned.keep(planned, press.name)
         if not self._jobs.stands(press):
             return self._pressing.unchanged
         panel = self._page.control
@@ -69,25 +73,21 @@ class RunEvents:
         press, found = Press.read(name, page.session_hash), self._runner.originals.find(original)
         if found is None:
             return self._failed(press, RequestRefused("This picture is no longer kept here: restore it once more."))
-        request = found.request
-        self._runner.sheets.keep(Sheet(request.control_bytes, request.control, request), press.name)
+        try:
+            self._runner.planned.keep(self._runner.plan(found.request), press.name)
+        except Exception as error:
+            return self._failed(press, error)
         return self._pressing.unchanged
 
-    def run(self, page: gr.Request, name: str, before: str | None, *values: Any) -> Iterator[Updates]:
-        """All pictures, from the control map and the settings on the page; `before` is the run that stands there."""
+    def run(self, page: gr.Request, name: str, before: str | None) -> Iterator[Updates]:
+        """All pictures of what was taken up; `before` is the run that stands there."""
         press = Press.read(name, page.session_hash)
-        sheet = self._runner.sheets.find(press.name)
-        stop = self._jobs.begin(press) if sheet is not None else None
-        if sheet is None or stop is None:
+        planned = self._runner.planned.find(press.name)
+        stop = self._jobs.begin(press) if planned is not None else None
+        if planned is None or stop is None:
             yield self._ended(press, before)
             return
-        try:
-            request = sheet.request or read_form(self._page, sheet, list(values))
-            underway = self._runner.begin(request, stop, press.name, page.session_hash)
-        except Exception as error:
-            yield self._failed(press, error)
-            return
-        yield from self._watch(press, underway, before)
+        yield from self._watch(press, self._runner.begin(planned, stop, press.name, page.session_hash), before)
 
     def come_back(self, page: gr.Request, name: str, before: str) -> Iterator[Updates]:
         """After a reload: the last pictures, and the run under way; one that had not begun is pressed again."""
@@ -155,14 +155,14 @@ class RunEvents:
 
 
 def wire_run(p: Playground) -> None:
-    """Run: noted at once, then the control map, then the pictures. Stop: felt at once, then told to the run."""
+    """Run: noted at once, then control map and plans, then the pictures. Stop: felt at once, then told to the run."""
     events, pressing, results = RunEvents(p), p.pressing, p.results
     shown = [*results.filled, results.told, *pressing.buttons, results.run_id, p.picture.seed]
     note = Step(events.note, outputs=[results.told])
-    run = Step(events.run, [results.run_id, *p.run_inputs], shown)
+    run = Step(events.run, [results.run_id], shown)
     seen = [p.control.seen, p.control.notes, *shown]
     ways: list[tuple[gr.Button, Callable[..., Updates], list[Any]]] = [
-        (p.run, events.take_up, p.control.drawing),
+        (p.run, events.take_up, [*p.control.drawing, *p.run_inputs]),
         (p.restored.again, events.take_again, [p.restored.original]),
     ]
     for button, take, given in ways:
