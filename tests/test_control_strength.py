@@ -1,0 +1,69 @@
+"""A cache leaves the control as strong as it is in full: what twice the strength does beside once, at the last step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache, partial
+
+import made_up
+import pytest
+import torch
+from torch import Tensor
+
+from hgc.cache import schedules
+from hgc.cache.plan import Plan
+from hgc.cache.running.engine import cached
+from hgc.landscapes.labels import colour_map
+from hgc.landscapes.scene import paint
+from hgc.planning.methods import METHODS, BelowLeast
+from hgc.request import Request
+from hgc.studio.studio import Studio
+
+STEPS, SHARE = 8, 0.6
+# Of what plain diffusion gives, whose own is 1.0 to 1.1: the issue that was reported lost 8% of it.
+TOLERANCE = 0.02
+Draw = Callable[[float, str | None], Tensor]
+
+
+@pytest.fixture(scope="module")
+def draw(studio: Studio) -> Draw:
+    scene = paint(9_000_006)
+    png = studio.prepare_control(colour_map(scene.labels), "segmentation").png
+
+    def drawn(scale: float, method: str | None) -> Tensor:
+        """The latents at the end, by a method at its share of full compute, or plainly."""
+        fields = {"prompt": scene.caption, "seed": 3, "steps": STEPS, "control_scale": scale}
+        request = Request.make(png, **fields)
+        pipe = studio.loaded.pipeline(request.control, request.sampler)
+        run = partial(pipe, **studio.call(request) | {"output_type": "latent"})
+        if method is None:
+            return run().images
+        recipe = request.but(method=method, budget=SHARE)
+        plan = planned(studio, recipe)
+        with cached(pipe, plan, adjustment=studio.adjustment(plan, recipe)):
+            return run().images
+
+    return cache(drawn)
+
+
+def planned(studio: Studio, recipe: Request) -> Plan:
+    """By the method at its share, or at its least; Block Caching by curves that are made up, as it has none here."""
+    anatomy = studio.anatomy()
+    if METHODS[recipe.method].calibrated:
+        return schedules.block_caching(anatomy, STEPS, made_up.curves(anatomy, STEPS), share=SHARE)
+    try:
+        return studio.plan(recipe)
+    except BelowLeast as error:
+        return studio.plan(error.at_least(recipe))
+
+
+def strength(draw: Draw, method: str | None) -> float:
+    """How far twice the strength moves the latents from those without control, beside how far once does."""
+    off = draw(0.0, None)
+    return float((draw(2.0, method) - off).norm() / (draw(1.0, method) - off).norm())
+
+
+@pytest.mark.parametrize("method", [name for name in METHODS if name != "fewer_steps"])  # which keeps nothing
+def test_the_control_is_as_strong_as_in_full(draw: Draw, method: str) -> None:
+    assert not torch.equal(draw(1.0, method), draw(1.0, None)), "nothing was kept"
+    assert strength(draw, method) == pytest.approx(strength(draw, None), rel=TOLERANCE)
