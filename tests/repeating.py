@@ -14,6 +14,7 @@ from hgc.cache.plan import Plan
 from hgc.control.reading import Reading
 from hgc.history import opening
 from hgc.landscapes.labels import PALETTE
+from hgc.models.presets import presets
 from hgc.request import CacheSettings, Recipe, Request
 from hgc.results.comparison import Comparison, Forecast, Progress
 from hgc.results.records import comparison_of
@@ -24,6 +25,7 @@ class Repeating:
     """Every run gives the pictures of the recording; a seed of its own turns them, so that other requests differ."""
 
     model, device, dtype, size = "landscapes", "cpu", "float32", 256
+    controls, samplers = tuple(presets()["landscapes"].controls), presets()["landscapes"].samplers
 
     def __init__(self) -> None:
         self.made = replace(comparison_of(opening()), recorded=False)

@@ -160,7 +160,7 @@ def test_the_ladder_ends_at_the_budget(page: Page) -> None:
     page.get_by_role("tab", name="Explore").click()
     page.locator("#sweep-ladder").click()
     finished(page)
-    expect(page.locator("button.cell.drawn b").last).to_have_text("70.3%")
+    expect(page.locator("button.cell.drawn b").last).to_have_text("78.1%")
 
 
 def test_what_cannot_be_swept_is_said_in_one_sentence(quick: Page) -> None:

@@ -194,7 +194,7 @@ def measured(table: ErrorTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def blueprint(anatomy: Anatomy, weights_name: str = WEIGHTS) -> Blueprint:
-    return Blueprint(anatomy, ("segmentation", "edges"), lambda control: weights_name)
+    return Blueprint(anatomy.model, lambda _: anatomy, ("segmentation", "edges"), lambda control: weights_name)
 
 
 def recipe(**fields: Any) -> Recipe:

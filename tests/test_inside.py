@@ -164,7 +164,7 @@ def calibrated(steps: int, ready: bool = True, guidance: float = 4.0) -> tuple[A
     """The card's events over a run of four steps by Block Caching with another guidance's curves, and what is asked."""
     origin = Origin("block_caching", {"delta": 0.25}, {"guidance": 2.0})
     trace = replace(trace_of("CRRC", "CCRR"), plan=Plan(origin, 4, "m"))
-    request = SimpleNamespace(model="m", control="edges", sampler="ddim", steps=steps, guidance=guidance)
+    request = SimpleNamespace(model="m", controls=("edges",), sampler="ddim", steps=steps, guidance=guidance)
     opened: Any = SimpleNamespace(trace=trace, comparison=SimpleNamespace(request=request))
     asked = []
 

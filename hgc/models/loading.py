@@ -159,7 +159,7 @@ def _components(
         extra = {} if preset.family == "sdxl" else {"safety_checker": None, "requires_safety_checker": False}
         pipeline = getattr(diffusers, FAMILIES[preset.family].pipeline_name("text", "controlnet"))
         pipe = pipeline.from_pretrained(
-            folder,
+            str(folder),
             controlnet=None,
             **extra,
             feature_extractor=None,

@@ -49,10 +49,11 @@ class CalibratingHere:
         yield from self._events.run(page, name, SCENES, control, steps, sampler, guidance)
 
     def wire(self) -> None:
-        """Offered whenever the reason under the presets changes; afterwards the method plans from what was measured."""
+        """Offered for what the form says; afterwards the method plans from what was measured."""
         p, missed, events = self._page, self._missed, self._events
         shown = [missed.row, missed.told]
-        p.cache.reason.change(self.offer, asked_of(p), shown, trigger_mode="always_last", **QUIET)
+        changes = [p.cache.reason.change, p.cache.method.input]
+        gr.on(changes, self.offer, asked_of(p), shown, trigger_mode="always_last", **QUIET)
         subject = [p.control.source, p.control.annotator, p.picture.steps, p.picture.sampler, p.picture.guidance]
         run = Step(self.run, subject, [missed.told, *missed.pressing.buttons])
         done = wire_start(missed.pressing, missed.pressing.starts[0], Step(events.note, outputs=[missed.told]), run)
