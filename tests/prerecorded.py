@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +13,8 @@ from hgc.results.comparison import Comparison, Progress
 from hgc.studio.studio import Studio
 
 STEPS = 4
+
+SEEN_S = 0.5  # so long a preview stands at least
 
 
 class Prerecorded:
@@ -29,6 +32,7 @@ class Prerecorded:
         for arm in self.made.arms.values():
             yield Progress(arm.name, 1, arm.steps, arm.image, 1.0)
         assert self.finish.wait(120)
+        time.sleep(SEEN_S)
         yield self.made
 
 

@@ -62,11 +62,12 @@ def test_compiled_networks_follow_a_plan_to_the_bit_and_are_left_as_they_were(
     pipe: Any, parts: Callable[[Any], list[nn.Module]]
 ) -> None:
     anatomy = anatomy_of(pipe)
-    wanted = [drawn(pipe, plan) for plan in plans(anatomy)]
+    checked = plans(anatomy)[-1:] if parts is networks else plans(anatomy)  # a whole network takes long to cut
+    wanted = [drawn(pipe, plan) for plan in checked]
     for part in parts(pipe):
         part.compile(backend="eager")
     before = attributes(pipe)
-    for plan, (latents, macs) in zip(plans(anatomy), wanted, strict=True):
+    for plan, (latents, macs) in zip(checked, wanted, strict=True):
         found, executed = drawn(pipe, plan)
         assert torch.equal(found, latents)
         assert executed == macs == plan_macs(plan, anatomy)

@@ -289,7 +289,7 @@ def test_nothing_jumps_when_results_arrive(
     three = studio.made
     plain = three.request.model_copy(update={"rival": None})
     likeness = {"cached": three.likeness["cached"]}
-    studio.made = replace(three, rival=None, request=plain, likeness=likeness)
+    studio.made = replace(three, rival=None, request=plain, likeness=likeness, notes=())
     context = browser.new_context(viewport=size)
     page = context.new_page()
     page.set_default_timeout(PATIENCE_MS)
