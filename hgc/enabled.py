@@ -43,7 +43,7 @@ Handlers: TypeAlias = Mapping[nn.Module, Callable[..., Any]]
 
 
 class Enabled:
-    """What `enable` returns. `last` is the trace of the last call that ended well, None before there was one."""
+    """The answer of `enable`. `last` is the trace of the last call that ended well, None before there was one."""
 
     def __init__(self, pipe: Any, method: str, budget: float) -> None:
         self.pipe = pipe

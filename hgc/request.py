@@ -279,7 +279,7 @@ class Recipe(BaseModel):
 
 
 def _shown(value: Any) -> str:
-    """What was given, short, however large or deep it is."""
+    """A given value in short, however large or deep it is."""
     return " ".join((value[:200] if isinstance(value, str) else reprlib.repr(value)).split())[:60]
 
 

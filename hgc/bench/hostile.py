@@ -60,7 +60,7 @@ class Fault:
 
 @dataclass
 class Report:
-    """What came of all inputs, by kind: taken or refused. Memory is the server's, before and after."""
+    """The outcome of all inputs, by kind: taken or refused. Memory is the server's, before and after."""
 
     seed: int
     taken: Counter[str] = field(default_factory=Counter)
@@ -306,6 +306,6 @@ def attacks(
 
 
 def _heard(server: Server, since: int) -> str:
-    """What the server's log says of an accident since a line; what gradio says of a refusal is none."""
+    """The accidents in the server's log since a line; what gradio says of a refusal is none."""
     said = "".join(server.log[since:])
     return said[-600:] if "a run failed" in said or "Traceback (most recent call last)" in said else ""

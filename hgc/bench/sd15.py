@@ -81,7 +81,7 @@ class Setting:
         return (TINY if self.tiny else FAMILIES)[self.shapes]
 
     def command(self, device: str) -> str:
-        """What to type to measure the same again."""
+        """The command that measures the same again."""
         methods = "" if self.methods == tuple(METHODS) else "".join(f" --method {name}" for name in self.methods)
         return (
             f"python -m hgc bench sd15 --device {device} --shapes {self.shapes} --size {self.size} "
@@ -152,7 +152,7 @@ class Timed:
 
 @dataclass
 class Stand:
-    """What is timed: a pipeline, the arguments of its call, and recordings of it where the device can record."""
+    """A stand to be timed: a pipeline, the arguments of its call, and recordings of it where the device can record."""
 
     pipe: Any
     call: Mapping[str, Any]

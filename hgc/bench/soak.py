@@ -41,7 +41,7 @@ WARM = 50  # runs before memory is looked at for the first time
 
 @dataclass
 class Soak:
-    """What came of all runs. `memory_bytes` of the server: after the first runs, at its most, and at the end."""
+    """The outcome of all runs. `memory_bytes` of the server: after the first runs, at its most, and at the end."""
 
     clients: int = CLIENTS
     done: int = 0

@@ -37,7 +37,7 @@ class FetchStopped(ModelUnavailable):
 
 @dataclass(frozen=True)
 class Offer:
-    """What would be fetched of one repository: its files with their bytes, and how many of these are here."""
+    """An offer to fetch from one repository: its files with their bytes, and how many of these are here."""
 
     repo: str
     licence: str
@@ -142,7 +142,7 @@ def _is_here(repo: str, name: str) -> bool:
 
 
 class _Bar:
-    """What http_get moves on, as it would a bar of tqdm."""
+    """Stands in for a bar of tqdm, which http_get moves on."""
 
     def __init__(self, size_bytes: int, tell: Tell, stopped: Stopped) -> None:
         self._size, self._tell, self._stopped = size_bytes, tell, stopped
@@ -197,7 +197,7 @@ def _digest(path: Path) -> str:
 
 @contextmanager
 def _told(repo: str) -> Iterator[None]:
-    """What goes wrong on the way, in one sentence with the remedy."""
+    """Faults on the way, in one sentence with the remedy."""
     try:
         yield
     except ModelUnavailable:

@@ -70,7 +70,7 @@ def load_controlnet(path: Path, unet: Any, title: str, dtype: torch.dtype) -> An
 
 
 def _sizes(tensors: Tensors) -> dict[str, Any]:
-    """What a ControlNet's own tensors say of it."""
+    """The settings of a ControlNet, read off its own tensors."""
     shapes = tensors.shapes
     if tensors.has("control_model."):
         return {}  # as published

@@ -60,7 +60,7 @@ def load(
 
 
 def preset_of(what: str) -> ModelPreset:
-    """What is known of a model by its name, id, folder or file. Raises ModelUnavailable."""
+    """The preset of a model by its name, id, folder or file. Raises ModelUnavailable."""
     known = {**presets(), **remembered()}
     if what in known:
         return known[what]
@@ -142,7 +142,7 @@ def from_preset(preset: ModelPreset, device: torch.device, dtype: torch.dtype, v
 
 
 def not_here(preset: ModelPreset) -> str:
-    """What is to be done for a model that is not on this machine."""
+    """The remedy for a model that is not on this machine."""
     return (
         f"{preset.title} is not here ({preset.source}, about {preset.size_bytes / 1e9:.1f} GB, licence "
         f"{preset.licence}); fetch it with `hgc models fetch {preset.name}`, or choose Landscapes"

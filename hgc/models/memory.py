@@ -111,7 +111,7 @@ class Memory:
         return f"weights {_gb(self.weights_bytes)}, {parts}: together {_gb(self.total_bytes)}{free}"
 
     def advice(self) -> tuple[str, ...]:
-        """What would make it fit, each in a sentence; nothing where it does."""
+        """The ways to make it fit, each in a sentence; nothing where it does."""
         if self.fits or self.free_bytes is None:
             return ()
         said = [f"It takes about {_gb(self.total_bytes)}, free are {_gb(self.free_bytes)}."]

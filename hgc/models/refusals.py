@@ -1,4 +1,4 @@
-"""What is raised where a model cannot be had."""
+"""The refusal where a model cannot be had."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ class Tensors:
 
     @property
     def holds(self) -> Holds:
-        """What the tensors are. Raises ModelUnavailable for another architecture, naming it."""
+        """The kind of the tensors. Raises ModelUnavailable for another architecture, naming it."""
         if foreign := next((title for start, title in FOREIGN.items() if self.has(start)), None):
             raise ModelUnavailable(
                 f"{self.path.name} is a model of {foreign}, whose networks cannot be run here; choose one of Stable "

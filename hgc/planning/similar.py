@@ -18,7 +18,7 @@ from hgc.planning.task import Task
 
 @dataclass(frozen=True)
 class Similar:
-    """What was measured, and what of it is not of the recipe, as Origin.carried_over has it."""
+    """The measurements, and which of their settings are not the recipe's, as Origin.carried_over has it."""
 
     alike: Alike
     carried_over: Knobs

@@ -102,7 +102,7 @@ def look_into(
 
 
 def _drifts(traces: Mapping[ArmName, Trace]) -> dict[ArmName, DriftLook]:
-    """What measures the drift of each arm: one look at the full arm for all of as many steps, its own for another."""
+    """The look that measures each arm's drift: one at the full arm for all of as many steps, its own for another."""
     steps, images = traces["full"].steps, traces["full"].images
     shared = DriftLook(images, spans(*(trace for trace in traces.values() if trace.steps == steps)))
     return {name: shared if trace.steps == steps else DriftLook(images, spans(trace)) for name, trace in traces.items()}

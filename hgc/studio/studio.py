@@ -415,7 +415,7 @@ def _weights_and_windows(request: Request) -> dict[str, Any]:
 
 
 def _replay_notes(traces: Iterable[Trace]) -> tuple[str, ...]:
-    """What is to be said of the recordings, once for all arms."""
+    """The notes on recordings, once for all arms."""
     notes = [note for trace in traces if trace.replays is not None for note in trace.replays.notes]
     return tuple(f"Recorded steps: {note}." for note in dict.fromkeys(notes))
 

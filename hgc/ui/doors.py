@@ -128,7 +128,7 @@ def refused(hosts: Hosts, headers: Headers) -> PlainTextResponse | None:
 
 
 def bounded(receive: Receive) -> Receive:
-    """What is received of a request, to the limit; one that goes on is taken for broken off."""
+    """The body of a request as it is received, to the limit; one that goes on is taken for broken off."""
     bytes_in = 0
 
     async def counted() -> Message:

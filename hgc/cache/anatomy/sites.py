@@ -101,7 +101,7 @@ def _control(found: Survey, prefix: str, net: Any) -> tuple[tuple[str, ...], str
 
 
 def _mixed(found: Survey, prefix: str, net: Any, sources: tuple[str, ...]) -> str:
-    """What a Union network adds to its control maps: latents and maps, each one token, read each other.
+    """The fusion that a Union network adds to its control maps: latents and maps, each one token, read each other.
 
     diffusers hands these tokens over with the batch where its attention expects the sequence: samples of one batch read
     each other. MACs are those of one sample.

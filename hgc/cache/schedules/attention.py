@@ -52,7 +52,7 @@ def attention_rows(
 
 
 def _errors(asked: Mapping[str, Sequence[int]], similarity: Similarity) -> dict[str, dict[tuple[int, int], float]]:
-    """What every repetition does to the final latents, by the step and the earlier one it goes on from."""
+    """The effect of every repetition on the final latents, by the step and the earlier one it goes on from."""
     return {
         name: {
             (step, since): similarity.growth(step) * similarity.attention(name, step, since)

@@ -102,7 +102,7 @@ def legs_of(
     guidance: bool = True,
     off: Off | None = None,
 ) -> list[Leg]:
-    """What may lie between `count` key steps, the cheapest first; where a control sets in is one more."""
+    """The choices between `count` key steps, the cheapest first; where a control sets in is one more."""
     keys = {*key_steps_by([similarity.change(step) for step in range(similarity.steps)], count), _sets_in(off)}
     costs = costs_of(anatomy, tuple(similarity.layers), guidance=guidance)
     return Between(similarity, sorted(keys), Forecast.polynomial(order), costs, gate_step).legs()
@@ -128,7 +128,7 @@ def _sets_in(off: Off | None) -> int:
 
 
 def _rows(anatomy: Anatomy, layers: Layers, forecast: Forecast, off: Off | None) -> Rows:
-    """What every step keeps: the layer beneath those it refreshes, and the control residuals these consume."""
+    """The sites every step keeps: the layer beneath those it refreshes, and the control residuals these consume."""
     if all(count is EVERYTHING for count in layers):
         return {}
     controlled = [not (off and off[step]) for step in range(len(layers))]
