@@ -14,13 +14,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from functools import partial, wraps
 from typing import Any, TypeAlias
 from warnings import warn
 
 from torch import nn
 
-from hgc import planning
+from hgc import limits, planning
 from hgc.cache import schedules
 from hgc.cache.anatomy import Anatomy
 from hgc.cache.anatomy.macs import measure
@@ -34,6 +35,9 @@ from hgc.cache.running.run import Run
 from hgc.cache.running.values import Watching
 from hgc.cache.trace import Trace
 from hgc.calibration.measure import weights_of
+from hgc.models.loaded import SAMPLERS
+from hgc.models.presets import presets
+from hgc.planning import optimised
 from hgc.planning.methods import DEFAULT_METHOD, method_of
 from hgc.request import Recipe, RequestRefused
 
@@ -81,26 +85,46 @@ class Enabled:
         finally:
             self._paused -= 1
 
-    def plan(self, anatomy: Anatomy, steps: int, guided: bool, off: schedules.Off | None) -> Plan:
+    def plan(self, anatomy: Anatomy, steps: int, guidance: float, off: schedules.Off | None) -> Plan:
         """The plan of a call; the last one again where nothing that decides it has changed."""
-        key = (anatomy, steps, guided, off)
+        key = (anatomy, steps, guidance, off, _sampler_of(self.pipe))
         if self._known is None or self._known[0] != key:
-            self._known = key, self._planned(anatomy, steps, guided, off)
+            self._known = key, self._planned(anatomy, steps, guidance, off)
         return self._known[1]
 
-    def _planned(self, anatomy: Anatomy, steps: int, guided: bool, off: schedules.Off | None) -> Plan:
+    def _planned(self, anatomy: Anatomy, steps: int, guidance: float, off: schedules.Off | None) -> Plan:
         if steps < 2:
             return schedules.exact(anatomy, steps)
-        fields: dict[str, Any] = {"model": anatomy.model, "steps": steps, "guidance": 2.0 if guided else 1.0}
+        fields: dict[str, Any] = {"model": anatomy.model, "steps": steps, "guidance": guidance}
+        fields["sampler"] = _sampler_of(self.pipe)
+        if (measured := optimised.measured_on(_model_of(self.pipe), partial(weights_of, self.pipe))) is not None:
+            anatomy = replace(anatomy, model=measured.model)
+            fields |= {"model": measured.model, "control": measured.control}
         if off is not None and anatomy.residuals:
             on = [step for step, names in enumerate(off) if len(names) < len(anatomy.residuals)]
             window = (on[0] / steps, (on[-1] + 1) / steps) if on else (0.0, 1.0)
             fields |= {"control_start": window[0], "control_end": window[1], "control_scale": float(bool(on))}
         recipe = self.recipe.but(**fields)
         blueprint = planning.Blueprint(
-            anatomy.model, lambda _recipe: anatomy, (recipe.control,), lambda _control: weights_of(self.pipe)
+            anatomy.model,
+            lambda _recipe: anatomy,
+            (recipe.control,),
+            lambda _control: weights_of(self.pipe),
+            (recipe.sampler,),
         )
         return planning.plan(recipe, blueprint)
+
+
+def _sampler_of(pipe: Any) -> str:
+    """The scheduler by its name here, or its class's for one that has none: nothing was measured with that."""
+    kind = type(pipe.scheduler)
+    return next((name for name, known in SAMPLERS.items() if known is kind), kind.__name__)
+
+
+def _model_of(pipe: Any) -> str | None:
+    """The known model that the UNet was loaded from, as diffusers notes it."""
+    origin = str(pipe.unet.config.get("_name_or_path"))
+    return next((name for name, preset in presets().items() if origin.startswith(preset.source)), None)
 
 
 class _Call:
@@ -131,8 +155,8 @@ class _Call:
         latent = (call["sample"].shape[-2], call["sample"].shape[-1])
         tokens = call["encoder_hidden_states"].shape[1]
         anatomy = measure(Networks.of(pipe, maps), latent, tokens, model=type(pipe).__name__)
-        guided = bool(pipe.do_classifier_free_guidance)
-        plan = self._handle.plan(anatomy, by.steps(pipe), guided, by.control_off(names))
+        guidance = min(float(pipe.guidance_scale), limits.GUIDANCE) if pipe.do_classifier_free_guidance else 1.0
+        plan = self._handle.plan(anatomy, by.steps(pipe), guidance, by.control_off(names))
         run = Run(pipe, plan, Watching())
         self._inner = run.handlers()
         run.beyond = self._stack.enter_context(replaced_forwards(self._inner, run.outside()))

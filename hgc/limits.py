@@ -15,6 +15,7 @@ from typing import Any
 from hgc.refused import Refused
 
 STEPS = 200
+GUIDANCE = 30.0
 PROMPT_CHARS = 2_000  # CLIP reads 77 tokens
 SEARCH_CHARS = 200
 SEARCH_WORDS = 12

@@ -167,7 +167,7 @@ class Recipe(BaseModel):
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     steps: Annotated[int, Field(ge=2, le=limits.STEPS)] = 20
     sampler: PathName = "ddim"
-    guidance: Annotated[float, Field(ge=0, le=30)] = GUIDANCE
+    guidance: Annotated[float, Field(ge=0, le=limits.GUIDANCE)] = GUIDANCE
     control_scale: Scale = 1.0
     control_start: Share = 0.0
     control_end: Share = 1.0

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import tiny
 import torch
-from diffusers import StableDiffusionControlNetPipeline
+from diffusers import PNDMScheduler, StableDiffusionControlNetPipeline
 
 import hgc
 from hgc.cache import schedules
@@ -20,7 +20,8 @@ from hgc.cache.rehearsal import plan_macs
 from hgc.cache.running.belonging import NotCached
 from hgc.enabled import handle_of
 from hgc.planning.methods import METHODS
-from hgc.request import RequestRefused
+from hgc.request import Recipe, RequestRefused
+from hgc.studio.studio import Studio
 
 STEPS = 6
 
@@ -187,3 +188,24 @@ def test_what_cannot_be_is_refused_before_anything_is_changed(pipe: Any) -> None
     assert same(before, state(pipe))
     with pytest.warns(NotCached, match="was not called"), hgc.cached(pipe, "hgc"):
         pass
+
+
+@pytest.mark.parametrize("method", ["hgc", "optimised"])
+def test_a_model_that_was_measured_is_planned_for_as_everywhere_else(studio: Studio, method: str) -> None:
+    """It is known by its weights, whatever the pipeline is called; other weights of its kind are carried over to."""
+    recipe = Recipe.parse({"steps": 4, "method": method, "budget": 0.6})
+    measured, other = studio.loaded.pipeline("segmentation", "ddim"), studio.loaded.pipeline("edges", "ddim")
+    drawing = torch.rand(1, 3, 256, 256, generator=torch.Generator().manual_seed(0))
+    for pipe, asked in ((measured, recipe), (other, recipe.but(control="edges"))):
+        with hgc.cached(pipe, method, budget=0.6) as handle:
+            pipe("a lake", image=drawing, num_inference_steps=4, guidance_scale=recipe.guidance, output_type="latent")
+        assert handle.last.plan == studio.plan(asked)
+
+
+def test_a_scheduler_that_nothing_was_measured_with_is_said(studio: Studio) -> None:
+    pipe = studio.loaded.pipeline("segmentation", "ddim")
+    pipe.scheduler = PNDMScheduler.from_config(pipe.scheduler.config, skip_prk_steps=True)
+    drawing = torch.rand(1, 3, 256, 256, generator=torch.Generator().manual_seed(0))
+    with hgc.cached(pipe, "optimised", budget=0.6) as handle:
+        pipe("a lake", image=drawing, num_inference_steps=4, guidance_scale=2.0, output_type="latent")
+    assert handle.last.plan.origin.carried_over["sampler"] == "ddim"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -72,6 +72,13 @@ def kept_for(recipe: Recipe) -> Kept:
         raise PlanRefused("no optimised plans are kept here; make them with: python -m hgc optimize")
     shelf = min(found, key=lambda shelf: distance(shelf.table.subject, wanted))
     return Kept(shelf, shelf.table.subject.carried_over(wanted))
+
+
+def measured_on(model: str | None, weights: Callable[[], str]) -> Subject | None:
+    """A subject of a model's that was measured on these very weights; they are asked for where there is any."""
+    kept = [shelf for shelf in shelves(PLANS) if shelf.table.subject.model == model]
+    digest = weights() if kept else ""
+    return next((shelf.table.subject for shelf in kept if shelf.weights == digest), None)
 
 
 @cache

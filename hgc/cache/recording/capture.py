@@ -73,7 +73,7 @@ class CompiledRows:
         self._inner, self._compiler = inner, compiler
 
     def __call__(self, function: Callable[[], Any]) -> Captured:
-        """As a Capture's. Raises RuntimeError too where torch finds no compiler, or one that fails."""
+        """As a Capture's. Raises RuntimeError where there is no compiler, or one that fails."""
         returned: Any = None
 
         def flat() -> list[torch.Tensor]:
@@ -81,8 +81,14 @@ class CompiledRows:
             returned = function()
             return list(tensors_of(returned))
 
-        compiled = self._compiler(make_fx(flat)())
-        out = [tensor.clone() for tensor in compiled()]  # which also lets it choose its kernels, before a capture
+        graph = make_fx(flat)()
+        try:
+            compiled = self._compiler(graph)
+            out = [tensor.clone() for tensor in compiled()]  # which also lets it choose its kernels, before a capture
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:  # of whatever a compiler fails with, the row is run eagerly
+            raise RuntimeError(f"the compiler failed with {type(error).__name__}: {error}") from error
         if self._inner is not None:
             captured = self._inner(compiled)
             return Captured(_filled(returned, captured.out), captured.replay, captured.size_bytes)

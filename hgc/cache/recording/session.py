@@ -25,6 +25,7 @@ from hgc.cache.recording.network import looked_on
 from hgc.cache.recording.rows import Recording, Recordings, Row, Value
 from hgc.cache.trace import MODES, Replays
 
+REASON_CHARS = 200
 Function = Callable[..., Any]
 Live = Callable[[], torch.Tensor]
 
@@ -251,4 +252,5 @@ class Session:
         if isinstance(error, torch.OutOfMemoryError):
             self._recordings.clear()
             return "out of memory while recording; all recordings were let go"
-        return str(error).split("\n")[0] if isinstance(error, Refused) else f"it could not be recorded ({error})"
+        why = str(error).split("\n")[0][:REASON_CHARS]  # a compiler's fills pages
+        return why if isinstance(error, Refused) else f"it could not be recorded ({why})"
