@@ -2,21 +2,14 @@
 
 from typing import Any
 
-SD15: dict[str, Any] = {"cross_attention_dim": 768}
+from hgc.bench.paper import SDXL_SHAPES
+from hgc.models.presets import SD15_SHAPES
+
+SD15: dict[str, Any] = dict(SD15_SHAPES)
 SD21: dict[str, Any] = {
     "cross_attention_dim": 1024,
     "attention_head_dim": (5, 10, 20, 20),
     "use_linear_projection": True,
 }
-SDXL: dict[str, Any] = {
-    "block_out_channels": (320, 640, 1280),
-    "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
-    "transformer_layers_per_block": (1, 2, 10),
-    "attention_head_dim": (5, 10, 20),
-    "cross_attention_dim": 2048,
-    "use_linear_projection": True,
-    "addition_embed_type": "text_time",
-    "addition_time_embed_dim": 256,
-    "projection_class_embeddings_input_dim": 2816,
-}
+SDXL: dict[str, Any] = dict(SDXL_SHAPES)
 SDXL_DECODER: dict[str, Any] = {"up_block_types": ("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D")}

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from opened import RUN_MS, Visitors, app, opened, ready
 from PIL import Image
 from playwright.sync_api import Locator, Page, ViewportSize, expect
 from writing import write
@@ -22,49 +19,19 @@ from hgc.landscapes.scene import paint
 
 pytestmark = pytest.mark.browser
 
-ROOT = Path(__file__).parent.parent
-# A run takes seconds on two idle cores; a loaded machine may take minutes.
-RUN_MS = 240_000
-Visitors = Callable[..., Page]
 PHONE = ViewportSize(width=390, height=844)
 
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Starts app.py as the README says and gives the address that it prints."""
-    runs = tmp_path_factory.mktemp("runs") / "history.sqlite"
-    environment = {**os.environ, "GRADIO_SERVER_NAME": "127.0.0.1", "HGC_HISTORY": str(runs)}
-    app = subprocess.Popen(
-        [sys.executable, "-u", "app.py"], cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
-    assert app.stdout is not None
-    try:
-        printed = iter(app.stdout.readline, b"")
-        found = next((match for line in printed if (match := re.search(rb"http://127\.0\.0\.1:\d+", line))), None)
-        assert found, "app.py ended without printing its address"
-        threading.Thread(target=lambda: [None for _ in printed], daemon=True).start()
-        yield found[0].decode()
-    finally:
-        app.terminate()
-        app.wait(20)
-        app.stdout.close()
+    with app(tmp_path_factory.mktemp("page")) as served:
+        yield served
 
 
 @pytest.fixture
 def page(visitors: Visitors, address: str) -> Iterator[Page]:
-    """The page with its model loaded; an error in its scripts fails the test."""
-    opened = visitors(viewport={"width": 1440, "height": 900})
-    errors: list[str] = []
-    opened.on("pageerror", lambda error: errors.append(str(error)))
-    opened.goto(address)
-    ready(opened)
-    yield opened
-    assert errors == []
-
-
-def ready(page: Page) -> None:
-    expect(page.locator(".status.ready")).to_be_visible(timeout=RUN_MS)
-    expect(page.locator("#painting canvas").first).to_be_visible()
+    with opened(visitors, address) as page:
+        yield page
 
 
 def finished(page: Page) -> None:

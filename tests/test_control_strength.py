@@ -19,10 +19,10 @@ from hgc.planning.methods import METHODS, BelowLeast
 from hgc.request import Request
 from hgc.studio.studio import Studio
 
-STEPS, SHARE = 8, 0.6
+STEPS, SHARE, LEAST = 8, 0.6, 0.25
 # Of what plain diffusion gives, whose own is 1.0 to 1.1: the issue that was reported lost 8% of it.
 TOLERANCE = 0.02
-Draw = Callable[[float, str | None], Tensor]
+Draw = Callable[..., Tensor]
 
 
 @pytest.fixture(scope="module")
@@ -30,15 +30,15 @@ def draw(studio: Studio) -> Draw:
     scene = paint(9_000_006)
     png = studio.prepare_control(colour_map(scene.labels), "segmentation").png
 
-    def drawn(scale: float, method: str | None) -> Tensor:
-        """The latents at the end, by a method at its share of full compute, or plainly."""
+    def drawn(scale: float, method: str | None, share: float = SHARE) -> Tensor:
+        """The latents at the end, by a method at a share of full compute, or plainly."""
         fields = {"prompt": scene.caption, "seed": 3, "steps": STEPS, "control_scale": scale}
         request = Request.make(png, **fields)
         pipe = studio.loaded.pipeline(request.control, request.sampler)
         run = partial(pipe, **studio.call(request) | {"output_type": "latent"})
         if method is None:
             return run().images
-        recipe = request.but(method=method, budget=SHARE)
+        recipe = request.but(method=method, budget=share)
         plan = planned(studio, recipe)
         with cached(pipe, plan, adjustment=studio.adjustment(plan, recipe)):
             return run().images
@@ -57,13 +57,18 @@ def planned(studio: Studio, recipe: Request) -> Plan:
         return studio.plan(error.at_least(recipe))
 
 
-def strength(draw: Draw, method: str | None) -> float:
+def strength(draw: Draw, method: str | None, *share: float) -> float:
     """How far twice the strength moves the latents from those without control, beside how far once does."""
     off = draw(0.0, None)
-    return float((draw(2.0, method) - off).norm() / (draw(1.0, method) - off).norm())
+    return float((draw(2.0, method, *share) - off).norm() / (draw(1.0, method, *share) - off).norm())
 
 
 @pytest.mark.parametrize("method", [name for name in METHODS if name != "fewer_steps"])  # which keeps nothing
 def test_the_control_is_as_strong_as_in_full(draw: Draw, method: str) -> None:
     assert not torch.equal(draw(1.0, method), draw(1.0, None)), "nothing was kept"
     assert strength(draw, method) == pytest.approx(strength(draw, None), rel=TOLERANCE)
+
+
+def test_hgc_keeps_it_at_its_least(draw: Draw) -> None:
+    """By a timetable, straight lines over few key steps overshot it by 8% at a fifth of the compute."""
+    assert strength(draw, "hgc", LEAST) == pytest.approx(strength(draw, None), rel=TOLERANCE)

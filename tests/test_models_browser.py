@@ -2,55 +2,30 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from opened import RUN_MS, Visitors, app, opened, ready
 from playwright.sync_api import Page, expect
-from test_app_browser import PHONE, RUN_MS, fewer_steps, finished, natural_size, ready
+from test_app_browser import PHONE, fewer_steps, finished, natural_size
 
 pytestmark = pytest.mark.browser
-
-ROOT = Path(__file__).parent.parent
-Visitors = Callable[..., Page]
 
 
 @pytest.fixture(scope="module")
 def address(small_hub: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """app.py over the small hub, in a folder of its own; the address that it prints."""
-    folder = tmp_path_factory.mktemp("page")
-    environment = {**os.environ, "HF_HOME": str(small_hub), "HGC_HISTORY": str(folder / "history.sqlite")}
-    environment |= {"GRADIO_SERVER_NAME": "127.0.0.1", "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-u", str(ROOT / "app.py")]
-    app = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    assert app.stdout is not None
-    try:
-        printed = iter(app.stdout.readline, b"")
-        found = next((match for line in printed if (match := re.search(rb"http://127\.0\.0\.1:\d+", line))), None)
-        assert found, "app.py ended without printing its address"
-        threading.Thread(target=lambda: [None for _ in printed], daemon=True).start()
-        yield found[0].decode()
-    finally:
-        app.terminate()
-        app.wait(20)
-        app.stdout.close()
+    """Over the small hub."""
+    with app(tmp_path_factory.mktemp("page"), HF_HOME=str(small_hub)) as served:
+        yield served
 
 
 @pytest.fixture
 def page(visitors: Visitors, address: str) -> Iterator[Page]:
-    opened = visitors(viewport={"width": 1440, "height": 900})
-    errors: list[str] = []
-    opened.on("pageerror", lambda error: errors.append(str(error)))
-    opened.goto(address)
-    ready(opened)
-    yield opened
-    assert errors == []
+    with opened(visitors, address) as page:
+        yield page
 
 
 def model(page: Page, title: str) -> None:

@@ -25,11 +25,16 @@ def cache_folder() -> Path:
     return Path(constants.HF_HUB_CACHE)
 
 
+def missing_of(preset: ModelPreset) -> tuple[str, ...]:
+    """What a model is drawn with, its ControlNets aside, and is not on this machine."""
+    return tuple(source for source in (preset.source, *(lora for lora, _ in preset.loras)) if not is_here(source))
+
+
 def state_of(preset: ModelPreset) -> str:
     """In words, whether a model is on this machine, and how many of its ControlNets are."""
     if preset.name == "landscapes":
         return "here"
-    missing = [source for source in (preset.source, *(lora for lora, _ in preset.loras)) if not is_here(source)]
+    missing = missing_of(preset)
     if preset.source in missing:
         return "gone" if preset.local else f"to fetch, {preset.size_bytes / 1e9:.1f} GB"
     here = [name for name, source in preset.controls.items() if is_here(source)]

@@ -58,8 +58,8 @@ def known_models() -> Mapping[str, ModelPreset]:
 
 def model_choices() -> list[tuple[str, str]]:
     """Every model with how it stands, those first that are here."""
-    titled = [(f"{preset.title} · {hub.state_of(preset)}", name) for name, preset in known_models().items()]
-    return sorted(titled, key=lambda choice: "to fetch" in choice[0])
+    known = sorted(known_models().items(), key=lambda item: bool(hub.missing_of(item[1])))
+    return [(f"{preset.title} · {hub.state_of(preset)}", name) for name, preset in known]
 
 
 def build_header(loader: Loader) -> Header:
@@ -101,11 +101,10 @@ class ModelEvents:
 
     def choose(self, model: str, *chosen: str) -> Iterator[Updates]:
         """Loads a model that is here; of another it is said what would have to be fetched."""
-        preset = known_models().get(model)
-        if preset is None:
-            yield self._told(f"There is no model '{escape(model[:80])}' any more.", "error") | self._standing()
+        if (preset := known_models().get(model)) is None:
+            yield self._unknown(model)
             return
-        if "to fetch" in hub.state_of(preset) or not _controls_here(preset):
+        if (not preset.local and hub.missing_of(preset)) or not _controls_here(preset):
             yield self._offered(preset)
             return
         yield {self._header.masthead: figures.masthead("loading", f"Loading {preset.title}"), **self._told("")}
@@ -120,9 +119,12 @@ class ModelEvents:
         """Fetches the chosen model with its first control, tells how far it is, and loads it."""
         from hgc.models.fetching import FetchProgress, fetch, offer, sources_of
 
+        header, preset = self._header, known_models().get(model)
+        if preset is None:
+            yield self._unknown(model)
+            return
         stop, latest, failed = threading.Event(), list[FetchProgress](), list[Exception]()
         self._stops[page.session_hash or ""] = stop
-        header, preset = self._header, known_models()[model]
 
         def work() -> None:
             try:
@@ -135,10 +137,14 @@ class ModelEvents:
         worker = threading.Thread(target=work, name="fetch model", daemon=True)
         worker.start()
         yield self._told(f"Asking for {preset.title}.") | {header.fetch: gr.update(visible=False)}
-        while worker.is_alive():
-            worker.join(TELL_EVERY_S)
-            if latest:
-                yield self._told(_progress(preset, latest[0])) | {header.stop: gr.update(visible=True)}
+        try:
+            while worker.is_alive():
+                worker.join(TELL_EVERY_S)
+                if latest:
+                    yield self._told(_progress(preset, latest[0])) | {header.stop: gr.update(visible=True)}
+        finally:
+            stop.set()  # whoever leaves the page goes on from here another time
+            self._stops.pop(page.session_hash or "", None)
         if failed:
             yield self._told(in_one_sentence(failed[0]), "error") | self._buttons(fetch=True)
             return
@@ -189,6 +195,9 @@ class ModelEvents:
             page.picture.steps: preset.steps,
             page.picture.guidance: preset.guidance,
         } | self._told(" ".join(notes))
+
+    def _unknown(self, model: str) -> Updates:
+        return self._told(f"There is no model '{model[:80]}' any more.", "error") | self._standing()
 
     def _standing(self) -> Updates:
         """The model that is loaded still."""
