@@ -376,6 +376,26 @@ def test_a_reload_brings_drawing_words_and_settings_back(page: Page, visitors: V
     expect(page.locator("#method input")).to_have_value("Optimised")
 
 
+def test_a_list_that_is_only_passed_by_changes_nothing(page: Page) -> None:
+    """By keyboard every field is passed; a list that a person leaves as it was asks for nothing."""
+    choose(page, "#method", "HGC")
+    page.locator("#coarse-settings button").first.click()
+    write(page.locator("#key-share input[type=number]"), "0.6")
+    expect(page.locator("#forecast")).to_contain_text("HGC: 73.9 G of 128 G MACs")
+    asked: list[Any] = []
+    page.on("request", lambda request: asked.append(request.url) if request.method == "POST" else None)
+    page.locator("#method input").focus()
+    page.keyboard.press("Tab")
+    with page.expect_request(lambda request: request.method == "POST"):
+        page.locator("#prompt textarea").fill("a lake at dusk")
+    assert len(asked) == 1, "what the prompt asks for comes alone"
+    expect(page.locator("#key-share input[type=number]")).to_have_value("0.6")
+    page.locator("#method input").focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    expect(page.locator("#forecast")).not_to_contain_text("HGC")
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_nothing_is_wider_than_a_phone(visitors: Visitors, address: str, theme: str) -> None:
     page = visitors(viewport=PHONE)

@@ -43,6 +43,18 @@ MOVE = """wanted => {
     };
 }"""
 
+# Read in one go, since plotly may draw a chart anew at any time. The lowest of two or three charts over one another has
+# the axis x2 or x3.
+OVER_ITS_COLUMN = """([name, step]) => {
+    const chart = document.getElementById(`chart-${name}`), band = chart.querySelector(".step-band");
+    const numbers = [...chart.querySelectorAll(":is(.xtick, .x2tick, .x3tick) text")];
+    const number = numbers.filter(text => text.textContent.trim() === String(step)).at(-1);
+    if (!band || !number) return false;
+    const over = band.getBoundingClientRect(), under = number.getBoundingClientRect();
+    const middle = under.x + under.width / 2;
+    return over.x < middle && middle < over.x + over.width && over.height > 100;
+}"""
+
 
 @pytest.fixture(scope="module")
 def opened(browser: Browser, studio: Studio) -> Iterator[Page]:
@@ -106,15 +118,9 @@ def test_the_slider_moves_markers_pictures_and_words_at_once(page: Page) -> None
 
 @pytest.mark.parametrize("name", BY_STEP)
 def test_a_marker_stands_over_its_column(page: Page, name: str) -> None:
-    chart = page.locator(f"#chart-{name}")
     for step in (1, STEPS):
         page.evaluate(MOVE, step)
-        # The lowest of two or three charts over one another has the axis x2 or x3.
-        ticks = chart.locator(":is(.xtick, .x2tick, .x3tick) text")
-        number: Any = ticks.get_by_text(str(step), exact=True).last.bounding_box()
-        band: Any = chart.locator(".step-band").bounding_box()
-        assert band["x"] < number["x"] + number["width"] / 2 < band["x"] + band["width"]
-        assert band["height"] > 100
+        page.wait_for_function(OVER_ITS_COLUMN, arg=[name, step])
 
 
 def test_arrow_keys_buttons_and_columns_move_the_step(page: Page) -> None:

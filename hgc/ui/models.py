@@ -16,6 +16,7 @@ from hgc.models.presets import ModelPreset, presets
 from hgc.models.refusals import ModelUnavailable
 from hgc.models.remembered import remembered
 from hgc.refused import Refused
+from hgc.ui.components.choice import chosen
 from hgc.ui.playground import figures
 from hgc.ui.playground.cache_events import CacheEvents, asked_of, cost_inputs, settled_of
 from hgc.ui.playground.control_events import ControlEvents
@@ -255,7 +256,7 @@ def wire_models(p: Playground, header: Header, greeted: Any) -> None:
     shown = events.shown
     greeted.then(events.arrive, form, shown, **QUIET)
     for begun in (
-        header.picker.input(events.choose, given, shown, concurrency_limit=1, concurrency_id="models", **QUIET),
+        chosen(header.picker)(events.choose, given, shown, concurrency_limit=1, concurrency_id="models", **QUIET),
         header.fetch.click(events.fetch, given, shown, concurrency_limit=1, concurrency_id="models", **QUIET),
     ):
         seen = [panel.seen, panel.notes, panel.annotator]

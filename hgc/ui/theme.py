@@ -21,6 +21,7 @@ STYLES = (
 SCRIPTS = (
     "keys.js",
     "components/fields.js",
+    "components/choice.js",
     "session.js",
     "components/easel.js",
     "components/viewer.js",

@@ -9,6 +9,7 @@ import gradio as gr
 
 from hgc.charts.pareto import Cost, Fidelity
 from hgc.sweep import MOST_RUNS, SETTINGS
+from hgc.ui.components.choice import chosen
 from hgc.ui.explore.grid import PICK_JS
 from hgc.ui.pressing import Pressing, build_press
 
@@ -131,7 +132,7 @@ def _axis(title: str, name: str, first: str, *, none: bool) -> tuple[gr.Dropdown
             elem_id=f"sweep-{name}-values",
             lines=1,
         )
-    setting.input(None, setting, values, js=EXAMPLES_JS, api_visibility="private")
+    chosen(setting)(None, setting, values, js=EXAMPLES_JS, api_visibility="private")
     return setting, values
 
 

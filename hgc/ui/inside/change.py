@@ -15,6 +15,7 @@ from hgc.calibration.curves import ChangeCurves
 from hgc.charts.change import accumulated_chart, change_chart, changing_rows, most_piled
 from hgc.charts.rows import Row
 from hgc.planning.calibrations import subject_of
+from hgc.ui.components.choice import chosen
 from hgc.ui.playground.titles import subject_words
 from hgc.ui.queueing import QUIET
 from hgc.ui.runner import Runner
@@ -76,7 +77,7 @@ def wire_change(change: Change, runner: Runner, run_id: gr.State, arm: gr.Radio)
     """Fills the card with every new run, and when another arm or block is chosen."""
     events = ChangeEvents(runner)
     gr.on([run_id.change, arm.input], events.open_up, [run_id, arm], change.filled, **QUIET)
-    change.block.input(events.charts_of, [run_id, arm, change.block], [change.piled, change.curves], **QUIET)
+    chosen(change.block)(events.charts_of, [run_id, arm, change.block], [change.piled, change.curves], **QUIET)
 
 
 class ChangeEvents:

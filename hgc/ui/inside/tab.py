@@ -11,6 +11,7 @@ from typing import Any
 
 import gradio as gr
 
+from hgc.ui.components.choice import chosen
 from hgc.ui.inside.change import build_change, wire_change
 from hgc.ui.inside.events import EMPTY, LOOKING, UNSEEN, InsideEvents
 from hgc.ui.queueing import MODEL_QUEUE, QUIET
@@ -202,8 +203,8 @@ def _wire(inside: Inside, events: InsideEvents, run_id: gr.State) -> None:
     closer.button.click(None, None, news, js=f"() => {json.dumps(waiting)}", api_visibility="private")
     looked = closer.button.click(events.look, run_id, news, **MODEL_QUEUE, **QUIET)
     looked.success(events.show_seen, [*arm, detail], inside.seen, **QUIET)
-    for choice in word:
-        choice.input(events.attention_of, [*arm, *word], closer.maps, trigger_mode="always_last", **QUIET)
+    turned_to = [closer.word.input, chosen(closer.layer)]
+    gr.on(turned_to, events.attention_of, [*arm, *word], closer.maps, trigger_mode="always_last", **QUIET)
     file = gr.JSON(visible=False)
     for name, button in inside.files.items():
         made = button.click(partial(events.export, name), arm, file, **QUIET)

@@ -14,6 +14,7 @@ from hgc.planning.presets import PRESETS, by_budget
 from hgc.refused import Refused
 from hgc.request import Recipe
 from hgc.share import NAME
+from hgc.ui.components.choice import chosen
 from hgc.ui.playground import figures
 from hgc.ui.playground.cache_panel import CUSTOM_REASON, read_settings, write_settings
 from hgc.ui.playground.own_plan import own_plan
@@ -41,7 +42,7 @@ class CacheEvents:
     """The answers to the panel's inputs."""
 
     def __init__(self, playground: Playground) -> None:
-        self._runner, self._panel = playground.runner, playground.cache
+        self._page, self._runner, self._panel = playground, playground.runner, playground.cache
         self._loader = playground.runner.loader
 
     @property
@@ -91,14 +92,16 @@ class CacheEvents:
         return Recipe.parse({"model": self._loader.studio().model} | fields)
 
     def follow(self, *values: Any) -> list[Any]:
-        """The same when the picture's settings have changed; settings made by hand stay as they are."""
+        """The same, where nobody has set them by hand."""
         wanted, *_ = _read(values, self._controls)
         if wanted.by_hand:
             return [*[gr.skip()] * len(self._panel.settings), *_told(wanted, "")]
         return self.settle(*values)
 
     def from_budget(self, method: str, preset: str | None, percent: float, hand: bool, *values: Any) -> list[Any]:
-        """The same for a share set by hand, which no preset names."""
+        """The same for a share that no preset names."""
+        if hand:
+            return [gr.skip()] * len(settled_of(self._page))
         *settings, why, reason, _ = self.settle(method, None, percent, False, *values)
         return [*settings, why, reason, None]
 
@@ -135,22 +138,20 @@ class CacheEvents:
         except BelowLeast as error:
             return studio.forecast(error.at_least(recipe))
 
-    def greet(self, page: gr.Request, *values: Any) -> list[Any]:
-        """When a page opens: waits for the model, then fills in what only it can say.
+    def begin(self, page: gr.Request, *values: Any) -> list[Any]:
+        """`follow` when a page opens, as soon as there is a model; the settings of a link stay as they are."""
+        if NAME in page.query_params:
+            return [gr.skip()] * len(settled_of(self._page))
+        return self.follow(*values)
 
-        The settings of a link, and those that its visitor made by hand, stay as they are.
-        """
-        untouched = [gr.skip()] * len(self._panel.settings)
+    def greet(self) -> list[Any]:
+        """Waits for the model, then says which it is, or why there is none."""
         try:
             studio = self._loader.studio()
         except Refused as error:
-            failed = figures.forecast_waiting(str(error))
-            return [figures.masthead("failed", "Model not loaded"), failed, *untouched, gr.skip(), ""]
+            return [figures.masthead("failed", "Model not loaded"), figures.forecast_waiting(str(error))]
         ready = f"{studio.model.capitalize()} · {studio.device.upper()} · {studio.dtype}"
-        if NAME in page.query_params:
-            return [figures.masthead("ready", ready), gr.skip(), *untouched, gr.skip(), gr.skip()]
-        *settings, why, reason, _ = self.follow(*values)
-        return [figures.masthead("ready", ready), gr.skip(), *settings, why, reason]
+        return [figures.masthead("ready", ready), gr.skip()]
 
 
 def _read(values: Sequence[Any], controls: Sequence[str]) -> tuple[Wanted, dict[str, Any], Sequence[Any]]:
@@ -173,26 +174,29 @@ def _told(wanted: Wanted, sentence: str) -> list[Any]:
 
 
 def wire_cache(p: Playground) -> None:
-    """Method, preset and budget write the settings; whatever changes the cost is priced anew."""
+    """Method, preset and budget write the settings; whatever changes the cost is priced anew.
+
+    The settings are planned on the server. What a person does meanwhile counts: the answer that is late is dropped.
+    """
     events, panel, picture = CacheEvents(p), p.cache, p.picture
-    asked = asked_of(p)
-    written = [*panel.settings, panel.method_reason, panel.reason]
+    asked, settled = asked_of(p), settled_of(p)
     last: dict[str, Any] = {"trigger_mode": "always_last", **QUIET}
-    gr.on([panel.method.input, panel.preset.input], events.settle, asked, settled_of(p), **last)
-    # In the browser, so that a Run that comes before the settings are written knows what counts.
-    not_by_hand = [panel.method.input, panel.preset.input, panel.budget.input]
-    gr.on(not_by_hand, None, None, panel.hand, js=NOT_BY_HAND_JS, api_visibility="private")
     sliders = (picture.steps, picture.guidance, picture.scale, picture.start, picture.end)
-    changed = [*(slider.release for slider in sliders), picture.sampler.input, p.control.source.input]
-    gr.on(changed, events.follow, asked, settled_of(p), **last)
-    panel.budget.input(events.from_budget, asked, [*written, panel.preset], **last)
-    hands = [component.input for component in panel.settings]
-    gr.on(hands, None, None, by_hand_of(panel), js=BY_HAND_JS, api_visibility="private")
+    changes = [*(slider.release for slider in sliders), chosen(picture.sampler), p.control.source.input]
+    followed = gr.on(changes, events.follow, asked, settled, **last)
+    # In the browser, so that a Run that comes before the settings are written knows what counts.
+    unset: dict[str, Any] = {"js": NOT_BY_HAND_JS, "api_visibility": "private"}
+    method = gr.on([panel.method_chosen, panel.preset.input], None, None, panel.hand, **unset)
+    method = method.then(events.follow, asked, settled, cancels=followed, **last)
+    share = panel.budget.input(None, None, panel.hand, **unset)
+    share = share.then(events.from_budget, asked, [*settled[:-1], panel.preset], cancels=[followed, method], **last)
+    gr.on(panel.setting, None, None, by_hand_of(panel), js=BY_HAND_JS, api_visibility="private")
+    gr.on(panel.setting, None, cancels=[followed, method, share])
 
     # By whomever they are written: a person, a preset, a picture that is brought back.
-    asked_for = [*cost_inputs(p), p.own.name]
-    changes = [component.change for component in (*asked_for, p.results.run_id)]
-    gr.on(changes, events.price, asked_for, p.forecast, **last)
+    priced = [*cost_inputs(p), p.own.name]
+    changes = [component.change for component in (*priced, p.results.run_id)]
+    gr.on(changes, events.price, priced, p.forecast, **last)
 
 
 def by_hand_of(panel: CachePanel) -> list[Any]:
@@ -221,6 +225,8 @@ def _cost_fields(p: Playground) -> list[Any]:
 
 def wire_greeting(opened: Any, p: Playground, header: gr.HTML) -> Any:
     """The first events of a page, when it has opened and the form stands as its visitor left it; the last of them."""
-    outputs = [header, p.forecast, *p.cache.settings, p.cache.method_reason, p.cache.reason]
-    greeted = opened.then(CacheEvents(p).greet, asked_of(p), outputs, concurrency_limit=None, **QUIET)
-    return greeted.then(CacheEvents(p).price, [*cost_inputs(p), p.own.name], p.forecast, **QUIET)
+    events = CacheEvents(p)
+    begun = opened.then(events.begin, asked_of(p), settled_of(p), concurrency_limit=None, **QUIET)
+    gr.on(p.cache.by_hand, None, cancels=begun)
+    greeted = begun.then(events.greet, None, [header, p.forecast], concurrency_limit=None, **QUIET)
+    return greeted.then(events.price, [*cost_inputs(p), p.own.name], p.forecast, **QUIET)

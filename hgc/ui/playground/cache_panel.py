@@ -10,6 +10,7 @@ import gradio as gr
 
 from hgc.planning.methods import DEFAULT_METHOD, METHODS
 from hgc.request import CacheSettings
+from hgc.ui.components.choice import chosen
 from hgc.ui.playground import hgc_settings
 from hgc.ui.playground.figures import aside
 from hgc.ui.playground.titles import NO_RIVAL, RIVALS
@@ -38,6 +39,7 @@ class CachePanel:
     """The components of the panel."""
 
     method: gr.Dropdown
+    method_chosen: Any
     method_reason: gr.HTML
     preset: gr.Radio
     reason: gr.HTML
@@ -60,8 +62,18 @@ class CachePanel:
 
     @property
     def by_hand(self) -> list[Any]:
-        """The inputs that set by hand how the second picture saves work."""
-        return [self.method, self.preset, self.budget, *self.settings]
+        """The events by which a person says how the second picture saves work."""
+        return [*self.asking, *self.setting]
+
+    @property
+    def asking(self) -> list[Any]:
+        """Those that ask for a method and a budget."""
+        return [self.method_chosen, self.preset.input, self.budget.input]
+
+    @property
+    def setting(self) -> list[Any]:
+        """Those that write one of the settings."""
+        return [component.input for component in self.settings]
 
     @property
     def wanted(self) -> list[Any]:
@@ -156,6 +168,7 @@ def build_cache_panel() -> CachePanel:
         )
     return CachePanel(
         method=method,
+        method_chosen=chosen(method),
         method_reason=method_reason,
         missed=missed,
         preset=preset,

@@ -52,7 +52,7 @@ class CalibratingHere:
         """Offered for what the form says; afterwards the method plans from what was measured."""
         p, missed, events = self._page, self._missed, self._events
         shown = [missed.row, missed.told]
-        changes = [p.cache.reason.change, p.cache.method.input]
+        changes = [p.cache.reason.change, p.cache.method_chosen]
         gr.on(changes, self.offer, asked_of(p), shown, trigger_mode="always_last", **QUIET)
         subject = [p.control.source, p.control.annotator, p.picture.steps, p.picture.sampler, p.picture.guidance]
         run = Step(self.run, subject, [missed.told, *missed.pressing.buttons])

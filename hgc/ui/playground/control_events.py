@@ -15,6 +15,7 @@ from hgc.control.reading import Reading
 from hgc.landscapes import examples
 from hgc.refused import Refused
 from hgc.request import CacheSettings
+from hgc.ui.components.choice import chosen
 from hgc.ui.components.easel import CANVAS_PX
 from hgc.ui.pictures import png_url
 from hgc.ui.playground import figures
@@ -172,7 +173,7 @@ def wire_control(p: Playground) -> None:
     looked = [*seen, panel.annotator]
     strokes = [panel.painting.input, panel.lines.input, *(slider.input for slider in panel.reading.sliders)]
     gr.on(strokes, events.look, panel.drawing, looked, trigger_mode="always_last", **LOOK_QUEUE, **QUIET)
-    readings = [panel.reading.annotator.input, panel.reading.framing.input]
+    readings = [chosen(panel.reading.annotator), panel.reading.framing.input]
     choices = [panel.source.input, panel.photo.clear, *readings]
     busy: dict[str, Any] = {"js": BUSY_JS, "api_visibility": "private", "queue": False, "show_progress": "hidden"}
     shown = [panel.source, panel.photo, panel.annotator]

@@ -64,7 +64,7 @@ def wire_own_plan(p: Playground) -> None:
         return [gr.update(visible=plan is not None), words]
 
     p.own.name.change(show, p.own.name, [p.own.shown, p.own.told], **QUIET)
-    by_hand = [p.own.back.click, *(component.input for component in p.cache.by_hand)]
+    by_hand = [p.own.back.click, *p.cache.by_hand]
     gr.on(by_hand, None, None, p.own.name, js=BACK_JS, api_visibility="private")
 
 
