@@ -376,6 +376,18 @@ def test_a_reload_brings_drawing_words_and_settings_back(page: Page, visitors: V
     expect(page.locator("#method input")).to_have_value("Optimised")
 
 
+def test_a_reload_brings_the_photo_back(page: Page, tmp_path: Path) -> None:
+    Image.fromarray(paint(9_000_003).image).save(tmp_path / "photo.png")
+    page.get_by_test_id("Use a photo-radio-label").click()
+    page.locator("#photo input[type=file]").set_input_files(tmp_path / "photo.png")
+    expect(page.locator("#seen-notes")).to_contain_text("Edge map")
+    seen = page.locator("#seen img").get_attribute("src") or ""
+    page.reload()
+    expect(page.locator("#photo img")).to_be_visible()
+    assert page.locator("#photo img").evaluate("image => image.decode().then(() => image.naturalWidth)") > 0
+    expect(page.locator("#seen img")).to_have_attribute("src", seen)
+
+
 def test_a_list_that_is_only_passed_by_changes_nothing(page: Page) -> None:
     """By keyboard every field is passed; a list that a person leaves as it was asks for nothing."""
     choose(page, "#method", "HGC")

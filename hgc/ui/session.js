@@ -47,12 +47,15 @@
     form ??= restored;
     marked();
   };
+  /* Of a photo the server has the file, until it is cleared up there. */
+  const there = async (value) => !value?.url || fetch(value.url, { method: "HEAD" }).then((answer) => answer.ok, () => false);
   /* The press and the run of this tab, then the fields' values; a link, and a form of other fields, begin anew. */
-  hgc.recall = (current, names) => {
+  hgc.recall = async (current, names) => {
     stamp = current;
     const kept = read("sessionStorage", FORM) ?? read("localStorage", FORM);
     const known = kept?.stamp === stamp && !new URLSearchParams(location.search).has("LINK") ? kept.form : {};
-    return [tab.press, tab.run, ...names.map((name) => (name in known ? known[name] : unchanged))];
+    const recalled = names.map(async (name) => (name in known && (await there(known[name])) ? known[name] : unchanged));
+    return [tab.press, tab.run, ...(await Promise.all(recalled))];
   };
   hgc.startOver = () => {
     if (!confirm("Drawing, words and settings go back to the first example. Runs in the history stay.")) return;

@@ -19,9 +19,8 @@ JS_ONLY: dict[str, Any] = {"api_visibility": "private"}
 
 
 def kept_in_browser(p: Playground) -> dict[str, Any]:
-    """The form's values that the browser keeps, by name; a photo is a file of the server's, which forgets it."""
-    drawing = [part for part in p.control.drawing if part is not p.control.photo]
-    parts = [*drawing, *p.fields.values(), p.picture.lock, p.own.name, *p.cache.wanted, *p.cache.settings]
+    """The form's values that the browser keeps, by name; of a photo it keeps where the server has the file."""
+    parts = [*p.control.drawing, *p.fields.values(), p.picture.lock, p.own.name, *p.cache.wanted, *p.cache.settings]
     return {part.elem_id: part for part in parts}
 
 
