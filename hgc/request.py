@@ -160,29 +160,41 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    model: Name = "landscapes"
-    control: PathName = "segmentation"
-    prompt: Prompt = ""
-    negative_prompt: Prompt = ""
-    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
-    steps: Annotated[int, Field(ge=2, le=limits.STEPS)] = 20
-    sampler: PathName = "ddim"
-    guidance: Annotated[float, Field(ge=0, le=limits.GUIDANCE)] = GUIDANCE
-    control_scale: Scale = 1.0
-    control_start: Share = 0.0
-    control_end: Share = 1.0
-    size: Annotated[tuple[Side, Side] | None, BeforeValidator(_two_sides)] = None
-    second: SecondControl | None = None
-    source: Photo | None = None
-    strength: Annotated[float, Field(ge=0.05, le=1)] = 0.7
-    mask: Map | None = None
-    loras: Annotated[tuple[Lora, ...], Field(max_length=limits.LORAS)] = ()
-    cache: CacheSettings = CacheSettings()
-    plan: dict[str, Any] | None = None
-    method: Name = "hgc"
-    budget: Annotated[float, Field(gt=0, le=1)] | None = None
-    verify: Annotated[float, Field(ge=0, lt=10)] | None = None
-    rival: Name | None = None
+    model: Name = Field("landscapes", description="Which model.")
+    control: PathName = Field(
+        "segmentation", description="segmentation, edges, or another that the model has: depth, pose …"
+    )
+    prompt: Prompt = Field("", description="What to paint.")
+    negative_prompt: Prompt = Field("", description="What to avoid.")
+    seed: int = Field(0, ge=0, lt=2**32, description="Decides the noise.")
+    steps: int = Field(20, ge=2, le=limits.STEPS, description="Denoising steps.")
+    sampler: PathName = Field("ddim", description="ddim, dpmpp, unipc or euler, or another that the model has.")
+    guidance: float = Field(
+        GUIDANCE, ge=0, le=limits.GUIDANCE, description="How strongly the prompt pulls; 1 switches guidance off."
+    )
+    control_scale: Scale = Field(1.0, description="How strongly the control map pulls; 0 runs no ControlNet.")
+    control_start: Share = Field(0.0, description="Share of the steps before the control sets in.")
+    control_end: Share = Field(1.0, description="Share of the steps after which the control ends.")
+    size: Annotated[tuple[Side, Side] | None, BeforeValidator(_two_sides)] = Field(
+        None, description="Width x height in pixels, in steps of 64, such as 768x512; else the model's own."
+    )
+    second: SecondControl | None = Field(None, description="Another control and its map.")
+    source: Photo | None = Field(None, description="A picture to begin from instead of noise alone.")
+    strength: float = Field(0.7, ge=0.05, le=1, description="How far the source is changed; 1 leaves nothing of it.")
+    mask: Map | None = Field(None, description="White where the source is made anew; the rest stays.")
+    loras: tuple[Lora, ...] = Field((), max_length=limits.LORAS, description="LoRAs with their weights.")
+    cache: CacheSettings = Field(CacheSettings(), description="HGC's settings; none where a budget is given.")
+    plan: dict[str, Any] | None = Field(None, description="A plan of your own, instead of a method's.")
+    method: Name = Field("hgc", description="How the second picture saves work.")
+    budget: Annotated[float, Field(gt=0, le=1)] | None = Field(
+        None, description="Share of full compute that the second picture may use, 0 to 1."
+    )
+    verify: Annotated[float, Field(ge=0, lt=10)] | None = Field(
+        None, description="Compute a step anew after a forecast that was off by more than this, such as 0.2."
+    )
+    rival: Name | None = Field(
+        None, description="Also make it by this method, at the same cost; fewer_steps keeps nothing."
+    )
 
     @field_validator("plan")
     @classmethod

@@ -17,11 +17,17 @@ from hgc.planning.presets import by_budget
 from hgc.refused import Refused
 from hgc.request import Recipe, RequestRefused
 
-Model = Annotated[str, typer.Option(help="Which model.")]
-Control = Annotated[str, typer.Option(help="segmentation, edges, or another that the model has: depth, pose …")]
-SamplerName = Annotated[str, typer.Option(help="ddim, dpmpp, unipc or euler, or another that the model has.")]
-Steps = Annotated[int, typer.Option(help="Denoising steps.")]
-Guidance = Annotated[float, typer.Option(help="How strongly the prompt pulls; 1 switches guidance off.")]
+
+def _told(name: str) -> str:
+    """The words of a Recipe's field."""
+    return str(Recipe.model_fields[name].description)
+
+
+Model = Annotated[str, typer.Option(help=_told("model"))]
+Control = Annotated[str, typer.Option(help=_told("control"))]
+SamplerName = Annotated[str, typer.Option(help=_told("sampler"))]
+Steps = Annotated[int, typer.Option(help=_told("steps"))]
+Guidance = Annotated[float, typer.Option(help=_told("guidance"))]
 PlanName = Annotated[str, typer.Option(help="A preset, a share of full compute such as 0.4, or a plan's JSON.")]
 MethodName = Annotated[str, typer.Option(help="hgc, deepcache, fewer_steps …; `methods` lists them.")]
 Budget = Annotated[float | None, typer.Option(help="Share of full compute that the plan may take; else --plan's.")]
@@ -39,40 +45,36 @@ Compile = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
-# An option for each field of a Recipe that is not decided by --plan, --method and --budget.
+# The type of the option for each field of a Recipe that is not decided by --plan, --method and --budget.
+TYPES: Mapping[str, Any] = {
+    "model": str,
+    "control": str,
+    "prompt": str,
+    "negative_prompt": str,
+    "seed": int,
+    "steps": int,
+    "sampler": str,
+    "guidance": float,
+    "control_scale": float,
+    "control_start": float,
+    "control_end": float,
+    "size": str | None,
+    "second": str | None,
+    "source": Path | None,
+    "strength": float,
+    "mask": Path | None,
+    "loras": str | None,
+    "verify": float | None,
+    "rival": str | None,
+}
+# How the shell writes what is no single value.
+WRITTEN = {
+    "second": "Such as depth=near.png; then strength, from, until: ,0.5,0,0.8.",
+    "loras": "Such as ink=0.8,line=1.",
+}
 RECIPE: Mapping[str, Any] = {
-    "model": Model,
-    "control": Control,
-    "prompt": Annotated[str, typer.Option(help="What to paint.")],
-    "negative_prompt": Annotated[str, typer.Option(help="What to avoid.")],
-    "seed": Annotated[int, typer.Option(help="Decides the noise.")],
-    "steps": Steps,
-    "sampler": SamplerName,
-    "guidance": Guidance,
-    "control_scale": Annotated[float, typer.Option(help="How strongly the control map pulls.")],
-    "control_start": Annotated[float, typer.Option(help="Share of the steps before the control sets in.")],
-    "control_end": Annotated[float, typer.Option(help="Share of the steps after which the control ends.")],
-    "size": Annotated[
-        str | None,
-        typer.Option(help="Width x height in pixels, in steps of 64, such as 768x512; else the model's own."),
-    ],
-    "second": Annotated[
-        str | None,
-        typer.Option(
-            help="Another control and its map, such as depth=near.png; then strength, from, until: ,0.5,0,0.8."
-        ),
-    ],
-    "source": Annotated[Path | None, typer.Option(help="A picture to begin from instead of noise alone.")],
-    "strength": Annotated[float, typer.Option(help="How far the source is changed; 1 leaves nothing of it.")],
-    "mask": Annotated[Path | None, typer.Option(help="White where the source is made anew; the rest stays.")],
-    "loras": Annotated[str | None, typer.Option(help="LoRAs with their weights, such as ink=0.8,line=1.")],
-    "verify": Annotated[
-        float | None,
-        typer.Option(help="Compute a step anew after a forecast that was off by more than this, such as 0.2."),
-    ],
-    "rival": Annotated[
-        str | None, typer.Option(help="Also make it by this method, at the same cost; fewer_steps keeps nothing.")
-    ],
+    name: Annotated[kind, typer.Option(help=" ".join([_told(name), *([WRITTEN[name]] if name in WRITTEN else [])]))]
+    for name, kind in TYPES.items()
 }
 
 

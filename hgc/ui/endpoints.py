@@ -11,11 +11,12 @@ from typing import Any, Literal
 import gradio as gr
 
 from hgc.cache.trace import Trace
-from hgc.models.presets import GUIDANCE, SAMPLER_NAMES
 from hgc.planning.methods import DEFAULT_METHOD, METHODS
 from hgc.planning.presets import PRESETS, by_budget
 from hgc.request import Recipe, RequestRefused
+from hgc.results.comparison import Forecast
 from hgc.results.exports import result_of, to_csv, to_perfetto
+from hgc.ui.arguments import arguments, inputs_of
 from hgc.ui.blocks import json_input
 from hgc.ui.playground.control_panel import photo_input
 from hgc.ui.playground.drawing import AS_LABELS, AS_LINES, Drawn, prepare, read_photo
@@ -23,6 +24,11 @@ from hgc.ui.queueing import ENDPOINTS_QUEUE
 from hgc.ui.runner import Runner, in_one_sentence, made
 
 CONTROLS = ("segmentation", "edges")
+WINDOW = ("control_scale", "control_start", "control_end")
+RUN = ("steps", "guidance", *WINDOW)
+WORDS = ("prompt", "negative_prompt", "seed", "steps", "sampler", "guidance")
+CACHES = ("preset", "cache", "with_trace", "rival", "method", "budget", "verify", "reading")
+COMPARE = ("picture", "control", "annotator", *WORDS, *WINDOW, *CACHES)
 
 
 @contextmanager
@@ -65,46 +71,28 @@ def _add_names(runner: Runner) -> None:
 
 
 def _add_forecasts(runner: Runner) -> None:
-    def settings_for(
-        preset: str = "Paper",
-        budget: float | None = None,
-        steps: int = 20,
-        guidance: float = GUIDANCE,
-        control_scale: float = 1.0,
-        control_start: float = 0.0,
-        control_end: float = 1.0,
-    ) -> dict[str, Any]:
+    @arguments("preset", "budget", *RUN)
+    def settings_for(fields: dict[str, Any], preset: str = "Paper", budget: float | None = None) -> dict[str, Any]:
         """HGC's settings for a preset, or for a budget, in a run like this.
 
         Args:
             preset: Exact, Quality, Balanced, Paper or Turbo; not read when a budget is given.
             budget: share of full compute that the cached arm may use, 0 to 1.
-            steps: denoising steps of the picture.
-            guidance: guidance scale; 1 or less runs one branch, of which the budget is a share then.
-            control_scale: how strictly the picture follows the map; 0 runs no ControlNet in the cached arm.
-            control_start: share of the steps from which the control works.
-            control_end: share of the steps until which it works.
         """
         with refusals():
             studio = runner.loader.studio()
-            fields = {"steps": steps, "guidance": guidance, "control_scale": control_scale}
-            window = {"control_start": control_start, "control_end": control_end}
             asked = by_budget("hgc", preset if budget is None else budget)
-            return studio.settings(Recipe.parse({"model": studio.model} | fields | window | asked)).model_dump()
+            return studio.settings(Recipe.parse({"model": studio.model} | fields | asked)).model_dump()
 
+    @arguments(
+        "preset", "cache", "steps", "sampler", "guidance", "method", "budget", "control", *WINDOW, "verify", "plan"
+    )
     def forecast(
+        fields: dict[str, Any],
         preset: str = "Paper",
         cache: dict[str, Any] | None = None,
-        steps: int = 20,
-        sampler: str = "ddim",
-        guidance: float = GUIDANCE,
         method: str = DEFAULT_METHOD,
         budget: float | None = None,
-        control: str = "segmentation",
-        control_scale: float = 1.0,
-        control_start: float = 0.0,
-        control_end: float = 1.0,
-        verify: float | None = None,
         plan: dict[str, Any] | None = None,
     ) -> dict[str, Any]:
         """Forecast the cost of a run: MACs in both conventions, and milliseconds once this server has measured one.
@@ -112,46 +100,33 @@ def _add_forecasts(runner: Runner) -> None:
         Args:
             preset: Exact, Quality, Balanced, Paper or Turbo; not read when cache settings are given.
             cache: cache settings as settings_for returns them.
-            steps: denoising steps of the picture.
-            sampler: ddim, dpmpp, unipc or euler.
-            guidance: guidance scale; 1 or less runs one branch.
             method: how work is saved, as methods lists them.
             budget: share of full compute, 0 to 1, instead of the preset's.
-            control: segmentation or edges.
-            control_scale: how strictly the picture follows the map; 0 runs no ControlNet in the cached arm.
-            control_start: share of the steps from which the control works.
-            control_end: share of the steps until which it works.
-            verify: relative error from which on a forecast of the cached picture is not trusted; none never.
-            plan: a plan of one's own, as forecast and edit_plan return it, instead of a method's.
+            plan: a plan of your own, as forecast and edit_plan return it, instead of a method's.
         """
         with refusals():
             studio = runner.loader.studio()
-            fields = {
-                "model": studio.model,
-                "control": control,
-                "steps": steps,
-                "sampler": sampler,
-                "guidance": guidance,
-                "control_scale": control_scale,
-                "control_start": control_start,
-                "control_end": control_end,
-                "verify": verify,
-            }
-            asked = asked_for(method, preset if budget is None else budget, cache) if plan is None else {"plan": plan}
-            found = studio.forecast(Recipe.parse(fields | asked))
-            return {
-                "macs_full": found.macs_full.paper,
-                "macs_cached": found.macs.paper,
-                "macs_ratio": found.share,
-                "macs_with_attention_full": found.macs_full.full,
-                "macs_with_attention_cached": found.macs.full,
-                "latency_ms_full": found.latency_ms_full,
-                "latency_ms_cached": found.latency_ms,
-                "plan": found.plan.as_dict(),
-            }
+            asked = (
+                {"plan": plan} if plan is not None else asked_for(method, preset if budget is None else budget, cache)
+            )
+            return costs(studio.forecast(Recipe.parse({"model": studio.model} | fields | asked)))
 
     for endpoint in (settings_for, forecast):
         gr.api(endpoint, concurrency_limit=4)
+
+
+def costs(forecast: Forecast) -> dict[str, Any]:
+    """A forecast as plain data."""
+    return {
+        "macs_full": forecast.macs_full.paper,
+        "macs_cached": forecast.macs.paper,
+        "macs_ratio": forecast.share,
+        "macs_with_attention_full": forecast.macs_full.full,
+        "macs_with_attention_cached": forecast.macs.full,
+        "latency_ms_full": forecast.latency_ms_full,
+        "latency_ms_cached": forecast.latency_ms,
+        "plan": forecast.plan.as_dict(),
+    }
 
 
 def _add_export() -> None:
@@ -211,26 +186,17 @@ def _add_control_map(runner: Runner) -> None:
 
 
 def _add_compare(runner: Runner) -> None:
+    @arguments(*COMPARE)
     def compare(
+        fields: dict[str, Any],
         picture: str,
         control: str = "segmentation",
         annotator: str | None = None,
-        prompt: str = "",
-        negative_prompt: str = "",
-        seed: float = 0,
-        steps: float = 20,
-        sampler: str = "ddim",
-        guidance: float = GUIDANCE,
-        control_scale: float = 1.0,
-        control_start: float = 0.0,
-        control_end: float = 1.0,
         preset: str = "Paper",
         cache: dict[str, Any] | None = None,
         with_trace: bool = False,
-        rival: str | None = None,
         method: str = DEFAULT_METHOD,
         budget: float | None = None,
-        verify: float | None = None,
         reading: dict[str, Any] | None = None,
     ) -> tuple[Any, Any, dict[str, Any], Any]:
         """The same picture in full and from the cache, on the same noise, and every figure of both.
@@ -241,80 +207,28 @@ def _add_compare(runner: Runner) -> None:
             picture: a drawing or a photo.
             control: segmentation or edges.
             annotator: how to read a photo, e.g. canny; none for a drawing.
-            prompt: what the picture shows.
-            negative_prompt: what it should not show.
-            seed: of the noise.
-            steps: denoising steps.
-            sampler: ddim, dpmpp, unipc or euler.
-            guidance: how strictly it follows the words.
-            control_scale: how strictly it follows the map.
-            control_start: share of the steps from which the control works.
-            control_end: share of the steps until which it works.
             preset: Exact, Quality, Balanced, Paper or Turbo; not read when cache settings are given.
             cache: cache settings as settings_for returns them.
             with_trace: adds the trace, the table as executed, to the figures.
-            rival: a method that makes a third picture at the cost of the cached one, e.g. fewer_steps or deepcache.
             method: how the cached picture saves work, as methods lists them.
             budget: share of full compute that the cached picture may use, 0 to 1, instead of the preset's.
-            verify: relative error from which on a forecast of the cached picture is not trusted, e.g. 0.2; none never.
             reading: of the picture, as control_map takes it.
         """
         with refusals():
             studio = runner.loader.studio()
             given = given_file(picture, control, annotator, reading)
             prepared, notes = prepare(studio, given)
-            fields = {
-                "control": given.control,
-                "prompt": prompt,
-                "negative_prompt": negative_prompt,
-                "seed": seed,
-                "steps": steps,
-                "sampler": sampler,
-                "guidance": guidance,
-                "control_scale": control_scale,
-                "control_start": control_start,
-                "control_end": control_end,
-                "verify": verify,
-                "rival": rival or None,
-            }
-            fields |= asked_for(method, preset if budget is None else budget, cache)
-            request = made(prepared.png, fields, {}, studio.model)
-            found = runner.finish(request)
-            figures, third = result_of(found, notes, with_trace), found.rival
-            return found.full.image, found.cached.image, figures, None if third is None else third.image
+            asked = fields | {"control": given.control, "rival": fields["rival"] or None}
+            asked |= asked_for(method, preset if budget is None else budget, cache)
+            comparison = runner.finish(made(prepared.png, asked, {}, studio.model))
+            figures, third = result_of(comparison, notes, with_trace), comparison.rival
+            return comparison.full.image, comparison.cached.image, figures, None if third is None else third.image
 
     with gr.Column(visible=False):
-        inputs = _compare_inputs()
-        outputs = [
-            gr.Image(format="png", label="full"),
-            gr.Image(format="png", label="cached"),
-            gr.JSON(label="figures"),
-            gr.Image(format="png", label="rival"),
-        ]
+        inputs = [*drawing_inputs(), *inputs_of(compare, COMPARE[3:])]
+        images = [gr.Image(format="png", label=name) for name in ("full", "cached", "rival")]
+        outputs = [*images[:2], gr.JSON(label="figures"), images[2]]
         gr.Button(visible=False).click(compare, inputs, outputs, api_name="compare", **ENDPOINTS_QUEUE)
-
-
-def _compare_inputs() -> list[Any]:
-    return [
-        *drawing_inputs(),
-        gr.Textbox("", label="prompt"),
-        gr.Textbox("", label="negative_prompt"),
-        gr.Number(0, precision=0, label="seed"),
-        gr.Number(20, precision=0, label="steps"),
-        gr.Dropdown(list(SAMPLER_NAMES), value="ddim", label="sampler"),
-        gr.Number(GUIDANCE, label="guidance"),
-        gr.Number(1.0, label="control_scale"),
-        gr.Number(0.0, label="control_start"),
-        gr.Number(1.0, label="control_end"),
-        gr.Textbox("Paper", label="preset"),
-        json_input("cache"),
-        gr.Checkbox(False, label="with_trace"),
-        gr.Textbox(None, label="rival"),
-        gr.Textbox(DEFAULT_METHOD, label="method"),
-        gr.Number(None, label="budget"),
-        gr.Number(None, label="verify"),
-        json_input("reading"),
-    ]
 
 
 def drawing_inputs() -> list[Any]:
