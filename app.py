@@ -6,7 +6,8 @@ import sys
 from hgc.history import place_of
 from hgc.ui import build, first_view, loader_here, serve
 
-demo = build(loader_here(), place_of(os.environ, "--no-history" in sys.argv[1:]), first_view())
+options = sys.argv[1:]
+demo = build(loader_here("--graphs" in options), place_of(os.environ, "--no-history" in options), first_view())
 
 if __name__ == "__main__":
-    serve(demo, sys.argv[1:])
+    serve(demo, options)

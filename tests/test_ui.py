@@ -31,7 +31,7 @@ from hgc.ui import Loader
 from hgc.ui.components.easel import CANVAS_PX, from_url
 from hgc.ui.components.heat import heat_levels, heat_scale, heat_top, inferno
 from hgc.ui.kept import Kept
-from hgc.ui.loader import ModelNotReady
+from hgc.ui.loader import ModelNotReady, loader_here
 from hgc.ui.pictures import png_url
 from hgc.ui.playground.drawing import drawn, sheet_of
 from hgc.ui.playground.figures import badges, figures_row, notes_list, verdict
@@ -259,6 +259,22 @@ def test_a_model_that_does_not_load_is_told_in_one_sentence(caplog: pytest.LogCa
         loader.studio()
     assert loader.settled
     assert not loader.ready
+
+
+def test_every_model_of_the_page_records_its_steps_if_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Loads:
+        def __init__(self, model: str = "landscapes") -> None:
+            self.model, self.records = model, False
+
+        def record_steps(self) -> None:
+            self.records = True
+
+    for name in ("load_landscapes", "load_named"):
+        monkeypatch.setattr(f"hgc.ui.loader.{name}", Loads)
+    loader = loader_here(graphs=True)
+    assert loader.studio().records  # type: ignore[attr-defined]
+    assert loader.change("sd15").records  # type: ignore[attr-defined]
+    assert not loader_here().studio().records  # type: ignore[attr-defined]
 
 
 def test_a_model_on_its_way_is_waited_for(studio: Studio) -> None:

@@ -114,13 +114,28 @@ class Loader:
         return self._studio
 
 
-def loader_here() -> Loader:
-    """The embedded model: while the page already serves or, on a ZeroGPU Space, before, by the main thread."""
+def loader_here(graphs: bool = False) -> Loader:
+    """The embedded model: while the page already serves or, on a ZeroGPU Space, before, by the main thread.
+
+    With `graphs` every model that is chosen records steps that are alike (`Studio.record_steps`).
+    """
     on_zero_gpu = os.environ.get(ZERO_GPU, "").lower() in ("1", "t", "true")
     if on_zero_gpu:
         return Loader(load_lent).load()
     # On a Space everybody shares one model, and nobody is to fill its disk.
-    return Loader(load_other=None if SPACE in os.environ else load_named).start()
+    first, other = (recording(load) if graphs else load for load in (load_landscapes, load_named))
+    return Loader(first, None if SPACE in os.environ else other).start()
+
+
+def recording(load: Callable[..., Studio]) -> Callable[..., Studio]:
+    """The same model, whose steps are recorded."""
+
+    def loaded(*model: str) -> Studio:
+        studio = load(*model)
+        studio.record_steps()
+        return studio
+
+    return loaded
 
 
 def _one_sentence(error: Exception) -> str:
