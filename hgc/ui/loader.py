@@ -123,7 +123,8 @@ def loader_here(graphs: bool = False) -> Loader:
     if on_zero_gpu:
         return Loader(load_lent).load()
     # On a Space everybody shares one model, and nobody is to fill its disk.
-    first, other = (recording(load) if graphs else load for load in (load_landscapes, load_named))
+    first = recording(load_landscapes) if graphs else load_landscapes
+    other = recording(load_named) if graphs else load_named
     return Loader(first, None if SPACE in os.environ else other).start()
 
 
