@@ -41,20 +41,20 @@ def fitting(of: Recipe | Subject, weights: str) -> list[Found]:
     another: whoever moves the guidance wants a picture, and is told. Of several, one made here comes before the one
     that is shipped, newer before older. Raises NotCalibrated, CalibrationRefused for a damaged file.
     """
-    wanted, found, refusals = subject_of(of), [], []
-    for path in _kept(wanted):
+    subject, fits, refusals = subject_of(of), [], []
+    for path in _kept(subject):
         curves = read_curves(path)
-        guided_alike = replace(wanted, guidance=curves.subject.guidance)
+        guided_alike = replace(subject, guidance=curves.subject.guidance)
         try:
-            curves.subject.check(guided_alike, f"change curves {path.name}", wanted.again)
-            curves.check_weights(weights, wanted.again)
+            curves.subject.check(guided_alike, f"change curves {path.name}", subject.again)
+            curves.check_weights(weights, subject.again)
         except CalibrationRefused as refusal:
             refusals.append(str(refusal))
         else:
-            found.append(Found(path, curves, curves.subject.carried_over(wanted)))
-    if not found:
-        raise NotCalibrated(refusals[0] if refusals else _nothing_kept(wanted))
-    return sorted(found, key=lambda one: abs(one.curves.subject.guidance - wanted.guidance))
+            fits.append(Found(path, curves, curves.subject.carried_over(subject)))
+    if not fits:
+        raise NotCalibrated(refusals[0] if refusals else _nothing_kept(subject))
+    return sorted(fits, key=lambda one: abs(one.curves.subject.guidance - subject.guidance))
 
 
 def planned(of: Recipe, plan_from: Callable[[Calibration], Plan], weights: str) -> Plan:
@@ -63,14 +63,14 @@ def planned(of: Recipe, plan_from: Callable[[Calibration], Plan], weights: str) 
     One that was distilled for another plan is passed over. Raises NotCalibrated, CalibrationRefused.
     """
     refusals = []
-    for found in fitting(of, weights):
-        plan = plan_from(found.read())
+    for calibration in fitting(of, weights):
+        plan = plan_from(calibration.read())
         try:
-            check_lines(found.curves, plan)
+            check_lines(calibration.curves, plan)
         except CalibrationRefused as refusal:
             refusals.append(refusal)
             continue
-        return replace(plan, origin=replace(plan.origin, carried_over=found.carried_over))
+        return replace(plan, origin=replace(plan.origin, carried_over=calibration.carried_over))
     raise refusals[0]
 
 
@@ -79,10 +79,10 @@ def used_by(plan: Plan, of: Recipe, weights: str) -> Found:
 
     Raises NotCalibrated, and CalibrationRefused where that one was distilled for another plan.
     """
-    found = fitting(of, weights)
+    fits = fitting(of, weights)
     if not plan.fitted:
-        return found[0]
-    for one in found:
+        return fits[0]
+    for one in fits:
         if one.curves.adjustment in plan.fitted:
             check_lines(one.curves, plan)
             return one

@@ -120,19 +120,19 @@ class Anatomy:
 
     @cached_property
     def consumers(self) -> Mapping[str, tuple[str, ...]]:
-        found: dict[str, list[str]] = {site.name: [] for site in self.sites}
+        readers: dict[str, list[str]] = {site.name: [] for site in self.sites}
         for site in self.sites:
             for name in site.inputs:
-                found[name].append(site.name)
-        return {name: tuple(names) for name, names in found.items()}
+                readers[name].append(site.name)
+        return {name: tuple(names) for name, names in readers.items()}
 
     @cached_property
     def children(self) -> Mapping[str, tuple[Site, ...]]:
-        found: dict[str, list[Site]] = {site.name: [] for site in self.sites}
+        inside: dict[str, list[Site]] = {site.name: [] for site in self.sites}
         for site in self.sites:
             if site.parent is not None:
-                found[site.parent].append(site)
-        return {name: tuple(sites) for name, sites in found.items()}
+                inside[site.parent].append(site)
+        return {name: tuple(sites) for name, sites in inside.items()}
 
     @cached_property
     def own_macs(self) -> Mapping[str, Macs]:
@@ -149,10 +149,10 @@ class Anatomy:
     @cached_property
     def residuals(self) -> Mapping[str, tuple[str, ...]]:
         """Of every ControlNet the sites whose values it hands over, encoder's first, the middle's last."""
-        found: dict[str, list[str]] = {}
+        residuals: dict[str, list[str]] = {}
         for site in self.control_residuals:
-            found.setdefault(site.block.removesuffix(".residuals"), []).append(site.name)
-        return {net: tuple(names) for net, names in found.items()}
+            residuals.setdefault(site.block.removesuffix(".residuals"), []).append(site.name)
+        return {net: tuple(names) for net, names in residuals.items()}
 
     def network_of(self, name: str) -> str:
         """The network that a site lies in."""

@@ -47,12 +47,12 @@ class Survey:
 
 
 def resnet(
-    found: Survey, name: str, block: str, module: Any, hidden: tuple[str, ...], embeddings: tuple[str, ...]
+    survey: Survey, name: str, block: str, module: Any, hidden: tuple[str, ...], embeddings: tuple[str, ...]
 ) -> str:
-    return found.add(Site(name, Kind.RESNET, block, (*hidden, *embeddings)), module)
+    return survey.add(Site(name, Kind.RESNET, block, (*hidden, *embeddings)), module)
 
 
-def transformer(found: Survey, name: str, block: str, module: Any, hidden: tuple[str, ...]) -> str:
+def transformer(survey: Survey, name: str, block: str, module: Any, hidden: tuple[str, ...]) -> str:
     """A transformer and, inside it, the attentions and the feed-forward of each of its layers.
 
     Raises PlanRefused for an attention that is not a transformer, or that is set to work in pieces.
@@ -62,7 +62,7 @@ def transformer(found: Survey, name: str, block: str, module: Any, hidden: tuple
             f"'{name}' is a {type(module).__name__}, whose inside the engine does not know; use a model of Stable "
             "Diffusion's or SDXL's architecture"
         )
-    found.add(Site(name, Kind.TRANSFORMER, block, hidden), module)
+    survey.add(Site(name, Kind.TRANSFORMER, block, hidden), module)
     for j, layer in enumerate(module.transformer_blocks):
         path = f"{name}.transformer_blocks.{j}"
         if layer._chunk_size is not None:
@@ -71,26 +71,26 @@ def transformer(found: Survey, name: str, block: str, module: Any, hidden: tuple
             )
         for attention in ("attn1", "attn2"):
             if getattr(layer, attention) is not None:
-                _attention(found, f"{path}.{attention}", block, name, getattr(layer, attention))
-        found.add(Site(f"{path}.ff", Kind.FEED_FORWARD, block, parent=name), layer.ff)
+                _attention(survey, f"{path}.{attention}", block, name, getattr(layer, attention))
+        survey.add(Site(f"{path}.ff", Kind.FEED_FORWARD, block, parent=name), layer.ff)
     return name
 
 
-def _attention(found: Survey, path: str, block: str, parent: str, module: Any) -> None:
+def _attention(survey: Survey, path: str, block: str, parent: str, module: Any) -> None:
     """An attention; inside one that reads the prompt its keys and values, a site for each prompt (text, images)."""
     if isinstance(module.processor, FusedAttnProcessor2_0):
         raise PlanRefused(f"'{path}' has its projections fused; call unfuse_qkv_projections first")
     if not module.is_cross_attention:
-        found.add(Site(path, Kind.SELF_ATTENTION, block, parent=parent), module)
+        survey.add(Site(path, Kind.SELF_ATTENTION, block, parent=parent), module)
         return
-    found.add(Site(path, Kind.CROSS_ATTENTION, block, parent=parent), module)
-    found.add_constant(Site(f"{path}.text", Kind.TEXT_KV, block, parent=path), (module, "to_k"), (module, "to_v"))
-    if not found.images or not isinstance(module.processor, nn.Module):
+    survey.add(Site(path, Kind.CROSS_ATTENTION, block, parent=parent), module)
+    survey.add_constant(Site(f"{path}.text", Kind.TEXT_KV, block, parent=path), (module, "to_k"), (module, "to_v"))
+    if not survey.images or not isinstance(module.processor, nn.Module):
         return
     adapter: Any = module.processor
-    for k, projection in enumerate(found.images):
+    for k, projection in enumerate(survey.images):
         site = Site(f"{path}.image.{k}", Kind.IMAGE_KV, block, (projection,), parent=path)
-        found.add_constant(site, (adapter.to_k_ip, str(k)), (adapter.to_v_ip, str(k)))
+        survey.add_constant(site, (adapter.to_k_ip, str(k)), (adapter.to_v_ip, str(k)))
 
 
 @dataclass(frozen=True)
@@ -102,8 +102,8 @@ class PromptAttention:
     scale: float
 
 
-def prompt_attentions(found: Survey) -> dict[str, PromptAttention]:
+def prompt_attentions(survey: Survey) -> dict[str, PromptAttention]:
     """The cross-attentions of a survey, by site."""
-    names = [site.name for site in found.sites if site.kind is Kind.CROSS_ATTENTION]
-    modules: dict[str, Any] = {name: found.modules[name][0] for name in names}
+    names = [site.name for site in survey.sites if site.kind is Kind.CROSS_ATTENTION]
+    modules: dict[str, Any] = {name: survey.modules[name][0] for name in names}
     return {name: PromptAttention(module.to_q, module.heads, module.scale) for name, module in modules.items()}

@@ -96,20 +96,20 @@ class ScheduleEvents:
         """Cells that were pressed, with the action of the key or of the brush."""
         letter = event.action or (None if brush == "next" else brush)
 
-        def change(found: Desk) -> Draft:
-            plan, cells = found.draft.plan, [(sites_of(found.grid, key), int(step)) for key, step in event.cells]
-            changed = edited(plan, found.ground, cells, action_named(letter))
-            return found.draft if changed == plan else found.draft.put(changed)
+        def change(desk: Desk) -> Draft:
+            plan, cells = desk.draft.plan, [(sites_of(desk.grid, key), int(step)) for key, step in event.cells]
+            changed = edited(plan, desk.ground, cells, action_named(letter))
+            return desk.draft if changed == plan else desk.draft.put(changed)
 
         return self._changed(desk, change)
 
     def undo(self, desk: str | None) -> Shown:
         """One edit back."""
-        return self._changed(desk, lambda found: found.draft.undo())
+        return self._changed(desk, lambda desk: desk.draft.undo())
 
     def redo(self, desk: str | None) -> Shown:
         """One undone edit forward."""
-        return self._changed(desk, lambda found: found.draft.redo())
+        return self._changed(desk, lambda desk: desk.draft.redo())
 
     def use(self, desk: str | None) -> dict[Any, Any]:
         """Puts the plan in force in the Playground."""
@@ -124,19 +124,19 @@ class ScheduleEvents:
     def _laid(self, desk: str | None, recipe: Recipe, plan: Plan | None = None) -> tuple[str, Desk]:
         """A desk with the recipe's plan, or with one of its own number of steps. Raises PlanRefused."""
         studio = self._runner.loader.studio()
-        found = plan or studio.plan(recipe)
-        bare = recipe.model_copy(update={"plan": None, "method": "hgc", "budget": None, "steps": found.steps})
-        laid = Desk(Draft(found), bare, PlanGrid(studio.anatomy()))
-        check(found, laid.grid.anatomy, found.steps)
-        laid.ground.play(found)
+        plan = plan or studio.plan(recipe)
+        bare = recipe.model_copy(update={"plan": None, "method": "hgc", "budget": None, "steps": plan.steps})
+        laid = Desk(Draft(plan), bare, PlanGrid(studio.anatomy()))
+        check(plan, laid.grid.anatomy, plan.steps)
+        laid.ground.play(plan)
         return self._desks.keep(laid, desk), laid
 
     def _changed(self, desk: str | None, change: Callable[[Desk], Draft]) -> Shown:
         def changed() -> tuple[str, Desk]:
-            found = self._desks.find(desk)
-            if found is None or desk is None:
+            before = self._desks.find(desk)
+            if before is None or desk is None:
                 raise RequestRefused(NO_DESK)
-            return desk, self._kept(desk, replace(found, draft=change(found)))
+            return desk, self._kept(desk, replace(before, draft=change(before)))
 
         return self._answered(desk, changed)
 
@@ -147,14 +147,14 @@ class ScheduleEvents:
     def _answered(self, desk: str | None, change: Callable[[], tuple[str, Desk]]) -> Shown:
         """The answer to a change; after a refusal the plan that was there, and why."""
         try:
-            name, found = change()
-            told = headline(found.draft.plan, self._runner.loader.studio().forecast(found.planned))
+            name, now = change()
+            told = headline(now.draft.plan, self._runner.loader.studio().forecast(now.planned))
         except Exception as error:
             return [desk, gr.skip(), gr.skip(), notes_list([self._why(desk, error)], "error"), *[gr.skip()] * 3]
-        draft = found.draft
+        draft = now.draft
         return [
             name,
-            found.grid.data(found.ground.play(draft.plan)),
+            now.grid.data(now.ground.play(draft.plan)),
             told,
             notes_list(remarks(draft.plan)),
             gr.update(interactive=bool(draft.past)),
@@ -164,8 +164,8 @@ class ScheduleEvents:
 
     def _why(self, desk: str | None, error: Exception) -> str:
         """A refusal in the words of the grid: titles instead of names, steps counted from 1."""
-        found = self._desks.find(desk)
-        return in_one_sentence(error) if found is None else in_the_grids_words(found.grid, error)
+        now = self._desks.find(desk)
+        return in_one_sentence(error) if now is None else in_the_grids_words(now.grid, error)
 
 
 def in_the_grids_words(grid: PlanGrid, error: Exception) -> str:
@@ -182,10 +182,10 @@ def in_the_grids_words(grid: PlanGrid, error: Exception) -> str:
 
 def sites_of(grid: PlanGrid, key: str) -> Sequence[str]:
     """Raises PlanRefused for a row that the grid does not have."""
-    found = grid.sites_of(key)
-    if found is None:
+    sites = grid.sites_of(key)
+    if sites is None:
         raise PlanRefused(f"this model has no row '{key[:40]}'; take the plan up again")
-    return found
+    return sites
 
 
 def read_plan(file: str | None) -> Plan:
