@@ -33,6 +33,7 @@ LEAST_SIDE_PX = 64
 MOST_SIDE_PX = 2048
 SCHEDULE_STEPS = 1_000  # noise levels of Stable Diffusion's training
 LORAS = 8
+WORKERS = 1_000  # of one place of work
 LORA_CHARS = 200
 REQUEST_BYTES = 16 * 2**20  # of its JSON, map and plan included
 BODY_BYTES = 64 * 2**20  # of one request to the page that is no upload

@@ -28,7 +28,7 @@ from hgc.cache.rules import LINE, REPEAT, CalibrationRefused, Forecast, PlanRefu
 from hgc.cache.running.engine import cached
 from hgc.calibration.files import Calibration, read_curves
 from hgc.calibration.lines import Adjustment
-from hgc.calibration.measure import Witness, calibration_of, measured, weights_of
+from hgc.calibration.measure import Witness, calibration_of, measured, scene_by_scene, weights_of
 from hgc.calibration.subject import AGAIN, Subject
 from hgc.models.presets import ASSETS, GUIDANCE
 from hgc.studio.studio import Studio
@@ -62,7 +62,8 @@ def calibrate(
     **settings: Any,
 ) -> Calibration:
     """All scenes measured to the end."""
-    for done in measured(pipe, scene, subject, **settings):
+    each = scene_by_scene(pipe, scene, subject, settings["longest"])
+    for done in measured(each, subject, weights_of(pipe), **settings):
         told(done.scenes, settings["scenes"])
     return calibration_of(done, pipe)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import threading
 from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import replace
@@ -239,13 +240,14 @@ def test_stopped_on_the_page_it_goes_on_and_ends_the_same(studio: Studio) -> Non
     subject = Subject("landscapes", "segmentation", "ddim", 2, 3.0)
     steps = []
 
-    def stopped() -> bool:
-        steps.append(len(steps))
-        return len(steps) == 3  # the first step of the second scene
+    class Stop(threading.Event):
+        def is_set(self) -> bool:
+            steps.append(len(steps))
+            return len(steps) == 3  # the first step of the second scene
 
     before = []
     with pytest.raises(Cancelled, match="step 1 "):
-        before.extend(studio.calibrate(subject, 2, stopped=stopped))
+        before.extend(studio.calibrate(subject, 2, cancel=Stop()))
     assert before == [Measured(0, 2), Measured(1, 2)]
     assert studio.calibration(subject) is None
     *news, again = studio.calibrate(subject, 2)

@@ -29,6 +29,7 @@ TOP_LEVEL = {
 ROWS = [
     {"app", "hgc.ui", "hgc.cli", "hgc.__main__"},
     {"hgc.bench", "hgc.sweep", "hgc.space"},
+    {"hgc.spread"},
     {"hgc.studio", "hgc.training"},
     {"hgc.results", "hgc.enabled"},
     {"hgc.planning", "hgc.history", "hgc.share"},
@@ -182,8 +183,8 @@ def test_everything_imported_is_pinned() -> None:
     roots = {name.split(".")[0] for path in sources() for name in imports(path)}
     ours = set(sys.stdlib_module_names) | {"hgc", "__future__"}
     needed = {DISTRIBUTIONS.get(root, root).lower().replace("_", "-") for root in roots - ours}
-    # A ZeroGPU Space brings `spaces` itself, the tests' requirements Playwright; the app runs without either.
-    assert needed - pinned - {"spaces", "playwright"} == set()
+    # A ZeroGPU Space brings `spaces` itself, the tests' requirements Playwright, an extra Ray: the app runs without.
+    assert needed - pinned - {"spaces", "playwright", "ray"} == set()
 
 
 def test_packaging_reads_its_dependencies_from_the_requirements() -> None:
@@ -192,6 +193,19 @@ def test_packaging_reads_its_dependencies_from_the_requirements() -> None:
     assert settings["tool"]["setuptools"]["dynamic"]["dependencies"] == {"file": ["requirements.txt"]}
     assert settings["project"]["license"] == "Apache-2.0"
     assert "Apache License" in (ROOT / "LICENSE").read_text()
+
+
+def test_the_extra_and_the_tests_pin_the_same_ray() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    (pin,) = settings["project"]["optional-dependencies"]["ray"]
+    assert pin in (ROOT / "tests" / "requirements.txt").read_text().splitlines()
+
+
+def test_neither_the_package_nor_the_page_needs_ray() -> None:
+    code = "import sys, hgc.ui, hgc.__main__, hgc.spread.cluster, hgc.spread.studio; print('ray' in sys.modules)"
+    loaded = run(sys.executable, "-c", code)
+    assert loaded.returncode == 0, loaded.stderr
+    assert loaded.stdout.strip() == "False"
 
 
 def test_ci_runs_the_readmes_test_command() -> None:

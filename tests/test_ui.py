@@ -51,6 +51,7 @@ ENDPOINTS = {
     "/control_map",
     "/edit_plan",
     "/export_trace",
+    "/facts",
     "/forecast",
     "/methods",
     "/palette",

@@ -1,7 +1,7 @@
 """Full runs over many scenes, from which change curves and adjustments follow. Stops and resumes.
 
 subject = Subject("landscapes", "segmentation", "ddim", 20, 2.0)
-*_, state = measured(pipe, scene, subject, scenes=32, state=Path("c.part.npz"))
+*_, state = measured(scene_by_scene(pipe, scene, subject), subject, weights_of(pipe), scenes=32, state=Path("c.npz"))
 calibration_of(state, pipe)
 """
 
@@ -36,6 +36,18 @@ PARTS = tuple(part.name for part in fields(Sums))
 DIGITS = 6
 LIBRARIES = ("torch", "diffusers")
 Scene = Callable[[int], Mapping[str, Any]]  # its number to the arguments of the pipeline's call
+
+
+@dataclass(frozen=True)
+class MeasuredScene:
+    """Of one scene: every site's changes by step, and the sums that its line follows from."""
+
+    changes: Mapping[str, Sequence[float]]
+    sums: Mapping[str, Sums]
+
+
+# Scenes by their numbers, measured in that order.
+Each = Callable[[Sequence[int]], Iterator[MeasuredScene]]
 
 
 @dataclass
@@ -105,30 +117,35 @@ class CalibrationState:
 
 
 def measured(
-    pipe: Any,
-    scene: Scene,
-    subject: Subject,
-    *,
-    scenes: int,
-    state: Path,
-    longest: int = 4,
-    kinds: Collection[Kind] = frozenset({*LAYERS, *ADDED}),
+    each: Each, subject: Subject, weights: str, *, scenes: int, state: Path, longest: int = 4
 ) -> Iterator[CalibrationState]:
-    """Runs every scene in full and yields what is measured so far, before the first and after each.
+    """Has every scene measured and yields what is measured so far, before the first and after each.
 
     `state` holds it, written whole after every scene; a later call with the same subject and weights goes on from it.
     `longest` is the greatest age an adjustment is measured for. Raises CalibrationRefused when `state` is damaged or of
     something else.
     """
-    done = CalibrationState.read(state, subject, weights_of(pipe), longest)
+    done = CalibrationState.read(state, subject, weights, longest)
     yield done
-    while done.scenes < scenes:
-        witness = Witness(subject.steps, longest, kinds)
-        with cached(pipe, Plan(Origin("full"), subject.steps, subject.model), observe=True, witness=witness) as run:
-            pipe(**{**scene(done.scenes), "num_inference_steps": subject.steps, "output_type": "latent"})
-        done.add(changes_of(run.trace), witness.sums)
+    for one in each(range(done.scenes, scenes)):
+        done.add(one.changes, one.sums)
         done.write(state)
         yield done
+
+
+def scene_by_scene(
+    pipe: Any, scene: Scene, subject: Subject, longest: int = 4, kinds: Collection[Kind] = frozenset({*LAYERS, *ADDED})
+) -> Each:
+    """Runs scenes in full, one after the other, and measures them."""
+
+    def each(numbers: Sequence[int]) -> Iterator[MeasuredScene]:
+        for number in numbers:
+            witness = Witness(subject.steps, longest, kinds)
+            with cached(pipe, Plan(Origin("full"), subject.steps, subject.model), observe=True, witness=witness) as run:
+                pipe(**{**scene(number), "num_inference_steps": subject.steps, "output_type": "latent"})
+            yield MeasuredScene(changes_of(run.trace), witness.sums)
+
+    return each
 
 
 def calibration_of(done: CalibrationState, pipe: Any) -> Calibration:

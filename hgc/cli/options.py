@@ -43,6 +43,14 @@ Compile = Annotated[
         "--compile/--no-compile", help="Compile such steps first: minutes once, other roundings (not measured)."
     ),
 ]
+Where = Annotated[
+    str, typer.Option("--on", help="here, ray, or a cluster's ray://HOST:PORT; `auto` finds the one around it.")
+]
+Count = Annotated[int | None, typer.Option(help="Workers on Ray; by default one for each accelerator, or else core.")]
+Workers = Annotated[str, typer.Option(help="Other open pages that do the runs: URL,URL.")]
+Token = Annotated[
+    str | None, typer.Option(envvar="HGC_TOKEN", help="For pages that ask for one, such as private Spaces.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 # The type of the option for each field of a Recipe that is not decided by --plan, --method and --budget.

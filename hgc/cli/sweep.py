@@ -14,10 +14,14 @@ from hgc.bench.album import digest
 from hgc.cli.options import (
     AsJson,
     Budget,
+    Count,
     Device,
     Dtype,
     MethodName,
     PlanName,
+    Token,
+    Where,
+    Workers,
     asks_for_recipe,
     chosen,
     in_one_line,
@@ -27,11 +31,14 @@ from hgc.control.images import decode
 from hgc.planning.methods import DEFAULT_METHOD
 from hgc.planning.road import HGC
 from hgc.request import Recipe, Request, RequestRefused
+from hgc.spread.facts import mixed
+from hgc.spread.here import place_of
+from hgc.spread.on import HERE, On
 from hgc.studio.studio import Studio
 from hgc.sweep import Axis, Cell, Sweep, base_of, parse_seeds
 from hgc.sweep.folder import Folder, png_of, sheet
 from hgc.sweep.run import Underway, run_cells
-from hgc.sweep.table import Record, as_csv, as_parquet, record
+from hgc.sweep.table import Record, as_csv, as_parquet, figures_of, record
 from hgc.whole import check_place, write_folder
 
 
@@ -50,6 +57,10 @@ def sweep(
     annotator: Annotated[str | None, typer.Option(help="How to turn a photo into a control map, e.g. canny.")] = None,
     device: Device = None,
     dtype: Dtype = None,
+    on: Where = HERE,
+    count: Count = None,
+    workers: Workers = "",
+    token: Token = None,
     as_json: AsJson = False,
 ) -> None:
     """One picture over the values of one or two settings, as a grid and a table; stopped, it goes on where it was."""
@@ -57,15 +68,18 @@ def sweep(
     axes = [axis for axis in (first, second) if axis is not None]
     check_place(out, folder=True)
     picture = decode(image)
-    studio = Studio.load(recipe["model"], device, dtype)
-    fields = read_pictures(recipe, studio) | _asked(axes, plan, method, budget)
-    base = base_of(Recipe.parse(fields), axes, studio.blueprint)
-    control_png = studio.prepare_control(picture.pixels, base.control, annotator, None, base.size).png
-    asked = Sweep(base, first, second, parse_seeds(seeds)).on_map(control_png)
-    folder = Folder(out, f"{digest(Path(studio.loaded.preset.source))} {studio.device} {studio.dtype}")
-    rows = _draw(studio, asked, folder)
+    with On.read(on, count, workers, token).studio(recipe["model"], device, dtype) as studio:
+        fields = read_pictures(recipe, studio) | _asked(axes, plan, method, budget)
+        base = base_of(Recipe.parse(fields), axes, studio.blueprint)
+        control_png = studio.prepare_control(picture.pixels, base.control, annotator, None, base.size).png
+        asked = Sweep(base, first, second, parse_seeds(seeds)).on_map(control_png)
+        folder = Folder(out, f"{digest(Path(studio.loaded.preset.source))} {studio.device} {studio.dtype}")
+        rows = _draw(studio, asked, folder)
+        several = mixed(place_of(studio).facts)
     _write(asked, folder, rows, out)
     shown = list(rows.values())
+    if several:
+        typer.echo(several, err=True)
     typer.echo(
         json.dumps(shown) if as_json else f"{_told(asked, rows)}\n{out}: {len(shown)} runs, sweep.csv, sheet.png"
     )
@@ -88,15 +102,19 @@ def _draw(studio: Studio, asked: Sweep[Request], folder: Folder) -> dict[str, Re
             _tell(news, len(known))
             continue
         folder.keep(news)
-        figures: dict[str, Any] = {} if news.comparison is None else news.comparison.figures()
+        figures = {} if news.comparison is None else figures_of(news.comparison)
         known[news.cell.key] = record(asked, news.cell, figures, news.refusal)
     return {cell.key: known[cell.key] for cell in asked.cells}
 
 
 def _tell(news: Underway, before: int) -> None:
-    if sys.stderr.isatty():
-        step, arm = news.progress, f"{news.progress.arm:>6}"
-        done = f"\rrun {before + news.number}/{before + news.runs}, {arm}: step {step.step}/{step.steps}"
+    step = news.progress
+    if news.workers > 1:
+        if step.step == step.steps:
+            pace = f"{news.workers} workers, {news.per_minute:.1f} pictures a minute"
+            typer.echo(f"{pace}: {news.done:.0%}, {news.eta_s:.0f} s left", err=True)
+    elif sys.stderr.isatty():
+        done = f"\rrun {before + news.number}/{before + news.runs}, {step.arm:>6}: step {step.step}/{step.steps}"
         typer.echo(f"{done}, {news.eta_s:.0f} s left   ", nl=step.step == step.steps, err=True)
 
 

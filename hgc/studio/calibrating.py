@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import threading
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hgc.calibration.files import Calibration
-from hgc.calibration.measure import calibration_of, measured
+from hgc.calibration.measure import Each, calibration_of, measured, scene_by_scene, weights_of
 from hgc.calibration.subject import Subject
 from hgc.planning.calibrations import NotCalibrated, fitting, own_path
 from hgc.results.comparison import Cancelled
@@ -37,16 +38,30 @@ def calibrating(
     out: Path,
     *,
     longest: int = LONGEST,
-    stopped: Callable[[], bool] = lambda: False,
+    cancel: threading.Event | None = None,
+    each: Each | None = None,
 ) -> Iterator[Measured | Calibration]:
     """News before the first scene and after each; last, the calibration, which is then in `out` and the .npz beside it.
 
     What is measured so far stands beside them, so that the next call goes on from it, also with more scenes than were
-    asked for before. Raises Cancelled at the next step once `stopped`, CalibrationRefused when that file is damaged.
+    asked for before. Scenes are measured by `each`, by default here, one after the other. Raises Cancelled at the next
+    step once `cancel` is set, CalibrationRefused when that file is damaged.
     """
+    each = each or scenes_of(studio, subject, longest, cancel or threading.Event())
+    out.parent.mkdir(parents=True, exist_ok=True)
+    pipe = studio.loaded.pipeline(subject.control, subject.sampler)
+    for done in measured(each, subject, weights_of(pipe), scenes=scenes, state=state_beside(out), longest=longest):
+        yield Measured(done.scenes, scenes)
+    calibration = WORKER.run(lambda: calibration_of(done, pipe))
+    calibration.write(out)
+    yield calibration
+
+
+def scenes_of(studio: Studio, subject: Subject, longest: int, stop: threading.Event) -> Each:
+    """Painted scenes measured by the worker of this process. Raises Cancelled at the next step once `stop` is set."""
 
     def after_step(_pipe: Any, step: int, _time: Any, _state: Mapping[str, Any]) -> dict[str, Any]:
-        if stopped():
+        if stop.is_set():
             raise Cancelled(f"stopped in step {step + 1} of a calibration run; the scenes before are kept")
         return {}
 
@@ -54,13 +69,9 @@ def calibrating(
         request = painted(studio, CALIBRATION_SEEDS + number, asdict(subject))
         return studio.call(request) | {"callback_on_step_end": after_step}
 
-    out.parent.mkdir(parents=True, exist_ok=True)
     pipe = studio.loaded.pipeline(subject.control, subject.sampler)
-    for done in WORKER.each(measured(pipe, scene, subject, scenes=scenes, state=state_beside(out), longest=longest)):
-        yield Measured(done.scenes, scenes)
-    calibration = WORKER.run(lambda: calibration_of(done, pipe))
-    calibration.write(out)
-    yield calibration
+    by_scene = scene_by_scene(pipe, scene, subject, longest)
+    return lambda numbers: WORKER.each(by_scene(numbers))
 
 
 def state_beside(out: Path) -> Path:

@@ -7,7 +7,7 @@ which the main thread loads the networks on "cuda" and from which each fork find
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 
 import spaces
@@ -90,12 +90,12 @@ class LentStudio(Studio):
                 yield news
 
     def calibrate(
-        self, subject: Subject, scenes: int, *, stopped: Callable[[], bool] = lambda: False
+        self, subject: Subject, scenes: int, *, cancel: threading.Event | None = None
     ) -> Iterator[Measured | Calibration]:
         """As a studio's; a stop is heard between two scenes."""
         with closing(self._calibrate_there(subject, scenes)) as lent:
             for news in lent:
-                if stopped():
+                if cancel is not None and cancel.is_set():
                     raise Cancelled("stopped on request")
                 yield news
 

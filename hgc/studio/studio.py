@@ -227,13 +227,13 @@ class Studio:
         return used_by(plan, recipe, self.weights_under(recipe.control)).read().adjustment if plan.fitted else None
 
     def calibrate(
-        self, subject: Subject, scenes: int, *, stopped: Stopped = lambda: False
+        self, subject: Subject, scenes: int, *, cancel: threading.Event | None = None
     ) -> Iterator[Measured | Calibration]:
         """News before the first scene and after each; last, the calibration, which `calibration` then finds.
 
-        Raises Cancelled at the next step once `stopped`, ModelUnavailable for a control or sampler there is not.
+        Raises Cancelled at the next step once `cancel` is set, ModelUnavailable for a control or sampler there is not.
         """
-        return calibrating(self, subject, scenes, place_of(self, subject), stopped=stopped)
+        return calibrating(self, subject, scenes, place_of(self, subject), cancel=cancel)
 
     def calibration(self, subject: Subject) -> Calibration | None:
         """The calibration for these settings on this model, if there is one."""

@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from hgc.results.records import signed
 from hgc.sweep.grid import Cell, Sweep
-from hgc.sweep.table import Record, record
+from hgc.sweep.table import Record, figures_of, record
 from hgc.whole import write_folder
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Folder:
         if compared.rival is not None:
             files[f"{name}-rival.png"] = "rival"
         written = {file: signed(compared, arm) for file, arm in files.items()}
-        write_folder(self._path, written | {f"{name}.json": json.dumps(compared.figures()).encode()})
+        write_folder(self._path, written | {f"{name}.json": json.dumps(figures_of(compared)).encode()})
 
     def name(self, cell: Cell) -> str:
         """Twelve hex digits."""

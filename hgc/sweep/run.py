@@ -1,16 +1,22 @@
-"""Draws a sweep: every run in turn, each arm once, and how long the rest will take."""
+"""Draws a sweep: every run, here or wherever there are workers, and how long the rest will take."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 from hgc.cache.plan import PlanRefused
 from hgc.request import Recipe, Request, RequestRefused
-from hgc.results.comparison import Cancelled, Comparison, Progress
+from hgc.results.comparison import Comparison, Progress
+from hgc.spread.compare import Compare
+from hgc.spread.here import place_of
+from hgc.spread.together import Take, together
+from hgc.spread.work import Place, WorkLost
 from hgc.studio.drawn import Drawn
 from hgc.sweep.grid import Cell
 
@@ -22,7 +28,7 @@ if TYPE_CHECKING:
 class Underway:
     """Run `number` of `runs`, counted from 1, is at `progress`; `done` is the sweep's part 0..1 of the MACs.
 
-    `eta_s` counts all runs to come.
+    `eta_s` counts all runs to come. `workers` draw at once, all together so many pictures `per_minute` so far.
     """
 
     cell: Cell[Request]
@@ -31,6 +37,8 @@ class Underway:
     progress: Progress
     done: float
     eta_s: float
+    workers: int = 1
+    per_minute: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -65,48 +73,102 @@ def _jobs(studio: Studio, cells: Sequence[Cell[Recipe]], drawn: Drawn) -> list[J
 
 
 def run_cells(
-    studio: Studio, cells: Sequence[Cell[Request]], *, cancel: threading.Event | None = None
+    studio: Studio,
+    cells: Sequence[Cell[Request]],
+    *,
+    cancel: threading.Event | None = None,
+    place: Place | None = None,
 ) -> Iterator[Underway | Outcome]:
-    """Progress, and the outcome of every run as soon as it is there; ends early once `cancel` is set.
+    """What cannot be drawn at once; progress, and the outcome of every run as soon as it is there; ends early once
+    `cancel` is set.
 
-    An arm that several runs share, above all the full one, is made once.
+    An arm that several runs share, above all the full one, is made once by each worker. The runs are done at `place`,
+    by default the studio's own.
     """
-    drawn = Drawn()
-    planned, clock = _jobs(studio, cells, drawn), _Clock()
-    stop = cancel or threading.Event()
-    left = whole = sum(job.macs for job in planned)
-    for number, (cell, job) in enumerate(zip(cells, planned, strict=True), 1):
-        if job.refusal:
-            yield Outcome(cell, None, job.refusal)
-            continue
-        arms = 3 if cell.request.rival else 2
-        seen: list[str] = []
-        try:
-            for news in studio.compare(cell.request, cancel=stop, drawn=drawn):
-                if isinstance(news, Comparison):
-                    yield Outcome(cell, news)
-                    continue
-                if news.arm not in seen:
-                    seen.append(news.arm)
-                here = job.macs * (len(seen) - 1 + news.step / news.steps) / arms
-                done = (clock.done + here) / whole if whole else 1.0
-                yield Underway(cell, number, len(planned), news, done, clock.eta_s(here, left - here))
-        except Cancelled:
-            return
-        clock.done += job.macs
-        left -= job.macs
+    drawn, place = Drawn(), place or place_of(studio)
+    planned = dict(zip([cell.key for cell in cells], _jobs(studio, cells, drawn), strict=True))
+    for cell in cells:
+        if refusal := planned[cell.key].refusal:
+            yield Outcome(cell, None, refusal)
+    name, pace = uuid4().hex, _Pace(planned, place)
+    runs = [
+        _Run(cell.request.model_dump_json(), drawn.forecast(cell.request, studio.forecast), name, cell=cell)
+        for cell in cells
+        if not planned[cell.key].refusal
+    ]
+    for run, news in together(place, by_picture(runs), cancel or threading.Event()):
+        if isinstance(news, Progress):
+            yield pace.at(run.cell, news)
+        elif isinstance(news, Comparison):
+            pace.end(run.cell)
+            yield Outcome(run.cell, news)
+        elif isinstance(news, WorkLost):
+            pace.end(run.cell)
+            yield Outcome(run.cell, None, str(news))
 
 
-@dataclass
-class _Clock:
-    """How long the rest will take, at the pace so far."""
+@dataclass(frozen=True)
+class _Run(Compare):
+    """The comparison of a cell, which it brings along unused."""
 
-    done: float = 0.0
-    begun: float = field(default_factory=perf_counter)
+    cell: Cell[Request] = field(kw_only=True)
 
-    def eta_s(self, in_this_run: float, left: float) -> float:
-        so_far = self.done + in_this_run
-        return (perf_counter() - self.begun) / so_far * max(left, 0.0) if so_far else 0.0
+
+def by_picture(runs: Sequence[_Run]) -> Take[_Run]:
+    """The next run for a worker: of a picture that it has drawn, else of one that the fewest others are at."""
+    left, taken = list(runs), Counter[str]()
+
+    def take(done: Sequence[_Run]) -> _Run | None:
+        own = {run.cell.request.picture_digest for run in done}
+
+        def strange(run: _Run) -> tuple[bool, int]:
+            picture = run.cell.request.picture_digest
+            return picture not in own, 0 if picture in own else taken[picture]
+
+        if not left:
+            return None
+        run = min(left, key=strange)  # the first of several
+        left.remove(run)
+        taken[run.cell.request.picture_digest] += 1
+        return run
+
+    return take
+
+
+class _Pace:
+    """How far all runs are, and how long the rest will take at the pace so far."""
+
+    def __init__(self, planned: Mapping[str, Job], place: Place) -> None:
+        self._planned, self._place = planned, place
+        self._whole = sum(job.macs for job in planned.values())
+        self._numbers = {key: number for number, key in enumerate(planned, 1)}
+        self._seen: dict[str, set[str]] = {}
+        self._here: dict[str, float] = {}  # MACs of runs under way
+        self._done, self._pictures, self._begun = 0.0, 0, perf_counter()
+
+    def at(self, cell: Cell[Request], news: Progress) -> Underway:
+        """With this news of a run."""
+        key, arms = cell.key, 3 if cell.request.rival else 2
+        seen = self._seen.setdefault(key, set())
+        seen.add(news.arm)
+        self._pictures += news.step == news.steps
+        self._here[key] = self._planned[key].macs * (len(seen) - 1 + news.step / news.steps) / arms
+        done, spent_s = self._done + sum(self._here.values()), perf_counter() - self._begun
+        return Underway(
+            cell=cell,
+            number=self._numbers[key],
+            runs=len(self._planned),
+            progress=news,
+            done=min(1.0, done / self._whole) if self._whole else 1.0,
+            eta_s=spent_s / done * max(self._whole - done, 0.0) if done else 0.0,
+            workers=self._place.size,
+            per_minute=60 * self._pictures / spent_s if spent_s else 0.0,
+        )
+
+    def end(self, cell: Cell[Request]) -> None:
+        """A run is over."""
+        self._here.pop(cell.key, None)
+        self._done += self._planned[cell.key].macs
 
 
 class _Pricing:

@@ -17,6 +17,7 @@ from hgc.sweep.axis import Axis
 from hgc.sweep.grid import Cell, Sweep
 
 if TYPE_CHECKING:
+    from hgc.results.comparison import Comparison
     from hgc.sweep.run import Outcome
 
 # Names to plain values: a number, a word, yes or no, or nothing.
@@ -33,10 +34,15 @@ def record(sweep: Sweep, cell: Cell, figures: Mapping[str, Any], refusal: str = 
     return {**axes, **settings, "budget": request.budget, **by_hand, **figures, "refused": refusal or None}
 
 
+def figures_of(comparison: Comparison) -> dict[str, Any]:
+    """Every figure, and the processor that it was drawn on: in a sweep over several machines these may differ."""
+    return comparison.figures() | {"processor": comparison.made.processor}
+
+
 def records(sweep: Sweep, outcomes: Iterable[Outcome]) -> dict[str, Record]:
     """One for each run that is there, by its key."""
     return {
-        out.cell.key: record(sweep, out.cell, {} if out.comparison is None else out.comparison.figures(), out.refusal)
+        out.cell.key: record(sweep, out.cell, {} if out.comparison is None else figures_of(out.comparison), out.refusal)
         for out in outcomes
     }
 

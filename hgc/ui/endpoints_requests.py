@@ -1,8 +1,10 @@
-"""Endpoints that take a whole request, or a plan, as the shell does: run_request, edit_plan, calibrate."""
+"""Endpoints that take a whole request, or a plan, as the shell does: run_request, facts, edit_plan, calibrate."""
 
 from __future__ import annotations
 
 import reprlib
+from base64 import b64encode
+from dataclasses import replace
 from typing import Any
 
 import gradio as gr
@@ -13,9 +15,12 @@ from hgc.cache.plan import Plan
 from hgc.cache.plan_edit import Ground, action_named, edited
 from hgc.cache.rehearsal import check
 from hgc.charts.plan_grid import PlanGrid
+from hgc.history.archive import write_archive
 from hgc.planning.calibrations import subject_of
 from hgc.request import GUIDANCE, Recipe, Request, RequestRefused
 from hgc.results.exports import result_of
+from hgc.results.records import record_of
+from hgc.spread.here import place_of
 from hgc.ui.blocks import json_input
 from hgc.ui.endpoints import refusals
 from hgc.ui.queueing import ENDPOINTS_QUEUE
@@ -26,12 +31,15 @@ from hgc.ui.schedules.events import sites_of
 def build_request_endpoints(runner: Runner) -> None:
     """Adds them to the page; none of them is seen on it."""
     _add_run(runner)
+    _add_facts(runner)
     _add_edit_plan(runner)
     _add_calibrate(runner)
 
 
 def _add_run(runner: Runner) -> None:
-    def run_request(request: dict[str, Any], with_trace: bool = False) -> tuple[Any, Any, dict[str, Any], Any]:
+    def run_request(
+        request: dict[str, Any], with_trace: bool = False, with_recording: bool = False
+    ) -> tuple[Any, Any, dict[str, Any], Any]:
         """Runs a request, the same JSON that the shell's `run` takes and `compare` writes.
 
         Gives the full and the cached picture, the result as the shell's --json prints it, and the rival's picture where
@@ -40,11 +48,15 @@ def _add_run(runner: Runner) -> None:
         Args:
             request: everything that determines the pictures; result["request"] of an earlier run makes it again.
             with_trace: adds the trace, the table as executed, to the result.
+            with_recording: adds all of the run as result["recording"], a zip in base64, which `hgc replay` shows.
         """
         with refusals():
             found = runner.finish(Request.parse(request))
             rival = None if found.rival is None else found.rival.image
-            return found.full.image, found.cached.image, result_of(found, with_trace=with_trace), rival
+            result = result_of(found, with_trace=with_trace)
+            if with_recording:
+                result |= {"recording": b64encode(write_archive([record_of(found)])).decode()}
+            return found.full.image, found.cached.image, result, rival
 
     with gr.Column(visible=False):
         outputs = [
@@ -53,8 +65,18 @@ def _add_run(runner: Runner) -> None:
             gr.JSON(label="result"),
             gr.Image(format="png", label="rival"),
         ]
-        inputs = [json_input("request"), gr.Checkbox(False, label="with_trace")]
+        asked = [gr.Checkbox(False, label=label) for label in ("with_trace", "with_recording")]
+        inputs = [json_input("request"), *asked]
         gr.Button(visible=False).click(run_request, inputs, outputs, api_name="run_request", **ENDPOINTS_QUEUE)
+
+
+def _add_facts(runner: Runner) -> None:
+    def facts() -> dict[str, Any]:
+        """What this page works with: version, model, weights, device. Who sends it work compares them first."""
+        with refusals():
+            return replace(place_of(runner.loader.studio()).facts[0], where="").as_dict()
+
+    gr.api(facts, concurrency_limit=4)
 
 
 def _add_edit_plan(runner: Runner) -> None:

@@ -137,7 +137,7 @@ class CalibrationEvents:
         from hgc.studio.calibrating import Measured
 
         begun, before = perf_counter(), None
-        for news in self._runner.loader.studio().calibrate(subject, scenes, stopped=stop.is_set):
+        for news in self._runner.loader.studio().calibrate(subject, scenes, cancel=stop):
             if not isinstance(news, Measured):
                 yield self._curves(news) | self._ready
                 continue
