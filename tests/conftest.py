@@ -12,8 +12,6 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import random
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,6 +44,9 @@ settings.load_profile("studio")
 PATIENCE_MS = 120_000
 expect.set_options(timeout=PATIENCE_MS)
 torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+# Side by side (pytest -n 2), each process looks for a free port among its own. gradio reads it when it is imported.
+WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+os.environ["GRADIO_SERVER_PORT"] = str(7860 + 200 * WORKER)
 
 
 @pytest.fixture(autouse=True)
@@ -61,19 +62,6 @@ def studio() -> Studio:
     from hgc.studio.studio import Studio
 
     return Studio.load(device="cpu")
-
-
-@pytest.fixture(scope="session", autouse=True)
-def mypy(request: pytest.FixtureRequest) -> Iterator[subprocess.Popen[str] | None]:
-    """The type checker, begun before the first test where `test_types` is among them: it takes the other core."""
-    if all(item.name != "test_types" for item in request.session.items):
-        yield None
-        return
-    command = [sys.executable, "-m", "mypy"]
-    root = Path(__file__).parent.parent
-    with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as checker:
-        yield checker
-        checker.kill()
 
 
 @pytest.fixture

@@ -114,9 +114,9 @@ def test_format() -> None:
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
-def test_types(mypy: "subprocess.Popen[str]") -> None:
-    found, _ = mypy.communicate()
-    assert mypy.returncode == 0, found
+def test_types() -> None:
+    checked = run(sys.executable, "-m", "mypy")
+    assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
 def test_top_level_holds_exactly_what_the_design_lists() -> None:
@@ -214,7 +214,7 @@ def test_ci_runs_the_readmes_test_command() -> None:
     assert shown.stdout.strip() == (
         "python3.11 -m venv .venv && "
         ".venv/bin/pip install -r requirements.txt -r tests/requirements.txt -r tests/peers-requirements.txt && "
-        ".venv/bin/python -m pytest"
+        ".venv/bin/python -m pytest -n 2 --dist loadfile"
     )
 
 
