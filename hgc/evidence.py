@@ -46,7 +46,8 @@ class Made(BaseModel):
     """The origin of a picture. `at` is UTC; `processor` the CPU's vector instructions or the GPU's name.
 
     `weights` are twelve hex digits that name the content of all networks in this dtype. With `graphs` steps alike were
-    recorded and replayed where the device can, which changes no bit; `compiled` ones differ by rounding.
+    recorded and replayed where the device can, which changes no bit; `compiled` ones differ by rounding. `judge` is who
+    scored the picture: networks by their ids on the Hub; nothing where nobody did.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -62,6 +63,7 @@ class Made(BaseModel):
     weights: Digest
     graphs: bool = False
     compiled: bool = False
+    judge: Annotated[str, Field(max_length=200)] = ""
 
     @property
     def words(self) -> str:

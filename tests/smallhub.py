@@ -74,9 +74,9 @@ def build(home: Path) -> Path:
     sd, xl, work, files = pipeline("sd"), pipeline("sdxl"), home / "work", home / "files"
     files.mkdir(parents=True)
     sd.save_pretrained(work / "sd", variant="fp16")
-    _published(home, SD15, work / "sd")
+    published(home, SD15, work / "sd")
     xl.save_pretrained(work / "xl")
-    _published(home, SDXL, work / "xl")
+    published(home, SDXL, work / "xl")
     nets = {
         CANNY: tiny.controlnet(**tiny.SMALL["sd"]),
         XL_CANNY: tiny.controlnet(**XL),
@@ -84,10 +84,10 @@ def build(home: Path) -> Path:
     }
     for repo, net in nets.items():
         net.save_pretrained(work / repo)
-        _published(home, repo, work / repo)
+        published(home, repo, work / repo)
     (work / "lightning").mkdir()
     save_file(lora(xl.unet, "kohya"), work / "lightning" / LIGHTNING_FILE)
-    _published(home, LIGHTNING, work / "lightning")
+    published(home, LIGHTNING, work / "lightning")
     save_file(original(sd, "sd"), files / "my_model.safetensors")
     save_file(original(xl, "sdxl"), files / "my_xl.safetensors")
     save_file(original_vae(sd.vae, ""), files / "my_vae.safetensors")
@@ -98,7 +98,7 @@ def build(home: Path) -> Path:
     return files
 
 
-def _published(home: Path, repo: str, folder: Path) -> None:
+def published(home: Path, repo: str, folder: Path) -> None:
     """A folder's files as blobs under their digests, a snapshot that links to them, and the branch that names it."""
     root = home / "hub" / f"models--{repo.replace('/', '--')}"
     commit = sha256(repo.encode()).hexdigest()[:40]

@@ -34,7 +34,7 @@ ROWS = [
     {"hgc.results", "hgc.enabled"},
     {"hgc.planning", "hgc.history", "hgc.share"},
     {"hgc.optimise", "hgc.charts", "hgc.evidence"},
-    {"hgc.calibration", "hgc.control", "hgc.landscapes", "hgc.metrics", "hgc.request"},
+    {"hgc.calibration", "hgc.control", "hgc.judges", "hgc.landscapes", "hgc.metrics", "hgc.request"},
     {"hgc.cache", "hgc.models"},
     {"hgc.limits", "hgc.refused", "hgc.whole"},
 ]

@@ -362,6 +362,7 @@ def figures(**changed: Any) -> dict[str, Any]:
         "ssim": 0.9941,
         "perceptual": 0.01234,
         "control_score_name": "mIoU",
+        "judge": "Landscapes' segmenter",
         "control_score_full": 0.871,
         "control_score_cached": 0.864,
         "device": "cpu",

@@ -12,6 +12,7 @@ from hgc import limits
 from hgc.cli.options import (
     AsJson,
     Budget,
+    ByNetworks,
     Compile,
     Device,
     Dtype,
@@ -59,6 +60,7 @@ def compare(
     dtype: Dtype = None,
     graphs: Graphs = False,
     compile: Compile = False,
+    judge: ByNetworks = None,
     as_json: AsJson = False,
 ) -> None:
     """Make the same picture in full and cached, and say what the cache did."""
@@ -67,6 +69,8 @@ def compare(
     reading, picture = Reading.parse(how), decode(image)
     studio = Studio.load(recipe["model"], device, dtype)
     studio.record_steps(graphs or compile, compile=compile)
+    if judge is not None:
+        studio.judge_by_networks(judge)
     asked = Recipe.parse(read_pictures(recipe, studio, reading) | chosen(plan, method, budget))
     prepared = studio.prepare_control(picture.pixels, asked.control, annotator, reading, asked.size)
     request = asked.with_map(prepared.png)
@@ -84,6 +88,7 @@ def run(
     dtype: Dtype = None,
     graphs: Graphs = False,
     compile: Compile = False,
+    judge: ByNetworks = None,
     as_json: AsJson = False,
 ) -> None:
     """Run a request that was written down, and say what the cache did."""
@@ -91,6 +96,8 @@ def run(
     parsed = Request.parse(read_text(request, limits.REQUEST_BYTES, "a request.json"))
     studio = Studio.load(parsed.model, device, dtype)
     studio.record_steps(graphs or compile, compile=compile)
+    if judge is not None:
+        studio.judge_by_networks(judge)
     comparison = finished(studio, parsed, quiet=as_json)
     write(comparison, out)
     typer.echo(json.dumps(result_of(comparison)) if as_json else told(comparison, comparison.notes))

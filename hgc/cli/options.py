@@ -51,6 +51,12 @@ Workers = Annotated[str, typer.Option(help="Other open pages that do the runs: U
 Token = Annotated[
     str | None, typer.Option(envvar="HGC_TOKEN", help="For pages that ask for one, such as private Spaces.")
 ]
+ByNetworks = Annotated[
+    bool | None,
+    typer.Option(
+        "--judge/--no-judge", help="Have networks of the Hub's judge real pictures; only on an accelerator by default."
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 # The type of the option for each field of a Recipe that is not decided by --plan, --method and --budget.

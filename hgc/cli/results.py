@@ -56,7 +56,7 @@ def told(comparison: Comparison, notes: Iterable[str] = ()) -> str:
         f" on {f['device']} in {f['dtype']}: {f['steps']} steps, {f['sampler']}, seed {f['seed']}",
         f"likeness: {_alike(comparison.likeness['cached'])}",
         f"{comparison.score_name}: full {comparison.full.control_score:.3f}, "
-        f"cached {comparison.cached.control_score:.3f}",
+        f"cached {comparison.cached.control_score:.3f}{f' ({comparison.made.judge})' if comparison.made.judge else ''}",
         f"cross-attention: {f['attention_hits']} hits, {f['attention_misses']} computed",
     ]
     if comparison.rival is not None:

@@ -92,8 +92,8 @@ class Arm:
 class Likeness:
     """How much a picture is like the full one: PSNR in dB, infinite for identical ones, and SSIM, 1 for these.
 
-    `perceptual` is the difference that a network sees which knows the model's world, 0 to 4 and 0 for identical
-    pictures; None where there is no such network, or it was not asked.
+    `perceptual` is the difference that a network sees which knows such pictures, 0 for identical ones: LPIPS, or in
+    Landscapes' world the same on its own segmenter, 0 to 4; None where there is no such network, or it was not asked.
     """
 
     psnr: float
@@ -195,6 +195,7 @@ class Comparison:
             "ssim": self.ssim,
             "perceptual": self.perceptual,
             "control_score_name": self.score_name,
+            "judge": self.made.judge,
             "attention_hits": cached.trace.attention_hits,
             "attention_misses": cached.trace.attention_misses,
             "identical": self.identical,

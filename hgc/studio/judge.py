@@ -1,7 +1,7 @@
-"""Does the picture still follow the drawing, and how far is it from another to an eye that knows this world?
+"""Does the picture still follow the drawing, and how far is it from another to an eye that knows such pictures?
 
-The first is the protocol of ControlNet++ (arXiv 2404.07987): the condition is read back from the picture and compared,
-mean IoU of a segmenter for label maps, F1 of the extracted edges.
+The first is the protocol of ControlNet++ (arXiv 2404.07987): the condition is read back from the picture and compared.
+Pictures of the embedded model are judged by its own small networks, all others by networks of the Hub's (hgc.judges).
 """
 
 from __future__ import annotations
@@ -10,45 +10,63 @@ from collections.abc import Mapping
 from math import nan
 from pathlib import Path
 
-import numpy as np
 import torch
 
+from hgc.control.annotators import AnnotatorUnavailable
 from hgc.control.canvas import Pixels, snap
 from hgc.control.images import RGB
+from hgc.judges.lines import edge_score
+from hgc.judges.table import LPIPS_NETWORK, Judges
 from hgc.landscapes.eyes import Segmenter
 from hgc.landscapes.labels import CLASSES, PALETTE
-from hgc.metrics import edge_f1, extract_edges, feature_distance, overlaps, pooled_miou, psnr, ssim
+from hgc.metrics import feature_distance, overlaps, pooled_miou, psnr, ssim
 from hgc.models.presets import ModelPreset
+from hgc.models.refusals import ModelUnavailable
 from hgc.results.comparison import Likeness
 
-SCORES: Mapping[str, str] = {"segmentation": "mIoU", "edges": "edge F1"}
-UNSCORED = "control score"  # of a control that no judge here can read back
+OWN = "Landscapes' segmenter"
 
 
 class Judge:
-    """Scores pictures of one model; a model without a segmenter scores edges only."""
+    """Scores pictures of one model.
 
-    def __init__(self, segmenter: Segmenter | None, canny: tuple[int, int]) -> None:
-        self._segmenter, self._canny = segmenter, canny
+    `segmenter` knows the embedded model's world. Without one, `judges` say what they can; None of them are asked where
+    a picture takes long enough without: on a machine that has no accelerator, unless somebody wants it.
+    """
+
+    def __init__(self, segmenter: Segmenter | None, canny: tuple[int, int], judges: Judges | None = None) -> None:
+        self._segmenter, self._canny, self._judges = segmenter, canny, None if segmenter else judges
 
     @classmethod
-    def of(cls, preset: ModelPreset) -> Judge:
-        """The judge whose segmenter is kept with a model's weights, if it has one."""
+    def of(cls, preset: ModelPreset, device: torch.device | None = None, networks: bool | None = None) -> Judge:
+        """The judge whose segmenter is kept with a model's weights, if it has one, else with `networks` on a device.
+
+        Unless told, these are asked on an accelerator only.
+        """
         where = Path(preset.source) / "segmenter"
-        return cls(Segmenter.load(where) if preset.local and where.is_dir() else None, preset.canny)
+        if preset.local and where.is_dir():
+            return cls(Segmenter.load(where), preset.canny)
+        at = device or torch.device("cpu")
+        asked = at.type != "cpu" if networks is None else networks
+        return cls(None, preset.canny, Judges(at) if asked else None)
 
     def score(self, image: Pixels, control: Pixels, kind: str) -> float:
-        """0..1, higher is more obedient; `image` and `control` are uint8 [H, W, 3]. NaN where nothing can be said."""
-        if kind not in SCORES:
-            return nan
+        """How well a picture keeps to its map, both uint8 [H, W, 3]; NaN where nothing can be said (see `notes`)."""
         if kind == "edges":
-            return float(edge_f1(extract_edges(image, *self._canny), extract_lines(control)))
-        return pooled_miou([self.overlaps(image, control, kind)])
+            return edge_score(image, control, self._canny)
+        if self._segmenter is not None:
+            return pooled_miou([self.overlaps(image, control, kind)]) if kind == "segmentation" else nan
+        if self._judges is None:
+            return nan
+        try:
+            return self._judges.score(image, control, kind)
+        except (ModelUnavailable, AnnotatorUnavailable):
+            return nan
 
     def overlaps(self, image: Pixels, control: Pixels, kind: str) -> dict[str, tuple[int, int]]:
         """Pixels of each class shared and in either, in a picture and its label map, both uint8 [H, W, 3].
 
-        Empty under edges, and without a segmenter.
+        Empty under edges, and without a segmenter of the model's own.
         """
         if kind == "edges" or self._segmenter is None:
             return {}
@@ -60,14 +78,37 @@ class Judge:
         return Likeness(psnr(full, other), ssim(full, other), self.perceptual(full, other))
 
     def perceptual(self, image: Pixels, other: Pixels) -> float | None:
-        """Perceptual difference of two pictures uint8 [H, W, 3], after LPIPS, on the segmenter's features; 0 is none.
+        """Perceptual difference of two pictures uint8 [H, W, 3]; 0 is none.
 
-        The segmenter knows the embedded model's world only: None for other models.
+        LPIPS, and in the embedded model's world the same on its segmenter's features. None where neither is at hand.
         """
-        if self._segmenter is None:
+        if self._segmenter is not None:
+            first, second = (self._segmenter.features(_batch(picture)) for picture in (image, other))
+            return float(feature_distance(first, second))
+        if self._judges is None or self._judges.missing_perceptual:
             return None
-        first, second = (self._segmenter.features(_batch(picture)) for picture in (image, other))
-        return float(feature_distance(first, second))
+        return self._judges.perceptual(image, other)
+
+    def name(self, kind: str) -> str:
+        """Who scores this control here, and who compares pictures; nothing where nobody does."""
+        if kind == "edges":
+            by = "Canny"
+        elif self._segmenter is not None:
+            by = OWN if kind == "segmentation" else ""
+        else:
+            by = "" if self._judges is None or self._judges.missing(kind) else self._judges.name(kind)
+        alike = OWN if self._segmenter else ""
+        if self._judges is not None and not self._judges.missing_perceptual:
+            alike = f"LPIPS on {LPIPS_NETWORK}"
+        return ", ".join(dict.fromkeys(part for part in (by, alike) if part))
+
+    def notes(self, kind: str) -> tuple[str, ...]:
+        """In plain words, what could not be judged and the remedy; nothing where nobody was asked."""
+        if self._judges is None:
+            return ()
+        reasons = ("" if kind == "edges" else self._judges.missing(kind), self._judges.missing_perceptual)
+        titles = ("The control is not scored", "There is no perceptual difference")
+        return tuple(f"{title}: {reason}." for title, reason in zip(titles, reasons, strict=True) if reason)
 
 
 def _batch(image: Pixels) -> torch.Tensor:
@@ -77,8 +118,3 @@ def _batch(image: Pixels) -> torch.Tensor:
 def labels_of(control: Pixels, palette: Mapping[str, RGB]) -> Pixels:
     """Class numbers [H, W] of a palette-coloured map."""
     return snap(control, palette, "sky", paper=None).labels
-
-
-def extract_lines(control: Pixels) -> Pixels:
-    """White lines [H, W] of an edge map."""
-    return (control.max(axis=2) > 127).astype(np.uint8) * 255

@@ -60,7 +60,7 @@ class LentStudio(Studio):
     def load(cls, model: str = "landscapes", device: str | None = None, dtype: str | None = None) -> LentStudio:
         """In the calling thread, which has to be the main one; nothing is warmed up before it is borrowed."""
         loaded = load(model, device=device, dtype=dtype)
-        return cls(loaded, Judge.of(loaded.preset))
+        return cls(loaded, Judge.of(loaded.preset, loaded.device))
 
     def compare(
         self,

@@ -30,7 +30,7 @@ def weights_digest(loaded: Loaded) -> str:
     return found.hexdigest()[:12]
 
 
-def made_now(device: str, dtype: str, weights: str, recordings: Recordings | None) -> Made:
+def made_now(device: str, dtype: str, weights: str, recordings: Recordings | None, judge: str = "") -> Made:
     """The origin of a picture made at this moment."""
     return Made(
         at=datetime.now(UTC).strftime(MOMENT),
@@ -44,4 +44,5 @@ def made_now(device: str, dtype: str, weights: str, recordings: Recordings | Non
         weights=weights,
         graphs=recordings is not None,
         compiled=recordings is not None and recordings.compiled,
+        judge=judge,
     )

@@ -29,6 +29,7 @@ from hgc.calibration.measure import weights_of
 from hgc.calibration.subject import Subject
 from hgc.control.images import RGB
 from hgc.control.reading import Reading
+from hgc.judges.table import title_of
 from hgc.models.loaded import Loaded
 from hgc.models.loading import load
 from hgc.models.refusals import ModelUnavailable
@@ -42,7 +43,7 @@ from hgc.studio.control_map import Prepared, decoded, prepare_control
 from hgc.studio.cores import take_free_cores
 from hgc.studio.drawn import Drawn
 from hgc.studio.inspection import Inspection, Look, look_into
-from hgc.studio.judge import SCORES, UNSCORED, Judge
+from hgc.studio.judge import Judge
 from hgc.studio.news import as_it_goes
 from hgc.studio.preview import LatentPreview
 from hgc.studio.provenance import made_now, weights_digest
@@ -95,7 +96,7 @@ class Studio:
                 f"{loaded.preset.title} is here, but none of its ControlNets is; fetch one with "
                 f"`hgc models fetch {model} --control {first}`"
             )
-        studio = cls(loaded, Judge.of(loaded.preset))
+        studio = cls(loaded, Judge.of(loaded.preset, loaded.device))
         studio.warm_up()
         return studio
 
@@ -105,6 +106,13 @@ class Studio:
         With `compile` they go through torch's compiler first, whose numbers differ by rounding.
         """
         self._recordings = Recordings(compile=compile) if on else None
+
+    def judge_by_networks(self, on: bool = True) -> None:
+        """Has pictures of all kinds judged by networks of the Hub's that are here (hgc.judges), or by none of them.
+
+        Without this they are asked on an accelerator only. The embedded model keeps its own.
+        """
+        self._judge = Judge.of(self.loaded.preset, self.loaded.device, on)
 
     @cached_property
     def weights(self) -> str:
@@ -305,14 +313,15 @@ class Studio:
             cached=kept,
             likeness={arm.name: self._judge.likeness(full.image, arm.image) for arm in others},
             digest=sha256(noise + request.picture_digest.encode()).hexdigest()[:12],
-            score_name=SCORES.get(request.control, UNSCORED),
+            score_name=title_of(request.control),
             notes=(
                 *self.check_prompt(request.prompt),
+                *self._judge.notes(request.control),
                 *plan.origin.notes(),
                 *(() if other is None else other.origin.notes("The rival's plan")),
                 *_replay_notes(arm.trace for arm in (full, kept, rival) if arm is not None),
             ),
-            made=made_now(self.device, self.dtype, self.weights, self._recordings),
+            made=made_now(self.device, self.dtype, self.weights, self._recordings, self._judge.name(request.control)),
             rival=rival,
         )
 

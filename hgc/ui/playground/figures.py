@@ -23,10 +23,10 @@ MEMORY_HINT = "What the cached arm kept at most."
 PSNR_HINT = "Peak signal-to-noise ratio against the full picture; higher is more alike."
 SSIM_HINT = "Structural similarity to the full picture; 1 is the same."
 PERCEPTUAL_HINT = (
-    "How differently a network that knows this model's world sees the two pictures: after LPIPS, on the features of "
-    "the embedded segmenter; 0 is the same, lower is more alike."
+    "How differently a network that knows such pictures sees the two: LPIPS, in the embedded model's world on the "
+    "features of its own segmenter; 0 is the same, lower is more alike."
 )
-CONTROL_HINT = "The control is read back from each picture and compared with your map; 100% is perfect."
+CONTROL_HINT = "The control is read back from each picture and compared with your map; "
 EXACT = (
     '<div class="verdict good" role="status"><b>Bit-identical to the plain pipeline.</b> Only work that does not '
     "depend on the step was saved.</div>"
@@ -105,8 +105,8 @@ def _tiles(values: Mapping[str, Any]) -> str:
         _tile("Perceptual difference", *_perceptual(values["perceptual"]), PERCEPTUAL_HINT),
         _tile(
             f"Control, {values['control_score_name']}",
-            *_scores(values["control_score_full"], values["control_score_cached"]),
-            CONTROL_HINT,
+            *_scores(values["control_score_full"], values["control_score_cached"], values["control_score_name"]),
+            _control_hint(values),
         ),
     ]
     return f'<div class="figures" role="group" aria-label="Figures of this run">{"".join(tiles)}</div>'
@@ -131,8 +131,8 @@ def arms_table(values: Mapping[str, Any]) -> str:
         ),
         (
             f"Control, {values['control_score_name']}",
-            CONTROL_HINT,
-            [_score(values[f"control_score_{name}"]) for name in names],
+            _control_hint(values),
+            [_score(values[f"control_score_{name}"], values["control_score_name"]) for name in names],
         ),
     ]
     head = "".join(f'<th scope="col" class="{name}">{escape(values[f"title_{name}"])}</th>' for name in names)
@@ -154,15 +154,26 @@ def _tile(title: str, value: str, note: str, hint: str) -> str:
     )
 
 
-def _scores(full: float | None, cached: float | None) -> tuple[str, str]:
-    """Both control scores, 0..1, and a word for them; None where nothing could be scored."""
+def _control_hint(values: Mapping[str, Any]) -> str:
+    perfect = "0 is perfect." if _is_error(values["control_score_name"]) else "100% is perfect."
+    judge = values.get("judge")
+    return f"{CONTROL_HINT}{perfect}{f' Judged by {judge}.' if judge else ''}"
+
+
+def _is_error(score_name: str) -> bool:
+    """Whether a score is a distance from the map, in grey levels, and no share."""
+    return score_name.endswith("RMSE")
+
+
+def _scores(full: float | None, cached: float | None, name: str) -> tuple[str, str]:
+    """Both control scores and a word for them; None where nothing could be scored."""
     if full is None or cached is None:
         return "not scored", "nothing to compare with the map"
-    return f"{_score(full)} → {_score(cached)}", "how well each picture follows the map"
+    return f"{_score(full, name)} → {_score(cached, name)}", "how well each picture follows the map"
 
 
-def _score(value: float | None) -> str:
-    return "not scored" if value is None else f"{value:.1%}"
+def _score(value: float | None, name: str) -> str:
+    return "not scored" if value is None else f"{value:.1f}" if _is_error(name) else f"{value:.1%}"
 
 
 def _decibels(psnr: float | None) -> str:
