@@ -21,7 +21,8 @@ def curves(anatomy: Anatomy, steps: int) -> ChangeCurves:
         if not site.constant
     } | {"unet": (0.0, *(0.1,) * (steps - 1))}
     subject = Subject(anatomy.model, "segmentation", "ddim", steps, 4.0)
-    return ChangeCurves(subject, 1, mean, dict.fromkeys(mean, (0.0,) * steps))
+    ratios = (1.0, *(1 - float(loss) for loss in draw.uniform(0.0, 0.05, steps - 1)))
+    return ChangeCurves(subject, 1, mean, dict.fromkeys(mean, (0.0,) * steps), ratios=ratios)
 
 
 @dataclass(frozen=True)

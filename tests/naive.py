@@ -45,6 +45,7 @@ class Naive:
     _past: dict[tuple[str, int], list[Past]] = field(default_factory=lambda: defaultdict(list))
     _met: list[tuple[str, int, str, torch.Tensor, torch.Tensor]] = field(default_factory=list)
     _calls: Counter[tuple[str, int]] = field(default_factory=Counter)  # in this step, of each module of a site
+    _samples: list[torch.Tensor] = field(default_factory=list)  # the UNet's input of every step, guided
     _step: int = 0
 
     def latents(self, sites: Iterable[str], **call: Any) -> torch.Tensor:
@@ -54,7 +55,7 @@ class Naive:
             if site not in (PREDICTION, UNGUIDED)
             for part, module in enumerate(modules_of(self.pipe, site))
         ]
-        hooks.append(self.pipe.unet.register_forward_hook(lambda _m, _a, out: self._close(out)))
+        hooks.append(self.pipe.unet.register_forward_hook(lambda _m, given, out: self._close(given[0], out)))
         hooks += [layer.attn.register_forward_hook(self._reads_itself) for layer in mixers(self.pipe)]
         hooks += [net.register_forward_hook(_cut_off, with_kwargs=True) for net in controlnets(self.pipe)]
         guidance = 4.0 if self.guidance else 1.0
@@ -110,10 +111,13 @@ class Naive:
 
     def _onward(self, site: str, past: Sequence[Past], values: Sequence[torch.Tensor]) -> torch.Tensor:
         rule = self.plan.forecast_of(site) if self._letter(site) == "F" else REPEAT
+        if rule.basis == "residual":
+            return values[-1] - self._samples[past[-1].step] + self._samples[self._step]
         return onward(rule, [entry.step for entry in past], values, self._step, site, self.lines)
 
-    def _close(self, out: tuple[torch.Tensor]) -> tuple[torch.Tensor]:
+    def _close(self, sample: torch.Tensor, out: tuple[torch.Tensor]) -> tuple[torch.Tensor]:
         """The end of a step: what was consumed is remembered, and the guidance branches are joined."""
+        self._samples.append(sample[-1:].detach().clone())
         prediction = self._stand_in(PREDICTION, 0, out[0])
         alive = _reached(prediction)
         for site, part, letter, value, copy in self._met:

@@ -1,25 +1,38 @@
-"""Spectrum and TaylorSeer as published, their formulas against references of their own."""
+"""Rivals as published, their formulas against references of their own."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import pairwise
 from math import factorial
 from typing import Any
 
+import made_up
 import numpy as np
 import pytest
 import tiny
 import torch
+from naive import Naive
 
 from hgc.cache import schedules
-from hgc.cache.anatomy import Anatomy
+from hgc.cache.anatomy import PREDICTION, Anatomy, State
 from hgc.cache.anatomy.macs import measure
 from hgc.cache.anatomy.networks import Networks
-from hgc.cache.plan import PlanRefused
-from hgc.cache.rehearsal import rehearse
+from hgc.cache.origin import Origin
+from hgc.cache.plan import Plan, PlanRefused
+from hgc.cache.rehearsal import check, plan_macs, rehearse
+from hgc.cache.rules import RESIDUAL, Gate
+from hgc.cache.running.engine import cached
 from hgc.cache.schedules.spectrum import ridge_weights
 from hgc.cache.schedules.taylorseer import series
+from hgc.calibration.magnitudes import Magnitudes
 
 STEPS = 20
+
+
+def of_ratios(anatomy: Anatomy, steps: int, **settings: Any) -> Plan:
+    return schedules.magcache(anatomy, made_up.curves(anatomy, steps).magnitudes, **settings)
 
 
 @pytest.fixture(scope="module")
@@ -89,8 +102,123 @@ def test_plans_run_and_forecast_the_last_feature_between_computed_steps(anatomy:
         (schedules.taylorseer, {"order": 4}),
         (schedules.taylorseer, {"interval": 0}),
         (schedules.taylorseer, {"warm": 0}),
+        (schedules.easycache, {"warm": 0}),
+        (schedules.easycache, {"threshold": 0.0}),
+        (schedules.easycache, {"most": -1}),
+        (of_ratios, {"threshold": -0.1}),
+        (of_ratios, {"retention": 1.5}),
+        (of_ratios, {"longest": 0}),
     ],
 )
 def test_settings_out_of_range_are_refused(anatomy: Anatomy, method: Any, settings: dict[str, Any]) -> None:
     with pytest.raises(PlanRefused, match=str(next(iter(settings)))):
         method(anatomy, STEPS, **settings)
+
+
+@dataclass
+class Calls:
+    """Input and output of every call of a UNet, of the guided branch."""
+
+    inputs: list[torch.Tensor] = field(default_factory=list)
+    outputs: list[torch.Tensor] = field(default_factory=list)
+
+    def __call__(self, _unet: Any, args: tuple[Any, ...], out: Any) -> None:
+        self.inputs.append(args[0][-1].clone())
+        self.outputs.append(out[0][-1].clone())
+
+
+@pytest.fixture(scope="module")
+def pipe() -> Any:
+    return tiny.control_pipeline()
+
+
+@pytest.fixture
+def calls(pipe: Any) -> Iterator[Calls]:
+    seen = Calls()
+    hook = pipe.unet.register_forward_hook(seen)
+    yield seen
+    hook.remove()
+
+
+def size(value: torch.Tensor) -> float:
+    return float(value.double().abs().mean())
+
+
+@pytest.mark.parametrize("threshold", [0.02, 0.1, 0.4])
+def test_easycache_decides_by_the_papers_formula(pipe: Any, anatomy: Anatomy, calls: Calls, threshold: float) -> None:
+    """Eq. 4 and 5 on the run's own numbers, one step after the other; what is kept is the input plus the residual."""
+    steps, warm = 12, 3
+    with cached(pipe, schedules.easycache(anatomy, steps, threshold=threshold, warm=warm)) as run:
+        latents = tiny.latents(pipe, steps=steps)
+    row, x, v = run.trace.cells[PREDICTION], calls.inputs, calls.outputs
+    last, rate, expected = 0, 0.0, 0.0
+    for step in range(1, steps):
+        expected += rate * size(x[step] - x[step - 1]) / size(v[last])
+        due = step < warm or step == steps - 1 or expected >= threshold
+        assert (row[step].state is State.COMPUTED) == due, step
+        if due:
+            rate, expected = size(v[step] - v[last]) / size(x[step] - x[last]), 0.0
+            last = step
+        else:
+            torch.testing.assert_close(v[step], x[step] + (v[last] - x[last]))
+    computed = [step for step in range(steps) if row[step].state is State.COMPUTED]
+    assert warm < len(computed)
+    table = {PREDICTION: "".join("C" if step in computed else "F" for step in range(steps))}
+    decided = Plan(Origin("decided"), steps, "tiny", schedules.constants(anatomy, steps) | table, forecast=RESIDUAL)
+    expected_latents = Naive(pipe, decided, guidance=True).latents([site.name for site in anatomy])
+    torch.testing.assert_close(latents, expected_latents, rtol=0, atol=5e-5)
+
+
+def test_easycache_computes_no_more_than_its_bound(pipe: Any, anatomy: Anatomy) -> None:
+    """However low the threshold; its cost is then that of its dearest course."""
+    plan = schedules.easycache(anatomy, 10, threshold=1e-6, warm=2, most=3)
+    assert plan.gate == Gate(1e-6, longest=10, most=3)
+    assert plan.dearest.table[PREDICTION] == "CCCCCFFFFC"
+    with cached(pipe, plan) as run:
+        tiny.latents(pipe, steps=10)
+    assert "".join(cell.state for cell in run.trace.cells[PREDICTION]) == "CCCCCFFFFC"
+    assert run.trace.macs == plan_macs(plan.dearest, anatomy)
+
+
+@pytest.mark.parametrize("most", [1, 2, 3, 5])
+def test_the_threshold_is_the_least_that_refreshes_so_few(most: int) -> None:
+    """Counted with changes of their own."""
+    changes = [0.0, 0.5, *np.random.default_rng(2).uniform(0.05, 0.3, 12)]
+
+    def refreshes(threshold: float) -> int:
+        count, total = 0, 0.0
+        for change in changes[2:-1]:
+            total += change
+            if total >= threshold:
+                count, total = count + 1, 0.0
+        return count
+
+    threshold = schedules.threshold_for(changes, 2, most)
+    assert refreshes(threshold) <= most < refreshes(threshold * (1 - 1e-6))
+
+
+def test_magcache_keeps_steps_by_the_papers_rule() -> None:
+    """Counted by hand: errors of k kept steps are |1 - 0.9^k|, added up 0.1, 0.29, 0.561."""
+    ratios = (1.0, *(0.9,) * 9)
+    assert schedules.steps_by_magnitude(ratios, 0.3, 9, 0.2) == (0, 1, 4, 7)
+    assert schedules.steps_by_magnitude(ratios, 0.3, 1, 0.2) == (0, 1, 3, 5, 7, 9)
+    assert schedules.steps_by_magnitude(ratios, 0.0, 9, 0.0) == tuple(range(10))
+    assert schedules.steps_by_magnitude(ratios, 100.0, 9, 0.0) == (0,)
+
+
+def test_magnitudes_are_ratios_of_the_residuals_lengths(pipe: Any, calls: Calls) -> None:
+    with Magnitudes(pipe.unet) as seen:
+        tiny.latents(pipe, steps=5)
+    residuals = [v - x for x, v in zip(calls.inputs, calls.outputs, strict=True)]  # [C, h, w]
+    lengths = [(residual.double() ** 2).sum(0) ** 0.5 for residual in residuals]
+    expected = [1.0, *(float((b / a).mean()) for a, b in pairwise(lengths))]
+    assert seen.ratios == pytest.approx(expected, rel=1e-9)
+    before = len(seen.ratios)
+    tiny.latents(pipe, steps=2)
+    assert len(seen.ratios) == before
+
+
+def test_only_a_whole_prediction_goes_on_beside_the_input(anatomy: Anatomy) -> None:
+    site = schedules.cut_site(anatomy, 1)
+    with pytest.raises(PlanRefused, match=f"site '{site}': forecast 'residual'"):
+        check(Plan(Origin("x"), 3, "tiny", {site: "CFF"}, forecast=RESIDUAL), anatomy, 3)

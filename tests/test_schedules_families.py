@@ -59,6 +59,7 @@ METHODS: dict[str, Callable[[Anatomy], Plan]] = {
     "encoder propagation": lambda a: schedules.encoder_propagation(a, STEPS, keys=KEYS),
     "guidance reuse": lambda a: schedules.guidance_reuse(a, STEPS, keys=KEYS, alpha_low=0.2, alpha_high=0.2),
     "step skip": lambda a: schedules.step_skip(a, STEPS, keys=KEYS, per_branch=True),
+    "magcache": lambda a: schedules.magcache(a, made_up.curves(a, STEPS).magnitudes, threshold=0.05),
     "spectrum": lambda a: schedules.spectrum(a, STEPS, warm=2),
     "scattered": scattered,
 }

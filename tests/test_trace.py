@@ -73,20 +73,31 @@ def test_times_are_of_computed_cells_and_sum_to_no_more_than_the_step(trace: Tra
 
 
 def test_the_gate_predicts_the_features_change_from_the_inputs() -> None:
-    """The feature moves three times as far as the input, so that three input moves of 0.1 are a change of 0.9."""
+    """The feature moves three times as far as the input, so that input moves of 0.1, 0.2 and 0.1 are 1.2 of its 1.3."""
     gate = ChangeGate(Gate(0.8))
     x, f = torch.ones(4), torch.ones(4)
     gate.see_input(x)
     gate.see_feature(f)
     gate.see_input(x * 1.1)
     gate.see_feature(f * 1.3)
-    assert gate.gain == pytest.approx(3, rel=1e-3)
+    assert gate.rate == pytest.approx(3, rel=1e-3)
     fired = []
-    for power in (2, 3, 4):
-        gate.see_input(x * 1.1**power)
+    for place in (1.2, 1.0, 1.1):
+        gate.see_input(x * place)
         fired.append(gate.decide()[0])
-    assert gate.expected == pytest.approx(0.9, rel=1e-3)
+    assert gate.expected == pytest.approx(1.2 / 1.3, rel=1e-3)
     assert fired == [False, False, True]
+
+
+def test_a_gate_refreshes_no_more_often_than_it_may() -> None:
+    gate = ChangeGate(Gate(1e-6, most=2))
+    fired = []
+    for step in range(5):
+        gate.see_input(torch.full((4,), 1.1**step))
+        fired.append(gate.decide()[0])
+        if fired[-1]:
+            gate.see_feature(torch.full((4,), 1.2**step))
+    assert fired == [True, True, False, False, False]
 
 
 def test_a_gate_waits_no_longer_than_it_may() -> None:

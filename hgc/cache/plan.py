@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import reprlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from enum import StrEnum
 from functools import cached_property
 from hashlib import sha256
@@ -120,6 +120,23 @@ class Plan:
         used = {self.forecast_of(site) for site, row in self.table.items() if Action.FORECAST in row}
         return frozenset(forecast.fitted for forecast in used if forecast.fitted is not None)
 
+    @property
+    def dearest(self) -> Plan:
+        """The plan with as many steps refreshed as its gate allows, the first ones; itself where there is no bound.
+
+        Every site it keeps is refreshed in such a step, so that none of its runs computes more.
+        """
+        if self.gate is None or self.gate.most is None:
+            return self
+        moving = {site: row for site, row in self.table.items() if set(row[1:]) != {Action.REUSE.value}}
+        kept = [step for step in range(self.steps) if any(row[step] != Action.COMPUTE for row in moving.values())]
+        fresh = set(kept[: self.gate.most])
+        rows = {
+            site: "".join("C" if step in fresh else letter for step, letter in enumerate(row))
+            for site, row in moving.items()
+        }
+        return replace(self, table={**self.table, **rows}, gate=None)
+
     def to_json(self) -> str:
         return json.dumps(self.as_dict(), indent=1)
 
@@ -136,7 +153,7 @@ class Plan:
             "forecast": _set_fields(self.forecast),
             "forecasts": {site: _set_fields(forecast) for site, forecast in self.forecasts.items()},
             "split": None if self.split is None else asdict(self.split),
-            "gate": None if self.gate is None else asdict(self.gate),
+            "gate": None if self.gate is None else _set_fields(self.gate),
             "table": dict(self.table),
         } | ({} if self.verification is None else {"verification": asdict(self.verification)})
 
@@ -203,6 +220,6 @@ def _check_size(values: Mapping[str, Any]) -> None:
 _FIELDS = {"name"} | {part.name for part in fields(Plan)}
 
 
-def _set_fields(forecast: Forecast) -> dict[str, Any]:
-    """A forecast as JSON, without what it does not use."""
-    return {name: value for name, value in asdict(forecast).items() if value is not None}
+def _set_fields(rule: Forecast | Gate) -> dict[str, Any]:
+    """A forecast or gate as JSON, without what it does not use."""
+    return {name: value for name, value in asdict(rule).items() if value is not None}

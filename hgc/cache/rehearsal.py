@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from hgc import limits
 from hgc.cache.anatomy import KEPT, PREDICTION, UNGUIDED, Anatomy, Kind, Macs, Site, State, states
 from hgc.cache.plan import Plan
-from hgc.cache.rules import REPEAT, Forecast, PlanRefused
+from hgc.cache.rules import REPEAT, RESIDUAL, Forecast, PlanRefused
 
 
 class Unfounded(PlanRefused):
@@ -97,6 +97,12 @@ def check(plan: Plan, anatomy: Anatomy, steps: int) -> None:
         raise PlanRefused(
             f"plan '{plan.name}' does not fit: {len(unknown)} of its sites, '{unknown[0]}' first, do not exist in this "
             f"{anatomy.model}; make the plan again for this model"
+        )
+    besides = [s for s, row in plan.table.items() if s != PREDICTION and "F" in row and plan.forecast_of(s) == RESIDUAL]
+    if besides:
+        raise PlanRefused(
+            f"plan '{plan.name}', site '{besides[0]}': forecast 'residual' goes on beside the UNet's input, which only "
+            f"the whole prediction '{PREDICTION}' does; choose another basis"
         )
     if plan.steps != steps:
         raise PlanRefused(

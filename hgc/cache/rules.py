@@ -17,7 +17,7 @@ class CalibrationRefused(PlanRefused):
     """A calibration that is damaged or of something else; one sentence with the remedy."""
 
 
-Basis = Literal["repeat", "taylor", "hermite", "chebyshev", "scale_shift", "weighted"]
+Basis = Literal["repeat", "taylor", "hermite", "chebyshev", "scale_shift", "weighted", "residual"]
 POLYNOMIAL = ("taylor", "hermite", "chebyshev")
 ORDERS = (1, 2)
 LONGEST_WINDOW = 8
@@ -57,7 +57,9 @@ class Forecast:
     * `scale_shift`: the last value times a scale plus a shift for each channel and step, measured in calibration
       (Block Caching, arXiv 2312.03209, sec. 3.3); `fitted` is the digest of these numbers;
     * `weighted`: the last values with weights of their own for every step, fitted by least squares to features of full
-      runs (ours, hgc.optimise); `weighings` has an entry for every step and past that occurs.
+      runs (ours, hgc.optimise); `weighings` has an entry for every step and past that occurs;
+    * `residual`: the UNet's input plus the last difference between its output and its input (EasyCache, arXiv
+      2507.02860; MagCache, arXiv 2506.09045); for whole predictions only.
     """
 
     basis: Basis = "taylor"
@@ -134,6 +136,7 @@ class Forecast:
 
 
 REPEAT = Forecast("repeat")
+RESIDUAL = Forecast("residual")
 LINE = Forecast("taylor", 1)
 
 
@@ -142,18 +145,22 @@ class Gate:
     """Run-time refresh: an in-between step becomes a full one when the expected change since the last full one
     reaches `threshold` (relative L1), or after `longest` in-between steps in a row.
 
-    With `per_branch` the unguided branch's row is decided as well, by the change of the guidance difference.
+    With `per_branch` the unguided branch's row is decided as well, by the change of the guidance difference. No more
+    than `most` in-between steps become full ones, where that is given.
     """
 
     threshold: float
     longest: int = 6
     per_branch: bool = False
+    most: int | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.threshold < 10:
             raise PlanRefused(f"gate threshold {self.threshold}: choose a relative change between 0 and 10, e.g. 0.15")
         if self.longest < 1:
             raise PlanRefused(f"gate longest {self.longest}: at least 1 in-between step")
+        if self.most is not None and (type(self.most) is not int or self.most < 1):
+            raise PlanRefused(f"gate most {self.most!r}: at least 1 refreshed step, or leave it out for no bound")
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,8 @@ class ChangeCurves:
     `mean[site][i]` and `spread[site][i]` (standard deviation) are of step i, over `scenes` scenes, each with a prompt,
     a control map and a seed of its own; step 0 has nothing before it and is 0. `adjustment` is the digest of the
     scale-shift numbers measured in the same runs; `versions` names the libraries. `distilled_for` is the plan for which
-    these numbers were fitted since: they hold for no other, the curves as ever.
+    these numbers were fitted since: they hold for no other, the curves as ever. `ratios` are MagCache's magnitude
+    ratios by step (see hgc.calibration.magnitudes), means over the same scenes; older calibrations have none.
     """
 
     subject: Subject
@@ -49,6 +50,7 @@ class ChangeCurves:
     adjustment: str | None = None
     versions: Mapping[str, str] | None = None
     distilled_for: Distilled | None = None
+    ratios: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.scenes < 1:
@@ -69,9 +71,27 @@ class ChangeCurves:
                         f"change curve of '{site}': a value is negative or not a number; {self.subject.again}"
                     )
 
+        if self.ratios is not None and (
+            len(self.ratios) != self.subject.steps or not all(isfinite(ratio) and ratio > 0 for ratio in self.ratios)
+        ):
+            raise CalibrationRefused(
+                f"magnitude ratios: {len(self.ratios)} for {self.subject.steps} steps, or one that is no number above "
+                f"0; {self.subject.again}"
+            )
+
     @property
     def steps(self) -> int:
         return self.subject.steps
+
+    @property
+    def magnitudes(self) -> tuple[float, ...]:
+        """MagCache's ratios by step. Raises CalibrationRefused where they were not measured."""
+        if self.ratios is None:
+            raise CalibrationRefused(
+                f"the calibration of {self.subject} has no magnitude ratios, which were not measured when it was made; "
+                f"{self.subject.again}"
+            )
+        return self.ratios
 
     def of(self, site: str) -> tuple[float, ...]:
         """The mean curve of a site. Raises CalibrationRefused where it was not measured."""
@@ -107,10 +127,11 @@ class ChangeCurves:
 
     def as_dict(self) -> dict[str, Any]:
         data = {part.name: getattr(self, part.name) for part in fields(self)} | {"subject": asdict(self.subject)}
-        if self.distilled_for is None:
-            del data["distilled_for"]  # digests stay
-            return data
-        return data | {"distilled_for": asdict(self.distilled_for)}
+        optional = {"distilled_for": self.distilled_for and asdict(self.distilled_for), "ratios": self.ratios}
+        for name, value in optional.items():
+            del data[name]
+            data |= {} if value is None else {name: value}  # digests of those without stay
+        return data
 
     def to_json(self) -> str:
         return json.dumps(self.as_dict(), indent=1, default=list)
@@ -130,8 +151,10 @@ class ChangeCurves:
             )
         try:
             curves = {name: {site: tuple(row) for site, row in data[name].items()} for name in ("mean", "spread")}
-            distilled = {"distilled_for": Distilled(**data["distilled_for"])} if "distilled_for" in data else {}
-            return cls(**{**data, **curves, **distilled, "subject": Subject(**data["subject"])})
+            later: dict[str, Any] = {"ratios": tuple(data["ratios"])} if data.get("ratios") is not None else {}
+            if "distilled_for" in data:
+                later["distilled_for"] = Distilled(**data["distilled_for"])
+            return cls(**{**data, **curves, **later, "subject": Subject(**data["subject"])})
         except (TypeError, AttributeError) as error:
             raise CalibrationRefused(f"{where} is malformed ({error}); delete it and {AGAIN}") from error
 

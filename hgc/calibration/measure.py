@@ -29,6 +29,7 @@ from hgc.cache.trace import Trace
 from hgc.calibration.curves import ChangeCurves
 from hgc.calibration.files import Calibration, of_its_kind, read_arrays, write_arrays
 from hgc.calibration.lines import Adjustment, Numbers, Sums
+from hgc.calibration.magnitudes import Magnitudes
 from hgc.calibration.subject import Subject
 
 OTHERWISE = "delete the file, or give another --out"
@@ -40,9 +41,10 @@ Scene = Callable[[int], Mapping[str, Any]]  # its number to the arguments of the
 
 @dataclass(frozen=True)
 class MeasuredScene:
-    """Of one scene: every site's changes by step, and the sums that its line follows from."""
+    """Of one scene: every site's changes by step, magnitude ratios by step, and the sums that lines follow from."""
 
     changes: Mapping[str, Sequence[float]]
+    ratios: Sequence[float]
     sums: Mapping[str, Sums]
 
 
@@ -52,32 +54,41 @@ Each = Callable[[Sequence[int]], Iterator[MeasuredScene]]
 
 @dataclass
 class CalibrationState:
-    """`changes` is [scenes, sites, steps]; `sums` are over all of these scenes; `weights` names what they ran on."""
+    """`changes` is [scenes, sites, steps], `ratios` is [scenes, steps]; `sums` are over all of these scenes.
+
+    `weights` names what they ran on.
+    """
 
     subject: Subject
     weights: str
     longest: int
     sites: list[str]
     changes: Numbers
+    ratios: Numbers
     sums: dict[str, Sums]
 
     @property
     def scenes(self) -> int:
         return len(self.changes)
 
-    def add(self, changes: Mapping[str, Sequence[float]], sums: Mapping[str, Sums]) -> None:
+    @classmethod
+    def empty(cls, subject: Subject, weights: str, longest: int) -> CalibrationState:
+        return cls(subject, weights, longest, [], np.zeros((0, 0, subject.steps)), np.zeros((0, subject.steps)), {})
+
+    def add(self, scene: MeasuredScene) -> None:
         """One more scene. Raises CalibrationRefused when it has other sites than those before."""
         if not self.scenes:
-            self.sites, self.sums = list(changes), dict(sums)
-            self.changes = np.array(list(changes.values()))[None]
+            self.sites, self.sums = list(scene.changes), dict(scene.sums)
+            self.changes, self.ratios = np.array(list(scene.changes.values()))[None], np.array(scene.ratios)[None]
             return
-        if self.sites != list(changes) or self.sums.keys() != sums.keys():
+        if self.sites != list(scene.changes) or self.sums.keys() != scene.sums.keys():
             raise CalibrationRefused(
-                f"a scene with {len(changes)} sites after scenes with {len(self.sites)}: the model changed meanwhile; "
+                f"a scene with {len(scene.changes)} sites after scenes with {len(self.sites)}: the model changed meanwhile; "
                 "delete the unfinished calibration and start again"
             )
-        self.changes = np.concatenate([self.changes, np.array(list(changes.values()))[None]])
-        for site, more in sums.items():
+        self.changes = np.concatenate([self.changes, np.array(list(scene.changes.values()))[None]])
+        self.ratios = np.concatenate([self.ratios, np.array(scene.ratios)[None]])
+        for site, more in scene.sums.items():
             self.sums[site].add(more)
 
     def write(self, path: Path) -> None:
@@ -88,7 +99,7 @@ class CalibrationState:
             "longest": self.longest,
             "sites": self.sites,
         }
-        arrays = {"changes": self.changes}
+        arrays = {"changes": self.changes, "ratios": self.ratios}
         for site, sums in self.sums.items():
             arrays |= {f"{part} {site}": getattr(sums, part) for part in PARTS}
         write_arrays(path, header, arrays)
@@ -97,7 +108,7 @@ class CalibrationState:
     def read(cls, path: Path, subject: Subject, weights: str, longest: int) -> CalibrationState:
         """The state in that file, or an empty one where there is none. Raises CalibrationRefused."""
         if not path.exists():
-            return cls(subject, weights, longest, [], np.zeros((0, 0, subject.steps)), {})
+            return cls.empty(subject, weights, longest)
         where = f"unfinished calibration {path.name}"
         header, arrays = read_arrays(path, where)
         with of_its_kind(where):
@@ -113,7 +124,7 @@ class CalibrationState:
                 )
             summed = [name.partition(" ")[2] for name in arrays if name.startswith(PARTS[0] + " ")]
             sums = {site: Sums(*(arrays[f"{part} {site}"] for part in PARTS)) for site in summed}
-            return cls(subject, weights, longest, header["sites"], arrays["changes"], sums)
+            return cls(subject, weights, longest, header["sites"], arrays["changes"], arrays["ratios"], sums)
 
 
 def measured(
@@ -128,7 +139,7 @@ def measured(
     done = CalibrationState.read(state, subject, weights, longest)
     yield done
     for one in each(range(done.scenes, scenes)):
-        done.add(one.changes, one.sums)
+        done.add(one)
         done.write(state)
         yield done
 
@@ -141,9 +152,10 @@ def scene_by_scene(
     def each(numbers: Sequence[int]) -> Iterator[MeasuredScene]:
         for number in numbers:
             witness = Witness(subject.steps, longest, kinds)
-            with cached(pipe, Plan(Origin("full"), subject.steps, subject.model), observe=True, witness=witness) as run:
+            whole = Plan(Origin("full"), subject.steps, subject.model)
+            with Magnitudes(Networks.of(pipe).unet) as seen, cached(pipe, whole, observe=True, witness=witness) as run:
                 pipe(**{**scene(number), "num_inference_steps": subject.steps, "output_type": "latent"})
-            yield MeasuredScene(changes_of(run.trace), witness.sums)
+            yield MeasuredScene(changes_of(run.trace), seen.ratios, witness.sums)
 
     return each
 
@@ -198,7 +210,10 @@ def curves_of(done: CalibrationState, adjustment: Adjustment, made_with: Mapping
     def rows(numbers: np.ndarray) -> dict[str, tuple[float, ...]]:
         return {site: tuple(round(float(number), DIGITS) for number in numbers[i]) for i, site in enumerate(done.sites)}
 
-    return ChangeCurves(done.subject, done.scenes, rows(mean), rows(spread), adjustment.digest, made_with)
+    ratios = tuple(round(float(ratio), DIGITS) for ratio in done.ratios.mean(0))
+    return ChangeCurves(
+        done.subject, done.scenes, rows(mean), rows(spread), adjustment.digest, made_with, ratios=ratios
+    )
 
 
 def versions(pipe: Any) -> dict[str, str]:

@@ -12,6 +12,7 @@ from math import ceil
 from typing import TYPE_CHECKING
 
 from hgc.cache import schedules
+from hgc.cache.anatomy import PREDICTION
 from hgc.cache.plan import Plan, PlanRefused
 from hgc.cache.rules import REPEAT, Forecast
 from hgc.calibration.files import Calibration
@@ -23,6 +24,9 @@ from hgc.request import Recipe, RequestRefused
 
 if TYPE_CHECKING:
     from hgc.request import ArmName
+
+
+MAGNITUDE_ERRORS = (0.0, *(1e-3 * 2 ** (i / 2) for i in range(28)), 100.0)
 
 
 class BelowLeast(schedules.OutOfReach):
@@ -184,6 +188,53 @@ def _taylorseer(task: Task, share: float) -> Plan:
     return plan(schedules.most_within(share, settings, lambda setting: task.share(plan(setting))))
 
 
+def _easycache(task: Task, share: float) -> Plan:
+    """As many computed steps as fit, by the threshold that so many were measured to reach; never more in a run."""
+
+    def plan_from(found: Calibration) -> Plan:
+        changes = found.curves.of(PREDICTION)
+
+        def plan(count: int) -> Plan:
+            """Of `count` steps in full: the warm-up, the last one, and what is left for those in between."""
+            warm = max(1, min(max(2, round(schedules.WARM_SHARE * task.steps)), count - 2))
+            between = count - warm - 1
+            if between < 1 or count == task.steps:
+                return schedules.easycache(task.anatomy, task.steps, warm=count, most=0)
+            threshold = schedules.threshold_for(changes, warm, between)
+            return schedules.easycache(task.anatomy, task.steps, threshold=threshold, warm=warm, most=between)
+
+        return plan(_most_keys(task, share, plan))
+
+    return planned(task.recipe, plan_from, task.weights)
+
+
+def _magcache(task: Task, share: float) -> Plan:
+    """The least rows of kept steps that fit, then the least threshold; a shorter beginning in full where it must be."""
+
+    def plan_from(found: Calibration) -> Plan:
+        magnitudes = found.curves.magnitudes
+        settings = [
+            (threshold, longest, retention)
+            for retention in (0.2, 0.1, 0.0)
+            for longest in range(1, task.steps)
+            for threshold in MAGNITUDE_ERRORS
+        ]
+        by_keys: dict[int, tuple[float, int, float]] = {}
+        for setting in settings:
+            by_keys.setdefault(len(schedules.steps_by_magnitude(magnitudes, *setting)), setting)
+
+        def plan(count: int) -> Plan:
+            threshold, longest, retention = by_keys[count]
+            return schedules.magcache(
+                task.anatomy, magnitudes, threshold=threshold, longest=longest, retention=retention
+            )
+
+        counts = sorted(by_keys, reverse=True)
+        return plan(schedules.most_within(share, counts, lambda count: task.share(plan(count))))
+
+    return planned(task.recipe, plan_from, task.weights)
+
+
 def _fewer_steps(task: Task, share: float) -> Plan:
     def plan(count: int) -> Plan:
         return schedules.fewer_steps(task.anatomy, count, task.steps)
@@ -281,6 +332,24 @@ METHODS: Mapping[str, Method] = {
             "one step is always computed",
             _taylorseer,
             coarse=True,
+        ),
+        Method(
+            "easycache",
+            "EasyCache",
+            "Keeps whole predictions, and decides while running when the next one is due (Zhou and others, 2025).",
+            "one step is always computed",
+            _easycache,
+            coarse=True,
+            calibrated=True,
+        ),
+        Method(
+            "magcache",
+            "MagCache",
+            "Keeps whole predictions while measured magnitudes say that little is lost (Ma and others, 2025).",
+            "one step is always computed",
+            _magcache,
+            coarse=True,
+            calibrated=True,
         ),
         Method(
             "fewer_steps",

@@ -95,9 +95,12 @@ class Task:
         return self.cost(schedules.full(self.anatomy, self.steps))
 
     def cost(self, plan: Plan) -> Macs:
-        """The cost of a plan here; one of other steps is run with as many. Nothing is refreshed at run time."""
+        """The cost of a plan here; one of other steps is run with as many.
+
+        As much is refreshed at run time as its gate is bound to; nothing where it has no bound.
+        """
         off = control_off(at_steps(self.recipe, plan.steps), self.anatomy)
-        return plan_macs(plan, self.anatomy, guidance=self.guided, off=off)
+        return plan_macs(plan.dearest, self.anatomy, guidance=self.guided, off=off)
 
     def share(self, plan: Plan) -> float:
         """The plan's part of full compute, in the paper's convention."""

@@ -1,9 +1,9 @@
 """The run-time gate: refresh when the change expected since the last full step passes a threshold.
 
-The paper chooses the moments to refresh by feature similarity without giving the formula; this is our reading. At every
-full step we measure how far the kept feature moved (relative L1) for each unit that the network's input moved, as
-EasyCache (arXiv 2507.02860) does for the output. In between, input changes are known before anything is computed, so
-that the product predicts the feature's change in time to act on it, ControlNet included.
+By EasyCache's rule (arXiv 2507.02860, eq. 4 and 5), on whatever feature the plan keeps: between two full steps the
+feature moved k times as far as the network's input did, both as mean absolute differences; each step in between adds
+k times its own input's move over the last feature's size. Input moves are known before anything is computed, so that
+the sum predicts the feature's change in time to act on it, ControlNet included.
 
 A gate needs its numbers on the host: it waits for the device once for each step that it decides, and for no other.
 """
@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 
 import torch
 
-from hgc.cache.forecast import relative_l1
 from hgc.cache.rules import Gate
+
+SMALLEST = 1e-12
 
 
 class Meter:
@@ -47,42 +48,55 @@ class ChangeGate:
     rule: Gate
     meter: Meter = field(default_factory=Meter)
     waited: int = 0
-    _moved: float = 0.0  # relative L1 path of the input since the last full step
-    _gain: float | None = None  # change of the feature for each unit of input change
+    fired: int = 0
+    _moved: float = 0.0  # path of the input since the last full step
+    _apart: float = 0.0  # distance of the last two full steps' inputs
+    _size: float = 0.0  # of the last feature
+    _rate: float | None = None  # distance of the last two features for each unit of their inputs'
     _input: torch.Tensor | None = field(default=None, repr=False)
+    _input_then: torch.Tensor | None = field(default=None, repr=False)  # that of the last full step
     _feature: torch.Tensor | None = field(default=None, repr=False)
 
     def see_input(self, sample: torch.Tensor) -> None:
         """Called once a step, before anything is computed, with the guided samples [B, C, h, w]."""
         if self._input is not None:
-            self.meter.note(relative_l1(sample, self._input), self._input_moved)
-        self._input = sample
+            self.meter.note(_distance(sample, self._input), self._input_moved)
+        self._input = sample.clone()  # a solver may write into it
 
-    def _input_moved(self, change: float) -> None:
-        self._moved += change
+    def _input_moved(self, distance: float) -> None:
+        self._moved += distance
 
-    def _feature_moved(self, change: float) -> None:
-        if self._moved > 0:
-            self._gain = change / self._moved
-        self._moved = 0.0
+    def _inputs_apart(self, distance: float) -> None:
+        self._apart = distance
 
-    def _first_feature(self, _change: float) -> None:
-        self._moved = 0.0
+    def _feature_moved(self, distance: float) -> None:
+        if self._apart > 0:
+            self._rate = distance / self._apart
+
+    def _feature_computed(self, size: float) -> None:
+        self._size, self._moved = size, 0.0
 
     @property
-    def gain(self) -> float | None:
-        """Change of the feature for each unit of input change; None until it was computed twice."""
+    def rate(self) -> float | None:
+        """The paper's k; None until the feature was computed twice."""
         self.meter.read()
-        return self._gain
+        return self._rate
 
     @property
     def expected(self) -> float:
-        return (self.gain or 0.0) * self._moved
+        return (self.rate or 0.0) * self._moved / max(self._size, SMALLEST)
 
     def decide(self) -> tuple[bool, str]:
         """Whether an in-between step must be computed in full, and why or why not."""
         self.waited += 1
-        if self.gain is None:
+        if self.rule.most is not None and self.fired >= self.rule.most:
+            return False, f"gate: refreshed {self.fired} times, as often as the plan allows"
+        fires, reason = self._judged()
+        self.fired += fires
+        return fires, reason
+
+    def _judged(self) -> tuple[bool, str]:
+        if self.rate is None:
             return True, "gate: computed twice first, to learn how fast it changes"
         if self.waited > self.rule.longest:
             return True, f"gate: kept for {self.rule.longest} steps in a row, the longest allowed"
@@ -91,8 +105,15 @@ class ChangeGate:
 
     def see_feature(self, feature: torch.Tensor) -> None:
         """Called at every full step with the feature that the plan keeps."""
-        if self._feature is not None and self._feature.shape == feature.shape:
-            self.meter.note(relative_l1(feature, self._feature), self._feature_moved)
-        else:
-            self.meter.note(feature.new_zeros(()), self._first_feature)
+        assert self._input is not None  # the step began with it
+        if self._feature is not None and self._feature.shape == feature.shape and self._input_then is not None:
+            self.meter.note(_distance(self._input, self._input_then), self._inputs_apart)
+            self.meter.note(_distance(feature, self._feature), self._feature_moved)
+        self.meter.note(feature.abs().mean(), self._feature_computed)
         self._feature, self.waited = feature.clone(), 0  # others may write into what they were given
+        self._input_then = self._input
+
+
+def _distance(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+    """Mean absolute difference, a tensor without dimensions."""
+    return (one - other).abs().mean()

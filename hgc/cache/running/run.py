@@ -228,7 +228,9 @@ class Run:
         if self._pass is None:
             self._pass = self._meet(by, call, sample.shape[0] // branches)
         self._pass.recorder.begin()
-        self._step = self._pass.clock.begin(self._guidance, sample[-self._pass.images :])
+        guided = sample[-self._pass.images :]
+        self._step = self._pass.clock.begin(self._guidance, guided)
+        self._pass.values.see_input(self._step, guided)
         return self._step
 
     def _meet(self, by: Caller, call: Mapping[str, Any], images: int) -> Pass:

@@ -9,10 +9,10 @@ from typing import Any
 
 import torch
 
-from hgc.cache.anatomy import UNGUIDED, Anatomy, Kind, State
+from hgc.cache.anatomy import PREDICTION, UNGUIDED, Anatomy, Kind, State
 from hgc.cache.forecast import Lines, by_frequency, per_channel, relative_l1
 from hgc.cache.plan import Action, Plan
-from hgc.cache.rules import LINE, REPEAT, CalibrationRefused, Forecast
+from hgc.cache.rules import LINE, REPEAT, RESIDUAL, CalibrationRefused, Forecast
 from hgc.cache.running.clock import Step
 from hgc.cache.running.recorder import Recorder
 from hgc.cache.running.store import Adjust, Kept, Key, Part, Store, Wanted
@@ -54,6 +54,7 @@ class Values:
         self._last_use = {site: max(row.rfind("R"), row.rfind("F")) for site, row in plan.table.items()}
         self._depth = {site: plan.forecast_of(site).depth if "F" in row else 1 for site, row in plan.table.items()}
         self._verified = verified(plan, anatomy)
+        self._inputs: dict[int, torch.Tensor] | None = {} if uses_residuals(plan) else None
         self._lines: dict[tuple[str, int, int], tuple[torch.Tensor, torch.Tensor]] = {}
 
     def computed(
@@ -74,7 +75,14 @@ class Values:
             self.store.keep((name, part), value, step.number, branches, max(depth, 1))
         reason = step.reasons.get(name, step.reason)
         self._recorder.computed(name, self._images * branches, reason, span, drift, error)
+        if name == PREDICTION and self._inputs is not None:
+            self._inputs = {step.number: self._inputs[step.number]}
         return error
+
+    def see_input(self, step: Step, guided: torch.Tensor) -> None:
+        """Called once a step with the UNet's input for the guided samples [images, C, h, w]."""
+        if self._inputs is not None:
+            self._inputs[step.number] = guided.clone()  # a solver may write into it
 
     def used(self, step: Step, name: str) -> bool:
         """Whether the plan has a use for what a site computes in this step."""
@@ -144,7 +152,15 @@ class Values:
         """The adjustment of a value after its forecast."""
         if (split := self._plan.split) is not None and name == UNGUIDED:
             return lambda value, _: by_frequency(value, split.low[step], split.high[step], split.radius)
+        if forecast.basis == "residual":
+            return partial(self._beside_input, step)
         return partial(self._adjusted, name, step) if forecast.basis == "scale_shift" else None
+
+    def _beside_input(self, step: int, value: torch.Tensor, since: int) -> torch.Tensor:
+        """A kept prediction moved as far as the input has; the first channels of an input are the latents'."""
+        assert self._inputs is not None  # `uses_residuals` saw to it
+        moved = (self._inputs[step] - self._inputs[since])[:, : value.shape[1]]
+        return value + moved.repeat(len(value) // len(moved), 1, 1, 1)
 
     def _adjusted(self, name: str, step: int, value: torch.Tensor, since: int) -> torch.Tensor:
         """A kept value scaled and shifted for each channel. Raises CalibrationRefused where that was not measured."""
@@ -168,3 +184,8 @@ class Values:
     def _drift(self, name: str, value: torch.Tensor) -> torch.Tensor | None:
         before = self.store.latest((name, 0))
         return None if before is None else relative_l1(value[-self._images :], before[-self._images :])
+
+
+def uses_residuals(plan: Plan) -> bool:
+    """Whether the plan goes on from differences to the input."""
+    return any(plan.forecast_of(site) == RESIDUAL for site, row in plan.table.items() if Action.FORECAST in row)

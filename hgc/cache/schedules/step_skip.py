@@ -1,4 +1,4 @@
-"""The whole prediction kept between steps (TeaCache, arXiv 2411.19108; EasyCache, arXiv 2507.02860)."""
+"""The whole prediction kept between steps (after TeaCache, arXiv 2411.19108); EasyCache has a file of its own."""
 
 from __future__ import annotations
 
