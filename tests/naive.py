@@ -112,7 +112,8 @@ class Naive:
     def _onward(self, site: str, past: Sequence[Past], values: Sequence[torch.Tensor]) -> torch.Tensor:
         rule = self.plan.forecast_of(site) if self._letter(site) == "F" else REPEAT
         if rule.basis == "residual":
-            return values[-1] - self._samples[past[-1].step] + self._samples[self._step]
+            moved = self._samples[self._step] - self._samples[past[-1].step]
+            return values[-1] + moved[:, : values[-1].shape[1]]  # an inpainting UNet is given more than the latents
         return onward(rule, [entry.step for entry in past], values, self._step, site, self.lines)
 
     def _close(self, sample: torch.Tensor, out: tuple[torch.Tensor]) -> tuple[torch.Tensor]:

@@ -83,8 +83,8 @@ class CalibrationState:
             return
         if self.sites != list(scene.changes) or self.sums.keys() != scene.sums.keys():
             raise CalibrationRefused(
-                f"a scene with {len(scene.changes)} sites after scenes with {len(self.sites)}: the model changed meanwhile; "
-                "delete the unfinished calibration and start again"
+                f"a scene with {len(scene.changes)} sites after scenes with {len(self.sites)}: the model changed "
+                "meanwhile; delete the unfinished calibration and start again"
             )
         self.changes = np.concatenate([self.changes, np.array(list(scene.changes.values()))[None]])
         self.ratios = np.concatenate([self.ratios, np.array(scene.ratios)[None]])
