@@ -6,7 +6,10 @@ python -m hgc train --tiny               # seconds, no quality: a test of every 
 
 import logging
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
+
+from torch import Tensor
 
 from hgc.landscapes.eyes import SIDE
 from hgc.landscapes.tiles import save_small
@@ -117,43 +120,31 @@ def train(
     work.mkdir(parents=True, exist_ok=True)
     if start_from:
         take_up(start_from, work, recipe)
+    at = (compute, work, seed)
     tokenizer = build_tokenizer()
     autoencoder = train_autoencoder(
         lambda: paint_pictures(TRAINING_SEEDS, recipe.autoencoder_scenes)[0],
         recipe.autoencoder,
         recipe.autoencoder_budget,
-        compute,
-        work,
-        seed,
+        *at,
     ).requires_grad_(False)
     settle_scale(autoencoder, TRAINING_SEEDS, recipe.scale_scenes, compute)
-    segmenter = train_segmenter(
-        lambda: with_reconstructions(*paint_pictures(SEGMENTER_SEEDS, recipe.segmenter_scenes), autoencoder, compute),
-        recipe.segmenter,
-        recipe.segmenter_budget,
-        compute,
-        work,
-        seed,
-    )
-    segmenter.save(out / "segmenter")
-    train_reader(
-        lambda: paint_moods(READER_SEEDS, recipe.reader_scenes, SIDE),
-        recipe.reader,
-        recipe.reader_budget,
-        compute,
-        work,
-        seed,
-    ).save(out / "reader")
+
+    def segmented() -> tuple[Tensor, Tensor]:
+        pictures = paint_pictures(SEGMENTER_SEEDS, recipe.segmenter_scenes)
+        return with_reconstructions(*pictures, autoencoder, compute)
+
+    train_segmenter(segmented, recipe.segmenter, recipe.segmenter_budget, *at).save(out / "segmenter")
+    moods = partial(paint_moods, READER_SEEDS, recipe.reader_scenes, SIDE)
+    train_reader(moods, recipe.reader, recipe.reader_budget, *at).save(out / "reader")
     shelf = fill_shelf(work / "shelf", autoencoder, TRAINING_SEEDS, recipe.scenes, compute)
 
     def look(model: Denoiser, step: int) -> None:
         if step % recipe.sheet_every == 0:
             draw_sheet(work / f"sheet-{step:06d}.png", model, autoencoder, tokenizer, compute)
 
-    judge = train_obedience_reader(shelf, recipe.obedience, recipe.obedience_budget, compute, work, seed)
-    denoiser = train_denoiser(
-        shelf, tokenizer, judge, recipe.denoiser, recipe.denoiser_budget, compute, work, seed, look
-    )
+    judge = train_obedience_reader(shelf, recipe.obedience, recipe.obedience_budget, *at)
+    denoiser = train_denoiser(shelf, tokenizer, judge, recipe.denoiser, recipe.denoiser_budget, *at, look)
     export(out, denoiser.cpu(), autoencoder.cpu(), tokenizer)
     write_record(out, work, recipe, seed, compute, command)
     save_small(draw_losses(out / "training.json"), out / "losses.png")
