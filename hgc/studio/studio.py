@@ -114,6 +114,11 @@ class Studio:
         """
         self._judge = Judge.of(self.loaded.preset, self.loaded.device, on)
 
+    @property
+    def inpaints(self) -> bool:
+        """Whether a part of a picture can be made anew."""
+        return self.loaded.components["unet"].config.in_channels in INPAINTED
+
     @cached_property
     def weights(self) -> str:
         """Twelve hex digits that name the networks' content."""
@@ -257,7 +262,7 @@ class Studio:
     def accept(self, request: Request) -> None:
         """Raises RequestRefused for what this model cannot run, or with a picture of another size than it is to be."""
         self.blueprint.check(request)
-        if request.task == "inpaint" and self.loaded.components["unet"].config.in_channels not in INPAINTED:
+        if request.task == "inpaint" and not self.inpaints:
             raise RequestRefused(
                 f"{self.model} cannot be inpainted: its latents are of another kind; leave the mask out"
             )

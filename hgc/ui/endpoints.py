@@ -18,7 +18,7 @@ from hgc.results.comparison import Forecast
 from hgc.results.exports import result_of, to_csv, to_perfetto
 from hgc.ui.arguments import arguments, inputs_of
 from hgc.ui.blocks import json_input
-from hgc.ui.playground.control_panel import photo_input
+from hgc.ui.components.inputs import photo_input
 from hgc.ui.playground.drawing import AS_LABELS, AS_LINES, Drawn, prepare, read_photo
 from hgc.ui.queueing import ENDPOINTS_QUEUE
 from hgc.ui.runner import Runner, in_one_sentence, made

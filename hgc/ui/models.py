@@ -98,7 +98,8 @@ class ModelEvents:
         page, header = self._page, self._header
         own = [header.masthead, header.picker, header.card, header.told, header.fetch, header.stop]
         control = [page.control.source, page.control.annotator, page.control.examples_panel]
-        return [*own, *control, page.picture.sampler, page.picture.steps, page.picture.guidance]
+        picture = [page.picture.sampler, page.picture.steps, page.picture.guidance]
+        return [*own, *control, *picture, *page.control.more.fitted]
 
     def choose(self, model: str, *chosen: str) -> Iterator[Updates]:
         """Loads a model that is here; of another it is said what would have to be fetched."""
@@ -195,6 +196,7 @@ class ModelEvents:
             page.picture.sampler: gr.update(choices=_with(titled, sampler), value=preset.sampler),
             page.picture.steps: preset.steps,
             page.picture.guidance: preset.guidance,
+            **page.control.more.fit(studio),
         } | self._told(" ".join(notes))
 
     def _unknown(self, model: str) -> Updates:

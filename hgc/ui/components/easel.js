@@ -10,17 +10,18 @@
   };
   const same = (a, b) => a.every((pixel, i) => pixel === b[i]);
 
-  /* Every pixel nearer than r to the line from a to b. */
-  const capsule = (sheet, side, a, b, r, colour) => {
-    const [dx, dy] = [b.x - a.x, b.y - a.y];
+  /* Every pixel nearer than r to the line from a to b, on a sheet that is shown `tall` times as tall as it is wide. */
+  const capsule = (sheet, side, tall, a, b, r, colour) => {
+    const [dx, dy] = [b.x - a.x, (b.y - a.y) * tall];
     const long = dx * dx + dy * dy;
-    const span = (low, high) => [Math.max(Math.floor(low - r), 0), Math.min(Math.ceil(high + r), side - 1)];
-    const [left, right] = span(Math.min(a.x, b.x), Math.max(a.x, b.x));
-    const [top, bottom] = span(Math.min(a.y, b.y), Math.max(a.y, b.y));
+    const span = (low, high, reach) => [Math.max(Math.floor(low - reach), 0), Math.min(Math.ceil(high + reach), side - 1)];
+    const [left, right] = span(Math.min(a.x, b.x), Math.max(a.x, b.x), r);
+    const [top, bottom] = span(Math.min(a.y, b.y), Math.max(a.y, b.y), r / tall);
     for (let y = top; y <= bottom; y++) {
       for (let x = left; x <= right; x++) {
-        const t = long ? Math.min(Math.max(((x - a.x) * dx + (y - a.y) * dy) / long, 0), 1) : 0;
-        const [ex, ey] = [x - a.x - t * dx, y - a.y - t * dy];
+        const [px, py] = [x - a.x, (y - a.y) * tall];
+        const t = long ? Math.min(Math.max((px * dx + py * dy) / long, 0), 1) : 0;
+        const [ex, ey] = [px - t * dx, py - t * dy];
         if (ex * ex + ey * ey <= r * r) sheet[y * side + x] = colour;
       }
     }
@@ -63,6 +64,7 @@
     const tool = () => chosen("tool");
     const colour = () => (tool() === "eraser" ? 0 : packed(chosen("colour")));
     const radius = () => size.valueAsNumber / 2;
+    const tall = () => canvas.clientHeight / canvas.clientWidth;
     /* The stroke under way: the sheet before it, where it began and where it is. */
     let stroke = null;
     let at = { x: side / 2, y: side / 2 };
@@ -91,13 +93,14 @@
     const begin = () => {
       stroke = { before: sheet.slice(), from: at, to: at, tool: tool(), colour: colour() };
       if (stroke.tool === "fill") flood(sheet, side, at, stroke.colour);
-      else capsule(sheet, side, at, at, radius(), stroke.colour);
+      else capsule(sheet, side, tall(), at, at, radius(), stroke.colour);
       show();
     };
     const draw = (to) => {
       if (stroke.tool === "line") sheet.set(stroke.before);
       if (stroke.tool !== "fill") {
-        capsule(sheet, side, stroke.tool === "line" ? stroke.from : stroke.to, to, radius(), stroke.colour);
+        const from = stroke.tool === "line" ? stroke.from : stroke.to;
+        capsule(sheet, side, tall(), from, to, radius(), stroke.colour);
       }
       stroke.to = to;
       show();
@@ -117,9 +120,9 @@
     };
 
     const place = () => {
-      const scale = canvas.clientWidth / side;
+      const [scale, down] = [canvas.clientWidth / side, canvas.clientHeight / side];
       const wide = tool() === "fill" ? 6 : Math.max(2 * radius() * scale, 4);
-      Object.assign(ring.style, { left: `${at.x * scale}px`, top: `${at.y * scale}px`, width: `${wide}px` });
+      Object.assign(ring.style, { left: `${at.x * scale}px`, top: `${at.y * down}px`, width: `${wide}px` });
     };
     const point = (event) => {
       const box = canvas.getBoundingClientRect();

@@ -18,7 +18,7 @@ from hgc.planning.methods import arm_titles
 from hgc.results.records import signed
 from hgc.ui.components.heat import heat_levels, heat_scale, heat_top, inferno
 from hgc.ui.pictures import PNG_URL, png_url
-from hgc.ui.playground.stage import cost_line, stage_empty
+from hgc.ui.playground.stage import cost_line, proportions, stage_empty
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -109,7 +109,7 @@ def scene_of(shown: Sequence[Shown], request: Request) -> str:
     panes += [_heat(left, right, apart, top) for (left, right), apart in zip(pairs, differences, strict=True)]
     control = f'<img class="map" hidden alt="" src="{PNG_URL}{request.control_png}">'
     return (
-        f'<div class="panes result" data-control="{request.control}" style="--arms:{len(shown)}">'
+        f'<div class="panes result" data-control="{request.control}" style="{proportions(len(shown), request.size)}">'
         f'{"".join(panes)}{control}</div><div class="under">'
         '<p class="aside only-side">Ctrl and wheel, or two fingers, zoom all pictures; drag to move them.</p>'
         '<p class="aside only-slider">Drag the line, or move it with the arrow keys.</p>'

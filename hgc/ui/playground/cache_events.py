@@ -17,6 +17,7 @@ from hgc.share import NAME
 from hgc.ui.components.choice import chosen
 from hgc.ui.playground import figures
 from hgc.ui.playground.cache_panel import CUSTOM_REASON, read_settings, write_settings
+from hgc.ui.playground.more import priced_fields
 from hgc.ui.playground.own_plan import own_plan
 from hgc.ui.playground.reading_panel import LANDSCAPES
 from hgc.ui.playground.titles import rival_of
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from hgc.ui.playground.tab import Playground
 
 COST_FIELDS = ("steps", "sampler", "guidance", "control_scale", "control_start", "control_end")
+MORE_END = len(COST_FIELDS) + 7  # those of MorePanel.cost follow
 BY_HAND = (None, figures.aside(CUSTOM_REASON), HGC, figures.aside(METHODS[HGC].reason), True)
 BY_HAND_JS = f"() => {json.dumps(BY_HAND)}"
 NOT_BY_HAND_JS = "() => false"
@@ -158,7 +160,11 @@ def _read(values: Sequence[Any], controls: Sequence[str]) -> tuple[Wanted, dict[
     """The values of `cost_inputs`: what is wanted, the request's fields, and the rest."""
     method, preset, percent, hand, source, annotator, *rest = values
     fields = dict(zip(COST_FIELDS, rest, strict=False)) | {"control": control_of(source, annotator, controls)}
-    return Wanted(method, preset, percent, hand), fields, rest[len(COST_FIELDS) :]
+    return (
+        Wanted(method, preset, percent, hand),
+        fields | priced_fields(*rest[len(COST_FIELDS) : MORE_END]),
+        rest[MORE_END:],
+    )
 
 
 def _told(wanted: Wanted, sentence: str) -> list[Any]:
@@ -181,8 +187,17 @@ def wire_cache(p: Playground) -> None:
     events, panel, picture = CacheEvents(p), p.cache, p.picture
     asked, settled = asked_of(p), settled_of(p)
     last: dict[str, Any] = {"trigger_mode": "always_last", **QUIET}
-    sliders = (picture.steps, picture.guidance, picture.scale, picture.start, picture.end)
+    sliders: tuple[gr.Slider, ...] = (
+        picture.steps,
+        picture.guidance,
+        picture.scale,
+        picture.start,
+        picture.end,
+    )
+    more = p.control.more
+    sliders += (*more.second.weights, more.source.strength)
     changes = [*(slider.release for slider in sliders), chosen(picture.sampler), p.control.source.input]
+    changes += [more.size.change, more.second.control.change, more.source.picture.change]
     followed = gr.on(changes, events.follow, asked, settled, **last)
     # In the browser, so that a Run that comes before the settings are written knows what counts.
     unset: dict[str, Any] = {"js": NOT_BY_HAND_JS, "api_visibility": "private"}
@@ -220,7 +235,7 @@ def asked_of(p: Playground) -> list[Any]:
 
 
 def _cost_fields(p: Playground) -> list[Any]:
-    return [p.picture.fields[name] for name in COST_FIELDS]
+    return [*(p.picture.fields[name] for name in COST_FIELDS), *p.control.more.cost]
 
 
 def wire_greeting(opened: Any, p: Playground, header: gr.HTML) -> Any:

@@ -171,7 +171,8 @@ def wire_control(p: Playground) -> None:
     events, panel = ControlEvents(p), p.control
     seen = [panel.seen, panel.notes]
     looked = [*seen, panel.annotator]
-    strokes = [panel.painting.input, panel.lines.input, *(slider.input for slider in panel.reading.sliders)]
+    sizes = [panel.more.size.change, *(slider.input for slider in panel.reading.sliders)]
+    strokes = [panel.painting.input, panel.lines.input, *sizes]
     gr.on(strokes, events.look, panel.drawing, looked, trigger_mode="always_last", **LOOK_QUEUE, **QUIET)
     readings = [chosen(panel.reading.annotator), panel.reading.framing.input]
     choices = [panel.source.input, panel.photo.clear, *readings]

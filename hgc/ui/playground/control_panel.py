@@ -11,21 +11,13 @@ from hgc.landscapes import examples
 from hgc.landscapes.examples import Example
 from hgc.landscapes.labels import PALETTE
 from hgc.ui.components.easel import build_easel
-from hgc.ui.playground.drawing import PEN, seen_picture, seen_text, sheet_of
+from hgc.ui.components.inputs import photo_input
+from hgc.ui.playground.drawing import PEN, hexed, seen_picture, seen_text, sheet_of
+from hgc.ui.playground.more_panel import MorePanel, build_more_panel
 from hgc.ui.playground.reading_panel import ReadingPanel, build_reading_panel
 
 PEN_PX = 6
 LINE_TOOLS = ("brush", "line", "eraser")
-
-
-def photo_input(**look: Any) -> gr.Image:
-    """An image input that hands over the file untouched.
-
-    gradio would open it first and fail in its own words; hgc.control decodes it, or refuses it in one sentence.
-    """
-    photo = gr.Image(type="filepath", image_mode=None, format="png", **look)
-    photo.preprocess = lambda payload: None if payload is None else payload.path
-    return photo
 
 
 @dataclass(frozen=True)
@@ -46,11 +38,20 @@ class ControlPanel:
     notes: gr.HTML
     gallery: gr.Gallery
     examples_panel: gr.Column
+    more: MorePanel
 
     @property
     def drawing(self) -> list[Any]:
         """The inputs of `drawn`."""
-        return [self.source, self.painting, self.lines, self.photo, self.annotator, *self.reading.fields]
+        return [
+            self.source,
+            self.painting,
+            self.lines,
+            self.photo,
+            self.annotator,
+            self.more.size,
+            *self.reading.fields,
+        ]
 
     @property
     def annotator(self) -> gr.Dropdown:
@@ -59,10 +60,6 @@ class ControlPanel:
 
 def class_title(name: str) -> str:
     return name.replace("_", " or ")
-
-
-def hexed(colour: tuple[int, int, int]) -> str:
-    return "#{:02x}{:02x}{:02x}".format(*colour)
 
 
 def build_control_panel() -> ControlPanel:
@@ -90,6 +87,7 @@ def build_control_panel() -> ControlPanel:
         seen, notes = _seen(first)
         with gr.Column(elem_id="examples-panel") as examples_panel:
             gallery = _gallery()
+        more = build_more_panel()
     source.change(
         None,
         source,
@@ -98,7 +96,21 @@ def build_control_panel() -> ControlPanel:
         api_visibility="private",
     )
     return ControlPanel(
-        source, painting, lines, photo, reading, edit, trace, tracing, under, lift, seen, notes, gallery, examples_panel
+        source,
+        painting,
+        lines,
+        photo,
+        reading,
+        edit,
+        trace,
+        tracing,
+        under,
+        lift,
+        seen,
+        notes,
+        gallery,
+        examples_panel,
+        more,
     )
 
 

@@ -19,6 +19,7 @@ from hgc.models.presets import CONTROLS
 from hgc.ui.components.easel import CANVAS_PX, from_url
 from hgc.ui.pictures import png_url
 from hgc.ui.playground.figures import notes_list
+from hgc.ui.playground.size import OWN, Size, size_of
 
 if TYPE_CHECKING:
     from hgc.studio.control_map import Prepared
@@ -29,7 +30,7 @@ MAPS = {"edges": "Edge map", "segmentation": "Segmentation map"}
 
 PEN = (27, 31, 38)
 # A photo's way to a map: the annotators, and these for maps that are ready, with what each is.
-AS_LABELS, AS_LINES = "as_labels", "as_lines"
+AS_LABELS, AS_LINES, AS_MAP = "as_labels", "as_lines", "as_map"
 READY: Mapping[str, tuple[str, str]] = {
     AS_LABELS: ("segmentation", "It is a label map already"),
     AS_LINES: ("edges", "It is a line drawing already"),
@@ -37,7 +38,14 @@ READY: Mapping[str, tuple[str, str]] = {
     "as_normals": ("normals", "It is a map of normals already"),
     "as_pose": ("pose", "It is a drawn pose already"),
     "as_tile": ("tile", "Keep to the photo itself (tile)"),
+    AS_MAP: ("", "It is a finished map already"),
 }
+
+
+def hexed(colour: tuple[int, int, int]) -> str:
+    return "#{:02x}{:02x}{:02x}".format(*colour)
+
+
 # The fields of a Reading that the panel has, in its order.
 READING = ("framing", "position", "low_threshold", "high_threshold", "sigma_px", "line_threshold")
 
@@ -64,6 +72,7 @@ class Drawn:
     annotator: str | None = None
     notes: tuple[str, ...] = ()
     reading: Reading | None = None
+    size: Size | None = None
 
 
 def drawn(
@@ -72,17 +81,26 @@ def drawn(
     lines: str | None,
     photo: str | None,
     annotator: str,
+    size: str = OWN,
     *reading: Any,
 ) -> Drawn:
     """Reads the panel's inputs, the last in the order of `READING`. Raises ImageRefused where there is nothing to read.
 
-    A canvas is square and clean: it is read as it is.
+    A canvas is clean, and its sheet is the whole of the picture, whatever the size.
     """
+    asked = size_of(size)
     if source == "photo":
-        return read_photo(photo, annotator, dict(zip(READING, reading, strict=False)))
+        return replace(read_photo(photo, annotator, dict(zip(READING, reading, strict=False))), size=asked)
     if source == "lines":
-        return Drawn(from_url(lines), "edges")
-    return Drawn(from_url(painting), "segmentation")
+        return Drawn(stretched(from_url(lines), asked), "edges", size=asked)
+    return Drawn(stretched(from_url(painting), asked), "segmentation", size=asked)
+
+
+def stretched(sheet: Pixels, size: Size | None) -> Pixels:
+    """A canvas's sheet [side, side, 4] in the proportions of a size, as its canvas showed it; colours are not mixed."""
+    if size is None or size[0] == size[1]:
+        return sheet
+    return np.asarray(cv2.resize(sheet, size, interpolation=cv2.INTER_NEAREST_EXACT), np.uint8)
 
 
 def read_photo(path: str | None, annotator: str, how: Mapping[str, Any] | None = None) -> Drawn:
@@ -119,7 +137,7 @@ def fitted(given: Drawn, studio: Studio) -> Drawn:
 def prepare(studio: Studio, given: Drawn) -> tuple[Prepared, tuple[str, ...]]:
     """The map as the model will see it and all that is to be said of it. Raises ImageRefused, AnnotatorUnavailable."""
     given = fitted(given, studio)
-    prepared = studio.prepare_control(given.picture, given.control, given.annotator, given.reading)
+    prepared = studio.prepare_control(given.picture, given.control, given.annotator, given.reading, given.size)
     return prepared, (*given.notes, *prepared.notes)
 
 

@@ -12,8 +12,10 @@ from hgc.ui.pictures import png_url
 from hgc.ui.playground.cache_panel import CUSTOM_REASON, read_settings, trust_in, verify_of, write_settings
 from hgc.ui.playground.drawing import Drawn, seen_picture, seen_text, sheet_of
 from hgc.ui.playground.figures import aside
+from hgc.ui.playground.more import more_fields, more_written
 from hgc.ui.playground.own_plan import own_plan
 from hgc.ui.playground.picture_panel import new_seed
+from hgc.ui.playground.size import size_of, written
 from hgc.ui.playground.titles import NO_RIVAL, rival_of
 from hgc.ui.playground.wanted import DIGITS, HGC, Wanted
 
@@ -33,14 +35,17 @@ def read_recipe(page: Playground, control: str, values: list[Any]) -> Recipe:
     """The same without the drawing, which neither cost nor plan depends on. Raises RequestRefused."""
     names = list(page.fields)
     fields = dict(zip(names, values[: len(names)], strict=True))
-    locked, own, method, preset, percent, hand, *settings = values[len(names) :]
+    locked, own, method, preset, percent, hand, *rest = values[len(names) :]
+    settings, more = rest[: len(page.cache.settings)], rest[len(page.cache.settings) :]
     fields["rival"], fields["verify"] = rival_of(fields["rival"]), verify_of(fields["verify"])
     if not locked or fields["seed"] is None:
         fields["seed"] = new_seed()
     plan = own_plan(page.runner, own)
+    studio, size = page.runner.loader.studio(), size_of(fields["size"])
+    fields |= {"size": size} | more_fields(studio, size, more)
     asked = Wanted(method, preset, percent, hand).fields(read_settings(settings))
     fields |= asked if plan is None else {"plan": plan.as_dict()}
-    return Recipe.parse({"model": page.runner.loader.studio().model, "control": control} | fields)
+    return Recipe.parse({"model": studio.model, "control": control} | fields)
 
 
 def form_outputs(page: Playground) -> list[Any]:
@@ -52,6 +57,7 @@ def form_outputs(page: Playground) -> list[Any]:
         *drawing,
         page.picture.lock,
         page.own.name,
+        *page.control.more.inputs,
         cache.method,
         cache.method_reason,
         cache.preset,
@@ -70,13 +76,13 @@ def write_form(page: Playground, request: Request, plan: Plan | None, drawn: byt
     """
     values = field_values(page, request)
     updates: dict[Any, Any] = {component: values[name] for name, component in page.fields.items()}
-    updates |= _caches(page, request, plan) | {page.picture.lock: True}
+    updates |= _caches(page, request, plan) | {page.picture.lock: True} | more_written(page.control.more, request)
     return updates if drawn == request.control_bytes else updates | _on_canvas(page, request)
 
 
 def field_values(page: Playground, request: Request) -> dict[str, Any]:
     """The request's fields as the form's components hold them."""
-    own = {"rival": request.rival or NO_RIVAL, "verify": trust_in(request.verify)}
+    own = {"rival": request.rival or NO_RIVAL, "verify": trust_in(request.verify), "size": written(request.size)}
     return request.model_dump(include=set(page.fields)) | own
 
 

@@ -126,7 +126,7 @@ class RunEvents:
     def _under_way(self, running: Running, first: bool) -> Updates:
         """How far it is; the first time, what stood there of the run before goes."""
         request, results = running.request, self._results
-        stage = stage_running(running.latest, request.steps, arm_titles(request))
+        stage = stage_running(running.latest, request.steps, arm_titles(request), request.size)
         if not first:
             return {results.stage: stage}
         gone = {results.told: "", results.verdict: "", results.figures: figures.figures_waiting(), results.badges: ""}

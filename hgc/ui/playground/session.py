@@ -21,6 +21,7 @@ JS_ONLY: dict[str, Any] = {"api_visibility": "private"}
 def kept_in_browser(p: Playground) -> dict[str, Any]:
     """The form's values that the browser keeps, by name; of a photo it keeps where the server has the file."""
     parts = [*p.control.drawing, *p.fields.values(), p.picture.lock, p.own.name, *p.cache.wanted, *p.cache.settings]
+    parts += p.control.more.inputs
     return {part.elem_id: part for part in parts}
 
 

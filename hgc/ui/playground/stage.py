@@ -22,6 +22,12 @@ if TYPE_CHECKING:
 PLACES: dict[ArmName, str] = {"full": "Full", "cached": "Cached"}
 
 
+def proportions(arms: int, size: tuple[int, int] | None) -> str:
+    """A style: how many pictures stand side by side, and the shape of each, (width, height), square without a size."""
+    width, height = size or (1, 1)
+    return f"--arms:{arms};--shape:{width}/{height}"
+
+
 def stage_empty() -> str:
     """A message over the bare places of two pictures, so that nothing moves when they come."""
     places = "".join(_place(arm, title) for arm, title in PLACES.items())
@@ -44,13 +50,18 @@ def _place(arm: ArmName, title: str) -> str:
     return f'<figure class="pane arm {arm}"><div class="glass"></div><figcaption><b>{title}</b></figcaption></figure>'
 
 
-def stage_running(latest: Mapping[ArmName, Progress], steps: int, arms: Mapping[ArmName, str]) -> str:
+def stage_running(
+    latest: Mapping[ArmName, Progress],
+    steps: int,
+    arms: Mapping[ArmName, str],
+    size: tuple[int, int] | None = None,
+) -> str:
     """Live previews of all arms, which are given with their titles, their steps, and how long it will still take."""
     panes = "".join(_pane(arm, title, latest.get(arm), steps) for arm, title in arms.items())
     last = next((latest[arm] for arm in reversed(list(arms)) if arm in latest), None)
     eta = "Starting" if last is None else f"About {duration(last.eta_s)} left" if last.eta_s else "Finishing"
     return (
-        f'<div class="panes running" style="--arms:{len(arms)}">{panes}</div>'
+        f'<div class="panes running" style="{proportions(len(arms), size)}">{panes}</div>'
         f'<div class="under"><p class="eta" role="status">{eta}</p></div>'
     )
 
@@ -78,7 +89,8 @@ def stage_recorded(record: Record) -> str:
         for arm in record.arms
     )
     return (
-        f'<div class="panes recorded" style="--arms:{len(record.arms)}">{panes}</div><div class="under">'
+        f'<div class="panes recorded" style="{proportions(len(record.arms), record.request.size)}">{panes}</div>'
+        '<div class="under">'
         f'<p class="aside"><b>A recording</b>, <span title="{escape(record.made.words, quote=True)}">made earlier on '
         f"{escape(record.made.device.upper())}</span>. Press Run for your own, or "
         '<button type="button" class="quiet" onclick="hgc.press(\'open-recording\')">look closer</button></p></div>'

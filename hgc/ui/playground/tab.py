@@ -14,6 +14,7 @@ from hgc.ui.playground.cache_panel import CachePanel, build_cache_panel
 from hgc.ui.playground.calibrating import CalibratingHere
 from hgc.ui.playground.control_events import wire_control
 from hgc.ui.playground.control_panel import ControlPanel, build_control_panel
+from hgc.ui.playground.more_events import wire_more
 from hgc.ui.playground.own_plan import OwnPlan, build_own_plan, wire_own_plan
 from hgc.ui.playground.picture_panel import PicturePanel, Words, build_picture_panel, build_words
 from hgc.ui.playground.restored_card import RestoredCard, build_restored_card, build_take_along
@@ -46,13 +47,15 @@ class Playground:
     @property
     def run_inputs(self) -> list[Any]:
         own, wanted = self.own.name, self.cache.wanted
-        return [*self.fields.values(), self.picture.lock, own, *wanted, *self.cache.settings]
+        more = self.control.more.inputs
+        return [*self.fields.values(), self.picture.lock, own, *wanted, *self.cache.settings, *more]
 
     @property
     def fields(self) -> dict[str, Any]:
         """The components that set a Request's field, by its name."""
         caches = {"verify": self.cache.verify, "rival": self.cache.rival}
-        return {"prompt": self.words.prompt, **self.picture.fields, **caches}
+        size = {"size": self.control.more.size}
+        return {"prompt": self.words.prompt, **self.picture.fields, **caches, **size}
 
 
 def build_playground(runner: Runner, opening: Record | None = None) -> Playground:
@@ -74,6 +77,7 @@ def build_playground(runner: Runner, opening: Record | None = None) -> Playgroun
                 shown = build_results(opening)
     playground = Playground(runner, control, words, picture, cache, shown, pressing, again, forecast, own, restored)
     wire_control(playground)
+    wire_more(playground)
     wire_cache(playground)
     CalibratingHere(playground).wire()
     wire_own_plan(playground)

@@ -1,0 +1,155 @@
+"""What stands in the panel of more to draw from, as fields of a request, and a request put back there."""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hgc.control.annotators import LINES
+from hgc.control.canvas import fit, on_sheet
+from hgc.control.images import WHITE, ImageRefused, decode
+from hgc.control.pictures import as_mask, as_source
+from hgc.request import SecondControl
+from hgc.ui.components.easel import CANVAS_PX, from_url
+from hgc.ui.pictures import png_url
+from hgc.ui.playground.drawing import AS_MAP, Drawn, read_photo, stretched
+from hgc.ui.playground.second_panel import NONE
+from hgc.ui.playground.size import OWN, Size
+from hgc.ui.playground.source_panel import MASK, PART, WHOLE
+
+if TYPE_CHECKING:
+    from hgc.control.canvas import Pixels
+    from hgc.request import Request
+    from hgc.studio.control_map import Prepared
+    from hgc.studio.studio import Studio
+    from hgc.ui.playground.more_panel import MorePanel
+
+DRAWING, WEIGHTS = 5, 3  # inputs of the second control
+NO_SECOND_MAP = "The second control has no map yet: draw its lines or give it a photo, or choose None for it."
+NO_MASK = "Nothing is painted over the picture: paint what is to be made anew, or have all of it made anew."
+
+
+def more_fields(studio: Studio, size: Size | None, values: Sequence[Any]) -> dict[str, Any]:
+    """A recipe's fields of the values of `MorePanel.inputs`; none where nothing is asked for. Raises Refused."""
+    drawing, weights, source = values[:DRAWING], values[DRAWING : DRAWING + WEIGHTS], values[DRAWING + WEIGHTS :]
+    fields: dict[str, Any] = {}
+    if drawing[0] != NONE:
+        prepared = second_map(studio, size, *drawing)
+        fields["second"] = _second(drawing[0], b64encode(prepared.png).decode(), weights)
+    return fields | source_fields(size or studio.size, *source)
+
+
+def priced_fields(
+    size: str, control: str, scale: float, start: float, end: float, picture: str | None, strength: float
+) -> dict[str, Any]:
+    """The same of the values of `MorePanel.cost`, with blank pictures: no cost depends on what they show."""
+    fields: dict[str, Any] = {"size": None if size == OWN else size}
+    if control != NONE:
+        fields["second"] = _second(control, _blank(), (scale, start, end))
+    return fields | ({"source": _blank(), "strength": strength} if picture else {})
+
+
+def second_map(
+    studio: Studio, size: Size | None, control: str, way: str, lines: str | None, photo: str | None, annotator: str
+) -> Prepared:
+    """The second control's map as the model will see it. Raises Refused."""
+    if (way == "lines" and not lines) or (way != "lines" and photo is None):
+        raise ImageRefused(NO_SECOND_MAP)
+    if way == "lines":
+        if control not in LINES:
+            raise ImageRefused("This second control reads no lines: give it a photo or a finished map.")
+        given = Drawn(stretched(from_url(lines), size), control)
+    else:
+        given = read_photo(photo, annotator)
+    prepared = studio.prepare_control(given.picture, control, given.annotator, given.reading, size)
+    return replace(prepared, notes=(*given.notes, *prepared.notes))
+
+
+def source_fields(size: Size, picture: str | None, strength: float, part: str, mask: str | None) -> dict[str, Any]:
+    """The fields of a picture to begin from, cut to the size. Raises ImageRefused."""
+    if picture is None:
+        return {}
+    fields = {"source": as_source(decode(Path(picture)).pixels, size), "strength": strength}
+    if part != PART:
+        return fields
+    sheet = from_url(mask)
+    if not sheet[..., 3].any():
+        raise ImageRefused(NO_MASK)
+    return fields | {"mask": as_mask(stretched(sheet, size), size)}
+
+
+def under_mask(size: Size, picture: str | None) -> str:
+    """A style that lays the picture under the mask's sheet, through which it is seen; nothing without one."""
+    if picture is None:
+        return ""
+    try:
+        pixels = decode(Path(picture)).pixels
+    except ImageRefused:
+        return ""
+    scale = min(1, CANVAS_PX / max(size))
+    shape = (round(size[1] * scale), round(size[0] * scale))
+    shown = on_sheet(fit(pixels, shape, "photo"), shape, WHITE)
+    return (
+        f'<style>#mask .sheet {{ background: url("{png_url(shown)}") center / 100% 100% !important }} '
+        "#mask .sheet canvas { opacity: 0.55 }</style>"
+    )
+
+
+def more_written(panel: MorePanel, request: Request) -> dict[Any, Any]:
+    """The updates that put a request's second control and pictures on the panel; what it has not is taken away."""
+    return _second_written(panel, request.second) | _source_written(panel, request)
+
+
+def _second(control: str, png: str, weights: Sequence[float]) -> dict[str, Any]:
+    return {"control": control, "map": png, **dict(zip(("scale", "start", "end"), weights, strict=True))}
+
+
+def _second_written(panel: MorePanel, second: SecondControl | None) -> dict[Any, Any]:
+    """A map comes back as a finished one: no line of it is drawn anew."""
+    part = panel.second
+    if second is None:
+        return {part.control: NONE, part.photo: None}
+    return {
+        part.control: second.control,
+        part.way: "photo",
+        part.photo: _pixels(second.map),
+        part.annotator: AS_MAP,
+        part.scale: second.scale,
+        part.start: second.start,
+        part.end: second.end,
+    }
+
+
+def _source_written(panel: MorePanel, request: Request) -> dict[Any, Any]:
+    part = panel.source
+    if request.source is None:
+        return {part.picture: None}
+    written = {part.picture: _pixels(request.source), part.strength: request.strength, part.part: WHOLE}
+    if request.mask is None:
+        return written
+    white = _pixels(request.mask)[:, :, 0] > 127
+    sheet = np.zeros((*white.shape, 4), np.uint8)
+    sheet[white] = (*MASK, 255)
+    return written | {part.part: PART, part.mask: png_url(_on_canvas(sheet))}
+
+
+def _on_canvas(sheet: Pixels) -> Pixels:
+    """A mask's sheet on a canvas, which is square whatever the picture is."""
+    import cv2
+
+    return np.asarray(cv2.resize(sheet, (CANVAS_PX, CANVAS_PX), interpolation=cv2.INTER_NEAREST_EXACT), np.uint8)
+
+
+def _pixels(encoded: str) -> Pixels:
+    return decode(b64decode(encoded)).pixels
+
+
+@cache
+def _blank() -> str:
+    return as_mask(np.zeros((8, 8, 3), np.uint8), (8, 8))

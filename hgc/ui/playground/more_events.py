@@ -1,0 +1,108 @@
+"""The events of the panel of more to draw from: the second map as the model sees it, sizes, what is painted over."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from hgc.control.annotators import LINES
+from hgc.control.images import ImageRefused, decode
+from hgc.refused import Refused
+from hgc.ui.components.choice import chosen
+from hgc.ui.playground import figures
+from hgc.ui.playground.drawing import AS_MAP, seen_picture
+from hgc.ui.playground.more import second_map, under_mask
+from hgc.ui.playground.second_panel import NONE, ways_to
+from hgc.ui.playground.size import OWN, free, size_like, size_of, written
+from hgc.ui.queueing import LOOK_QUEUE, QUIET
+from hgc.ui.runner import in_one_sentence
+
+if TYPE_CHECKING:
+    from hgc.ui.playground.tab import Playground
+
+FOLLOWED = "It is followed beside the first map."
+
+
+class MoreEvents:
+    """The answers to the panel's inputs."""
+
+    def __init__(self, playground: Playground) -> None:
+        self._loader, self._panel = playground.runner.loader, playground.control.more
+
+    def choose(self, control: str, way: str, annotator: str) -> dict[Any, Any]:
+        """The ways to a second control's map; drawn by hand where it reads lines."""
+        part, lines = self._panel.second, control in LINES
+        ways = ways_to(control) if control != NONE else []
+        known = annotator in [name for _, name in ways]
+        return {
+            part.way: gr.update(visible=lines, value=way if lines else "photo"),
+            part.annotator: gr.update(choices=ways, value=annotator if known else AS_MAP),
+        }
+
+    def look(self, size: str, control: str, *drawing: Any) -> tuple[str, str]:
+        """The second map as the model will see it, and what is to be said of it."""
+        if control == NONE:
+            return seen_picture(None), ""
+        try:
+            prepared = second_map(self._loader.studio(), size_of(size), control, *drawing)
+        except Exception as error:
+            return seen_picture(None), figures.notes_list([in_one_sentence(error)], "error")
+        return seen_picture(prepared.map), figures.notes_list(prepared.notes) or figures.aside(FOLLOWED)
+
+    def shape(self, size: str) -> str:
+        """A style that gives the canvases the size's proportions, or in one sentence why it is none."""
+        try:
+            asked = size_of(size)
+        except Refused as error:
+            return figures.notes_list([str(error)], "error")
+        ratio = "1" if asked is None else f"{asked[0]} / {asked[1]}"
+        return f"<style>#control-card .sheet canvas {{ aspect-ratio: {ratio} }}</style>"
+
+    def lay_under(self, size: str, picture: str | None) -> str:
+        """The picture to begin from under its mask's sheet, as it is cut."""
+        try:
+            return under_mask(size_of(size) or self._loader.studio().size, picture)
+        except Refused:
+            return ""
+
+    def size_of_picture(self, size: str, picture: str | None) -> Any:
+        """The proportions of a picture that has come, where nobody has chosen others and the model draws them."""
+        studio = self._loader.studio()
+        if size != OWN or picture is None or not free(studio):
+            return gr.skip()
+        try:
+            height, width = decode(Path(picture)).pixels.shape[:2]
+        except ImageRefused:
+            return gr.skip()
+        like = size_like(width, height, studio.size[0])
+        return gr.skip() if like == studio.size else written(like)
+
+    def begin_from(self, size: str, picture: str | None) -> tuple[Any, Any]:
+        """A picture to begin from that has just come; one that cannot be read is not left standing there."""
+        try:
+            decode(Path(picture or ""))
+        except Refused as error:
+            gr.Warning(str(error))
+            return gr.skip(), None
+        return self.size_of_picture(size, picture), gr.skip()
+
+
+def wire_more(p: Playground) -> None:
+    """Every change of the second drawing is looked at; the canvases follow the size."""
+    events, more = MoreEvents(p), p.control.more
+    second, source = more.second, more.source
+    last: dict[str, Any] = {"trigger_mode": "always_last", **LOOK_QUEUE, **QUIET}
+    looked, seen = [more.size, *second.drawing], [second.seen, second.notes]
+    ways = second.control.change(
+        events.choose, [second.control, second.way, second.annotator], [second.way, second.annotator], **QUIET
+    )
+    ways.then(events.look, looked, seen, **last)
+    changes = [second.lines.change, second.photo.change, second.way.change, chosen(second.annotator), more.size.change]
+    gr.on(changes, events.look, looked, seen, **last)
+    more.size.change(events.shape, more.size, more.shape, **QUIET)
+    shown = [more.size.change, source.picture.change]
+    gr.on(shown, events.lay_under, [more.size, source.picture], source.under, **last)
+    source.picture.upload(events.begin_from, [more.size, source.picture], [more.size, source.picture], **QUIET)
+    p.control.photo.upload(events.size_of_picture, [more.size, p.control.photo], more.size, **QUIET)

@@ -1,0 +1,84 @@
+"""More to draw from, folded away: the picture's size, a second control, a picture to begin from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from hgc.models.presets import presets
+from hgc.ui.components.inputs import ModelsList
+from hgc.ui.playground.figures import aside
+from hgc.ui.playground.second_panel import SecondPanel, build_second_panel, second_choices
+from hgc.ui.playground.size import OWN, free, size_choices
+from hgc.ui.playground.source_panel import WHOLE, SourcePanel, build_source_panel
+
+if TYPE_CHECKING:
+    from hgc.studio.studio import Studio
+
+LANDSCAPES_SIZE = presets()["landscapes"].size
+
+
+@dataclass(frozen=True)
+class MorePanel:
+    """The components; `shape` gives the canvases the proportions of the size."""
+
+    size: gr.Dropdown
+    one_size: gr.HTML
+    shape: gr.HTML
+    second: SecondPanel
+    source: SourcePanel
+
+    @property
+    def inputs(self) -> list[Any]:
+        """All that makes fields of a request, but for the size, which is one itself."""
+        return [*self.second.drawing, *self.second.weights, *self.source.fields]
+
+    @property
+    def cost(self) -> list[Any]:
+        """What of it the cost depends on."""
+        return [self.size, self.second.control, *self.second.weights, self.source.picture, self.source.strength]
+
+    @property
+    def fitted(self) -> list[Any]:
+        """The outputs of `fit`."""
+        return [self.size, self.one_size, self.second.control, self.source.part, self.source.no_mask]
+
+    def fit(self, studio: Studio) -> dict[Any, Any]:
+        """The updates that offer what a model can use."""
+        preset, sizes = studio.loaded.preset, free(studio)
+        size = {} if sizes else {"value": OWN}
+        masks = studio.inpaints
+        part = {} if masks else {"value": WHOLE}
+        return {
+            self.size: gr.update(choices=size_choices(preset.size), visible=sizes, **size),
+            self.one_size: gr.update(value=one_size_text(preset.title, preset.size), visible=not sizes),
+            self.second.control: gr.update(choices=second_choices(tuple(preset.controls), studio.controls)),
+            self.source.part: gr.update(visible=masks, **part),
+            self.source.no_mask: gr.update(visible=not masks),
+        }
+
+
+def one_size_text(title: str, side: int) -> str:
+    return aside(f"{title} draws {side} × {side} pixels, the one size it was trained at.")
+
+
+def build_more_panel() -> MorePanel:
+    """Lays it out as the embedded model uses it."""
+    landscapes = presets()["landscapes"]
+    with gr.Accordion("More to draw from", open=False, elem_id="more"):
+        size = ModelsList(
+            size_choices(LANDSCAPES_SIZE),
+            value=OWN,
+            label="Size of the picture",
+            info="Width × height. Another can be typed, such as 768x512; sides go in steps of 64.",
+            allow_custom_value=True,
+            visible=False,
+            elem_id="picture-size",
+        )
+        shape = gr.HTML("", elem_id="sheet-shape")
+        second = build_second_panel()
+        source = build_source_panel()
+        one_size = gr.HTML(one_size_text(landscapes.title, landscapes.size), elem_id="one-size")
+    return MorePanel(size, one_size, shape, second, source)

@@ -1,0 +1,131 @@
+"""More to draw from: what stands on the form is the request, and a request comes back to the form as it was."""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import numpy as np
+import pytest
+from PIL import Image
+from serving import forgotten_loops
+from test_other_models import WIDE, half, picture, studio_of
+
+from hgc.control.images import ImageRefused, decode
+from hgc.request import Request, RequestRefused
+from hgc.ui import Loader
+from hgc.ui.pictures import png_url
+from hgc.ui.playground.drawing import Sheet
+from hgc.ui.playground.form import read_form, write_form
+from hgc.ui.playground.more import NO_SECOND_MAP, priced_fields, second_map, source_fields
+from hgc.ui.playground.more_events import MoreEvents
+from hgc.ui.playground.second_panel import NONE, NOT_HERE, second_choices, ways_to
+from hgc.ui.playground.size import OWN, size_choices, size_like, size_of, written
+from hgc.ui.playground.source_panel import MASK, PART, WHOLE
+from hgc.ui.playground.tab import Playground, build_playground
+from hgc.ui.runner import Runner
+
+BEGUN: dict[str, Any] = {"source": picture(2), "strength": 0.5}
+SECOND = {"control": "depth", "map": picture(1), "scale": 0.6, "start": 0.1, "end": 0.8}
+
+
+@cache
+def playground() -> Playground:
+    studio = studio_of("sdxl")
+    with forgotten_loops(), gr.Blocks():
+        return build_playground(Runner(Loader(lambda: studio).start()))
+
+
+def request(**fields: Any) -> Request:
+    shared = {"model": studio_of("sdxl").model, "control": "edges", "sampler": "euler", "budget": 0.5, "steps": 8}
+    return Request.make(b64decode(picture(0)), **shared | {"size": WIDE} | fields)
+
+
+def on_the_form(asked: Request, folder: Path) -> Request:
+    """The request that the form asks for after another was put on it; pictures lie in files, as gradio keeps them."""
+    page = playground()
+    updates = write_form(page, asked, None, asked.control_bytes)
+    values = [updates.get(part, part.value) for part in page.run_inputs]
+    for place, value in enumerate(values):
+        if isinstance(value, dict):
+            values[place] = page.run_inputs[place].value
+        if isinstance(value, np.ndarray):
+            values[place] = str(folder / f"{place}.png")
+            Image.fromarray(value).save(values[place])
+    return read_form(page, Sheet(asked.control_bytes, asked.control), values)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{}, {"second": SECOND}, BEGUN, {**BEGUN, "mask": half()}, {**BEGUN, "mask": half(), "second": SECOND}],
+    ids=["size", "second", "image", "inpaint", "all"],
+)
+def test_a_request_comes_back_to_the_form_as_it_was(fields: dict[str, Any], tmp_path: Path) -> None:
+    asked = request(**fields)
+    assert on_the_form(asked, tmp_path).picture_digest == asked.picture_digest
+    # What another request left there is taken away again.
+    assert on_the_form(request(size=None), tmp_path).picture_digest == request(size=None).picture_digest
+
+
+def test_the_cost_of_a_form_is_that_of_its_request() -> None:
+    studio, asked = studio_of("sdxl"), request(**BEGUN, second=SECOND)
+    shown = priced_fields(written(WIDE), "depth", 0.6, 0.1, 0.8, "a picture", 0.5)
+    assert studio.forecast(request(**shown)).macs == studio.forecast(asked).macs
+    alone = studio.forecast(request(**priced_fields(written(WIDE), NONE, 1, 0, 1, None, 0.7)))
+    assert alone.macs_full.paper < studio.forecast(asked).macs_full.paper
+
+
+def test_sizes_keep_proportions_and_pixels() -> None:
+    for side in (512, 768, 1024):
+        for _, text in size_choices(side)[1:]:
+            width, height = size_of(text) or (0, 0)
+            assert width % 64 == height % 64 == 0
+            assert 0.8 < width * height / side**2 < 1.25
+    assert size_like(3000, 4000, 1024) == (896, 1152)
+    assert size_like(100_000, 10, 512) == (1024, 256), "a strip is no picture"
+    assert size_of(OWN) is None
+    with pytest.raises(RequestRefused, match="704"):
+        size_of("700x512")
+
+
+def test_an_upload_decides_the_size_until_somebody_does(tmp_path: Path) -> None:
+    events, path = MoreEvents(playground()), tmp_path / "wide.png"
+    Image.new("RGB", (600, 300)).save(path)
+    assert events.size_of_picture(OWN, str(path)) == written(size_like(2, 1, 128))
+    assert events.size_of_picture("128x256", str(path)) == gr.skip()
+
+
+def test_a_second_map_is_drawn_or_read_at_the_size() -> None:
+    studio, lines = studio_of("sdxl"), np.zeros((512, 512, 4), np.uint8)
+    lines[250:262, 40:470] = (0, 0, 0, 255)
+    drawn = second_map(studio, WIDE, "edges", "lines", png_url(lines), None, "canny").map
+    assert drawn.shape == (WIDE[1], WIDE[0], 3)
+    assert drawn[WIDE[1] // 2, WIDE[0] // 2].tolist() == [255] * 3, "the sheet is the whole picture"
+    with pytest.raises(ImageRefused, match=NO_SECOND_MAP):
+        second_map(studio, WIDE, "edges", "lines", None, None, "canny")
+    with pytest.raises(ImageRefused, match=NO_SECOND_MAP):
+        second_map(studio, WIDE, "depth", "photo", None, None, "canny")
+
+
+def test_only_what_is_painted_over_is_made_anew(tmp_path: Path) -> None:
+    path, sheet = tmp_path / "begin.png", np.zeros((512, 512, 4), np.uint8)
+    Image.fromarray(decode(b64decode(picture(3))).pixels).save(path)
+    sheet[:256] = (*MASK, 255)
+    fields = source_fields(WIDE, str(path), 0.5, PART, png_url(sheet))
+    mask = decode(b64decode(fields["mask"])).pixels
+    assert mask.shape == (WIDE[1], WIDE[0], 3)
+    assert mask[: WIDE[1] // 2].min() == 255
+    assert mask[WIDE[1] // 2 :].max() == 0
+    assert "mask" not in source_fields(WIDE, str(path), 0.5, WHOLE, png_url(sheet))
+    with pytest.raises(ImageRefused, match="Nothing is painted"):
+        source_fields(WIDE, str(path), 0.5, PART, None)
+
+
+def test_what_is_not_here_is_marked_before_it_is_chosen() -> None:
+    titles = dict(second_choices(("edges", "depth"), ("edges",)))
+    assert titles["Canny edges"] == "edges"
+    assert titles[f"Depth ({NOT_HERE})"] == "depth"
+    assert ways_to("depth")[0][1] == "as_map", "what needs nothing comes first"

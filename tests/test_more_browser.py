@@ -1,0 +1,74 @@
+"""More to draw from: sizes, a second control, a picture to begin from; in a real browser on a small hub."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from opened import Visitors, app, opened
+from PIL import Image
+from playwright.sync_api import Page, expect
+from test_app_browser import choose, fewer_steps, finished, natural_size
+from test_models_browser import line, loaded, model
+
+pytestmark = pytest.mark.browser
+
+WIDE = (256, 192)
+
+
+@pytest.fixture(scope="module")
+def address(small_hub: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Over the small hub."""
+    with app(tmp_path_factory.mktemp("page"), HF_HOME=str(small_hub)) as served:
+        yield served
+
+
+@pytest.fixture
+def page(visitors: Visitors, address: str) -> Iterator[Page]:
+    with opened(visitors, address) as page:
+        yield page
+
+
+@pytest.fixture(scope="module")
+def slope(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A picture that is bright on the right, three quarters as high as wide, as a depth map is."""
+    path = tmp_path_factory.mktemp("pictures") / "slope.png"
+    Image.fromarray(np.tile(np.linspace(0, 255, 320).astype(np.uint8)[None, :, None], (240, 1, 3))).save(path)
+    return path
+
+
+def sized(page: Page, text: str) -> None:
+    """Types a size."""
+    page.locator("#picture-size input").fill(text)
+    page.locator("#picture-size input").press("Enter")
+    page.locator("#picture-size input").press("Tab")
+
+
+def macs(page: Page) -> str:
+    return page.locator("#forecast").inner_text()
+
+
+def test_union_takes_lines_and_depth_together_at_a_size_that_is_not_square(page: Page, slope: Path) -> None:
+    page.get_by_text("Draw lines").first.click()
+    line(page)
+    model(page, "SDXL with a Union")
+    loaded(page, "Sdxl-union")
+    fewer_steps(page)
+    page.get_by_text("More to draw from").click()
+    sized(page, "256x192")
+    expect(page.locator("#lines canvas").first).to_have_css("aspect-ratio", "256 / 192")
+    expect(page.locator("#forecast .meter")).to_be_visible()
+    alone = macs(page)
+    choose(page, "#second", "Depth")
+    expect(page.locator("#second-notes")).to_contain_text("no map yet")
+    page.locator("#second-photo input[type=file]").set_input_files(slope)
+    expect(page.locator("#second-notes")).to_contain_text("It is followed beside the first map")
+    expect(page.locator("#forecast")).not_to_have_text(alone)
+    page.locator("#run").click()
+    finished(page)
+    assert natural_size(page.locator("#stage img").first) == WIDE
+    box = page.locator("#stage .glass").first.bounding_box()
+    assert box is not None
+    assert box["width"] / box["height"] == pytest.approx(4 / 3, rel=0.02)
