@@ -5,6 +5,7 @@ import typer
 from hgc.cli.bench import diffusers, film, hostile, page, paper, peers, sd15, soak, speed
 from hgc.cli.calibrate import calibrate, distil
 from hgc.cli.compare import compare, list_methods, run
+from hgc.cli.fidelity import fidelity
 from hgc.cli.landscapes import bench_card, bench_landscapes, remake, train, wall
 from hgc.cli.models import models
 from hgc.cli.optimize import optimize
@@ -35,6 +36,7 @@ bench.command()(paper)
 bench.command()(speed)
 bench.command()(peers)
 bench.command()(pareto)
+bench.command()(fidelity)
 bench.command()(sd15)
 bench.command()(page)
 bench.command()(film)

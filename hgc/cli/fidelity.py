@@ -1,0 +1,62 @@
+"""`hgc bench fidelity`: the paper's table on a data set of one's own."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hgc.bench import fidelity as table
+from hgc.bench.setup import BenchRefused
+from hgc.cli.options import AsJson, Device, Dtype, Model, in_one_line
+from hgc.studio.studio import Studio
+
+
+@in_one_line
+def fidelity(
+    data: Annotated[Path, typer.Option(help="ADE20K, COCO-Stuff, MultiGen-20M or any folder like one of them.")],
+    task: Annotated[str, typer.Option(help="segmentation, depth or edges.")],
+    model: Model = "sd15",
+    out: Annotated[Path, typer.Option(help="Folder of the ledger; a run that was stopped goes on.")] = Path(
+        "runs/fidelity"
+    ),
+    method: Annotated[list[str] | None, typer.Option(help="Compare these only.")] = None,
+    sampler: Annotated[list[str] | None, typer.Option(help="unipc and ddim by default.")] = None,
+    budget: Annotated[
+        float, typer.Option(help="Share of full compute; a method that needs more takes its least.")
+    ] = 0.368,
+    size: Annotated[int, typer.Option(help="Side of the pictures in pixels.")] = 512,
+    steps: Annotated[int, typer.Option(help="Denoising steps.")] = 20,
+    guidance: Annotated[float, typer.Option(help="How strongly the prompt pulls.")] = 7.5,
+    limit: Annotated[int | None, typer.Option(help="Only so many pictures, the first by name.")] = None,
+    shard: Annotated[str, typer.Option(help="Which of how many parts of the pictures, such as 1/4.")] = "1/1",
+    device: Device = None,
+    dtype: Dtype = None,
+    as_json: AsJson = False,
+) -> None:
+    """MACs, time, control score, FID and CLIP score of every method on your pictures, at the paper's setting."""
+    setting = table.Setting(
+        data=data,
+        task=task,
+        out=out,
+        model=model,
+        methods=tuple(method or table.COMPARED),
+        samplers=tuple(sampler or table.SAMPLERS),
+        budget=budget,
+        size=size,
+        steps=steps,
+        guidance=guidance,
+        limit=limit,
+        shard=_parts(shard),
+    )
+    measured = table.fidelity(Studio.load(model, device, dtype), setting, tell=lambda news: typer.echo(news, err=True))
+    typer.echo(json.dumps(table.data(measured)) if as_json else table.text(measured))
+
+
+def _parts(text: str) -> tuple[int, int]:
+    part, sign, parts = text.partition("/")
+    if not (sign and part.isascii() and part.isdigit() and parts.isascii() and parts.isdigit()):
+        raise BenchRefused(f"--shard {text[:20]!r}: write it as 1/4, the first of four parts")
+    return int(part), int(parts)
