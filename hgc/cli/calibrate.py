@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from threading import Event
 from typing import Annotated
 
 import typer
@@ -10,9 +11,12 @@ import typer
 from hgc.calibration.distil import Fit
 from hgc.calibration.files import Calibration
 from hgc.calibration.subject import Subject
-from hgc.cli.options import Control, Device, Dtype, Guidance, Model, SamplerName, Steps, in_one_line
+from hgc.cli.options import Control, Count, Device, Dtype, Guidance, Model, SamplerName, Steps, Where, in_one_line
 from hgc.models.presets import GUIDANCE
 from hgc.request import RequestRefused
+from hgc.spread.here import place_of
+from hgc.spread.measure import scenes_at
+from hgc.spread.on import HERE, On
 from hgc.studio.calibrating import Measured, calibrating, state_beside
 from hgc.studio.distilling import Distillation
 from hgc.studio.studio import Studio
@@ -31,18 +35,23 @@ def calibrate(
     longest: Annotated[int, typer.Option(help="How many steps old a kept value may be to be adjusted.")] = 4,
     device: Device = None,
     dtype: Dtype = None,
+    on: Where = HERE,
+    count: Count = None,
 ) -> None:
     """Measure how fast each layer changes, and how a kept value is best adjusted; stopped, it goes on where it was."""
     if scenes < 1 or longest < 1:
         raise RequestRefused(f"--scenes {scenes} and --longest {longest}: both at least 1")
     check_place(out)
-    studio = Studio.load(model, device, dtype)
     subject = Subject(model, control, sampler, steps, guidance)
-    for news in calibrating(studio, subject, scenes, out, longest=longest):
-        if isinstance(news, Measured):
-            typer.echo(f"scene {news.done}/{news.wanted}", err=True)
-        else:
-            typer.echo(f"{out}: change of {len(news.curves.mean)} sites over {news.curves.scenes} scenes, {subject}")
+    with On.read(on, count).studio(model, device, dtype) as studio:
+        each = scenes_at(place_of(studio), subject, longest, Event())
+        for news in calibrating(studio, subject, scenes, out, longest=longest, each=each):
+            if isinstance(news, Measured):
+                typer.echo(f"scene {news.done}/{news.wanted}", err=True)
+            else:
+                typer.echo(
+                    f"{out}: change of {len(news.curves.mean)} sites over {news.curves.scenes} scenes, {subject}"
+                )
     state_beside(out).unlink()
 
 

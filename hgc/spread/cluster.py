@@ -40,6 +40,7 @@ class Team:
     model: str
     device: str | None = None
     dtype: str | None = None
+    graphs: bool = False
     threads: int = 1
 
 
@@ -60,7 +61,9 @@ class DeskActor:
 
         torch.set_num_threads(self._team.threads)
         try:
-            self._desk = Desk(Studio.load(self._team.model, self._team.device, self._team.dtype))
+            studio = Studio.load(self._team.model, self._team.device, self._team.dtype)
+            studio.record_steps(self._team.graphs)
+            self._desk = Desk(studio)
             return self._desk.facts()
         except Exception as error:
             return sendable(error)

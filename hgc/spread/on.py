@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -14,10 +15,12 @@ from hgc import limits
 from hgc.refused import Refused
 
 if TYPE_CHECKING:
+    from hgc.spread.cluster import Team
     from hgc.spread.pool import Pool
     from hgc.studio.studio import Studio
 
 HERE, RAY = "here", "ray"
+COUNT = "HGC_WORKERS"
 _ADDRESS = re.compile(r"ray(://[^\s/]+:\d+)?|auto|[\w.-]+:\d+")
 
 
@@ -54,21 +57,38 @@ class On:
                 )
         return cls(place, count, pages, token)
 
+    @classmethod
+    def of(cls, environment: Mapping[str, str], arguments: Sequence[str]) -> On:
+        """As `app.py` is told: by --on, and by HGC_WORKERS how many. Raises OnRefused."""
+        given = [after for name, after in pairwise([*arguments, ""]) if name == "--on"]
+        given += [argument.partition("=")[2] for argument in arguments if argument.startswith("--on=")]
+        workers = environment.get(COUNT, "").strip()
+        if not workers:
+            return cls.read(given[-1] if given else HERE)
+        if not workers.isdigit():
+            raise OnRefused(f"{COUNT}={workers[:40]}: give a number of workers, such as 2")
+        return cls.read(given[-1] if given else RAY, int(workers))
+
     @property
     def elsewhere(self) -> bool:
         return self.place != HERE or bool(self.pages)
 
     @contextmanager
-    def studio(self, model: str, device: str | None = None, dtype: str | None = None) -> Iterator[Studio]:
+    def studio(
+        self, model: str, device: str | None = None, dtype: str | None = None, *, graphs: bool = False
+    ) -> Iterator[Studio]:
         """A studio whose runs are done there, as long as it is used. Raises Refused in one sentence."""
         from hgc.studio.studio import Studio
 
         if not self.elsewhere:
-            yield Studio.load(model, device, dtype)
+            studio = Studio.load(model, device, dtype)
+            studio.record_steps(graphs)
+            yield studio
             return
+        from hgc.spread.cluster import Team
         from hgc.spread.studio import SpreadStudio
 
-        with self._pages() if self.pages else self._cluster(model, device, dtype) as pool:
+        with self._pages() if self.pages else self._cluster(Team(model, device, dtype, graphs)) as pool:
             yield SpreadStudio.beside(pool, model)
 
     @contextmanager
@@ -80,11 +100,10 @@ class On:
             yield pool.open()
 
     @contextmanager
-    def _cluster(self, model: str, device: str | None, dtype: str | None) -> Iterator[Pool]:
-        from hgc.spread.cluster import Cluster, Team
+    def _cluster(self, team: Team) -> Iterator[Pool]:
+        from hgc.spread.cluster import Cluster
         from hgc.spread.pool import Pool
 
-        team = Team(model, device, dtype)
         with closing(Cluster("local" if self.place == RAY else self.place, self.count)) as cluster:
             count = self.count or cluster.places(team)
             with closing(Pool(partial(cluster.hire, team), count)) as pool:

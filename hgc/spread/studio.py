@@ -53,18 +53,17 @@ class SpreadStudio(Studio):
         cancel: threading.Event | None = None,
         drawn: Drawn | None = None,
         forecast: Forecast | None = None,
-    ) -> Iterator[Waiting | Progress | Comparison]:
-        """As a studio's, by the first worker that is free, and by another where that one is lost."""
+    ) -> Iterator[Waiting | Given | Progress | Comparison]:
+        """As a studio's, by the first worker that is free, and begun anew by another where that one is lost."""
         self.accept(request)
         task = Compare(request.model_dump_json(), forecast or self.forecast(request))
         return self._compared(task, cancel or threading.Event())
 
-    def _compared(self, task: Compare, stop: threading.Event) -> Iterator[Waiting | Progress | Comparison]:
+    def _compared(self, task: Compare, stop: threading.Event) -> Iterator[Waiting | Given | Progress | Comparison]:
         for news in self.place.run(task, stop):
             if isinstance(news, Comparison):
                 self._note_timing(news.request, news.full, news.cached)
-            if not isinstance(news, Given):
-                yield news
+            yield news
 
     def inspect(self, found: Comparison, *, cancel: threading.Event | None = None) -> Iterator[Look | Inspection]:
         """As a studio's."""

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING
 
 from hgc.refused import Refused
 
 if TYPE_CHECKING:
+    from hgc.spread.on import On
     from hgc.studio.studio import Studio
 
 log = logging.getLogger(__name__)
@@ -38,6 +42,13 @@ def load_lent() -> Studio:
     return LentStudio.load()
 
 
+def load_spread(on: On, graphs: bool) -> Studio:
+    """The embedded model at workers elsewhere, who are there until this process ends. Raises Refused."""
+    staying = ExitStack()
+    atexit.register(staying.close)
+    return staying.enter_context(on.studio("landscapes", graphs=graphs))
+
+
 def load_named(model: str) -> Studio:
     """Any other model that is on this machine. Raises ModelUnavailable."""
     from hgc.studio.studio import Studio
@@ -48,13 +59,17 @@ def load_named(model: str) -> Studio:
 class Loader:
     """A model on its way. `studio` waits for it; `ready` and `failure` say how it stands without waiting.
 
-    `load_other` loads another by its name in its place; without it there is no choice.
+    `load_other` loads another by its name in its place; without it there is no choice. With `several` workers runs wait
+    in their line instead of one after the other.
     """
 
     def __init__(
-        self, load: Callable[[], Studio] = load_landscapes, load_other: Callable[[str], Studio] | None = None
+        self,
+        load: Callable[[], Studio] = load_landscapes,
+        load_other: Callable[[str], Studio] | None = None,
+        several: bool = False,
     ) -> None:
-        self._load, self._load_other = load, load_other
+        self._load, self._load_other, self.several = load, load_other, several
         self._turn = threading.Lock()
         self.changed = False
         self._done = threading.Event()
@@ -114,14 +129,17 @@ class Loader:
         return self._studio
 
 
-def loader_here(graphs: bool = False) -> Loader:
+def loader_here(graphs: bool = False, on: On | None = None) -> Loader:
     """The embedded model: while the page already serves or, on a ZeroGPU Space, before, by the main thread.
 
-    With `graphs` every model that is chosen records steps that are alike (`Studio.record_steps`).
+    With `graphs` every model that is chosen records steps that are alike (`Studio.record_steps`). `on` is where runs
+    are done, by default here.
     """
     on_zero_gpu = os.environ.get(ZERO_GPU, "").lower() in ("1", "t", "true")
     if on_zero_gpu:
         return Loader(load_lent).load()
+    if on is not None and on.elsewhere:
+        return Loader(partial(load_spread, on, graphs), several=True).start()
     # On a Space everybody shares one model, and nobody is to fill its disk.
     first = recording(load_landscapes) if graphs else load_landscapes
     other = recording(load_named) if graphs else load_named

@@ -27,6 +27,7 @@ from hgc.ui.playground.restoring import Restoring, wire_recording, wire_restorin
 from hgc.ui.playground.session import wire_session
 from hgc.ui.playground.sharing import wire_sharing
 from hgc.ui.playground.tab import build_playground
+from hgc.ui.queueing import let_in
 from hgc.ui.runner import Runner
 from hgc.ui.schedules.tab import build_schedules
 from hgc.ui.sessions import KEPT
@@ -81,6 +82,8 @@ def build(loader: Loader, place: Place = NOWHERE, recording: Record | None = Non
         wire_sharing(page, playground, restoring)
         wire_history(history, history_tab, runner, restoring, playground)
         wire_recording(playground, recording)
+    if loader.several:
+        let_in(page, QUEUE_SIZE)
     page.queue(max_size=QUEUE_SIZE, default_concurrency_limit=4)
     return page
 

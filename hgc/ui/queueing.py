@@ -11,3 +11,11 @@ MODEL_QUEUE: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 1
 ENDPOINTS_QUEUE: dict[str, Any] = {"concurrency_id": "endpoints", "concurrency_limit": 8}
 # Side by side, so that nobody waits for another's photo; of a visitor's looks the latest stays (playground/looks).
 LOOK_QUEUE: dict[str, Any] = {"concurrency_id": "look", "concurrency_limit": 8}
+
+
+def let_in(page: Any, most: int) -> None:
+    """Lets so many runs and endpoints in at once: they wait in the workers' own line, which tells each its place."""
+    lines = (MODEL_QUEUE["concurrency_id"], ENDPOINTS_QUEUE["concurrency_id"])
+    for event in page.fns.values():
+        if event.concurrency_id in lines:
+            event.concurrency_limit = most

@@ -20,6 +20,7 @@ from hgc.request import Request
 from hgc.results.comparison import Cancelled, Comparison
 from hgc.results.opened import Opened
 from hgc.results.records import record_of
+from hgc.spread.work import Given, Waiting
 from hgc.ui.jobs import Jobs
 from hgc.ui.kept import Kept
 from hgc.ui.loader import Loader
@@ -41,10 +42,11 @@ INSPECTIONS_KEPT = 4  # tens of megabytes each
 
 @dataclass(frozen=True)
 class Running:
-    """How far a run is: the latest progress of every arm that has begun."""
+    """How far a run is: its place in the line while it waits for a worker, then the latest progress of every arm."""
 
     request: Request
     latest: Mapping[ArmName, Progress] = field(default_factory=dict)
+    waiting: Waiting | None = None
 
 
 @dataclass(frozen=True)
@@ -118,10 +120,15 @@ class Runner:
 
         def work() -> Iterator[Running | str]:
             running = Running(planned.request)
-            yield running
+            if not self.loader.several:
+                yield running
             for news in self.compare(planned, stop):
                 if isinstance(news, Comparison):
                     yield self.keep(news, visit)
+                elif isinstance(news, Waiting):
+                    yield replace(running, waiting=news)
+                elif isinstance(news, Given):  # anew, where a worker was lost
+                    yield (running := Running(planned.request))
                 else:
                     running = replace(running, latest={**running.latest, news.arm: news})
                     yield running
@@ -130,12 +137,12 @@ class Runner:
         self.underway.keep(underway, name)
         return underway
 
-    def compare(self, planned: Planned, stop: threading.Event) -> Iterator[Progress | Comparison]:
-        """Progress and, last, the comparison; nothing more once `stop` is set: the model ends after its step.
+    def compare(self, planned: Planned, stop: threading.Event) -> Iterator[Waiting | Given | Progress | Comparison]:
+        """Progress and, last, the comparison; with several workers, the wait for one and who has it. Nothing more once
+        `stop` is set: the model ends after its step.
 
         Raises Refused.
         """
-
         try:
             for news in self.loader.studio().compare(planned.request, cancel=stop, forecast=planned.forecast):
                 if stop.is_set():

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import gradio as gr
 
+from hgc.spread.on import COUNT, On, OnRefused
 from hgc.ui.doors import HOSTS, Hosts
 from hgc.ui.page import launch_options
 
@@ -18,6 +19,14 @@ HOST, PORT, TRIES = "127.0.0.1", 7860, 100
 
 class PortTaken(SystemExit):
     """Another program has the port that was asked for; one sentence says so."""
+
+
+def runs_at(environment: Mapping[str, str], arguments: Sequence[str]) -> On:
+    """Where the page's runs are done; what is none ends the program with a sentence."""
+    try:
+        return On.of(environment, arguments)
+    except OnRefused as error:
+        raise SystemExit(str(error)) from error
 
 
 def serve(page: gr.Blocks, arguments: Sequence[str]) -> None:
@@ -32,6 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="app.py", description="Opens HGC Studio in the browser.")
     parser.add_argument("--no-history", action="store_true", help="keep nothing of what is run")
     parser.add_argument("--graphs", action="store_true", help="record steps alike and replay them (CUDA; not measured)")
+    parser.add_argument("--on", default="here", help=f"here, ray or ray://HOST:PORT; {COUNT} says how many workers")
     parser.add_argument("--host", help=f"the name or address to serve at; further names of the page in {HOSTS}")
     parser.add_argument("--port", type=int, help=f"the port to serve at; the first free one from {PORT} by default")
     return parser

@@ -17,7 +17,7 @@ from hgc.ui.jobs import Press
 from hgc.ui.playground import figures
 from hgc.ui.playground.drawing import Sheet, drawn, fitted, prepare, seen_picture, seen_text
 from hgc.ui.playground.form import read_form
-from hgc.ui.playground.stage import run_told, stage_running
+from hgc.ui.playground.stage import run_told, stage_running, waits_told
 from hgc.ui.pressing import Step, Updates, wire_start, wire_stop
 from hgc.ui.runner import Running, in_one_sentence
 
@@ -113,6 +113,9 @@ class RunEvents:
             for news in underway.watch():
                 if not self._jobs.stands(press):
                     yield self._pressing.unchanged
+                elif isinstance(news, Running) and news.waiting is not None:
+                    yield {self._results.told: waits_told(news.waiting)} | self._pressing.busy
+                    first = True
                 elif isinstance(news, Running):
                     yield self._under_way(news, first)
                     first = False

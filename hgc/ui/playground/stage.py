@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from hgc.history import Record
     from hgc.request import ArmName
     from hgc.results.comparison import Progress
+    from hgc.spread.work import Waiting
 
 # Those of a run with two arms.
 PLACES: dict[ArmName, str] = {"full": "Full", "cached": "Cached"}
@@ -44,6 +45,12 @@ def run_told(title: str, text: str = "", kind: str = "waits") -> str:
         return ""
     role = "alert" if kind == "refused" else "status"
     return f'<p class="run-told {kind}" role="{role}"><b>{escape(title)}</b> {escape(text)}</p>'
+
+
+def waits_told(waiting: Waiting) -> str:
+    """The place of a run in the line, and when its turn may be."""
+    when = "It starts when a worker is free." if waiting.eta_s is None else f"About {duration(waiting.eta_s)} to go."
+    return run_told(f"Place {waiting.place} in the line.", when)
 
 
 def _place(arm: ArmName, title: str) -> str:
