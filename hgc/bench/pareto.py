@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from threading import Event
 from time import perf_counter
 from typing import Any
 
@@ -20,17 +21,20 @@ from hgc.cache import schedules
 from hgc.cache.plan import Plan, PlanRefused
 from hgc.cache.rules import CalibrationRefused
 from hgc.cache.running.engine import cached
-from hgc.calibration.lines import Adjustment
 from hgc.metrics import psnr
 from hgc.planning import Task
 from hgc.planning.methods import METHODS
 from hgc.request import Request
-from hgc.results.comparison import Pixels
+from hgc.results.comparison import Cancelled, Pixels
+from hgc.spread.desk import Desk
+from hgc.spread.here import place_of
+from hgc.spread.together import in_order, together
+from hgc.spread.work import Place, WorkLost
 from hgc.studio.control_map import decoded
 from hgc.studio.judge import Judge
-from hgc.studio.scenes import together
+from hgc.studio.scenes import together as together_in_a_call
 from hgc.studio.studio import Studio, pixels_of
-from hgc.studio.worker import on_worker
+from hgc.studio.worker import WORKER
 
 CEILING_DB = 99.0  # identical pictures have no PSNR, and means need one
 
@@ -69,22 +73,33 @@ class Entry:
     method: str
     budget: float
     plan: Plan
-    adjustment: Adjustment | None = None
 
 
-@on_worker
 def compare(studio: Studio, setup: Setup, requests: Sequence[Request], ledger: Ledger, tell: Tell) -> list[Point]:
-    """All methods on these requests, which share control, sampler and settings; one point a method and budget."""
-    first = requests[0]
+    """All methods on these requests, which share control, sampler and settings; one point a method and budget.
+
+    Drawn wherever the studio's runs are done. Raises BenchRefused where a picture could not be had.
+    """
+    first, place = requests[0], place_of(studio)
     task = Task(first, studio.blueprint)
     entered = list(entries(studio, setup, task, tell))
-    judge, shown = Judge.of(studio.loaded.preset), [list[Shown]() for _ in entered]
-    for group in setup.groups(requests):
-        for row, drawn in zip(shown, _Drawing(studio, judge, setup, ledger, entered, group).all(), strict=True):
-            row += drawn
-        tell(f"{first.control}, {first.sampler}: {len(shown[0])} of {len(requests)} pictures")
+    pages = [_Page(group, [e.plan for e in entered], ledger) for group in setup.groups(requests)]
+    missing = [page.drawing(number, setup.long) for number, page in enumerate(pages) if page.missing]
+    for drawing, news in together(place, in_order(missing), Event()):
+        if isinstance(news, WorkLost):
+            raise BenchRefused(f"pictures of {first.control} are missing: {news}; the same command goes on from here")
+        if isinstance(news, Drawn):
+            pages[drawing.page].add(news)
+            if not pages[drawing.page].missing:
+                there = sum(len(page.group) for page in pages if not page.missing)
+                tell(f"{first.control}, {first.sampler}: {there} of {len(requests)} pictures{_by(place)}")
+    shown = [[one for page in pages for one in page.shown[i]] for i in range(len(entered))]
     rows = [Rows(e.method, e.budget, task.cost(e.plan), row) for e, row in zip(entered, shown, strict=True)]
     return points(first.control, first.sampler, rows)
+
+
+def _by(place: Place) -> str:
+    return f", {place.size} workers" if place.size > 1 else ""
 
 
 def entries(studio: Studio, setup: Setup, task: Task, tell: Tell) -> Iterator[Entry]:
@@ -94,49 +109,86 @@ def entries(studio: Studio, setup: Setup, task: Task, tell: Tell) -> Iterator[En
         for name in setup.methods:
             try:
                 plan = studio.plan(task.recipe.but(method=name, budget=budget))
-                yield Entry(name, budget, plan, studio.adjustment(plan, task.recipe))
+                studio.adjustment(plan, task.recipe)  # that there is one
+                yield Entry(name, budget, plan)
             except (PlanRefused, CalibrationRefused) as error:
                 tell(f"left out: {task.recipe.control}, {METHODS[name].title} at {budget:.1%}: {error}")
 
 
+class _Page:
+    """The pictures of one call's requests by every plan, as far as they are there."""
+
+    def __init__(self, group: Sequence[Request], plans: Sequence[Plan], ledger: Ledger) -> None:
+        self.group, self._plans, self._ledger = group, plans, ledger
+        known = [[ledger.known(request, plan, len(group)) for request in group] for plan in plans]
+        self.shown = [[shown for shown in row if shown is not None] for row in known]
+
+    @property
+    def missing(self) -> tuple[int, ...]:
+        return tuple(i for i, row in enumerate(self.shown) if len(row) < len(self.group))
+
+    def drawing(self, number: int, long: int) -> Drawing:
+        """What is missing as a task."""
+        requests = tuple(request.model_dump_json() for request in self.group)
+        return Drawing(number, requests, tuple(self._plans), self.missing, long)
+
+    def add(self, drawn: Drawn) -> None:
+        self.shown[drawn.entry] = list(drawn.shown)
+        for request, shown in zip(self.group, drawn.shown, strict=True):
+            self._ledger.add(request, self._plans[drawn.entry], shown)
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """The pictures of a call's requests by one entry."""
+
+    entry: int
+    shown: tuple[Shown, ...]
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """Requests, as JSON, drawn in one call by those of the plans that are missing; the first plan is the full run's."""
+
+    page: int
+    requests: tuple[str, ...]
+    plans: tuple[Plan, ...]
+    missing: tuple[int, ...]
+    long: int
+
+    def do(self, desk: Desk, stop: Event) -> Iterator[Drawn]:
+        """What each plan drew."""
+        group = [Request.model_validate_json(request) for request in self.requests]
+        drawn = _Group(desk.studio, Judge.of(desk.studio.loaded.preset), group).drawn(self)
+        for news in WORKER.each(drawn):
+            yield news
+            if stop.is_set():
+                raise Cancelled("stopped between two plans")
+
+
 @dataclass
-class _Drawing:
-    """The pictures of one call's requests by every entry; references are only drawn where something is missing."""
+class _Group:
+    """Requests that one call draws, on a loaded model."""
 
     studio: Studio
     judge: Judge
-    setup: Setup
-    ledger: Ledger
-    entries: Sequence[Entry]
     group: Sequence[Request]
 
-    def all(self) -> list[list[Shown]]:
-        known = [[self.ledger.known(request, e.plan, len(self.group)) for request in self.group] for e in self.entries]
-        pictures = [[shown for shown in row if shown is not None] for row in known]
-        missing = [i for i, row in enumerate(pictures) if len(row) < len(self.group)]
-        if not missing:
-            return pictures
-        call = together([self.studio.call(request) for request in self.group])
-        self._run(Entry("warm-up", 1.0, schedules.full(self.studio.anatomy(), 1)), call)
-        whole = self._run(self.entries[0], call)
-        long = self._long(call)
-        for i in missing:
-            images, latency_ms = whole if i == 0 else self._run(self.entries[i], call)
-            pictures[i] = self._judged(images, latency_ms, whole[0], long)
-            for request, shown in zip(self.group, pictures[i], strict=True):
-                self.ledger.add(request, self.entries[i].plan, shown)
-        return pictures
+    def drawn(self, asked: Drawing) -> Iterator[Drawn]:
+        call = together_in_a_call([self.studio.call(request) for request in self.group])
+        self._run(schedules.full(self.studio.anatomy(), 1), call)  # warms up
+        whole = self._run(asked.plans[0], call)
+        long = self._run(schedules.full(self.studio.anatomy(), asked.long), call)[0] if asked.long else []
+        for i in asked.missing:
+            images, latency_ms = whole if i == 0 else self._run(asked.plans[i], call)
+            yield Drawn(i, tuple(self._judged(images, latency_ms, whole[0], long)))
 
-    def _long(self, call: Mapping[str, Any]) -> list[Pixels]:
-        if not self.setup.long:
-            return []
-        return self._run(Entry("long", 1.0, schedules.full(self.studio.anatomy(), self.setup.long)), call)[0]
-
-    def _run(self, entry: Entry, call: Mapping[str, Any]) -> tuple[list[Pixels], float]:
+    def _run(self, plan: Plan, call: Mapping[str, Any]) -> tuple[list[Pixels], float]:
         """The pictures, and the time of the whole call for one; what keeps nothing is the plain pipeline."""
-        request, plan = self.group[0], entry.plan
+        request = self.group[0]
+        adjustment = self.studio.adjustment(plan, request)
         pipe, begun = self.studio.loaded.pipeline(request.control, request.sampler), perf_counter()
-        with cached(pipe, plan, adjustment=entry.adjustment) if plan.table else nullcontext():
+        with cached(pipe, plan, adjustment=adjustment) if plan.table else nullcontext():
             images = pipe(**{**call, "num_inference_steps": plan.steps}).images
             pictures = [pixels_of(images[i : i + 1]) for i in range(len(images))]  # waits for the device
         return pictures, (perf_counter() - begun) * 1e3 / len(pictures)

@@ -15,10 +15,12 @@ from hgc.bench.album import digest
 from hgc.bench.points import Ledger, charted, text
 from hgc.charts.document import Chart, as_page
 from hgc.charts.pareto import pareto_chart
-from hgc.cli.options import Device, Dtype, Model, Steps, in_one_line
+from hgc.cli.options import Count, Device, Dtype, Model, Steps, Where, in_one_line
 from hgc.landscapes import examples
 from hgc.planning.methods import METHODS, method_of
 from hgc.request import Request, RequestRefused
+from hgc.spread.here import kinds_told
+from hgc.spread.on import HERE, On
 from hgc.studio.scenes import painted
 from hgc.studio.studio import Studio
 from hgc.training.data import EVALUATION_SEEDS
@@ -45,6 +47,8 @@ def pareto(
     model: Model = "landscapes",
     device: Device = None,
     dtype: Dtype = None,
+    on: Where = HERE,
+    count: Count = None,
     work: Annotated[Path, typer.Option(help="Where figures are kept; a later run goes on there.")] = Path(
         "runs/pareto.jsonl"
     ),
@@ -58,21 +62,24 @@ def pareto(
     if scenes < 1:
         raise RequestRefused(f"--scenes {scenes}: choose 1 or more")
     setup = bench.Setup(methods, tuple(budget or BUDGETS), batch, alone, long)
-    studio = Studio.load(model, device, dtype)
-    key = f"{digest(Path(studio.loaded.preset.source))} {studio.device} {studio.dtype} long {long}"
-    ledger, points = Ledger(work, key), []
-    for solver in sampler or ["ddim"]:
-        for kind in control or studio.controls:
-            fields = {"model": model, "control": kind, "sampler": solver, "steps": steps}
-            asked = [painted(studio, first_seed + i, fields) for i in range(scenes)]
-            asked += _drawn(studio, fields) if drawings else []
-            points += bench.compare(studio, setup, asked, ledger, lambda news: typer.echo(news, err=True))
+    with On.read(on, count).studio(model, device, dtype) as studio:
+        key = f"{digest(Path(studio.loaded.preset.source))} {studio.device} {studio.dtype} long {long}"
+        ledger, points = Ledger(work, key), []
+        for solver in sampler or ["ddim"]:
+            for kind in control or studio.controls:
+                fields = {"model": model, "control": kind, "sampler": solver, "steps": steps}
+                asked = [painted(studio, first_seed + i, fields) for i in range(scenes)]
+                asked += _drawn(studio, fields) if drawings else []
+                points += bench.compare(studio, setup, asked, ledger, lambda news: typer.echo(news, err=True))
+        several = kinds_told(studio)
     threads = sorted({one.threads for point in points for one in point.each})
     where = f"{studio.device}, {studio.dtype}, {' and '.join(map(str, threads))} threads"
     measured_on = (
         f"{scenes} scenes of seeds from {first_seed}{', and the drawings' if drawings else ''}; {steps} steps, the "
         f"first {alone} one in a call, the others {batch} together; {where}, {model}"
     )
+    if several:
+        typer.echo(several, err=True)
     typer.echo(text(points, measured_on))
     if out is not None:
         _write(out, points, measured_on)

@@ -31,8 +31,7 @@ from hgc.control.images import decode
 from hgc.planning.methods import DEFAULT_METHOD
 from hgc.planning.road import HGC
 from hgc.request import Recipe, Request, RequestRefused
-from hgc.spread.facts import mixed
-from hgc.spread.here import place_of
+from hgc.spread.here import kinds_told
 from hgc.spread.on import HERE, On
 from hgc.studio.studio import Studio
 from hgc.sweep import Axis, Cell, Sweep, base_of, parse_seeds
@@ -75,7 +74,7 @@ def sweep(
         asked = Sweep(base, first, second, parse_seeds(seeds)).on_map(control_png)
         folder = Folder(out, f"{digest(Path(studio.loaded.preset.source))} {studio.device} {studio.dtype}")
         rows = _draw(studio, asked, folder)
-        several = mixed(place_of(studio).facts)
+        several = kinds_told(studio)
     _write(asked, folder, rows, out)
     shown = list(rows.values())
     if several:

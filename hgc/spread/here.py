@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from hgc.spread.desk import Desk
-from hgc.spread.facts import Facts
+from hgc.spread.facts import Facts, mixed
 from hgc.spread.work import Place, Task
 
 if TYPE_CHECKING:
@@ -35,3 +35,9 @@ class Here:
 def place_of(studio: Studio) -> Place:
     """Where the runs of a studio are done: its own place, or here."""
     return getattr(studio, "place", None) or Here(studio)
+
+
+def kinds_told(studio: Studio) -> str:
+    """In one sentence, that its runs were done by devices of several kinds; empty where they were not."""
+    place: Place | None = getattr(studio, "place", None)
+    return "" if place is None else mixed(place.facts)
