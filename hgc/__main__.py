@@ -2,7 +2,7 @@
 
 import typer
 
-from hgc.cli.bench import diffusers, film, hostile, page, paper, peers, sd15, soak, speed
+from hgc.cli.bench import diffusers, film, hostile, page, paper, peers, sd15, soak, speed, workers
 from hgc.cli.calibrate import calibrate, distil
 from hgc.cli.compare import compare, list_methods, run
 from hgc.cli.fidelity import fidelity
@@ -42,6 +42,7 @@ bench.command()(page)
 bench.command()(film)
 bench.command()(hostile)
 bench.command()(soak)
+bench.command()(workers)
 bench.command()(diffusers)
 bench.command("landscapes")(bench_landscapes)
 bench.command("card")(bench_card)

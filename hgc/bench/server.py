@@ -78,11 +78,30 @@ class Server:
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return int(re.findall(r"VmRSS:\s+(\d+)", status)[0]) * 1024
 
+    def workers(self) -> list[int]:
+        """The numbers of its workers' processes."""
+        parents, names = dict[int, int](), dict[int, str]()
+        for place in Path("/proc").glob("[0-9]*"):
+            try:
+                names[int(place.name)] = (place / "cmdline").read_bytes().decode("utf-8", "replace")
+                parents[int(place.name)] = int(re.findall(r"PPid:\s+(\d+)", (place / "status").read_text())[0])
+            except (OSError, IndexError):
+                continue  # it has ended
+        desks = [number for number, name in names.items() if "DeskActor" in name and "IDLE" not in name]
+        return [number for number in desks if self.process.pid in _ancestors(number, parents)]
+
     def strays(self) -> list[Path]:
         """Files written beside its own folder, in the folders above it."""
         top = self.folder.parents[len(DEEP.split("/")) - 1]
         above = {self.folder, *self.folder.parents}
         return [path for path in top.rglob("*") if path not in above and self.folder not in path.parents]
+
+
+def _ancestors(number: int, parents: Mapping[int, int]) -> set[int]:
+    above = set()
+    while (number := parents.get(number, 0)) > 1:
+        above.add(number)
+    return above
 
 
 def _json(data: Any) -> bytes:
@@ -95,7 +114,8 @@ def served(**environment: str) -> Iterator[Server]:
     with tempfile.TemporaryDirectory(prefix="hgc-bench-") as top:
         folder = Path(top) / DEEP
         folder.mkdir(parents=True)
-        own = {"GRADIO_SERVER_NAME": "127.0.0.1", "GRADIO_ANALYTICS_ENABLED": "False", "PYTHONPATH": str(APP.parent)}
+        path = os.pathsep.join(part for part in (str(APP.parent), os.environ.get("PYTHONPATH")) if part)
+        own = {"GRADIO_SERVER_NAME": "127.0.0.1", "GRADIO_ANALYTICS_ENABLED": "False", "PYTHONPATH": path}
         own |= {"GRADIO_TEMP_DIR": str(folder / "uploads"), "TMPDIR": str(folder), "HF_HUB_OFFLINE": "1"}
         process = subprocess.Popen(
             [sys.executable, "-u", str(APP)],

@@ -6,6 +6,8 @@ Every run is small and known: what comes back is held against the same request m
 from __future__ import annotations
 
 import json
+import os
+import signal
 import threading
 from base64 import b64encode
 from collections.abc import Callable
@@ -14,7 +16,7 @@ from hashlib import sha256
 from http.client import HTTPConnection
 from io import BytesIO
 from random import Random
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -49,6 +51,7 @@ class Soak:
     wrong: list[str] = field(default_factory=list)
     hung: list[str] = field(default_factory=list)
     memory_bytes: tuple[int, int, int] = (0, 0, 0)
+    killed: int = 0
     seconds: float = 0.0
 
     @property
@@ -63,6 +66,8 @@ class Soak:
             f"finished, {self.left:,} left half way, {len(self.wrong)} wrong, {len(self.hung)} hung",
             f"memory of the server {first:.0f} MB after {WARM} runs, {most:.0f} MB at most, {last:.0f} MB at the end",
         ]
+        if self.killed:
+            lines.append(f"{self.killed} workers were killed meanwhile")
         return "\n".join([*lines, *self.wrong, *self.hung])
 
 
@@ -82,8 +87,8 @@ def key_of(request: dict[str, Any]) -> str:
 class Visitors:
     """All clients: what they asked, what came back, and what the same request gave the first time."""
 
-    def __init__(self, server: Server, runs: int, minutes: float, seed: int) -> None:
-        self.soak = Soak()
+    def __init__(self, server: Server, runs: int, minutes: float, seed: int, kill_every_s: float = 0.0) -> None:
+        self.soak, self._kill_every_s = Soak(), kill_every_s
         self._server, self._runs, self._seed = server, runs, seed
         self._until = monotonic() + 60 * minutes
         self._lock, self._first = threading.Lock(), dict[str, str]()
@@ -96,6 +101,8 @@ class Visitors:
         threads = [threading.Thread(target=self._visit, args=(n,), daemon=True) for n in range(self.soak.clients)]
         for thread in threads:
             thread.start()
+        if self._kill_every_s:
+            threading.Thread(target=self._kill, daemon=True).start()
         while any(thread.is_alive() for thread in threads):
             threads[0].join(5.0) if threads[0].is_alive() else threading.Event().wait(5.0)
             self._weigh()
@@ -103,6 +110,15 @@ class Visitors:
         self.soak.seconds = monotonic() - begun
         self.soak.memory_bytes = (self._low, self._high, self._server.memory_bytes)
         return self.soak
+
+    def _kill(self) -> None:
+        """Ends one of the server's workers every so often, in the midst of whatever it does."""
+        draw = Random(f"{self._seed} kill")
+        while True:
+            sleep(self._kill_every_s)
+            if workers := self._server.workers():
+                os.kill(draw.choice(workers), signal.SIGKILL)
+                self.soak.killed += 1
 
     @property
     def _so_far(self) -> str:

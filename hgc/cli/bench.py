@@ -1,4 +1,4 @@
-"""`hgc bench paper, speed, peers, sd15, page, film, hostile, soak, diffusers`: figures that anyone can repeat."""
+"""`hgc bench paper, speed, peers, sd15, page, film, hostile, soak, workers, diffusers`: figures anyone can repeat."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
+from tempfile import gettempdir
 from typing import Annotated
 
 import typer
@@ -15,6 +16,7 @@ from hgc.bench import paper as counts
 from hgc.bench import peers as published
 from hgc.bench import sd15 as table
 from hgc.bench import speed as timing
+from hgc.bench import workers as team
 from hgc.bench.film import film as filmed
 from hgc.bench.hostile import attacks
 from hgc.bench.hostile_inputs import Drawing
@@ -31,11 +33,14 @@ from hgc.cli.options import (
     PlanName,
     SamplerName,
     Steps,
+    Where,
     chosen,
     in_one_line,
 )
 from hgc.planning.methods import DEFAULT_METHOD, METHODS
 from hgc.request import RequestRefused
+from hgc.spread.here import place_of
+from hgc.spread.on import COUNT, RAY, On
 from hgc.studio.scenes import painted
 from hgc.studio.studio import Studio
 
@@ -185,15 +190,40 @@ def hostile(
 def soak(
     runs: Annotated[int, typer.Option(help="How many runs of 4 steps, from eight clients.", min=1)] = 1_000,
     minutes: Annotated[float, typer.Option(help="No run begins after so long.", min=0)] = 120.0,
+    workers: Annotated[int, typer.Option(help="Draw on so many workers, on Ray; 0 for the page's own.", min=0)] = 0,
+    kill_every: Annotated[float, typer.Option(help="Seconds after which one of them is killed; 0 never.", min=0)] = 0.0,
     seed: Seed = 0,
 ) -> None:
     """Eight clients, mixed runs with cancels and closed tabs: how many were wrong or hung, and the server's memory."""
 
-    with served(HGC_HISTORY="history.sqlite") as server:
-        report = Visitors(server, runs, minutes, seed).run(lambda news: typer.echo(news, err=True))
+    # Ray's sockets have short names only.
+    served_by = {COUNT: str(workers), "RAY_TMPDIR": gettempdir()} if workers else {}
+    with served(HGC_HISTORY="history.sqlite", **served_by) as server:
+        visitors = Visitors(server, runs, minutes, seed, kill_every if workers else 0.0)
+        report = visitors.run(lambda news: typer.echo(news, err=True))
     typer.echo(report.text())
     if report.wrong or report.hung:
         raise typer.Exit(1)
+
+
+@in_one_line
+def workers(
+    count: Annotated[int, typer.Option(help="Workers on Ray.", min=2)] = 2,
+    on: Where = RAY,
+    tasks: Annotated[int, typer.Option(help="Empty tasks that are given out.", min=1)] = 2_000,
+    pictures: Annotated[int, typer.Option(help="Pictures of a round.", min=2)] = 6,
+    steps: Steps = 8,
+    rounds: Annotated[int, typer.Option(help="By one worker and by all, in turn.", min=1)] = 3,
+    model: Model = "landscapes",
+    device: Device = None,
+    dtype: Dtype = None,
+    as_json: AsJson = False,
+) -> None:
+    """Empty tasks a second through one head, and how many times as fast several workers are as one."""
+
+    with On.read(on, count).studio(model, device, dtype) as studio:
+        figures = team.measure(studio, place_of(studio), tasks, pictures, steps, rounds)
+    typer.echo(json.dumps(asdict(figures) | {"ratio": figures.ratio}) if as_json else figures.text())
 
 
 @in_one_line

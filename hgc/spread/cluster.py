@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import threading
 from contextlib import suppress
 from dataclasses import dataclass
@@ -27,6 +28,15 @@ LOADING_S = 600.0  # of a model, and of waiting for a device
 ANSWER_S = 120.0  # a worker that answers nothing for so long is lost
 CALLS = 8  # at once, of which one waits for news
 USAGE = "RAY_USAGE_STATS_ENABLED"  # what Ray reports to its makers
+
+
+def end_in_order() -> None:
+    """Has a termination end this program as Ctrl-C does, so that what it began ends at once and with it.
+
+    Ray's agents take a minute to notice that they were left alone. Only the main thread can arrange that.
+    """
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 class NoCluster(Refused, RuntimeError):
@@ -141,6 +151,7 @@ class Cluster:
 
     def __init__(self, address: str = "local", cores: int | None = None) -> None:
         self._ray = _installed()
+        end_in_order()
         self._address, self._cores = address, cores
         self._opened, self._closed = threading.Event(), threading.Event()
         self._failure: BaseException | None = None

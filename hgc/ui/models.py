@@ -16,6 +16,7 @@ from hgc.models.presets import ModelPreset, presets
 from hgc.models.refusals import ModelUnavailable
 from hgc.models.remembered import remembered
 from hgc.refused import Refused
+from hgc.spread.here import place_of
 from hgc.ui.components.choice import chosen
 from hgc.ui.playground import figures
 from hgc.ui.playground.cache_events import CacheEvents, asked_of, cost_inputs, settled_of
@@ -245,8 +246,9 @@ def _progress(preset: ModelPreset, at: Any) -> str:
 
 
 def ready_words(studio: Studio) -> str:
-    """The loaded model, its device and its precision, in a few words."""
-    return f"{studio.model.capitalize()} · {studio.device.upper()} · {studio.dtype}"
+    """The loaded model, its device and its precision, in a few words; and the workers, where there are several."""
+    workers = f" · {size} workers" if (size := place_of(studio).size) > 1 else ""
+    return f"{studio.model.capitalize()} · {studio.device.upper()} · {studio.dtype}{workers}"
 
 
 def wire_models(p: Playground, header: Header, greeted: Any) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import gradio as gr
 
+from hgc.spread.cluster import end_in_order
 from hgc.spread.on import COUNT, On, OnRefused
 from hgc.ui.doors import HOSTS, Hosts
 from hgc.ui.page import launch_options
@@ -34,6 +35,8 @@ def serve(page: gr.Blocks, arguments: Sequence[str]) -> None:
     asked = _parser().parse_args(arguments)
     host = asked.host or os.environ.get("GRADIO_SERVER_NAME", HOST)
     port = free_port(host, asked.port, os.environ)
+    if runs_at(os.environ, arguments).elsewhere:
+        end_in_order()
     page.launch(server_name=host, server_port=port, **launch_options(Hosts.of(os.environ, host)))
 
 
