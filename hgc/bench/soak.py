@@ -154,7 +154,7 @@ class Visitors:
 
     def _finish(self, request: dict[str, Any]) -> str:
         """Runs to the end. Empty where it is right."""
-        event, told = self._server.call("/run_request", [request, False], PATIENCE_S)
+        event, told = self._server.call("/run_request", [request, False, False], PATIENCE_S)
         if event != "complete":
             return f"answered {event}: {str(told)[:200]}"
         pictures = "".join(self._digest(told[place]["path"]) for place in (0, 1))
@@ -178,7 +178,7 @@ class Visitors:
     def _leave(self, draw: Random, request: dict[str, Any]) -> str:
         """Begins, looks on for a moment, and goes: the tab is closed, or the run is cancelled first."""
         status, text = self._server.request(
-            "POST", f"{API}/call/run_request", json.dumps({"data": [request, False]}).encode()
+            "POST", f"{API}/call/run_request", json.dumps({"data": [request, False, False]}).encode()
         )
         if status != 200:
             return f"HTTP {status}"
