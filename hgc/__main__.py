@@ -10,6 +10,7 @@ from hgc.cli.landscapes import bench_card, bench_landscapes, remake, train, wall
 from hgc.cli.models import models
 from hgc.cli.optimize import optimize
 from hgc.cli.pareto import pareto
+from hgc.cli.plans import plans
 from hgc.cli.replay import record, replay
 from hgc.cli.space import space
 from hgc.cli.sweep import sweep
@@ -18,6 +19,7 @@ app = typer.Typer(help="HGC Studio from the shell.", no_args_is_help=True, add_c
 bench = typer.Typer(help="Figures that anyone can repeat.", no_args_is_help=True)
 app.add_typer(bench, name="bench")
 app.add_typer(models, name="models")
+app.add_typer(plans, name="plans")
 
 app.command()(compare)
 app.command("methods")(list_methods)

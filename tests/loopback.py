@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from base64 import b64decode
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -27,6 +28,8 @@ class Hub:
     broken: set[str] = field(default_factory=set)
     spoilt: set[str] = field(default_factory=set)
     sent: Counter[str] = field(default_factory=Counter)  # bytes, by file
+    token: str = ""  # of who may write
+    committed: dict[str, bytes] = field(default_factory=dict)  # what was uploaded, by file
 
 
 @contextmanager
@@ -61,11 +64,38 @@ class _Answers(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self._answer(body=True)
 
+    def do_POST(self) -> None:
+        """An upload: first which files go in the commit itself, which are all, then the commit, a line an operation."""
+        body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+        repo = "/".join(self.path.strip("/").split("/")[2:4])
+        if repo not in self.hub.files:
+            return self._refuse(404, "RepoNotFound")
+        if self.headers.get("Authorization") != f"Bearer {self.hub.token}":
+            return self._refuse(401, "")
+        if "/preupload/" in self.path:
+            modes = [{"path": f["path"], "uploadMode": "regular"} for f in json.loads(body)["files"]]
+            return self._say({"files": [mode | {"shouldIgnore": False} for mode in modes]})
+        for line in filter(None, body.split(b"\n")):
+            operation = json.loads(line)
+            if operation["key"] == "file":
+                self.hub.committed[operation["value"]["path"]] = b64decode(operation["value"]["content"])
+        self._say({"commitUrl": f"{self.hub.url}/{repo}/commit/{'c' * 40}", "commitOid": "c" * 40})
+
+    def _say(self, answer: object) -> None:
+        text = json.dumps(answer).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
     def log_message(self, *_: object) -> None:
         pass
 
     def _answer(self, body: bool) -> None:
         path = self.path.partition("?")[0].strip("/")
+        # Data sets lie beside models here.
+        path = path.replace("api/datasets/", "api/models/", 1).removeprefix("datasets/")
         repo = "/".join(path.removeprefix("api/models/").split("/")[:2])
         if repo == GATED:
             self._refuse(403, "GatedRepo")
@@ -86,12 +116,7 @@ class _Answers(BaseHTTPRequestHandler):
     def _tell(self, repo: str) -> None:
         files = [{"rfilename": n, "size": p.stat().st_size} for n, p in self.hub.files[repo].items()]
         card = {"license": "openrail++"}
-        text = json.dumps({"id": repo, "sha": "c" * 40, "siblings": files, "cardData": card, "tags": []}).encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(text)))
-        self.end_headers()
-        self.wfile.write(text)
+        self._say({"id": repo, "sha": "c" * 40, "siblings": files, "cardData": card, "tags": []})
 
     def _hand(self, name: str, data: bytes, body: bool) -> None:
         start = int(self.headers.get("Range", "bytes=0-").removeprefix("bytes=").partition("-")[0])

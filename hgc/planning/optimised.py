@@ -20,6 +20,7 @@ from hgc.planning.task import Task
 from hgc.request import Recipe
 
 PLANS = Path(__file__).resolve().parents[2] / "assets" / "plans"
+OWN = "runs/plans"  # where those brought from the Hub are looked for, in the working folder
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def optimised(task: Task, share: float) -> Plan:
 def kept_for(recipe: Recipe) -> Kept:
     """The searched plans for a recipe, or for the one most like it. Raises PlanRefused where nothing is kept."""
     wanted = subject_of(recipe)
-    found = shelves(PLANS)
+    found = (*shelves(PLANS), *shelves(Path(OWN).absolute()))
     if not found:
         raise PlanRefused("no optimised plans are kept here; make them with: python -m hgc optimize")
     shelf = min(found, key=lambda shelf: distance(shelf.table.subject, wanted))
@@ -76,7 +77,7 @@ def kept_for(recipe: Recipe) -> Kept:
 
 def measured_on(model: str | None, weights: Callable[[], str]) -> Subject | None:
     """A subject of a model's that was measured on these very weights; they are asked for where there is any."""
-    kept = [shelf for shelf in shelves(PLANS) if shelf.table.subject.model == model]
+    kept = [shelf for shelf in (*shelves(PLANS), *shelves(Path(OWN).absolute())) if shelf.table.subject.model == model]
     digest = weights() if kept else ""
     return next((shelf.table.subject for shelf in kept if shelf.weights == digest), None)
 
