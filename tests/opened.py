@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
-ROOT = Path(__file__).parent.parent
+from hgc.bench.child import ROOT, child
+
 # A run takes seconds on two idle cores; a loaded machine may take minutes.
 RUN_MS = 240_000
 Visitors = Callable[..., Page]
@@ -22,25 +20,14 @@ Visitors = Callable[..., Page]
 @contextmanager
 def app(folder: Path, **environment: str) -> Iterator[str]:
     """Serves with `folder` as its place for the history; gives the address that it prints."""
-    own: Mapping[str, str] = {"GRADIO_SERVER_NAME": "127.0.0.1", "HGC_HISTORY": str(folder / "history.sqlite")}
-    served = subprocess.Popen(
-        [sys.executable, "-u", str(ROOT / "app.py")],
-        cwd=folder,
-        env={**os.environ, **own, **environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
-    assert served.stdout is not None
-    try:
-        printed = iter(served.stdout.readline, b"")
+    own = {"GRADIO_SERVER_NAME": "127.0.0.1", "HGC_HISTORY": str(folder / "history.sqlite")}
+    with child(ROOT / "app.py", cwd=folder, environment=own | environment) as process:
+        assert process.stdout is not None
+        printed = iter(process.stdout.readline, b"")
         address = next((match for line in printed if (match := re.search(rb"http://127\.0\.0\.1:\d+", line))), None)
         assert address, "app.py ended without printing its address"
         threading.Thread(target=lambda: [None for _ in printed], daemon=True).start()
         yield address[0].decode()
-    finally:
-        served.terminate()
-        served.wait(20)
-        served.stdout.close()
 
 
 @contextmanager

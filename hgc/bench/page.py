@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,9 +12,10 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+from hgc.bench.child import ROOT, child, unwound_by_sigterm
 from hgc.bench.setup import BenchRefused
 
-APP = Path(__file__).parent.parent.parent / "app.py"
+APP = ROOT / "app.py"
 CHROMIUM = Path("/usr/bin/chromium")
 CHROMIUM_ARGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking")
 VIEWPORT = {"width": 1440, "height": 900}
@@ -103,21 +102,15 @@ def visit(page: Any, address: str, begun: float, served_ms: float) -> Visit:
 @contextmanager
 def _served() -> Iterator[str]:
     """The address of a server of its own."""
-    environment = {**os.environ, "GRADIO_SERVER_NAME": "127.0.0.1", "GRADIO_ANALYTICS_ENABLED": "False"}
-    command = [sys.executable, "-u", str(APP)]
-    app = subprocess.Popen(command, cwd=APP.parent, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    assert app.stdout is not None
-    try:
-        printed = iter(app.stdout.readline, b"")
+    own = {"GRADIO_SERVER_NAME": "127.0.0.1", "GRADIO_ANALYTICS_ENABLED": "False"}
+    with unwound_by_sigterm(), child(APP, cwd=APP.parent, environment=own) as process:
+        assert process.stdout is not None
+        printed = iter(process.stdout.readline, b"")
         address = next((match for line in printed if (match := re.search(rb"http://127\.0\.0\.1:\d+", line))), None)
         if address is None:
             raise BenchRefused("app.py ended without printing its address: start it alone and read what it says")
         threading.Thread(target=lambda: [None for _ in printed], daemon=True).start()
         yield address[0].decode()
-    finally:
-        app.terminate()
-        app.wait()
-        app.stdout.close()
 
 
 def _since(begun: float) -> float:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
-import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping
@@ -19,9 +17,10 @@ from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
 
+from hgc.bench.child import ROOT, child, unwound_by_sigterm
 from hgc.bench.setup import BenchRefused
 
-APP = Path(__file__).parent.parent.parent / "app.py"
+APP = ROOT / "app.py"
 API = "/gradio_api"
 DEEP = "/".join("abcdefghij")  # so that names that climb end in a folder that is looked at
 OPENING_S = 300.0
@@ -110,27 +109,14 @@ def _json(data: Any) -> bytes:
 
 @contextmanager
 def served(**environment: str) -> Iterator[Server]:
-    """A fresh server whose model is loaded. Raises BenchRefused."""
-    with tempfile.TemporaryDirectory(prefix="hgc-bench-") as top:
+    """A fresh server whose model is loaded; it ends, and its folder goes, with this program. Raises BenchRefused."""
+    with unwound_by_sigterm(), tempfile.TemporaryDirectory(prefix="hgc-bench-") as top:
         folder = Path(top) / DEEP
         folder.mkdir(parents=True)
-        path = os.pathsep.join(part for part in (str(APP.parent), os.environ.get("PYTHONPATH")) if part)
-        own = {"GRADIO_SERVER_NAME": "127.0.0.1", "GRADIO_ANALYTICS_ENABLED": "False", "PYTHONPATH": path}
-        own |= {"GRADIO_TEMP_DIR": str(folder / "uploads"), "TMPDIR": str(folder), "HF_HUB_OFFLINE": "1"}
-        process = subprocess.Popen(
-            [sys.executable, "-u", str(APP)],
-            cwd=folder,
-            env={**os.environ, **own, **environment},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        )
-        try:
+        own = {"GRADIO_SERVER_NAME": "127.0.0.1", "GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1"}
+        own |= {"GRADIO_TEMP_DIR": str(folder / "uploads"), "TMPDIR": str(folder)}
+        with child(APP, cwd=folder, environment=own | environment) as process:
             yield _opened(process, folder)
-        finally:
-            process.terminate()
-            process.wait()
-            if process.stdout is not None:
-                process.stdout.close()
 
 
 def _opened(process: subprocess.Popen[bytes], folder: Path) -> Server:
