@@ -8,12 +8,14 @@ from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 from typer.testing import CliRunner
 
 from hgc.__main__ import app
+from hgc.bench.intervals import interval
 from hgc.bench.pareto import Setup, entries
 from hgc.bench.points import FULL, Ledger, Point, Rows, Shown, charted, points, text
 from hgc.bench.setup import BenchRefused
@@ -122,6 +124,28 @@ def test_points_are_told_in_order_with_what_they_lead_by() -> None:
     assert (first.split()[2], second.split()[2], measured) == ("hgc", "fewer_steps", "here")
     assert "+3.0" in first
     assert "lead" in header
+
+
+def test_an_interval_is_that_of_the_means_own_spread() -> None:
+    """Of many values of a normal distribution the bootstrap's 95% are the mean and 1.96 standard errors about it."""
+    values = np.random.default_rng(3).normal(40, 3, 400)
+    mean, error = values.mean(), values.std(ddof=1) / len(values) ** 0.5
+    assert interval(list(values)) == pytest.approx((mean - 1.96 * error, mean + 1.96 * error), abs=0.06)
+    assert interval([40.0]) is None
+
+
+def test_a_lead_is_compared_picture_by_picture() -> None:
+    """Pictures differ by much more than methods do: paired, one that is always 2 dB ahead is surely ahead."""
+    psnrs = (30.0, 50.0, 41.0, 35.0)
+    ahead = [replace(SHOWN, psnr=psnr + 2) for psnr in psnrs]
+    _, own, fewer = table(
+        Rows("hgc", 0.5, Macs(49, 70), ahead),
+        Rows("fewer_steps", 0.5, Macs(50, 75), [replace(SHOWN, psnr=psnr) for psnr in psnrs]),
+    )
+    assert own.lead_interval == pytest.approx((2.0, 2.0))
+    assert own.psnr_interval is not None
+    assert own.psnr_interval[1] - own.psnr_interval[0] > 5
+    assert fewer.lead_interval == (0.0, 0.0)
 
 
 def test_the_chart_is_of_every_picture_but_the_full_runs() -> None:

@@ -9,6 +9,7 @@ from math import nan
 from pathlib import Path
 from statistics import fmean, median, pstdev
 
+from hgc.bench.intervals import Interval, interval
 from hgc.bench.table import text_table
 from hgc.cache.anatomy import Macs
 from hgc.cache.plan import Plan
@@ -74,9 +75,10 @@ class Point:
 
     MACs are of one picture, `share` in the paper's convention; likeness is a mean, the spread a standard deviation.
     `control_score` is of all pictures' pixels under label maps and a mean under edges, `control_lost` the part of the
-    full run's that is missing, `lead_db` the PSNR over that of fewer steps at the same budget. Times are medians of one
-    picture's part and of full over own: `alone` of those drawn one in a call, the others of those drawn together.
-    `each` is what all this is of.
+    full run's that is missing, `lead_db` the PSNR over that of fewer steps at the same budget. `psnr_interval` and
+    `lead_interval` are the 95% confidence intervals of these means, the second one paired by picture. Times are medians
+    of one picture's part and of full over own: `alone` of those drawn one in a call, the others of those drawn
+    together. `each` is what all this is of.
     """
 
     method: str
@@ -89,12 +91,14 @@ class Point:
     pictures: int
     psnr: float
     psnr_spread: float
+    psnr_interval: Interval | None
     ssim: float
     perceptual: float | None
     psnr_long: float | None
     control_score: float
     control_lost: float
     lead_db: float | None
+    lead_interval: Interval | None
     alone_ms: float | None
     alone_speedup: float | None
     together_ms: float | None
@@ -119,7 +123,7 @@ def points(control: str, sampler: str, rows: Sequence[Rows]) -> list[Point]:
 
 
 def _point(control: str, sampler: str, own: Rows, whole: Rows, fewer: Rows | None) -> Point:
-    mean = fmean(one.psnr for one in own.shown)
+    leads = None if fewer is None else [a.psnr - b.psnr for a, b in zip(own.shown, fewer.shown, strict=True)]
     score, whole_score = _followed(own.shown), _followed(whole.shown)
     alone_ms, alone_speedup = _times(own, whole, alone=True)
     together_ms, together_speedup = _times(own, whole, alone=False)
@@ -132,14 +136,16 @@ def _point(control: str, sampler: str, own: Rows, whole: Rows, fewer: Rows | Non
         macs_full=own.macs.full,
         share=own.macs.paper / whole.macs.paper,
         pictures=len(own.shown),
-        psnr=mean,
+        psnr=fmean(one.psnr for one in own.shown),
         psnr_spread=pstdev(one.psnr for one in own.shown),
+        psnr_interval=interval([one.psnr for one in own.shown]),
         ssim=fmean(one.ssim for one in own.shown),
         perceptual=_mean([one.perceptual for one in own.shown]),
         psnr_long=_mean([one.psnr_long for one in own.shown]),
         control_score=score,
         control_lost=1 - score / whole_score if whole_score else nan,
-        lead_db=None if fewer is None else mean - fmean(one.psnr for one in fewer.shown),
+        lead_db=None if leads is None else fmean(leads),
+        lead_interval=None if leads is None else interval(leads),
         alone_ms=alone_ms,
         alone_speedup=alone_speedup,
         together_ms=together_ms,
@@ -170,7 +176,7 @@ def _times(own: Rows, whole: Rows, *, alone: bool) -> tuple[float | None, float 
 
 
 def charted(points: Sequence[Point]) -> list[charts.Point]:
-    """Every picture of every point but the full run's, for the chart of cost against fidelity."""
+    """Every picture of every method's points, for the chart of cost against fidelity."""
     return [
         charts.Point(
             series=METHODS[point.method].title,
@@ -186,7 +192,7 @@ def charted(points: Sequence[Point]) -> list[charts.Point]:
             rival=point.method == "fewer_steps",
         )
         for point in points
-        if point.method != FULL
+        if point.method in METHODS
         for one in point.each
     ]
 
@@ -201,6 +207,10 @@ def _text(value: float | None, form: str) -> str:
     return "–" if value is None else format(value, form)
 
 
+def _between(values: Interval | None, form: str) -> str:
+    return "–" if values is None else " to ".join(format(value, form) for value in values)
+
+
 COLUMNS: tuple[tuple[str, Callable[[Point], str]], ...] = (
     ("control", lambda p: p.control),
     ("sampler", lambda p: p.sampler),
@@ -211,7 +221,9 @@ COLUMNS: tuple[tuple[str, Callable[[Point], str]], ...] = (
     ("share", lambda p: f"{p.share:.1%}"),
     ("PSNR", lambda p: f"{p.psnr:.1f}"),
     ("±", lambda p: f"{p.psnr_spread:.1f}"),
+    ("95% of the mean", lambda p: _between(p.psnr_interval, ".1f")),
     ("lead", lambda p: _text(p.lead_db, "+.1f")),
+    ("95% of the lead", lambda p: _between(p.lead_interval, "+.1f")),
     ("SSIM", lambda p: f"{p.ssim:.4f}"),
     ("perceptual", lambda p: _text(p.perceptual, ".4f")),
     ("to long", lambda p: _text(p.psnr_long, ".1f")),

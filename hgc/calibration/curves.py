@@ -40,7 +40,8 @@ class ChangeCurves:
     a control map and a seed of its own; step 0 has nothing before it and is 0. `adjustment` is the digest of the
     scale-shift numbers measured in the same runs; `versions` names the libraries. `distilled_for` is the plan for which
     these numbers were fitted since: they hold for no other, the curves as ever. `ratios` are MagCache's magnitude
-    ratios by step (see hgc.calibration.magnitudes), means over the same scenes; older calibrations have none.
+    ratios by step (see hgc.calibration.magnitudes), means over the first `ratio_scenes` of these scenes; older
+    calibrations have none.
     """
 
     subject: Subject
@@ -51,6 +52,7 @@ class ChangeCurves:
     versions: Mapping[str, str] | None = None
     distilled_for: Distilled | None = None
     ratios: tuple[float, ...] | None = None
+    ratio_scenes: int | None = None
 
     def __post_init__(self) -> None:
         if self.scenes < 1:
@@ -127,7 +129,11 @@ class ChangeCurves:
 
     def as_dict(self) -> dict[str, Any]:
         data = {part.name: getattr(self, part.name) for part in fields(self)} | {"subject": asdict(self.subject)}
-        optional = {"distilled_for": self.distilled_for and asdict(self.distilled_for), "ratios": self.ratios}
+        optional = {
+            "distilled_for": self.distilled_for and asdict(self.distilled_for),
+            "ratios": self.ratios,
+            "ratio_scenes": self.ratio_scenes,
+        }
         for name, value in optional.items():
             del data[name]
             data |= {} if value is None else {name: value}  # digests of those without stay

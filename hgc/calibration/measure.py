@@ -212,7 +212,14 @@ def curves_of(done: CalibrationState, adjustment: Adjustment, made_with: Mapping
 
     ratios = tuple(round(float(ratio), DIGITS) for ratio in done.ratios.mean(0))
     return ChangeCurves(
-        done.subject, done.scenes, rows(mean), rows(spread), adjustment.digest, made_with, ratios=ratios
+        done.subject,
+        done.scenes,
+        rows(mean),
+        rows(spread),
+        adjustment.digest,
+        made_with,
+        ratios=ratios,
+        ratio_scenes=len(done.ratios),
     )
 
 

@@ -50,7 +50,8 @@ class Method:
     `reason` says in one line why one would take it, `least` why it cannot cost as little as one likes. `solve` makes
     the plan of most compute within a share of full compute; it raises OutOfReach for a share below its least. `coarse`
     and `fine` say which of both kinds of cache it is of: blocks and whole predictions, attention and guidance.
-    `calibrated` says that it needs a calibration, of the weights that are loaded.
+    `calibrated` says that it needs a calibration, of the weights that are loaded. `arxiv` is the number of its paper;
+    None for what has none.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Method:
     coarse: bool = False
     fine: bool = False
     calibrated: bool = False
+    arxiv: str | None = None
 
     def plan(self, task: Task, share: float) -> Plan:
         """The plan of most compute within `share` of full compute. Raises BelowLeast, which names the nearest share."""
@@ -266,6 +268,7 @@ METHODS: Mapping[str, Method] = {
             _hgc,
             coarse=True,
             fine=True,
+            arxiv="2511.11031",
         ),
         Method(
             "block_caching",
@@ -276,6 +279,7 @@ METHODS: Mapping[str, Method] = {
             coarse=True,
             fine=True,
             calibrated=True,
+            arxiv="2312.03209",
         ),
         Method(
             "deepcache",
@@ -284,6 +288,7 @@ METHODS: Mapping[str, Method] = {
             "the first step is computed in full and the outermost layers in every step",
             _deepcache,
             coarse=True,
+            arxiv="2312.00858",
         ),
         Method(
             "tgate",
@@ -292,6 +297,7 @@ METHODS: Mapping[str, Method] = {
             "one branch of both networks is computed in every step",
             _tgate,
             fine=True,
+            arxiv="2404.02747",
         ),
         Method(
             "encoder_propagation",
@@ -300,6 +306,7 @@ METHODS: Mapping[str, Method] = {
             "the decoder is computed in every step",
             _encoder_propagation,
             coarse=True,
+            arxiv="2312.09608",
         ),
         Method(
             "guidance_reuse",
@@ -308,6 +315,7 @@ METHODS: Mapping[str, Method] = {
             "the guided branch is computed in every step",
             _guidance_reuse,
             fine=True,
+            arxiv="2410.19355",
         ),
         Method(
             "step_skip",
@@ -316,6 +324,7 @@ METHODS: Mapping[str, Method] = {
             "one step is always computed",
             _step_skip,
             coarse=True,
+            arxiv="2411.19108",
         ),
         Method(
             "spectrum",
@@ -324,6 +333,7 @@ METHODS: Mapping[str, Method] = {
             "one step is always computed",
             _spectrum,
             coarse=True,
+            arxiv="2603.01623",
         ),
         Method(
             "taylorseer",
@@ -332,6 +342,7 @@ METHODS: Mapping[str, Method] = {
             "one step is always computed",
             _taylorseer,
             coarse=True,
+            arxiv="2503.06923",
         ),
         Method(
             "easycache",
@@ -341,6 +352,7 @@ METHODS: Mapping[str, Method] = {
             _easycache,
             coarse=True,
             calibrated=True,
+            arxiv="2507.02860",
         ),
         Method(
             "magcache",
@@ -350,6 +362,7 @@ METHODS: Mapping[str, Method] = {
             _magcache,
             coarse=True,
             calibrated=True,
+            arxiv="2506.09045",
         ),
         Method(
             "fewer_steps",

@@ -17,6 +17,7 @@ from hgc.share import NAME
 from hgc.ui.components.choice import chosen
 from hgc.ui.playground import figures
 from hgc.ui.playground.cache_panel import CUSTOM_REASON, read_settings, write_settings
+from hgc.ui.playground.method_card import method_card
 from hgc.ui.playground.more import priced_fields
 from hgc.ui.playground.own_plan import own_plan
 from hgc.ui.playground.reading_panel import LANDSCAPES
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 COST_FIELDS = ("steps", "sampler", "guidance", "control_scale", "control_start", "control_end")
 MORE_END = len(COST_FIELDS) + 7  # those of MorePanel.cost follow
-BY_HAND = (None, figures.aside(CUSTOM_REASON), HGC, figures.aside(METHODS[HGC].reason), True)
+BY_HAND = (None, figures.aside(CUSTOM_REASON), HGC, method_card(METHODS[HGC]), True)
 BY_HAND_JS = f"() => {json.dumps(BY_HAND)}"
 NOT_BY_HAND_JS = "() => false"
 
@@ -173,7 +174,7 @@ def _told(wanted: Wanted, sentence: str) -> list[Any]:
     reason = CUSTOM_REASON if named is None else named.reason
     percent = gr.skip() if named is None else round(100 * wanted.share)
     return [
-        figures.aside(METHODS[wanted.method].reason),
+        method_card(METHODS[wanted.method]),
         figures.aside(sentence[:1].upper() + sentence[1:] or reason),
         percent,
     ]

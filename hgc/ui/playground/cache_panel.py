@@ -12,7 +12,7 @@ from hgc.planning.methods import DEFAULT_METHOD, METHODS
 from hgc.request import CacheSettings
 from hgc.ui.components.choice import chosen
 from hgc.ui.playground import hgc_settings
-from hgc.ui.playground.figures import aside
+from hgc.ui.playground.method_card import method_card
 from hgc.ui.playground.titles import NO_RIVAL, RIVALS
 from hgc.ui.playground.wanted import HGC
 from hgc.ui.pressing import Pressing, build_press
@@ -121,7 +121,7 @@ def build_cache_panel() -> CachePanel:
             filterable=False,
             elem_id="method",
         )
-        method_reason = gr.HTML(aside(METHODS[DEFAULT_METHOD].reason), elem_id="method-reason")
+        method_reason = gr.HTML(method_card(METHODS[DEFAULT_METHOD]), elem_id="method-reason")
         preset = gr.Radio(
             list(PRESET_NAMES),
             value=FIRST_PRESET,

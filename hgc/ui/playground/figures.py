@@ -8,6 +8,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from hgc.charts.quantity import giga, seconds, size
+from hgc.results.measured import long_band
 from hgc.ui.playground.titles import ARM_NAMES, SAMPLER_TITLES
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def _tiles(values: Mapping[str, Any]) -> str:
             TIME_HINT,
         ),
         _tile("Cache memory", size(values["peak_bytes"]), "at its peak", MEMORY_HINT),
-        _tile("PSNR", _decibels(values["psnr"]), _likeness(values["psnr"]), PSNR_HINT),
+        _tile("PSNR", _decibels(values["psnr"]), *_beside_band(values)),
         _tile("SSIM", f"{values['ssim']:.3f}", "1 is the same", SSIM_HINT),
         _tile("Perceptual difference", *_perceptual(values["perceptual"]), PERCEPTUAL_HINT),
         _tile(
@@ -186,6 +187,19 @@ def _likeness(psnr: float | None) -> str:
     if psnr is None:
         return "the same bits"
     return "differences hardly visible" if psnr >= 35 else "small differences" if psnr >= 27 else "visible differences"
+
+
+def _beside_band(values: Mapping[str, Any]) -> tuple[str, str]:
+    """The note and the hint of PSNR: beside how like a longer run is, for whom that was measured."""
+    psnr, band = values["psnr"], long_band(values)
+    if psnr is None or band is None:
+        return _likeness(psnr), PSNR_HINT
+    hint = (
+        f"{PSNR_HINT} The same picture in {band.steps} steps has {band.psnr:.1f} dB, the mean of {band.scenes} scenes."
+    )
+    if psnr >= band.psnr:
+        return f"nearer than {band.steps} steps are ({band.psnr:.1f} dB)", hint
+    return f"{_likeness(psnr)}; {band.steps} steps: {band.psnr:.1f} dB", hint
 
 
 def _perceptual(distance: float | None) -> tuple[str, str]:

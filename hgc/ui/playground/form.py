@@ -12,6 +12,7 @@ from hgc.ui.pictures import png_url
 from hgc.ui.playground.cache_panel import CUSTOM_REASON, read_settings, trust_in, verify_of, write_settings
 from hgc.ui.playground.drawing import Drawn, seen_picture, seen_text, sheet_of
 from hgc.ui.playground.figures import aside
+from hgc.ui.playground.method_card import method_card
 from hgc.ui.playground.more import more_fields, more_written
 from hgc.ui.playground.own_plan import own_plan
 from hgc.ui.playground.picture_panel import new_seed
@@ -90,7 +91,7 @@ def _caches(page: Playground, request: Request, plan: Plan | None) -> dict[Any, 
     cache = page.cache
     updates: dict[Any, Any] = {
         cache.method: request.method,
-        cache.method_reason: aside(METHODS[request.method].reason),
+        cache.method_reason: method_card(METHODS[request.method]),
         cache.preset: None,
         cache.reason: aside(CUSTOM_REASON),
         cache.hand: request.budget is None,
