@@ -48,7 +48,7 @@ def rungs(method: str, control: str) -> tuple[Rung, ...]:
 
 def long_band(figures: Mapping[str, Any]) -> Band | None:
     """The band of a comparison's `figures`; None where it was not measured for its settings."""
-    if any(figures[name] != value for name, value in SETTING.items()):
+    if any(figures.get(name) != value for name, value in SETTING.items()):
         return None
     for point in _points(f"optimised-{figures['control']}-long"):
         if point["method"] == "full":
