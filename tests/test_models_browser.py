@@ -38,9 +38,9 @@ def loaded(page: Page, name: str) -> None:
     expect(page.locator(".status.ready")).to_contain_text(name, timeout=RUN_MS)
 
 
-def line(page: Page, shift: float = 0) -> None:
-    """Draws a line on the canvas for lines."""
-    canvas = page.locator("#lines canvas").first
+def line(page: Page, shift: float = 0, where: str = "#lines") -> None:
+    """Draws a line on a canvas, by default the one for lines."""
+    canvas = page.locator(f"{where} canvas").first
     canvas.scroll_into_view_if_needed()
     box = canvas.bounding_box()
     assert box is not None

@@ -14,18 +14,22 @@ from PIL import Image
 from serving import forgotten_loops
 from test_other_models import WIDE, half, picture, studio_of
 
+from hgc.control.annotators import ANNOTATORS, LINES, serves
 from hgc.control.images import ImageRefused, decode
+from hgc.models.presets import CONTROLS
 from hgc.request import Request, RequestRefused
 from hgc.ui import Loader
 from hgc.ui.pictures import png_url
-from hgc.ui.playground.drawing import Sheet
+from hgc.ui.playground.drawing import AUTO, READY, Sheet, drawn, fitted, prepare
 from hgc.ui.playground.form import read_form, write_form
 from hgc.ui.playground.more import NO_SECOND_MAP, priced_fields, second_map, source_fields
 from hgc.ui.playground.more_events import MoreEvents
-from hgc.ui.playground.second_panel import NONE, NOT_HERE, second_choices, ways_to
+from hgc.ui.playground.reading_panel import NOT_HERE, ways_of, ways_to
+from hgc.ui.playground.second_panel import NONE, second_choices
 from hgc.ui.playground.size import OWN, size_choices, size_like, size_of, written
 from hgc.ui.playground.source_panel import MASK, PART, WHOLE
 from hgc.ui.playground.tab import Playground, build_playground
+from hgc.ui.playground.wanted import control_of
 from hgc.ui.runner import Runner
 
 BEGUN: dict[str, Any] = {"source": picture(2), "strength": 0.5}
@@ -129,3 +133,34 @@ def test_what_is_not_here_is_marked_before_it_is_chosen() -> None:
     assert titles["Canny edges"] == "edges"
     assert titles[f"Depth ({NOT_HERE})"] == "depth"
     assert ways_to("depth")[0][1] == "as_map", "what needs nothing comes first"
+
+
+def test_the_control_that_is_priced_is_the_one_that_reads_the_map(tmp_path: Path) -> None:
+    path, canvas, studio = tmp_path / "photo.png", png_url(np.zeros((512, 512, 4), np.uint8)), studio_of("sdxl")
+    Image.new("RGB", (8, 8)).save(path)
+    for which in (AUTO, *CONTROLS):
+        for way in (*ANNOTATORS, *READY):
+            for source in ("paint", "lines", "photo"):
+                given = fitted(drawn(source, canvas, canvas, str(path), way, OWN, which), studio)
+                assert given.control == control_of(source, way, which, studio.controls)
+                if source == "photo" and way in ANNOTATORS and which != AUTO:
+                    chosen = given.control if given.control in studio.controls else which
+                    assert not serves(way, which) or chosen in (which, *LINES)
+
+
+@pytest.mark.parametrize("which", ["scribble", "lineart"])
+def test_drawn_lines_go_to_the_control_that_was_chosen(which: str) -> None:
+    canvas = png_url(np.zeros((512, 512, 4), np.uint8))
+    assert drawn("lines", None, canvas, None, "canny", OWN, which).control == which
+    assert drawn("lines", None, canvas, None, "canny", OWN, "depth").control == "edges", "no depth is drawn"
+
+
+def test_a_map_that_nobody_draws_comes_back_as_a_finished_one(tmp_path: Path) -> None:
+    page, asked, path = playground().control, request(control="depth"), tmp_path / "map.png"
+    updates = write_form(playground(), asked, None, None)
+    Image.fromarray(updates[page.photo]).save(path)
+    way = updates[page.annotator]["value"]
+    given = drawn(updates[page.source], None, None, str(path), way, written(WIDE), updates[page.which])
+    assert given.control == "depth"
+    assert np.array_equal(prepare(studio_of("sdxl"), given)[0].map, decode(asked.control_bytes).pixels)
+    assert ("It is a finished map already", way) in ways_of(("depth", "edges"), "depth")

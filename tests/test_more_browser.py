@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -72,3 +73,35 @@ def test_union_takes_lines_and_depth_together_at_a_size_that_is_not_square(page:
     box = page.locator("#stage .glass").first.bounding_box()
     assert box is not None
     assert box["width"] / box["height"] == pytest.approx(4 / 3, rel=0.02)
+
+
+def test_what_is_painted_over_a_picture_is_made_anew(page: Page, slope: Path) -> None:
+    """In the proportions of the picture, with the lines that were drawn read as a scribble."""
+    page.get_by_text("Draw lines").first.click()
+    line(page)
+    model(page, "Stable Diffusion 1.5 ·")
+    loaded(page, "Sd15")
+    expect(page.locator("#which")).to_be_visible()
+    choose(page, "#which", "Depth")
+    expect(page.locator("#photo")).to_be_visible()
+    choose(page, "#which", "Canny edges")
+    page.get_by_text("Draw lines").first.click()
+    fewer_steps(page)
+    page.get_by_text("More to draw from").click()
+    sized(page, "256x192")
+    page.locator("#begin-from input[type=file]").set_input_files(slope)
+    page.get_by_text("Only what I paint over").click()
+    expect(page.locator("#mask .sheet")).to_have_css("background-image", re.compile("data:image/png"))
+    page.locator("#run").click()
+    expect(page.locator(".run-told.refused")).to_contain_text("Nothing is painted over the picture")
+    line(page, where="#mask")
+    page.locator("#run").click()
+    finished(page)
+    assert natural_size(page.locator("#stage img").first) == WIDE
+    # All of it is there after a reload.
+    page.reload()
+    loaded(page, "Sd15")
+    page.get_by_text("More to draw from").click()
+    expect(page.locator("#picture-size input")).to_have_value("256x192")
+    expect(page.locator("#begin-from img")).to_be_visible()
+    expect(page.locator("#mask canvas").first).to_be_visible()

@@ -21,7 +21,9 @@ from hgc.ui.components.choice import chosen
 from hgc.ui.playground import figures
 from hgc.ui.playground.cache_events import CacheEvents, asked_of, cost_inputs, settled_of
 from hgc.ui.playground.control_events import ControlEvents
-from hgc.ui.playground.reading_panel import annotator_choices
+from hgc.ui.playground.control_panel import AS_DRAWN
+from hgc.ui.playground.drawing import AUTO
+from hgc.ui.playground.reading_panel import control_titles, ways_of
 from hgc.ui.playground.titles import SAMPLER_TITLES
 from hgc.ui.queueing import LOOK_QUEUE, QUIET
 from hgc.ui.runner import in_one_sentence
@@ -98,7 +100,7 @@ class ModelEvents:
         """Everything that an answer may change."""
         page, header = self._page, self._header
         own = [header.masthead, header.picker, header.card, header.told, header.fetch, header.stop]
-        control = [page.control.source, page.control.annotator, page.control.examples_panel]
+        control = [*page.control.map, page.control.examples_panel]
         picture = [page.picture.sampler, page.picture.steps, page.picture.guidance]
         return [*own, *control, *picture, *page.control.more.fitted]
 
@@ -177,12 +179,14 @@ class ModelEvents:
 
         What is chosen of source, annotator and sampler stays among the choices: events under way still hold it.
         """
-        source, annotator, sampler = chosen
+        source, annotator, which, sampler = chosen
         page, preset, painted = self._page, studio.loaded.preset, studio.world.painted
         lines = any(name in studio.controls for name in LINES)
         hidden = [name for name, read in (("paint", painted), ("lines", lines)) if not read]
         fitting = source if source not in hidden else next(name for name in SOURCES if name not in hidden)
-        ways = annotator_choices(studio.controls)
+        titles = [] if painted else control_titles(tuple(preset.controls), studio.controls)
+        kept = which if which in [name for _, name in titles] else AUTO
+        ways = ways_of(studio.controls, kept)
         way = annotator if annotator in [name for _, name in ways] else ways[0][1]
         notes = [preset.note] if preset.note else []
         if source in hidden:
@@ -193,6 +197,7 @@ class ModelEvents:
             self._header.picker: gr.update(choices=model_choices(), value=studio.model),
             page.control.source: fitting,
             page.control.annotator: gr.update(choices=_with(ways, annotator), value=way),
+            page.control.which: gr.update(choices=[(AS_DRAWN, AUTO), *titles], value=kept, visible=bool(titles)),
             page.control.examples_panel: gr.update(visible=painted),
             page.picture.sampler: gr.update(choices=_with(titled, sampler), value=preset.sampler),
             page.picture.steps: preset.steps,
@@ -255,7 +260,7 @@ def wire_models(p: Playground, header: Header, greeted: Any) -> None:
     """Choosing and fetching, then the forecast and the map as the new model has them."""
     events, caches = ModelEvents(p, header), CacheEvents(p)
     panel, sampler = p.control, p.picture.sampler
-    form = [panel.source, panel.annotator, sampler]
+    form = [*panel.map, sampler]
     given = [header.picker, *form]
     shown = events.shown
     greeted.then(events.arrive, form, shown, **QUIET)

@@ -107,12 +107,12 @@ class ExploreEvents:
         self._jobs.stop(press)
         return self._ended(press)
 
-    def price(self, source: str, annotator: str, *values: Any) -> str:
+    def price(self, source: str, annotator: str, which: str, *values: Any) -> str:
         """How many runs there will be and how long they take; or in one sentence why not."""
         from hgc.sweep.run import jobs
 
         try:
-            control = control_of(source, annotator, self._runner.loader.studio().controls)
+            control = control_of(source, annotator, which, self._runner.loader.studio().controls)
             sweep = self._sweep(control, "sweep", list(values))
             return price_line(sweep, jobs(self._runner.loader.studio(), sweep.cells))
         except Exception as error:
@@ -238,7 +238,7 @@ def wire_explore(playground: Playground, explore: Explore, tabs: gr.Tabs, tab: g
     choices = [explore.cost.input, explore.fidelity.input]
     gr.on(choices, events.chart, **charted, **QUIET)
     edited = [tab.select, *(component.change for component in explore.form)]
-    priced = [p.control.source, p.control.annotator, *form]
+    priced = [*p.control.map, *form]
     gr.on(edited, events.price, priced, explore.forecast, trigger_mode="always_last", **QUIET)
     opened = [tabs, explore.progress, p.results.run_id, *form_outputs(p)]
     # In the queue: without it a change of the run's id would tell nobody.

@@ -159,8 +159,8 @@ class CacheEvents:
 
 def _read(values: Sequence[Any], controls: Sequence[str]) -> tuple[Wanted, dict[str, Any], Sequence[Any]]:
     """The values of `cost_inputs`: what is wanted, the request's fields, and the rest."""
-    method, preset, percent, hand, source, annotator, *rest = values
-    fields = dict(zip(COST_FIELDS, rest, strict=False)) | {"control": control_of(source, annotator, controls)}
+    method, preset, percent, hand, source, annotator, which, *rest = values
+    fields = dict(zip(COST_FIELDS, rest, strict=False)) | {"control": control_of(source, annotator, which, controls)}
     return (
         Wanted(method, preset, percent, hand),
         fields | priced_fields(*rest[len(COST_FIELDS) : MORE_END]),
@@ -198,7 +198,7 @@ def wire_cache(p: Playground) -> None:
     more = p.control.more
     sliders += (*more.second.weights, more.source.strength)
     changes = [*(slider.release for slider in sliders), chosen(picture.sampler), p.control.source.input]
-    changes += [more.size.change, more.second.control.change, more.source.picture.change]
+    changes += [p.control.which.change, more.size.change, more.second.control.change, more.source.picture.change]
     followed = gr.on(changes, events.follow, asked, settled, **last)
     # In the browser, so that a Run that comes before the settings are written knows what counts.
     unset: dict[str, Any] = {"js": NOT_BY_HAND_JS, "api_visibility": "private"}
@@ -232,7 +232,7 @@ def settled_of(p: Playground) -> list[Any]:
 
 def asked_of(p: Playground) -> list[Any]:
     """The inputs of `CacheEvents.settle`."""
-    return [*p.cache.wanted, p.control.source, p.control.annotator, *_cost_fields(p)]
+    return [*p.cache.wanted, *p.control.map, *_cost_fields(p)]
 
 
 def _cost_fields(p: Playground) -> list[Any]:

@@ -42,10 +42,18 @@ class CalibratingHere:
         return {self._missed.row: gr.update(visible=True), self._missed.told: aside(told)}
 
     def run(
-        self, page: gr.Request, name: str, source: str, annotator: str, steps: float, sampler: str, guidance: float
+        self,
+        page: gr.Request,
+        name: str,
+        source: str,
+        annotator: str,
+        which: str,
+        steps: float,
+        sampler: str,
+        guidance: float,
     ) -> Iterator[Updates]:
         """Measures what the form asks for."""
-        control = control_of(source, annotator, self._page.runner.loader.studio().controls)
+        control = control_of(source, annotator, which, self._page.runner.loader.studio().controls)
         yield from self._events.run(page, name, SCENES, control, steps, sampler, guidance)
 
     def wire(self) -> None:
@@ -54,7 +62,7 @@ class CalibratingHere:
         shown = [missed.row, missed.told]
         changes = [p.cache.reason.change, p.cache.method_chosen]
         gr.on(changes, self.offer, asked_of(p), shown, trigger_mode="always_last", **QUIET)
-        subject = [p.control.source, p.control.annotator, p.picture.steps, p.picture.sampler, p.picture.guidance]
+        subject = [*p.control.map, p.picture.steps, p.picture.sampler, p.picture.guidance]
         run = Step(self.run, subject, [missed.told, *missed.pressing.buttons])
         done = wire_start(missed.pressing, missed.pressing.starts[0], Step(events.note, outputs=[missed.told]), run)
         wire_stop(missed.pressing, Step(events.stop))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from hgc.control.annotators import ANNOTATORS
+from hgc.control.annotators import ANNOTATORS, LINES
 from hgc.control.canvas import fit, on_sheet
 from hgc.control.images import WHITE, ImageRefused
 from hgc.control.reading import Reading
@@ -23,6 +23,7 @@ from hgc.ui.playground.cache_events import BY_HAND, by_hand_of
 from hgc.ui.playground.cache_panel import write_settings
 from hgc.ui.playground.drawing import (
     AS_LINES,
+    AUTO,
     drawn,
     fitted,
     prepare,
@@ -33,7 +34,7 @@ from hgc.ui.playground.drawing import (
     under_sheet,
 )
 from hgc.ui.playground.looks import Looks
-from hgc.ui.playground.reading_panel import annotator_choices
+from hgc.ui.playground.reading_panel import ways_of
 from hgc.ui.queueing import LOOK_QUEUE, QUIET
 from hgc.ui.runner import in_one_sentence
 
@@ -66,7 +67,7 @@ class ControlEvents:
         return (
             seen_picture(control_map),
             told,
-            gr.update(choices=annotator_choices(self._loader.studio().controls)) if fetched else gr.skip(),
+            gr.update(choices=ways_of(self._loader.studio().controls, drawing[6])) if fetched else gr.skip(),
         )
 
     def _latest(self, page: gr.Request, drawing: Sequence[Any]) -> tuple[Pixels | None, str, bool]:
@@ -100,6 +101,14 @@ class ControlEvents:
         if not stands:
             return drawing[3], gr.skip(), gr.skip()
         return drawing[3] if self._readable(drawing[3]) else None, seen_picture(control_map), told
+
+    def choose(self, which: str, source: str, annotator: str) -> tuple[Any, Any]:
+        """A source and a way to read a photo that fit the control that was chosen."""
+        ways = ways_of(self._loader.studio().controls, which)
+        names = [name for _, name in ways]
+        fits = which == AUTO or source == "photo" or (source == "lines" and which in LINES)
+        way = annotator if annotator in names else names[0]
+        return gr.skip() if fits else "photo", gr.update(choices=ways, value=way)
 
     def _readable(self, path: str | None) -> bool:
         try:
@@ -181,6 +190,9 @@ def wire_control(p: Playground) -> None:
     gr.on([*readings, panel.photo.upload], None, shown, seen, **busy)
     gr.on(choices, events.look, panel.drawing, looked, trigger_mode="multiple", **LOOK_QUEUE, **QUIET)
     panel.photo.upload(events.receive, panel.drawing, [panel.photo, *seen], **LOOK_QUEUE, **QUIET)
+    asked = [panel.which, panel.source, panel.annotator]
+    picked = chosen(panel.which)(events.choose, asked, asked[1:], **QUIET)
+    picked.then(events.look, panel.drawing, looked, **LOOK_QUEUE, **QUIET)
     canvases = [panel.source, panel.painting, panel.lines]
     edited = panel.edit.click(events.edit, panel.drawing, [*canvases, panel.notes], **LOOK_QUEUE, **QUIET)
     edited.success(events.look, panel.drawing, looked, **LOOK_QUEUE, **QUIET)

@@ -11,12 +11,13 @@ from hgc.landscapes import examples
 from hgc.landscapes.examples import Example
 from hgc.landscapes.labels import PALETTE
 from hgc.ui.components.easel import build_easel
-from hgc.ui.components.inputs import photo_input
-from hgc.ui.playground.drawing import PEN, hexed, seen_picture, seen_text, sheet_of
+from hgc.ui.components.inputs import models_list, photo_input
+from hgc.ui.playground.drawing import AUTO, PEN, hexed, seen_picture, seen_text, sheet_of
 from hgc.ui.playground.more_panel import MorePanel, build_more_panel
 from hgc.ui.playground.reading_panel import ReadingPanel, build_reading_panel
 
 PEN_PX = 6
+AS_DRAWN = "As it is drawn, or read from a photo"
 LINE_TOOLS = ("brush", "line", "eraser")
 
 
@@ -24,6 +25,7 @@ LINE_TOOLS = ("brush", "line", "eraser")
 class ControlPanel:
     """The components of the panel."""
 
+    which: gr.Dropdown
     source: gr.Radio
     painting: gr.HTML
     lines: gr.HTML
@@ -50,8 +52,14 @@ class ControlPanel:
             self.photo,
             self.annotator,
             self.more.size,
+            self.which,
             *self.reading.fields,
         ]
+
+    @property
+    def map(self) -> list[Any]:
+        """What decides which control reads the map: the first inputs of `wanted.control_of`."""
+        return [self.source, self.annotator, self.which]
 
     @property
     def annotator(self) -> gr.Dropdown:
@@ -67,6 +75,14 @@ def build_control_panel() -> ControlPanel:
     first = examples.gallery()[0]
     with gr.Column(elem_classes="card", elem_id="control-card"):
         gr.HTML('<h2>Control</h2><p class="aside">The picture will follow this map.</p>')
+        which = models_list(
+            [(AS_DRAWN, AUTO)],
+            AUTO,
+            label="Kind of map",
+            info="Lines can be drawn; of the others, give a photo to be read or a finished map.",
+            visible=False,
+            elem_id="which",
+        )
         source = gr.Radio(
             [("Paint areas", "paint"), ("Draw lines", "lines"), ("Use a photo", "photo")],
             value="paint",
@@ -96,6 +112,7 @@ def build_control_panel() -> ControlPanel:
         api_visibility="private",
     )
     return ControlPanel(
+        which,
         source,
         painting,
         lines,

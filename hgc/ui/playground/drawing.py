@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import cv2
 import numpy as np
 
-from hgc.control.annotators import ANNOTATORS, LINES, read_by
+from hgc.control.annotators import ANNOTATORS, LINES, read_by, serves
 from hgc.control.canvas import Pixels
 from hgc.control.images import ImageRefused, decode
 from hgc.control.lines import edge_map
@@ -29,6 +29,8 @@ Source = Literal["paint", "lines", "photo"]
 MAPS = {"edges": "Edge map", "segmentation": "Segmentation map"}
 
 PEN = (27, 31, 38)
+# Which of a model's controls reads the map: its name, or the one that goes with what is drawn or how it is read.
+AUTO = "auto"
 # A photo's way to a map: the annotators, and these for maps that are ready, with what each is.
 AS_LABELS, AS_LINES, AS_MAP = "as_labels", "as_lines", "as_map"
 READY: Mapping[str, tuple[str, str]] = {
@@ -82,18 +84,18 @@ def drawn(
     photo: str | None,
     annotator: str,
     size: str = OWN,
+    which: str = AUTO,
     *reading: Any,
 ) -> Drawn:
     """Reads the panel's inputs, the last in the order of `READING`. Raises ImageRefused where there is nothing to read.
 
     A canvas is clean, and its sheet is the whole of the picture, whatever the size.
     """
-    asked = size_of(size)
+    asked, control = size_of(size), kind_drawn(source, annotator, which)
     if source == "photo":
-        return replace(read_photo(photo, annotator, dict(zip(READING, reading, strict=False))), size=asked)
-    if source == "lines":
-        return Drawn(stretched(from_url(lines), asked), "edges", size=asked)
-    return Drawn(stretched(from_url(painting), asked), "segmentation", size=asked)
+        given = read_photo(photo, annotator, dict(zip(READING, reading, strict=False)))
+        return replace(given, control=control, size=asked)
+    return Drawn(stretched(from_url(lines if source == "lines" else painting), asked), control, size=asked)
 
 
 def stretched(sheet: Pixels, size: Size | None) -> Pixels:
@@ -113,6 +115,19 @@ def read_photo(path: str | None, annotator: str, how: Mapping[str, Any] | None =
     if annotator not in ANNOTATORS:
         raise ImageRefused(f"There is no annotator {annotator[:40]!r}: choose one of {', '.join(ANNOTATORS)}.")
     return Drawn(decoded.pixels, kind_of(annotator), annotator, decoded.notes, reading)
+
+
+def kind_drawn(source: str, annotator: str, which: str) -> str:
+    """The kind of map that a source makes: as it was chosen, where that reads what is drawn or how a photo is read."""
+    if source == "lines":
+        return which if which in LINES else "edges"
+    if source != "photo":
+        return "segmentation"
+    if annotator in ANNOTATORS:
+        return which if which != AUTO and serves(annotator, which) else kind_of(annotator)
+    natural = READY[annotator][0] if annotator in READY else ""
+    fits = not natural or natural == which or (natural in LINES and which in LINES)
+    return which if which != AUTO and fits else natural or "segmentation"
 
 
 def kind_of(annotator: str) -> str:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import gradio as gr
+
 from hgc.control.images import decode
 from hgc.planning.methods import METHODS
 from hgc.planning.presets import preset_of
 from hgc.request import Recipe
 from hgc.ui.pictures import png_url
 from hgc.ui.playground.cache_panel import CUSTOM_REASON, read_settings, trust_in, verify_of, write_settings
-from hgc.ui.playground.drawing import Drawn, seen_picture, seen_text, sheet_of
+from hgc.ui.playground.drawing import AS_MAP, AUTO, Drawn, seen_picture, seen_text, sheet_of
 from hgc.ui.playground.figures import aside
 from hgc.ui.playground.method_card import method_card
 from hgc.ui.playground.more import more_fields, more_written
 from hgc.ui.playground.own_plan import own_plan
 from hgc.ui.playground.picture_panel import new_seed
+from hgc.ui.playground.reading_panel import ways_of
 from hgc.ui.playground.size import size_of, written
 from hgc.ui.playground.titles import NO_RIVAL, rival_of
 from hgc.ui.playground.wanted import DIGITS, HGC, Wanted
@@ -52,7 +55,7 @@ def read_recipe(page: Playground, control: str, values: list[Any]) -> Recipe:
 def form_outputs(page: Playground) -> list[Any]:
     """The outputs of `write_form`."""
     control, cache = page.control, page.cache
-    drawing = [control.source, control.painting, control.lines, control.seen, control.notes]
+    drawing = [*control.map, control.painting, control.lines, control.photo, control.seen, control.notes]
     return [
         *page.fields.values(),
         *drawing,
@@ -111,11 +114,21 @@ def _caches(page: Playground, request: Request, plan: Plan | None) -> dict[Any, 
 
 
 def _on_canvas(page: Playground, request: Request) -> dict[Any, Any]:
-    """The control map as a drawing on the canvas of its kind."""
+    """The control map as a drawing on the canvas of its kind; of a kind that is not drawn, as a finished map."""
     panel, shown = page.control, decode(request.control_bytes).pixels
+    studio, given = page.runner.loader.studio(), Drawn(shown, request.control)
     painted = request.control == "segmentation"
-    given = Drawn(shown, request.control)
+    if request.control not in ("segmentation", "edges") or (painted and not studio.world.painted):
+        return {
+            panel.source: "photo",
+            panel.which: request.control,
+            panel.annotator: gr.update(choices=ways_of(studio.controls, request.control), value=AS_MAP),
+            panel.photo: shown,
+            panel.seen: seen_picture(shown),
+            panel.notes: seen_text((), given),
+        }
     return {
+        panel.which: AUTO,
         panel.source: "paint" if painted else "lines",
         panel.painting if painted else panel.lines: png_url(sheet_of(shown, request.control)),
         panel.seen: seen_picture(shown),

@@ -14,7 +14,8 @@ from hgc.ui.components.choice import chosen
 from hgc.ui.playground import figures
 from hgc.ui.playground.drawing import AS_MAP, seen_picture
 from hgc.ui.playground.more import second_map, under_mask
-from hgc.ui.playground.second_panel import NONE, ways_to
+from hgc.ui.playground.reading_panel import ways_to
+from hgc.ui.playground.second_panel import NONE
 from hgc.ui.playground.size import OWN, free, size_like, size_of, written
 from hgc.ui.queueing import LOOK_QUEUE, QUIET
 from hgc.ui.runner import in_one_sentence

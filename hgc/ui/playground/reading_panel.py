@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
 from hgc.control.annotators import ANNOTATORS, AnnotatorSettings, read_by, serves
-from hgc.models.presets import presets
-from hgc.ui.playground.drawing import READY
+from hgc.models.presets import CONTROLS, presets
+from hgc.ui.components.inputs import models_list
+from hgc.ui.playground.drawing import AS_MAP, AUTO, READY
 
 FRAMINGS = [("Crop", "crop"), ("Fit: bare bars", "fit"), ("Fill: stretched", "fill")]
 LANDSCAPES = tuple(presets()["landscapes"].controls)
 UNFETCHED = "downloads its weights first"
+NOT_HERE = "weights not here"
+# Its map is no picture: what is masked stands there as a number that no picture holds.
+UNDRAWN = ("inpaint",)
 
 
 @dataclass(frozen=True)
@@ -58,15 +62,40 @@ def annotator_choices(controls: Sequence[str] = LANDSCAPES) -> list[tuple[str, s
     return [*here, *ready, *others]
 
 
+def control_titles(controls: Sequence[str], here: Collection[str]) -> list[tuple[str, str]]:
+    """A model's controls by title; those whose weights would have to be fetched are marked."""
+    drawn = [name for name in CONTROLS if name in controls and name not in UNDRAWN]
+    return [(CONTROLS[name] + ("" if name in here else f" ({NOT_HERE})"), name) for name in drawn]
+
+
+def ways_to(control: str) -> list[tuple[str, str]]:
+    """The ways from a photo to a control's map, those first that need nothing; what has to be fetched is marked."""
+    known = [
+        way
+        for way in ANNOTATORS.values()
+        if serves(way.name, control) and (way.kind != "shuffle" or control == way.kind)
+    ]
+    marks = {way.name: "" if way.ready() else f" ({UNFETCHED})" for way in known}
+    read = [(f"{way.label}: {way.hint}{marks[way.name]}", way.name) for way in known]
+    free = [entry for entry in read if not ANNOTATORS[entry[1]].needs_weights]
+    return [*free, (READY[AS_MAP][1], AS_MAP), *(entry for entry in read if entry not in free)]
+
+
+def ways_of(controls: Sequence[str], which: str) -> list[tuple[str, str]]:
+    """The ways to read a photo for the chosen control, or for all that a model has."""
+    if which == AUTO:
+        return annotator_choices(controls)
+    return [way for way in ways_to(which) if way[1] != "palette_snap" or tuple(controls) == LANDSCAPES]
+
+
 def build_reading_panel() -> ReadingPanel:
     """Lays it out; Canny's thresholds stand where the embedded model's control was trained."""
-    annotator = gr.Dropdown(
+    annotator = models_list(
         annotator_choices(),
-        value="canny",
+        "canny",
         label="How to read it",
         info="Lines go to the edges control, areas to the segmentation control.",
         elem_id="annotator",
-        filterable=False,
     )
     framing = gr.Radio(FRAMINGS, value="crop", label="If it is not square", elem_id="framing", elem_classes="segmented")
     with gr.Accordion("Crop and thresholds", open=False, elem_id="thresholds"):

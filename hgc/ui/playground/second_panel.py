@@ -8,17 +8,12 @@ from typing import Any
 
 import gradio as gr
 
-from hgc.control.annotators import ANNOTATORS, LINES, serves
-from hgc.models.presets import CONTROLS
 from hgc.ui.components.easel import build_easel
 from hgc.ui.components.inputs import models_list, photo_input, shown_when
-from hgc.ui.playground.drawing import AS_MAP, PEN, READY, hexed, seen_picture
-from hgc.ui.playground.reading_panel import LANDSCAPES, UNFETCHED
+from hgc.ui.playground.drawing import AS_MAP, PEN, hexed, seen_picture
+from hgc.ui.playground.reading_panel import LANDSCAPES, control_titles, ways_to
 
 NONE = "none"
-NOT_HERE = "weights not here"
-# Their maps are no pictures of one kind: the one is masked with numbers that no picture holds.
-UNDRAWN = ("inpaint",)
 
 
 @dataclass(frozen=True)
@@ -49,24 +44,9 @@ class SecondPanel:
         return [self.scale, self.start, self.end]
 
 
-def control_titles(controls: Sequence[str], here: Collection[str]) -> list[tuple[str, str]]:
-    """A model's controls by title; those whose weights would have to be fetched are marked."""
-    drawn = [name for name in CONTROLS if name in controls and name not in UNDRAWN]
-    return [(CONTROLS[name] + ("" if name in here else f" ({NOT_HERE})"), name) for name in drawn]
-
-
 def second_choices(controls: Sequence[str] = LANDSCAPES, here: Collection[str] = LANDSCAPES) -> list[tuple[str, str]]:
     """Without one first."""
     return [("None", NONE), *control_titles(controls, here)]
-
-
-def ways_to(control: str) -> list[tuple[str, str]]:
-    """The ways from a photo to a control's map, those first that need nothing; what has to be fetched is marked."""
-    known = [way for way in ANNOTATORS.values() if serves(way.name, control) and way.kind != "shuffle"]
-    marks = {way.name: "" if way.ready() else f" ({UNFETCHED})" for way in known}
-    read = [(f"{way.label}: {way.hint}{marks[way.name]}", way.name) for way in known]
-    free = [entry for entry in read if not ANNOTATORS[entry[1]].needs_weights]
-    return [*free, (READY[AS_MAP][1], AS_MAP), *(entry for entry in read if entry not in free)]
 
 
 def build_second_panel() -> SecondPanel:
@@ -122,8 +102,3 @@ def build_second_panel() -> SecondPanel:
     return SecondPanel(
         control, body, way, lines_panel, lines, photo_panel, photo, annotator, scale, start, end, seen, notes
     )
-
-
-def drawable(control: str) -> bool:
-    """Whether its map can be drawn by hand as lines."""
-    return control in LINES

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic
 
-from hgc.control.annotators import ANNOTATORS, read_by
+from hgc.control.annotators import read_by
 from hgc.planning.methods import BelowLeast
 from hgc.planning.presets import budget_of, by_budget
 from hgc.planning.task import R
-from hgc.ui.playground.drawing import READY, kind_of
+from hgc.ui.playground.drawing import kind_drawn
 
 if TYPE_CHECKING:
     from hgc.studio.studio import Studio
@@ -62,9 +62,6 @@ def within_reach(studio: Studio, recipe: R) -> Reach[R]:
     return Reach(recipe)
 
 
-def control_of(source: str, annotator: str, controls: Sequence[str]) -> str:
+def control_of(source: str, annotator: str, which: str, controls: Sequence[str]) -> str:
     """Of a model's controls the one that will read the drawing panel's map."""
-    if source == "photo":
-        known = annotator in READY or annotator in ANNOTATORS
-        return read_by(kind_of(annotator) if known else "segmentation", controls)
-    return read_by("edges" if source == "lines" else "segmentation", controls)
+    return read_by(kind_drawn(source, annotator, which), controls)

@@ -118,8 +118,10 @@ class ScheduleEvents:
 
     def _recipe(self, form: Sequence[Any]) -> Recipe:
         """The Playground's form."""
-        source, annotator, *values = form
-        return read_recipe(self._page, control_of(source, annotator, self._runner.loader.studio().controls), values)
+        source, annotator, which, *values = form
+        return read_recipe(
+            self._page, control_of(source, annotator, which, self._runner.loader.studio().controls), values
+        )
 
     def _laid(self, desk: str | None, recipe: Recipe, plan: Plan | None = None) -> tuple[str, Desk]:
         """A desk with the recipe's plan, or with one of its own number of steps. Raises PlanRefused."""

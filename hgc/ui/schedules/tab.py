@@ -126,7 +126,7 @@ def _plan_card() -> Schedules:
 
 def _wire(s: Schedules, events: ScheduleEvents, p: Playground, tab: gr.Tab, tabs: gr.Tabs) -> None:
     answers: dict[str, Any] = {"outputs": s.shown, **EDIT_QUEUE, **QUIET}
-    form = [p.control.source, p.control.annotator, *p.run_inputs]
+    form = [*p.control.map, *p.run_inputs]
     tab.select(events.open, [s.desk, *form], **answers)
     s.take.click(events.take, [s.desk, *form], **answers)
     s.make.click(events.make, [s.desk, s.method, s.budget, *form], **answers)
