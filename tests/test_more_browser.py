@@ -82,7 +82,7 @@ def test_what_is_painted_over_a_picture_is_made_anew(page: Page, slope: Path) ->
     model(page, "Stable Diffusion 1.5 ·")
     loaded(page, "Sd15")
     expect(page.locator("#which")).to_be_visible()
-    choose(page, "#which", "Depth")
+    choose(page, "#which", "Depth (weights not here)")
     expect(page.locator("#photo")).to_be_visible()
     choose(page, "#which", "Canny edges")
     page.get_by_text("Draw lines").first.click()
