@@ -15,6 +15,8 @@ import pytest
 import torch
 from workers import FACTS, Count, Fail, Staff
 
+from hgc.bench.setup import BenchRefused
+from hgc.bench.workers import measure
 from hgc.landscapes.labels import colour_map
 from hgc.landscapes.scene import paint
 from hgc.planning.methods import BelowLeast
@@ -443,3 +445,15 @@ def _below(studio: Studio, sweep: Any) -> Exception:
     with pytest.raises(BelowLeast) as refused:
         studio.forecast(sweep.cells[0].request)
     return refused.value
+
+
+def test_workers_are_measured_against_one_of_them(studio: Studio) -> None:
+    """Desks that share this process's one thread are no faster together, and every picture is the same each time."""
+    pool = Staff(lambda: Desk(studio)).pool(2)
+    figures = measure(studio, pool, tasks=20, pictures=2, steps=2, rounds=1)
+    assert figures.workers == 2
+    assert figures.tasks_per_s > 0
+    assert figures.ratio == figures.alone_s[0] / figures.all_s[0]
+    assert "2 workers" in figures.text()
+    with pytest.raises(BenchRefused, match="give --count 2"):
+        measure(studio, Here(studio), tasks=1, pictures=1, steps=2, rounds=1)
