@@ -267,6 +267,13 @@ def test_too_few_arguments_are_counted(http: httpx.Client) -> None:
     assert re.search(r"[1-9]\d* arguments are needed", answer)
 
 
+def test_what_has_a_value_of_its_own_may_be_left_out(http: httpx.Client) -> None:
+    begun = http.post(f"{API}call/run_request", json={"data": [{"steps": 1}]}).json()
+    answer = http.get(f"{API}call/run_request/{begun['event_id']}").text
+    assert "steps" in answer
+    assert "arguments are needed" not in answer
+
+
 def test_a_refusal_repeats_little_of_what_was_given(http: httpx.Client) -> None:
     """gradio's own checks included, which come before ours and repeat a value whole."""
     begun = http.post(f"{API}call/compare", json={"data": [None, "9" * 50_000, *[None] * 18]}).json()

@@ -80,6 +80,8 @@ class GuardedBlocks(gr.Blocks):
             if not uploaded(path):
                 raise gr.Error(NOT_UPLOADED, print_exception=False)
         needed = len(block_fn.inputs)
+        if isinstance(inputs, list):  # the last ones may be left out, where they have a value of their own
+            inputs = [*inputs, *(part.value for part in block_fn.inputs[len(inputs) :] if _settled(part))]
         if not isinstance(inputs, list) or len(inputs) < needed:
             raise gr.Error(f"{needed} arguments are needed: see the API page for all of them.", print_exception=False)
         try:
@@ -90,6 +92,10 @@ class GuardedBlocks(gr.Blocks):
         except Exception as error:
             log.info("an input was refused: %s", error)
             raise gr.Error(UNREADABLE, print_exception=False) from error
+
+
+def _settled(part: Any) -> bool:
+    return getattr(part, "value", None) is not None
 
 
 def uploaded(path: str) -> bool:
