@@ -134,6 +134,24 @@ def test_axe_finds_nothing_serious_on_a_phone(page: Page) -> None:
     assert page.evaluate(AXE_JS) == []
 
 
+# What a finger meets that is too small for it: a field within a taller label or box is met by that.
+SMALL_JS = """() => [...document.querySelectorAll("button, [role=tab], label:has(input), .size input, .over-by input")]
+  .filter((one) => one.checkVisibility({opacityProperty: true}) && !one.closest("footer"))
+  .map((one) => [one, one.getBoundingClientRect()])
+  .filter(([, box]) => box.width > 0 && (box.width < 24 || box.height < 24))
+  .map(([one, box]) => `${Math.round(box.width)} x ${Math.round(box.height)}: ${one.outerHTML.slice(0, 120)}`)"""
+
+
+def test_on_a_phone_a_finger_meets_everything(page: Page) -> None:
+    to(page, "Playground", TABS["Playground"])
+    page.set_viewport_size(PHONE)
+    assert page.evaluate(SMALL_JS) == [], "WCAG 2.2, 2.5.8: 24 px"
+    for main in ("#run", "#stop"):
+        box = page.locator(main).bounding_box()
+        assert box is not None
+        assert box["height"] >= 44
+
+
 def walk(page: Page, most: int = 90) -> list[dict[str, object]]:
     """Every stop of the Tab key from the top of the page to its end."""
     page.evaluate("scrollTo(0, 0)")
