@@ -358,11 +358,12 @@ def edited_plan(planner: Planner, method: str) -> Plan:
         plan = planner.plan(recipe)
     except BelowLeast as error:
         plan = planner.plan(error.at_least(recipe))
-    for site in reversed(planner.anatomy().decoder):
-        try:
-            return edited(plan, Ground(planner.anatomy()), [([site.name], plan.steps - 2)])
-        except PlanRefused:
-            continue
+    for step in range(plan.steps - 2, 0, -1):  # some keep the whole prediction in most steps
+        for site in reversed(planner.anatomy().decoder):
+            try:
+                return edited(plan, Ground(planner.anatomy()), [([site.name], step)])
+            except PlanRefused:
+                continue
     raise AssertionError(f"nothing in {plan.name} can be edited")
 
 

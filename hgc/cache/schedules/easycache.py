@@ -35,7 +35,7 @@ def easycache(
     gate = None if most == 0 else Gate(threshold, longest=steps, most=most)
     rows = constants(anatomy, steps) | {PREDICTION: keep_between(steps, keys, RESIDUAL)}
     origin = Origin("easycache", {"threshold": threshold, "warm": warm, "most": most})
-    return Plan(origin, steps, anatomy.model, rows, forecast=RESIDUAL, gate=gate)
+    return Plan(origin, steps, anatomy.model, rows, forecasts={PREDICTION: RESIDUAL}, gate=gate)
 
 
 def threshold_for(changes: Sequence[float], warm: int, most: int) -> float:

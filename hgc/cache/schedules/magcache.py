@@ -31,7 +31,7 @@ def magcache(
     keys = steps_by_magnitude(magnitudes, threshold, longest, retention)
     rows = constants(anatomy, steps) | {PREDICTION: keep_between(steps, keys, RESIDUAL)}
     origin = Origin("magcache", {"threshold": threshold, "longest": longest, "retention": retention})
-    return Plan(origin, steps, anatomy.model, rows, forecast=RESIDUAL)
+    return Plan(origin, steps, anatomy.model, rows, forecasts={PREDICTION: RESIDUAL})
 
 
 def steps_by_magnitude(
