@@ -17,11 +17,13 @@ SHARES, DECIBELS = (0.1, 0.6), (20.0, 65.0)  # the ranges of the axes
 
 def method_card(method: Method) -> str:
     """The reason, and a fold below it."""
-    made = "" if method.arxiv is None else _paper(method.arxiv)
+    made, title = (
+        ("", "What it gives") if method.arxiv is None else (_paper(method.arxiv), "Who made it, and what it gives")
+    )
     measured = {words: rungs(method.name, control) for control, words in CONTROLS.items()}
     return (
         f'<p class="aside">{escape(method.reason)}</p><details class="method-card">'
-        f"<summary>Who made it, and what it gives</summary>{made}{_measured(method, measured)}</details>"
+        f"<summary>{title}</summary>{made}{_measured(method, measured)}</details>"
     )
 
 

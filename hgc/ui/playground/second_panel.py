@@ -92,10 +92,22 @@ def build_second_panel() -> SecondPanel:
         with gr.Row(elem_id="second-seen-row", elem_classes="seen-row", equal_height=False):
             seen = gr.HTML(seen_picture(None), elem_id="second-seen", elem_classes="seen", min_width=128)
             notes = gr.HTML("", elem_id="second-notes", elem_classes="seen-notes", min_width=140)
-        scale = gr.Slider(0, 2, 1, step=0.05, label="Strength of the second map", elem_id="second-scale")
+        scale = gr.Slider(
+            0,
+            2,
+            1,
+            step=0.05,
+            label="Strength of the second map",
+            info="How strictly the picture follows it. Higher is stricter; 0 ignores it.",
+            elem_id="second-scale",
+        )
         with gr.Row():
-            start = gr.Slider(0, 1, 0, step=0.05, label="From", elem_id="second-from", min_width=140)
-            end = gr.Slider(0, 1, 1, step=0.05, label="Until", elem_id="second-until", min_width=140)
+            before, after = (
+                "Share of the steps before it counts.",
+                "Share of the steps after which it no longer counts.",
+            )
+            start = gr.Slider(0, 1, 0, step=0.05, label="From", info=before, elem_id="second-from", min_width=140)
+            end = gr.Slider(0, 1, 1, step=0.05, label="Until", info=after, elem_id="second-until", min_width=140)
     shown_when(control, f"value !== '{NONE}'", body)
     shown_when(way, "value === 'lines'", lines_panel)
     shown_when(way, "value === 'photo'", photo_panel)
