@@ -109,7 +109,7 @@ class Enabled:
             anatomy.model,
             lambda _recipe: anatomy,
             (recipe.control,),
-            lambda _control: weights_of(self.pipe),
+            lambda _recipe: weights_of(self.pipe),
             (recipe.sampler,),
         )
         return planning.plan(recipe, blueprint)

@@ -135,12 +135,26 @@ class SecondControl(BaseModel):
 
 
 class Lora(BaseModel):
-    """A LoRA by the name it was loaded with, and its weight."""
+    """A LoRA that was added here, by its name, or `id:file` of the Hub; and its weight. Also written as ink=0.8."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: Annotated[str, Field(max_length=limits.LORA_CHARS)]
+    name: Annotated[str, Field(min_length=1, max_length=limits.LORA_CHARS)]
     weight: Annotated[float, Field(ge=-4, le=4)] = 1.0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_text(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        name, equals, weight = value.rpartition("=")
+        try:
+            return {"name": name.strip(), "weight": float(weight)} if equals else {"name": weight.strip()}
+        except ValueError as error:
+            raise ValueError("write a LoRA and its weight, such as ink=0.8") from error
+
+    def __str__(self) -> str:
+        return f"{self.name}={self.weight:g}"
 
 
 class Recipe(BaseModel):
@@ -215,6 +229,8 @@ class Recipe(BaseModel):
             raise ValueError("a mask says where a source picture is made anew, and there is none; give source as well")
         if self.second is not None and self.second.control == self.control:
             raise ValueError(f"the second control is '{self.control}' as the first is; choose another")
+        if len({lora.name for lora in self.loras}) < len(self.loras):
+            raise ValueError("the same LoRA is given twice; give it once, with one weight")
         if self.schedule_steps > limits.SCHEDULE_STEPS:
             raise ValueError(
                 f"{self.steps} steps at strength {self.strength} are the end of {self.schedule_steps}, at most "

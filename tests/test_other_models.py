@@ -24,7 +24,8 @@ from hgc.models.loaded import Loaded
 from hgc.models.loading import load
 from hgc.models.presets import presets
 from hgc.planning import Task
-from hgc.request import Request, RequestRefused
+from hgc.refused import Refused
+from hgc.request import Request
 from hgc.results.comparison import Comparison
 from hgc.studio.judge import Judge
 from hgc.studio.studio import Studio, pixels_of
@@ -156,12 +157,12 @@ def test_a_run_is_inspected_whatever_it_begins_from() -> None:
         ({"source": picture(size=(64, 64))}, "the source picture is 64 × 64 pixels, tiny-sd needs 192 × 128: resize"),
         ({"source": picture(), "mask": half((64, 64))}, "the mask is 64 × 64 pixels, tiny-sd needs 192 × 128"),
         ({"second": {"control": "edges", "map": half((64, 64))}}, "the second control map is 64 × 64 pixels"),
-        ({"loras": [{"name": "ink"}]}, "the request is for LoRA ink × 1, tiny-sd is loaded with no LoRA"),
+        ({"loras": [{"name": "ink"}]}, "unknown LoRA 'ink'; added are none. Add one with `hgc models add"),
     ],
 )
 def test_what_a_model_cannot_run_is_refused_before_it_runs(fields: dict[str, Any], says: str) -> None:
     studio = studio_of("sd")
-    with pytest.raises(RequestRefused) as refused:
+    with pytest.raises(Refused) as refused:
         studio.compare(asked(studio, "text", "one", 4.0, **fields))
     assert says in str(refused.value)
 

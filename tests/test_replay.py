@@ -23,7 +23,7 @@ from hgc.__main__ import app
 from hgc.evidence import read_signed
 from hgc.history import OPENING, History, RecordRefused, opening, read_archive, write_archive
 from hgc.landscapes import examples
-from hgc.request import Request
+from hgc.request import Recipe, Request
 from hgc.results.again import Original, compared
 from hgc.results.comparison import Comparison
 from hgc.results.records import comparison_of, record_of, signed
@@ -102,16 +102,19 @@ def test_what_differs_is_named(comparison: Comparison) -> None:
 
 
 def test_the_weights_digest_names_every_number(studio: Studio) -> None:
-    from hgc.studio.provenance import weights_digest
+    from hgc.studio.provenance import Numbers
+
+    def digest() -> str:
+        return Numbers(studio.loaded).digest(Recipe())
 
     bias = studio.loaded.components["unet"].conv_out.bias
-    before = weights_digest(studio.loaded)
+    before = digest()
     bias.data[0] += 1
     try:
-        assert weights_digest(studio.loaded) != before
+        assert digest() != before
     finally:
         bias.data[0] -= 1
-    assert weights_digest(studio.loaded) == before == studio.weights
+    assert digest() == before == studio.weights(Recipe(control="edges"))
 
 
 @pytest.mark.parametrize("missing", ["full", "cached"])

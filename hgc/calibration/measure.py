@@ -229,10 +229,16 @@ def versions(pipe: Any) -> dict[str, str]:
 
 
 def weights_of(pipe: Any) -> str:
-    """Twelve hex digits that name the weights of the UNet and the ControlNets; training again changes them."""
+    """Twelve hex digits that name the weights of the UNet and the ControlNets; training again changes them.
+
+    So do LoRAs over them, each with its weight.
+    """
     networks, digest = Networks.of(pipe), sha256()
     for net in (networks.unet, *networks.controls.values()):
         for parameter in net.parameters():
             # In numpy's order of its own: torch would reorder with all threads, in whatever thread this is asked.
             digest.update(parameter.detach().float().cpu().numpy().tobytes())
+        for name, part in net.named_modules():
+            if "scaling" in vars(part):  # a layer of PEFT's
+                digest.update(f"{name} {part.scaling} {part.active_adapters} {part.disable_adapters}".encode())
     return digest.hexdigest()[:12]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -10,6 +11,7 @@ import typer
 from hgc.cli.options import Device, Dtype, in_one_line
 from hgc.models import hub
 from hgc.models.fetching import FetchProgress, fetch, offer, sources_of
+from hgc.models.loras import add_lora, added_loras, forget_lora
 from hgc.models.presets import presets
 from hgc.models.refusals import ModelUnavailable
 from hgc.models.remembered import forget, remember, remembered
@@ -21,9 +23,11 @@ What = Annotated[str, typer.Argument(help="A model's name, or an id of the Hub (
 @models.command("list")
 @in_one_line
 def list_models() -> None:
-    """All models by name, with where they are, their size and their licence."""
+    """All models and added LoRAs by name, with where they are, their size and their licence."""
     for name, preset in {**presets(), **remembered()}.items():
         print(f"{name:<16} {hub.state_of(preset):<24} {preset.title}{f' ({preset.licence})' if preset.licence else ''}")
+    for name, source in added_loras().items():
+        print(f"{name:<16} {'here' if hub.is_here(source) else 'gone':<24} a LoRA, {source}")
 
 
 @models.command("fetch")
@@ -87,9 +91,14 @@ def add_model(
     control: Annotated[list[str] | None, typer.Option(help="NAME=FILE, FOLDER or ID of a ControlNet for it.")] = None,
     lora: Annotated[list[str] | None, typer.Option(help="FILE=WEIGHT of a LoRA that is loaded with it.")] = None,
 ) -> None:
-    """Remembers a model of your own under a name, for the page and every command (runs/models.json)."""
+    """Remembers a model of your own under a name, for the page and every command (runs/models.json); a LoRA, too."""
     from hgc.models.loading import preset_of
+    from hgc.models.tensors import Tensors
 
+    path = Path(what).expanduser()
+    if path.is_file() and Tensors.of(path).holds == "lora":
+        print(f"added the LoRA {add_lora(what, name)}; take it with --loras NAME=WEIGHT")
+        return
     preset = preset_of(what)
     controls = {**preset.controls, **dict(map(_pair, control or ()))}
     loras = (*preset.loras, *((file, _weight(weight)) for file, weight in map(_pair, lora or ())))
@@ -114,7 +123,10 @@ def _weight(text: str) -> float:
 
 @models.command("remove")
 @in_one_line
-def remove_model(name: Annotated[str, typer.Argument(help="The name of a model that was added.")]) -> None:
-    """Forgets a model that was added. Its files stay where they are."""
-    forget(name)
+def remove_model(name: Annotated[str, typer.Argument(help="The name of a model or LoRA that was added.")]) -> None:
+    """Forgets a model or LoRA that was added. Its files stay where they are."""
+    if name in added_loras():
+        forget_lora(name)
+    else:
+        forget(name)
     print(f"removed {name}; its files are untouched")

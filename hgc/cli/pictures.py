@@ -42,9 +42,8 @@ def _second(text: str, studio: Studio, size: tuple[int, int], reading: Reading |
     return {"control": control, "map": b64encode(png).decode()} | named
 
 
-def _loras(text: str | None) -> list[dict[str, Any]]:
-    pairs = [part.strip().rpartition("=") for part in (text or "").split(",") if part.strip()]
-    return [{"name": name or weight, "weight": _number(weight, text) if name else 1.0} for name, _, weight in pairs]
+def _loras(text: str | None) -> list[str]:
+    return [part.strip() for part in (text or "").split(",") if part.strip()]
 
 
 def _number(text: str, whole: str | None) -> float:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from inspect import signature
 from pathlib import Path
 from typing import Any
+from warnings import catch_warnings, filterwarnings
 
 import diffusers
 import torch
@@ -103,10 +104,13 @@ def load_vae(path: Path, known: Any, dtype: torch.dtype) -> Any:
     return net
 
 
-def add_loras(pipe: Any, loras: Sequence[tuple[Path, float]]) -> None:
-    """Loads LoRAs (peft's keys or kohya's) into a pipeline, each with its weight. Raises ModelUnavailable."""
-    weights: dict[str, float] = {}
-    for number, (path, weight) in enumerate(loras):
+def add_loras(pipe: Any, loras: Sequence[tuple[Path, float]], before: Sequence[float] = ()) -> None:
+    """Loads LoRAs (peft's keys or kohya's) into a pipeline, each with its weight. Raises ModelUnavailable.
+
+    `before` are the weights of those that were loaded into it so earlier.
+    """
+    weights = {f"lora_{number}": weight for number, weight in enumerate(before)}
+    for number, (path, weight) in enumerate(loras, len(before)):
         tensors = Tensors.of(path)
         if tensors.holds != "lora":
             raise ModelUnavailable(f"{path.name} holds a {tensors.holds}, no LoRA; choose a LoRA's file")
@@ -117,12 +121,14 @@ def add_loras(pipe: Any, loras: Sequence[tuple[Path, float]]) -> None:
                 "one made for this family"
             )
         name = f"lora_{number}"
-        before = _adapted(pipe)
+        known = _adapted(pipe)
         try:
-            pipe.load_lora_weights(load_file(path), adapter_name=name)
+            with catch_warnings():
+                filterwarnings("ignore", "Already found a `peft_config`", UserWarning)  # several LoRAs are meant
+                pipe.load_lora_weights(load_file(path), adapter_name=name)
         except (ValueError, RuntimeError, KeyError) as error:
             raise ModelUnavailable(_unmatched(path)) from error
-        if _adapted(pipe) == before:
+        if _adapted(pipe) == known:
             raise ModelUnavailable(_unmatched(path))
         weights[name] = weight
     if weights:

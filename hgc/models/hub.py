@@ -43,7 +43,12 @@ def state_of(preset: ModelPreset) -> str:
 
 def snapshot(repo: str, name: str) -> Path | None:
     """The folder of a repository's newest files here, if the file `name` is among them."""
-    path = try_to_load_from_cache(repo, name, cache_dir=cache_folder())
+    if name.startswith("/") or ".." in (*repo.split("/"), *name.split("/")):
+        return None  # the name of a file elsewhere
+    try:
+        path = try_to_load_from_cache(repo, name, cache_dir=cache_folder())
+    except ValueError:  # no id
+        return None
     return Path(path).parents[name.count("/")] if isinstance(path, str) else None
 
 

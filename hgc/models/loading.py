@@ -22,6 +22,7 @@ from hgc.models.devices import best_device, device_named, dtype_named
 from hgc.models.families import FAMILIES, family_of
 from hgc.models.files import add_loras, checkpoint_parts, load_controlnet, load_vae
 from hgc.models.loaded import Loaded
+from hgc.models.loras import lora_file
 from hgc.models.presets import ModelPreset, presets
 from hgc.models.refusals import ModelUnavailable
 from hgc.models.remembered import remembered
@@ -190,18 +191,6 @@ def _other_vae(source: str, known: Any, dtype: torch.dtype) -> Any:
     return AutoencoderKL.from_pretrained(
         folder, dtype=dtype, low_cpu_mem_usage=False, local_files_only=True, use_safetensors=True
     )
-
-
-def lora_file(source: str) -> Path:
-    """The file of a LoRA: a path, or `id:file` of the Hub. Raises ModelUnavailable."""
-    path = Path(source).expanduser()
-    if path.is_file():
-        return path
-    repo, _, name = source.partition(":")
-    folder = hub.snapshot(repo, name) if name and repo.count("/") == 1 else None
-    if folder is None:
-        raise ModelUnavailable(f"the LoRA {source} is not here; fetch it with `hgc models fetch {source}`")
-    return folder / name
 
 
 @contextmanager

@@ -12,23 +12,24 @@ from hgc.cache.anatomy import Anatomy, Kind, Macs
 from hgc.cache.plan import Plan
 from hgc.cache.rehearsal import plan_macs
 from hgc.models.presets import SAMPLER_NAMES
-from hgc.request import Lora, Recipe, RequestRefused
+from hgc.request import Recipe, RequestRefused
 
 
 @dataclass(frozen=True)
 class Blueprint:
     """A model's name, the anatomy of the networks that a recipe runs, and what it has.
 
-    `weights` takes a control and gives twelve hex digits, as calibrations have them. It may have to read all weights
-    through, so it is only asked where a method goes by something that was measured on them.
+    `weights` takes a recipe and gives twelve hex digits, as calibrations have them. It may have to read all weights
+    through, so it is only asked where a method goes by something that was measured on them. Where it is not `adaptable`
+    a recipe names no LoRAs.
     """
 
     model: str
     anatomy: Callable[[Recipe], Anatomy]
     controls: Collection[str]
-    weights: Callable[[str], str]
+    weights: Callable[[Recipe], str]
     samplers: Collection[str] = SAMPLER_NAMES
-    loras: tuple[Lora, ...] = ()
+    adaptable: bool = False
 
     def check(self, recipe: Recipe) -> None:
         """Raises RequestRefused for a recipe of another model, or of a control, sampler or LoRA that this has not."""
@@ -40,13 +41,8 @@ class Blueprint:
                 raise RequestRefused(f"{name} has no control '{control}'; it has {', '.join(self.controls)}")
         if recipe.sampler not in self.samplers:
             raise RequestRefused(f"{name} has no sampler '{recipe.sampler}'; it has {', '.join(self.samplers)}")
-        if recipe.loras != self.loras:
-            asked, here = (_listed(loras) for loras in (recipe.loras, self.loras))
-            raise RequestRefused(f"the request is for {asked}, {name} is loaded with {here}; load it with the same")
-
-
-def _listed(loras: tuple[Lora, ...]) -> str:
-    return ", ".join(f"LoRA {lora.name} × {lora.weight:g}" for lora in loras) or "no LoRA"
+        if recipe.loras and not self.adaptable:
+            raise RequestRefused(f"{name} takes no LoRAs here; leave out {recipe.loras[0].name[:80]}")
 
 
 R = TypeVar("R", bound=Recipe)
@@ -67,7 +63,7 @@ class Task:
     @property
     def weights(self) -> str:
         """Names the loaded weights, which measurements must be of."""
-        return self.blueprint.weights(self.recipe.control)
+        return self.blueprint.weights(self.recipe)
 
     @property
     def steps(self) -> int:

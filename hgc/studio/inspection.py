@@ -89,7 +89,7 @@ def look_into(
     traces: dict[ArmName, Trace] = {}
     for name, arm in comparison.arms.items():
         plan, drift = arm.trace.plan, drifts[name]
-        pipe = studio.loaded.pipeline(request.controls, request.sampler, request.task)
+        pipe = studio.loaded_for(request).pipeline(request.controls, request.sampler, request.task)
         attention = AttentionLook(pipe, studio.anatomy(request), [word.tokens for word in words])
         measuring = name == "full" or drift is not drifts["full"]
         call = shared | studio.stepping(request, plan.steps) | {"output_type": "latent"}

@@ -9,6 +9,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
+from functools import cached_property
 
 import spaces
 
@@ -16,7 +18,8 @@ from hgc.calibration.files import Calibration
 from hgc.calibration.subject import Subject
 from hgc.models.loaded import Loaded
 from hgc.models.loading import load
-from hgc.request import Request
+from hgc.planning import Blueprint
+from hgc.request import Recipe, Request
 from hgc.results.comparison import Cancelled, Comparison, Forecast, Progress
 from hgc.studio.calibrating import Measured
 from hgc.studio.drawn import Drawn
@@ -49,12 +52,17 @@ class LentStudio(Studio):
         super().__init__(loaded, judge)
         # Once the page is served, only a fork can read the networks.
         self.anatomy()
-        self.weights  # noqa: B018
+        self.weights(Recipe(model=self.model))
         for control in self.controls:
             self.weights_under(control)
         self._compare_there = spaces.GPU(self._compare_here, duration=run_seconds)
         self._inspect_there = spaces.GPU(self._inspect_here, duration=look_seconds)
         self._calibrate_there = spaces.GPU(self._calibrate_here, duration=calibration_seconds)
+
+    @cached_property
+    def blueprint(self) -> Blueprint:
+        """As a studio's; no LoRA can be loaded once only a fork reads the networks."""
+        return replace(super().blueprint, adaptable=False)
 
     @classmethod
     def load(cls, model: str = "landscapes", device: str | None = None, dtype: str | None = None) -> LentStudio:

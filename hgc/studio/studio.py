@@ -29,14 +29,16 @@ from hgc.calibration.measure import weights_of
 from hgc.calibration.subject import Subject
 from hgc.control.images import RGB
 from hgc.control.reading import Reading
+from hgc.evidence import Made
 from hgc.judges.table import title_of
+from hgc.models.adapted import Adapted
 from hgc.models.loaded import Loaded
 from hgc.models.loading import load
 from hgc.models.refusals import ModelUnavailable
 from hgc.planning import Blueprint, Task
 from hgc.planning.calibrations import NotCalibrated, used_by
 from hgc.planning.task import at_steps
-from hgc.request import ArmName, CacheSettings, Recipe, Request, RequestRefused
+from hgc.request import ArmName, CacheSettings, Lora, Recipe, Request, RequestRefused
 from hgc.results.comparison import Arm, Cancelled, Comparison, Forecast, Pixels, Progress
 from hgc.studio.calibrating import Measured, calibrating, known_calibration, place_of
 from hgc.studio.control_map import Prepared, decoded, prepare_control
@@ -46,8 +48,8 @@ from hgc.studio.inspection import Inspection, Look, look_into
 from hgc.studio.judge import Judge
 from hgc.studio.news import as_it_goes
 from hgc.studio.preview import LatentPreview
-from hgc.studio.provenance import made_now, weights_digest
-from hgc.studio.worker import on_worker
+from hgc.studio.provenance import Numbers, made_now
+from hgc.studio.worker import WORKER, on_worker
 from hgc.studio.world import colourful, world_of
 
 Tell = Callable[[Progress], None]
@@ -82,7 +84,8 @@ class Studio:
         vae = loaded.components["vae"]
         self._preview = LatentPreview.fit(vae, torch.from_numpy(colourful()).permute(0, 3, 1, 2).float() / 255)
         self._timing: dict[str, Timing] = {}
-        self._weights: dict[str, str] = {}
+        self._weights: dict[tuple[str, tuple[Lora, ...]], str] = {}
+        self._adapted, self._numbers = Adapted(loaded), Numbers(loaded)
         self._recordings: Recordings | None = None
 
     @classmethod
@@ -119,10 +122,15 @@ class Studio:
         """Whether a part of a picture can be made anew."""
         return self.loaded.components["unet"].config.in_channels in INPAINTED
 
-    @cached_property
-    def weights(self) -> str:
-        """Twelve hex digits that name the networks' content."""
-        return weights_digest(self.loaded)
+    def weights(self, recipe: Recipe) -> str:
+        """Twelve hex digits that name the content of all networks that a recipe's pictures are made with."""
+        return self._numbers.digest(recipe)
+
+    def loaded_for(self, recipe: Recipe) -> Loaded:
+        """The model with the recipe's LoRAs over it. Raises ModelUnavailable."""
+        if not recipe.loras:
+            return self.loaded
+        return WORKER.run(lambda: self._adapted.by(tuple((lora.name, lora.weight) for lora in recipe.loras)))
 
     def warm_up(self) -> None:
         """A few steps of both shapes a run takes, so that the first comparison does not time first calls."""
@@ -168,18 +176,23 @@ class Studio:
     def anatomy(self, recipe: Recipe | None = None) -> Anatomy:
         """The sites of the networks that a recipe runs, at its size; by default of one control at the model's own size.
 
-        Raises ModelUnavailable for a control whose weights are not here.
+        Raises ModelUnavailable for a control or LoRA whose weights are not here.
         """
         controls = self.controls[:1] if recipe is None else recipe.controls
         width, height = self.size if recipe is None or recipe.size is None else recipe.size
-        networks = Networks.of(self.loaded.pipeline(controls, self.samplers[0]), len(controls))
+        loaded = self.loaded if recipe is None else self.loaded_for(recipe)
+        networks = Networks.of(loaded.pipeline(controls, self.samplers[0]), len(controls))
         factor, tokens = self.loaded.latent_factor, self.loaded.components["tokenizer"].model_max_length
         return measure(networks, (height // factor, width // factor), tokens, model=self.model)
 
     @cached_property
     def blueprint(self) -> Blueprint:
         """The model as planning sees it."""
-        return Blueprint(self.model, self.anatomy, self.controls, self.weights_under, self.samplers)
+
+        def weights(recipe: Recipe) -> str:
+            return self.weights_under(recipe.control, recipe.loras)
+
+        return Blueprint(self.model, self.anatomy, self.controls, weights, self.samplers, adaptable=True)
 
     def plan(self, recipe: Recipe) -> Plan:
         """The plan of the cached arm. Raises PlanRefused, RequestRefused."""
@@ -237,7 +250,7 @@ class Studio:
 
     def adjustment(self, plan: Plan, recipe: Recipe) -> Adjustment | None:
         """The numbers that the plan's forecasts need. Raises CalibrationRefused."""
-        return used_by(plan, recipe, self.weights_under(recipe.control)).read().adjustment if plan.fitted else None
+        return used_by(plan, recipe, self.blueprint.weights(recipe)).read().adjustment if plan.fitted else None
 
     def calibrate(
         self, subject: Subject, scenes: int, *, cancel: threading.Event | None = None
@@ -255,7 +268,7 @@ class Studio:
     def curves_of(self, plan: Plan, recipe: Recipe) -> ChangeCurves | None:
         """The change curves that a plan was made from, else the best there are for the recipe, if any."""
         try:
-            return used_by(plan, recipe, self.weights_under(recipe.control)).curves
+            return used_by(plan, recipe, self.blueprint.weights(recipe)).curves
         except NotCalibrated:
             return None
 
@@ -326,15 +339,20 @@ class Studio:
                 *(() if other is None else other.origin.notes("The rival's plan")),
                 *_replay_notes(arm.trace for arm in (full, kept, rival) if arm is not None),
             ),
-            made=made_now(self.device, self.dtype, self.weights, self._recordings, self._judge.name(request.control)),
+            made=self._made(request),
             rival=rival,
         )
 
-    def weights_under(self, control: str) -> str:
+    def _made(self, request: Request) -> Made:
+        judge = self._judge.name(request.control)
+        return made_now(self.device, self.dtype, self.weights(request), self._recordings, judge)
+
+    def weights_under(self, control: str, loras: tuple[Lora, ...] = ()) -> str:
         """The name of the weights that make a picture under this control, as calibrations have it."""
-        if control not in self._weights:
-            self._weights[control] = weights_of(self.loaded.pipeline(control, self.samplers[0]))
-        return self._weights[control]
+        if (key := (control, loras)) not in self._weights:
+            loaded = self.loaded_for(Recipe(model=self.model, loras=loras))
+            self._weights[key] = weights_of(loaded.pipeline(control, self.samplers[0]))
+        return self._weights[key]
 
     def _note_timing(self, request: Request, full: Arm, kept: Arm) -> None:
         """Remembers the times that the next forecasts go by."""
@@ -352,7 +370,8 @@ class Studio:
         arms_left: int,
     ) -> Arm:
         """One picture in as many steps as its plan has, of the same scheduler, on the same noise and map."""
-        pipe, steps = self.loaded.pipeline(request.controls, request.sampler, request.task), plan.steps
+        pipe = self.loaded_for(request).pipeline(request.controls, request.sampler, request.task)
+        steps = plan.steps
         adjustment = self.adjustment(plan, request)
         width, height = request.size or self.size
         begun, aside_s = perf_counter(), 0.0
@@ -390,7 +409,7 @@ class Studio:
 
         Pictures decide the size.
         """
-        text = self.loaded.encode(request.prompt, request.negative_prompt, request.guidance > 1)
+        text = self.loaded_for(request).encode(request.prompt, request.negative_prompt, request.guidance > 1)
         call = {**text, "guidance_scale": request.guidance, "output_type": "pt"}
         maps = [_tensor(request.control_png), *([] if request.second is None else [_tensor(request.second.map)])]
         call |= self.loaded.control_arguments(request.controls, maps, request.task) | _weights_and_windows(request)
