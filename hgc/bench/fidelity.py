@@ -279,7 +279,8 @@ class _Exhibition:
         studio, setting = self.studio, self.setting
         judge = OWN if self.judge else "" if self.examiner.missing else self.examiner.name
         beside = sorted(self.examiner.missing_beside)
-        parts = (studio.weights, studio.weights_under(setting.task), studio.device, studio.dtype, judge, beside)
+        weights = studio.weights(setting.recipe(sampler))
+        parts = (weights, studio.weights_under(setting.task), studio.device, studio.dtype, judge, beside)
         drawn = (setting.recipe(sampler).picture_digest, exhibit.name, exhibit.words, self.all.index(exhibit))
         return sha256(repr((parts, drawn, plan.steps, plan.digest)).encode()).hexdigest()[:12]
 

@@ -45,9 +45,11 @@ class Facts:
     @classmethod
     def of(cls, studio: Studio) -> Facts:
         """Those of this process."""
+        from hgc.request import Recipe
         from hgc.studio.provenance import made_now
 
-        made = made_now(studio.device, studio.dtype, studio.weights, None)
+        weights = studio.weights(Recipe(model=studio.model, control=studio.controls[0]))
+        made = made_now(studio.device, studio.dtype, weights, None)
         return cls(
             where=f"{socket.gethostname()}, process {os.getpid()}",
             studio=made.studio,
