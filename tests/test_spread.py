@@ -20,7 +20,7 @@ from hgc.bench.workers import measure
 from hgc.landscapes.labels import colour_map
 from hgc.landscapes.scene import paint
 from hgc.planning.methods import BelowLeast
-from hgc.request import Request, RequestRefused
+from hgc.request import Recipe, Request, RequestRefused
 from hgc.results.comparison import Cancelled
 from hgc.spread import pool as pools
 from hgc.spread.desk import Desk
@@ -404,7 +404,11 @@ def test_here_is_one_worker(studio: Studio) -> None:
     place = Here(studio)
     assert place.size == 1
     (facts,) = place.facts
-    assert (facts.model, facts.weights, facts.threads) == ("landscapes", studio.weights, torch.get_num_threads())
+    assert (facts.model, facts.weights, facts.threads) == (
+        "landscapes",
+        studio.weights(Recipe()),
+        torch.get_num_threads(),
+    )
 
 
 # Where it is done, as one says it

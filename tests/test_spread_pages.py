@@ -13,7 +13,7 @@ from serving import served
 
 from hgc.landscapes.labels import colour_map
 from hgc.landscapes.scene import paint
-from hgc.request import Request
+from hgc.request import Recipe, Request
 from hgc.results.comparison import Cancelled, Comparison
 from hgc.spread import pages
 from hgc.spread.compare import Compare
@@ -72,7 +72,7 @@ def test_a_page_with_other_weights_is_refused(address: str, monkeypatch: pytest.
     other = replace(Facts.of(studio), weights="c" * 12)
     monkeypatch.setattr(pages.PageHand, "facts", lambda hand: replace(other, where=hand.name))
     with (
-        pytest.raises(WorkersDiffer, match=f"weights {studio.weights}, {address} has cccccccccccc;"),
+        pytest.raises(WorkersDiffer, match=f"weights {studio.weights(Recipe())}, {address} has cccccccccccc;"),
         On.read(workers=address).studio("landscapes"),
     ):
         pass
