@@ -167,6 +167,13 @@ def test_what_a_model_cannot_run_is_refused_before_it_runs(fields: dict[str, Any
     assert says in str(refused.value)
 
 
+def test_a_control_that_is_not_here_is_told_how_to_come_by() -> None:
+    studio = studio_of("sd")
+    blueprint = replace(studio.blueprint, missing={"pose"})
+    with pytest.raises(Refused, match="hgc models fetch tiny-sd --control pose"):
+        blueprint.check(asked(studio, "text", "one", 4.0, control="pose"))
+
+
 def test_a_second_control_that_sets_in_late_is_planned_for() -> None:
     """From its first step on nothing of it can be kept yet."""
     studio = studio_of("sd")

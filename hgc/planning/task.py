@@ -21,7 +21,7 @@ class Blueprint:
 
     `weights` takes a recipe and gives twelve hex digits, as calibrations have them. It may have to read all weights
     through, so it is only asked where a method goes by something that was measured on them. Where it is not `adaptable`
-    a recipe names no LoRAs.
+    a recipe names no LoRAs. `missing` are controls that the model has, but whose weights are not on this machine.
     """
 
     model: str
@@ -30,6 +30,7 @@ class Blueprint:
     weights: Callable[[Recipe], str]
     samplers: Collection[str] = SAMPLER_NAMES
     adaptable: bool = False
+    missing: Collection[str] = ()
 
     def check(self, recipe: Recipe) -> None:
         """Raises RequestRefused for a recipe of another model, or of a control, sampler or LoRA that this has not."""
@@ -37,6 +38,9 @@ class Blueprint:
         if recipe.model != name:
             raise RequestRefused(f"the request is for model '{recipe.model}', loaded is '{name}'")
         for control in recipe.controls:
+            if control in self.missing:
+                remedy = f"fetch it with `hgc models fetch {name} --control {control}`"
+                raise RequestRefused(f"{name}: the ControlNet for '{control}' is not here; {remedy}")
             if control not in self.controls:
                 raise RequestRefused(f"{name} has no control '{control}'; it has {', '.join(self.controls)}")
         if recipe.sampler not in self.samplers:

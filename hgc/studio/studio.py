@@ -192,7 +192,8 @@ class Studio:
         def weights(recipe: Recipe) -> str:
             return self.weights_under(recipe.control, recipe.loras)
 
-        return Blueprint(self.model, self.anatomy, self.controls, weights, self.samplers, adaptable=True)
+        missing = set(self.loaded.preset.controls) - set(self.controls)
+        return Blueprint(self.model, self.anatomy, self.controls, weights, self.samplers, True, missing)
 
     def plan(self, recipe: Recipe) -> Plan:
         """The plan of the cached arm. Raises PlanRefused, RequestRefused."""
