@@ -39,7 +39,7 @@ from hgc.planning import Task, calibrations
 from hgc.planning.methods import METHODS, BelowLeast
 from hgc.planning.presets import by_budget
 from hgc.refused import Refused
-from hgc.request import Recipe, Request
+from hgc.request import Lora, Recipe, Request
 from hgc.results.comparison import Forecast
 from hgc.share import LinkRefused, link_of, read_link
 from hgc.studio.control_map import Prepared, prepare_control
@@ -68,14 +68,15 @@ class Planner(Studio):
         self.model, self.size, self.device, self.dtype = anatomy.model, (SIZE, SIZE), "cpu", "float32"
         self.controls, self.samplers = ("segmentation", "edges"), ("ddim",)
         self._anatomy, self._timing = anatomy, {}
-        self.loaded: Any = SimpleNamespace(preset=SimpleNamespace(source="nowhere"))  # whose weights name sweeps' files
+        preset = SimpleNamespace(source="nowhere", controls={})
+        self.loaded: Any = SimpleNamespace(preset=preset)  # whose weights name sweeps' files
         self._known: dict[str, Plan | Refused] = {}
         self.noted: list[tuple[Recipe, Forecast]] = []
 
     def anatomy(self, recipe: Recipe | None = None) -> Anatomy:
         return self._anatomy
 
-    def weights_under(self, control: str) -> str:
+    def weights_under(self, control: str, loras: tuple[Lora, ...] = ()) -> str:
         return WEIGHTS
 
     def prepare_control(self, picture: Any, control: str, *_: Any) -> Prepared:
@@ -383,7 +384,7 @@ def test_a_run_from_the_page_is_forecast_once(small: House) -> None:
 def test_a_benchmark_leaves_out_what_was_calibrated_on_other_weights(
     small: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(small.planner, "weights_under", lambda control: "f" * 12)
+    monkeypatch.setattr(small.planner, "weights_under", lambda control, loras: "f" * 12)
     monkeypatch.setattr(small.planner, "_known", {})
     task, told = Task(Recipe(model="tiny", steps=STEPS), small.planner.blueprint), list[str]()
     made = list(entries(small.planner, Setup(("block_caching", "deepcache"), (BUDGET,)), task, told.append))
