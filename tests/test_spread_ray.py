@@ -112,7 +112,7 @@ def test_whoever_kills_a_worker_costs_a_retry_and_no_picture(
 def test_stop_is_heard_by_a_worker(spread: SpreadStudio, base: Request) -> None:
     stop = threading.Event()
     news = spread.compare(base.but(steps=20), cancel=stop)
-    assert isinstance(next(news), Progress)
+    assert any(isinstance(each, Progress) for each in news), "it runs"
     stop.set()
     with pytest.raises(Cancelled, match="stopped after step"):
         list(news)
