@@ -43,9 +43,14 @@ class Repeating:
         return ()
 
     def prepare_control(
-        self, picture: np.ndarray, control: str, annotator: str | None = None, reading: Reading | None = None
+        self,
+        picture: np.ndarray,
+        control: str,
+        annotator: str | None = None,
+        reading: Reading | None = None,
+        size: tuple[int, int] | None = None,
     ) -> Prepared:
-        return prepare_control(picture, control, (self.size, self.size), PALETTE, annotator, reading)
+        return prepare_control(picture, control, size or (self.size, self.size), PALETTE, annotator, reading)
 
     def forecast(self, recipe: Recipe) -> Forecast:
         macs, whole = self.made.cached.trace.macs, self.made.full.trace.macs

@@ -40,7 +40,15 @@ def alive(pid: int) -> bool:
 @pytest.mark.parametrize("end", ["SIGTERM", "SIGKILL", "SIGINT"])
 def test_a_server_ends_with_its_bench(tmp_path: Path, end: str) -> None:
     command = [sys.executable, "-c", BENCH, str(tmp_path)]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as bench:
+    with subprocess.Popen(
+        command,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        # Whoever runs the tests in the background has them ignore Ctrl-C, and their children too.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as bench:
         assert bench.stdout is not None
         server = int(bench.stdout.readline())
         assert alive(server)

@@ -6,7 +6,7 @@ The networks behind them come from the Hub, as every other one: torchmetrics wou
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import cached_property
+from functools import cached_property, partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -60,7 +60,7 @@ class CaptionScore:
         model = self._network.load(CLIPModel)
         tokenizer = AutoTokenizer.from_pretrained(self._network.folder, local_files_only=True)
         processor = CLIPProcessor(image_processor=self._network.processor, tokenizer=tokenizer)
-        metric = CLIPScore(model_name_or_path=lambda: (_Features(model), processor))
+        metric = CLIPScore(model_name_or_path=lambda: (_Features(model), partial(processor, truncation=True)))
         return metric.to(self._network.device)
 
     @torch.no_grad()
