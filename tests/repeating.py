@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,8 @@ from hgc.studio.control_map import Prepared, prepare_control
 class Repeating:
     """Every run gives the pictures of the recording; a seed of its own turns them, so that other requests differ."""
 
-    model, device, dtype, size = "landscapes", "cpu", "float32", 256
+    model, device, dtype, size = "landscapes", "cpu", "float32", (256, 256)
+    world, inpaints = SimpleNamespace(painted=True), False
     controls, samplers = tuple(presets()["landscapes"].controls), presets()["landscapes"].samplers
 
     def __init__(self) -> None:
@@ -50,7 +52,7 @@ class Repeating:
         reading: Reading | None = None,
         size: tuple[int, int] | None = None,
     ) -> Prepared:
-        return prepare_control(picture, control, size or (self.size, self.size), PALETTE, annotator, reading)
+        return prepare_control(picture, control, size or self.size, PALETTE, annotator, reading)
 
     def forecast(self, recipe: Recipe) -> Forecast:
         macs, whole = self.made.cached.trace.macs, self.made.full.trace.macs
