@@ -105,7 +105,9 @@ def _caches(page: Playground, request: Request, plan: Plan | None) -> dict[Any, 
         return updates | {page.own.name: page.runner.plans.keep(plan), page.picture.steps: plan.steps}
     if request.budget is not None:
         preset = preset_of(request.budget)
-        updates |= {cache.budget: round(100 * request.budget, DIGITS), cache.preset: preset and preset.name}
+        # Beside a preset, which counts, the slider stands as that preset puts it.
+        percent = round(100 * request.budget, DIGITS) if preset is None else round(100 * request.budget)
+        updates |= {cache.budget: percent, cache.preset: preset and preset.name}
     if request.method != HGC:
         method = METHODS[request.method]
         return updates | {cache.coarse: method.coarse, cache.fine: method.fine}
