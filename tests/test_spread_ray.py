@@ -185,6 +185,8 @@ def test_ctrl_c_leaves_no_process(tmp_path: Path) -> None:
         env=os.environ | {MARK: mark, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
+        # Whoever runs the tests in the background has them ignore Ctrl-C, and their children too.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
         until(lambda: any("ray::DeskActor" in program for program in marked(mark)) or swept.poll() is not None)
