@@ -56,7 +56,11 @@ REQUESTS = st.builds(
     source=st.just(CONTROL),
     mask=st.none() | st.just(CONTROL),
     strength=st.floats(0.2, 1),
-    loras=st.lists(st.builds(dict, name=WORDS.filter(bool), weight=st.floats(-1, 1)), max_size=2),
+    loras=st.lists(
+        st.builds(dict, name=WORDS.filter(bool), weight=st.floats(-1, 1)),
+        max_size=2,
+        unique_by=lambda lora: lora["name"],
+    ),
 )
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
