@@ -17,7 +17,6 @@ from hgc.judges.networks import Network
 from hgc.judges.pictures import CaptionScore, Inception
 from hgc.judges.table import CLIP_NETWORK, COCO_SEGMENTER, FID_NETWORK, MEASURES
 from hgc.metrics import extract_edges, pooled_miou
-from hgc.models.refusals import ModelUnavailable
 
 Overlaps = dict[str, tuple[int, int]]
 
@@ -40,12 +39,12 @@ class Examiner:
     @property
     def missing(self) -> str:
         """Why the control cannot be scored here, in a sentence; nothing where it can."""
-        return "" if self.task == "edges" else _missing(self._network)
+        return "" if self.task == "edges" else self._network.missing
 
     @property
     def missing_beside(self) -> dict[str, str]:
         """The other figures that cannot be told here, each with a sentence."""
-        reasons = {"CLIP": _missing(self._clip), "FID": _missing(self._fid)}
+        reasons = {"CLIP": self._clip.missing, "FID": self._fid.missing}
         return {figure: reason for figure, reason in reasons.items() if reason}
 
     @cached_property
@@ -91,11 +90,11 @@ class Examiner:
 
     def clip(self, image: Pixels, words: str) -> float | None:
         """The CLIP score of a picture and its words; None where the network is not here."""
-        return None if _missing(self._clip) else self._captions.score(image, words)
+        return None if self._clip.missing else self._captions.score(image, words)
 
     def features(self, image: Pixels) -> np.ndarray | None:
         """What FID compares crowds of pictures by, [2048]; None where the network is not here."""
-        return None if _missing(self._fid) else self._inception.features(image)
+        return None if self._fid.missing else self._inception.features(image)
 
 
 def coco_labels(numbers: Pixels) -> Labels:
@@ -103,11 +102,3 @@ def coco_labels(numbers: Pixels) -> Labels:
     places = np.full(256, UNLABELLED)
     places[list(coco_stuff.PIXELS)] = np.arange(len(coco_stuff.PIXELS))
     return places[numbers]
-
-
-def _missing(network: Network) -> str:
-    try:
-        network.folder  # noqa: B018
-    except ModelUnavailable as error:
-        return str(error)
-    return ""

@@ -48,6 +48,15 @@ class Network:
             )
         return folder
 
+    @property
+    def missing(self) -> str:
+        """Why it cannot be loaded, with the command that fetches it; nothing where it is here."""
+        try:
+            self.folder  # noqa: B018
+        except ModelUnavailable as error:
+            return str(error)
+        return ""
+
     @cached_property
     def processor(self) -> Any:
         """Makes its input of a picture."""

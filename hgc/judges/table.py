@@ -98,7 +98,7 @@ class Judges:
         if known.annotator:
             annotator = ANNOTATORS[known.annotator]
             return "" if annotator.ready() else f"the weights of {annotator.label} ({WEIGHTS}) are not here"
-        return _missing(self._network(known.repo, known.what))
+        return self._network(known.repo, known.what).missing
 
     def score(self, image: Pixels, control: Pixels, kind: str) -> float:
         """How well a picture keeps to its map, both uint8 [H, W, 3], as its Measure has it. Raises ModelUnavailable."""
@@ -114,7 +114,7 @@ class Judges:
     @property
     def missing_perceptual(self) -> str:
         """Why there is no LPIPS here, in a sentence; nothing where there is."""
-        return _missing(self._network(LPIPS_NETWORK, "network of LPIPS"))
+        return self._network(LPIPS_NETWORK, "network of LPIPS").missing
 
     def perceptual(self, image: Pixels, other: Pixels) -> float:
         """LPIPS of two pictures uint8 [H, W, 3]. Raises ModelUnavailable."""
@@ -127,11 +127,3 @@ class Judges:
 
     def _network(self, repo: str, what: str) -> Network:
         return Network(repo, what, self._device)
-
-
-def _missing(network: Network) -> str:
-    try:
-        network.folder  # noqa: B018
-    except ModelUnavailable as error:
-        return str(error)
-    return ""
