@@ -192,6 +192,26 @@ def test_the_grid_of_a_plan_is_one_stop_and_arrows_go_on_from_there(page: Page) 
     assert page.evaluate(FOCUS_JS)["seen"]
 
 
+def test_a_group_of_choices_is_one_stop_and_arrows_choose(page: Page) -> None:
+    to(page, "Playground", TABS["Playground"])
+    presets = [stop for stop in walk(page) if stop["where"] == "preset"]
+    assert len(presets) == 1
+    page.locator("#preset label").nth(1).click()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#preset input").nth(2)).to_be_checked()
+    expect(page.locator("#preset label.selected")).to_have_text("Balanced")
+
+
+def test_arrows_go_from_tab_to_tab(page: Page) -> None:
+    to(page, "Playground", TABS["Playground"])
+    page.get_by_role("tab", name="Playground").focus()
+    for key, tab in (("ArrowRight", "Inside"), ("End", "How it works"), ("ArrowLeft", "History"), ("Home", "Playground")):
+        page.keyboard.press(key)
+        opened = page.get_by_role("tab", name=tab)
+        expect(opened).to_be_focused()
+        expect(opened).to_have_attribute("aria-selected", "true")
+
+
 @pytest.mark.parametrize("tab", TABS)
 def test_every_picture_and_chart_has_a_name(page: Page, tab: str) -> None:
     to(page, tab, TABS[tab])

@@ -1,4 +1,5 @@
-/* Names for what gradio leaves without one, whenever it draws it: charts, and the pictures of a gallery. */
+/* Names for what gradio leaves without one, whenever it draws it: charts, the pictures of a gallery, and groups of
+   radio buttons. It names every button of a group differently, so that Tab stops at each and arrow keys do nothing. */
 (() => {
   const name = () => {
     for (const chart of document.querySelectorAll(".chart:not([aria-label])")) {
@@ -10,10 +11,16 @@
       if (caption && button.ariaLabel !== caption) button.ariaLabel = caption;
     }
   };
+  const group = () => {
+    for (const set of document.querySelectorAll("fieldset:has(input[type=radio])")) {
+      const radios = set.querySelectorAll("input[type=radio]");
+      for (const radio of radios) if (radio.name !== radios[0].name) radio.name = radios[0].name;
+    }
+  };
   let due = false;
   new MutationObserver(() => {
     if (due) return;
     due = true;
-    requestAnimationFrame(() => ((due = false), name()));
+    requestAnimationFrame(() => ((due = false), name(), group()));
   }).observe(document.documentElement, { childList: true, subtree: true });
 })();
