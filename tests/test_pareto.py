@@ -15,8 +15,9 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from hgc.__main__ import app
+from hgc.bench import pareto
 from hgc.bench.intervals import interval
-from hgc.bench.pareto import Setup, entries
+from hgc.bench.pareto import Setup, entries, pages_of
 from hgc.bench.points import FULL, Ledger, Point, Rows, Shown, charted, points, text
 from hgc.bench.setup import BenchRefused
 from hgc.cache.anatomy import Macs
@@ -183,9 +184,38 @@ def test_commands_refuse_in_a_sentence(command: list[str], said: str) -> None:
     assert said in refused.output
 
 
+def test_the_null_band_is_of_the_first_calls_that_lie_in_it_whole(studio: Studio, tmp_path: Path) -> None:
+    """Its rows are full runs: one of other noise, one for each number of steps; the others' rows keep all pictures."""
+    requests = [painted(studio, seed, {"control": "edges", "steps": 20}) for seed in range(5)]
+    setup = Setup(("fewer_steps",), (0.5,), batch=2, alone=1, null=4)
+    entered = list(entries(studio, setup, Task(requests[0], studio.blueprint), print))
+    assert [(e.method, e.budget, e.plan.steps, e.other_noise) for e in entered] == [
+        (FULL, 1.0, 20, False),
+        ("fewer_steps", 0.5, 10, False),
+        ("other seed", 1.0, 20, True),
+        ("50 steps", 2.5, 50, False),
+        ("200 steps", 10.0, 200, False),
+    ]
+    assert not any(entry.plan.table for entry in entered)
+    pages = pages_of(setup, requests, entered, Ledger(tmp_path / "pareto.jsonl", "key"))
+    assert [page.missing for page in pages] == [(0, 1, 2, 3, 4), (0, 1, 2, 3, 4), (0, 1)]
+    again = entered[2].noised(requests[0])
+    assert (again.seed, again.control_png, again.prompt) != (0, requests[0].control_png, requests[0].prompt)
+    assert (again.control_png, again.prompt) == (requests[0].control_png, requests[0].prompt)
+
+
+def test_a_row_of_fewer_pictures_is_compared_with_the_same_ones_of_the_full_run() -> None:
+    wholes = [replace(WHOLE, control_score=score, latency_ms=ms) for score, ms in ((0.8, 100.0), (0.2, 900.0))]
+    _, band = points(
+        "edges", "ddim", [Rows(FULL, 1.0, Macs(1, 1), wholes), Rows("other seed", 1.0, Macs(1, 1), [SHOWN])]
+    )
+    assert (band.pictures, band.alone_speedup) == (1, 2.0)
+    assert band.control_lost == pytest.approx(0)
+
+
 @pytest.mark.usefixtures("loaded")
-@pytest.mark.usefixtures("loaded")
-def test_the_benchmark_runs_and_resumes_from_the_command_line(tmp_path: Path) -> None:
+def test_the_benchmark_runs_and_resumes_from_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pareto, "NULL_STEPS", (4,))
     work, out = tmp_path / "pareto.jsonl", tmp_path / "pareto.json"
     few = [
         "--scenes",
@@ -197,6 +227,8 @@ def test_the_benchmark_runs_and_resumes_from_the_command_line(tmp_path: Path) ->
         "--no-drawings",
         "--long",
         "0",
+        "--null",
+        "1",
         "--steps",
         "3",
         "--budget",
@@ -207,7 +239,9 @@ def test_the_benchmark_runs_and_resumes_from_the_command_line(tmp_path: Path) ->
     first = CliRunner().invoke(app, command)
     assert first.exit_code == 0, first.output
     points = {point["method"]: point for point in json.loads(out.read_text())["points"]}
-    assert list(points) == ["full", "deepcache", "fewer_steps"]
+    assert list(points) == ["full", "deepcache", "fewer_steps", "other seed", "4 steps"]
+    assert points["other seed"]["pictures"] == points["4 steps"]["pictures"] == 1
+    assert points["other seed"]["psnr"] < 60 > points["4 steps"]["psnr"]
     assert points["full"]["psnr"] == 99.0
     assert points["deepcache"]["share"] <= 0.7
     assert points["deepcache"]["lead_db"] == pytest.approx(points["deepcache"]["psnr"] - points["fewer_steps"]["psnr"])

@@ -1,5 +1,8 @@
 """Methods x budgets x solvers on scenes and drawings that no plan was made from: cost against fidelity.
 
+Beside them stands the null band: how like the full picture are others that are no worse, which differ by their noise or
+by more steps. What lies within it means little.
+
 python -m hgc bench pareto --out runs/pareto.json                # resumes
 python -m hgc bench pareto --scenes 1 --budget 0.5 --long 0      # a minute
 """
@@ -15,7 +18,7 @@ from typing import Any
 
 import torch
 
-from hgc.bench.points import FULL, Ledger, Point, Rows, Shown, points
+from hgc.bench.points import FULL, NULL_STEPS, OTHER_SEED, Ledger, Point, Rows, Shown, in_steps, points
 from hgc.bench.setup import BenchRefused
 from hgc.cache import schedules
 from hgc.cache.plan import Plan, PlanRefused
@@ -37,6 +40,7 @@ from hgc.studio.studio import Studio, pixels_of
 from hgc.studio.worker import WORKER
 
 CEILING_DB = 99.0  # identical pictures have no PSNR, and means need one
+OTHER_NOISE = 500_000_000  # added to a seed; no bench has a scene of that number
 
 Tell = Callable[[str], None]
 
@@ -45,7 +49,8 @@ Tell = Callable[[str], None]
 class Setup:
     """The methods and budgets that are compared; `long` is the number of steps of the second reference, 0 for none.
 
-    The first `alone` pictures are drawn one in a call, the others `batch` together.
+    The first `alone` pictures are drawn one in a call, the others `batch` together. Of the first `null` pictures the
+    null band is drawn too: with other noise, and in each number of NULL_STEPS.
     """
 
     methods: tuple[str, ...]
@@ -53,9 +58,11 @@ class Setup:
     batch: int = 4
     alone: int = 3
     long: int = 100
+    null: int = 0
 
     def __post_init__(self) -> None:
-        for name, value, least in (("batch", self.batch, 1), ("alone", self.alone, 0), ("long", self.long, 0)):
+        bounds = (("batch", self.batch, 1), ("alone", self.alone, 0), ("long", self.long, 0), ("null", self.null, 0))
+        for name, value, least in bounds:
             if value < least:
                 raise BenchRefused(f"--{name} {value}: choose {least} or more")
 
@@ -68,11 +75,20 @@ class Setup:
 
 @dataclass(frozen=True)
 class Entry:
-    """A method at a budget, and the plan that it makes of it."""
+    """A method at a budget, and the plan that it makes of it; drawn of the first `pictures`, None for all of them.
+
+    With `other_noise` each picture begins from noise that is not the full run's.
+    """
 
     method: str
     budget: float
     plan: Plan
+    other_noise: bool = False
+    pictures: int | None = None
+
+    def noised(self, request: Request) -> Request:
+        """The request as this draws it."""
+        return request.but(seed=request.seed + OTHER_NOISE) if self.other_noise else request
 
 
 def compare(studio: Studio, setup: Setup, requests: Sequence[Request], ledger: Ledger, tell: Tell) -> list[Point]:
@@ -83,7 +99,7 @@ def compare(studio: Studio, setup: Setup, requests: Sequence[Request], ledger: L
     first, place = requests[0], place_of(studio)
     task = Task(first, studio.blueprint)
     entered = list(entries(studio, setup, task, tell))
-    pages = [_Page(group, [e.plan for e in entered], ledger) for group in setup.groups(requests)]
+    pages = pages_of(setup, requests, entered, ledger)
     missing = [page.drawing(number, setup.long) for number, page in enumerate(pages) if page.missing]
     for drawing, news in together(place, in_order(missing), Event()):
         if isinstance(news, WorkLost):
@@ -93,7 +109,7 @@ def compare(studio: Studio, setup: Setup, requests: Sequence[Request], ledger: L
             if not pages[drawing.page].missing:
                 there = sum(len(page.group) for page in pages if not page.missing)
                 tell(f"{first.control}, {first.sampler}: {there} of {len(requests)} pictures{_by(place)}")
-    shown = [[one for page in pages for one in page.shown[i]] for i in range(len(entered))]
+    shown = [[one for page in pages for one in page.shown.get(i, ())] for i in range(len(entered))]
     rows = [Rows(e.method, e.budget, task.cost(e.plan), row) for e, row in zip(entered, shown, strict=True)]
     return points(first.control, first.sampler, rows)
 
@@ -113,29 +129,49 @@ def entries(studio: Studio, setup: Setup, task: Task, tell: Tell) -> Iterator[En
                 yield Entry(name, budget, plan)
             except (PlanRefused, CalibrationRefused) as error:
                 tell(f"left out: {task.recipe.control}, {METHODS[name].title} at {budget:.1%}: {error}")
+    if setup.null:
+        yield Entry(OTHER_SEED, 1.0, schedules.full(task.anatomy, task.steps), True, setup.null)
+        for steps in NULL_STEPS:
+            plan = schedules.full(task.anatomy, steps)
+            yield Entry(in_steps(steps), steps / task.steps, plan, pictures=setup.null)
 
 
-class _Page:
-    """The pictures of one call's requests by every plan, as far as they are there."""
+def pages_of(setup: Setup, requests: Sequence[Request], entered: Sequence[Entry], ledger: Ledger) -> list[Page]:
+    """The calls in which everything is drawn; a call whose pictures are not all of the null band has none of it."""
+    pages, first = list[Page](), 0
+    for group in setup.groups(requests):
+        last = first + len(group)
+        drawn = {i: entry for i, entry in enumerate(entered) if entry.pictures is None or last <= entry.pictures}
+        pages.append(Page(group, drawn, ledger))
+        first = last
+    return pages
 
-    def __init__(self, group: Sequence[Request], plans: Sequence[Plan], ledger: Ledger) -> None:
-        self.group, self._plans, self._ledger = group, plans, ledger
-        known = [[ledger.known(request, plan, len(group)) for request in group] for plan in plans]
-        self.shown = [[shown for shown in row if shown is not None] for row in known]
+
+class Page:
+    """The pictures of one call's requests by every entry that is drawn of them, as far as they are there."""
+
+    def __init__(self, group: Sequence[Request], entered: Mapping[int, Entry], ledger: Ledger) -> None:
+        self.group, self._entered, self._ledger = group, entered, ledger
+        self.shown = {i: self._known(entry) for i, entry in entered.items()}
+
+    def _known(self, entry: Entry) -> list[Shown]:
+        known = [self._ledger.known(entry.noised(one), entry.plan, len(self.group)) for one in self.group]
+        return [shown for shown in known if shown is not None]
 
     @property
     def missing(self) -> tuple[int, ...]:
-        return tuple(i for i, row in enumerate(self.shown) if len(row) < len(self.group))
+        return tuple(i for i, row in self.shown.items() if len(row) < len(self.group))
 
     def drawing(self, number: int, long: int) -> Drawing:
         """What is missing as a task."""
         requests = tuple(request.model_dump_json() for request in self.group)
-        return Drawing(number, requests, tuple(self._plans), self.missing, long)
+        missing = {i: self._entered[i] for i in self.missing}
+        return Drawing(number, requests, self._entered[0].plan, missing, long)
 
     def add(self, drawn: Drawn) -> None:
-        self.shown[drawn.entry] = list(drawn.shown)
+        self.shown[drawn.entry], entry = list(drawn.shown), self._entered[drawn.entry]
         for request, shown in zip(self.group, drawn.shown, strict=True):
-            self._ledger.add(request, self._plans[drawn.entry], shown)
+            self._ledger.add(entry.noised(request), entry.plan, shown)
 
 
 @dataclass(frozen=True)
@@ -148,12 +184,12 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Drawing:
-    """Requests, as JSON, drawn in one call by those of the plans that are missing; the first plan is the full run's."""
+    """Requests, as JSON, drawn in one call by `whole`, the full run's plan, and by the entries that are missing."""
 
     page: int
     requests: tuple[str, ...]
-    plans: tuple[Plan, ...]
-    missing: tuple[int, ...]
+    whole: Plan
+    missing: Mapping[int, Entry]
     long: int
 
     def do(self, desk: Desk, stop: Event) -> Iterator[Drawn]:
@@ -175,13 +211,17 @@ class _Group:
     group: Sequence[Request]
 
     def drawn(self, asked: Drawing) -> Iterator[Drawn]:
-        call = together_in_a_call([self.studio.call(request) for request in self.group])
+        call = self._call(self.group)
         self._run(schedules.full(self.studio.anatomy(), 1), call)  # warms up
-        whole = self._run(asked.plans[0], call)
+        whole = self._run(asked.whole, call)
         long = self._run(schedules.full(self.studio.anatomy(), asked.long), call)[0] if asked.long else []
-        for i in asked.missing:
-            images, latency_ms = whole if i == 0 else self._run(asked.plans[i], call)
+        for i, entry in asked.missing.items():
+            noised = self._call([entry.noised(one) for one in self.group]) if entry.other_noise else call
+            images, latency_ms = whole if entry.method == FULL else self._run(entry.plan, noised)
             yield Drawn(i, tuple(self._judged(images, latency_ms, whole[0], long)))
+
+    def _call(self, requests: Sequence[Request]) -> Mapping[str, Any]:
+        return together_in_a_call([self.studio.call(request) for request in requests])
 
     def _run(self, plan: Plan, call: Mapping[str, Any]) -> tuple[list[Pixels], float]:
         """The pictures, and the time of the whole call for one; what keeps nothing is the plain pipeline."""

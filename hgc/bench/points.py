@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from math import nan
 from pathlib import Path
 from statistics import fmean, median, pstdev
@@ -19,6 +19,14 @@ from hgc.planning.methods import METHODS
 from hgc.request import Request
 
 FULL = "full"
+# Rows of the null band: full pictures that differ from the full run's by noise or number of steps.
+OTHER_SEED = "other seed"
+NULL_STEPS = (50, 200)
+
+
+def in_steps(steps: int) -> str:
+    """The null band's row of a full run in so many steps."""
+    return f"{steps} steps"
 
 
 @dataclass(frozen=True)
@@ -108,7 +116,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Rows:
-    """The pictures of one method at one budget, in the order of the full run's."""
+    """The pictures of one method at one budget, in the order of the full run's; of the null band the first of them."""
 
     method: str
     budget: float
@@ -123,6 +131,7 @@ def points(control: str, sampler: str, rows: Sequence[Rows]) -> list[Point]:
 
 
 def _point(control: str, sampler: str, own: Rows, whole: Rows, fewer: Rows | None) -> Point:
+    whole = replace(whole, shown=whole.shown[: len(own.shown)])  # the null band is of the first pictures
     leads = None if fewer is None else [a.psnr - b.psnr for a, b in zip(own.shown, fewer.shown, strict=True)]
     score, whole_score = _followed(own.shown), _followed(whole.shown)
     alone_ms, alone_speedup = _times(own, whole, alone=True)

@@ -41,6 +41,9 @@ def pareto(
     control: Annotated[list[str] | None, typer.Option(help="May be given several times; all by default.")] = None,
     sampler: Annotated[list[str] | None, typer.Option(help="May be given several times; ddim by default.")] = None,
     long: Annotated[int, typer.Option(help="Steps of the second reference; 0 for none.")] = 100,
+    null: Annotated[
+        int, typer.Option(help="Of so many pictures the null band: with other noise, in 50 and in 200 steps.")
+    ] = 0,
     batch: Annotated[int, typer.Option(help="Pictures drawn together.")] = 4,
     alone: Annotated[int, typer.Option(help="Pictures drawn one in a call first, for the times.")] = 3,
     steps: Steps = 20,
@@ -61,7 +64,7 @@ def pareto(
     methods = tuple(method_of(name).name for name in method) if method else tuple(METHODS)
     if scenes < 1:
         raise RequestRefused(f"--scenes {scenes}: choose 1 or more")
-    setup = bench.Setup(methods, tuple(budget or BUDGETS), batch, alone, long)
+    setup = bench.Setup(methods, tuple(budget or BUDGETS), batch, alone, long, null)
     with On.read(on, count).studio(model, device, dtype) as studio:
         key = f"{digest(Path(studio.loaded.preset.source))} {studio.device} {studio.dtype} long {long}"
         ledger, points = Ledger(work, key), []
