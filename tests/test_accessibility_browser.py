@@ -205,7 +205,12 @@ def test_a_group_of_choices_is_one_stop_and_arrows_choose(page: Page) -> None:
 def test_arrows_go_from_tab_to_tab(page: Page) -> None:
     to(page, "Playground", TABS["Playground"])
     page.get_by_role("tab", name="Playground").focus()
-    for key, tab in (("ArrowRight", "Inside"), ("End", "How it works"), ("ArrowLeft", "History"), ("Home", "Playground")):
+    for key, tab in (
+        ("ArrowRight", "Inside"),
+        ("End", "How it works"),
+        ("ArrowLeft", "History"),
+        ("Home", "Playground"),
+    ):
         page.keyboard.press(key)
         opened = page.get_by_role("tab", name=tab)
         expect(opened).to_be_focused()

@@ -45,11 +45,11 @@ from hgc.share import LinkRefused, link_of, read_link
 from hgc.studio.control_map import Prepared, prepare_control
 from hgc.studio.studio import Studio
 from hgc.ui import Loader, build
-from hgc.ui.jobs import Press
 from hgc.ui.playground.drawing import Sheet
 from hgc.ui.playground.form import read_form, write_form
 from hgc.ui.playground.run_events import RunEvents
 from hgc.ui.playground.tab import Playground, build_playground
+from hgc.ui.pressing import Press
 from hgc.ui.runner import Runner
 
 STEPS, SIZE, BUDGET = 8, 256, 0.55

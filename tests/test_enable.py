@@ -17,7 +17,7 @@ from hgc.cache.anatomy import State
 from hgc.cache.anatomy.macs import anatomy
 from hgc.cache.plan import PlanRefused
 from hgc.cache.rehearsal import plan_macs
-from hgc.cache.running.belonging import NotCached
+from hgc.cache.running.caller import NotCached
 from hgc.enabled import handle_of
 from hgc.planning.methods import METHODS
 from hgc.request import Recipe, RequestRefused

@@ -25,7 +25,7 @@ from hgc.results.comparison import Cancelled, Comparison, Progress
 from hgc.studio.control_map import Prepared
 from hgc.studio.studio import Studio
 from hgc.ui import Loader
-from hgc.ui.jobs import Jobs, Press
+from hgc.ui.pressing import Jobs, Press
 from hgc.ui.underway import Underway
 
 # gradio's own statistics, told by pandas; the warning lands in whatever test the server answers meanwhile.

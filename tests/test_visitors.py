@@ -18,7 +18,7 @@ from hgc.history import Place
 from hgc.history.place import place_of
 from hgc.studio.studio import Studio
 from hgc.ui import Loader
-from hgc.ui.jobs import Press
+from hgc.ui.pressing import Press
 from hgc.ui.sessions import Session, Sessions
 
 pytestmark = [

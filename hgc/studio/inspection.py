@@ -12,9 +12,8 @@ import torch
 from numpy.typing import NDArray
 
 from hgc.cache.anatomy import Kind
-from hgc.cache.movement import spans, with_drift
 from hgc.cache.running.engine import cached
-from hgc.cache.running.looking import AttentionLook, DriftLook, Maps
+from hgc.cache.running.looking import AttentionLook, DriftLook, Maps, spans, with_drift
 from hgc.cache.running.values import Witness
 from hgc.cache.trace import Trace
 from hgc.models.words import Word, words_of

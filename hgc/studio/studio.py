@@ -46,10 +46,9 @@ from hgc.studio.cores import take_free_cores
 from hgc.studio.drawn import Drawn
 from hgc.studio.inspection import Inspection, Look, look_into
 from hgc.studio.judge import Judge
-from hgc.studio.news import as_it_goes
 from hgc.studio.preview import LatentPreview
 from hgc.studio.provenance import Numbers, made_now
-from hgc.studio.worker import WORKER, on_worker
+from hgc.studio.worker import WORKER, as_it_goes, on_worker
 from hgc.studio.world import colourful, world_of
 
 Tell = Callable[[Progress], None]

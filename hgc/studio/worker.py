@@ -1,4 +1,4 @@
-"""One thread for everything that computes with tensors, as long as the process lives.
+"""One thread for everything that computes with tensors, as long as the process lives, and news of what it does.
 
 OpenMP gives every thread that runs a parallel loop a team of its own. Once all teams together have more threads than
 there are cores, GNU's libgomp no longer waits awake at a loop's end but sleeps and is woken, even while the other team
@@ -11,13 +11,16 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
+from dataclasses import dataclass
 from functools import partial, wraps
 from queue import SimpleQueue
-from threading import Lock, Thread, current_thread
-from typing import Any, ParamSpec, TypeVar
+from threading import Event, Lock, Thread, current_thread
+from typing import Any, Generic, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
+News = TypeVar("News")
+Result = TypeVar("Result")
 
 
 class Worker:
@@ -85,3 +88,39 @@ def on_worker(function: Callable[P, T]) -> Callable[P, T]:
         return WORKER.run(partial(function, *args, **kwargs))
 
     return call
+
+
+@dataclass(frozen=True)
+class _Done(Generic[Result]):
+    result: Result
+
+
+def as_it_goes(
+    work: Callable[[Callable[[News], None], Callable[[], bool]], Result],
+    cancel: Event | None = None,
+) -> Iterator[News | Result]:
+    """Work in the worker as a generator: first the news that `work(tell, stopped)` tells, last its result.
+
+    Raises whatever the work raises.
+
+    `stopped` is true once `cancel` is set or the generator is closed, which waits for the work to end.
+    """
+    left, asked = Event(), cancel or Event()
+    items: SimpleQueue[News | _Done[Result] | BaseException] = SimpleQueue()
+
+    def run() -> None:
+        try:
+            items.put(_Done(work(items.put, lambda: left.is_set() or asked.is_set())))
+        except BaseException as error:
+            items.put(error)
+
+    job = WORKER.start(run)
+    try:
+        while not isinstance(item := items.get(), _Done):
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+        yield item.result
+    finally:
+        left.set()
+        WORKER.end(job)

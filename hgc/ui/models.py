@@ -17,7 +17,7 @@ from hgc.models.refusals import ModelUnavailable
 from hgc.models.remembered import remembered
 from hgc.refused import Refused
 from hgc.spread.here import place_of
-from hgc.ui.components.choice import chosen
+from hgc.ui.components.inputs import chosen
 from hgc.ui.playground import figures
 from hgc.ui.playground.cache_events import CacheEvents, asked_of, cost_inputs, settled_of
 from hgc.ui.playground.control_events import ControlEvents

@@ -21,9 +21,9 @@ from hgc.results.comparison import Cancelled, Comparison
 from hgc.results.opened import Opened
 from hgc.results.records import record_of
 from hgc.spread.work import Given, Waiting
-from hgc.ui.jobs import Jobs
-from hgc.ui.kept import Kept
 from hgc.ui.loader import Loader
+from hgc.ui.pressing import Jobs
+from hgc.ui.sessions import Kept
 from hgc.ui.underway import Underway
 
 if TYPE_CHECKING:

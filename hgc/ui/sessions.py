@@ -1,4 +1,4 @@
-"""The state of a session, all that the server keeps of it, so that ten thousand sessions are a few megabytes.
+"""All that the server keeps of a session, so that ten thousand sessions are a few megabytes.
 
 Every call of an endpoint is a session of its own to gradio. For each it writes out the whole page's configuration, 400
 components in 0.65 MB and 0.1 s, for a link to the page as it stands; this page has links of its own (hgc.share).
@@ -6,11 +6,15 @@ components in 0.65 MB and 0.1 s, for a link to the page as it stands; this page 
 
 from __future__ import annotations
 
+import threading
+from collections import OrderedDict
+from secrets import token_hex
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from gradio.state_holder import SessionState, StateHolder
 
+T = TypeVar("T")
 KEPT = 2_000
 
 
@@ -50,3 +54,28 @@ class Sessions(StateHolder):
                 gone = next((name for name in stateless if name != session_id), None) or next(others)
                 del self.session_data[gone]
                 self.time_last_used.pop(gone, None)
+
+
+class Kept(Generic[T]):
+    """The latest things of all visitors by id, so that gr.State holds the id alone.
+
+    The oldest are forgotten first. Safe to use from several threads.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._lock = threading.Lock()
+        self._things: OrderedDict[str, T] = OrderedDict()
+
+    def keep(self, thing: T, name: str | None = None) -> str:
+        """The id under which it is found again: its own name, or a new one."""
+        name = name or token_hex(8)
+        with self._lock:
+            self._things[name] = thing
+            while len(self._things) > self._limit:
+                self._things.popitem(last=False)
+        return name
+
+    def find(self, name: str | None) -> T | None:
+        with self._lock:
+            return self._things.get(name) if name else None

@@ -8,8 +8,9 @@ look.maps["unet.mid_block.attentions.0.transformer_blocks.0.attn2"][step]
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -17,14 +18,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from hgc.cache.anatomy import Anatomy, Kind
+from hgc.cache.anatomy import Anatomy, Kind, State
 from hgc.cache.anatomy.layers import prompt_attentions
 from hgc.cache.anatomy.networks import Networks
 from hgc.cache.anatomy.sites import survey
 from hgc.cache.forecast import relative_l1
-from hgc.cache.movement import Span
 from hgc.cache.running.patching import replaced_forwards
+from hgc.cache.trace import Cell, Trace
 
+Span = tuple[str, int, int]  # a site, a step, and the earlier step that it is compared with
 Maps = dict[str, dict[int, NDArray[np.float16]]]  # by cross-attention and step: [words, h, w]
 
 
@@ -73,6 +75,40 @@ def word_shares(
     q, k = (part.float().unflatten(-1, (heads, -1)).transpose(0, 1) for part in (query, key))  # [heads, ·, dim]
     shares = torch.softmax(q @ k.transpose(1, 2) * scale, dim=-1).mean(0)  # [places, tokens]
     return torch.stack([shares[:, sorted(tokens)].sum(1) for tokens in words]) if words else shares[:0, :0]
+
+
+def last_computed(row: Sequence[Cell]) -> list[int | None]:
+    """For every step of a site the latest step before it in which the site was computed."""
+    found: list[int | None] = []
+    latest = None
+    for step, cell in enumerate(row):
+        found.append(latest)
+        if cell.state is State.COMPUTED:
+            latest = step
+    return found
+
+
+def spans(*traces: Trace) -> set[Span]:
+    """Every pair of steps whose values have to be compared to fill in the drift of these traces."""
+    return {
+        (name, step, earlier)
+        for trace in traces
+        for name, row in trace.cells.items()
+        for step, earlier in enumerate(last_computed(row))
+        if earlier is not None and row[step].state is not State.ABSENT
+    }
+
+
+def with_drift(trace: Trace, moved: Mapping[Span, float]) -> Trace:
+    """The same trace with the drift of every cell that was measured."""
+    cells = {
+        name: tuple(
+            cell if earlier is None else replace(cell, drift=moved.get((name, step, earlier)))
+            for step, (cell, earlier) in enumerate(zip(row, last_computed(row), strict=True))
+        )
+        for name, row in trace.cells.items()
+    }
+    return replace(trace, cells=cells)
 
 
 class DriftLook:

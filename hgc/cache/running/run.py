@@ -22,8 +22,7 @@ from hgc.cache.recording.rows import Recordings
 from hgc.cache.recording.session import Frame, Session
 from hgc.cache.rehearsal import attended, check, rehearse
 from hgc.cache.rules import PlanRefused
-from hgc.cache.running.belonging import Belonging
-from hgc.cache.running.caller import Caller, arguments, caller, guided_half
+from hgc.cache.running.caller import Belonging, Caller, arguments, caller, guided_half
 from hgc.cache.running.clock import Clock, Step
 from hgc.cache.running.constants import Constants
 from hgc.cache.running.patching import Beyond

@@ -1,6 +1,6 @@
-"""gradio's inputs with a reading of our own, which stays when an update makes gradio build the input anew.
+"""gradio's inputs with a reading or an event of our own, which stay when an update makes gradio build the input anew.
 
-Made past gradio's metaclass, which would write a stub beside this file for each class that it sees defined.
+The classes are made past gradio's metaclass, which would write a stub beside this file for each that it sees defined.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from abc import ABCMeta
 from typing import Any
 
 import gradio as gr
+
+PRIVATE: dict[str, Any] = {"api_visibility": "private"}
 
 
 def _reading(component: type, preprocess: Any) -> Any:
@@ -37,4 +39,17 @@ def models_list(choices: list[tuple[str, str]], value: str, **look: Any) -> gr.D
 def shown_when(part: Any, condition: str, body: Any) -> None:
     """Shows a body while a condition on `value`, in JavaScript, holds for what stands in a part."""
     shown = f"(value) => ({{__type__: 'update', visible: {condition}}})"
-    part.change(None, part, body, js=shown, api_visibility="private")
+    part.change(None, part, body, js=shown, **PRIVATE)
+
+
+def chosen(choices: gr.Dropdown) -> Any:
+    """An event like `input`, which comes when a person takes another value than stood there (choice.js).
+
+    gradio's own `input` also comes whenever the list loses the focus, and its `select` never comes by keyboard. Call it
+    while the page is built.
+    """
+    turns = gr.Number(0, visible=False, label=f"{choices.label}: choices")
+    key = turns._id
+    choices.focus(None, choices, None, js=f"(value) => {{ hgc.listOpened({key}, value); }}", **PRIVATE)
+    choices.input(None, [choices, turns], turns, js=f"(value, turns) => hgc.choices({key}, value, turns)", **PRIVATE)
+    return turns.change

@@ -15,14 +15,13 @@ from hgc.sweep import LADDER_AXIS, Axis, Sweep, base_of, parse_seeds
 from hgc.sweep.table import as_csv, as_parquet, points, records
 from hgc.ui.explore.grid import grid, price_line, progress_bar, told, waiting
 from hgc.ui.explore.tab import NOTHING
-from hgc.ui.jobs import Jobs, Press
-from hgc.ui.kept import Kept
 from hgc.ui.playground.drawing import Sheet, drawn, fitted, prepare
 from hgc.ui.playground.form import form_outputs, read_recipe, write_form
 from hgc.ui.playground.wanted import HGC, control_of, within_reach
-from hgc.ui.pressing import Step, Updates, wire_start, wire_stop
+from hgc.ui.pressing import Jobs, Press, Step, Updates, wire_start, wire_stop
 from hgc.ui.queueing import QUIET
 from hgc.ui.runner import in_one_sentence
+from hgc.ui.sessions import Kept
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

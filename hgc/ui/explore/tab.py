@@ -9,7 +9,7 @@ import gradio as gr
 
 from hgc.charts.pareto import Cost, Fidelity
 from hgc.sweep import MOST_RUNS, SETTINGS
-from hgc.ui.components.choice import chosen
+from hgc.ui.components.inputs import chosen
 from hgc.ui.explore.grid import PICK_JS
 from hgc.ui.pressing import Pressing, build_press
 

@@ -8,8 +8,8 @@ import gradio as gr
 
 from hgc.cache.anatomy import Kind, State
 from hgc.charts.quantity import giga
-from hgc.ui.kept import Kept
 from hgc.ui.queueing import QUIET
+from hgc.ui.sessions import Kept
 
 if TYPE_CHECKING:
     from hgc.cache.trace import Trace

@@ -15,7 +15,7 @@ from hgc.calibration.curves import ChangeCurves
 from hgc.charts.change import accumulated_chart, change_chart, changing_rows, most_piled
 from hgc.charts.rows import Row
 from hgc.planning.calibrations import subject_of
-from hgc.ui.components.choice import chosen
+from hgc.ui.components.inputs import chosen
 from hgc.ui.playground.titles import subject_words
 from hgc.ui.queueing import QUIET
 from hgc.ui.runner import Runner

@@ -11,7 +11,7 @@ from typing import Any
 
 import gradio as gr
 
-from hgc.ui.components.choice import chosen
+from hgc.ui.components.inputs import chosen
 from hgc.ui.inside.change import build_change, wire_change
 from hgc.ui.inside.events import EMPTY, LOOKING, UNSEEN, InsideEvents
 from hgc.ui.queueing import MODEL_QUEUE, QUIET

@@ -14,7 +14,7 @@ from hgc.planning.presets import PRESETS, by_budget
 from hgc.refused import Refused
 from hgc.request import Recipe
 from hgc.share import NAME
-from hgc.ui.components.choice import chosen
+from hgc.ui.components.inputs import chosen
 from hgc.ui.playground import figures
 from hgc.ui.playground.cache_panel import CUSTOM_REASON, read_settings, write_settings
 from hgc.ui.playground.method_card import method_card

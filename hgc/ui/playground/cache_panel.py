@@ -10,7 +10,7 @@ import gradio as gr
 
 from hgc.planning.methods import DEFAULT_METHOD, METHODS
 from hgc.request import CacheSettings
-from hgc.ui.components.choice import chosen
+from hgc.ui.components.inputs import chosen
 from hgc.ui.playground import hgc_settings
 from hgc.ui.playground.method_card import method_card
 from hgc.ui.playground.titles import NO_RIVAL, RIVALS

@@ -15,8 +15,8 @@ from hgc.control.reading import Reading
 from hgc.landscapes import examples
 from hgc.refused import Refused
 from hgc.request import CacheSettings
-from hgc.ui.components.choice import chosen
 from hgc.ui.components.easel import CANVAS_PX
+from hgc.ui.components.inputs import chosen
 from hgc.ui.pictures import png_url
 from hgc.ui.playground import figures
 from hgc.ui.playground.cache_events import BY_HAND, by_hand_of

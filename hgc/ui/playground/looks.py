@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from hgc.ui.kept import Kept
+from hgc.ui.sessions import Kept
 
 T = TypeVar("T")
 

@@ -10,7 +10,7 @@ import gradio as gr
 from hgc.control.annotators import LINES
 from hgc.control.images import ImageRefused, decode
 from hgc.refused import Refused
-from hgc.ui.components.choice import chosen
+from hgc.ui.components.inputs import chosen
 from hgc.ui.playground import figures
 from hgc.ui.playground.drawing import AS_MAP, seen_picture
 from hgc.ui.playground.more import second_map, under_mask

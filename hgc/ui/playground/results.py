@@ -9,10 +9,10 @@ import gradio as gr
 
 from hgc.history import Record
 from hgc.ui.components.viewer import build_viewer, scene
-from hgc.ui.kept import Kept
 from hgc.ui.playground import figures
 from hgc.ui.playground.stage import stage_empty, stage_recorded
 from hgc.ui.queueing import QUIET
+from hgc.ui.sessions import Kept
 
 if TYPE_CHECKING:
     from hgc.results.comparison import Comparison

@@ -16,10 +16,9 @@ from hgc.calibration.subject import Subject
 from hgc.charts.drift import curves_chart
 from hgc.charts.quantity import duration
 from hgc.results.comparison import Cancelled
-from hgc.ui.jobs import Jobs, Press
 from hgc.ui.playground.figures import aside, notes_list
 from hgc.ui.playground.titles import CONTROLS, subject_words
-from hgc.ui.pressing import Pressing, Step, Updates, build_press, wire_start, wire_stop
+from hgc.ui.pressing import Jobs, Press, Pressing, Step, Updates, build_press, wire_start, wire_stop
 from hgc.ui.queueing import QUIET
 from hgc.ui.runner import in_one_sentence
 
