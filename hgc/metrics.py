@@ -83,21 +83,13 @@ def difference(a: Picture, b: Picture) -> NDArray[np.float32]:
     return np.abs(first - second).mean(axis=2).astype(np.float32)
 
 
-def miou(
-    predicted: NDArray[np.integer], target: NDArray[np.integer], classes: Sequence[str]
-) -> tuple[float, dict[str, float]]:
-    """Mean intersection over union 0..1, and that of each class, of two label maps [H, W] numbered as `classes`.
-
-    Only classes found in either map count; one that is in a single map scores 0 (as mmsegmentation, ControlNet++).
-    """
-    scores = {name: shared / both for name, (shared, both) in overlaps(predicted, target, classes).items()}
-    return float(np.mean(list(scores.values()))), scores
-
-
 def overlaps(
     predicted: NDArray[np.integer], target: NDArray[np.integer], classes: Sequence[str]
 ) -> dict[str, tuple[int, int]]:
-    """Intersection and union in pixels of each class found in either of two label maps [H, W] numbered as `classes`."""
+    """Intersection and union in pixels of each class found in either of two label maps [H, W] numbered as `classes`.
+
+    A class that is in neither is left out; one that is in one map only shares nothing (as mmsegmentation).
+    """
     _same_shape(predicted.shape, target.shape, "label maps")
     known = np.arange(len(classes))
     strange = np.setdiff1d(np.union1d(predicted, target), known)

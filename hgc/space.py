@@ -157,14 +157,6 @@ def readme_front_matter(readme: str) -> dict[str, Any]:
     return settings if isinstance(settings, dict) else {}
 
 
-def with_front_matter(readme: str, settings: SpaceSettings) -> str:
-    """The README with the Spacefile's front matter in place of its own."""
-    body = readme
-    if readme_front_matter(readme):
-        body = readme.removeprefix(FENCE).partition("\n" + FENCE)[2]
-    return rendered_front_matter(settings) + body
-
-
 def problems(root: Path) -> tuple[str, ...]:
     """Everything that keeps this checkout from being a Space, one sentence each."""
     settings = read_spacefile(root).space

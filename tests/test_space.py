@@ -24,7 +24,6 @@ from hgc.space import (
     readme_front_matter,
     rendered_front_matter,
     space_files,
-    with_front_matter,
 )
 
 ROOT = Path(__file__).parent.parent
@@ -53,7 +52,7 @@ def checkout(tmp_path: Path) -> Path:
     for name in ("Spacefile", "requirements.txt"):
         shutil.copy(ROOT / name, tmp_path / name)
     (tmp_path / "app.py").write_text("print('hello')\n")
-    (tmp_path / "README.md").write_text(with_front_matter("# Title\n", read_spacefile(ROOT).space))
+    (tmp_path / "README.md").write_text(rendered_front_matter(read_spacefile(ROOT).space) + "# Title\n")
     (tmp_path / "notes.txt").write_text("not tracked")
     git = ["git", "-c", "user.name=test", "-c", "user.email=test@localhost"]
     for arguments in (["init", "-q"], ["add", "Spacefile", "requirements.txt", "app.py", "README.md"]):
@@ -93,14 +92,10 @@ def test_the_front_matter_is_what_the_hub_reads(checkout: Path) -> None:
     assert len(card["short_description"]) <= 60
 
 
-def test_front_matter_is_replaced_and_the_rest_kept() -> None:
+def test_front_matter_is_read_back_from_a_readme_with_rules_of_its_own() -> None:
     settings = read_spacefile(ROOT).space
-    body = "# Title\n\n---\n\nA rule above.\n"
-    once = with_front_matter(body, settings)
-    assert once == rendered_front_matter(settings) + body
-    assert with_front_matter(once, settings) == once
-    assert with_front_matter("---\ntitle: Old\n---\n" + body, settings) == once
-    assert readme_front_matter(once) == settings.front_matter()
+    readme = rendered_front_matter(settings) + "# Title\n\n---\n\nA rule above.\n"
+    assert readme_front_matter(readme) == settings.front_matter()
 
 
 @pytest.mark.parametrize("readme", ["", "# Title\n", "---\nno end", "---\n\n---\n# Title\n"])

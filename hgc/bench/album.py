@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ import cv2
 import numpy as np
 
 from hgc.landscapes.artist import Picture
+from hgc.whole import write_whole
 
 DRAWING = ("text_encoder", "unet", "controlnet", "controlnet_edges", "vae")
 Tell = Callable[[str], None]
@@ -53,13 +53,11 @@ class Album:
 
 
 def write_png(path: Path, picture: Picture) -> None:
-    """Write an RGB picture under a temporary name and put it in its place at once."""
+    """Writes an RGB picture, whole or not at all. Raises PlaceRefused."""
     done, data = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
     if not done:
         raise ValueError(f"{path.name}: OpenCV cannot write a picture of shape {picture.shape}")
-    partial = path.with_name(path.name + ".part")
-    partial.write_bytes(data.tobytes())
-    os.replace(partial, path)
+    write_whole(path, data.tobytes())
 
 
 def read_png(path: Path) -> Picture:

@@ -1,12 +1,14 @@
 """Pictures side by side in one picture, with a line of text under each where it has one."""
 
 from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from hgc.landscapes.artist import Picture
+from hgc.whole import write_whole
 
 PAPER, INK = (255, 255, 255), (40, 44, 52)
 GAP_PX, LINE_PX = 6, 18
@@ -31,12 +33,11 @@ def tiled(
 
 
 def save_small(sheet: Image.Image, path: Path) -> int:
-    """Write a PNG with 64 tones a channel, half its size and no different to the eye; returns its bytes.
+    """Writes a PNG with 64 tones a channel, half its size and no different to the eye; returns its bytes.
 
-    The file is written whole or not at all.
+    The file is there whole or not at all. Raises PlaceRefused.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".part")
-    Image.fromarray((np.asarray(sheet) & 0xFC) | 2).save(partial, "PNG", optimize=True)
-    partial.replace(path)
-    return path.stat().st_size
+    buffer = BytesIO()
+    Image.fromarray((np.asarray(sheet) & 0xFC) | 2).save(buffer, "PNG", optimize=True)
+    write_whole(path, buffer.getvalue())
+    return buffer.tell()

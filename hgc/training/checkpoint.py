@@ -2,13 +2,13 @@
 
 import hashlib
 import io
-import os
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from hgc.refused import Refused
+from hgc.whole import write_whole
 
 MAGIC = b"HGC-CKP1"
 _DIGEST_BYTES = 32
@@ -19,17 +19,11 @@ class CheckpointError(Refused, RuntimeError):
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
-    """Write the state beside its SHA-256 under a temporary name, then put it in place of the old one at once."""
+    """Writes the state and its SHA-256, the file whole or not at all. Raises PlaceRefused."""
     buffer = io.BytesIO()
     torch.save(state, buffer)
     payload = buffer.getvalue()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as file:
-        file.write(MAGIC + hashlib.sha256(payload).digest() + payload)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)
+    write_whole(path, MAGIC + hashlib.sha256(payload).digest() + payload)
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:

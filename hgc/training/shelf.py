@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +19,7 @@ from hgc.training.autoencoder import LATENT_CHANNELS
 from hgc.training.checkpoint import CheckpointError
 from hgc.training.compute import Compute
 from hgc.training.data import lesson
+from hgc.whole import write_whole
 
 log = logging.getLogger(__name__)
 
@@ -107,7 +107,7 @@ def fill_shelf(folder: Path, model: AutoencoderTiny, first_seed: int, count: int
         captions += [scene.caption for scene in scenes]
         for array in (latents, labels, edges):
             array.flush()
-        _write_captions(progress, captions)
+        write_whole(progress, json.dumps(captions).encode())
         if start % 1024 == 0:
             log.info("shelf %d of %d scenes", len(captions), count)
     return Shelf(np.asarray(latents), np.asarray(labels), np.asarray(edges), captions)
@@ -129,9 +129,3 @@ def _array(path: Path, mode: str, kind: type, shape: tuple[int, ...]) -> np.memm
             f"{path.name} holds {array.shape}, the plan asks for {shape}; delete the folder to fill it again"
         )
     return array
-
-
-def _write_captions(path: Path, captions: list[str]) -> None:
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(captions))
-    os.replace(partial, path)
