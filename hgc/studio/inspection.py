@@ -19,6 +19,7 @@ from hgc.cache.trace import Trace
 from hgc.models.words import Word, words_of
 from hgc.request import ArmName
 from hgc.results.comparison import Cancelled, Comparison
+from hgc.studio.call import stepping
 
 if TYPE_CHECKING:
     from hgc.studio.studio import Studio
@@ -91,7 +92,7 @@ def look_into(
         pipe = studio.loaded_for(request).pipeline(request.controls, request.sampler, request.task)
         attention = AttentionLook(pipe, studio.anatomy(request), [word.tokens for word in words])
         measuring = name == "full" or drift is not drifts["full"]
-        call = shared | studio.stepping(request, plan.steps) | {"output_type": "latent"}
+        call = shared | stepping(request, plan.steps) | {"output_type": "latent"}
         adjustment = studio.adjustment(plan, request)
         witness = both(attention, drift) if measuring else attention
         with cached(pipe, plan, witness=witness, adjustment=adjustment), attention.at_queries():

@@ -41,6 +41,7 @@ from hgc.planning.task import at_steps
 from hgc.request import ArmName, CacheSettings, Lora, Recipe, Request, RequestRefused
 from hgc.results.comparison import Arm, Cancelled, Comparison, Forecast, Pixels, Progress
 from hgc.studio.calibrating import Measured, calibrating, known_calibration, place_of
+from hgc.studio.call import call_of, noise_of, stepping
 from hgc.studio.control_map import Prepared, decoded, prepare_control
 from hgc.studio.cores import take_free_cores
 from hgc.studio.drawn import Drawn
@@ -323,7 +324,7 @@ class Studio:
         foreseen = forecast.rival is not None and share == forecast.share
         other = forecast.rival if foreseen or beside is None else self.plan(beside)
         rival = None if other is None else arm("rival", other, 1)
-        noise = self._noise(request).to(self.loaded.device, self.loaded.dtype).float().cpu().numpy().tobytes()
+        noise = noise_of(self.loaded, request).float().cpu().numpy().tobytes()
         others = [arm for arm in (kept, rival) if arm is not None]
         return Comparison(
             request=request,
@@ -392,59 +393,15 @@ class Studio:
         # On a CPU a clock is read in no time; on an accelerator two events a site would be most of a step's launches.
         timed = self.loaded.device.type == "cpu"
         with cached(pipe, plan, adjustment=adjustment, timed=timed, graphs=self._recordings or False) as run:
-            out = pipe(**{**call, **self.stepping(request, steps)}, callback_on_step_end=after_step)
+            out = pipe(**{**call, **stepping(request, steps)}, callback_on_step_end=after_step)
             image = pixels_of(out.images)
         latency_ms = (perf_counter() - begun - aside_s) * 1e3
         score = self._judge.score(image, decoded(request.control_png), request.control)
         return Arm(name, image, run.trace, latency_ms, sum(run.trace.step_ms), score, tuple(previews))
 
-    def _noise(self, request: Request) -> torch.Tensor:
-        """[1, C, h, w] on the CPU, the same on every device."""
-        width, height = (side // self.loaded.latent_factor for side in request.size or self.size)
-        channels = self.loaded.components["unet"].config.out_channels
-        return torch.randn(1, channels, height, width, generator=_seeded(request))
-
     def call(self, request: Request) -> dict[str, Any]:
-        """The arguments of the pipeline's call, but for `stepping` the same for every arm: text, maps, pictures, noise.
-
-        Pictures decide the size.
-        """
-        text = self.loaded_for(request).encode(request.prompt, request.negative_prompt, request.guidance > 1)
-        call = {**text, "guidance_scale": request.guidance, "output_type": "pt"}
-        maps = [_tensor(request.control_png), *([] if request.second is None else [_tensor(request.second.map)])]
-        call |= self.loaded.control_arguments(request.controls, maps, request.task) | _weights_and_windows(request)
-        call |= self.stepping(request, request.steps)
-        if request.source is None:
-            return call | {"latents": self._noise(request).to(self.loaded.device, self.loaded.dtype)}
-        call |= {"image": _tensor(request.source), "strength": request.strength}
-        return call if request.mask is None else call | {"mask_image": _tensor(request.mask)[:, :1]}
-
-    def stepping(self, request: Request, steps: int) -> dict[str, Any]:
-        """The arguments by which a call computes so many steps.
-
-        Pipelines that begin from a picture draw their noise themselves, from a generator that one call uses up.
-        """
-        number = {"num_inference_steps": at_steps(request, steps).schedule_steps}
-        return number if request.source is None else number | {"generator": _seeded(request)}
-
-
-def _seeded(request: Request) -> torch.Generator:
-    return torch.Generator().manual_seed(request.seed)
-
-
-def _tensor(encoded: str) -> torch.Tensor:
-    """A request's picture [1, 3, H, W] in 0..1."""
-    return torch.from_numpy(decoded(encoded)).permute(2, 0, 1)[None].float() / 255
-
-
-def _weights_and_windows(request: Request) -> dict[str, Any]:
-    """The strengths and windows of a request's controls, as pipelines take those of one and of several."""
-    named = ("controlnet_conditioning_scale", "control_guidance_start", "control_guidance_end")
-    first, second = (request.control_scale, request.control_start, request.control_end), request.second
-    if second is None:
-        return dict(zip(named, first, strict=True))
-    both = zip(first, (second.scale, second.start, second.end), strict=True)
-    return {name: list(pair) for name, pair in zip(named, both, strict=True)}
+        """The arguments of the pipeline's call, but for `stepping` the same for every arm."""
+        return call_of(self.loaded_for(request), request)
 
 
 def _replay_notes(traces: Iterable[Trace]) -> tuple[str, ...]:
