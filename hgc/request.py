@@ -32,6 +32,7 @@ from hgc import limits
 from hgc.cache.plan import Fusion, Plan, PlanRefused
 from hgc.models.presets import GUIDANCE
 from hgc.refused import Refused
+from hgc.target import Target
 
 Task = Literal["text", "image", "inpaint"]
 ArmName = Literal["full", "cached", "rival"]
@@ -66,6 +67,10 @@ def _two_sides(value: Any) -> Any:
 
 def _nearest_side(value: int) -> int:
     return max(1, round(value / limits.SIZE_STEP_PX)) * limits.SIZE_STEP_PX
+
+
+def _target(text: str) -> str:
+    return str(Target.parse(text))
 
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -167,6 +172,7 @@ class Recipe(BaseModel):
 
     `method` names how the second picture saves work. With a `budget`, a share of full compute, it is the method's plan
     of most compute within it; without one, HGC's plan is what `cache` describes, and every other method is refused.
+    `at_least` is a target (hgc.target) in the place of a budget; beside one, what that budget was chosen for.
     `plan` overrides both with a table of its own. `verify` is the relative error above which a forecast of the second
     picture's plan is not trusted while it runs (hgc.cache.rules.Verification). `rival` names the method of a third
     picture, at the cost of the second.
@@ -202,6 +208,11 @@ class Recipe(BaseModel):
     method: Name = Field("hgc", description="How the second picture saves work.")
     budget: Annotated[float, Field(gt=0, le=1)] | None = Field(
         None, description="Share of full compute that the second picture may use, 0 to 1."
+    )
+    at_least: Annotated[str, Field(max_length=40), AfterValidator(_target)] | None = Field(
+        None,
+        description="Instead of a budget: how like the full picture the second one is to be, 45 dB or 99% of its "
+        "control score; the cheapest plan that was measured to give it.",
     )
     verify: Annotated[float, Field(ge=0, lt=10)] | None = Field(
         None, description="Compute a step anew after a forecast that was off by more than this, such as 0.2."
@@ -240,7 +251,7 @@ class Recipe(BaseModel):
 
     @model_validator(mode="after")
     def _budgeted(self) -> Self:
-        if self.method != "hgc" and self.budget is None and self.plan is None:
+        if self.method != "hgc" and self.budget is None and self.at_least is None and self.plan is None:
             raise ValueError(f"method {self.method} needs a budget, a share of full compute such as 0.5")
         return self
 
@@ -300,7 +311,7 @@ class Recipe(BaseModel):
     def picture_digest(self) -> str:
         """Twelve hex digits that name what both arms share: noise, prompt, scheduler, the map of a request; not the
         caches, nor what is not in use."""
-        caches = {"cache", "plan", "method", "budget", "verify", "rival"}
+        caches = {"cache", "plan", "method", "budget", "at_least", "verify", "rival"}
         shared = self.model_dump(mode="json", exclude=caches if self.source else caches | {"strength"})
         shared = {name: value for name, value in shared.items() if value not in (None, [])}
         return sha256(json.dumps(shared, sort_keys=True).encode()).hexdigest()[:12]

@@ -262,6 +262,27 @@ def test_a_share_out_of_reach_is_said_calmly_and_the_least_is_taken(page: Page) 
     expect(page.locator("#forecast")).to_contain_text("T-GATE")
 
 
+def test_a_target_of_quality_sets_the_budget_and_says_how_surely(page: Page) -> None:
+    target, told, budget = (
+        page.locator(at) for at in ("#at-least textarea", "#at-least-told", "#budget input[type=number]")
+    )
+    target.fill("45 dB")
+    target.press("Enter")
+    expect(told).to_contain_text("At least 45 dB: Optimised at ")
+    expect(told).to_contain_text("measured pictures reach it")
+    expect(page.locator("#preset input:checked")).to_have_count(0)
+    share = float(re.findall(r"at (\d+)% of full", told.inner_text())[0])
+    assert float(budget.input_value()) == pytest.approx(share, abs=1)
+    expect(page.locator("#forecast")).to_contain_text(re.compile(rf"\({share - 1:.0f}\.|\({share:.0f}\."))
+    target.fill("much")
+    target.press("Enter")
+    expect(told).to_contain_text("rite a PSNR such as 45 dB")
+    assert float(budget.input_value()) == pytest.approx(share, abs=1)
+    page.get_by_test_id("Turbo-radio-label").click()
+    expect(target).to_have_value("")
+    expect(told).to_have_text("")
+
+
 def test_a_cache_that_did_nothing_says_so(page: Page) -> None:
     fewer_steps(page)
     choose(page, "#method", "HGC")

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from hgc.planning.measured import FIGURES, long_band, rungs
 from hgc.planning.methods import METHODS
-from hgc.results.measured import FIGURES, long_band, rungs
 from hgc.ui.playground.method_card import method_card
 
 SETTING = {"model": "landscapes", "control": "segmentation", "sampler": "ddim", "steps": 20}

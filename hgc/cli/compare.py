@@ -11,6 +11,7 @@ import typer
 from hgc import limits
 from hgc.cli.options import (
     AsJson,
+    AtLeast,
     Budget,
     ByNetworks,
     Compile,
@@ -46,6 +47,7 @@ def compare(
     plan: PlanName = "paper",
     method: MethodName = DEFAULT_METHOD,
     budget: Budget = None,
+    at_least: AtLeast = None,
     annotator: Annotated[str | None, typer.Option(help="How to turn a photo into a control map, e.g. canny.")] = None,
     framing: Annotated[
         str, typer.Option(help="Of a picture that is not square: crop, fit (all of it, bare bars), fill (stretched).")
@@ -71,12 +73,14 @@ def compare(
     studio.record_steps(graphs or compile, compile=compile)
     if judge is not None:
         studio.judge_by_networks(judge)
-    asked = Recipe.parse(read_pictures(recipe, studio, reading) | chosen(plan, method, budget))
+    asked = Recipe.parse(read_pictures(recipe, studio, reading) | chosen(plan, method, budget, at_least))
+    solved = None if asked.at_least is None else studio.solution(asked)
+    asked = asked if solved is None else asked.but(budget=solved.budget)
     prepared = studio.prepare_control(picture.pixels, asked.control, annotator, reading, asked.size)
     request = asked.with_map(prepared.png)
     comparison = finished(studio, request, quiet=as_json)
     write(comparison, out, charts)
-    notes = [*picture.notes, *prepared.notes]
+    notes = [*([] if solved is None else [solved.sentence]), *picture.notes, *prepared.notes]
     typer.echo(json.dumps(result_of(comparison, notes)) if as_json else told(comparison, [*notes, *comparison.notes]))
 
 

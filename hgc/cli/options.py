@@ -31,6 +31,10 @@ Guidance = Annotated[float, typer.Option(help=_told("guidance"))]
 PlanName = Annotated[str, typer.Option(help="A preset, a share of full compute such as 0.4, or a plan's JSON.")]
 MethodName = Annotated[str, typer.Option(help="hgc, deepcache, fewer_steps …; `methods` lists them.")]
 Budget = Annotated[float | None, typer.Option(help="Share of full compute that the plan may take; else --plan's.")]
+AtLeast = Annotated[
+    str | None,
+    typer.Option("--at-least", help="Instead of a budget: 45dB, or 99% of the full picture's control score."),
+]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, xpu or mps; the best there is by default.")]
 Dtype = Annotated[str | None, typer.Option(help="float32, bfloat16 or float16.")]
 Graphs = Annotated[
@@ -59,7 +63,7 @@ ByNetworks = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
-# The type of the option for each field of a Recipe that is not decided by --plan, --method and --budget.
+# The type of the option for each field of a Recipe that is not decided by --plan, --method, --budget and --at-least.
 TYPES: Mapping[str, Any] = {
     "model": str,
     "control": str,
@@ -151,8 +155,17 @@ def _shown(path: Path) -> str:
     return text if len(text) <= 120 else f"{text[:117]}…"
 
 
-def chosen(plan: str, method: str = DEFAULT_METHOD, budget: float | None = None) -> dict[str, Any]:
-    """The request's fields for what --plan, --method and --budget named; a budget takes the place of the plan's."""
+def chosen(
+    plan: str, method: str = DEFAULT_METHOD, budget: float | None = None, at_least: str | None = None
+) -> dict[str, Any]:
+    """The request's fields for --plan, --method, --budget and --at-least; the last two take the place of the plan.
+
+    Raises RequestRefused where both of these are given.
+    """
+    if at_least is not None:
+        if budget is not None:
+            raise RequestRefused(f"--at-least {at_least[:40]} and --budget {budget:g}: give one of them")
+        return {"method": method, "at_least": at_least}
     if budget is not None:
         return by_budget(method, budget)
     if plan.endswith(".json"):

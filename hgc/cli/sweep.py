@@ -13,6 +13,7 @@ import typer
 from hgc.bench.album import digest
 from hgc.cli.options import (
     AsJson,
+    AtLeast,
     Budget,
     Count,
     Device,
@@ -53,6 +54,7 @@ def sweep(
     plan: PlanName = "paper",
     method: MethodName = DEFAULT_METHOD,
     budget: Budget = None,
+    at_least: AtLeast = None,
     annotator: Annotated[str | None, typer.Option(help="How to turn a photo into a control map, e.g. canny.")] = None,
     device: Device = None,
     dtype: Dtype = None,
@@ -68,7 +70,7 @@ def sweep(
     check_place(out, folder=True)
     picture = decode(image)
     with On.read(on, count, workers, token).studio(recipe["model"], device, dtype) as studio:
-        fields = read_pictures(recipe, studio) | _asked(axes, plan, method, budget)
+        fields = read_pictures(recipe, studio) | _asked(axes, plan, method, budget, at_least)
         base = base_of(Recipe.parse(fields), axes, studio.blueprint)
         control_png = studio.prepare_control(picture.pixels, base.control, annotator, None, base.size).png
         asked = Sweep(base, first, second, parse_seeds(seeds)).on_map(control_png)
@@ -84,12 +86,12 @@ def sweep(
     )
 
 
-def _asked(axes: Sequence[Axis], plan: str, method: str, budget: float | None) -> dict[str, Any]:
-    """The base's fields for --plan, --method and --budget, but for what an axis decides."""
+def _asked(axes: Sequence[Axis], plan: str, method: str, budget: float | None, at_least: str | None) -> dict[str, Any]:
+    """The base's fields for --plan, --method, --budget and --at-least, but for what an axis decides."""
     swept = {axis.name for axis in axes}
     if "budget" in swept:
         return {"method": method, "budget": 1.0}  # in the place of which every run has its own
-    return chosen(plan, HGC if any(axis.setting.of_hgc for axis in axes) else method, budget)
+    return chosen(plan, HGC if any(axis.setting.of_hgc for axis in axes) else method, budget, at_least)
 
 
 def _draw(studio: Studio, asked: Sweep[Request], folder: Folder) -> dict[str, Record]:

@@ -33,6 +33,7 @@ TITLES: Mapping[str, str] = {
     "loras": "LoRAs",
     "method": "Method",
     "budget": "Budget",
+    "at_least": "At least",
     "verify": "Doubt forecasts from",
     "rival": "Third picture",
     "plan": "Plan of its own",
@@ -80,7 +81,7 @@ def settings_of(request: Request) -> dict[str, str]:
 def _flat(request: Request) -> dict[str, Any]:
     """Every setting by its name; HGC's own have none where a plan or a budget decides, nor what is not in use."""
     values = request.model_dump(mode="json")
-    cache, by_hand = values.pop("cache"), request.plan is None and request.budget is None
+    cache, by_hand = values.pop("cache"), not (request.plan or request.budget or request.at_least)
     values |= {f"cache.{name}": value if by_hand else None for name, value in cache.items()}
     second = values.pop("second") or dict.fromkeys(SecondControl.model_fields)
     values |= {f"second.{name}": value for name, value in second.items()}

@@ -2,10 +2,11 @@
 
     planning.plan(recipe, Blueprint(anatomy, weights))
 
-is the only road there; `settings` says what HGC makes of a budget, for whoever wants to change it by hand.
+is the only road there; `settings` says what HGC makes of a budget, for whoever wants to change it by hand, and
+`solution` which budget a target of quality comes to.
 """
 
-from hgc.planning.road import by_settings, plan, rival_of, settings
+from hgc.planning.road import by_settings, plan, rival_of, settings, solution, with_budget
 from hgc.planning.task import Blueprint, R, Task
 
-__all__ = ["Blueprint", "R", "Task", "by_settings", "plan", "rival_of", "settings"]
+__all__ = ["Blueprint", "R", "Task", "by_settings", "plan", "rival_of", "settings", "solution", "with_budget"]

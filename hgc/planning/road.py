@@ -11,6 +11,7 @@ from hgc.cache.rules import Verification
 from hgc.planning.calibrations import fitting, used_by
 from hgc.planning.hgc_settings import plan_with, settings_within
 from hgc.planning.methods import METHODS, method_of
+from hgc.planning.quality import Solution, solve, solved
 from hgc.planning.task import Blueprint, R, Task, at_steps, control_off
 from hgc.request import CacheSettings, Recipe
 
@@ -21,12 +22,13 @@ HGC = "hgc"
 def plan(recipe: Recipe, blueprint: Blueprint) -> Plan:
     """The plan of a recipe's second picture, one that can be run on this model; verified where the recipe asks for it.
 
-    It is the recipe's own table, or what the method makes of its budget, or what HGC makes of its settings. Raises
-    RequestRefused, PlanRefused, BelowLeast for a budget below the method's least, CalibrationRefused, and TooLong when
-    it takes longer than planning may.
+    It is the recipe's own table, or what the method makes of its budget or of the cheapest one for its target, or what
+    HGC makes of its settings. Raises RequestRefused, PlanRefused, BelowLeast for a budget below the method's least,
+    TargetOutOfReach, CalibrationRefused, and TooLong when it takes longer than planning may.
     """
     blueprint.check(recipe)
     task = Task(recipe, blueprint)
+    recipe = solved(recipe, task)
     method, own = method_of(recipe.method), recipe.own_plan
     if recipe.rival is not None and method_of(recipe.rival).calibrated:
         fitting(recipe, task.weights)  # the rival is planned later: what it lacks is said now
@@ -57,7 +59,20 @@ def rival_of(recipe: Recipe, share: float) -> Recipe | None:
     if recipe.rival is None:
         return None
     budget = min(1.0, share + 0.5 / recipe.steps)
-    return recipe.but(method=recipe.rival, budget=budget, plan=None, rival=None, verify=None)
+    return recipe.but(method=recipe.rival, budget=budget, at_least=None, plan=None, rival=None, verify=None)
+
+
+@limits.planning()
+def solution(recipe: Recipe, blueprint: Blueprint) -> Solution:
+    """The budget of the recipe's method for its target, and how surely it gives that. Raises PlanRefused."""
+    blueprint.check(recipe)
+    return solve(Task(recipe, blueprint))
+
+
+def with_budget(recipe: R, blueprint: Blueprint) -> R:
+    """The recipe with the budget that its target comes to, where it has one instead of a budget. Raises PlanRefused."""
+    blueprint.check(recipe)
+    return solved(recipe, Task(recipe, blueprint))
 
 
 @limits.planning()
@@ -66,6 +81,7 @@ def settings(recipe: Recipe, blueprint: Blueprint) -> CacheSettings:
 
     Raises BelowLeast for a budget below HGC's least.
     """
+    recipe = with_budget(recipe, blueprint)
     if recipe.budget is None:
         return recipe.cache
     with METHODS[HGC].telling(recipe.budget, recipe.steps):
@@ -74,4 +90,4 @@ def settings(recipe: Recipe, blueprint: Blueprint) -> CacheSettings:
 
 def by_settings(recipe: R, blueprint: Blueprint) -> R:
     """The recipe by HGC with settings in place of its budget, to be changed one by one. Raises BelowLeast."""
-    return recipe.but(cache=settings(recipe, blueprint), method=HGC, budget=None, plan=None)
+    return recipe.but(cache=settings(recipe, blueprint), method=HGC, budget=None, at_least=None, plan=None)

@@ -203,6 +203,7 @@ class Comparison:
             "digest": self.digest,
             "trace_digest": cached.trace.digest,
             "method": request.method,
+            "at_least": request.at_least,
             "plan": cached.trace.plan.name,
             "steps_cached": cached.steps,
             "model": request.model,

@@ -37,6 +37,7 @@ from hgc.models.loading import load
 from hgc.models.refusals import ModelUnavailable
 from hgc.planning import Blueprint, Task
 from hgc.planning.calibrations import NotCalibrated, used_by
+from hgc.planning.quality import Solution
 from hgc.planning.task import at_steps
 from hgc.request import ArmName, CacheSettings, Lora, Recipe, Request, RequestRefused
 from hgc.results.comparison import Arm, Cancelled, Comparison, Forecast, Pixels, Progress
@@ -198,6 +199,10 @@ class Studio:
     def plan(self, recipe: Recipe) -> Plan:
         """The plan of the cached arm. Raises PlanRefused, RequestRefused."""
         return planning.plan(recipe, self.blueprint)
+
+    def solution(self, recipe: Recipe) -> Solution:
+        """The cheapest budget for the recipe's target of quality, and how surely it gives that. Raises PlanRefused."""
+        return planning.solution(recipe, self.blueprint)
 
     def settings(self, recipe: Recipe) -> CacheSettings:
         """HGC's settings for the recipe's budget. Raises OutOfReach."""

@@ -17,7 +17,7 @@ Value = float | int | str
 Decides = Literal["picture", "number", "plan"]
 
 LADDER = ("off", "coarse", "fine", "both")
-_BY_SETTINGS: Mapping[str, Any] = {"plan": None, "method": "hgc", "budget": None}
+_BY_SETTINGS: Mapping[str, Any] = {"plan": None, "method": "hgc", "budget": None, "at_least": None}
 MOST_RUNS = limits.SWEEP_RUNS
 _NUMBER = r"-?\d+(?:\.\d+)?%?"
 _RANGE = re.compile(rf"({_NUMBER})\s*\.\.\s*({_NUMBER})(?:\s+by\s+({_NUMBER}))?")
@@ -74,7 +74,7 @@ SETTINGS: Mapping[str, Setting] = {
             "20%, 37%, 50%, 65%",
             "plan",
             float,
-            lambda value: {"plan": None, "budget": value},
+            lambda value: {"plan": None, "budget": value, "at_least": None},
         ),
         Setting(
             "method",

@@ -29,7 +29,7 @@ def record(sweep: Sweep, cell: Cell, figures: Mapping[str, Any], refusal: str = 
     request = cell.request
     places = zip(sweep.axes, (cell.column, cell.row), strict=False)
     settings = {"seed": request.seed, "steps": request.steps, "guidance": request.guidance, "method": request.method}
-    by_hand = {} if request.budget is not None else request.cache.model_dump()
+    by_hand = {} if request.budget is not None or request.at_least is not None else request.cache.model_dump()
     axes = {axis.name: axis.values[place] for axis, place in places}
     return {**axes, **settings, "budget": request.budget, **by_hand, **figures, "refused": refusal or None}
 

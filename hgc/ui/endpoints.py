@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from math import isfinite
 from typing import Any, Literal
 
 import gradio as gr
@@ -27,7 +28,7 @@ CONTROLS = ("segmentation", "edges")
 WINDOW = ("control_scale", "control_start", "control_end")
 RUN = ("steps", "guidance", *WINDOW)
 WORDS = ("prompt", "negative_prompt", "seed", "steps", "sampler", "guidance")
-CACHES = ("preset", "cache", "with_trace", "rival", "method", "budget", "verify", "reading")
+CACHES = ("preset", "cache", "with_trace", "rival", "method", "budget", "verify", "reading", "at_least")
 COMPARE = ("picture", "control", "annotator", *WORDS, *WINDOW, *CACHES)
 
 
@@ -85,7 +86,18 @@ def _add_forecasts(runner: Runner) -> None:
             return studio.settings(Recipe.parse({"model": studio.model} | fields | asked)).model_dump()
 
     @arguments(
-        "preset", "cache", "steps", "sampler", "guidance", "method", "budget", "control", *WINDOW, "verify", "plan"
+        "preset",
+        "cache",
+        "steps",
+        "sampler",
+        "guidance",
+        "method",
+        "budget",
+        "control",
+        *WINDOW,
+        "verify",
+        "plan",
+        "at_least",
     )
     def forecast(
         fields: dict[str, Any],
@@ -107,11 +119,35 @@ def _add_forecasts(runner: Runner) -> None:
         with refusals():
             studio = runner.loader.studio()
             asked = (
-                {"plan": plan} if plan is not None else asked_for(method, preset if budget is None else budget, cache)
+                {"plan": plan, "at_least": None}
+                if plan is not None
+                else asked_for(method, preset if budget is None else budget, cache, fields["at_least"])
             )
             return costs(studio.forecast(Recipe.parse({"model": studio.model} | fields | asked)))
 
-    for endpoint in (settings_for, forecast):
+    @arguments("at_least", "method", "control", "sampler", *RUN)
+    def budget_for(fields: dict[str, Any], at_least: str, method: str = DEFAULT_METHOD) -> dict[str, Any]:
+        """The cheapest budget that was measured to give a likeness to the full picture, and how surely it does.
+
+        Args:
+            at_least: 45 dB, or 99% of the full picture's control score.
+            method: how work is saved, as methods lists them.
+        """
+        with refusals():
+            studio = runner.loader.studio()
+            asked = fields | {"model": studio.model, "method": method, "at_least": at_least}
+            found = studio.solution(Recipe.parse(asked))
+            return {
+                "budget": found.budget,
+                "share": found.share,
+                "mean": found.mean if isfinite(found.mean) else None,
+                "confidence": found.confidence,
+                "pictures": found.pictures,
+                "carried_over": dict(found.carried_over),
+                "sentence": found.sentence,
+            }
+
+    for endpoint in (settings_for, forecast, budget_for):
         gr.api(endpoint, concurrency_limit=4)
 
 
@@ -143,9 +179,20 @@ def _add_export() -> None:
     gr.api(export_trace, concurrency_limit=4)
 
 
-def asked_for(method: str, wanted: str | float, cache: dict[str, Any] | None) -> dict[str, Any]:
-    """The fields of a recipe for HGC's settings, or else for a method and a preset or a share. Raises PlanRefused."""
-    return by_budget(method, wanted) if cache is None else {"cache": cache}
+def asked_for(
+    method: str, wanted: str | float, cache: dict[str, Any] | None, at_least: str | None = None
+) -> dict[str, Any]:
+    """The fields of a recipe for HGC's settings, or else for a method and a target of quality, a preset or a share.
+
+    Raises PlanRefused, RequestRefused for a target beside a share.
+    """
+    if cache is not None:
+        return {"cache": cache, "at_least": None}
+    if not at_least:
+        return by_budget(method, wanted) | {"at_least": None}
+    if not isinstance(wanted, str):
+        raise RequestRefused(f"at_least {at_least[:40]} and budget {wanted:g}: give one of them")
+    return {"method": method, "at_least": at_least}
 
 
 def exported(trace: Any, form: str) -> str:
@@ -219,7 +266,7 @@ def _add_compare(runner: Runner) -> None:
             given = given_file(picture, control, annotator, reading)
             prepared, notes = prepare(studio, given)
             asked = fields | {"control": given.control, "rival": fields["rival"] or None}
-            asked |= asked_for(method, preset if budget is None else budget, cache)
+            asked |= asked_for(method, preset if budget is None else budget, cache, fields["at_least"])
             comparison = runner.finish(made(prepared.png, asked, {}, studio.model))
             figures, third = result_of(comparison, notes, with_trace), comparison.rival
             return comparison.full.image, comparison.cached.image, figures, None if third is None else third.image

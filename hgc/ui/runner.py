@@ -14,6 +14,7 @@ import gradio as gr
 from hgc.cache.plan import Plan
 from hgc.control.images import ImageRefused
 from hgc.history import NOWHERE, History, HistoryRefused, Place
+from hgc.planning import with_budget
 from hgc.planning.methods import BelowLeast
 from hgc.refused import Refused
 from hgc.request import Request
@@ -105,10 +106,11 @@ class Runner:
             yield news
 
     def plan(self, request: Request) -> Planned:
-        """The request with what it will run: where the method costs more than the budget, at its least, as the form
-        says. Raises Refused.
+        """The request with what it will run: at the budget that its target comes to; where the method costs more than
+        the budget, at its least, as the form says. Raises Refused.
         """
         studio = self.loader.studio()
+        request = with_budget(request, studio.blueprint)
         try:
             return Planned(request, studio.forecast(request))
         except BelowLeast as error:

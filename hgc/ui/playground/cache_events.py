@@ -22,7 +22,7 @@ from hgc.ui.playground.more import priced_fields
 from hgc.ui.playground.own_plan import own_plan
 from hgc.ui.playground.reading_panel import LANDSCAPES
 from hgc.ui.playground.titles import rival_of
-from hgc.ui.playground.wanted import HGC, Wanted, control_of, within_reach
+from hgc.ui.playground.wanted import DIGITS, HGC, Wanted, control_of, within_reach
 from hgc.ui.queueing import QUIET
 from hgc.ui.runner import in_one_sentence
 
@@ -36,6 +36,8 @@ MORE_END = len(COST_FIELDS) + 7  # those of MorePanel.cost follow
 BY_HAND = (None, figures.aside(CUSTOM_REASON), HGC, method_card(METHODS[HGC]), True)
 BY_HAND_JS = f"() => {json.dumps(BY_HAND)}"
 NOT_BY_HAND_JS = "() => false"
+NO_TARGET_JS = "() => ['', '', '']"
+AS_IS_JS = "(value) => value"
 
 
 NOT_AS_SET = "This cannot be run as it is set: see under Method why."
@@ -107,6 +109,25 @@ class CacheEvents:
             return [gr.skip()] * len(settled_of(self._page))
         *settings, why, reason, _ = self.settle(method, None, percent, False, *values)
         return [*settings, why, reason, None]
+
+    def from_target(self, at_least: str, *values: Any) -> list[Any]:
+        """The same for the cheapest budget that was measured to be as like the full picture as that, and how surely.
+
+        Why not, where there is none; nothing for an empty field.
+        """
+        unchanged = [gr.skip()] * (len(settled_of(self._page)) + 2)
+        if not at_least.strip():
+            return [*unchanged, ""]
+        wanted, fields, _ = _read(values, self._controls)
+        try:
+            asked = self._recipe(fields | {"method": wanted.method, "at_least": at_least})
+            solution = self._loader.studio().solution(asked)
+        except Refused as error:
+            told = str(error).removeprefix("at_least: ")
+            return [*unchanged, figures.notes_list([told], "error")]
+        percent = round(100 * solution.budget, DIGITS)
+        *settled, _ = self.settle(wanted.method, None, percent, False, *values[4:])
+        return [*settled, percent, None, False, figures.aside(solution.sentence)]
 
     def price(self, *values: Any) -> str:
         """The forecast cost of the second picture with these settings, and of the third."""
@@ -201,18 +222,30 @@ def wire_cache(p: Playground) -> None:
     changes += [p.control.which.change, more.size.change, more.second.control.change, more.source.picture.change]
     followed = gr.on(changes, events.follow, asked, settled, **last)
     # In the browser, so that a Run that comes before the settings are written knows what counts.
-    unset: dict[str, Any] = {"js": NOT_BY_HAND_JS, "api_visibility": "private"}
+    mine: dict[str, Any] = {"api_visibility": "private"}
+    unset: dict[str, Any] = {"js": NOT_BY_HAND_JS, **mine}
     method = gr.on([panel.method_chosen, panel.preset.input], None, None, panel.hand, **unset)
     method = method.then(events.follow, asked, settled, cancels=followed, **last)
     share = panel.budget.input(None, None, panel.hand, **unset)
     share = share.then(events.from_budget, asked, [*settled[:-1], panel.preset], cancels=[followed, method], **last)
+    gr.on([panel.at_least.submit, panel.at_least.blur], None, panel.at_least, panel.target, js=AS_IS_JS, **mine)
+    target = panel.target.change(
+        events.from_target,
+        [panel.target, *asked],
+        [*settled, panel.preset, panel.hand, panel.at_least_told],
+        cancels=[followed, method, share],
+        **last,
+    )
+    other = [*panel.asking, *panel.setting, *changes]  # for which the target was not solved
+    gr.on(other, None, None, [panel.at_least, panel.target, panel.at_least_told], js=NO_TARGET_JS, **mine)
+    gr.on(other, None, cancels=target)  # a click elsewhere leaves the field, which asks first
     gr.on(panel.setting, None, None, by_hand_of(panel), js=BY_HAND_JS, api_visibility="private")
     gr.on(panel.setting, None, cancels=[followed, method, share])
 
     # By whomever they are written: a person, a preset, a picture that is brought back.
     priced = [*cost_inputs(p), p.own.name]
-    changes = [component.change for component in (*priced, p.results.run_id)]
-    gr.on(changes, events.price, priced, p.forecast, **last)
+    changed = [component.change for component in (*priced, p.results.run_id)]
+    gr.on(changed, events.price, priced, p.forecast, **last)
 
 
 def by_hand_of(panel: CachePanel) -> list[Any]:

@@ -45,6 +45,9 @@ class CachePanel:
     reason: gr.HTML
     missed: MissedCalibration
     budget: gr.Slider
+    at_least: gr.Textbox
+    target: gr.Textbox
+    at_least_told: gr.HTML
     hand: gr.Checkbox
     coarse: gr.Checkbox
     fine: gr.Checkbox
@@ -141,6 +144,16 @@ def build_cache_panel() -> CachePanel:
             info="The most that the second picture may compute. More is closer to the full picture, and slower.",
             elem_id="budget",
         )
+        at_least = gr.Textbox(
+            "",
+            label="Or at least",
+            info="How like the full picture: 45 dB, or 99% of its control score. The budget follows.",
+            placeholder="45 dB",
+            max_length=40,
+            elem_id="at-least",
+        )
+        target = gr.Textbox("", visible="hidden", label="target that was asked for", elem_id="target")
+        at_least_told = gr.HTML("", elem_id="at-least-told")
         hand = gr.Checkbox(False, visible="hidden", label="settings by hand", elem_id="by-hand")
         switches = hgc_settings.switches(METHODS[DEFAULT_METHOD])
         with gr.Column(elem_id="hgc-settings", visible=DEFAULT_METHOD == HGC) as of_hgc:
@@ -174,6 +187,9 @@ def build_cache_panel() -> CachePanel:
         preset=preset,
         reason=reason,
         budget=budget,
+        at_least=at_least,
+        target=target,
+        at_least_told=at_least_told,
         hand=hand,
         verify=verify,
         rival=rival,

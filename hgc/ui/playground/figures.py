@@ -8,7 +8,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from hgc.charts.quantity import giga, seconds, size
-from hgc.results.measured import long_band
+from hgc.planning.measured import long_band
 from hgc.ui.playground.titles import ARM_NAMES, SAMPLER_TITLES
 
 if TYPE_CHECKING:

@@ -67,6 +67,8 @@ def form_outputs(page: Playground) -> list[Any]:
         cache.preset,
         cache.reason,
         cache.budget,
+        cache.at_least,
+        cache.at_least_told,
         cache.hand,
         *cache.settings,
     ]
@@ -98,6 +100,8 @@ def _caches(page: Playground, request: Request, plan: Plan | None) -> dict[Any, 
         cache.preset: None,
         cache.reason: aside(CUSTOM_REASON),
         cache.hand: request.budget is None,
+        cache.at_least: request.at_least or "",
+        cache.at_least_told: "",
         page.own.name: "",
     }
     plan = plan or request.own_plan

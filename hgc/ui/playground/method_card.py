@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
+from hgc.planning.measured import WORDS, Rung, rungs
 from hgc.planning.methods import Method
-from hgc.results.measured import WORDS, Rung, rungs
 
 CONTROLS = {"segmentation": "Label maps", "edges": "Edges"}
 RIVAL = "fewer_steps"

@@ -127,7 +127,9 @@ class ScheduleEvents:
         """A desk with the recipe's plan, or with one of its own number of steps. Raises PlanRefused."""
         studio = self._runner.loader.studio()
         plan = plan or studio.plan(recipe)
-        bare = recipe.model_copy(update={"plan": None, "method": "hgc", "budget": None, "steps": plan.steps})
+        bare = recipe.model_copy(
+            update={"plan": None, "method": "hgc", "budget": None, "at_least": None, "steps": plan.steps}
+        )
         laid = Desk(Draft(plan), bare, PlanGrid(studio.anatomy()))
         check(plan, laid.grid.anatomy, plan.steps)
         laid.ground.play(plan)
