@@ -114,4 +114,4 @@ def test_a_plan_of_its_own_travels_with_the_request() -> None:
 
 def test_the_shell_has_an_option_for_every_field_of_a_recipe() -> None:
     """What a plan decides is asked for by --plan, --method and --budget."""
-    assert set(RECIPE) == set(Recipe.model_fields) - {"cache", "plan", "method", "budget"}
+    assert set(RECIPE) == set(Recipe.model_fields) - {"cache", "plan", "method", "budget", "at_least"}
