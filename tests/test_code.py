@@ -36,7 +36,7 @@ ROWS = [
     {"hgc.optimise", "hgc.charts", "hgc.evidence"},
     {"hgc.calibration", "hgc.control", "hgc.judges", "hgc.landscapes", "hgc.metrics", "hgc.request"},
     {"hgc.cache", "hgc.models"},
-    {"hgc.limits", "hgc.refused", "hgc.whole"},
+    {"hgc.limits", "hgc.refused", "hgc.target", "hgc.whole"},
 ]
 # Made anywhere: neither a model library nor an interface is needed to make a plan, a request or a chart.
 PURE = [
