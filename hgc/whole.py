@@ -6,12 +6,14 @@ before it computes anything, so that nobody waits for a result that has nowhere 
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from hgc.refused import Refused
 
@@ -35,6 +37,14 @@ def write_whole(path: Path, data: bytes) -> None:
         except BaseException:
             Path(part).unlink(missing_ok=True)
             raise
+
+
+def append_line(path: Path, record: Mapping[str, Any]) -> None:
+    """Adds a line of JSON to a ledger. Raises PlaceRefused; then all lines before are there, and perhaps a half."""
+    with _told(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a") as file:
+            file.write("\n" + json.dumps(record))
 
 
 def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -28,8 +29,9 @@ from hgc.optimise.dynamic import Dynamic
 from hgc.optimise.measure import Scenes, measure
 from hgc.optimise.neighbours import fitted, neighbours
 from hgc.optimise.predict import ErrorTable, Predictor, best_weights, forecast_error
-from hgc.optimise.search import Fidelity, Runs, Session, search
+from hgc.optimise.search import Runs, Session, search
 from hgc.optimise.shelf import Rung, Shelf, carried, stretched
+from hgc.optimise.trials import Fidelity, InTurn
 from hgc.planning import Blueprint, Task
 from hgc.planning import optimised as service
 from hgc.request import Recipe
@@ -66,8 +68,13 @@ def scenes(pipe: Any) -> Scenes:
 
 
 @pytest.fixture(scope="module")
-def table(scenes: Scenes, anatomy: Anatomy, tmp_path_factory: pytest.TempPathFactory) -> ErrorTable:
-    return measure(scenes, anatomy, SUBJECT, tmp_path_factory.mktemp("table") / "t.npz", lambda done, wanted: None)
+def trials(scenes: Scenes, anatomy: Anatomy) -> InTurn:
+    return InTurn(scenes, anatomy, SUBJECT)
+
+
+@pytest.fixture(scope="module")
+def table(trials: InTurn, anatomy: Anatomy, tmp_path_factory: pytest.TempPathFactory) -> ErrorTable:
+    return measure(trials, anatomy, SUBJECT, tmp_path_factory.mktemp("table") / "t.npz", lambda done, wanted: None)
 
 
 @pytest.fixture(scope="module")
@@ -260,39 +267,74 @@ def test_an_error_table_stopped_and_resumed_is_the_same(
         if done == 3:
             raise Stop
 
+    def trials(subject: Subject = SUBJECT, images: int = 2) -> InTurn:
+        return InTurn(Scenes(pipe, call(pipe, images)), anatomy, subject)
+
     state = tmp_path / "t.npz"
     with pytest.raises(Stop):
-        measure(Scenes(pipe, call(pipe)), anatomy, SUBJECT, state, stop)
+        measure(trials(), anatomy, SUBJECT, state, stop)
     steps: list[int] = []
-    resumed = measure(Scenes(pipe, call(pipe)), anatomy, SUBJECT, state, lambda done, wanted: steps.append(done))
+    resumed = measure(trials(), anatomy, SUBJECT, state, lambda done, wanted: steps.append(done))
     assert steps[0] == 4
     np.testing.assert_allclose(resumed.growth, table.growth, rtol=1e-3)
     np.testing.assert_allclose(resumed.gains["1"], table.gains["1"], rtol=1e-3)
     with pytest.raises(CalibrationRefused, match="of 2 scenes, asked are 3"):
-        measure(Scenes(pipe, call(pipe, 3)), anatomy, SUBJECT, state, lambda done, wanted: None)
+        measure(trials(images=3), anatomy, SUBJECT, state, lambda done, wanted: None)
     other = Subject("tiny", "segmentation", "unipc", STEPS, 4.0)
     with pytest.raises(CalibrationRefused, match="sampler is ddim"):
-        measure(Scenes(pipe, call(pipe)), anatomy, other, state, lambda done, wanted: None)
+        measure(trials(other), anatomy, other, state, lambda done, wanted: None)
 
 
 def test_a_search_resumed_runs_nothing_twice_and_ends_alike(
-    pipe: Any, predictor: Predictor, scenes: Scenes, tmp_path: Path
+    predictor: Predictor, trials: InTurn, tmp_path: Path
 ) -> None:
     path = tmp_path / "runs.jsonl"
-    first = Runs(scenes, predictor, path, "key")
+    first = Runs(trials, predictor, path, "key")
     session = Session(first, tries=4)
     rung = session.rung(0.6)
     path.write_text(path.read_text() + '\n{"key": "key", "cour')  # stopped while writing
-    again = Runs(scenes, predictor, path, "key")
+    again = Runs(trials, predictor, path, "key")
     assert Session(again, tries=4).rung(0.6) == rung
     assert again.made == 0 < first.made
-    elsewhere = Runs(scenes, predictor, path, "other weights")
+    elsewhere = Runs(trials, predictor, path, "other weights")
     elsewhere.of(rung.course)
     assert elsewhere.made == 1
 
 
-def test_what_is_predicted_orders_what_happens(predictor: Predictor, scenes: Scenes, tmp_path: Path) -> None:
-    runs = Runs(scenes, predictor, tmp_path / "runs.jsonl", "key")
+def test_runs_made_ahead_of_the_search_change_nothing_that_it_finds(
+    predictor: Predictor, trials: InTurn, tmp_path: Path
+) -> None:
+    """Three at once and in another order: the same plan after as many courses, and no run made twice."""
+
+    class Backwards:
+        count, at_once = trials.count, 3
+
+        def __init__(self) -> None:
+            self.batches: list[list[str]] = []
+
+        def tried(self, plans: Mapping[str, Plan]) -> Iterator[tuple[str, Fidelity]]:
+            self.batches.append(list(plans))
+            yield from trials.tried(dict(reversed(plans.items())))
+
+        def measured(self, runs: Sequence[str]) -> Iterator[tuple[str, Any]]:
+            yield from trials.measured(runs[::-1])
+
+    ahead = Backwards()
+    rung = Session(Runs(trials, predictor, tmp_path / "alone.jsonl", "key"), tries=9).rung(0.6)
+    assert Session(Runs(ahead, predictor, tmp_path / "ahead.jsonl", "key"), tries=9).rung(0.6) == rung
+    names = [name for batch in ahead.batches for name in batch]
+    assert len(names) == len(set(names)) >= 9
+    assert max(map(len, ahead.batches)) == 3
+    tables = [
+        measure(each, predictor.anatomy, SUBJECT, tmp_path / f"{i}.npz", lambda *_: None)
+        for i, each in enumerate((trials, ahead))
+    ]
+    assert tables[0].attention == tables[1].attention
+    assert list(tables[0].gains) == list(tables[1].gains)
+
+
+def test_what_is_predicted_orders_what_happens(predictor: Predictor, trials: InTurn, tmp_path: Path) -> None:
+    runs = Runs(trials, predictor, tmp_path / "runs.jsonl", "key")
     courses = [
         Course("FFFFF.", "222222"),
         Course("FFF.F.", "222222"),

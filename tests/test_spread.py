@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import count
+from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
 
@@ -33,6 +34,7 @@ from hgc.spread.work import Given, NoWorkers, Waiting, WorkerLost, WorkLost
 from hgc.studio.studio import Studio
 from hgc.sweep import Axis, Sweep
 from hgc.sweep.run import Outcome, Underway, run_cells
+from hgc.whole import PlaceRefused, append_line
 
 NEVER = threading.Event()
 
@@ -389,6 +391,31 @@ def test_a_run_that_no_worker_survives_says_so_in_its_place(studio: Studio, swee
     outcomes = {one.cell.key: one for one in run_cells(studio, sweep.cells, place=pool) if isinstance(one, Outcome)}
     assert outcomes["1-1-0"].refusal.startswith("given to 3 workers")
     assert outcomes["2-1-0"].comparison is not None
+
+
+def test_two_sweeps_at_once_share_the_workers_and_nothing_else(studio: Studio, sweep: Sweep[Request]) -> None:
+    """On two workers: each has its own runs and pictures, as it has alone; the one that is stopped stops alone."""
+    pool, stop = Staff(lambda: Desk(studio)).pool(2), threading.Event()
+    other = Sweep(sweep.base.but(seed=3), sweep.x, sweep.y)
+    first = Follower(run_cells(studio, sweep.cells, place=pool))
+    until(lambda: any(isinstance(one, Underway) for one in first.news))
+    second = Follower(run_cells(studio, other.cells, place=pool, cancel=stop))
+    until(lambda: any(isinstance(one, Outcome) and one.comparison for one in second.news))
+    stop.set()
+    cells = {one.cell.key: one for one in first.ended() if isinstance(one, Outcome)}
+    assert cells.keys() == {cell.key for cell in sweep.cells}
+    early = [one for one in second.ended() if isinstance(one, Outcome) and one.comparison]
+    for seed, outcome in ((sweep.base.seed, cells[early[0].cell.key]), (3, early[0])):
+        assert outcome.comparison is not None
+        assert outcome.comparison.request.seed == seed
+        *_, alone = studio.compare(outcome.cell.request)
+        assert np.array_equal(outcome.comparison.cached.image, alone.cached.image)  # type: ignore[union-attr]
+
+
+def test_a_line_that_does_not_fit_the_disk_is_told_in_a_sentence() -> None:
+    """/dev/full takes nothing: so do the ledgers of tables and searches end."""
+    with pytest.raises(PlaceRefused, match=r"'/dev/full' cannot be written \(No space left on device\)"):
+        append_line(Path("/dev/full"), {"key": "a run"})
 
 
 def test_what_is_sent_and_what_comes_back_can_be_sent(studio: Studio, sweep: Sweep[Request]) -> None:

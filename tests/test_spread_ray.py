@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -9,9 +10,9 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from time import monotonic, sleep
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -25,14 +26,16 @@ from hgc.landscapes.labels import colour_map
 from hgc.landscapes.scene import paint
 from hgc.request import Request
 from hgc.results.comparison import Cancelled, Comparison, Progress
+from hgc.spread.cluster import RayHand
 from hgc.spread.on import On
 from hgc.spread.studio import SpreadStudio
+from hgc.spread.work import WorkerLost
 from hgc.studio.studio import Studio
 
+errors = pytest.importorskip("ray.exceptions", reason="Ray is not installed: pip install -r tests/requirements.txt")
 ROOT = Path(__file__).parent.parent
 pytestmark = [
     pytest.mark.ray,
-    pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed: pip install -r tests/requirements.txt"),
     # Of Ray itself, about its own next version.
     pytest.mark.filterwarnings("ignore:.*accelerator visible devices.*:FutureWarning"),
 ]
@@ -134,12 +137,9 @@ def test_calibration_scenes_are_added_up_in_their_order(
     assert there.adjustment.digest == here.adjustment.digest  # type: ignore[union-attr]
 
 
-def test_a_sweep_that_was_stopped_goes_on_here_or_there(
-    spread: SpreadStudio, studio: Studio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Two runs on Ray, then two more: only these are drawn; here, nothing is left to draw."""
-    Image.fromarray(colour_map(SCENE.labels)).save(tmp_path / "map.png")
-    place, given = tmp_path / "out", ["--image", str(tmp_path / "map.png"), "--steps", "2", "--method", "step_skip"]
+@pytest.fixture
+def either(spread: SpreadStudio, studio: Studio, monkeypatch: pytest.MonkeyPatch) -> list[On]:
+    """Commands work on these, here or there as they are told; where that was."""
     opened: list[On] = []
 
     @contextmanager
@@ -147,19 +147,74 @@ def test_a_sweep_that_was_stopped_goes_on_here_or_there(
         opened.append(self)
         yield spread if self.elsewhere else studio
 
+    monkeypatch.setattr(On, "studio", at)
+    return opened
+
+
+def told(*words: str) -> str:
+    """What a command says while it works."""
+    done = CliRunner().invoke(app, list(words))
+    assert done.exit_code == 0, done.output
+    return done.stderr
+
+
+THERE = ("--on", "ray", "--count", "2")
+
+
+def test_a_sweep_that_was_stopped_goes_on_here_or_there(either: list[On], tmp_path: Path) -> None:
+    """Two runs on Ray, then two more: only these are drawn; here, nothing is left to draw."""
+    Image.fromarray(colour_map(SCENE.labels)).save(tmp_path / "map.png")
+    place, given = tmp_path / "out", ["--image", str(tmp_path / "map.png"), "--steps", "2", "--method", "step_skip"]
+
     def run(seeds: str, *more: str) -> dict[str, float]:
-        asked = ["sweep", *given, "--x", "budget=0.7", "--y", f"seed={seeds}", "--out", str(place), *more]
-        done = CliRunner().invoke(app, asked)
-        assert done.exit_code == 0, done.output
+        told("sweep", *given, "--x", "budget=0.7", "--y", f"seed={seeds}", "--out", str(place), *more)
         return {path.name: path.stat().st_mtime for path in (place / "runs").glob("*.png")}
 
-    monkeypatch.setattr(On, "studio", at)
-    first = run("0..1", "--on", "ray", "--count", "2")
-    second = run("0..3", "--on", "ray", "--count", "2")
-    assert opened == [On("ray", 2)] * 2
+    first = run("0..1", *THERE)
+    second = run("0..3", *THERE)
+    assert either == [On("ray", 2)] * 2
     assert len(second) == 2 * len(first) == 8
     assert second.items() >= first.items()
     assert run("0..3") == second
+
+
+def test_plans_optimised_by_workers_are_those_found_here_to_the_byte(
+    either: list[On], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    few = ["--steps", "4", "--side", "64", "--scenes", "2", "--tries", "7", "--budget", "0.6"]
+    said = told("optimize", "--out", "there/p.json", "--work", "w1", *few, *THERE)
+    assert "; 2 workers, " in said
+    told("optimize", "--out", "here/p.json", "--work", "w2", *few)
+    for name in ("p.json", "p.npz"):
+        assert Path("there", name).read_bytes() == Path("here", name).read_bytes()
+    runs = Path("w1/runs.jsonl").read_bytes()
+    told("optimize", "--out", "again/p.json", "--work", "w1", *few, *THERE)
+    assert Path("w1/runs.jsonl").read_bytes() == runs, "nothing was run again"
+    assert Path("again/p.json").read_bytes() == Path("here/p.json").read_bytes()
+
+
+def test_a_table_of_fidelity_by_workers_is_the_one_made_here(either: list[On], tmp_path: Path) -> None:
+    for number in (7, 8):
+        scene = paint(9_000_000 + number)
+        for folder, pixels in (("images", scene.image), ("conditions", colour_map(scene.labels))):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            Image.fromarray(pixels).save(tmp_path / folder / f"{number}.png")
+    few = ["--size", "256", "--steps", "2", "--sampler", "ddim", "--method", "step_skip", "--method", "fewer_steps"]
+    asked = ["bench", "fidelity", "--data", str(tmp_path), "--model", "landscapes", "--task", "segmentation", *few]
+
+    def drawn(place: str, *more: str) -> tuple[str, dict[str, Any]]:
+        """What was said, and the figures by what they are of, but for times."""
+        said, out = told(*asked, "--out", str(tmp_path / place), *more), tmp_path / place / "ledger-1-of-1.jsonl"
+        lines = [json.loads(line) for line in out.read_text().splitlines() if line]
+        return said, {line["key"]: line["drawn"] | {"latency_ms": None} for line in lines}
+
+    said, there = drawn("there", *THERE)
+    assert "ddim: 2 of 2 pictures; 2 workers, " in said
+    assert there == drawn("here")[1]
+    assert len(there) == 6
+    assert all(one["overlaps"] for one in there.values())
+    assert drawn("there", *THERE) == ("", there), "nothing was drawn again"
 
 
 def marked(mark: str) -> list[str]:
@@ -174,14 +229,14 @@ def marked(mark: str) -> list[str]:
     return found
 
 
-def test_ctrl_c_leaves_no_process(tmp_path: Path) -> None:
-    """While the workers load their model, so that nobody waits for pictures here."""
-    Image.fromarray(colour_map(SCENE.labels)).save(tmp_path / "map.png")
-    asked = ["sweep", "--image", "map.png", "--x", "seed=0..9", "--out", "out", "--on", "ray", "--count", "2"]
-    mark = os.urandom(8).hex()
-    swept = subprocess.Popen(
-        [sys.executable, "-m", "hgc", *asked],
-        cwd=tmp_path,
+@contextmanager
+def swept(folder: Path, mark: str, *words: str, code: str = "") -> Iterator[subprocess.Popen[bytes]]:
+    """`hgc sweep` on two workers in a program of its own, which runs `code` first."""
+    Image.fromarray(colour_map(SCENE.labels)).save(folder / "map.png")
+    asked = ["sweep", "--image", "map.png", "--out", "out", "--on", "ray", "--count", "2", *words]
+    process = subprocess.Popen(
+        [sys.executable, "-c", f"{code}\nfrom hgc.__main__ import app; app()", *asked],
+        cwd=folder,
         env=os.environ | {MARK: mark, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -189,11 +244,75 @@ def test_ctrl_c_leaves_no_process(tmp_path: Path) -> None:
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
-        until(lambda: any("ray::DeskActor" in program for program in marked(mark)) or swept.poll() is not None)
-        swept.send_signal(signal.SIGINT)
-        told = swept.communicate(timeout=120)[0].decode()
+        yield process
     finally:
-        swept.kill()
-    assert swept.returncode != 0
-    assert "Traceback" not in told
+        process.kill()
+        process.wait()
+
+
+def test_ctrl_c_leaves_no_process(tmp_path: Path) -> None:
+    """While the workers load their model, so that nobody waits for pictures here."""
+    mark = os.urandom(8).hex()
+    with swept(tmp_path, mark, "--x", "seed=0..9") as process:
+        until(lambda: any("ray::DeskActor" in program for program in marked(mark)) or process.poll() is not None)
+        process.send_signal(signal.SIGINT)
+        said = process.communicate(timeout=120)[0].decode()
+    assert process.returncode != 0
+    assert "Traceback" not in said
     until(lambda: marked(mark) == [])
+
+
+FULL_DISK = """
+import errno, os
+def full(*_):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+os.fsync = full
+"""
+
+
+def test_a_full_disk_is_one_sentence_and_keeps_what_is_there(tmp_path: Path) -> None:
+    """No file is brought to the disk any more once the folder is there, which comes with the first run in it."""
+    mark = os.urandom(8).hex()
+    few = ("--x", "seed=0..7", "--steps", "2", "--method", "step_skip", "--budget", "0.7")
+    with swept(tmp_path, mark, *few, code=FULL_DISK) as process:
+        said = process.communicate(timeout=240)[0].decode()
+    assert process.returncode == 2, said
+    assert "cannot be written (No space left on device): name another place or make room" in said
+    assert "Traceback" not in said
+    files = sorted(path.suffix for path in (tmp_path / "out" / "runs").iterdir())
+    assert files == [".json", ".png", ".png"], "one run, whole, and no part of another"
+    until(lambda: marked(mark) == [])
+
+
+def test_without_ray_it_says_how_to_come_by_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    monkeypatch.chdir(tmp_path)
+    Image.fromarray(colour_map(SCENE.labels)).save("map.png")
+    done = CliRunner().invoke(app, ["sweep", "--image", "map.png", "--x", "seed=0..1", "--out", "out", *THERE])
+    assert done.exit_code == 2
+    assert done.stderr.strip() == "Ray is not installed here: `pip install hgc-studio[ray]`, or `pip install ray`"
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (errors.OutOfMemoryError("killed"), "its machine had no memory left"),
+        (errors.OutOfDiskError("full"), "no room left"),
+        (errors.ObjectStoreFullError("full"), "no room left"),
+        (errors.GetTimeoutError("late"), "no answer within 120 s"),
+        (errors.ActorDiedError(), "its process ended"),
+        (errors.NodeDiedError("gone"), "its process ended"),
+        (ConnectionError("closed"), r"the cluster is gone \(closed\)"),
+    ],
+)
+def test_whatever_ray_says_of_a_worker_its_run_goes_to_another(error: Exception, says: str) -> None:
+    class Ray:
+        exceptions = errors
+
+        @staticmethod
+        def get(called: Any, timeout: float) -> None:
+            raise error
+
+    actor = SimpleNamespace(_actor_id=SimpleNamespace(hex=lambda: "0123456789"), stop=SimpleNamespace(remote=str))
+    with pytest.raises(WorkerLost, match=says):
+        RayHand(Ray(), actor, 0).stop("")

@@ -14,7 +14,7 @@ import numpy as np
 from hgc.judges.pictures import FEATURES, frechet_distance
 from hgc.metrics import pooled_miou
 from hgc.planning.methods import METHODS
-from hgc.whole import write_whole
+from hgc.whole import append_line, write_whole
 
 FULL = "full"
 
@@ -76,9 +76,7 @@ class Ledger:
         return self._known.get(key)
 
     def add(self, key: str, drawn: Drawn) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        with self._path.open("a") as file:
-            file.write("\n" + json.dumps({"key": key, "drawn": asdict(drawn)}))
+        append_line(self._path, {"key": key, "drawn": asdict(drawn)})
         self._known[key] = drawn
 
     def keep_features(self, key: str, features: np.ndarray | None) -> None:

@@ -10,36 +10,31 @@ every picture. Each is a line of a ledger in the output folder; the shard that e
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from hashlib import sha256
-from math import isfinite
 from pathlib import Path
-from time import perf_counter
+from threading import Event
 from typing import Any
 
-import numpy as np
-
 from hgc import limits
-from hgc.bench.drawn import FULL, Drawn, Ledger, Row, columns, fid, row
-from hgc.bench.examiner import Examiner, coco_labels
-from hgc.bench.gallery import Exhibit, Pixels, exhibits, is_coco
+from hgc.bench.copyist import Copies, Copy, Copyist
+from hgc.bench.drawn import FULL, Ledger, Row, columns, fid, row
+from hgc.bench.gallery import Exhibit, exhibits, is_coco
 from hgc.bench.machine import Machine, machine_now
 from hgc.bench.setup import BenchRefused
 from hgc.bench.table import text_table
 from hgc.cache import schedules
 from hgc.cache.plan import Plan, PlanRefused
 from hgc.cache.rules import CalibrationRefused
-from hgc.cache.running.engine import cached
-from hgc.control import ade20k
-from hgc.judges.labels import Labels
 from hgc.planning import Task
 from hgc.planning.methods import METHODS, BelowLeast, method_of
-from hgc.request import Recipe, Request
-from hgc.studio.control_map import Prepared
-from hgc.studio.judge import OWN, Judge
-from hgc.studio.studio import Studio, pixels_of
-from hgc.studio.worker import on_worker
+from hgc.request import Recipe
+from hgc.spread.here import place_of
+from hgc.spread.pace import Pace
+from hgc.spread.together import in_order, together
+from hgc.spread.work import WorkLost
+from hgc.studio.studio import Studio
+from hgc.studio.worker import WORKER
 from hgc.whole import check_place
 
 Tell = Callable[[str], None]
@@ -47,7 +42,6 @@ Tell = Callable[[str], None]
 TASKS = ("segmentation", "depth", "edges")  # as controls are called
 COMPARED = ("hgc", "optimised", "deepcache", "tgate", "spectrum", "fewer_steps")
 SAMPLERS = ("unipc", "ddim")
-WARM_STEPS = 2
 
 
 @dataclass(frozen=True)
@@ -118,9 +112,11 @@ class Measured:
     command: str
 
 
-@on_worker
 def fidelity(studio: Studio, setting: Setting, tell: Tell = lambda news: None) -> Measured:
-    """Raises BenchRefused, RequestRefused, ImageRefused, ModelUnavailable."""
+    """Drawn wherever the studio's runs are done.
+
+    Raises BenchRefused, RequestRefused, ImageRefused, ModelUnavailable.
+    """
     if setting.task not in studio.controls:
         raise BenchRefused(
             f"{studio.model} has no control '{setting.task}' here; fetch it with "
@@ -137,18 +133,16 @@ class _Exhibition:
         self.studio, self.setting, self.tell = studio, setting, tell
         self.all = exhibits(setting.data)[: setting.limit]
         self.coco = is_coco(self.all)
-        preset, device = studio.loaded.preset, studio.loaded.device
-        self.examiner = Examiner(setting.task, device, preset.canny, self.coco)
-        own = Judge.of(preset, networks=False)
-        self.judge = own if setting.task == "segmentation" and own.name(setting.task) else None
-        reason = "" if self.judge else self.examiner.missing
+        own = Copyist(studio, setting.task, self.coco)  # who plans knows by whom is judged, as all workers do
+        self.examiner, self.panel = own.examiner, own.panel
+        reason = "" if own.judge else self.examiner.missing
         beside = [f"{figure}: {why}" for figure, why in self.examiner.missing_beside.items()]
         self.missing = [*([f"{self.examiner.title}: {reason}"] if reason else []), *beside]
         self.ledger = Ledger(setting.out, setting.shard)
 
     def measured(self) -> Measured:
         part, parts = self.setting.shard
-        plans = {sampler: dict(self._plans(sampler)) for sampler in self.setting.samplers}
+        plans = WORKER.run(lambda: {sampler: dict(self._plans(sampler)) for sampler in self.setting.samplers})
         for sampler, planned in plans.items():
             self._draw(sampler, planned, self.all[part - 1 :: parts])
         rows = [row for sampler, planned in plans.items() for row in self._rows(sampler, planned)]
@@ -159,7 +153,7 @@ class _Exhibition:
         return Measured(
             setting=self.setting,
             score_name=self.examiner.title,
-            judge=OWN if self.judge else self.examiner.name,
+            judge=self.panel.name or self.examiner.name,
             rows=tuple(rows),
             missing=tuple(dict.fromkeys(self.missing)),
             machine=machine_now(device),
@@ -185,78 +179,49 @@ class _Exhibition:
 
     def _draw(self, sampler: str, plans: Mapping[str, Plan], own: Sequence[Exhibit]) -> None:
         """What is not in the ledger yet."""
-        warm = False
-        for number, exhibit in enumerate(own):
-            todo = [name for name, plan in plans.items() if not self.ledger.known(self._key(exhibit, sampler, plan))]
-            if not todo:
-                continue
-            picture = exhibit.pixels(self.setting.size)
-            control, labels = self._control(exhibit, picture)
-            request = self._request(exhibit, sampler, control)
-            call = self.studio.call(request)
-            if not warm:
-                self._run(request, call, schedules.full(self.studio.anatomy(request), WARM_STEPS))
-                warm = True
-            if self.ledger.features(real := self._real(exhibit)) is None:
-                self.ledger.keep_features(real, self.examiner.features(picture))
-            for name in todo:
-                image, latency_ms = self._run(request, call, plans[name])
-                key = self._key(exhibit, sampler, plans[name])
-                self.ledger.keep_features(key, self.examiner.features(image))
-                self.ledger.add(key, self._judged(exhibit, image, control, labels, latency_ms))
-            self.tell(f"{sampler}: {number + 1} of {len(own)} pictures")
-
-    def _request(self, exhibit: Exhibit, sampler: str, control: Pixels) -> Request:
-        """Each picture has a noise of its own, the same for all methods."""
-        asked = self.setting.recipe(sampler).but(
-            prompt=exhibit.words[: limits.PROMPT_CHARS], seed=self.all.index(exhibit)
-        )
-        return asked.with_map(Prepared(control).png)
-
-    def _run(self, request: Request, call: Mapping[str, Any], plan: Plan) -> tuple[Pixels, float]:
-        """The picture, and the time of the whole call; what keeps nothing is the plain pipeline."""
-        pipe, adjustment = self.studio.loaded.pipeline(request.controls, request.sampler), None
-        if plan.fitted:
-            adjustment = self.studio.adjustment(plan, request)
-        begun = perf_counter()
-        with cached(pipe, plan, adjustment=adjustment) if plan.table else nullcontext():
-            image = pixels_of(pipe(**{**call, "num_inference_steps": plan.steps}).images)  # waits for the device
-        return image, (perf_counter() - begun) * 1e3
-
-    def _control(self, exhibit: Exhibit, picture: Pixels) -> tuple[Pixels, Labels | None]:
-        """The map as the ControlNet reads it, and of a label map the numbers that it is judged by, if known."""
-        if self.setting.task == "edges":
-            return self.examiner.edges(picture), None
-        numbers, colours = exhibit.numbers(self.setting.size), exhibit.colours(self.setting.size)
-        if self.setting.task == "depth":
-            return (self.examiner.depth(picture) if colours is None else colours), None
-        if colours is None:
-            raise BenchRefused(f"{exhibit.name}: no label map of that name; put it into annotations/ or conditions/")
-        if numbers is None:
-            return colours, None
-        if self.coco:
-            if exhibit.condition is None:
+        seeds = {self._seed(exhibit): exhibit for exhibit in own}
+        left = {seed: todo for seed, one in seeds.items() if (todo := self._missing(one, sampler, plans))}
+        place, finished = place_of(self.studio), len(own) - len(left)
+        pace = Pace(place, sum(map(len, left.values())))
+        tasks = (self._copies(seeds[seed], sampler, todo) for seed, todo in left.items())
+        for task, news in together(place, in_order(tasks), Event()):
+            if isinstance(news, WorkLost):
                 raise BenchRefused(
-                    f"{exhibit.name}: COCO-Stuff's numbers do not say in which colours a ControlNet reads them; put "
-                    "the coloured maps, by the same names, into conditions/"
+                    f"{task.exhibit.name} could not be drawn: {news}; the same command goes on from here"
                 )
-            return colours, coco_labels(numbers)
-        labels = numbers.astype(np.int64) - 1  # 0 is unlabelled
-        if labels.max() >= len(ade20k.NAMES):
-            raise BenchRefused(f"{exhibit.name}: class {labels.max() + 1} of ADE20K's {len(ade20k.NAMES)}")
-        painted = np.array([*ade20k.palette().values(), (0, 0, 0)], np.uint8)[labels]
-        return (painted if exhibit.condition is None else colours), labels
+            if isinstance(news, Copy):
+                self._keep(news)
+                todo = left[task.recipe.seed]
+                todo.pop(news.key, None)
+                told = pace.after() if news.drawn else ""
+                if told and not todo:
+                    finished += 1
+                    self.tell(f"{sampler}: {finished} of {len(own)} pictures; {told}")
 
-    def _judged(
-        self, exhibit: Exhibit, image: Pixels, control: Pixels, labels: Labels | None, latency_ms: float
-    ) -> Drawn:
-        if self.judge is not None:
-            score = self.judge.score(image, control, self.setting.task)
-            shared = self.judge.overlaps(image, control, self.setting.task)
-        else:
-            score, shared = self.examiner.score(image, control, labels)
-        clip = self.examiner.clip(image, exhibit.words)
-        return Drawn(score if isfinite(score) else None, shared, clip, latency_ms)
+    def _missing(self, exhibit: Exhibit, sampler: str, plans: Mapping[str, Plan]) -> dict[str, Plan]:
+        """Plans by their pictures' keys."""
+        keys = {self._key(exhibit, sampler, plan): plan for plan in plans.values()}
+        return {key: plan for key, plan in keys.items() if not self.ledger.known(key)}
+
+    def _copies(self, exhibit: Exhibit, sampler: str, plans: Mapping[str, Plan]) -> Copies:
+        real = self._real(exhibit)
+        known = self.ledger.features(real) is not None
+        recipe = self._recipe(exhibit, sampler)
+        return Copies(exhibit.carried(), recipe, self.coco, dict(plans), self.panel, "" if known else real)
+
+    def _keep(self, copy: Copy) -> None:
+        """Its features first, so that what the ledger knows has them."""
+        self.ledger.keep_features(copy.key, copy.features)
+        if copy.drawn is not None:
+            self.ledger.add(copy.key, copy.drawn)
+
+    def _recipe(self, exhibit: Exhibit, sampler: str) -> Recipe:
+        words = exhibit.words[: limits.PROMPT_CHARS]
+        return self.setting.recipe(sampler).but(prompt=words, seed=self._seed(exhibit))
+
+    def _seed(self, exhibit: Exhibit) -> int:
+        """Each picture has a noise of its own, the same for all methods."""
+        return self.all.index(exhibit)
 
     def _rows(self, sampler: str, plans: Mapping[str, Plan]) -> Iterator[Row]:
         """Of the pictures that the ledger knows, whichever shard drew them."""
@@ -277,11 +242,10 @@ class _Exhibition:
     def _key(self, exhibit: Exhibit, sampler: str, plan: Plan) -> str:
         """Twelve hex digits of all that decides a picture and who judges it."""
         studio, setting = self.studio, self.setting
-        judge = OWN if self.judge else "" if self.examiner.missing else self.examiner.name
-        beside = sorted(self.examiner.missing_beside)
-        weights = studio.weights(setting.recipe(sampler))
-        parts = (weights, studio.weights_under(setting.task), studio.device, studio.dtype, judge, beside)
-        drawn = (setting.recipe(sampler).picture_digest, exhibit.name, exhibit.words, self.all.index(exhibit))
+        weights, panel = studio.weights(setting.recipe(sampler)), self.panel
+        under = studio.weights_under(setting.task)
+        parts = (weights, under, studio.device, studio.dtype, panel.name, list(panel.beside))
+        drawn = (setting.recipe(sampler).picture_digest, exhibit.name, exhibit.words, self._seed(exhibit))
         return sha256(repr((parts, drawn, plan.steps, plan.digest)).encode()).hexdigest()[:12]
 
     def _real(self, exhibit: Exhibit) -> str:

@@ -51,6 +51,11 @@ class Exhibit:
     labels: Source | None = None
     condition: Source | None = None
 
+    def carried(self) -> Exhibit:
+        """The same with what its files hold, for a machine that does not have them."""
+        maps = (None if source is None else _content(source) for source in (self.labels, self.condition))
+        return Exhibit(self.name, _content(self.picture), self.words, *maps)
+
     def pixels(self, size: int) -> Pixels:
         """The middle of the picture, uint8 [size, size, 3]. Raises ImageRefused."""
         return _square(decode(self.picture).image, size, Image.Resampling.LANCZOS)
@@ -74,6 +79,14 @@ class Exhibit:
         """The same part of its condition, uint8 [size, size, 3]; a label map in colours is one. Raises ImageRefused."""
         source = self.condition if self.condition is not None else self.labels
         return None if source is None else _square(decode(source).image, size, Image.Resampling.NEAREST)
+
+
+def _content(source: Source) -> Source:
+    """The bytes of a file; a file that cannot be read stays one, so that whoever looks into it says why."""
+    try:
+        return source.read_bytes() if isinstance(source, Path) else source
+    except OSError:
+        return source
 
 
 def _square(image: Image.Image, size: int, resampling: Image.Resampling) -> Pixels:

@@ -31,8 +31,9 @@ from hgc.request import Request
 from hgc.results.comparison import Cancelled, Pixels
 from hgc.spread.desk import Desk
 from hgc.spread.here import place_of
+from hgc.spread.pace import Pace
 from hgc.spread.together import in_order, together
-from hgc.spread.work import Place, WorkLost
+from hgc.spread.work import WorkLost
 from hgc.studio.control_map import decoded
 from hgc.studio.judge import Judge
 from hgc.studio.scenes import together as together_in_a_call
@@ -101,21 +102,19 @@ def compare(studio: Studio, setup: Setup, requests: Sequence[Request], ledger: L
     entered = list(entries(studio, setup, task, tell))
     pages = pages_of(setup, requests, entered, ledger)
     missing = [page.drawing(number, setup.long) for number, page in enumerate(pages) if page.missing]
+    pace = Pace(place, sum(len(drawing.missing) * len(drawing.requests) for drawing in missing))
     for drawing, news in together(place, in_order(missing), Event()):
         if isinstance(news, WorkLost):
             raise BenchRefused(f"pictures of {first.control} are missing: {news}; the same command goes on from here")
         if isinstance(news, Drawn):
             pages[drawing.page].add(news)
+            told = pace.after(len(news.shown))
             if not pages[drawing.page].missing:
                 there = sum(len(page.group) for page in pages if not page.missing)
-                tell(f"{first.control}, {first.sampler}: {there} of {len(requests)} pictures{_by(place)}")
+                tell(f"{first.control}, {first.sampler}: {there} of {len(requests)} pictures; {told}")
     shown = [[one for page in pages for one in page.shown.get(i, ())] for i in range(len(entered))]
     rows = [Rows(e.method, e.budget, task.cost(e.plan), row) for e, row in zip(entered, shown, strict=True)]
     return points(first.control, first.sampler, rows)
-
-
-def _by(place: Place) -> str:
-    return f", {place.size} workers" if place.size > 1 else ""
 
 
 def entries(studio: Studio, setup: Setup, task: Task, tell: Tell) -> Iterator[Entry]:

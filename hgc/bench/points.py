@@ -17,6 +17,7 @@ from hgc.charts import pareto as charts
 from hgc.metrics import pooled_miou
 from hgc.planning.methods import METHODS
 from hgc.request import Request
+from hgc.whole import append_line
 
 FULL = "full"
 # Rows of the null band: full pictures that differ from the full run's by noise or number of steps.
@@ -68,9 +69,7 @@ class Ledger:
 
     def add(self, request: Request, plan: Plan, shown: Shown) -> None:
         name = self._name(request, plan, shown.together)
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        with self._path.open("a") as file:
-            file.write("\n" + json.dumps({"key": name, "shown": asdict(shown)}))
+        append_line(self._path, {"key": name, "shown": asdict(shown)})
         self._known[name] = shown
 
     def _name(self, request: Request, plan: Plan, together: int) -> str:

@@ -61,10 +61,11 @@ class Soak:
     def text(self) -> str:
         """The figures in a few lines."""
         first, most, last = (size / 2**20 for size in self.memory_bytes)
+        early = f"{first:.0f} MB after {WARM} runs, " if first else ""
         lines = [
             f"{self.runs:,} runs of {STEPS} steps from {self.clients} clients in {self.seconds:.0f} s: {self.done:,} "
             f"finished, {self.left:,} left half way, {len(self.wrong)} wrong, {len(self.hung)} hung",
-            f"memory of the server {first:.0f} MB after {WARM} runs, {most:.0f} MB at most, {last:.0f} MB at the end",
+            f"memory of the server {early}{most:.0f} MB at most, {last:.0f} MB at the end",
         ]
         if self.killed:
             lines.append(f"{self.killed} workers were killed meanwhile")

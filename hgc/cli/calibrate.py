@@ -17,6 +17,7 @@ from hgc.request import RequestRefused
 from hgc.spread.here import place_of
 from hgc.spread.measure import scenes_at
 from hgc.spread.on import HERE, On
+from hgc.spread.pace import Pace
 from hgc.studio.calibrating import Measured, calibrating, state_beside
 from hgc.studio.distilling import Distillation
 from hgc.studio.studio import Studio
@@ -44,10 +45,14 @@ def calibrate(
     check_place(out)
     subject = Subject(model, control, sampler, steps, guidance)
     with On.read(on, count).studio(model, device, dtype) as studio:
-        each = scenes_at(place_of(studio), subject, longest, Event())
+        place = place_of(studio)
+        pace: Pace | None = None
+        each = scenes_at(place, subject, longest, Event())
         for news in calibrating(studio, subject, scenes, out, longest=longest, each=each):
             if isinstance(news, Measured):
-                typer.echo(f"scene {news.done}/{news.wanted}", err=True)
+                told = f"; {pace.after()}" if pace else ""
+                pace = pace or Pace(place, news.wanted - news.done)
+                typer.echo(f"scene {news.done}/{news.wanted}{told}", err=True)
             else:
                 typer.echo(
                     f"{out}: change of {len(news.curves.mean)} sites over {news.curves.scenes} scenes, {subject}"

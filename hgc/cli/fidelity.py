@@ -10,8 +10,9 @@ import typer
 
 from hgc.bench import fidelity as table
 from hgc.bench.setup import BenchRefused
-from hgc.cli.options import AsJson, Device, Dtype, Model, in_one_line
-from hgc.studio.studio import Studio
+from hgc.cli.options import AsJson, Count, Device, Dtype, Model, Where, in_one_line
+from hgc.spread.here import kinds_told
+from hgc.spread.on import HERE, On
 
 
 @in_one_line
@@ -34,6 +35,8 @@ def fidelity(
     shard: Annotated[str, typer.Option(help="Which of how many parts of the pictures, such as 1/4.")] = "1/1",
     device: Device = None,
     dtype: Dtype = None,
+    on: Where = HERE,
+    count: Count = None,
     as_json: AsJson = False,
 ) -> None:
     """MACs, time, control score, FID and CLIP score of every method on your pictures, at the paper's setting."""
@@ -51,7 +54,11 @@ def fidelity(
         limit=limit,
         shard=_parts(shard),
     )
-    measured = table.fidelity(Studio.load(model, device, dtype), setting, tell=lambda news: typer.echo(news, err=True))
+    with On.read(on, count).studio(model, device, dtype) as studio:
+        measured = table.fidelity(studio, setting, tell=lambda news: typer.echo(news, err=True))
+        several = kinds_told(studio)
+    if several:
+        typer.echo(several, err=True)
     typer.echo(json.dumps(table.data(measured)) if as_json else table.text(measured))
 
 

@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hgc.calibration.measure import weights_of
 from hgc.calibration.subject import Subject
-from hgc.cli.options import Control, Device, Dtype, Guidance, Model, SamplerName, Steps, in_one_line
+from hgc.cli.options import Control, Count, Device, Dtype, Guidance, Model, SamplerName, Steps, Where, in_one_line
 from hgc.models.presets import GUIDANCE
-from hgc.optimise.measure import Scenes, measure
+from hgc.optimise.measure import measure
 from hgc.optimise.predict import Predictor
 from hgc.optimise.search import Runs, Session
 from hgc.optimise.shelf import Shelf, stretched
 from hgc.request import RequestRefused
+from hgc.spread.here import kinds_told, place_of
+from hgc.spread.on import HERE, On
+from hgc.spread.pace import Pace
+from hgc.spread.trials import Cutouts, TrialsAt
 from hgc.studio.calibrating import CALIBRATION_SEEDS
-from hgc.studio.scenes import cut_out, painted, together
-from hgc.studio.studio import Studio
-from hgc.studio.worker import on_worker
+from hgc.studio.worker import WORKER
 from hgc.whole import check_place
 
 if TYPE_CHECKING:
+    from hgc.cache.anatomy import Anatomy
     from hgc.optimise.predict import ErrorTable
     from hgc.optimise.shelf import Rung
 
@@ -37,7 +39,6 @@ BUDGETS = (0.2, 0.368, 0.5, 0.65)
 
 
 @in_one_line
-@on_worker
 def optimize(
     out: Annotated[Path, typer.Option(help="The kept plans' JSON; the error table goes beside it as .npz.")],
     budget: Annotated[list[float] | None, typer.Option(help="Share of full compute; may be repeated.")] = None,
@@ -54,6 +55,8 @@ def optimize(
     guidance: Guidance = GUIDANCE,
     device: Device = None,
     dtype: Dtype = None,
+    on: Where = HERE,
+    count: Count = None,
     work: Annotated[Path, typer.Option(help="Where runs are kept, so that a later call goes on there.")] = Path(
         "runs/optimise"
     ),
@@ -67,27 +70,34 @@ def optimize(
     check_place(out)
     budgets = sorted(budget or BUDGETS)
     _check(budgets, scenes, side)
-    studio = Studio.load(model, device, dtype)
     subject = Subject(model, control, sampler, steps, guidance)
     shelf = Shelf.read(out) if out.exists() or verify else None
     if shelf is not None:
         same = subject if verify else replace(subject, guidance=shelf.table.subject.guidance)
         shelf.table.subject.check(same, f"plans {out.name}", "give another --out")
-    batch, weights = _scenes(studio, subject, VERIFYING_SEEDS if verify else CALIBRATION_SEEDS, scenes, side)
-    known = shelf is not None and shelf.weights == weights and shelf.table.subject == subject
-    table = shelf.table if shelf is not None and (known or verify) else _table(studio, batch, subject, work, weights)
-    seeds = "verifying" if verify else "calibration"
-    key = f"{weights}, {subject}, {scenes} {seeds} scenes, {side} px, {studio.device}, {studio.dtype}"
-    runs = _runs(studio, batch, table, work, key)
-    if shelf is not None and verify:
-        _verify(shelf, runs, known)
-        return
-    session = Session(runs, tries, lambda news: typer.echo(news, err=True))
-    rungs = () if shelf is None else shelf.rungs if known else tuple(session.scored(rung) for rung in shelf.rungs)
-    command = f"{_command(subject)} --tries {tries} --scenes {scenes} --side {side}"
-    others = () if start is None else Shelf.read(start).rungs
-    beside = [replace(rung, course=stretched(rung.course, steps)) for rung in others]
-    _fill(Shelf(table, rungs, weights, command), session, budgets, at_least, out, beside)
+    cutouts = Cutouts(subject, VERIFYING_SEEDS if verify else CALIBRATION_SEEDS, scenes, side)
+    with On.read(on, count).studio(model, device, dtype) as studio:
+        cutouts.check(studio)
+        weights, anatomy = WORKER.run(lambda: (cutouts.weights(studio), studio.anatomy()))
+        trials = TrialsAt(place_of(studio), cutouts)
+        known = shelf is not None and shelf.weights == weights and shelf.table.subject == subject
+        measured = shelf is not None and (known or verify)
+        table = shelf.table if shelf is not None and measured else _table(trials, anatomy, subject, work, weights)
+        seeds = "verifying" if verify else "calibration"
+        key = f"{weights}, {subject}, {scenes} {seeds} scenes, {side} px, {studio.device}, {studio.dtype}"
+        runs = Runs(trials, Predictor(anatomy, table), work / "runs.jsonl", key)
+        if shelf is not None and verify:
+            _verify(shelf, runs, known)
+        else:
+            session = Session(runs, tries, lambda news: typer.echo(news, err=True))
+            rungs = () if shelf is None else shelf.rungs if known else session.scored(shelf.rungs)
+            command = f"{_command(subject)} --tries {tries} --scenes {scenes} --side {side}"
+            others = () if start is None else Shelf.read(start).rungs
+            beside = [replace(rung, course=stretched(rung.course, steps)) for rung in others]
+            _fill(Shelf(table, rungs, weights, command), session, budgets, at_least, out, beside)
+        several = kinds_told(studio)
+    if several:
+        typer.echo(several, err=True)
 
 
 def _check(budgets: Sequence[float], scenes: int, side: int) -> None:
@@ -100,32 +110,17 @@ def _check(budgets: Sequence[float], scenes: int, side: int) -> None:
         raise RequestRefused(f"--side {side}: choose a multiple of {COARSEST} pixels")
 
 
-def _scenes(studio: Studio, subject: Subject, first: int, count: int, side: int) -> tuple[Scenes, str]:
-    """The batch of scenes cut down to their middle, and the digest of the weights. Raises RequestRefused."""
-
-    if side > studio.size[0]:
-        raise RequestRefused(f"--side {side}: {subject.model} draws {studio.size[0]} pixels; choose that or fewer")
-    calls = [studio.call(painted(studio, seed, asdict(subject))) for seed in range(first, first + count)]
-    pipe = studio.loaded.pipeline(subject.control, subject.sampler)
-    return Scenes(pipe, cut_out(together(calls), side)), weights_of(pipe)
-
-
-def _table(studio: Studio, batch: Scenes, subject: Subject, work: Path, weights: str) -> ErrorTable:
-
-    work.mkdir(parents=True, exist_ok=True)
+def _table(trials: TrialsAt, anatomy: Anatomy, subject: Subject, work: Path, weights: str) -> ErrorTable:
+    """Measured where the trials are made; what `work` has of it is not measured again."""
     name = f"{subject.model}-{subject.control}-{subject.sampler}-{subject.steps}-{weights}.npz"
-    return measure(
-        batch,
-        studio.anatomy(),
-        subject,
-        work / name,
-        lambda done, wanted: typer.echo(f"error table: run {done}/{wanted}", err=True),
-    )
+    pace: Pace | None = None
 
+    def tell(done: int, of: int) -> None:
+        nonlocal pace
+        pace = pace or Pace(trials.place, of - done + 1)
+        typer.echo(f"error table: run {done}/{of}; {pace.after()}", err=True)
 
-def _runs(studio: Studio, batch: Scenes, table: ErrorTable, work: Path, key: str) -> Runs:
-
-    return Runs(batch, Predictor(studio.anatomy(), table), work / "runs.jsonl", key)
+    return measure(trials, anatomy, subject, work / name, tell)
 
 
 def _fill(
@@ -157,6 +152,7 @@ def _say(rung: Rung) -> None:
 def _verify(shelf: Shelf, runs: Runs, known: bool) -> None:
     if not known:
         typer.echo("made on other weights; without --verify, optimize fits them to these", err=True)
+    runs.all(rung.course for rung in shelf.rungs)
     for rung in shelf.rungs:
         now = runs.of(rung.course)
         typer.echo(

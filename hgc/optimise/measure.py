@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -26,6 +26,10 @@ from hgc.calibration.subject import Subject
 from hgc.optimise.course import FULL, REMEMBERED, SKIP, UNET, Course, plan_of, rows
 from hgc.optimise.predict import OUTPUT, ErrorTable, Numbers, forecast_error
 
+if TYPE_CHECKING:
+    from hgc.optimise.trials import Trials
+
+WHOLE = "full"  # the run in which nothing is kept
 DEPTHS = ("1", "2", "3", "4", "5", "6", UNET)
 WARM = 3  # steps that a run for a depth computes first
 EXACT = 1e-6  # what float32 rounds away of a relative error
@@ -40,6 +44,7 @@ class Scenes:
 
     pipe: Any
     call: Mapping[str, Any]
+    after_step: Callable[[int], None] = lambda step: None  # may raise, and so end a run
     outputs: list[torch.Tensor] = field(default_factory=list)  # [B, C, h, w] by step
     path: list[torch.Tensor] = field(default_factory=list)  # the latents after each step
 
@@ -58,6 +63,7 @@ class Scenes:
         seen: list[torch.Tensor] = []
 
         def after(_pipe: Any, step: int, _time: Any, state: Mapping[str, Any]) -> dict[str, Any]:
+            self.after_step(step)
             seen.append(state["latents"].clone())
             return {"latents": forced[step].clone()} if forced else {}
 
@@ -96,39 +102,55 @@ class Products:
             products[step, i] = products[i, step] = float(past[-1] @ earlier) / len(earlier)  # mean squares
 
 
-def measure(scenes: Scenes, anatomy: Anatomy, subject: Subject, state: Path, told: Told) -> ErrorTable:
+def runs_of(anatomy: Anatomy, steps: int) -> list[str]:
+    """The names of all runs of an error table."""
+    attention = [f"attention {turn}" for turn in range(ATTENTIONS)] if anatomy.of(Kind.CROSS_ATTENTION) else []
+    gains = [f"gain {depth}" for depth in usable_depths(anatomy)]
+    return [WHOLE, *gains, *attention, *(f"growth {step}" for step in _probes(steps))]
+
+
+def measure(trials: Trials, anatomy: Anatomy, subject: Subject, state: Path, told: Told) -> ErrorTable:
     """All runs that `state` does not hold yet, each written there when done.
 
     Raises CalibrationRefused when `state` is damaged or of something else.
     """
-    depths = usable_depths(anatomy)
-    probes = _probes(subject.steps)
-    attention = [f"attention {turn}" for turn in range(ATTENTIONS)] if anatomy.of(Kind.CROSS_ATTENTION) else []
-    runs = ["full", *(f"gain {depth}" for depth in depths), *attention, *(f"growth {step}" for step in probes)]
-    header = {"subject": asdict(subject), "scenes": scenes.count}
-    arrays: dict[str, Numbers] = {}
-    if state.exists():
-        where = f"unfinished error table {state.name}"
-        before, arrays = read_arrays(state, where)
-        with of_its_kind(where):
-            Subject(**before["subject"]).check(subject, where, "delete the file, or give another --work")
-            if before["scenes"] != scenes.count:
-                raise CalibrationRefused(
-                    f"{where}: of {before['scenes']} scenes, asked are {scenes.count}; give --scenes "
-                    f"{before['scenes']} or delete the file"
-                )
-    done = {name for name in runs if name in arrays}
-    while missing := [name for name in runs if name not in done]:
-        if not scenes.path:
-            arrays |= _full(scenes, anatomy, subject.steps)
-        if (name := missing[0]) != "full":
-            kind, _, what = name.partition(" ")
-            table = _table(arrays, anatomy, subject, scenes.count)
-            arrays[name] = _MEASURES[kind](scenes, anatomy, table, what)
-        done.add(name)
+    runs, header = runs_of(anatomy, subject.steps), {"subject": asdict(subject), "scenes": trials.count}
+    arrays = _known(state, subject, trials.count)
+    done = [name for name in runs if name in arrays]
+    for name, measured in trials.measured([name for name in runs if name not in done]):
+        arrays |= measured
+        done.append(name)
         write_arrays(state, header, arrays)
         told(len(done), len(runs))
-    return _table(arrays, anatomy, subject, scenes.count)
+    # In one order, whichever was there first: means are added up in it.
+    in_order = {name: array for name, array in arrays.items() if name not in runs} | {n: arrays[n] for n in runs}
+    return _table(in_order, anatomy, subject, trials.count)
+
+
+def _known(state: Path, subject: Subject, scenes: int) -> dict[str, Numbers]:
+    """What `state` holds, nothing where it is not there. Raises CalibrationRefused."""
+    if not state.exists():
+        return {}
+    where = f"unfinished error table {state.name}"
+    before, arrays = read_arrays(state, where)
+    with of_its_kind(where):
+        Subject(**before["subject"]).check(subject, where, "delete the file, or give another --work")
+        if before["scenes"] != scenes:
+            raise CalibrationRefused(
+                f"{where}: of {before['scenes']} scenes, asked are {scenes}; give --scenes {before['scenes']} or "
+                "delete the file"
+            )
+    return arrays
+
+
+def measured_in(
+    scenes: Scenes, anatomy: Anatomy, subject: Subject, whole: Mapping[str, Numbers], name: str
+) -> Mapping[str, Numbers]:
+    """One run by its name, after the full run of the same scenes, which measured `whole`."""
+    if name == WHOLE:
+        return whole
+    kind, _, what = name.partition(" ")
+    return {name: _MEASURES[kind](scenes, anatomy, _table(whole, anatomy, subject, scenes.count), what)}
 
 
 def usable_depths(anatomy: Anatomy) -> tuple[str, ...]:
@@ -147,10 +169,12 @@ def _sites(anatomy: Anatomy) -> list[str]:
     return [*cuts, *kept_residuals(anatomy, len(decoder_layers(anatomy))), *attention, PREDICTION, UNGUIDED]
 
 
-def _full(scenes: Scenes, anatomy: Anatomy, steps: int) -> dict[str, Numbers]:
+def full_run(scenes: Scenes, anatomy: Anatomy, steps: int) -> dict[str, Numbers]:
+    """Keeps the scenes' path and outputs, and measures all inner products."""
+    scenes.outputs.clear()  # those of a full run that was stopped
     witness = Products(scenes, _sites(anatomy), steps)
     scenes.full(steps, anatomy.model, witness)
-    return {"full": np.ones(1), **{f"products {site}": products for site, products in witness.found.items()}}
+    return {WHOLE: np.ones(1), **{f"products {site}": products for site, products in witness.found.items()}}
 
 
 def _gain(scenes: Scenes, anatomy: Anatomy, table: ErrorTable, depth: str) -> Numbers:

@@ -7,54 +7,35 @@ its course, so that a search that was stopped goes on where it was and ends wher
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from math import ceil, log10
+from math import ceil
 from pathlib import Path
-from statistics import fmean, stdev
-
-import torch
 
 from hgc.cache.origin import Origin
 from hgc.cache.plan import Plan
 from hgc.cache.rules import PlanRefused
 from hgc.optimise.course import CAUTIONS, Course
 from hgc.optimise.dynamic import Dynamic
-from hgc.optimise.measure import Scenes
 from hgc.optimise.neighbours import ROUNDING, descended, fitted, neighbours
 from hgc.optimise.predict import Predictor
 from hgc.optimise.shelf import Rung
+from hgc.optimise.trials import Fidelity, Trials
+from hgc.whole import append_line
 
-EXACT_DB = 140.0  # what float32 rounds away
 DESCENT = 40  # moves downhill in prediction, at most, before anything is run
 POWERS = (1, 2)  # errors that point the same way, and errors independent of each other
 NEXT = 2  # how many rungs beside a budget are started from
 Tell = Callable[[str], None]
 
 
-@dataclass(frozen=True)
-class Fidelity:
-    """How near a plan comes to the full run's latents on each scene, in dB below a latent of size one (their rms)."""
-
-    scenes_db: tuple[float, ...]
-
-    @property
-    def mean_db(self) -> float:
-        return fmean(self.scenes_db)
-
-    @property
-    def error_bar_db(self) -> float:
-        """Half the width of the mean's 95% interval, normal; needs two scenes."""
-        return 1.96 * stdev(self.scenes_db) / len(self.scenes_db) ** 0.5
-
-
 class Runs:
     """Real runs of courses over the same scenes, each made once; `key` names weights, scenes and solver."""
 
-    def __init__(self, scenes: Scenes, predictor: Predictor, path: Path, key: str) -> None:
+    def __init__(self, trials: Trials, predictor: Predictor, path: Path, key: str) -> None:
         self.predictor = predictor
-        self._scenes, self._path, self._key = scenes, path, key
+        self._trials, self._path, self._key = trials, path, key
         self.made = 0
         self._known: dict[str, Fidelity] = {}
         for line in path.read_text().splitlines() if path.exists() else ():
@@ -66,32 +47,30 @@ class Runs:
                 continue  # the line that was being written when the search was stopped
 
     def of(self, course: Course) -> Fidelity:
-        return self._remembered(str(course), lambda: self.predictor.plan(course))
+        self.all([course])
+        return self._known[str(course)]
+
+    def all(self, courses: Iterable[Course]) -> None:
+        """Makes the runs of these courses, as many side by side as there are workers."""
+        self._make({str(course): partial(self.predictor.plan, course) for course in courses})
+
+    def ahead(self, courses: Sequence[Course]) -> None:
+        """Makes the first one's run, and beside it those that are likely to be asked for next."""
+        if courses and str(courses[0]) not in self._known:
+            self.all(courses[: self._trials.at_once])
 
     def fewer_steps(self, steps: int) -> Fidelity:
         """Everything computed in fewer steps of the same solver."""
-        return self._remembered(f"{steps} steps", lambda: Plan(Origin("full"), steps, self.predictor.anatomy.model))
-
-    def _remembered(self, name: str, plan: Callable[[], Plan]) -> Fidelity:
-        if name not in self._known:
-            self._known[name] = self._run(plan())
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            with self._path.open("a") as file:
-                record = {"key": self._key, "course": name, "scenes_db": self._known[name].scenes_db}
-                file.write("\n" + json.dumps(record))
+        name = f"{steps} steps"
+        self._make({name: lambda: Plan(Origin("full"), steps, self.predictor.anatomy.model)})
         return self._known[name]
 
-    def _run(self, plan: Plan) -> Fidelity:
-        steps = self.predictor.table.subject.steps
-        if not self._scenes.path:
-            self._scenes.full(steps, self.predictor.anatomy.model)
-        self.made += 1
-        square = (self._scenes.run(plan)[-1] - self._scenes.path[-1]).float().square().mean((1, 2, 3))
-        return Fidelity(tuple(_db(float(error)) for error in square.to(torch.float64)))
-
-
-def _db(square: float) -> float:
-    return min(EXACT_DB, -10 * log10(square)) if square > 0 else EXACT_DB
+    def _make(self, plans: Mapping[str, Callable[[], Plan]]) -> None:
+        missing = {name: plan() for name, plan in plans.items() if name not in self._known}
+        for name, fidelity in self._trials.tried(missing):
+            self.made += 1
+            self._known[name] = fidelity
+            append_line(self._path, {"key": self._key, "course": name, "scenes_db": fidelity.scenes_db})
 
 
 @dataclass(frozen=True)
@@ -112,11 +91,13 @@ def search(
     *,
     tries: int,
     told: Callable[[Found], None] = lambda found: None,
+    ahead: Callable[[Sequence[Course]], None] = lambda courses: None,
 ) -> Found:
     """The best of the starts, then of its cautions, then of neighbours as predicted, each improvement the next start.
 
     Never worse than the best start, never over the budget. Ends after `tries` courses or when no neighbour is left.
-    Raises PlanRefused for no tries, and where no start is within the budget.
+    `ahead` hears which courses come next, as long as none is an improvement. Raises PlanRefused for no tries, and where
+    no start is within the budget.
     """
     if tries < 1:
         raise PlanRefused(f"tries {tries}: at least 1 course must be run")
@@ -125,25 +106,27 @@ def search(
         raise PlanRefused(
             f"budget {budget:.1%}: none of {len(starts)} courses to start from costs so little; choose more"
         )
-    tried = {course: fidelity(course) for course in within[:tries]}
+    tried: dict[Course, Fidelity] = {}
+
+    def run(courses: Sequence[Course]) -> Iterator[Course]:
+        """Those that were not run before, as many as may still be, each once it was."""
+        left = [course for course in courses if course not in tried][: tries - len(tried)]
+        for i, course in enumerate(left):
+            ahead(left[i:])
+            tried[course] = fidelity(course)
+            yield course
+
+    list(run(within))
     best = max(tried, key=lambda course: tried[course].mean_db)
-    for caution in CAUTIONS:
-        if len(tried) < tries and (other := replace(best, caution=caution)) not in tried:
-            tried[other] = fidelity(other)
+    list(run([replace(best, caution=caution) for caution in CAUTIONS]))
     best = max(tried, key=lambda course: tried[course].mean_db)
     while len(tried) < tries:
         told(Found(best, predictor.cost(best), tried[best], len(tried)))
-        improved = False
-        for course in neighbours(best, predictor, budget):
-            if course in tried:
-                continue
-            tried[course] = fidelity(course)
-            improved = tried[course].mean_db > tried[best].mean_db
-            if improved or len(tried) == tries:
-                best = course if improved else best
-                break
-        if not improved:
+        beside = run(neighbours(best, predictor, budget))
+        better = next((course for course in beside if tried[course].mean_db > tried[best].mean_db), None)
+        if better is None:
             break
+        best = better
     return Found(best, predictor.cost(best), tried[best], len(tried))
 
 
@@ -163,12 +146,21 @@ class Session:
     def rung(self, budget: float, beside: Sequence[Rung] = ()) -> Rung:
         """The best course found for a budget. Raises OutOfReach, which names the nearest."""
         starts = self._starts(budget, beside)
-        best = search(starts, self._predictor, self.runs.of, budget, tries=self.tries, told=partial(self._say, budget))
+        best = search(
+            starts,
+            self._predictor,
+            self.runs.of,
+            budget,
+            tries=self.tries,
+            told=partial(self._say, budget),
+            ahead=self.runs.ahead,
+        )
         return self._as_rung(budget, best.course, best.fidelity, best.tried)
 
-    def scored(self, rung: Rung) -> Rung:
-        """The same course as it does on this session's weights and scenes."""
-        return self._as_rung(rung.budget, rung.course, self.runs.of(rung.course), 1)
+    def scored(self, rungs: Sequence[Rung]) -> tuple[Rung, ...]:
+        """The same courses as they do on this session's weights and scenes."""
+        self.runs.all(rung.course for rung in rungs)
+        return tuple(self._as_rung(rung.budget, rung.course, self.runs.of(rung.course), 1) for rung in rungs)
 
     def enough(self, fidelity_db: float, budgets: Sequence[float], beside: Sequence[Rung] = ()) -> Rung:
         """The first rung that reaches a fidelity, of budgets from small to great. Raises PlanRefused for none."""

@@ -133,6 +133,8 @@ class RayHand:
             raise WorkerLost(f"no answer within {patience_s:.0f} s") from error
         except errors.OutOfMemoryError as error:
             raise WorkerLost("its machine had no memory left") from error
+        except (errors.OutOfDiskError, errors.ObjectStoreFullError) as error:
+            raise WorkerLost("its machine had no room left to hand over what it made: free some of its disk") from error
         except errors.RayTaskError:
             raise  # of a call that went wrong at the desk itself
         except errors.RayError as error:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hgc.request import Request
+from hgc.studio.drawn import Drawn
 
 if TYPE_CHECKING:
     from hgc.results.comparison import Comparison, Forecast
@@ -27,7 +28,7 @@ class Compare:
 
     def do(self, desk: Desk, stop: threading.Event) -> Iterator[Any]:
         """Progress and, last, the comparison."""
-        drawn = desk.drawn(self.sweep) if self.sweep else None
+        drawn = desk.shared(("sweep", self.sweep), Drawn) if self.sweep else None
         request = Request.model_validate_json(self.request)
         yield from desk.studio.compare(request, cancel=stop, drawn=drawn, forecast=self.forecast)
 

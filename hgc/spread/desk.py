@@ -5,19 +5,22 @@ from __future__ import annotations
 import pickle
 import threading
 from collections import OrderedDict
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from hgc.refused import Refused
 from hgc.results.comparison import Cancelled
 from hgc.spread.facts import Facts
 from hgc.spread.work import Task, WorkerLost
-from hgc.studio.drawn import Drawn
 
 if TYPE_CHECKING:
     from hgc.studio.studio import Studio
 
-SETS_KEPT = 2  # of arms that the runs of a sweep share
+SHARED_KEPT = 4  # of what the tasks of one piece of work share
+
+
+T = TypeVar("T")
 
 
 class Elsewhere(RuntimeError, Refused):
@@ -60,19 +63,23 @@ class Desk:
         self.studio = studio
         self._lock = threading.Lock()
         self._jobs: dict[str, _Job] = {}
-        self._sets: OrderedDict[str, Drawn] = OrderedDict()
+        self._shared: OrderedDict[Hashable, Any] = OrderedDict()
 
     def facts(self) -> Facts:
         return Facts.of(self.studio)
 
-    def drawn(self, name: str) -> Drawn:
-        """The arms that the runs of this sweep share; those of the latest sweeps are kept."""
+    def shared(self, name: Hashable, make: Callable[[], T]) -> T:
+        """What the tasks of one piece of work share, made by the first of them; the latest few are kept."""
         with self._lock:
-            shared = self._sets.setdefault(name, Drawn())
-            self._sets.move_to_end(name)
-            while len(self._sets) > SETS_KEPT:
-                self._sets.popitem(last=False)
-            return shared
+            if name in self._shared:
+                self._shared.move_to_end(name)
+                return self._shared[name]
+        made = make()
+        with self._lock:
+            self._shared[name] = made
+            while len(self._shared) > SHARED_KEPT:
+                self._shared.popitem(last=False)
+        return made
 
     def work(self, name: str, task: Task, patience_s: float) -> Batch:
         """Begins a task; its first news, waited for so long."""

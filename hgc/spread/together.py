@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from queue import Empty, SimpleQueue
 from typing import Any, Generic, TypeVar
 
@@ -14,12 +14,12 @@ T = TypeVar("T", bound=Task)
 LOOK_S = 0.1  # how often a stop is looked for
 ENDED = object()
 
-# The next task for somebody who did these before; None when there are no more.
-Take = Callable[[Sequence[T]], T | None]
+# The next task for somebody, who is the same object each time; None when there are no more.
+Take = Callable[[object], T | None]
 
 
-def in_order(tasks: Sequence[T]) -> Take[T]:
-    """One after the other, whoever asks."""
+def in_order(tasks: Iterable[T]) -> Take[T]:
+    """One after the other, whoever asks; each is made when it is asked for, and forgotten once it is done."""
     left = iter(tasks)
     return lambda _: next(left, None)
 
@@ -32,15 +32,13 @@ def together(place: Place, take: Take[T], stop: threading.Event) -> Iterator[tup
     if place.size > 1:
         yield from _Side(place, take, stop).by_side()
         return
-    done: list[T] = []
     try:
-        while not stop.is_set() and (task := take(done)) is not None:
+        while not stop.is_set() and (task := take(place)) is not None:
             try:
                 for news in place.run(task, stop):
                     yield task, news
             except WorkLost as lost:
                 yield task, lost
-            done.append(task)
     except Cancelled:
         return
 
@@ -78,16 +76,15 @@ class _Side(Generic[T]):
                 thread.join()
 
     def _follow(self) -> None:
-        done, worker = list[T](), ""
+        worker = ""
         try:
-            while (task := self._next(done)) is not None:
+            while (task := self._next()) is not None:
                 try:
                     for news in self._place.run(task, self._stop, worker):
                         worker = news.worker if isinstance(news, Given) else worker
                         self._news.put((task, news))
                 except WorkLost as lost:
                     self._news.put((task, lost))
-                done.append(task)
         except Cancelled:
             pass
         # Told to whoever asked for all of them, who stops the others.
@@ -95,6 +92,6 @@ class _Side(Generic[T]):
             self._news.put(error)
         self._news.put(ENDED)
 
-    def _next(self, done: Sequence[T]) -> T | None:
+    def _next(self) -> T | None:
         with self._turn:
-            return None if self._stop.is_set() else self._take(done)
+            return None if self._stop.is_set() else self._take(threading.current_thread())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
@@ -116,10 +116,10 @@ class _Run(Compare):
 
 def by_picture(runs: Sequence[_Run]) -> Take[_Run]:
     """The next run for a worker: of a picture that it has drawn, else of one that the fewest others are at."""
-    left, taken = list(runs), Counter[str]()
+    left, taken, had = list(runs), Counter[str](), defaultdict[object, set[str]](set)
 
-    def take(done: Sequence[_Run]) -> _Run | None:
-        own = {run.cell.request.picture_digest for run in done}
+    def take(whom: object) -> _Run | None:
+        own = had[whom]
 
         def strange(run: _Run) -> tuple[bool, int]:
             picture = run.cell.request.picture_digest
@@ -129,6 +129,7 @@ def by_picture(runs: Sequence[_Run]) -> Take[_Run]:
             return None
         run = min(left, key=strange)  # the first of several
         left.remove(run)
+        own.add(run.cell.request.picture_digest)
         taken[run.cell.request.picture_digest] += 1
         return run
 
