@@ -124,7 +124,6 @@ def test_only_black_and_white_come_out_and_the_pen_is_white() -> None:
     assert set(np.unique(edges.map)) == {0, 255}
     np.testing.assert_array_equal(edges.map[180:231, 90], 255)
     assert not edges.map[200:210, 100:130].any()
-    assert edges.share_lines == pytest.approx((edges.map[:, :, 0] > 0).mean())
 
 
 def test_uneven_light_and_grain_are_not_lines() -> None:

@@ -48,11 +48,10 @@ UNEVEN_SHARE = 0.2
 
 @dataclass(frozen=True)
 class EdgeMap:
-    """White lines on black, uint8 [H, W, 3] of 0 and 255; `share_lines` 0..1 is the white part."""
+    """White lines on black, uint8 [H, W, 3] of 0 and 255; `inverted` where they were dark on light."""
 
     map: Pixels
     inverted: bool
-    share_lines: float
     notes: tuple[str, ...] = ()
 
 
@@ -89,10 +88,10 @@ def _told(lines: Mask, inverted: bool, notes: tuple[str, ...], varied: bool = Fa
     """The map with its notes; of a `varied` picture without lines, what else it may be."""
     share = float(lines.mean())
     if not share:
-        return EdgeMap(_white(lines), False, 0.0, (NONE_FOUND, NO_SKETCH) if varied else (NONE_FOUND,))
+        return EdgeMap(_white(lines), False, (NONE_FOUND, NO_SKETCH) if varied else (NONE_FOUND,))
     if share > LINE_SHARE_LIMIT:
         notes += (f"{share:.0%} of the picture became line: for a photo, choose a detector such as Canny",)
-    return EdgeMap(_white(lines), inverted, share, notes)
+    return EdgeMap(_white(lines), inverted, notes)
 
 
 def detected(drawn: Pixels) -> EdgeMap:

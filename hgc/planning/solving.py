@@ -26,14 +26,14 @@ def hgc(task: Task, share: float) -> Plan:
 def block_caching(task: Task, share: float) -> Plan:
     """Kept values are scaled and shifted as measured, which is known up to some age."""
 
-    def plan(found: Calibration) -> Plan:
+    def plan(calibration: Calibration) -> Plan:
         return schedules.block_caching(
             task.anatomy,
             task.steps,
-            found.curves,
+            calibration.curves,
             share=share,
-            forecast=Forecast("scale_shift", fitted=found.adjustment.digest),
-            longest=found.adjustment.longest,
+            forecast=Forecast("scale_shift", fitted=calibration.adjustment.digest),
+            longest=calibration.adjustment.longest,
             guidance=task.guided,
             off=task.off,
         )
@@ -48,8 +48,8 @@ def deepcache(task: Task, share: float) -> Plan:
         return schedules.deepcache(task.anatomy, task.steps, interval=interval, branch=branch)
 
     intervals, layers = range(1, task.steps + 1), range(len(schedules.decoder_layers(task.anatomy)) - 1)
-    interval = schedules.most_within(share, intervals, lambda wanted: task.share(plan(wanted, 0)))
-    branch = schedules.most_within(share, layers[::-1], lambda wanted: task.share(plan(interval, wanted)))
+    interval = schedules.most_within(share, intervals, lambda every: task.share(plan(every, 0)))
+    branch = schedules.most_within(share, layers[::-1], lambda count: task.share(plan(interval, count)))
     return plan(interval, branch)
 
 
@@ -129,8 +129,8 @@ def taylorseer(task: Task, share: float) -> Plan:
 def easycache(task: Task, share: float) -> Plan:
     """As many computed steps as fit, by the threshold that so many were measured to reach; never more in a run."""
 
-    def plan_from(found: Calibration) -> Plan:
-        changes = found.curves.of(PREDICTION)
+    def plan_from(calibration: Calibration) -> Plan:
+        changes = calibration.curves.of(PREDICTION)
 
         def plan(count: int) -> Plan:
             """Of `count` steps in full: the warm-up, the last one, and what is left for those in between."""
@@ -149,8 +149,8 @@ def easycache(task: Task, share: float) -> Plan:
 def magcache(task: Task, share: float) -> Plan:
     """The least rows of kept steps that fit, then the least threshold; a shorter beginning in full where it must be."""
 
-    def plan_from(found: Calibration) -> Plan:
-        magnitudes = found.curves.magnitudes
+    def plan_from(calibration: Calibration) -> Plan:
+        magnitudes = calibration.curves.magnitudes
         settings = [
             (threshold, longest, retention)
             for retention in (0.2, 0.1, 0.0)
