@@ -116,87 +116,93 @@ def build_cache_panel() -> CachePanel:
     now = CacheSettings()
     with gr.Column(elem_classes="card", elem_id="cache-card"):
         gr.HTML('<h2>Caches</h2><p class="aside">How the second picture saves work.</p>')
-        method = gr.Dropdown(
-            [(method.title, name) for name, method in METHODS.items()],
-            value=DEFAULT_METHOD,
-            label="Method",
-            info="The rule that decides what is kept. Each finds its own settings for the budget below.",
-            filterable=False,
-            elem_id="method",
-        )
-        method_reason = gr.HTML(method_card(METHODS[DEFAULT_METHOD]), elem_id="method-reason")
-        preset = gr.Radio(
-            list(PRESET_NAMES),
-            value=FIRST_PRESET,
-            show_label=False,
-            label="Preset",
-            elem_id="preset",
-            elem_classes="segmented",
-        )
-        reason = gr.HTML("", elem_id="preset-reason")
-        missed = _missed_calibration()
-        budget = gr.Slider(
-            5,
-            100,
-            37,
-            step=1,
-            label="Budget, % of full compute",
-            info="The most that the second picture may compute. More is closer to the full picture, and slower.",
-            elem_id="budget",
-        )
-        at_least = gr.Textbox(
-            "",
-            label="Or at least",
-            info="How like the full picture: 45 dB, or 99% of its control score. The budget follows.",
-            placeholder="45 dB",
-            max_length=40,
-            elem_id="at-least",
-        )
-        target = gr.Textbox("", visible="hidden", label="target that was asked for", elem_id="target")
-        at_least_told = gr.HTML("", elem_id="at-least-told")
-        hand = gr.Checkbox(False, visible="hidden", label="settings by hand", elem_id="by-hand")
-        switches = hgc_settings.switches(METHODS[DEFAULT_METHOD])
+        parts = _method() | _budget()
+        parts |= hgc_settings.switches(METHODS[DEFAULT_METHOD])
         with gr.Column(elem_id="hgc-settings", visible=DEFAULT_METHOD == HGC) as of_hgc:
             with gr.Accordion("Coarse settings", open=False, elem_id="coarse-settings"):
-                coarse = hgc_settings.coarse(now)
+                parts |= hgc_settings.coarse(now)
             with gr.Accordion("Fine settings", open=False, elem_id="fine-settings"):
-                fine = hgc_settings.fine(now)
+                parts |= hgc_settings.fine(now)
+        method = parts["method"]
         method.change(None, method, of_hgc, js=ONLY_HGC_JS, api_visibility="private")
-        verify = gr.Slider(
-            0,
-            ALWAYS,
-            ALWAYS,
-            step=1,
-            label="Largest error of a forecast, %",
-            info="After a worse forecast the next step is computed. Higher computes less; 100 never checks.",
-            elem_id="verify",
-        )
-        rival = gr.Dropdown(
-            RIVALS,
-            value=NO_RIVAL,
-            filterable=False,
-            label="Compare also with",
-            info="A third picture on the same noise, by another method at the same cost.",
-            elem_id="rival-choice",
-        )
-    return CachePanel(
-        method=method,
-        method_chosen=chosen(method),
-        method_reason=method_reason,
-        missed=missed,
-        preset=preset,
-        reason=reason,
-        budget=budget,
-        at_least=at_least,
-        target=target,
-        at_least_told=at_least_told,
-        hand=hand,
-        verify=verify,
-        rival=rival,
-        **switches,
-        **coarse,
-        **fine,
+        parts |= _beside()
+    return CachePanel(**parts, method_chosen=chosen(method))
+
+
+def _method() -> dict[str, Any]:
+    """Which rule decides, and why one would take it."""
+    method = gr.Dropdown(
+        [(method.title, name) for name, method in METHODS.items()],
+        value=DEFAULT_METHOD,
+        label="Method",
+        info="The rule that decides what is kept. Each finds its own settings for the budget below.",
+        filterable=False,
+        elem_id="method",
     )
+    return {"method": method, "method_reason": gr.HTML(method_card(METHODS[DEFAULT_METHOD]), elem_id="method-reason")}
+
+
+def _budget() -> dict[str, Any]:
+    """How much the second picture may compute: by a preset, as a share, or by a target of quality."""
+    preset = gr.Radio(
+        list(PRESET_NAMES),
+        value=FIRST_PRESET,
+        show_label=False,
+        label="Preset",
+        elem_id="preset",
+        elem_classes="segmented",
+    )
+    reason = gr.HTML("", elem_id="preset-reason")
+    missed = _missed_calibration()
+    budget = gr.Slider(
+        5,
+        100,
+        37,
+        step=1,
+        label="Budget, % of full compute",
+        info="The most that the second picture may compute. More is closer to the full picture, and slower.",
+        elem_id="budget",
+    )
+    at_least = gr.Textbox(
+        "",
+        label="Or at least",
+        info="How like the full picture: 45 dB, or 99% of its control score. The budget follows.",
+        placeholder="45 dB",
+        max_length=40,
+        elem_id="at-least",
+    )
+    return {
+        "preset": preset,
+        "reason": reason,
+        "missed": missed,
+        "budget": budget,
+        "at_least": at_least,
+        "target": gr.Textbox("", visible="hidden", label="target that was asked for", elem_id="target"),
+        "at_least_told": gr.HTML("", elem_id="at-least-told"),
+        "hand": gr.Checkbox(False, visible="hidden", label="settings by hand", elem_id="by-hand"),
+    }
+
+
+def _beside() -> dict[str, Any]:
+    """The doubt in forecasts, and the third picture."""
+    verify = gr.Slider(
+        0,
+        ALWAYS,
+        ALWAYS,
+        step=1,
+        label="Largest error of a forecast, %",
+        info="After a worse forecast the next step is computed. Higher computes less; 100 never checks.",
+        elem_id="verify",
+    )
+    rival = gr.Dropdown(
+        RIVALS,
+        value=NO_RIVAL,
+        filterable=False,
+        label="Compare also with",
+        info="A third picture on the same noise, by another method at the same cost.",
+        elem_id="rival-choice",
+    )
+    return {"verify": verify, "rival": rival}
 
 
 def verify_of(percent: float) -> float | None:
