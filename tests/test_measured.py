@@ -10,6 +10,7 @@ import pytest
 
 from hgc.planning.measured import FIGURES, long_band, rungs
 from hgc.planning.methods import METHODS
+from hgc.ui.playground.figures import _table_band
 from hgc.ui.playground.method_card import method_card
 
 SETTING = {"model": "landscapes", "control": "segmentation", "sampler": "ddim", "steps": 20}
@@ -40,6 +41,18 @@ def test_a_card_tells_who_made_the_method_and_what_was_measured(name: str) -> No
     for rung in rungs(name, "segmentation"):
         assert f"{rung.psnr:.1f} dB at {rung.share:.0%}" in card
     assert ("Not measured here" in card) == (not rungs(name, "segmentation"))
+
+
+def test_three_arms_are_held_against_the_band_too() -> None:
+    band = long_band(SETTING)
+    assert band is not None
+    values = SETTING | {"title_cached": "HGC", "title_rival": "Fewer steps"}
+    told = _table_band(values | {"psnr": band.psnr + 1, "psnr_rival": band.psnr - 1})
+    assert f"in 100 steps has {band.psnr:.1f} dB" in told
+    assert f"the mean of {band.scenes} scenes. Nearer than that: HGC." in told
+    assert "HGC, Fewer steps." in _table_band(values | {"psnr": None, "psnr_rival": band.psnr})
+    assert "None of these is as near." in _table_band(values | {"psnr": 20.0, "psnr_rival": 20.0})
+    assert _table_band(values | {"steps": 10, "psnr": 20.0, "psnr_rival": 20.0}) == ""
 
 
 def test_the_band_is_of_these_settings_only() -> None:

@@ -22,6 +22,7 @@ SOLVERS = ("dpmpp", "unipc")
 BUDGETS = "--budget 0.2 --budget 0.368 --budget 0.5"
 DUEL = "--method optimised --method fewer_steps"
 HGC = "--method hgc --method fewer_steps"
+HGC_SCENES = {"segmentation": 16, "edges": 8}
 OTHERS = (
     "--method optimised --method block_caching --method deepcache --method tgate --method encoder_propagation "
     "--method guidance_reuse --method step_skip --method fewer_steps"
@@ -71,7 +72,9 @@ def _figures() -> Iterator[Step]:
 
     for control in CONTROLS:
         yield pareto(f"methods-{control}-ddim", control, f"--no-drawings --long 0 --alone 5 {OTHERS}")
-        yield pareto(f"hgc-{control}-ddim", control, f"--scenes 8 --no-drawings --long 0 --alone 0 {HGC}")
+        yield pareto(
+            f"hgc-{control}-ddim", control, f"--scenes {HGC_SCENES[control]} --no-drawings --long 0 --alone 0 {HGC}"
+        )
         yield pareto(f"optimised-{control}-ddim", control, f"--long 0 --alone 0 {DUEL}")
         solvers = " ".join(f"--sampler {solver}" for solver in SOLVERS)
         yield pareto(

@@ -140,6 +140,21 @@ def arms_table(values: Mapping[str, Any]) -> str:
     body = "".join(_table_row(*row) for row in rows)
     return (
         f'<table class="arms-table"><thead><tr><td class="what"></td>{head}</tr></thead><tbody>{body}</tbody></table>'
+        f"{_table_band(values)}"
+    )
+
+
+def _table_band(values: Mapping[str, Any]) -> str:
+    """What both likenesses are held against: how like a longer run is; nothing where none was measured."""
+    band = long_band(values)
+    if band is None:
+        return ""
+    arms = {"cached": values["psnr"], "rival": values["psnr_rival"]}
+    nearer = [values[f"title_{name}"] for name, psnr in arms.items() if psnr is None or psnr >= band.psnr]
+    which = f"Nearer than that: {', '.join(nearer)}." if nearer else "None of these is as near."
+    return aside(
+        f"For comparison: the same picture in {band.steps} steps has {band.psnr:.1f} dB to the full one, the mean of "
+        f"{band.scenes} scenes. {which}"
     )
 
 
