@@ -98,43 +98,43 @@ def build_picture_panel() -> PicturePanel:
                     elem_id="sampler",
                 )
                 steps = gr.Slider(4, 50, 20, step=1, label="Steps", info="More are finer, and slower.", elem_id="steps")
-            with gr.Row():
-                guidance = gr.Slider(
-                    1,
-                    12,
-                    GUIDANCE,
-                    step=0.5,
-                    label="Guidance",
-                    info="How strictly the picture follows the words. Higher is stricter; 1 switches it off.",
-                    elem_id="guidance",
-                )
-                scale = gr.Slider(
-                    0,
-                    2,
-                    1,
-                    step=0.05,
-                    label="Control strength",
-                    info="How strictly the picture follows the map. Higher is stricter; 0 ignores it.",
-                    elem_id="scale",
-                )
-            with gr.Row():
-                start = gr.Slider(
-                    0,
-                    1,
-                    0,
-                    step=0.05,
-                    label="Control from",
-                    info="Share of the steps before the map counts.",
-                    elem_id="from",
-                )
-                end = gr.Slider(
-                    0,
-                    1,
-                    1,
-                    step=0.05,
-                    label="Control until",
-                    info="Share of the steps after which the map no longer counts.",
-                    elem_id="until",
-                )
+            guidance, scale = _strengths()
+            start, end = _window()
     dice.click(new_seed, None, seed, queue=False, **QUIET)
     return PicturePanel(negative, seed, lock, sampler, steps, guidance, scale, start, end)
+
+
+def _strengths() -> tuple[gr.Slider, gr.Slider]:
+    """How strictly the picture follows its words, and its map."""
+    with gr.Row():
+        guidance = gr.Slider(
+            1,
+            12,
+            GUIDANCE,
+            step=0.5,
+            label="Guidance",
+            info="How strictly the picture follows the words. Higher is stricter; 1 switches it off.",
+            elem_id="guidance",
+        )
+        scale = gr.Slider(
+            0,
+            2,
+            1,
+            step=0.05,
+            label="Control strength",
+            info="How strictly the picture follows the map. Higher is stricter; 0 ignores it.",
+            elem_id="scale",
+        )
+    return guidance, scale
+
+
+def _window() -> tuple[gr.Slider, gr.Slider]:
+    """From which share of the steps to which the map counts."""
+    before, after = (
+        "Share of the steps before the map counts.",
+        "Share of the steps after which the map no longer counts.",
+    )
+    with gr.Row():
+        start = gr.Slider(0, 1, 0, step=0.05, label="Control from", info=before, elem_id="from")
+        end = gr.Slider(0, 1, 1, step=0.05, label="Control until", info=after, elem_id="until")
+    return start, end

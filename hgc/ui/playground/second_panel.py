@@ -92,25 +92,31 @@ def build_second_panel() -> SecondPanel:
         with gr.Row(elem_id="second-seen-row", elem_classes="seen-row", equal_height=False):
             seen = gr.HTML(seen_picture(None), elem_id="second-seen", elem_classes="seen", min_width=128)
             notes = gr.HTML("", elem_id="second-notes", elem_classes="seen-notes", min_width=140)
-        scale = gr.Slider(
-            0,
-            2,
-            1,
-            step=0.05,
-            label="Strength of the second map",
-            info="How strictly the picture follows it. Higher is stricter; 0 ignores it.",
-            elem_id="second-scale",
-        )
-        with gr.Row():
-            before, after = (
-                "Share of the steps before it counts.",
-                "Share of the steps after which it no longer counts.",
-            )
-            start = gr.Slider(0, 1, 0, step=0.05, label="From", info=before, elem_id="second-from", min_width=140)
-            end = gr.Slider(0, 1, 1, step=0.05, label="Until", info=after, elem_id="second-until", min_width=140)
+        scale, start, end = _strength_and_window()
     shown_when(control, f"value !== '{NONE}'", body)
     shown_when(way, "value === 'lines'", lines_panel)
     shown_when(way, "value === 'photo'", photo_panel)
     return SecondPanel(
         control, body, way, lines_panel, lines, photo_panel, photo, annotator, scale, start, end, seen, notes
     )
+
+
+def _strength_and_window() -> tuple[gr.Slider, gr.Slider, gr.Slider]:
+    """How strictly the picture follows the second map, and in which part of the steps."""
+    scale = gr.Slider(
+        0,
+        2,
+        1,
+        step=0.05,
+        label="Strength of the second map",
+        info="How strictly the picture follows it. Higher is stricter; 0 ignores it.",
+        elem_id="second-scale",
+    )
+    with gr.Row():
+        before, after = (
+            "Share of the steps before it counts.",
+            "Share of the steps after which it no longer counts.",
+        )
+        start = gr.Slider(0, 1, 0, step=0.05, label="From", info=before, elem_id="second-from", min_width=140)
+        end = gr.Slider(0, 1, 1, step=0.05, label="Until", info=after, elem_id="second-until", min_width=140)
+    return scale, start, end
