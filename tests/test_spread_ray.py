@@ -26,6 +26,7 @@ from hgc.landscapes.labels import colour_map
 from hgc.landscapes.scene import paint
 from hgc.request import Request
 from hgc.results.comparison import Cancelled, Comparison, Progress
+from hgc.spread import cluster
 from hgc.spread.cluster import RayHand
 from hgc.spread.on import On
 from hgc.spread.studio import SpreadStudio
@@ -290,7 +291,15 @@ def test_without_ray_it_says_how_to_come_by_it(tmp_path: Path, monkeypatch: pyte
     Image.fromarray(colour_map(SCENE.labels)).save("map.png")
     done = CliRunner().invoke(app, ["sweep", "--image", "map.png", "--x", "seed=0..1", "--out", "out", *THERE])
     assert done.exit_code == 2
-    assert done.stderr.strip() == "Ray is not installed here: `pip install hgc-studio[ray]`, or `pip install ray`"
+    assert (
+        done.stderr.strip() == "Ray is not installed here: `pip install hgc-studio[ray]`, or `pip install ray[client]`"
+    )
+
+
+def test_a_cluster_elsewhere_without_rays_client_is_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "find_spec", lambda name: None)
+    with pytest.raises(cluster.NoCluster, match=r"ray://head:10001 needs Ray's client, .* `pip install ray\[client\]`"):
+        cluster.Cluster("ray://head:10001")
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import signal
 import threading
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from hgc.refused import Refused
@@ -27,6 +28,8 @@ log = logging.getLogger(__name__)
 LOADING_S = 600.0  # of a model, and of waiting for a device
 ANSWER_S = 120.0  # a worker that answers nothing for so long is lost
 CALLS = 8  # at once, of which one waits for news
+CLIENT = "ray://"  # addresses of clusters that are reached from outside
+INSTALL = "`pip install hgc-studio[ray]`, or `pip install ray[client]`"
 USAGE = "RAY_USAGE_STATS_ENABLED"  # what Ray reports to its makers
 
 
@@ -153,6 +156,8 @@ class Cluster:
 
     def __init__(self, address: str = "local", cores: int | None = None) -> None:
         self._ray = _installed()
+        if address.startswith(CLIENT) and find_spec("grpc") is None:
+            raise NoCluster(f"{address} needs Ray's client, which is not installed here: {INSTALL}")
         end_in_order()
         self._address, self._cores = address, cores
         self._opened, self._closed = threading.Event(), threading.Event()
@@ -214,5 +219,5 @@ def _installed() -> Any:
         import ray
         import ray.exceptions
     except ImportError as error:
-        raise NoCluster("Ray is not installed here: `pip install hgc-studio[ray]`, or `pip install ray`") from error
+        raise NoCluster(f"Ray is not installed here: {INSTALL}") from error
     return ray
