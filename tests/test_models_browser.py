@@ -106,3 +106,40 @@ def test_the_picker_fits_on_a_phone(visitors: Visitors, address: str) -> None:
     box = opened.locator("#model").bounding_box()
     assert box is not None
     assert box["width"] > 200
+
+
+def own(page: Page, **fields: str) -> None:
+    """The form for one's own model with these fields, looked at."""
+    if not page.locator("#own-model").is_visible():
+        model(page, "Your own")
+    for name, value in fields.items():
+        page.locator(f"#own-{name} :is(input, textarea)").fill(value)
+    page.locator("#own-look").click()
+
+
+def test_a_file_of_ones_own_is_recognised_opened_and_remembered(page: Page, address: str, small_hub: Path) -> None:
+    """Faults stand beside their field and leave the loaded model; what is opened is in the list after a reload."""
+    files = small_hub / "files"
+    own(page, what=str(files / "my_canny.safetensors"))
+    expect(page.locator("#own-model .own-note .error")).to_contain_text("holds a controlnet, not a whole model")
+    expect(page.locator("#own-open")).to_be_hidden()
+    own(page, what=str(files / "my_xl.safetensors"), control=str(files / "my_canny.safetensors"))
+    expect(page.locator("#own-model .own-note .error")).to_contain_text("another family")
+    expect(page.locator(".status.ready")).to_contain_text("Landscapes")
+    own(page, what=str(files / "my_model.safetensors"), vae=str(files / "my_vae.safetensors"), name="mine")
+    expect(page.locator("#own-told")).to_contain_text("Stable Diffusion 1.5")
+    expect(page.locator("#own-told")).to_contain_text("free are")
+    expect(page.locator("#own-model .own-note .error")).to_have_count(0)
+    page.locator("#own-open").click()
+    loaded(page, "Mine")
+    expect(page.locator("#own-model")).to_be_hidden()
+    line(page)
+    fewer_steps(page)
+    page.locator("#run").click()
+    finished(page)
+    assert natural_size(page.locator("#stage img").first) == (512, 512)
+    page.reload()
+    loaded(page, "Mine")
+    expect(page.locator("#model input")).to_have_value(re.compile("^mine"))
+    model(page, "Landscapes")
+    loaded(page, "Landscapes")

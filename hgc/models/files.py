@@ -26,13 +26,7 @@ def checkpoint_parts(preset: ModelPreset, path: Path, dtype: torch.dtype) -> Any
 
     Tokenizers and configurations are no part of such files; they are those of the family's base model.
     """
-    base = presets()[FAMILIES[preset.family].base]
-    folder = hub.snapshot(base.source, "model_index.json")
-    if folder is None:
-        raise ModelUnavailable(
-            f"{path.name} has no tokenizer in it, and that of {base.title} is not here; fetch it with "
-            f"`hgc models fetch {base.name} --configs` (3 MB)"
-        )
+    folder = configs_for(preset, path)
     pipeline = getattr(diffusers, FAMILIES[preset.family].pipeline_name("text", "none"))
     extra = {"safety_checker": None} if preset.family != "sdxl" else {}
     channels = {"in_channels": 9} if Tensors.of(path).channels == 9 else {}
@@ -48,8 +42,33 @@ def checkpoint_parts(preset: ModelPreset, path: Path, dtype: torch.dtype) -> Any
     )
 
 
+def configs_for(preset: ModelPreset, path: Path) -> Path:
+    """The folder with the configurations and tokenizers that a single file lacks. Raises ModelUnavailable."""
+    base = presets()[FAMILIES[preset.family].base]
+    folder = hub.snapshot(base.source, "model_index.json")
+    if folder is None:
+        raise ModelUnavailable(
+            f"{path.name} has no tokenizer in it, and that of {base.title} is not here; fetch it with "
+            f"`hgc models fetch {base.name} --configs` (3 MB)"
+        )
+    return folder
+
+
 def load_controlnet(path: Path, unet: Any, title: str, dtype: torch.dtype) -> Any:
     """A ControlNet from one file, with the configuration of the UNet it is to be used with. Raises ModelUnavailable."""
+    net = controlnet_like(path, unet, title).to(dtype)
+    state = load_file(path)
+    if Tensors.of(path).has("control_model."):
+        state = convert_controlnet_checkpoint(state, net.config)
+    _fill(net, state, path.name)
+    return net
+
+
+def controlnet_like(path: Path, unet: Any, title: str) -> Any:
+    """The network of a ControlNet's file, not yet filled from it; what the file does not say is as in a UNet.
+
+    Raises ModelUnavailable.
+    """
     tensors = Tensors.of(path)
     if tensors.holds not in ("controlnet", "union"):
         raise ModelUnavailable(f"{path.name} holds a {tensors.holds}, no ControlNet; choose a ControlNet's file")
@@ -59,15 +78,10 @@ def load_controlnet(path: Path, unet: Any, title: str, dtype: torch.dtype) -> An
             f"{path.name} is a ControlNet for another family than {title}: it reads text of width {theirs}, the model "
             f"{ours}; choose one made for this family"
         )
-    state = load_file(path)
     kind = ControlNetUnionModel if tensors.holds == "union" else ControlNetModel
     known = signature(kind.__init__).parameters
     config = {name: value for name, value in unet.config.items() if name in known}
-    net = kind(**config | _sizes(tensors)).to(dtype)
-    if tensors.has("control_model."):
-        state = convert_controlnet_checkpoint(state, net.config)
-    _fill(net, state, path.name)
-    return net
+    return kind(**config | _sizes(tensors))
 
 
 def _sizes(tensors: Tensors) -> dict[str, Any]:

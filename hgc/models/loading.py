@@ -54,8 +54,9 @@ def load(
     changes: dict[str, Any] = {"loras": (*preset.loras, *loras)}
     if controls is not None:
         changes["controls"] = dict(controls)
-    loaded = from_preset(replace(preset, **changes), where, dtype_named(dtype, where), vae)
-    if tiled:
+    precision = dtype_named(dtype or preset.precision or None, where)
+    loaded = from_preset(replace(preset, **changes), where, precision, vae or preset.vae or None)
+    if tiled or preset.tiled:
         loaded.components["vae"].enable_tiling()
     return loaded
 

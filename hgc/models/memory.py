@@ -6,33 +6,25 @@ allocates is added up until it is let go. Libraries' own workspaces and the allo
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from weakref import finalize
 
 import torch
-from diffusers import AutoencoderKL, AutoencoderTiny, UNet2DConditionModel
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from hgc.cache.anatomy.macs import run_once
 from hgc.cache.anatomy.networks import Networks
-from hgc.models import hub
-from hgc.models.controlnets import KINDS, folder_of
-from hgc.models.loading import told
+from hgc.models.outline import outline_of
 from hgc.models.presets import ModelPreset
-from hgc.models.refusals import ModelUnavailable
-from hgc.models.tensors import Tensors
 
 BRANCHES = 2  # guidance computes two samples
 TOKENS = 77
 MEMINFO = Path("/proc/meminfo")
-VAES: Mapping[str, Any] = {"AutoencoderKL": AutoencoderKL, "AutoencoderTiny": AutoencoderTiny}
 
 
 class PeakBytes(TorchDispatchMode):
@@ -110,39 +102,27 @@ class Memory:
         parts = f"denoising {_gb(self.denoiser_bytes)}, decoding {_gb(self.decoder_bytes)}"
         return f"weights {_gb(self.weights_bytes)}, {parts}: together {_gb(self.total_bytes)}{free}"
 
-    def advice(self) -> tuple[str, ...]:
-        """The ways to make it fit, each in a sentence; nothing where it does."""
+    def advice(self, half: str = "--dtype float16", tiles: str = "load(..., tiled=True)") -> tuple[str, ...]:
+        """The ways to make it fit, each in a sentence with how it is asked for; nothing where it does."""
         if self.fits or self.free_bytes is None:
             return ()
         said = [f"It takes about {_gb(self.total_bytes)}, free are {_gb(self.free_bytes)}."]
         if not self.half:
-            said.append(f"In half precision it takes about {_gb(self.total_bytes // 2)}: --dtype float16.")
+            said.append(f"In half precision it takes about {_gb(self.total_bytes // 2)}: {half}.")
         without = self.weights_bytes + self.denoiser_bytes
         if not self.tiled and without < self.total_bytes:
-            said.append(f"With the picture decoded in tiles it takes about {_gb(without)}: load(..., tiled=True).")
+            said.append(f"With the picture decoded in tiles it takes about {_gb(without)}: {tiles}.")
         return (*said, "A smaller picture takes less; so does a smaller model.")
 
 
 def memory_of(preset: ModelPreset, size: int, control: str | None, device: torch.device, dtype: torch.dtype) -> Memory:
     """Of a model that is here, with one of its controls or none, for pictures of `size` pixels a side.
 
-    Raises ModelUnavailable for one that is not here in diffusers' format.
+    Raises ModelUnavailable for one that is not here.
     """
-    folder = Path(preset.source) if preset.local else hub.model_folder(preset.source)
-    if control is not None and control not in preset.controls:
-        raise ModelUnavailable(f"{preset.title} has no control '{control}'; it has {', '.join(preset.controls)}")
-    if folder is None or not folder.is_dir():
-        raise ModelUnavailable(f"{preset.title} is not here in diffusers' format: its memory cannot be measured")
-    place = None if control is None else folder_of(preset, preset.controls[control])
-    if control is not None and (place is None or not place.is_dir()):
-        raise ModelUnavailable(f"the ControlNet for '{control}' is not here in diffusers' format")
-    with told(preset), torch.device("meta"):
-        unet = UNet2DConditionModel.from_config(_config(folder / "unet")).eval()
-        vae_config = _config(folder / "vae")
-        vae = VAES[vae_config["_class_name"]].from_config(vae_config).eval()
-        controls = {}
-        if place is not None:
-            controls["controlnet"] = KINDS[_config(place)["_class_name"]].from_config(_config(place)).eval()
+    outline = outline_of(preset, control)
+    unet, vae, controls = outline.unet, outline.vae, {} if control is None else {"controlnet": outline.control}
+    vae_config = vae.config
     factor = 2 ** (len(vae_config.get("block_out_channels") or vae_config["decoder_block_out_channels"]) - 1)
     side = size // factor
     with torch.inference_mode(False), torch.no_grad():
@@ -150,25 +130,11 @@ def memory_of(preset: ModelPreset, size: int, control: str | None, device: torch
             run_once(Networks(unet, controls), (side, side), TOKENS)
         with Fused(), PeakBytes() as decoder:
             vae.decode(torch.empty(1, unet.config.in_channels, side, side, device="meta"))
-    text = sum(_numbers(folder / name) for name in ("text_encoder", "text_encoder_2") if (folder / name).is_dir())
-    numbers = text + sum(p.numel() for net in (unet, vae, *controls.values()) for p in net.parameters())
+    numbers = outline.numbers
     itemsize = torch.empty(0, dtype=dtype).element_size()
     share = itemsize / 4  # of what was measured in float32
     denoised, decoded = int(BRANCHES * denoiser.peak * share), int(decoder.peak * share)
-    return Memory(numbers * itemsize, denoised, decoded, free_bytes(device), itemsize == 2)
-
-
-def _config(folder: Path) -> dict[str, Any]:
-    config: dict[str, Any] = json.loads((folder / "config.json").read_text())
-    return config
-
-
-def _numbers(folder: Path) -> int:
-    """How many numbers a part's weights are, of one of the files that hold them."""
-    variant = f".{hub.VARIANT}." if hub.VARIANT in hub.variants(folder) else ""
-    files = [f for f in folder.glob("*.safetensors") if (f".{hub.VARIANT}." in f.name) == bool(variant)]
-    shapes = [shape for file in files for shape in Tensors.of(file).shapes.values()]
-    return sum(torch.Size(shape).numel() for shape in shapes)
+    return Memory(numbers * itemsize, denoised, decoded, free_bytes(device), itemsize == 2, preset.tiled)
 
 
 def free_bytes(device: torch.device) -> int | None:

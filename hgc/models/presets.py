@@ -56,8 +56,10 @@ class ModelPreset:
     source (starting with a dot and slash), or to a folder, file or id of its own; `modes` has the number by which a
     Union network knows each. `size` is the side of the picture in pixels; `canny` are the gradient limits its edge
     control was trained with. `loras` are files or ids (`id` or `id:file`) with their weights, `schedule` is what the
-    scheduler is made with beside its own settings. `size_bytes` is about what is fetched without the ControlNets, each
-    of which is about `control_bytes`; the Hub's own numbers are shown before anything is.
+    scheduler is made with beside its own settings. `vae` is the folder, file or id of another VAE, `precision` the name
+    of a dtype where it is not the device's own, `tiled` has pictures decoded in tiles. `size_bytes` is about what is
+    fetched without the ControlNets, each of which is about `control_bytes`; the Hub's own numbers are shown before
+    anything is.
     """
 
     name: str
@@ -78,6 +80,9 @@ class ModelPreset:
     loras: tuple[tuple[str, float], ...] = ()
     schedule: Mapping[str, str] = field(default_factory=dict)
     note: str = ""
+    vae: str = ""
+    precision: str = ""
+    tiled: bool = False
 
     @property
     def local(self) -> bool:

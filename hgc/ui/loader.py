@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from hgc.refused import Refused
 
 if TYPE_CHECKING:
+    from hgc.models.presets import ModelPreset
     from hgc.spread.on import On
     from hgc.studio.studio import Studio
 
@@ -100,13 +101,15 @@ class Loader:
         """Whether another model may be chosen here."""
         return self._load_other is not None
 
-    def change(self, model: str) -> Studio:
-        """Loads another model in this one's place, which stays where that fails. Raises ModelUnavailable."""
+    def change(self, model: str, preset: ModelPreset | None = None) -> Studio:
+        """Loads another model in this one's place, which stays where that fails; the same one where its preset is
+        another now. Raises ModelUnavailable.
+        """
         if self._load_other is None:
             raise ModelNotReady("This page keeps to its model: open one of your own with `python app.py`.")
         with self._turn:
             studio = self.studio()
-            if studio.model != model:
+            if studio.model != model or (preset is not None and studio.loaded.preset != preset):
                 studio = self._studio = self._load_other(model)
                 self.changed = True
         return studio

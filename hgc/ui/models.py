@@ -1,9 +1,9 @@
-"""The model picker in the header: what is here, what would have to be fetched; choosing one loads it."""
+"""The model picker in the header: what is here, what would have to be fetched, one's own; choosing one loads it."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -14,10 +14,23 @@ from hgc.control.annotators import LINES
 from hgc.models import hub
 from hgc.models.presets import ModelPreset, presets
 from hgc.models.refusals import ModelUnavailable
-from hgc.models.remembered import remembered
+from hgc.models.remembered import forget, remember, remembered
 from hgc.refused import Refused
 from hgc.spread.here import place_of
 from hgc.ui.components.inputs import chosen
+from hgc.ui.own_model import (
+    OWN_MODEL,
+    Asked,
+    Fault,
+    OwnModelPanel,
+    at_this_machine,
+    build_own_model,
+    check_permitted,
+    noted,
+    recognise,
+    sentence,
+    words_of,
+)
 from hgc.ui.playground import figures
 from hgc.ui.playground.cache_events import CacheEvents, asked_of, cost_inputs, settled_of
 from hgc.ui.playground.control_events import ControlEvents
@@ -50,6 +63,7 @@ class Header:
     told: gr.HTML
     fetch: gr.Button
     stop: gr.Button
+    own: OwnModelPanel
 
 
 def known_models() -> Mapping[str, ModelPreset]:
@@ -61,9 +75,10 @@ def known_models() -> Mapping[str, ModelPreset]:
 
 
 def model_choices() -> list[tuple[str, str]]:
-    """Every model with how it stands, those first that are here."""
+    """Every model with how it stands, those first that are here; last, one's own."""
     known = sorted(known_models().items(), key=lambda item: bool(hub.missing_of(item[1])))
-    return [(f"{preset.title} · {hub.state_of(preset)}", name) for name, preset in known]
+    listed = [(f"{preset.title} · {hub.state_of(preset)}", name) for name, preset in known]
+    return [*listed, ("Your own…", OWN_MODEL)]
 
 
 def build_header(loader: Loader) -> Header:
@@ -85,7 +100,7 @@ def build_header(loader: Loader) -> Header:
         told = gr.HTML("", elem_id="model-told")
         fetch = gr.Button("Fetch", variant="primary", elem_id="fetch", min_width=90, scale=0)
         stop = gr.Button("Stop", visible=False, elem_id="stop-fetching", min_width=90, scale=0)
-    return Header(masthead, picker, card, told, fetch, stop)
+    return Header(masthead, picker, card, told, fetch, stop, build_own_model())
 
 
 class ModelEvents:
@@ -102,10 +117,15 @@ class ModelEvents:
         own = [header.masthead, header.picker, header.card, header.told, header.fetch, header.stop]
         control = [*page.control.map, page.control.examples_panel]
         picture = [page.picture.sampler, page.picture.steps, page.picture.guidance]
-        return [*own, *control, *picture, *page.control.more.fitted]
+        return [*own, *control, *picture, *page.control.more.fitted, *header.own.answers]
 
     def choose(self, model: str, *chosen: str) -> Iterator[Updates]:
-        """Loads a model that is here; of another it is said what would have to be fetched."""
+        """Loads a model that is here; of another it is said what would have to be fetched; one's own has a form."""
+        own = self._header.own
+        if model == OWN_MODEL:
+            yield self._standing() | self._told("") | {own.panel: gr.update(visible=self._loader.choice)}
+            return
+        yield {own.panel: gr.update(visible=False)}
         if (preset := known_models().get(model)) is None:
             yield self._unknown(model)
             return
@@ -114,7 +134,7 @@ class ModelEvents:
             return
         yield {self._header.masthead: figures.masthead("loading", f"Loading {preset.title}"), **self._told("")}
         try:
-            studio = self._loader.change(model)
+            studio = self._loader.change(model, known_models()[model])
         except Exception as error:
             yield self._told(in_one_sentence(error), "error") | self._standing()
             return
@@ -122,39 +142,109 @@ class ModelEvents:
 
     def fetch(self, page: gr.Request, model: str, *chosen: str) -> Iterator[Updates]:
         """Fetches the chosen model with its first control, tells how far it is, and loads it."""
-        from hgc.models.fetching import FetchProgress, fetch, offer, sources_of
+        from hgc.models.fetching import sources_of
 
-        header, preset = self._header, known_models().get(model)
-        if preset is None:
+        if (preset := known_models().get(model)) is None:
             yield self._unknown(model)
             return
+        first = [name for name in preset.controls if name == "edges"] or list(preset.controls)[:1]
+        error = yield from self._fetching(page, preset.title, lambda: sources_of(model, first))
+        if error is not None:
+            yield self._told(in_one_sentence(error), "error") | self._buttons(fetch=True)
+            return
+        yield {self._header.picker: gr.update(choices=model_choices())}
+        yield from self.choose(model, *chosen)
+
+    def _fetching(
+        self, page: gr.Request, title: str, sources: Callable[[], Sequence[str]]
+    ) -> Generator[Updates, None, Exception | None]:
+        """Fetches what is not here and tells how far it is; returns why it could not."""
+        from hgc.models.fetching import FetchProgress, fetch, offer
+
         stop, latest, failed = threading.Event(), list[FetchProgress](), list[Exception]()
         self._stops[page.session_hash or ""] = stop
 
         def work() -> None:
             try:
-                first = [name for name in preset.controls if name == "edges"] or list(preset.controls)[:1]
-                offers = [offer(wanted) for wanted in sources_of(model, first)]
+                offers = [offer(wanted) for wanted in sources()]
                 fetch(offers, tell=lambda at: latest.__setitem__(slice(None), [at]), stopped=stop.is_set)
             except Exception as error:
                 failed.append(error)
 
         worker = threading.Thread(target=work, name="fetch model", daemon=True)
         worker.start()
-        yield self._told(f"Asking for {preset.title}.") | {header.fetch: gr.update(visible=False)}
+        yield self._told(f"Asking for {title}.") | {self._header.fetch: gr.update(visible=False)}
         try:
             while worker.is_alive():
                 worker.join(TELL_EVERY_S)
                 if latest:
-                    yield self._told(_progress(preset, latest[0])) | {header.stop: gr.update(visible=True)}
+                    yield self._told(_progress(title, latest[0])) | {self._header.stop: gr.update(visible=True)}
         finally:
             stop.set()  # whoever leaves the page goes on from here another time
             self._stops.pop(page.session_hash or "", None)
-        if failed:
-            yield self._told(in_one_sentence(failed[0]), "error") | self._buttons(fetch=True)
+        return failed[0] if failed else None
+
+    def look_at_own(self, page: gr.Request, *values: Any) -> Updates:
+        """What the form's model is, what memory it takes, and whether it can be opened or has to be fetched."""
+        own, asked = self._header.own, Asked.of(values)
+        blank: Updates = {own.told: "", own.open: gr.update(visible=False), own.fetch: gr.update(visible=False)}
+        try:
+            check_permitted(asked, at_this_machine(page))
+            if asked.missing:
+                return blank | noted(own) | self._own_offered(asked)
+            preset = recognise(asked, at_this_machine(page))
+            words = words_of(preset, asked.kind if asked.control else None)
+        except Fault as fault:
+            return blank | noted(own, fault)
+        except Refused as error:
+            return blank | noted(own) | {own.told: sentence(in_one_sentence(error))}
+        return blank | noted(own) | {own.told: words, own.open: gr.update(visible=True)}
+
+    def _own_offered(self, asked: Asked) -> Updates:
+        """Size and licence of what is not here, as the Hub says them."""
+        from hgc.models.fetching import offer
+
+        own = self._header.own
+        try:
+            offers = [str(offer(source)) for source in asked.missing]
+        except ModelUnavailable as error:
+            return {own.told: sentence(str(error))}
+        words = [*offers, "Nothing is fetched before you say so."]
+        told = "".join(f'<p class="lead">{escape(sentence)}</p>' for sentence in words)
+        return {own.told: told, own.fetch: gr.update(visible=True)}
+
+    def fetch_own(self, page: gr.Request, *values: Any) -> Iterator[Updates]:
+        """Fetches what of the form's model is not here, then looks at it."""
+        own, asked = self._header.own, Asked.of(values)
+        try:
+            check_permitted(asked, at_this_machine(page))
+        except Fault as fault:
+            yield noted(own, fault)
             return
-        yield {header.picker: gr.update(choices=model_choices())}
-        yield from self.choose(model, *chosen)
+        error = yield from self._fetching(page, " and ".join(asked.missing), lambda: asked.missing)
+        if error is not None:
+            yield self._told(in_one_sentence(error), "error")
+            return
+        yield self._told("") | self.look_at_own(page, *values)
+
+    def open_own(self, page: gr.Request, *values: Any) -> Iterator[Updates]:
+        """Remembers the form's model and loads it; where that fails, all is as before."""
+        own, fields = self._header.own, len(self._header.own.fields)
+        asked, chosen = Asked.of(values[:fields]), values[fields:]
+        try:
+            preset = recognise(asked, at_this_machine(page))
+            before = known_models().get(preset.name)
+            remember(preset)
+        except Fault as fault:
+            yield noted(own, fault)
+            return
+        except Refused as error:
+            yield {own.told: sentence(in_one_sentence(error))}
+            return
+        yield from self.choose(preset.name, *chosen)
+        if self._loader.studio().loaded.preset != preset:
+            forget(preset.name) if before is None else remember(before)
+            yield {own.panel: gr.update(visible=True), self._header.picker: gr.update(choices=model_choices())}
 
     def stop(self, page: gr.Request) -> None:
         """Ends the visitor's transfer after the piece under way; what is here stays for the next time."""
@@ -244,10 +334,10 @@ def _controls_here(preset: ModelPreset) -> bool:
     return preset.local or any(hub.is_here(source) for source in preset.controls.values())
 
 
-def _progress(preset: ModelPreset, at: Any) -> str:
+def _progress(title: str, at: Any) -> str:
     left = "" if at.eta_s is None else f", {at.eta_s:.0f} s left"
     done = f"{at.done_bytes / 1e6:,.0f} of {at.size_bytes / 1e6:,.0f} MB, {at.bytes_per_s / 1e6:.1f} MB/s{left}"
-    return f"Fetching {preset.title}: {done}."
+    return f"Fetching {title}: {done}."
 
 
 def ready_words(studio: Studio) -> str:
@@ -264,9 +354,15 @@ def wire_models(p: Playground, header: Header, greeted: Any) -> None:
     given = [header.picker, *form]
     shown = events.shown
     greeted.then(events.arrive, form, shown, **QUIET)
+    own, alone = header.own, {"concurrency_limit": 1, "concurrency_id": "models", **QUIET}
+    opened = own.open.click(events.open_own, [*own.fields, *form], shown, **alone)
+    gr.on([own.look.click, own.what.submit], events.look_at_own, own.fields, own.answers, **QUIET)
+    own.fetch.click(events.fetch_own, own.fields, shown, **alone)
+    own.close.click(lambda: gr.update(visible=False), None, own.panel, **QUIET)
     for begun in (
-        chosen(header.picker)(events.choose, given, shown, concurrency_limit=1, concurrency_id="models", **QUIET),
-        header.fetch.click(events.fetch, given, shown, concurrency_limit=1, concurrency_id="models", **QUIET),
+        opened,
+        chosen(header.picker)(events.choose, given, shown, **alone),
+        header.fetch.click(events.fetch, given, shown, **alone),
     ):
         seen = [panel.seen, panel.notes, panel.annotator]
         settled = begun.then(caches.follow, asked_of(p), settled_of(p), **QUIET)

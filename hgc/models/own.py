@@ -1,0 +1,61 @@
+"""A model of one's own, recognised and checked by configurations and headers before any weight is loaded."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from hgc import limits
+from hgc.models.devices import dtype_named
+from hgc.models.families import FAMILIES
+from hgc.models.loading import preset_of
+from hgc.models.memory import Memory, memory_of
+from hgc.models.outline import outline_of
+from hgc.models.presets import CONTROLS, ModelPreset, presets
+from hgc.models.refusals import ModelUnavailable
+
+
+def own_model(what: str, name: str = "") -> ModelPreset:
+    """The preset of an id, a folder or a file under a name of its own. Raises ModelUnavailable."""
+    if what in presets():
+        raise ModelUnavailable(f"'{what}' is in the list of models already; choose it there")
+    preset = preset_of(what)
+    outline_of(preset)
+    called = name or re.sub(r"[^A-Za-z0-9_-]+", "-", preset.name).strip("-_") or "own"
+    if not re.fullmatch(limits.NAME, called) or len(called) > limits.NAME_CHARS:
+        raise ModelUnavailable(f"'{called[:40]}' is no name for a model; take letters, digits, - and _")
+    if called in presets():
+        raise ModelUnavailable(f"'{called}' is the name of a model that is known already; give yours another name")
+    return replace(preset, name=called, title=called)
+
+
+def with_control(preset: ModelPreset, control: str, source: str) -> ModelPreset:
+    """The same with a ControlNet of one's own for a kind of map. Raises ModelUnavailable where it does not fit."""
+    if control not in CONTROLS:
+        raise ModelUnavailable(f"unknown kind of map '{control[:40]}'; known are {', '.join(CONTROLS)}")
+    given = str(Path(source).expanduser().resolve()) if Path(source).expanduser().exists() else source
+    preset = replace(preset, controls={**preset.controls, control: given})
+    outline_of(preset, control)
+    return preset
+
+
+def with_vae(preset: ModelPreset, source: str) -> ModelPreset:
+    """The same with another VAE. Raises ModelUnavailable where it does not fit."""
+    given = str(Path(source).expanduser().resolve()) if Path(source).expanduser().exists() else source
+    preset = replace(preset, vae=given)
+    outline_of(preset)
+    return preset
+
+
+def recognised(preset: ModelPreset) -> str:
+    """The family of a model, its usual size and its licence, in a sentence."""
+    licence = f"licence {preset.licence}" if preset.licence else "its licence is not known here"
+    return f"{FAMILIES[preset.family].title}, for pictures of {preset.size} × {preset.size}; {licence}."
+
+
+def memory_here(preset: ModelPreset, control: str | None, device: torch.device) -> Memory:
+    """The memory of its usual picture as the model would be loaded. Raises ModelUnavailable."""
+    return memory_of(preset, preset.size, control, device, dtype_named(preset.precision or None, device))

@@ -1,0 +1,83 @@
+"""A model of one's own: recognised by configurations and headers, checked before it is loaded, remembered as it is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import smallhub
+import tiny
+import torch
+
+from hgc.models.loading import load
+from hgc.models.memory import memory_of
+from hgc.models.own import memory_here, own_model, recognised, with_control, with_vae
+from hgc.models.refusals import ModelUnavailable
+from hgc.models.remembered import remember, remembered
+from hgc.models.tensors import Tensors
+
+pytestmark = pytest.mark.usefixtures("on_small_hub")
+CPU = torch.device("cpu")
+
+
+def refused(*given: object, by: object = own_model) -> str:
+    assert callable(by)
+    with pytest.raises(ModelUnavailable) as error:
+        by(*given)
+    return str(error.value)
+
+
+@pytest.mark.parametrize(("file", "family", "name"), [("my_model", "sd15", "sd15"), ("my_xl", "sdxl", "sdxl")])
+def test_the_memory_of_a_single_file_is_that_of_its_folder(
+    on_small_hub: Path, file: str, family: str, name: str
+) -> None:
+    single = own_model(str(on_small_hub / f"{file}.safetensors"))
+    assert (single.family, single.name) == (family, file)
+    assert recognised(single).endswith("its licence is not known here.")
+    ours, folder = (
+        memory_of(preset, 128, "edges", CPU, torch.float32) for preset in (single, load(name, device="cpu").preset)
+    )
+    assert ours.denoiser_bytes == folder.denoiser_bytes
+    assert ours.weights_bytes == pytest.approx(folder.weights_bytes, rel=0.02)  # position ids, logit scale
+
+
+def test_a_controlnets_file_counts_in_the_memory_as_its_folder_does(on_small_hub: Path) -> None:
+    plain = load("sd15", device="cpu").preset
+    mine = with_control(own_model(smallhub.SD15, "mine"), "edges", str(on_small_hub / "my_canny.safetensors"))
+    weights = [memory_here(preset, "edges", CPU).weights_bytes for preset in (plain, mine)]
+    assert weights[0] == weights[1]
+
+
+def test_control_vae_and_precision_are_remembered_and_loaded(on_small_hub: Path) -> None:
+    mine = with_control(own_model(smallhub.SD15, "mine"), "edges", str(on_small_hub / "my_canny.safetensors"))
+    mine = replace(with_vae(mine, str(on_small_hub / "my_vae.safetensors")), precision="bfloat16", tiled=True)
+    remember(mine)
+    assert remembered() == {"mine": mine}
+    loaded = load("mine", device="cpu")
+    assert loaded.dtype is torch.bfloat16
+    assert loaded.components["vae"].use_tiling
+    assert loaded.components["vae"].dtype is torch.bfloat16
+    assert "edges" in loaded.controls
+    numbers = sum(p.numel() for p in loaded.controls["edges"].parameters())
+    shapes = Tensors.of(on_small_hub / "my_canny.safetensors").shapes.values()
+    assert numbers == sum(torch.Size(shape).numel() for shape in shapes)
+
+
+def test_what_does_not_fit_is_refused_before_any_weight_is_loaded(on_small_hub: Path) -> None:
+    """Each fault with its remedy; a ControlNet of another family with both widths."""
+    files = {name: str(on_small_hub / f"{name}.safetensors") for name in ("my_xl", "my_canny", "my_vae", "lora_peft")}
+    xl = own_model(files["my_xl"])
+    width = tiny.TEXT_WIDTH + smallhub.SECOND_WIDTH
+    assert f"text of width {tiny.TEXT_WIDTH}, the model {width}" in refused(
+        xl, "edges", files["my_canny"], by=with_control
+    )
+    assert f"text of width {tiny.TEXT_WIDTH} into" in refused(xl, "edges", smallhub.CANNY, by=with_control)
+    assert "holds a vae, no ControlNet" in refused(xl, "edges", files["my_vae"], by=with_control)
+    assert "holds a lora, no VAE" in refused(xl, files["lora_peft"], by=with_vae)
+    assert "which is no ControlNet in diffusers' format" in refused(xl, "edges", smallhub.SD15, by=with_control)
+    assert "fetch it with `hgc models fetch some/one`" in refused(xl, "depth", "some/one", by=with_control)
+    assert "holds a controlnet, not a whole model" in refused(files["my_canny"])
+    assert "in the list of models already" in refused("sdxl")
+    assert "known already; give yours another name" in refused(files["my_xl"], "sdxl")
+    assert "is no name for a model" in refused(files["my_xl"], "a/b")
