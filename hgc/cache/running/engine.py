@@ -55,7 +55,7 @@ def cached(
     recordings = graphs if isinstance(graphs, Recordings) else Recordings() if graphs else None
     run = Run(pipe, plan, Watching(observe, witness, adjustment, timed), recordings)
     try:
-        with replaced_forwards(run.handlers(), run.outside()) as run.beyond:
+        with run.timetable.kept(pipe.scheduler), replaced_forwards(run.handlers(), run.outside()) as run.beyond:
             yield run
     finally:
         run.close()

@@ -27,6 +27,7 @@ from hgc.cache.running.clock import Clock, Step
 from hgc.cache.running.constants import Constants
 from hgc.cache.running.patching import Beyond
 from hgc.cache.running.recorder import Recorder, Stopwatch
+from hgc.cache.running.timetable import Timetable
 from hgc.cache.running.values import Values, Watching
 from hgc.cache.trace import Trace
 
@@ -62,6 +63,7 @@ class Run:
         self._session = None if recordings is None else Session(recordings, self, plan.table, watching.onlooker)
         self.frame: Frame | None = None  # of the network's call under way, where rows are recorded
         self._text_given = torch.empty(0)  # to the network's call under way
+        self.timetable = Timetable()
         self.beyond: Beyond | None = None  # makes a call as if there were no such run
         self._pass: Pass | None = None
         self._step: Step | None = None
@@ -138,7 +140,7 @@ class Run:
 
     def _control(self, name: str, net: Any, by: Caller, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """A ControlNet's call; in guess mode it sees the guided samples only."""
-        call = arguments(net, args, kwargs)
+        call = self._arguments(net, args, kwargs)
         lone = bool(call["guess_mode"]) and self._guidance
         step = self._enter(by, call, 1 if lone or not self._guidance else 2)
         if name in self._entered:
@@ -187,7 +189,7 @@ class Run:
 
     def _unet(self, by: Caller, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """The UNet's call, the last of a step."""
-        call = arguments(self._networks.unet, args, kwargs)
+        call = self._arguments(self._networks.unet, args, kwargs)
         as_tuple = not call.pop("return_dict")
         check_inputs(call)
         step = self._enter(by, call, 2 if self._guidance else 1)
@@ -209,6 +211,11 @@ class Run:
         self._step = None
         self._entered.clear()
         return (out,) if as_tuple else UNet2DConditionOutput(sample=out)
+
+    def _arguments(self, net: Any, args: Any, kwargs: Any) -> dict[str, Any]:
+        """A network's call by name, its timestep where its sample is."""
+        call = arguments(net, args, kwargs)
+        return call | {"timestep": self.timetable.beside(call["sample"], call["timestep"])}
 
     @property
     def _guidance(self) -> bool:
