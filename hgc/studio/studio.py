@@ -48,7 +48,7 @@ from hgc.studio.cores import take_free_cores
 from hgc.studio.drawn import Drawn
 from hgc.studio.inspection import Inspection, Look, look_into
 from hgc.studio.judge import Judge
-from hgc.studio.preview import LatentPreview
+from hgc.studio.preview import LatentPreview, Previews, lane_of, pixels
 from hgc.studio.provenance import Numbers, made_now
 from hgc.studio.worker import WORKER, as_it_goes, on_worker
 from hgc.studio.world import colourful, world_of
@@ -382,16 +382,22 @@ class Studio:
         width, height = request.size or self.size
         begun, aside_s = perf_counter(), 0.0
         previews: list[Pixels] = []
+        coming = Previews(self._preview, lane_of(self.loaded.device))
+
+        def tell_of(small: torch.Tensor) -> None:
+            previews.append(pixels(small, tuple(small.shape[-2:])))
+            done, spent = len(previews), perf_counter() - begun
+            eta = spent / done * (steps * arms_left - done)
+            tell(Progress(name, done, steps, pixels(small, (height, width)), eta))
 
         def after_step(_pipe: Any, step: int, _time: Any, state: Mapping[str, Any]) -> dict[str, Any]:
             nonlocal aside_s
-            called, latents = perf_counter(), state["latents"]
+            called = perf_counter()
             if stopped():
                 raise Cancelled(f"stopped after step {step + 1} of {steps} of the {name} arm")
-            spent = called - begun
-            eta = spent / (step + 1) * (steps * arms_left - step - 1)
-            tell(Progress(name, step + 1, steps, self._preview(latents, (height, width)), eta))
-            previews.append(self._preview(latents, tuple(latents.shape[-2:])))
+            coming.take(state["latents"])
+            for small in coming.ready():
+                tell_of(small)
             aside_s += perf_counter() - called
             return {}
 
@@ -401,6 +407,8 @@ class Studio:
             out = pipe(**{**call, **stepping(request, steps)}, callback_on_step_end=after_step)
             image = pixels_of(out.images)
         latency_ms = (perf_counter() - begun - aside_s) * 1e3
+        for small in coming.rest():
+            tell_of(small)
         score = self._judge.score(image, decoded(request.control_png), request.control)
         return Arm(name, image, run.trace, latency_ms, sum(run.trace.step_ms), score, tuple(previews))
 
