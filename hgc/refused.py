@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import zlib
+from zipfile import BadZipFile
+
 REFUSAL_CHARS = 1_000  # of what is said to a person, words of theirs that it repeats included
 
 
@@ -16,3 +19,7 @@ class Refused(Exception):
 
     def __str__(self) -> str:
         return in_short(super().__str__())
+
+
+# The ways in which zipfile says of hostile bytes that they are no zip it can read.
+NO_ZIP = (BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, ValueError, OSError, IndexError)

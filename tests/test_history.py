@@ -373,6 +373,7 @@ BAD: dict[str, tuple[Callable[[], bytes], str]] = {
     "no runs": (lambda: zipped({}), "holds no runs"),
     "cut off": (lambda: write_archive([record()])[:-400], "not a zip"),
     "upwards": (lambda: zipped({"../../run.json": b"{}"}), "which no export of ours does"),
+    "no name": (lambda: zipped({"Xa": b"x"}).replace(b"Xa", b"\0a"), "which no export of ours does"),
     "absolute": (lambda: zipped({"/etc/passwd": b"x"}), "which no export of ours does"),
     "a bomb": (lambda: zipped({"run/run.json": b" " * (MAX_FILE_BYTES + 1)}), "unpacks to more"),
     "no request": (lambda: changed("request.json", lambda _: None), "no file 'request.json'"),

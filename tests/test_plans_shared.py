@@ -123,5 +123,8 @@ def test_hostile_plans_are_refused() -> None:
         assert "nothing was kept" in refused(lambda text=text: read(text, table, "there"))  # type: ignore[misc]
     whole = json.dumps(data).encode()
     assert "nothing was kept" in refused(lambda: read(whole, b"no archive", "there"))
+    later = bytearray(table)
+    later[table.rindex(b"PK\1\2") + 6] = 92  # a zip of version 9.2, which zipfile does not know
+    assert "nothing was kept" in refused(lambda: read(whole, bytes(later), "there"))
     assert "unpacks to 80 MB" in refused(lambda: read(whole, packed(growth=bytes(80 * 2**20)), "there"))
     assert "nothing was kept" in refused(lambda: read(whole, packed(header=b"\x80\x04K\x01."), "there"))

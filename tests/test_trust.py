@@ -244,6 +244,8 @@ def test_settings_of_a_sweep_are_fields(http: httpx.Client, secret: Path) -> Non
     assert "at most 100" in refusal(http, "sweep", [*given, {}, "guidance=1..9 by 0.0000000001", "", ""])
     assert "2,000" in refusal(http, "sweep", [*given, {}, "budget=" + "0.5," * 1000, "", ""])
     assert "steps" in refusal(http, "compare", [*given, "", "", 0, 20000])
+    assert "unexpected" not in refusal(http, "sweep", [*given, {}, None, None, None]), "a text may be none"
+    assert "unexpected" not in refusal(http, "sweep", [*given, {"steps": 201}, "budget=0.5", None, None])
 
 
 def test_planning_ends_in_time(studio: Studio) -> None:

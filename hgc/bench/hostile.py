@@ -28,6 +28,8 @@ from hgc.evidence import read_signed
 from hgc.history import opening, read_archive
 from hgc.history.record import Record
 from hgc.landscapes import examples
+from hgc.optimise import shared
+from hgc.planning.optimised import PLANS
 from hgc.refused import REFUSAL_CHARS, Refused
 from hgc.request import Request
 from hgc.results.records import comparison_of
@@ -130,6 +132,8 @@ class Attack:
     def _all_readers(self) -> dict[str, Callable[[], Any]]:
         draw, files = self._draw, self._files
         request, trace = self._sound["request"], self._sound["trace"]
+        shelf = next(PLANS.glob("*.json"))
+        plans, table = json.loads(shelf.read_bytes()), shelf.with_suffix(".npz").read_bytes()
         linked = link_of(self._record.request).query.partition("=")[2]
         return {
             "a recording": lambda: [comparison_of(found).figures() for found in read_archive(draw.archive(files))],
@@ -139,6 +143,7 @@ class Attack:
             "a trace": lambda: Trace.from_json(draw.text(trace)).digest,
             "a signed picture": lambda: read_signed(draw.damaged(files["cached.png"])),
             "a picture": lambda: decode(draw.damaged(_example())),
+            "shared plans": lambda: shared.read(draw.text(plans).encode("utf-8", "replace"), draw.damaged(table), "a"),
             "a link": lambda: read_link(draw.damaged(linked.encode()).decode("latin-1")),
             "an axis": lambda: Axis.read(f"{draw.choice('steps', 'budget', 'seed', draw.word())}={draw.word()}"),
             "seeds": lambda: parse_seeds(draw.word()),

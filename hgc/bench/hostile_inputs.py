@@ -122,7 +122,7 @@ class Drawing:
             content = self.text(json.loads(content)).encode("utf-8", "replace")
         else:
             content = self.damaged(content)
-        folder = self.word().replace("\ud800", "")[:40] if self.random.random() < 0.1 else "0001-run"
+        folder = self.word().replace("\ud800", "").replace("\0", "0")[:40] if self.random.random() < 0.1 else "0001-run"
         packing = self.random.choice((ZIP_STORED, ZIP_DEFLATED, ZIP_DEFLATED, ZIP_LZMA))
         buffer = BytesIO()
         with ZipFile(buffer, "w", packing) as zipped:

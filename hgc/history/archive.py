@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import zlib
 from collections.abc import Iterable
 from io import BytesIO
 from pathlib import Path
-from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
+from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
 
 from hgc.history.record import Record, RecordRefused
+from hgc.refused import NO_ZIP
 
 MAX_ARCHIVE_BYTES = 512 * 2**20
 MAX_FILE_BYTES = 32 * 2**20
@@ -45,8 +45,7 @@ def read_archive(data: bytes) -> tuple[Record, ...]:
     try:
         with ZipFile(BytesIO(data)) as archive:
             folders = _folders(archive)
-    # zipfile meets hostile bytes here; each of these is its way of saying that they are no zip it can read.
-    except (BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, ValueError, OSError) as error:
+    except NO_ZIP as error:
         if isinstance(error, RecordRefused):
             raise
         raise RecordRefused("this file is not a zip that can be read: export it again") from error
@@ -57,7 +56,8 @@ def read_archive(data: bytes) -> tuple[Record, ...]:
 
 def _folders(archive: ZipFile) -> dict[str, dict[str, bytes]]:
     """The files of every folder. What a file claims to hold is not believed: reading stops at the limit."""
-    entries = [entry for entry in archive.infolist() if not entry.is_dir()]
+    # `is_dir` looks at the last letter of a name, and raises IndexError where there is none.
+    entries = [entry for entry in archive.infolist() if not entry.filename.endswith("/")]
     if len(entries) > MAX_FILES:
         raise RecordRefused(f"this zip holds {len(entries):,} files, at most {MAX_FILES:,} are read")
     folders: dict[str, dict[str, bytes]] = {}

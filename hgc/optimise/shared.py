@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from zipfile import BadZipFile, ZipFile
+from zipfile import ZipFile
 
 import numpy as np
 from huggingface_hub import CommitOperationAdd, HfApi, constants, get_hf_file_metadata, get_token, hf_hub_url
@@ -24,7 +24,7 @@ from huggingface_hub.file_download import http_get
 from hgc import limits
 from hgc.optimise.predict import ErrorTable
 from hgc.optimise.shelf import Shelf
-from hgc.refused import Refused
+from hgc.refused import NO_ZIP, Refused
 from hgc.whole import write_whole
 
 FOLDER = "plans"
@@ -117,7 +117,7 @@ def read(data: bytes, table: bytes, where: str) -> Shelf:
         check(shelf, where)
     except SharingRefused:
         raise
-    except (Refused, ValueError, TypeError, KeyError, BadZipFile, RecursionError, MemoryError) as error:
+    except (Refused, TypeError, KeyError, MemoryError, *NO_ZIP) as error:
         reason = " ".join(str(error).split())[:160]
         raise SharingRefused(f"{where}: these are no plans of HGC Studio ({reason}); nothing was kept") from error
     return shelf

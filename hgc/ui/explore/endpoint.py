@@ -22,9 +22,9 @@ def build_sweep_endpoint(runner: Runner) -> None:
         control: str = "segmentation",
         annotator: str | None = None,
         settings: dict[str, Any] | None = None,
-        x: str = "budget=0.2, 0.37, 0.5, 0.65",
-        y: str = "",
-        seeds: str = "",
+        x: str | None = "budget=0.2, 0.37, 0.5, 0.65",
+        y: str | None = "",
+        seeds: str | None = "",
     ) -> tuple[list[dict[str, Any]], Any]:
         """One picture over the values of one or two settings: a row of figures for each run, and all pictures as one.
 
@@ -47,9 +47,9 @@ def build_sweep_endpoint(runner: Runner) -> None:
                 raise RequestRefused(f"settings are fields of the request by name, not a {type(settings).__name__}")
             fields = {**(settings or {}), "control": given.control}
             base = made(prepare(studio, given)[0].png, fields, fields.pop("cache", {}), studio.model)
-            first, second = Axis.read(x), Axis.read(y) if y.strip() else None
+            first, second = Axis.read(x or ""), Axis.read(y) if y and y.strip() else None
             base = base_of(base, [axis for axis in (first, second) if axis is not None], studio.blueprint)
-            asked = Sweep(base, first, second, parse_seeds(seeds))
+            asked = Sweep(base, first, second, parse_seeds(seeds or ""))
             outcomes = [news for news in run_cells(studio, asked.cells) if isinstance(news, Outcome)]
             pictures = {out.cell.key: out.comparison.cached.image for out in outcomes if out.comparison is not None}
             return list(records(asked, outcomes).values()), sheet(asked, pictures)
