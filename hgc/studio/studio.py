@@ -385,7 +385,7 @@ class Studio:
         coming = Previews(self._preview, lane_of(self.loaded.device))
 
         def tell_of(small: torch.Tensor) -> None:
-            previews.append(pixels(small, tuple(small.shape[-2:])))
+            previews.append(pixels(small, (small.shape[-2], small.shape[-1])))
             done, spent = len(previews), perf_counter() - begun
             eta = spent / done * (steps * arms_left - done)
             tell(Progress(name, done, steps, pixels(small, (height, width)), eta))
