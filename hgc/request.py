@@ -65,6 +65,11 @@ def _two_sides(value: Any) -> Any:
     return tuple(int(side) for side in sides)
 
 
+def _several(value: Any) -> Any:
+    """LoRAs that are written in a line, such as ink=0.8, line=1."""
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
 def _nearest_side(value: int) -> int:
     return max(1, round(value / limits.SIZE_STEP_PX)) * limits.SIZE_STEP_PX
 
@@ -202,7 +207,11 @@ class Recipe(BaseModel):
     source: Photo | None = Field(None, description="A picture to begin from instead of noise alone.")
     strength: float = Field(0.7, ge=0.05, le=1, description="How far the source is changed; 1 leaves nothing of it.")
     mask: Map | None = Field(None, description="White where the source is made anew; the rest stays.")
-    loras: tuple[Lora, ...] = Field((), max_length=limits.LORAS, description="LoRAs with their weights.")
+    loras: Annotated[tuple[Lora, ...], BeforeValidator(_several)] = Field(
+        (),
+        max_length=limits.LORAS,
+        description="LoRAs that were added here with their weights, such as ink=0.8,line=1.",
+    )
     cache: CacheSettings = Field(CacheSettings(), description="HGC's settings; none where a budget is given.")
     plan: dict[str, Any] | None = Field(None, description="A plan of your own, instead of a method's.")
     method: Name = Field("hgc", description="How the second picture saves work.")

@@ -115,10 +115,10 @@ def published(home: Path, repo: str, folder: Path) -> None:
 
 
 def lora(unet: Any, style: str, rank: int = 2) -> dict[str, torch.Tensor]:
-    """A LoRA on the projections of queries in all attentions, in peft's or kohya's keys."""
+    """A LoRA on the queries of all attentions and the keys of the text, in peft's or kohya's names."""
     made: dict[str, torch.Tensor] = {}
     for name, layer in unet.named_modules():
-        if not name.endswith("to_q"):
+        if not name.endswith(("to_q", "attn2.to_k")):
             continue
         down, up = torch.randn(rank, layer.in_features), torch.randn(layer.out_features, rank) * 0.2
         if style == "peft":

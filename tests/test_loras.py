@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import gradio as gr
 import numpy as np
 import pytest
 import smallhub
 import torch
 from safetensors.torch import save_file
+from serving import forgotten_loops
 from test_other_models import finished, picture
 from typer.testing import CliRunner
 
@@ -17,11 +19,12 @@ from hgc.__main__ import app
 from hgc.cache.anatomy.macs import NetworkMacs
 from hgc.cache.anatomy.networks import Networks
 from hgc.models.loading import load
-from hgc.models.loras import PLACE, add_lora, added_loras, forget_lora, lora_named
+from hgc.models.loras import PLACE, add_lora, added_loras, forget_lora, lora_named, loras_for
 from hgc.models.refusals import ModelUnavailable
 from hgc.request import Recipe, Request, RequestRefused
 from hgc.studio.judge import Judge
 from hgc.studio.studio import Studio, pixels_of
+from hgc.ui.playground.lora_panel import NONE, build_lora_panel, loras_here
 
 pytestmark = pytest.mark.filterwarnings("ignore:Already found a `peft_config`:UserWarning")  # diffusers, by hand
 SIZE = (128, 128)
@@ -78,6 +81,26 @@ def test_an_exact_plan_keeps_nothing_of_another_loras_text(studio: Studio) -> No
     for name in ("ink", "both", "none"):
         made = finished(studio, asked(studio, LORAS[name], budget=1.0))
         assert made.identical, name
+
+
+def test_the_page_offers_what_the_model_can_take(studio: Studio, on_small_hub: Path) -> None:
+    """SDXL reads wider text: of what was added for SD 1.5 nothing is for it."""
+    wider = load("sdxl", device="cpu").components["unet"].config.cross_attention_dim
+    with forgotten_loops(), gr.Blocks():
+        panel = build_lora_panel()
+    assert loras_here(studio) == ("ink", "line")
+    assert loras_for(wider) == ()
+    offered = panel.offer(studio)
+    assert [name for _, name in offered[panel.names[0]]["choices"]] == [NONE, "ink", "line"]
+    assert offered[panel.body]["visible"]
+    (on_small_hub / "lora_peft.safetensors").rename(on_small_hub / "away.safetensors")
+    fit, gone = panel.fit(studio, ["line", "ink", *[NONE] * 6])
+    assert gone == ["ink"]
+    assert "value" not in fit[panel.names[0]]
+    assert fit[panel.names[1]]["value"] == NONE
+    (on_small_hub / "away.safetensors").rename(on_small_hub / "lora_peft.safetensors")
+    PLACE.write_text("[]")
+    assert loras_here(studio) == ()
 
 
 def test_calibrations_tell_loras_apart(studio: Studio) -> None:
@@ -143,10 +166,11 @@ def test_a_request_never_names_a_path(path: str) -> None:
         (["ink=much"], "write a LoRA and its weight, such as ink=0.8"),
         (["ink=0.2", "ink=0.3"], "the same LoRA is given twice"),
         (["=1"], "at least 1 character"),
+        ("ink=0.2, ink", "the same LoRA is given twice"),
         (["ink=9"], "less than or equal to 4"),
     ],
 )
-def test_badly_written_loras_are_refused(loras: list[str], says: str) -> None:
+def test_badly_written_loras_are_refused(loras: Any, says: str) -> None:
     with pytest.raises(RequestRefused, match=says):
         Recipe.parse({"loras": loras})
 

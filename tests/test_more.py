@@ -10,12 +10,15 @@ from typing import Any
 import gradio as gr
 import numpy as np
 import pytest
+import smallhub
 from PIL import Image
+from safetensors.torch import save_file
 from serving import forgotten_loops
 from test_other_models import WIDE, half, picture, studio_of
 
 from hgc.control.annotators import ANNOTATORS, LINES, serves
 from hgc.control.images import ImageRefused, decode
+from hgc.models.loras import add_lora
 from hgc.models.presets import CONTROLS
 from hgc.request import Request, RequestRefused
 from hgc.ui import Loader
@@ -64,7 +67,13 @@ def on_the_form(asked: Request, folder: Path) -> Request:
 
 @pytest.mark.parametrize(
     "fields",
-    [{}, {"second": SECOND}, BEGUN, {**BEGUN, "mask": half()}, {**BEGUN, "mask": half(), "second": SECOND}],
+    [
+        {},
+        {"second": SECOND},
+        BEGUN,
+        {**BEGUN, "mask": half()},
+        {**BEGUN, "mask": half(), "second": SECOND},
+    ],
     ids=["size", "second", "image", "inpaint", "all"],
 )
 def test_a_request_comes_back_to_the_form_as_it_was(fields: dict[str, Any], tmp_path: Path) -> None:
@@ -72,6 +81,23 @@ def test_a_request_comes_back_to_the_form_as_it_was(fields: dict[str, Any], tmp_
     assert on_the_form(asked, tmp_path).picture_digest == asked.picture_digest
     # What another request left there is taken away again.
     assert on_the_form(request(size=None), tmp_path).picture_digest == request(size=None).picture_digest
+
+
+def test_loras_come_back_to_the_form_with_their_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And cost what the forecast of the form says."""
+    monkeypatch.chdir(tmp_path)
+    studio = studio_of("sdxl")
+    for style in ("peft", "kohya"):
+        save_file(smallhub.lora(studio.loaded.components["unet"], style), f"{style}.safetensors")
+        add_lora(f"{style}.safetensors")
+    asked = request(loras="kohya=-0.5, peft")
+    read = on_the_form(asked, tmp_path)
+    assert [str(lora) for lora in read.loras] == ["kohya=-0.5", "peft=1"]
+    assert read.picture_digest == asked.picture_digest
+    assert on_the_form(request(), tmp_path).loras == ()
+    form = priced_fields(written(WIDE), NONE, 1, 0, 1, None, 0.7, "kohya", -0.5, "peft", 1.0, NONE, 1.0)
+    assert studio.forecast(request(**form)).macs_full == studio.forecast(asked).macs_full
+    assert studio.forecast(asked).macs_full.paper > studio.forecast(request()).macs_full.paper
 
 
 def test_the_cost_of_a_form_is_that_of_its_request() -> None:

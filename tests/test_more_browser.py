@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import chdir
 from pathlib import Path
 
 import numpy as np
@@ -14,15 +15,23 @@ from playwright.sync_api import Page, expect
 from test_app_browser import choose, fewer_steps, finished, natural_size
 from test_models_browser import line, loaded, model
 
+from hgc.models.loras import add_lora
+
 pytestmark = pytest.mark.browser
 
 WIDE = (256, 192)
 
 
 @pytest.fixture(scope="module")
-def address(small_hub: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page's place on disk."""
+    return tmp_path_factory.mktemp("page")
+
+
+@pytest.fixture(scope="module")
+def address(small_hub: Path, folder: Path) -> Iterator[str]:
     """Over the small hub."""
-    with app(tmp_path_factory.mktemp("page"), HF_HOME=str(small_hub)) as served:
+    with app(folder, HF_HOME=str(small_hub)) as served:
         yield served
 
 
@@ -45,6 +54,12 @@ def sized(page: Page, text: str) -> None:
     page.locator("#picture-size input").fill(text)
     page.locator("#picture-size input").press("Enter")
     page.locator("#picture-size input").press("Tab")
+
+
+def added(folder: Path, file: Path, name: str) -> None:
+    """Adds a LoRA as `hgc models add` does."""
+    with chdir(folder):
+        add_lora(str(file), name)
 
 
 def macs(page: Page) -> str:
@@ -105,3 +120,42 @@ def test_what_is_painted_over_a_picture_is_made_anew(page: Page, slope: Path) ->
     expect(page.locator("#picture-size input")).to_have_value("256x192")
     expect(page.locator("#begin-from img")).to_be_visible()
     expect(page.locator("#mask canvas").first).to_be_visible()
+
+
+def test_loras_are_picked_weighed_and_come_back(page: Page, small_hub: Path, folder: Path) -> None:
+    """Where one was added for the loaded model; a name that nobody added is told before Run."""
+    expect(page.locator("#loras")).to_be_hidden()
+    page.get_by_text("Draw lines").first.click()
+    line(page)
+    for name in ("peft", "kohya"):
+        added(folder, small_hub / "files" / f"lora_{name}.safetensors", name)
+    model(page, "Stable Diffusion 1.5 ·")
+    loaded(page, "Sd15")
+    fewer_steps(page)
+    expect(page.locator("#forecast .meter")).to_be_visible()
+    alone = macs(page)
+    page.locator("#loras").get_by_text("LoRAs", exact=True).click()
+    expect(page.locator("#lora-row-2")).to_be_hidden()
+    choose(page, "#lora-1", "kohya")
+    page.locator("#lora-weight-1 input").fill("0.5")
+    expect(page.locator("#lora-row-2")).to_be_visible()
+    expect(page.locator("#lora-row-3")).to_be_hidden()
+    expect(page.locator("#forecast")).not_to_have_text(alone)
+    page.locator("#lora-2 input").fill("nobody")
+    page.locator("#lora-2 input").press("Enter")
+    page.locator("#lora-2 input").press("Tab")
+    expect(page.locator("#forecast")).to_contain_text("unknown LoRA 'nobody'; added are peft, kohya")
+    choose(page, "#lora-2", "peft")
+    expect(page.locator("#forecast .meter")).to_be_visible()
+    page.locator("#run").click()
+    finished(page)
+    page.reload()
+    loaded(page, "Sd15")
+    page.locator("#loras").get_by_text("LoRAs", exact=True).click()
+    expect(page.locator("#lora-1 input")).to_have_value("kohya")
+    expect(page.locator("#lora-weight-1 input")).to_have_value("0.5")
+    expect(page.locator("#lora-2 input")).to_have_value("peft")
+    model(page, "Landscapes")
+    loaded(page, "Landscapes")
+    expect(page.locator("#model-told")).to_contain_text("The LoRA kohya is not for this model.")
+    expect(page.locator("#loras")).to_be_hidden()

@@ -21,7 +21,7 @@ def read_pictures(options: Mapping[str, Any], studio: Studio, reading: Reading |
 
     Raises RequestRefused, ImageRefused.
     """
-    words = dict(options) | {"source": None, "mask": None, "second": None, "loras": _loras(options["loras"])}
+    words = dict(options) | {"source": None, "mask": None, "second": None, "loras": options["loras"] or ()}
     size = Recipe.parse(words).size or studio.size
     if options["source"] is not None:
         words["source"] = as_source(decode(options["source"]).pixels, size, reading)
@@ -40,10 +40,6 @@ def _second(text: str, studio: Studio, size: tuple[int, int], reading: Reading |
     png = studio.prepare_control(decode(Path(path)).pixels, control, None, reading, size).png
     named = dict(zip(SECOND, (_number(number, text) for number in numbers), strict=False))
     return {"control": control, "map": b64encode(png).decode()} | named
-
-
-def _loras(text: str | None) -> list[str]:
-    return [part.strip() for part in (text or "").split(",") if part.strip()]
 
 
 def _number(text: str, whole: str | None) -> float:

@@ -50,6 +50,19 @@ def forget_lora(name: str) -> None:
     _write(known)
 
 
+def loras_for(text_width: int) -> tuple[str, ...]:
+    """Those of the added LoRAs that are here and made for a model that reads text of this width, by name."""
+    return tuple(name for name, source in added_loras().items() if _made_for(source, text_width))
+
+
+def _made_for(source: str, text_width: int) -> bool:
+    try:
+        tensors = Tensors.of(lora_file(source))
+    except ModelUnavailable:
+        return False
+    return tensors.holds == "lora" and tensors.text_width in (None, text_width)
+
+
 def lora_named(name: str) -> Path:
     """The file of a LoRA that was added, or of `id:file`. Raises ModelUnavailable for any other name."""
     known = added_loras()

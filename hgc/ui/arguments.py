@@ -15,6 +15,7 @@ from hgc.request import Recipe
 from hgc.ui.blocks import json_input
 
 FIELDS = "fields"
+WRITTEN = ("loras",)  # lists that are taken as people write them
 
 
 def arguments(*order: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -51,6 +52,8 @@ def inputs_of(endpoint: Callable[..., Any], names: Sequence[str]) -> list[gr.Com
 
 def _of_recipe(name: str) -> Parameter:
     field = Recipe.model_fields[name]
+    if name in WRITTEN:
+        return Parameter(name, Parameter.POSITIONAL_OR_KEYWORD, default="", annotation=str)
     return Parameter(name, Parameter.POSITIONAL_OR_KEYWORD, default=field.default, annotation=_plain(field.annotation))
 
 

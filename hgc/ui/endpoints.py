@@ -26,9 +26,9 @@ from hgc.ui.runner import Runner, in_one_sentence, made
 
 CONTROLS = ("segmentation", "edges")
 WINDOW = ("control_scale", "control_start", "control_end")
-RUN = ("steps", "guidance", *WINDOW)
+RUN = ("steps", "guidance", *WINDOW, "loras")
 WORDS = ("prompt", "negative_prompt", "seed", "steps", "sampler", "guidance")
-CACHES = ("preset", "cache", "with_trace", "rival", "method", "budget", "verify", "reading", "at_least")
+CACHES = ("preset", "cache", "with_trace", "rival", "method", "budget", "verify", "reading", "at_least", "loras")
 COMPARE = ("picture", "control", "annotator", *WORDS, *WINDOW, *CACHES)
 
 
@@ -98,6 +98,7 @@ def _add_forecasts(runner: Runner) -> None:
         "verify",
         "plan",
         "at_least",
+        "loras",
     )
     def forecast(
         fields: dict[str, Any],

@@ -50,6 +50,7 @@ Updates = dict[Any, Any]
 SOURCES = ("paint", "lines", "photo")  # as the panel has them; those that a model does not read are hidden
 NOT_PAINTED = "Your painted areas stay on their canvas, but this model does not read them: draw lines, or use a photo."
 NO_LINES = "Your lines stay on their canvas, but this model has no control of lines here: use a photo."
+NO_LORA = "The LoRA {} is not for this model."
 TELL_EVERY_S = 0.5
 
 
@@ -254,22 +255,24 @@ class ModelEvents:
     def arrive(self, *chosen: str) -> Updates:
         """When a page opens: what is here now, and the form as the loaded model wants it."""
         choices: Updates = {self._header.picker: gr.update(choices=model_choices())}
-        if not self._loader.changed:
-            return choices
         try:
             studio = self._loader.studio()
         except Refused:
             return choices
+        loras, picture = self._page.control.more.loras, self._page.picture
+        offered = loras.offer(studio)
+        if not self._loader.changed:
+            return choices | offered
         fit = self._fit(studio, *chosen)
-        anew = (self._page.picture.sampler, self._page.picture.steps, self._page.picture.guidance)
-        return {part: update for part, update in fit.items() if part not in anew} | self._told("")
+        kept = (picture.sampler, picture.steps, picture.guidance, *loras.fitted)
+        return {part: update for part, update in fit.items() if part not in kept} | offered | self._told("")
 
     def _fit(self, studio: Studio, *chosen: str) -> Updates:
         """The form for a model, with its preset's settings, and what of the form no longer applies.
 
         What is chosen of source, annotator and sampler stays among the choices: events under way still hold it.
         """
-        source, annotator, which, sampler = chosen
+        source, annotator, which, sampler, *loras = chosen
         page, preset, painted = self._page, studio.loaded.preset, studio.world.painted
         lines = any(name in studio.controls for name in LINES)
         hidden = [name for name, read in (("paint", painted), ("lines", lines)) if not read]
@@ -281,6 +284,8 @@ class ModelEvents:
         notes = [preset.note] if preset.note else []
         if source in hidden:
             notes.append(NOT_PAINTED if source == "paint" else NO_LINES)
+        offered, gone = page.control.more.loras.fit(studio, loras)
+        notes += [NO_LORA.format(name) for name in gone]
         titled = [(SAMPLER_TITLES.get(name, name), name) for name in studio.samplers]
         return {
             self._header.masthead: figures.masthead("ready", ready_words(studio)) + _hiding(hidden),
@@ -293,6 +298,7 @@ class ModelEvents:
             page.picture.steps: preset.steps,
             page.picture.guidance: preset.guidance,
             **page.control.more.fit(studio),
+            **offered,
         } | self._told(" ".join(notes))
 
     def _unknown(self, model: str) -> Updates:
@@ -350,7 +356,7 @@ def wire_models(p: Playground, header: Header, greeted: Any) -> None:
     """Choosing and fetching, then the forecast and the map as the new model has them."""
     events, caches = ModelEvents(p, header), CacheEvents(p)
     panel, sampler = p.control, p.picture.sampler
-    form = [*panel.map, sampler]
+    form = [*panel.map, sampler, *panel.more.loras.names]
     given = [header.picker, *form]
     shown = events.shown
     greeted.then(events.arrive, form, shown, **QUIET)

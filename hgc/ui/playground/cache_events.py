@@ -17,6 +17,7 @@ from hgc.share import NAME
 from hgc.ui.components.inputs import chosen
 from hgc.ui.playground import figures
 from hgc.ui.playground.cache_panel import CUSTOM_REASON, read_settings, write_settings
+from hgc.ui.playground.lora_panel import INPUTS
 from hgc.ui.playground.method_card import method_card
 from hgc.ui.playground.more import priced_fields
 from hgc.ui.playground.own_plan import own_plan
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from hgc.ui.playground.tab import Playground
 
 COST_FIELDS = ("steps", "sampler", "guidance", "control_scale", "control_start", "control_end")
-MORE_END = len(COST_FIELDS) + 7  # those of MorePanel.cost follow
+MORE_END = len(COST_FIELDS) + 7 + INPUTS  # those of MorePanel.cost follow
 BY_HAND = (None, figures.aside(CUSTOM_REASON), HGC, method_card(METHODS[HGC]), True)
 BY_HAND_JS = f"() => {json.dumps(BY_HAND)}"
 NOT_BY_HAND_JS = "() => false"
@@ -220,6 +221,7 @@ def wire_cache(p: Playground) -> None:
     sliders += (*more.second.weights, more.source.strength)
     changes = [*(slider.release for slider in sliders), chosen(picture.sampler), p.control.source.input]
     changes += [p.control.which.change, more.size.change, more.second.control.change, more.source.picture.change]
+    changes += [name.change for name in more.loras.names]
     followed = gr.on(changes, events.follow, asked, settled, **last)
     # In the browser, so that a Run that comes before the settings are written knows what counts.
     mine: dict[str, Any] = {"api_visibility": "private"}

@@ -19,6 +19,7 @@ from hgc.request import SecondControl
 from hgc.ui.components.easel import CANVAS_PX, from_url
 from hgc.ui.pictures import png_url
 from hgc.ui.playground.drawing import AS_MAP, Drawn, read_photo, stretched
+from hgc.ui.playground.lora_panel import INPUTS, lora_fields
 from hgc.ui.playground.second_panel import NONE
 from hgc.ui.playground.size import OWN, Size
 from hgc.ui.playground.source_panel import MASK, PART, WHOLE
@@ -37,8 +38,9 @@ NO_MASK = "Nothing is painted over the picture: paint what is to be made anew, o
 
 def more_fields(studio: Studio, size: Size | None, values: Sequence[Any]) -> dict[str, Any]:
     """A recipe's fields of the values of `MorePanel.inputs`; none where nothing is asked for. Raises Refused."""
-    drawing, weights, source = values[:DRAWING], values[DRAWING : DRAWING + WEIGHTS], values[DRAWING + WEIGHTS :]
-    fields: dict[str, Any] = {}
+    pictures, loras = values[:-INPUTS], values[-INPUTS:]
+    drawing, weights, source = pictures[:DRAWING], pictures[DRAWING : DRAWING + WEIGHTS], pictures[DRAWING + WEIGHTS :]
+    fields = lora_fields(loras)
     if drawing[0] != NONE:
         prepared = second_map(studio, size, *drawing)
         fields["second"] = _second(drawing[0], b64encode(prepared.png).decode(), weights)
@@ -46,10 +48,10 @@ def more_fields(studio: Studio, size: Size | None, values: Sequence[Any]) -> dic
 
 
 def priced_fields(
-    size: str, control: str, scale: float, start: float, end: float, picture: str | None, strength: float
+    size: str, control: str, scale: float, start: float, end: float, picture: str | None, strength: float, *loras: Any
 ) -> dict[str, Any]:
     """The same of the values of `MorePanel.cost`, with blank pictures: no cost depends on what they show."""
-    fields: dict[str, Any] = {"size": None if size == OWN else size}
+    fields: dict[str, Any] = {"size": None if size == OWN else size} | lora_fields(loras)
     if control != NONE:
         fields["second"] = _second(control, _blank(), (scale, start, end))
     return fields | ({"source": _blank(), "strength": strength} if picture else {})
@@ -102,8 +104,9 @@ def under_mask(size: Size, picture: str | None) -> str:
 
 
 def more_written(panel: MorePanel, request: Request) -> dict[Any, Any]:
-    """The updates that put a request's second control and pictures on the panel; what it has not is taken away."""
-    return _second_written(panel, request.second) | _source_written(panel, request)
+    """The updates that put a request's second control, pictures and LoRAs there; what it has not is taken away."""
+    loras = panel.loras.written(request.loras)
+    return _second_written(panel, request.second) | _source_written(panel, request) | loras
 
 
 def _second(control: str, png: str, weights: Sequence[float]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""More to draw from, folded away: the picture's size, a second control, a picture to begin from."""
+"""More to draw from, folded away: the picture's size, a second control, a picture to begin from, and LoRAs."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import gradio as gr
 from hgc.models.presets import presets
 from hgc.ui.components.inputs import ModelsList
 from hgc.ui.playground.figures import aside
+from hgc.ui.playground.lora_panel import LoraPanel, build_lora_panel
 from hgc.ui.playground.second_panel import SecondPanel, build_second_panel, second_choices
 from hgc.ui.playground.size import OWN, free, size_choices
 from hgc.ui.playground.source_panel import WHOLE, SourcePanel, build_source_panel
@@ -29,21 +30,25 @@ class MorePanel:
     shape: gr.HTML
     second: SecondPanel
     source: SourcePanel
+    loras: LoraPanel
 
     @property
     def inputs(self) -> list[Any]:
         """All that makes fields of a request, but for the size, which is one itself."""
-        return [*self.second.drawing, *self.second.weights, *self.source.fields]
+        return [*self.second.drawing, *self.second.weights, *self.source.fields, *self.loras.inputs]
 
     @property
     def cost(self) -> list[Any]:
         """What of it the cost depends on."""
-        return [self.size, self.second.control, *self.second.weights, self.source.picture, self.source.strength]
+        second, source = self.second, self.source
+        pictures = [second.control, *second.weights, source.picture, source.strength]
+        return [self.size, *pictures, *self.loras.inputs]
 
     @property
     def fitted(self) -> list[Any]:
-        """The outputs of `fit`."""
-        return [self.size, self.one_size, self.second.control, self.source.part, self.source.no_mask]
+        """The outputs of `fit`, and of the LoRAs' own."""
+        own = [self.size, self.one_size, self.second.control, self.source.part, self.source.no_mask]
+        return [*own, *self.loras.fitted]
 
     def fit(self, studio: Studio) -> dict[Any, Any]:
         """The updates that offer what a model can use."""
@@ -81,4 +86,4 @@ def build_more_panel() -> MorePanel:
         second = build_second_panel()
         source = build_source_panel()
         one_size = gr.HTML(one_size_text(landscapes.title, landscapes.size), elem_id="one-size")
-    return MorePanel(size, one_size, shape, second, source)
+    return MorePanel(size, one_size, shape, second, source, build_lora_panel())

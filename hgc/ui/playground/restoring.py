@@ -35,8 +35,7 @@ def _holds(part: Any, value: Any) -> bool:
 def beyond(page: Playground, request: Request) -> list[str]:
     """The settings that the form has no place for, in words."""
     values = field_values(page, request)
-    loras = [f"the LoRA {lora} has no field on the form; Run again uses it all the same" for lora in request.loras]
-    return loras + [
+    return [
         f"{part.label} {values[name]:g} lies beyond the form's {part.minimum:g} to {part.maximum:g}; "
         "Run again uses it all the same"
         for name, part in page.fields.items()
