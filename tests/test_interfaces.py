@@ -116,6 +116,9 @@ def test_a_tool_answers_in_json_and_refuses_in_a_sentence(page: gr.Blocks, studi
     assert isinstance(refused.content[0], TextContent)
     assert "Turbo" in refused.content[0].text
     assert "Traceback" not in refused.content[0].text
+    refused = called(page, "forecast", {"loras": "ink=0.8, line"})
+    assert isinstance(refused.content[0], TextContent)
+    assert "unknown LoRA 'ink'" in refused.content[0].text
 
 
 def test_the_shells_run_is_the_apis(
