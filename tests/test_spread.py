@@ -34,6 +34,7 @@ from hgc.spread.work import Given, NoWorkers, Waiting, WorkerLost, WorkLost
 from hgc.studio.studio import Studio
 from hgc.sweep import Axis, Sweep
 from hgc.sweep.run import Outcome, Underway, run_cells
+from hgc.ui.explore.grid import progress_bar
 from hgc.whole import PlaceRefused, append_line
 
 NEVER = threading.Event()
@@ -364,6 +365,7 @@ def test_a_sweep_over_workers_is_the_sweep_here(studio: Studio, sweep: Sweep[Req
         if isinstance(one, Underway):
             assert one.workers == 2
             assert 0 < one.done <= 1
+            assert f"2 workers, {one.per_minute:.1f} pictures a minute · about " in progress_bar(sweep, one)
             if not killed:
                 staff.hands[0].dead = killed = True
         else:

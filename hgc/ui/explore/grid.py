@@ -162,17 +162,18 @@ def price_line(sweep: Sweep, planned: Sequence[Job]) -> str:
 
 
 def progress_bar(sweep: Sweep, news: Underway) -> str:
-    """Which run is under way, how far it is, and how long all of them will still take."""
+    """Which run is under way, how far it is, by how many workers, and how long all of them will still take."""
 
     arm, step, steps = arm_titles(news.cell.request)[news.progress.arm], news.progress.step, news.progress.steps
     picture = ""
     if news.progress.preview is not None:
         picture = f'<img alt="Preview of the run under way" src="{preview_url(news.progress.preview)}">'
+    pace = f"{news.workers} workers, {news.per_minute:.1f} pictures a minute · " if news.workers > 1 else ""
     return (
         f'<div class="sweep-progress">{picture}<div><p role="status"><b>Run {news.number} of {news.runs}</b> '
         f"{escape(place(sweep, news.cell))}</p>"
         f'<progress max="1" value="{news.done:.3f}" aria-label="Part of the sweep"></progress>'
-        f'<p class="aside">{escape(arm)}, step {step} of {steps} · about {duration(news.eta_s)} left</p></div></div>'
+        f'<p class="aside">{escape(arm)}, step {step} of {steps} · {pace}about {duration(news.eta_s)} left</p></div></div>'
     )
 
 
