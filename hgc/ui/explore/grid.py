@@ -173,7 +173,8 @@ def progress_bar(sweep: Sweep, news: Underway) -> str:
         f'<div class="sweep-progress">{picture}<div><p role="status"><b>Run {news.number} of {news.runs}</b> '
         f"{escape(place(sweep, news.cell))}</p>"
         f'<progress max="1" value="{news.done:.3f}" aria-label="Part of the sweep"></progress>'
-        f'<p class="aside">{escape(arm)}, step {step} of {steps} · {pace}about {duration(news.eta_s)} left</p></div></div>'
+        f'<p class="aside">{escape(arm)}, step {step} of {steps} · {pace}about {duration(news.eta_s)} left</p>'
+        "</div></div>"
     )
 
 
