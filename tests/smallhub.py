@@ -232,7 +232,7 @@ def listing(home: Path) -> dict[str, dict[str, Path]]:
     return found
 
 
-def save(path: Path, header: Mapping[str, Any], data: bytes = b"") -> Path:
+def save(path: Path, header: Any, data: bytes = b"") -> Path:
     """A file with this safetensors header, whatever it says."""
     text = json.dumps(header).encode()
     path.write_bytes(len(text).to_bytes(8, "little") + text + data)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
+import smallhub
 import tiny
 import torch
+from safetensors.torch import save_file
 from typer.testing import CliRunner
 
 from hgc.__main__ import app
@@ -51,6 +54,19 @@ def test_weights_are_those_of_all_parts_and_half_precision_halves_everything() -
     assert whole.denoiser_bytes == pytest.approx(2 * half.denoiser_bytes, abs=2)
     assert memory_of(loaded.preset, 256, "edges", CPU, torch.float32).decoder_bytes > 3 * whole.decoder_bytes
     assert whole.free_bytes is None or whole.free_bytes > 1e6
+
+
+def test_a_model_for_inpainting_decodes_what_any_other_does(on_small_hub: Path) -> None:
+    """Its UNet reads nine channels, its VAE four."""
+    pipe = smallhub.pipeline("sd")
+    pipe.unet = tiny.unet(**{**tiny.SMALL["sd"], "in_channels": 9})
+    save_file(smallhub.original(pipe, "sd"), "paints.safetensors")
+    plain, paints = (
+        memory_of(preset_of(str(file)), 128, None, CPU, torch.float32)
+        for file in (on_small_hub / "my_model.safetensors", Path("paints.safetensors"))
+    )
+    assert paints.decoder_bytes == plain.decoder_bytes
+    assert paints.weights_bytes > plain.weights_bytes
 
 
 def test_what_would_help_is_said_where_it_does_not_fit() -> None:

@@ -207,6 +207,21 @@ def test_a_file_of_another_architecture_is_named(name: str) -> None:
     assert says in refused(str(file))
 
 
+@pytest.mark.parametrize(
+    "header",
+    [
+        [1, 2],
+        {"a": 1},
+        {"a": {}},
+        {"a": {"shape": [1], "data_offsets": []}},
+        {"a": {"shape": None, "data_offsets": [0, 1]}},
+    ],
+)
+def test_a_header_that_says_something_else_is_no_safetensors(header: Any, tmp_path: Path) -> None:
+    file = smallhub.save(tmp_path / "odd.safetensors", header, b"\0\0\0\0")
+    assert "is no safetensors file" in refused(str(file))
+
+
 def test_a_bad_file_is_refused_and_the_model_before_stays_usable(on_small_hub: Path, tmp_path: Path) -> None:
     before = load("sd15", device="cpu")
     whole = (on_small_hub / "my_model.safetensors").read_bytes()

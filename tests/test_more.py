@@ -23,7 +23,9 @@ from hgc.models.presets import CONTROLS
 from hgc.request import Request, RequestRefused
 from hgc.ui import Loader
 from hgc.ui.pictures import png_url
-from hgc.ui.playground.drawing import AUTO, READY, Sheet, drawn, fitted, prepare
+from hgc.ui.playground.calibrating import unmeasured
+from hgc.ui.playground.control_events import ControlEvents
+from hgc.ui.playground.drawing import AS_MAP, AUTO, READY, Sheet, drawn, fitted, prepare
 from hgc.ui.playground.form import read_form, write_form
 from hgc.ui.playground.more import NO_SECOND_MAP, priced_fields, second_map, source_fields
 from hgc.ui.playground.more_events import MoreEvents
@@ -179,6 +181,24 @@ def test_drawn_lines_go_to_the_control_that_was_chosen(which: str) -> None:
     canvas = png_url(np.zeros((512, 512, 4), np.uint8))
     assert drawn("lines", None, canvas, None, "canny", OWN, which).control == which
     assert drawn("lines", None, canvas, None, "canny", OWN, "depth").control == "edges", "no depth is drawn"
+
+
+def test_calibrating_says_what_it_does_not_measure() -> None:
+    assert unmeasured(request()) == ""
+    assert "without the second control:" in unmeasured(request(second=SECOND))
+    assert "without the second control and the LoRAs:" in unmeasured(request(second=SECOND, loras="ink"))
+
+
+def test_only_lines_and_painted_areas_go_on_a_canvas(tmp_path: Path) -> None:
+    """A depth map is no drawing; an edge map is one."""
+    events, path = ControlEvents(playground()), tmp_path / "map.png"
+    Image.fromarray(decode(b64decode(picture(3))).pixels).save(path)
+    *canvases, told = events.edit("photo", None, None, str(path), AS_MAP, written(WIDE), "depth")
+    assert canvases == [gr.skip()] * 3
+    assert "no canvas for a map of this kind (depth)" in told
+    source, _, lines, _ = events.edit("photo", None, None, str(path), AS_MAP, written(WIDE), "edges")
+    assert source == "lines"
+    assert lines.startswith("data:image/png")
 
 
 def test_a_map_that_nobody_draws_comes_back_as_a_finished_one(tmp_path: Path) -> None:

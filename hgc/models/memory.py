@@ -129,7 +129,7 @@ def memory_of(preset: ModelPreset, size: int, control: str | None, device: torch
         with Fused(), PeakBytes() as denoiser:
             run_once(Networks(unet, controls), (side, side), TOKENS)
         with Fused(), PeakBytes() as decoder:
-            vae.decode(torch.empty(1, unet.config.in_channels, side, side, device="meta"))
+            vae.decode(torch.empty(1, vae_config["latent_channels"], side, side, device="meta"))
     numbers = outline.numbers
     itemsize = torch.empty(0, dtype=dtype).element_size()
     share = itemsize / 4  # of what was measured in float32

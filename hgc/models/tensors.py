@@ -51,13 +51,15 @@ class Tensors:
                 raise ModelUnavailable(_no_safetensors(path))
             try:
                 header = json.loads(file.read(length))
-            except (UnicodeDecodeError, json.JSONDecodeError) as error:
+                entries = {name: entry for name, entry in header.items() if name != "__metadata__"}
+                shapes = {name: tuple(int(side) for side in entry["shape"]) for name, entry in entries.items()}
+                end = 8 + length + max((int(entry["data_offsets"][1]) for entry in entries.values()), default=0)
+            # Whatever is wrong with a header that anybody may have written.
+            except (ValueError, TypeError, LookupError, AttributeError, RecursionError, OverflowError) as error:
                 raise ModelUnavailable(_no_safetensors(path)) from error
-        entries = {name: entry for name, entry in header.items() if name != "__metadata__"}
-        end = 8 + length + max((entry["data_offsets"][1] for entry in entries.values()), default=0)
         if end > size:
             raise ModelUnavailable(f"{path.name} is cut off: it has {size:,} bytes of {end:,}; fetch or copy it again")
-        return cls(path, {name: tuple(entry["shape"]) for name, entry in entries.items()})
+        return cls(path, shapes)
 
     def has(self, *parts: str) -> bool:
         """Whether a name holds one of these."""

@@ -17,9 +17,19 @@ from hgc.ui.queueing import QUIET
 from hgc.ui.schedules.calibration import CalibrationEvents
 
 if TYPE_CHECKING:
+    from hgc.request import Recipe
     from hgc.ui.playground.tab import Playground
 
 SCENES = 8
+
+
+def unmeasured(recipe: Recipe) -> str:
+    """A sentence on what of a recipe a calibration leaves out, where it does: the method goes on lacking that."""
+    left = ["the second control"] if recipe.second is not None else []
+    left += ["the LoRAs"] if recipe.loras else []
+    if not left:
+        return ""
+    return f" It measures without {' and '.join(left)}: take them out to use what it gives, or choose another method."
 
 
 class CalibratingHere:
@@ -34,11 +44,13 @@ class CalibratingHere:
         missed = CacheEvents(self._page).lacks(*values)
         if not isinstance(missed, NotCalibrated):
             return {self._missed.row: gr.update(visible=False)}
-        full_ms = self._loader.studio().forecast(CacheEvents(self._page).plain(*values)).latency_ms_full
+        recipe = CacheEvents(self._page).plain(*values)
+        full_ms = self._loader.studio().forecast(recipe).latency_ms_full
         long = (
             "each takes as long as a full picture" if full_ms is None else f"about {duration(SCENES * full_ms / 1e3)}"
         )
         told = f"Calibrate measures it here over {SCENES} scenes: {long}. It can be stopped and goes on where it was."
+        told += unmeasured(recipe)
         return {self._missed.row: gr.update(visible=True), self._missed.told: aside(told)}
 
     def run(

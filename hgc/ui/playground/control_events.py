@@ -13,6 +13,7 @@ from hgc.control.canvas import fit, on_sheet
 from hgc.control.images import WHITE, ImageRefused
 from hgc.control.reading import Reading
 from hgc.landscapes import examples
+from hgc.models.presets import CONTROLS
 from hgc.refused import Refused
 from hgc.request import CacheSettings
 from hgc.ui.components.easel import CANVAS_PX
@@ -49,6 +50,7 @@ READING_SLOWLY = (
     '<h3>As the model sees it</h3><p class="aside busy" role="status">Reading your photo. The first time, this '
     "detector's weights are fetched, which can take a minute; you can choose another meanwhile.</p>"
 )
+NOT_DRAWN = "There is no canvas for a map of this kind ({}): it is used as it was read from the photo."
 NO_LINES = '<h3>As the model sees it</h3><p class="aside">Draw some lines to see their map here.</p>'
 
 
@@ -134,7 +136,12 @@ class ControlEvents:
         control_map, told = self._map(*drawing)
         if control_map is None:
             return gr.skip(), gr.skip(), gr.skip(), told
-        return *_on_canvas(control_map, drawn(*drawing).control), told
+        studio = self._loader.studio()
+        control = fitted(drawn(*drawing), studio).control
+        if control not in LINES and not (control == "segmentation" and studio.world.painted):
+            refusal = NOT_DRAWN.format(CONTROLS[control].lower())
+            return gr.skip(), gr.skip(), gr.skip(), figures.notes_list([refusal], "error")
+        return *_on_canvas(control_map, control), told
 
     def trace(self, *drawing: Any) -> tuple[Any, ...]:
         """A bare sheet over the photo as it is framed, on the canvas of the kind that its annotator makes."""
