@@ -1,4 +1,4 @@
-"""Where a word is looked for: its attention map in two arms at every step, and how the two differ; as HTML."""
+"""What became of the attention, in words; and where a word is looked for, its map in two arms at every step. HTML."""
 
 from __future__ import annotations
 
@@ -19,11 +19,25 @@ from hgc.ui.pictures import figure_by_step, two_sided, words_by_step
 if TYPE_CHECKING:
     from hgc.control.canvas import Pixels
     from hgc.request import ArmName
+    from hgc.results.opened import Opened
     from hgc.studio.inspection import Inspection
 
 TOGETHER = ""
 NO_WORDS = '<p class="aside">The prompt has no words to look for: write one and run again.</p>'
 Level = NDArray[np.float32]
+
+
+def totals(opened: Opened) -> str:
+    """How much of the attention came from the cache, in hits and misses, and how many steps ran one branch."""
+    trace = opened.trace
+    hits, misses = trace.attention_hits, trace.attention_misses
+    share = hits / (hits + misses) if hits + misses else 0.0
+    halved = sum(count == 1 for count in trace.branches)
+    return (
+        f'<p class="lead"><b>{share:.0%}</b> of the attention came from the cache. A layer looked at the words '
+        f"{hits + misses} times: {hits} answers were kept ones, hits; {misses} were computed, misses. {halved} of "
+        f"{trace.steps} steps ran one guidance branch.</p>"
+    )
 
 
 def layer_choices(seen: Inspection) -> list[tuple[str, str]]:

@@ -11,7 +11,7 @@ import gradio as gr
 from hgc.charts import attention_chart, drift_chart, latency_chart, macs_chart, state_chart
 from hgc.results.exports import EXPORTS
 from hgc.ui.components.stepper import pictures, stepper
-from hgc.ui.inside.attention import NO_WORDS, TOGETHER, attention_view, layer_choices
+from hgc.ui.inside.attention import NO_WORDS, TOGETHER, attention_view, layer_choices, totals
 from hgc.ui.playground.figures import notes_list
 from hgc.ui.runner import Runner, in_one_sentence
 
@@ -138,18 +138,6 @@ def summary(opened: Opened) -> str:
     else:
         told = f"<b>{1 - opened.share:.1%}</b> of the work was left out in {trace.steps} steps {told}"
     return f'<p class="lead">{told} Trace <code>{trace.digest}</code></p>'
-
-
-def totals(opened: Opened) -> str:
-    trace = opened.trace
-    hits, misses = trace.attention_hits, trace.attention_misses
-    share = hits / (hits + misses) if hits + misses else 0.0
-    halved = sum(count == 1 for count in trace.branches)
-    return (
-        f'<p class="lead"><b>{share:.0%}</b> of the attention came from the cache. A layer looked at the words '
-        f"{hits + misses} times: {hits} answers were kept ones, hits; {misses} were computed, misses. {halved} of "
-        f"{trace.steps} steps ran one guidance branch.</p>"
-    )
 
 
 def _under_way(look: Look, opened: Opened | None) -> str:
