@@ -243,6 +243,12 @@ class Recipe(BaseModel):
             raise ValueError(f"control_start {self.control_start} must lie before control_end {self.control_end}")
         return self
 
+    @field_validator("loras")
+    @classmethod
+    def _without_weightless(cls, value: tuple[Lora, ...]) -> tuple[Lora, ...]:
+        """A LoRA of weight 0 is none: the picture is the same, and so is its digest."""
+        return tuple(lora for lora in value if lora.weight)
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.mask is not None and self.source is None:

@@ -199,3 +199,8 @@ def test_the_shell_adds_runs_and_removes_a_lora(on_small_hub: Path, studio: Stud
     PLACE.write_text("[]")
     with pytest.raises(ModelUnavailable, match="damaged; delete it"):
         added_loras()
+
+
+def test_a_lora_of_weight_0_is_none() -> None:
+    assert Recipe.parse({"loras": ["ink=0"]}) == Recipe()
+    assert [lora.name for lora in Recipe.parse({"loras": "ink=0, line=0.5"}).loras] == ["line"]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import smallhub
@@ -16,6 +18,7 @@ from hgc.models.own import memory_here, own_model, recognised, with_control, wit
 from hgc.models.refusals import ModelUnavailable
 from hgc.models.remembered import remember, remembered
 from hgc.models.tensors import Tensors
+from hgc.ui.own_model import ELSEWHERE, Asked, Fault, at_this_machine, recognise
 
 pytestmark = pytest.mark.usefixtures("on_small_hub")
 CPU = torch.device("cpu")
@@ -81,3 +84,43 @@ def test_what_does_not_fit_is_refused_before_any_weight_is_loaded(on_small_hub: 
     assert "in the list of models already" in refused("sdxl")
     assert "known already; give yours another name" in refused(files["my_xl"], "sdxl")
     assert "is no name for a model" in refused(files["my_xl"], "a/b")
+
+
+def asked(what: str) -> Asked:
+    return Asked(what, "edges", "", "", "", "", False)
+
+
+@pytest.mark.parametrize(
+    "what", ["/etc/passwd", "/no/such/file", "../x", "~/model", "x.safetensors", "mine/there", "mine/not-there"]
+)
+def test_somebody_elsewhere_names_no_path_and_learns_nothing(
+    what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine" / "there").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(Fault) as fault:
+        recognise(asked(what), here=False)
+    assert (fault.value.field, str(fault.value)) == ("what", ELSEWHERE)
+
+
+def test_somebody_elsewhere_may_give_an_id() -> None:
+    assert recognise(asked(smallhub.SD15), here=False).family == "sd15"
+
+
+@pytest.mark.parametrize(
+    ("client", "headers", "here"),
+    [
+        ("127.0.0.1", {"host": "127.0.0.1:7860"}, True),
+        ("127.0.0.1", {"host": "localhost:7860"}, True),
+        ("::1", {"host": "[::1]:7860"}, True),
+        ("127.0.0.1", {"host": "studio.example"}, False),
+        ("10.0.0.5", {"host": "localhost:7860"}, False),
+        ("127.0.0.1", {"host": "localhost:7860", "x-forwarded-for": "10.0.0.5"}, False),
+        ("127.0.0.1", {"host": "localhost:7860", "forwarded": "for=10.0.0.5"}, False),
+        ("testclient", {"host": "localhost:7860"}, False),
+        ("127.0.0.1", {}, False),
+    ],
+)
+def test_who_sits_at_this_machine(client: str, headers: dict[str, str], here: bool) -> None:
+    page: Any = SimpleNamespace(client=SimpleNamespace(host=client), headers=headers)
+    assert at_this_machine(page) is here

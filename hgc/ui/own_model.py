@@ -224,12 +224,13 @@ def check_permitted(asked: Asked, here: bool) -> None:
         return
     for field in ("what", "control", "vae"):
         source = getattr(asked, field)
-        if source and (not re.fullmatch(HUB_ID, source) or ".." in source or _is_path(source)):
+        if source and (not re.fullmatch(HUB_ID, source) or ".." in source or _may_be_path(source)):
             raise Fault(field, ELSEWHERE)
 
 
-def _is_path(source: str) -> bool:
-    return Path(source).exists()
+def _may_be_path(source: str) -> bool:
+    """Whether an id could be a path from here, by its first part: nobody learns whether the rest is there."""
+    return Path(source.partition("/")[0]).exists()
 
 
 def _of(field: str, make: Callable[[], ModelPreset]) -> ModelPreset:
