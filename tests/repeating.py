@@ -27,6 +27,7 @@ class Repeating:
 
     model, device, dtype, size = "landscapes", "cpu", "float32", (256, 256)
     world, inpaints = SimpleNamespace(painted=True), False
+    blueprint = SimpleNamespace(check=lambda recipe: None)  # of a model that takes everything
     controls, samplers = tuple(presets()["landscapes"].controls), presets()["landscapes"].samplers
 
     def __init__(self) -> None:

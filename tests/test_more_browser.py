@@ -88,6 +88,11 @@ def test_union_takes_lines_and_depth_together_at_a_size_that_is_not_square(page:
     box = page.locator("#stage .glass").first.bounding_box()
     assert box is not None
     assert box["width"] / box["height"] == pytest.approx(4 / 3, rel=0.02)
+    expect(page.locator("#stage [data-arm]")).to_have_count(2)  # both arms
+    expect(page.locator("#figures")).to_contain_text("edge F1")  # the judge's score of either
+    page.get_by_role("tab", name="Inside").click()
+    expect(page.locator("#chart-macs .js-plotly-plot")).to_be_visible()
+    expect(page.locator("#chart-states .js-plotly-plot")).to_contain_text("ControlNet")
 
 
 def test_what_is_painted_over_a_picture_is_made_anew(page: Page, slope: Path) -> None:
@@ -124,11 +129,12 @@ def test_what_is_painted_over_a_picture_is_made_anew(page: Page, slope: Path) ->
 
 def test_loras_are_picked_weighed_and_come_back(page: Page, small_hub: Path, folder: Path) -> None:
     """Where one was added for the loaded model; a name that nobody added is told before Run."""
-    expect(page.locator("#loras")).to_be_hidden()
-    page.get_by_text("Draw lines").first.click()
-    line(page)
     for name in ("peft", "kohya"):
         added(folder, small_hub / "files" / f"lora_{name}.safetensors", name)
+    page.reload()  # which sees what was added, whichever model is loaded
+    expect(page.locator(".status.ready")).to_be_visible()
+    page.get_by_text("Draw lines").first.click()
+    line(page)
     model(page, "Stable Diffusion 1.5 ·")
     loaded(page, "Sd15")
     fewer_steps(page)

@@ -46,6 +46,7 @@ pytestmark = [
 
 ROOT = Path(__file__).parent.parent
 ENDPOINTS = {
+    "/budget_for",
     "/calibrate",
     "/compare",
     "/control_map",
