@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -159,12 +160,30 @@ def test_without_a_plan_ddim_waits_in_every_step() -> None:
     assert len(waits.seen) >= 2 * (STEPS - 2)
 
 
-def test_the_scheduler_is_left_as_it_was() -> None:
-    pipe = tiny.small_pipeline("sd", "text", True)
-    before = dict(vars(pipe.scheduler))
-    with pytest.raises(ZeroDivisionError), Timetable().kept(pipe.scheduler):
+def test_the_scheduler_is_left_as_it_was_whichever_block_ends_first() -> None:
+    scheduler = DDIMScheduler()
+    before = dict(vars(scheduler))
+    first, second = Timetable().kept(scheduler), Timetable().kept(scheduler)
+    first.__enter__()
+    second.__enter__()
+    assert vars(deepcopy(scheduler)).keys() == before.keys(), "a copy is a plain one"
+    first.__exit__(None, None, None)
+    assert vars(scheduler) != before
+    second.__exit__(None, None, None)
+    assert vars(scheduler) == before
+    with pytest.raises(ZeroDivisionError), Timetable().kept(scheduler):
         raise ZeroDivisionError
-    assert vars(pipe.scheduler).keys() == before.keys()
+    assert vars(scheduler) == before
+
+
+def test_timesteps_of_ones_own_are_taken_as_without_a_plan() -> None:
+    """A pipeline asks the scheduler's `set_timesteps` for what it takes."""
+    pipe = tiny.small_pipeline("sd", "text", True)
+    pipe.scheduler = EulerDiscreteScheduler.from_config(pipe.scheduler.config)
+    call = {"steps": STEPS, "timesteps": [900, 700, 400, 200, 50]}
+    wanted = tiny.latents(pipe, **call)
+    with cached(pipe, plans()["exact"]):
+        assert torch.equal(tiny.latents(pipe, **call), wanted)
 
 
 @pytest.mark.cuda
