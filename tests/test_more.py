@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from base64 import b64decode
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
-from typing import Any
+from threading import Event
+from types import SimpleNamespace
+from typing import Any, cast
 
 import gradio as gr
 import numpy as np
@@ -210,3 +213,23 @@ def test_a_map_that_nobody_draws_comes_back_as_a_finished_one(tmp_path: Path) ->
     assert given.control == "depth"
     assert np.array_equal(prepare(studio_of("sdxl"), given)[0].map, decode(asked.control_bytes).pixels)
     assert ("It is a finished map already", way) in ways_of(("depth", "edges"), "depth")
+
+
+def test_a_look_stands_until_a_newer_one_whatever_asked_for_either(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page that opens, another model and a stroke ask for looks, each through events of its own."""
+    tab, page = playground(), cast(gr.Request, SimpleNamespace(session_hash="a visitor"))
+    begun, go_on = Event(), Event()
+
+    def seen(_events: ControlEvents, source: str, *_: Any) -> tuple[None, str]:
+        if source == "first":
+            begun.set()
+            assert go_on.wait(30)
+        return None, source
+
+    monkeypatch.setattr(ControlEvents, "_map", seen)
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(ControlEvents(tab).look, page, "first")
+        assert begun.wait(30)
+        assert ControlEvents(tab).look(page, "second")[1] == "second"
+        go_on.set()
+        assert first.result()[1] == gr.skip()

@@ -66,7 +66,9 @@ def macs(page: Page) -> str:
     return page.locator("#forecast").inner_text()
 
 
-def test_union_takes_lines_and_depth_together_at_a_size_that_is_not_square(page: Page, slope: Path) -> None:
+def test_union_takes_lines_and_depth_together_at_a_size_that_is_not_square(
+    page: Page, visitors: Visitors, address: str, slope: Path
+) -> None:
     page.get_by_text("Draw lines").first.click()
     line(page)
     model(page, "SDXL with a Union")
@@ -93,6 +95,8 @@ def test_union_takes_lines_and_depth_together_at_a_size_that_is_not_square(page:
     page.get_by_role("tab", name="Inside").click()
     expect(page.locator("#chart-macs .js-plotly-plot")).to_be_visible()
     expect(page.locator("#chart-states .js-plotly-plot")).to_contain_text("ControlNet")
+    with opened(visitors, address) as another:  # a page that opens now has lines to draw, and no map of areas
+        expect(another.locator("#seen-notes")).to_contain_text("Draw some lines")
 
 
 def test_what_is_painted_over_a_picture_is_made_anew(page: Page, slope: Path) -> None:

@@ -359,19 +359,21 @@ def wire_models(p: Playground, header: Header, greeted: Any) -> None:
     form = [*panel.map, sampler, *panel.more.loras.names]
     given = [header.picker, *form]
     shown = events.shown
-    greeted.then(events.arrive, form, shown, **QUIET)
+    arrived = greeted.then(events.arrive, form, shown, **QUIET)
     own, alone = header.own, {"concurrency_limit": 1, "concurrency_id": "models", **QUIET}
     opened = own.open.click(events.open_own, [*own.fields, *form], shown, **alone)
     gr.on([own.look.click, own.what.submit], events.look_at_own, own.fields, own.answers, **QUIET)
     own.fetch.click(events.fetch_own, own.fields, shown, **alone)
     own.close.click(lambda: gr.update(visible=False), None, own.panel, **QUIET)
-    for begun in (
+    changed = (
         opened,
         chosen(header.picker)(events.choose, given, shown, **alone),
         header.fetch.click(events.fetch, given, shown, **alone),
-    ):
-        seen = [panel.seen, panel.notes, panel.annotator]
+    )
+    for begun in changed:
         settled = begun.then(caches.follow, asked_of(p), settled_of(p), **QUIET)
         settled.then(caches.price, [*cost_inputs(p), p.own.name], p.forecast, **QUIET)
+    seen = [panel.seen, panel.notes, panel.annotator]
+    for begun in (arrived, *changed):
         begun.then(ControlEvents(p).look, panel.drawing, seen, **LOOK_QUEUE, **QUIET)
     header.stop.click(events.stop, None, None, queue=False, **QUIET)

@@ -34,7 +34,6 @@ from hgc.ui.playground.drawing import (
     sheet_of,
     under_sheet,
 )
-from hgc.ui.playground.looks import Looks
 from hgc.ui.playground.reading_panel import ways_of
 from hgc.ui.queueing import LOOK_QUEUE, QUIET
 from hgc.ui.runner import in_one_sentence
@@ -58,7 +57,7 @@ class ControlEvents:
     """The answers to the panel's inputs."""
 
     def __init__(self, playground: Playground) -> None:
-        self._loader, self._looks, self._panel = playground.runner.loader, Looks(), playground.cache
+        self._loader, self._looks, self._panel = playground.runner.loader, playground.looks, playground.cache
 
     def look(self, page: gr.Request, *drawing: Any) -> tuple[Any, ...]:
         """The control map as the model will see it, and the ways to read a photo; nothing where a newer look stands."""

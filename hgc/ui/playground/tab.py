@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import gradio as gr
@@ -14,6 +14,7 @@ from hgc.ui.playground.cache_panel import CachePanel, build_cache_panel
 from hgc.ui.playground.calibrating import CalibratingHere
 from hgc.ui.playground.control_events import wire_control
 from hgc.ui.playground.control_panel import ControlPanel, build_control_panel
+from hgc.ui.playground.looks import Looks
 from hgc.ui.playground.more_events import wire_more
 from hgc.ui.playground.own_plan import OwnPlan, build_own_plan, wire_own_plan
 from hgc.ui.playground.picture_panel import PicturePanel, Words, build_picture_panel, build_words
@@ -39,6 +40,7 @@ class Playground:
     forecast: gr.HTML
     own: OwnPlan
     restored: RestoredCard
+    looks: Looks = field(default_factory=Looks)
 
     @property
     def run(self) -> gr.Button:
