@@ -14,6 +14,7 @@ import gradio as gr
 from hgc.cache.trace import Trace
 from hgc.planning.methods import DEFAULT_METHOD, METHODS
 from hgc.planning.presets import PRESETS, by_budget
+from hgc.planning.quality import Solution
 from hgc.request import Recipe, RequestRefused
 from hgc.results.comparison import Forecast
 from hgc.results.exports import result_of, to_csv, to_perfetto
@@ -44,7 +45,9 @@ def refusals() -> Iterator[None]:
 def build_endpoints(runner: Runner) -> None:
     """Adds the endpoints to the page; none of them is seen on it."""
     _add_names(runner)
-    _add_forecasts(runner)
+    _add_settings_for(runner)
+    _add_forecast(runner)
+    _add_budget_for(runner)
     _add_export()
     _add_control_map(runner)
     _add_compare(runner)
@@ -71,7 +74,7 @@ def _add_names(runner: Runner) -> None:
         gr.api(endpoint, concurrency_limit=4)
 
 
-def _add_forecasts(runner: Runner) -> None:
+def _add_settings_for(runner: Runner) -> None:
     @arguments("preset", "budget", *RUN)
     def settings_for(fields: dict[str, Any], preset: str = "Paper", budget: float | None = None) -> dict[str, Any]:
         """HGC's settings for a preset, or for a budget, in a run like this.
@@ -85,20 +88,14 @@ def _add_forecasts(runner: Runner) -> None:
             asked = by_budget("hgc", preset if budget is None else budget)
             return studio.settings(Recipe.parse({"model": studio.model} | fields | asked)).model_dump()
 
+    gr.api(settings_for, concurrency_limit=4)
+
+
+def _add_forecast(runner: Runner) -> None:
     @arguments(
-        "preset",
-        "cache",
-        "steps",
-        "sampler",
-        "guidance",
-        "method",
-        "budget",
-        "control",
+        *("preset", "cache", "steps", "sampler", "guidance", "method", "budget", "control"),
         *WINDOW,
-        "verify",
-        "plan",
-        "at_least",
-        "loras",
+        *("verify", "plan", "at_least", "loras"),
     )
     def forecast(
         fields: dict[str, Any],
@@ -126,6 +123,10 @@ def _add_forecasts(runner: Runner) -> None:
             )
             return costs(studio.forecast(Recipe.parse({"model": studio.model} | fields | asked)))
 
+    gr.api(forecast, concurrency_limit=4)
+
+
+def _add_budget_for(runner: Runner) -> None:
     @arguments("at_least", "method", "control", "sampler", *RUN)
     def budget_for(fields: dict[str, Any], at_least: str, method: str = DEFAULT_METHOD) -> dict[str, Any]:
         """The cheapest budget that was measured to give a likeness to the full picture, and how surely it does.
@@ -137,19 +138,22 @@ def _add_forecasts(runner: Runner) -> None:
         with refusals():
             studio = runner.loader.studio()
             asked = fields | {"model": studio.model, "method": method, "at_least": at_least}
-            found = studio.solution(Recipe.parse(asked))
-            return {
-                "budget": found.budget,
-                "share": found.share,
-                "mean": found.mean if isfinite(found.mean) else None,
-                "confidence": found.confidence,
-                "pictures": found.pictures,
-                "carried_over": dict(found.carried_over),
-                "sentence": found.sentence,
-            }
+            return figures_of(studio.solution(Recipe.parse(asked)))
 
-    for endpoint in (settings_for, forecast, budget_for):
-        gr.api(endpoint, concurrency_limit=4)
+    gr.api(budget_for, concurrency_limit=4)
+
+
+def figures_of(solution: Solution) -> dict[str, Any]:
+    """The budget for a target of quality as plain data; a mean that is not finite is none."""
+    return {
+        "budget": solution.budget,
+        "share": solution.share,
+        "mean": solution.mean if isfinite(solution.mean) else None,
+        "confidence": solution.confidence,
+        "pictures": solution.pictures,
+        "carried_over": dict(solution.carried_over),
+        "sentence": solution.sentence,
+    }
 
 
 def costs(forecast: Forecast) -> dict[str, Any]:

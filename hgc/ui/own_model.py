@@ -29,6 +29,7 @@ AS_DEVICE, HALF = "", "float16"
 PRECISIONS = [("The device's own", AS_DEVICE), ("Half (float16)", HALF), ("Half (bfloat16)", "bfloat16")]
 PRECISIONS += [("Full (float32)", "float32")]
 NO_CONTROL = "none"
+PLACES = "an id, a folder or a .safetensors file"
 FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip")
 
 
@@ -107,84 +108,85 @@ class Fault(Refused, ValueError):
 
 def build_own_model() -> OwnModelPanel:
     """Lays it out, hidden."""
-    note = {"elem_classes": "own-note"}
     with gr.Column(visible=False, elem_id="own-model", elem_classes="card") as panel:
         with gr.Row(equal_height=False):
-            with gr.Column(min_width=280):
-                what = gr.Textbox(
-                    label="Your model",
-                    placeholder="someone/their-model, a folder, or a .safetensors file",
-                    info="An id of the Hub, a folder in diffusers' format, or one file: SD 1.5, SD 2.1 or SDXL.",
-                    elem_id="own-what",
-                )
-                what_note = gr.HTML("", **note)
-                name = gr.Textbox(
-                    label="Its name here", info="Letters and digits; else the file's.", elem_id="own-name"
-                )
-                name_note = gr.HTML("", **note)
-            with gr.Column(min_width=280):
-                control = gr.Textbox(
-                    label="A ControlNet for it (optional)",
-                    placeholder="an id, a folder or a .safetensors file",
-                    info="Without one the published ones of the model's family are used, as far as they are here.",
-                    elem_id="own-control",
-                )
-                control_note = gr.HTML("", **note)
-                kinds = [("None", NO_CONTROL), *((title, kind) for kind, title in CONTROLS.items())]
-                kind = gr.Dropdown(
-                    kinds,
-                    value="edges",
-                    filterable=False,
-                    label="The map it reads",
-                    info="A file does not say for which kind of map it was made.",
-                    elem_id="own-kind",
-                )
-            with gr.Column(min_width=280):
-                vae = gr.Textbox(
-                    label="Another VAE (optional)",
-                    placeholder="an id, a folder or a .safetensors file",
-                    info="It turns latents into the picture; without one the model's own does.",
-                    elem_id="own-vae",
-                )
-                vae_note = gr.HTML("", **note)
-                precision = gr.Dropdown(
-                    PRECISIONS,
-                    value=AS_DEVICE,
-                    filterable=False,
-                    label="Precision",
-                    info="Half takes half the memory; the device's own is half on an accelerator.",
-                    elem_id="own-precision",
-                )
-                tiled = gr.Checkbox(
-                    label="Decode in tiles",
-                    info="Less memory for large pictures; a little slower.",
-                    elem_id="own-tiled",
-                )
+            model = _model_column()
+            control = _control_column()
+            rest = _vae_column()
         told = gr.HTML("", elem_id="own-told")
-        with gr.Row(elem_id="own-buttons"):
-            look = gr.Button("Check it", elem_id="own-look", min_width=110, scale=0)
-            open_it = gr.Button("Open", variant="primary", visible=False, elem_id="own-open", min_width=110, scale=0)
-            fetch = gr.Button("Fetch", variant="primary", visible=False, elem_id="own-fetch", min_width=110, scale=0)
-            close = gr.Button("Close", elem_id="own-close", min_width=110, scale=0)
-    return OwnModelPanel(
-        panel,
-        what,
-        what_note,
-        kind,
-        control,
-        control_note,
-        vae,
-        vae_note,
-        name,
-        name_note,
-        precision,
-        tiled,
-        told,
-        look,
-        open_it,
-        fetch,
-        close,
-    )
+        buttons = _buttons()
+    return OwnModelPanel(panel=panel, told=told, **model, **control, **rest, **buttons)
+
+
+def _model_column() -> dict[str, Any]:
+    with gr.Column(min_width=280):
+        what = gr.Textbox(
+            label="Your model",
+            placeholder="someone/their-model, a folder, or a .safetensors file",
+            info="An id of the Hub, a folder in diffusers' format, or one file: SD 1.5, SD 2.1 or SDXL.",
+            elem_id="own-what",
+        )
+        what_note = _note()
+        name = gr.Textbox(label="Its name here", info="Letters and digits; else the file's.", elem_id="own-name")
+        return {"what": what, "what_note": what_note, "name": name, "name_note": _note()}
+
+
+def _control_column() -> dict[str, Any]:
+    with gr.Column(min_width=280):
+        control = gr.Textbox(
+            label="A ControlNet for it (optional)",
+            placeholder=PLACES,
+            info="Without one the published ones of the model's family are used, as far as they are here.",
+            elem_id="own-control",
+        )
+        control_note = _note()
+        kind = gr.Dropdown(
+            [("None", NO_CONTROL), *((title, kind) for kind, title in CONTROLS.items())],
+            value="edges",
+            filterable=False,
+            label="The map it reads",
+            info="A file does not say for which kind of map it was made.",
+            elem_id="own-kind",
+        )
+        return {"control": control, "control_note": control_note, "kind": kind}
+
+
+def _vae_column() -> dict[str, Any]:
+    with gr.Column(min_width=280):
+        vae = gr.Textbox(
+            label="Another VAE (optional)",
+            placeholder=PLACES,
+            info="It turns latents into the picture; without one the model's own does.",
+            elem_id="own-vae",
+        )
+        vae_note = _note()
+        precision = gr.Dropdown(
+            PRECISIONS,
+            value=AS_DEVICE,
+            filterable=False,
+            label="Precision",
+            info="Half takes half the memory; the device's own is half on an accelerator.",
+            elem_id="own-precision",
+        )
+        tiled = gr.Checkbox(
+            label="Decode in tiles", info="Less memory for large pictures; a little slower.", elem_id="own-tiled"
+        )
+        return {"vae": vae, "vae_note": vae_note, "precision": precision, "tiled": tiled}
+
+
+def _note() -> gr.HTML:
+    return gr.HTML("", elem_classes="own-note")
+
+
+def _buttons() -> dict[str, gr.Button]:
+    size: dict[str, Any] = {"min_width": 110, "scale": 0}
+    with gr.Row(elem_id="own-buttons"):
+        return {
+            "look": gr.Button("Check it", elem_id="own-look", **size),
+            "open": gr.Button("Open", variant="primary", visible=False, elem_id="own-open", **size),
+            "fetch": gr.Button("Fetch", variant="primary", visible=False, elem_id="own-fetch", **size),
+            "close": gr.Button("Close", elem_id="own-close", **size),
+        }
 
 
 def recognise(asked: Asked, here: bool) -> ModelPreset:
