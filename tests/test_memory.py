@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import layouts
 import pytest
 import smallhub
 import tiny
@@ -60,7 +61,7 @@ def test_a_model_for_inpainting_decodes_what_any_other_does(on_small_hub: Path) 
     """Its UNet reads nine channels, its VAE four."""
     pipe = smallhub.pipeline("sd")
     pipe.unet = tiny.unet(**{**tiny.SMALL["sd"], "in_channels": 9})
-    save_file(smallhub.original(pipe, "sd"), "paints.safetensors")
+    save_file(layouts.checkpoint(pipe, "sd"), "paints.safetensors")
     plain, paints = (
         memory_of(preset_of(str(file)), 128, None, CPU, torch.float32)
         for file in (on_small_hub / "my_model.safetensors", Path("paints.safetensors"))

@@ -73,6 +73,9 @@ def refused(*what: Any, **how: Any) -> str:
         ("sd15", (), "text"),
         ("sd15", "edges", "image"),
         ("sd15", "edges", "inpaint"),
+        ("sd21", "edges", "text"),
+        ("sd21", (), "image"),
+        ("sd21", "edges", "inpaint"),
         ("sdxl", "edges", "text"),
         ("sdxl", "edges", "image"),
         ("sdxl", (), "inpaint"),
@@ -105,13 +108,15 @@ def test_what_is_here_is_what_can_be_chosen() -> None:
         loaded.pipeline("edges", "lcm")
 
 
-@pytest.mark.parametrize(("file", "name"), [("my_model", "sd15"), ("my_xl", "sdxl")])
+@pytest.mark.parametrize(("file", "name"), [("my_model", "sd15"), ("my_sd21", "sd21"), ("my_xl", "sdxl")])
 def test_a_single_file_is_the_model_it_was_written_from(on_small_hub: Path, file: str, name: str) -> None:
     """In the first authors' layout, told by its tensors: the same pictures to the bit as the folder's."""
     renamed = Path("anything.safetensors")
     renamed.write_bytes((on_small_hub / f"{file}.safetensors").read_bytes())
     single, folder = load(str(renamed), device="cpu"), load(name, device="cpu")
     assert single.preset.family == name
+    kinds = [loaded.components["scheduler"].config.prediction_type for loaded in (single, folder)]
+    assert kinds == ["v_prediction" if name == "sd21" else "epsilon"] * 2
     for part in ("unet", "text_encoder", "vae"):
         theirs = folder.components[part].state_dict()
         half = name == "sd15"  # the folder is published in half precision
@@ -120,16 +125,49 @@ def test_a_single_file_is_the_model_it_was_written_from(on_small_hub: Path, file
     assert torch.isfinite(latents(single, "edges")).all()
 
 
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        ("my_canny", "sd15"),
+        ("my_canny_ldm", "sd15"),
+        ("my_canny_bare", "sd15"),
+        ("my_canny21_ldm", "sd21"),
+        ("my_xl_canny_ldm", "sdxl"),
+    ],
+)
+def test_a_controlnets_single_file_is_the_one_it_was_written_from(on_small_hub: Path, file: str, name: str) -> None:
+    """In diffusers' names and in the first authors', with and without their prefix."""
+    path = str(on_small_hub / f"{file}.safetensors")
+    single, folder = load(name, device="cpu", controls={"edges": path}), load(name, device="cpu")
+    theirs = folder.controls["edges"].state_dict()
+    ours = single.controls["edges"].state_dict()
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[key], theirs[key]) for key in ours)
+
+
+@pytest.mark.parametrize("gone", ["input_hint_block.4.weight", "zero_convs.1.0.bias", "middle_block.1.norm.bias"])
+def test_a_controlnets_file_that_lacks_a_tensor_says_which(on_small_hub: Path, gone: str) -> None:
+    state = load_file(on_small_hub / "my_canny_ldm.safetensors")
+    del state[f"control_model.{gone}"]
+    save_file(state, "holes.safetensors")
+    loaded = load("sd15", device="cpu", controls={"edges": "holes.safetensors"})
+    with pytest.raises(ModelUnavailable, match=r"^holes.safetensors (is no whole ControlNet|does not fit this model)"):
+        loaded.pipeline("edges", "unipc")
+
+
 def test_the_kind_of_file_that_fits_the_precision_is_taken(small_hub: Path) -> None:
     folder = hub.model_folder(smallhub.SD15)
     assert folder is not None
     assert hub.variant(folder, half=True) == hub.variant(folder, half=False) == "fp16"
+    both = hub.model_folder(smallhub.SD21)
+    assert both is not None
+    assert (hub.variant(both, half=True), hub.variant(both, half=False)) == ("fp16", None)
     plain = hub.model_folder(smallhub.SDXL)
     assert plain is not None
     assert hub.variant(plain, half=True) is None
     files = [str(path.relative_to(plain)) for path in plain.rglob("*") if path.is_file()]
-    both = [*files, "unet/diffusion_pytorch_model.fp16.safetensors", "unet/diffusion_pytorch_model.bin", "README.md"]
-    needed = hub.needed([*both, "safety_checker/model.safetensors", "sd_xl_base_1.0.safetensors"])
+    twice = [*files, "unet/diffusion_pytorch_model.fp16.safetensors", "unet/diffusion_pytorch_model.bin", "README.md"]
+    needed = hub.needed([*twice, "safety_checker/model.safetensors", "sd_xl_base_1.0.safetensors"])
     assert [name for name in needed if name.startswith("unet/")] == [
         "unet/config.json",
         "unet/diffusion_pytorch_model.fp16.safetensors",
@@ -267,9 +305,14 @@ def test_tensors_tell_what_a_file_holds(on_small_hub: Path) -> None:
     held = {path.stem: Tensors.of(path).holds for path in on_small_hub.glob("*.safetensors")}
     assert held == {
         "my_model": "checkpoint",
+        "my_sd21": "checkpoint",
         "my_xl": "checkpoint",
         "my_vae": "vae",
         "my_canny": "controlnet",
+        "my_canny_ldm": "controlnet",
+        "my_canny_bare": "controlnet",
+        "my_canny21_ldm": "controlnet",
+        "my_xl_canny_ldm": "controlnet",
         "my_union": "union",
         "lora_peft": "lora",
         "lora_kohya": "lora",

@@ -31,7 +31,9 @@ def refused(*given: object, by: object = own_model) -> str:
     return str(error.value)
 
 
-@pytest.mark.parametrize(("file", "family", "name"), [("my_model", "sd15", "sd15"), ("my_xl", "sdxl", "sdxl")])
+@pytest.mark.parametrize(
+    ("file", "family", "name"), [("my_model", "sd15", "sd15"), ("my_sd21", "sd21", "sd21"), ("my_xl", "sdxl", "sdxl")]
+)
 def test_the_memory_of_a_single_file_is_that_of_its_folder(
     on_small_hub: Path, file: str, family: str, name: str
 ) -> None:
@@ -45,9 +47,19 @@ def test_the_memory_of_a_single_file_is_that_of_its_folder(
     assert ours.weights_bytes == pytest.approx(folder.weights_bytes, rel=0.02)  # position ids, logit scale
 
 
-def test_a_controlnets_file_counts_in_the_memory_as_its_folder_does(on_small_hub: Path) -> None:
-    plain = load("sd15", device="cpu").preset
-    mine = with_control(own_model(smallhub.SD15, "mine"), "edges", str(on_small_hub / "my_canny.safetensors"))
+@pytest.mark.parametrize(
+    ("file", "name", "source"),
+    [
+        ("my_canny", "sd15", smallhub.SD15),
+        ("my_canny_ldm", "sd15", smallhub.SD15),
+        ("my_canny21_ldm", "sd21", smallhub.SD21),
+    ],
+)
+def test_a_controlnets_file_counts_in_the_memory_as_its_folder_does(
+    on_small_hub: Path, file: str, name: str, source: str
+) -> None:
+    plain = load(name, device="cpu").preset
+    mine = with_control(own_model(source, "mine"), "edges", str(on_small_hub / f"{file}.safetensors"))
     weights = [memory_here(preset, "edges", CPU).weights_bytes for preset in (plain, mine)]
     assert weights[0] == weights[1]
 

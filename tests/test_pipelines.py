@@ -160,9 +160,13 @@ def test_a_unions_map_that_changes_between_two_steps_is_read_again() -> None:
     assert run.trace.cells["controlnet.controlnet_cond_embedding"][2].reason == "controlnet_cond changed"
 
 
-def test_a_unions_control_is_added_once_on_computed_and_on_kept_steps() -> None:
+@pytest.mark.parametrize("task", ["text", "image", "inpaint"])
+@pytest.mark.parametrize(("family", "nets"), [("sd21", 1), ("sd21", 2), ("union", 1)])
+def test_control_is_added_once_on_computed_and_on_kept_steps(family: str, nets: int, task: str) -> None:
     """With the latents put back after each step, twice the scale gives twice the residual in every step."""
-    pipe = tiny.union_pipeline("text")
+    pipe = tiny.union_pipeline(task) if family == "union" else tiny.sd21_pipeline(task, nets)
+    call: dict[str, Any] = dict(tiny.union_call()) if family == "union" else {}
+    call |= {} if task == "text" else {"strength": 1.0}
     rows = dict.fromkeys([site.name for site in anatomy_of(pipe).control_residuals], "CRCR")
     start = torch.randn(1, 4, 16, 16, generator=torch.Generator().manual_seed(5))
 
@@ -171,9 +175,10 @@ def test_a_unions_control_is_added_once_on_computed_and_on_kept_steps() -> None:
         hook = pipe.unet.register_forward_pre_hook(
             lambda _m, _a, given: seen.append(given["mid_block_additional_residual"].clone()), with_kwargs=True
         )
-        call = {**tiny.union_call(), "latents": start, "controlnet_conditioning_scale": scale}
+        scales = scale if nets == 1 else [scale] * nets
         with cached(pipe, Plan(Origin("kept control"), STEPS, "small", rows)):
-            tiny.latents(pipe, steps=STEPS, **call, callback_on_step_end=lambda *_: {"latents": start})
+            put_back = {"callback_on_step_end": lambda *_: {"latents": start}}
+            tiny.latents(pipe, steps=STEPS, **call, controlnet_conditioning_scale=scales, **put_back)
         hook.remove()
         return seen
 
@@ -196,11 +201,13 @@ def test_an_inpainting_unet_of_nine_channels() -> None:
     keeps_the_rules(tiny.small_pipeline("sd", "inpaint", False, in_channels=9), strength=1.0)
 
 
-def test_velocity_prediction_and_linear_projections() -> None:
-    """What SD 2.1 does otherwise."""
-    pipe = tiny.small_pipeline("sd", "text", False, **tiny.SMALL_SD21)
-    pipe.scheduler = DDIMScheduler.from_config(pipe.scheduler.config, prediction_type="v_prediction")
-    keeps_the_rules(pipe)
+@pytest.mark.parametrize("guidance", [4.0, 1.0])
+@pytest.mark.parametrize("controls", [0, 1, 2])
+@pytest.mark.parametrize("task", ["text", "image", "inpaint"])
+def test_sd21_in_every_task(task: str, controls: int, guidance: float) -> None:
+    """It predicts velocity, projects by linear layers, and has heads that follow the width."""
+    pipe = tiny.sd21_pipeline(task, controls)
+    keeps_the_rules(pipe, guidance=guidance, **({} if task == "text" else {"steps": 5, "strength": 0.8}))
 
 
 def test_guidance_off(controlled: Any) -> None:

@@ -220,6 +220,13 @@ def small_pipeline(family: str, task: str, controls: int, **changes: Any) -> Any
     return _pipeline(family, task, controls, {**SMALL[family], **changes})
 
 
+def sd21_pipeline(task: str, controls: int) -> Any:
+    """SD 2.1 for `task`: it predicts velocity."""
+    pipe = small_pipeline("sd", task, controls, **SMALL_SD21)
+    pipe.scheduler = DDIMScheduler.from_config(pipe.scheduler.config, prediction_type="v_prediction")
+    return pipe
+
+
 def deep_pipeline(architecture: str, controls: int, **changes: Any) -> Any:
     """Text-to-image over networks with all the levels and layers of an architecture."""
     family = "sdxl" if architecture == "sdxl" else "sd"
@@ -349,7 +356,7 @@ VARIETIES: Mapping[str, Callable[[], tuple[Any, Mapping[str, Any]]]] = {
     "inpainting UNet": lambda: (small_pipeline("sd", "inpaint", 0, in_channels=9), {"strength": 1.0}),
     "IP-Adapter with control": lambda: ip_adapter_pipeline("sd", 1),
     "FaceID with control": lambda: ip_adapter_pipeline("sd", 1, face=True),
-    "SD 2.1 with control": lambda: (small_pipeline("sd", "text", 1, **SMALL_SD21), {}),
+    "SD 2.1 with control": lambda: (sd21_pipeline("text", 1), {}),
     "Landscapes": lambda: (small_pipeline("sd", "text", 1, in_channels=12, norm_num_groups=16), {}),
     "SDXL": lambda: (small_pipeline("sdxl", "text", 0), {}),
     "SDXL with control": lambda: (deep_pipeline("sdxl", 1, transformer_layers_per_block=(1, 1, 2)), {}),

@@ -18,7 +18,7 @@ from hgc.models import hub
 from hgc.models.families import FAMILIES
 from hgc.models.presets import ModelPreset, presets
 from hgc.models.refusals import ModelUnavailable
-from hgc.models.tensors import Tensors
+from hgc.models.tensors import HINT, Tensors
 
 
 def checkpoint_parts(preset: ModelPreset, path: Path, dtype: torch.dtype) -> Any:
@@ -58,10 +58,23 @@ def load_controlnet(path: Path, unet: Any, title: str, dtype: torch.dtype) -> An
     """A ControlNet from one file, with the configuration of the UNet it is to be used with. Raises ModelUnavailable."""
     net = controlnet_like(path, unet, title).to(dtype)
     state = load_file(path)
-    if Tensors.of(path).has("control_model."):
-        state = convert_controlnet_checkpoint(state, net.config)
+    if Tensors.of(path).has(HINT):
+        state = _by_our_names(state, net)
     _fill(net, state, path.name)
     return net
+
+
+def _by_our_names(state: Mapping[str, torch.Tensor], net: Any) -> dict[str, torch.Tensor]:
+    """A ControlNet of the first authors' layout under diffusers' names, with SDXL's sizes, which diffusers forgets."""
+    bare = {name.removeprefix("control_model."): value for name, value in state.items()}
+    sizes = {
+        f"add_embedding.linear_{number}.{kind}": bare[f"label_emb.0.{place}.{kind}"]
+        for number, place in ((1, 0), (2, 2))
+        for kind in ("weight", "bias")
+        if f"label_emb.0.{place}.{kind}" in bare
+    }
+    ours = convert_controlnet_checkpoint(bare, net.config)
+    return {name: value for name, value in {**ours, **sizes}.items() if value is not None}
 
 
 def controlnet_like(path: Path, unet: Any, title: str) -> Any:
@@ -86,23 +99,36 @@ def controlnet_like(path: Path, unet: Any, title: str) -> Any:
 
 def _sizes(tensors: Tensors) -> dict[str, Any]:
     """The settings of a ControlNet, read off its own tensors."""
-    shapes = tensors.shapes
-    if tensors.has("control_model."):
-        return {}  # as published
-    embedding = "controlnet_cond_embedding."
-    blocks = sum(name.startswith(f"{embedding}blocks.") and name.endswith(".weight") for name in shapes)
-    widths = [shapes[f"{embedding}conv_in.weight"][0]]
-    widths += [shapes[f"{embedding}blocks.{k}.weight"][0] for k in range(1, blocks, 2)]
+    shapes, layers = tensors.shapes, _map_layers(tensors)
     sizes: dict[str, Any] = {
-        "conditioning_channels": shapes[f"{embedding}conv_in.weight"][1],
-        "conditioning_embedding_out_channels": tuple(widths),
+        "conditioning_channels": layers[0][1],
+        "conditioning_embedding_out_channels": tuple(layer[0] for layer in layers[::2]),
     }
     if "task_embedding" in shapes:
         kinds, width = shapes["task_embedding"]
-        layers = {name.split(".")[1] for name in shapes if name.startswith("transformer_layes.")}
-        sizes |= {"num_control_type": kinds, "num_trans_channel": width, "num_trans_layer": len(layers)}
+        depth = {name.split(".")[1] for name in shapes if name.startswith("transformer_layes.")}
+        sizes |= {"num_control_type": kinds, "num_trans_channel": width, "num_trans_layer": len(depth)}
         sizes |= {"num_proj_channel": shapes["spatial_ch_projs.weight"][0]}
     return sizes
+
+
+def _map_layers(tensors: Tensors) -> list[tuple[int, ...]]:
+    """The shapes of the layers that read a ControlNet's map, in order, but the last: it is as wide as the UNet.
+
+    Raises ModelUnavailable where the first is missing.
+    """
+    if tensors.has(HINT):  # convolutions stand at even places, between them what has no weights
+        hints = {name.removeprefix("control_model."): shape for name, shape in tensors.shapes.items()}
+        names = [f"{HINT}{place}.weight" for place in range(0, 14, 2)]
+    else:
+        hints, start = dict(tensors.shapes), "controlnet_cond_embedding."
+        count = sum(name.startswith(f"{start}blocks.") and name.endswith(".weight") for name in hints)
+        names = [f"{start}conv_in.weight", *(f"{start}blocks.{number}.weight" for number in range(count))]
+    if missing := [name for name in names if len(hints.get(name, ())) != 4]:
+        raise ModelUnavailable(
+            f"{tensors.path.name} is no whole ControlNet: it has no '{missing[0]}'; fetch it again, or choose another"
+        )
+    return [hints[name] for name in names]
 
 
 def load_vae(path: Path, known: Any, dtype: torch.dtype) -> Any:

@@ -26,6 +26,8 @@ FOREIGN: Mapping[str, str] = {
     "cap_embedder.": "Lumina or Z-Image",
     "txt_in.": "a video or Qwen model",
 }
+# Begins the names of the layers that read a ControlNet's map, in the first authors' layout.
+HINT = "input_hint_block."
 LORA_MARKS = (".lora_down.", ".lora_up.", ".lora_A.", ".lora_B.", ".lora.down.", ".lora.up.")
 
 
@@ -77,7 +79,7 @@ class Tensors:
             return "lora"
         if self.has("task_embedding"):
             return "union"
-        if self.has("controlnet_cond_embedding.", "control_model."):
+        if self.has("controlnet_cond_embedding.", HINT):
             return "controlnet"
         if self.has("model.diffusion_model."):
             return "checkpoint" if self.has("cond_stage_model.", "conditioner.") else "unet"
