@@ -71,13 +71,21 @@ def test_a_model_for_inpainting_decodes_what_any_other_does(on_small_hub: Path) 
 
 
 def test_what_would_help_is_said_where_it_does_not_fit() -> None:
-    big = Memory(7_000_000_000, 1_000_000_000, 6_000_000_000, 9_000_000_000, half=False)
+    weights = (1_000_000_000, 5_500_000_000, 500_000_000)
+    big = Memory(*weights, 1_000_000_000, 6_000_000_000, 9_000_000_000, half=False)
     assert not big.fits
     said = " ".join(big.advice())
     assert "about 13.0 GB, free are 9.0 GB" in said
     assert "half precision it takes about 6.5 GB" in said
     assert "in tiles it takes about 8.0 GB" in said
+    assert "in turns" not in said
     assert replace(big, tiled=True).advice() == ()
+    apart = replace(big, apart=True)
+    assert "in turns it takes about 6.5 GB there and 7.0 GB of main memory: load(..., offload=True)" in " ".join(
+        apart.advice()
+    )
+    assert replace(apart, offloaded=True).total_bytes == 6_500_000_000
+    assert replace(apart, offloaded=True).advice() == ()
     assert replace(big, free_bytes=None).fits
 
 

@@ -66,7 +66,9 @@ def test_a_controlnets_file_counts_in_the_memory_as_its_folder_does(
 
 def test_control_vae_and_precision_are_remembered_and_loaded(on_small_hub: Path) -> None:
     mine = with_control(own_model(smallhub.SD15, "mine"), "edges", str(on_small_hub / "my_canny.safetensors"))
-    mine = replace(with_vae(mine, str(on_small_hub / "my_vae.safetensors")), precision="bfloat16", tiled=True)
+    mine = replace(
+        with_vae(mine, str(on_small_hub / "my_vae.safetensors")), precision="bfloat16", tiled=True, offload=True
+    )
     remember(mine)
     assert remembered() == {"mine": mine}
     loaded = load("mine", device="cpu")
@@ -99,7 +101,7 @@ def test_what_does_not_fit_is_refused_before_any_weight_is_loaded(on_small_hub: 
 
 
 def asked(what: str) -> Asked:
-    return Asked(what, "edges", "", "", "", "", False)
+    return Asked(what, "edges", "", "", "", "", tiled=False, offload=False)
 
 
 @pytest.mark.parametrize(

@@ -77,9 +77,12 @@ def memory(
     from hgc.models.memory import memory_of
 
     preset, where = preset_of(what), device_named(device) if device else best_device()
-    found = memory_of(preset, size or preset.size, control, where, dtype_named(dtype, where))
+    found = memory_of(
+        preset, size or preset.size, control, where, dtype_named(dtype or preset.precision or None, where)
+    )
     print(found)
-    for sentence in found.advice():
+    adding = f"`hgc models add {what} --name NAME"
+    for sentence in found.advice("--dtype float16", f"{adding} --tiled`", f"{adding} --offload`"):
         print(sentence)
 
 
@@ -90,9 +93,17 @@ def add_model(
     name: Annotated[str | None, typer.Option(help="Its name here; else the file's or folder's.")] = None,
     control: Annotated[list[str] | None, typer.Option(help="NAME=FILE, FOLDER or ID of a ControlNet for it.")] = None,
     lora: Annotated[list[str] | None, typer.Option(help="FILE=WEIGHT of a LoRA that is loaded with it.")] = None,
+    vae: Annotated[str | None, typer.Option(help="FILE, FOLDER or ID of another VAE for it.")] = None,
+    dtype: Dtype = None,
+    tiled: Annotated[bool, typer.Option("--tiled", help="Decode in tiles: less memory, a little slower.")] = False,
+    offload: Annotated[
+        bool, typer.Option("--offload", help="Rest in main memory between turns on an accelerator.")
+    ] = False,
 ) -> None:
     """Remembers a model of your own under a name, for the page and every command (runs/models.json); a LoRA, too."""
+    from hgc.models.devices import best_device, dtype_named
     from hgc.models.loading import preset_of
+    from hgc.models.own import with_vae
     from hgc.models.tensors import Tensors
 
     path = Path(what).expanduser()
@@ -103,7 +114,10 @@ def add_model(
     controls = {**preset.controls, **dict(map(_pair, control or ()))}
     loras = (*preset.loras, *((file, _weight(weight)) for file, weight in map(_pair, lora or ())))
     preset = replace(preset, name=name or preset.name, title=name or preset.title, controls=controls, loras=loras)
-    remember(preset)
+    if vae is not None:
+        preset = with_vae(preset, vae)
+    dtype_named(dtype, best_device())
+    remember(replace(preset, precision=dtype or "", tiled=tiled, offload=offload))
     print(f"added {preset.name}, a model of the family of {preset.family}")
 
 

@@ -51,7 +51,7 @@ def adapted(plain: Loaded, loras: Sequence[tuple[Path, float]]) -> Loaded:
     with told(plain.preset):
         add_loras(loaded.pipeline((), plain.preset.sampler), loras, before=[weight for _, weight in plain.preset.loras])
         for net in parts.values():
-            net.to(plain.device, plain.dtype).eval()
+            net.to(plain.home, plain.dtype).eval()
     return loaded
 
 

@@ -21,6 +21,7 @@ from diffusers import (
 from diffusers.models import MultiControlNetUnionModel
 
 from hgc.models.families import FAMILIES, TASKS, ControlKind, Family
+from hgc.models.offload import HOME, Turns
 from hgc.models.presets import UNION_MODES, ModelPreset
 from hgc.models.refusals import ModelUnavailable
 
@@ -46,12 +47,18 @@ class Loaded:
     controls: Mapping[str, Any]
     device: torch.device
     dtype: torch.dtype
+    turns: Turns | None = None  # where networks rest in main memory
     # A fast tokenizer keeps padding and truncation as state of its own: two threads would read each other's.
     tokenizing: Lock = field(default_factory=Lock, repr=False)
 
     @property
     def family(self) -> Family:
         return FAMILIES[self.preset.family]
+
+    @property
+    def home(self) -> torch.device:
+        """Where the networks are while they are not called."""
+        return self.device if self.turns is None else HOME
 
     @property
     def modes(self) -> Mapping[str, int]:

@@ -23,6 +23,7 @@ from hgc.models.families import FAMILIES, family_of
 from hgc.models.files import add_loras, checkpoint_parts, load_controlnet, load_vae
 from hgc.models.loaded import Loaded
 from hgc.models.loras import lora_file
+from hgc.models.offload import HOME, TURNS, Turns
 from hgc.models.presets import ModelPreset, presets
 from hgc.models.refusals import ModelUnavailable
 from hgc.models.remembered import remembered
@@ -40,22 +41,27 @@ def load(
     loras: Sequence[tuple[str, float]] = (),
     vae: str | None = None,
     tiled: bool = False,
+    offload: bool = False,
 ) -> Loaded:
     """A model by its name, its id on the Hub, its folder in diffusers' format, or its one `.safetensors` file.
 
     Half precision on an accelerator and full precision on a CPU unless told otherwise. `controls` maps a control's name
     to an id, folder or file, in place of those the model is known with; `loras` are files with their weights; `vae`
-    replaces the model's own; `tiled` has pictures decoded piece by piece, which takes less memory. Raises
+    replaces the model's own; `tiled` has pictures decoded piece by piece, `offload` has networks rest in main
+    memory between their turns on an accelerator; both take less memory of its own, and some time. Raises
     ModelUnavailable when name, device or dtype is unknown, or something is not here, not whole, or made for another
     family.
     """
     preset = preset_of(what)
     where = device_named(device) if device else best_device()
+    if offload and where.type == "cpu":
+        raise ModelUnavailable("offload is for accelerators: on the CPU everything is in main memory; leave it out")
     changes: dict[str, Any] = {"loras": (*preset.loras, *loras)}
     if controls is not None:
         changes["controls"] = dict(controls)
     precision = dtype_named(dtype or preset.precision or None, where)
-    loaded = from_preset(replace(preset, **changes), where, precision, vae or preset.vae or None)
+    turns = Turns(where) if where.type != "cpu" and (offload or preset.offload) else None
+    loaded = from_preset(replace(preset, **changes), where, precision, vae or preset.vae or None, turns)
     if tiled or preset.tiled:
         loaded.components["vae"].enable_tiling()
     return loaded
@@ -115,13 +121,27 @@ def _preset_of_file(path: Path) -> ModelPreset:
     return replace(base, name=path.stem, title=path.stem, source=str(path), licence="")
 
 
-def from_preset(preset: ModelPreset, device: torch.device, dtype: torch.dtype, vae: str | None = None) -> Loaded:
-    """Loads the networks of a preset. Raises ModelUnavailable when they cannot be had."""
+def from_preset(
+    preset: ModelPreset,
+    device: torch.device,
+    dtype: torch.dtype,
+    vae: str | None = None,
+    turns: Turns | None = None,
+) -> Loaded:
+    """Loads the networks of a preset; with `turns` they come to the device when they are called.
+
+    Raises ModelUnavailable when they cannot be had.
+    """
+    home = device if turns is None else HOME
     folder = Path(preset.source) if preset.local else hub.model_folder(preset.source)
     if folder is None:
         raise ModelUnavailable(not_here(preset))
     with told(preset):
-        components = _components(preset, folder, device, dtype, vae)
+        components = _components(preset, folder, home, dtype, vae)
+    if turns is not None:
+        for part, turn in TURNS.items():
+            if part in components:
+                turns.add(components[part], turn)
 
     def load_control(source: str) -> Any:
         where = folder_of(preset, source)
@@ -134,13 +154,16 @@ def from_preset(preset: ModelPreset, device: torch.device, dtype: torch.dtype, v
             else:
                 net = load_folder(where, source, dtype)
                 check_fits(net, components["unet"], name, preset.title)
-        return net.to(device, memory_format=torch.channels_last).eval()
+        net = net.to(home, memory_format=torch.channels_last).eval()
+        if turns is not None:
+            turns.add(net, "denoiser")
+        return net
 
     controls = ControlNets(preset.controls, lambda source: folder_of(preset, source) is not None, load_control)
     if preset.name == "landscapes":
         for name in controls:
             controls[name]
-    return Loaded(preset, components, controls, device, dtype)
+    return Loaded(preset, components, controls, device, dtype, turns)
 
 
 def not_here(preset: ModelPreset) -> str:

@@ -7,7 +7,7 @@ allocates is added up until it is let go. Libraries' own workspaces and the allo
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from weakref import finalize
@@ -79,19 +79,41 @@ class Fused(TorchFunctionMode):
 
 @dataclass(frozen=True)
 class Memory:
-    """The bytes that a picture takes on a device, and what is free there (None where nobody says)."""
+    """The bytes that a picture takes on a device, and what is free there (None where nobody says).
 
-    weights_bytes: int
+    `text_bytes`, `nets_bytes` (UNet and ControlNet) and `vae_bytes` are weights; the next two are what the denoiser and
+    the decoder make on their way. `apart` is whether the device has memory of its own, beside main memory.
+    """
+
+    text_bytes: int
+    nets_bytes: int
+    vae_bytes: int
     denoiser_bytes: int
     decoder_bytes: int
     free_bytes: int | None
     half: bool
     tiled: bool = False
+    offloaded: bool = False
+    apart: bool = False
+
+    @property
+    def weights_bytes(self) -> int:
+        return self.text_bytes + self.nets_bytes + self.vae_bytes
+
+    @property
+    def turn_bytes(self) -> int:
+        """The most at once where text encoders, denoiser and decoder take turns."""
+        return max(self.text_bytes, self.nets_bytes + self.denoiser_bytes, self.vae_bytes + self._decoder_bytes)
 
     @property
     def total_bytes(self) -> int:
         """Denoiser and decoder work one after the other."""
-        return self.weights_bytes + max(self.denoiser_bytes, 0 if self.tiled else self.decoder_bytes)
+        whole = self.weights_bytes + max(self.denoiser_bytes, self._decoder_bytes)
+        return self.turn_bytes if self.offloaded else whole
+
+    @property
+    def _decoder_bytes(self) -> int:
+        return 0 if self.tiled else self.decoder_bytes
 
     @property
     def fits(self) -> bool:
@@ -100,18 +122,27 @@ class Memory:
     def __str__(self) -> str:
         free = "" if self.free_bytes is None else f", free are {_gb(self.free_bytes)}"
         parts = f"denoising {_gb(self.denoiser_bytes)}, decoding {_gb(self.decoder_bytes)}"
-        return f"weights {_gb(self.weights_bytes)}, {parts}: together {_gb(self.total_bytes)}{free}"
+        whole = "in turns at most" if self.offloaded else "together"
+        return f"weights {_gb(self.weights_bytes)}, {parts}: {whole} {_gb(self.total_bytes)}{free}"
 
-    def advice(self, half: str = "--dtype float16", tiles: str = "load(..., tiled=True)") -> tuple[str, ...]:
+    def advice(
+        self,
+        half: str = "load(..., dtype='float16')",
+        tiles: str = "load(..., tiled=True)",
+        offload: str = "load(..., offload=True)",
+    ) -> tuple[str, ...]:
         """The ways to make it fit, each in a sentence with how it is asked for; nothing where it does."""
         if self.fits or self.free_bytes is None:
             return ()
         said = [f"It takes about {_gb(self.total_bytes)}, free are {_gb(self.free_bytes)}."]
         if not self.half:
             said.append(f"In half precision it takes about {_gb(self.total_bytes // 2)}: {half}.")
-        without = self.weights_bytes + self.denoiser_bytes
-        if not self.tiled and without < self.total_bytes:
+        without = replace(self, tiled=True).total_bytes
+        if without < self.total_bytes:
             said.append(f"With the picture decoded in tiles it takes about {_gb(without)}: {tiles}.")
+        if self.apart and not self.offloaded:
+            rest = f"about {_gb(self.turn_bytes)} there and {_gb(self.weights_bytes)} of main memory"
+            said.append(f"With networks that come to the device in turns it takes {rest}: {offload}.")
         return (*said, "A smaller picture takes less; so does a smaller model.")
 
 
@@ -130,11 +161,14 @@ def memory_of(preset: ModelPreset, size: int, control: str | None, device: torch
             run_once(Networks(unet, controls), (side, side), TOKENS)
         with Fused(), PeakBytes() as decoder:
             vae.decode(torch.empty(1, vae_config["latent_channels"], side, side, device="meta"))
-    numbers = outline.numbers
     itemsize = torch.empty(0, dtype=dtype).element_size()
     share = itemsize / 4  # of what was measured in float32
     denoised, decoded = int(BRANCHES * denoiser.peak * share), int(decoder.peak * share)
-    return Memory(numbers * itemsize, denoised, decoded, free_bytes(device), itemsize == 2, preset.tiled)
+    text, nets, vae_numbers = outline.numbers
+    weights = (text * itemsize, nets * itemsize, vae_numbers * itemsize)
+    apart = device.type not in ("cpu", "mps")  # Apple's shares main memory
+    offloaded = preset.offload and device.type != "cpu"
+    return Memory(*weights, denoised, decoded, free_bytes(device), itemsize == 2, preset.tiled, offloaded, apart)
 
 
 def free_bytes(device: torch.device) -> int | None:

@@ -35,10 +35,13 @@ class Outline:
     text_numbers: int
 
     @property
-    def numbers(self) -> int:
-        """How many numbers all of its weights are."""
-        nets = [net for net in (self.unet, self.vae, self.control) if net is not None]
-        return self.text_numbers + sum(p.numel() for net in nets for p in net.parameters())
+    def numbers(self) -> tuple[int, int, int]:
+        """How many numbers the weights are: of the text encoders, of UNet and ControlNet, of the VAE."""
+        unet, vae, control = (
+            0 if net is None else sum(p.numel() for p in net.parameters())
+            for net in (self.unet, self.vae, self.control)
+        )
+        return self.text_numbers, unet + control, vae
 
 
 def outline_of(preset: ModelPreset, control: str | None = None) -> Outline:

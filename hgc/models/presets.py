@@ -57,7 +57,8 @@ class ModelPreset:
     Union network knows each. `size` is the side of the picture in pixels; `canny` are the gradient limits its edge
     control was trained with. `loras` are files or ids (`id` or `id:file`) with their weights, `schedule` is what the
     scheduler is made with beside its own settings. `vae` is the folder, file or id of another VAE, `precision` the name
-    of a dtype where it is not the device's own, `tiled` has pictures decoded in tiles. `size_bytes` is about what is
+    of a dtype where it is not the device's own, `tiled` has pictures decoded in tiles, `offload` has networks rest in
+    main memory between their turns on an accelerator. `size_bytes` is about what is
     fetched without the ControlNets, each of which is about `control_bytes`; the Hub's own numbers are shown before
     anything is.
     """
@@ -83,6 +84,7 @@ class ModelPreset:
     vae: str = ""
     precision: str = ""
     tiled: bool = False
+    offload: bool = False
 
     @property
     def local(self) -> bool:

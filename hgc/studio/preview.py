@@ -22,11 +22,12 @@ class LatentPreview:
     @classmethod
     @torch.no_grad()
     def fit(cls, vae: Any, colours: torch.Tensor) -> LatentPreview:
-        """`colours` [N, 3, H, W] in 0..1; ridge least squares from their latents to their down-sized pixels.
+        """Ridge least squares from the latents of `colours` [N, 3, H, W], in 0..1, to their down-sized pixels.
 
-        They should have every colour that there is: beyond those it was fitted on, a linear map goes astray.
+        They lie where the VAE works, and should have every colour that there is: beyond those it was fitted on, a
+        linear map goes astray.
         """
-        colours = colours.to(vae.device, vae.dtype)
+        colours = colours.to(vae.dtype)
         encoded = vae.encode(colours * 2 - 1)
         latents = (encoded.latents if "latents" in encoded else encoded.latent_dist.mode()).float()
         latents = latents * vae.config.scaling_factor

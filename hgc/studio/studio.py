@@ -83,7 +83,8 @@ class Studio:
         self.device, self.dtype = str(loaded.device), str(loaded.dtype).removeprefix("torch.")
         self.controls, self.samplers = tuple(loaded.controls), loaded.samplers
         vae = loaded.components["vae"]
-        self._preview = LatentPreview.fit(vae, torch.from_numpy(colourful()).permute(0, 3, 1, 2).float() / 255)
+        colours = torch.from_numpy(colourful()).permute(0, 3, 1, 2).to(loaded.device).float() / 255
+        self._preview = LatentPreview.fit(vae, colours)
         self._timing: dict[str, Timing] = {}
         self._weights: dict[tuple[str, tuple[Lora, ...]], str] = {}
         self._adapted, self._numbers = Adapted(loaded), Numbers(loaded)

@@ -49,6 +49,7 @@ class OwnModelPanel:
     name_note: gr.HTML
     precision: gr.Dropdown
     tiled: gr.Checkbox
+    offload: gr.Checkbox
     told: gr.HTML
     look: gr.Button
     open: gr.Button
@@ -58,7 +59,7 @@ class OwnModelPanel:
     @property
     def fields(self) -> list[Any]:
         """What makes an `Asked`, in its order."""
-        return [self.what, self.kind, self.control, self.vae, self.name, self.precision, self.tiled]
+        return [self.what, self.kind, self.control, self.vae, self.name, self.precision, self.tiled, self.offload]
 
     @property
     def answers(self) -> list[Any]:
@@ -78,12 +79,13 @@ class Asked:
     name: str
     precision: str
     tiled: bool
+    offload: bool
 
     @classmethod
     def of(cls, values: tuple[Any, ...]) -> Asked:
-        *words, tiled = values
+        *words, tiled, offload = values
         what, kind, control, vae, name, precision = (str(word or "").strip() for word in words)
-        return cls(what, kind, control, vae, name, precision, bool(tiled))
+        return cls(what, kind, control, vae, name, precision, bool(tiled), bool(offload))
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -171,7 +173,12 @@ def _vae_column() -> dict[str, Any]:
         tiled = gr.Checkbox(
             label="Decode in tiles", info="Less memory for large pictures; a little slower.", elem_id="own-tiled"
         )
-        return {"vae": vae, "vae_note": vae_note, "precision": precision, "tiled": tiled}
+        offload = gr.Checkbox(
+            label="Take turns on the accelerator",
+            info="Networks rest in main memory until they are called: much less of the accelerator's, slower.",
+            elem_id="own-offload",
+        )
+        return {"vae": vae, "vae_note": vae_note, "precision": precision, "tiled": tiled, "offload": offload}
 
 
 def _note() -> gr.HTML:
@@ -217,7 +224,7 @@ def recognise(asked: Asked, here: bool) -> ModelPreset:
     if not any(hub.is_here(source) for source in preset.controls.values()):
         first = next(iter(preset.controls.values()))
         raise Fault("control", f"No ControlNet for it is here: name one of yours, or fetch {first} by its id.")
-    return replace(preset, precision=asked.precision, tiled=asked.tiled)
+    return replace(preset, precision=asked.precision, tiled=asked.tiled, offload=asked.offload)
 
 
 def check_permitted(asked: Asked, here: bool) -> None:
@@ -257,7 +264,7 @@ def words_of(preset: ModelPreset, control: str | None) -> str:
     titles = ", ".join(CONTROLS[name].lower() for name in here)
     said = [f"{preset.title} is here. It is {recognised(preset)} Maps it can follow now: {titles}."]
     said += [f"Memory for a picture with {CONTROLS[chosen].lower()}: {memory}."]
-    said += memory.advice("choose Half under Precision", "tick Decode in tiles")
+    said += memory.advice("choose Half under Precision", "tick Decode in tiles", "tick Take turns on the accelerator")
     return "".join(f'<p class="lead">{escape(sentence)}</p>' for sentence in said)
 
 
