@@ -105,7 +105,8 @@ class CacheSettings(BaseModel):
 
     With `similarity` both densities and the attention are placed where full runs were measured to change, else by a
     timetable. `order` is how kept values are extrapolated: 0 repeats, 1 follows a line, 2 a parabola. With `threshold`
-    the coarse cache decides while running.
+    the coarse cache decides while running: it computes what a feature's relative change reaches, after a refreshed step
+    from `release` on (half of the threshold without it), and no more than `most` steps beyond the plan's own.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -120,6 +121,16 @@ class CacheSettings(BaseModel):
     fusion: Fusion = "difference"
     order: Annotated[int, Field(ge=0, le=2)] = 1
     threshold: Annotated[float, Field(gt=0, lt=10)] | None = None
+    release: Annotated[float, Field(gt=0, lt=10)] | None = None
+    most: Annotated[int, Field(ge=1, le=limits.STEPS)] | None = None
+
+    @model_validator(mode="after")
+    def _hysteresis(self) -> Self:
+        if self.threshold is None and (self.release is not None or self.most is not None):
+            raise ValueError("release and most are of deciding while running; give a threshold")
+        if self.threshold is not None and self.release is not None and self.release > self.threshold:
+            raise ValueError(f"release {self.release} must not be above the threshold {self.threshold}")
+        return self
 
     @property
     def off(self) -> bool:

@@ -15,7 +15,6 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from hgc.__main__ import app
-from hgc.bench import pareto
 from hgc.bench.intervals import interval
 from hgc.bench.pareto import Setup, entries, pages_of
 from hgc.bench.points import FULL, Ledger, Point, Rows, Shown, charted, points, text
@@ -118,6 +117,8 @@ def test_pictures_on_the_clock_are_drawn_alone_and_the_others_together() -> None
     assert [[request.seed for request in group] for group in groups] == [[0], [1], [2, 3, 4], [5, 6, 7], [8]]
     with pytest.raises(BenchRefused, match="--batch 0"):
         Setup((), (), batch=0)
+    with pytest.raises(BenchRefused, match="--null-steps 0: choose 1 or more"):
+        Setup((), (), null_steps=(50, 0))
 
 
 def test_points_are_told_in_order_with_what_they_lead_by() -> None:
@@ -214,8 +215,7 @@ def test_a_row_of_fewer_pictures_is_compared_with_the_same_ones_of_the_full_run(
 
 
 @pytest.mark.usefixtures("loaded")
-def test_the_benchmark_runs_and_resumes_from_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pareto, "NULL_STEPS", (4,))
+def test_the_benchmark_runs_and_resumes_from_the_command_line(tmp_path: Path) -> None:
     work, out = tmp_path / "pareto.jsonl", tmp_path / "pareto.json"
     few = [
         "--scenes",
@@ -229,6 +229,8 @@ def test_the_benchmark_runs_and_resumes_from_the_command_line(tmp_path: Path, mo
         "0",
         "--null",
         "1",
+        "--null-steps",
+        "4",
         "--steps",
         "3",
         "--budget",

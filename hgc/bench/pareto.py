@@ -51,7 +51,7 @@ class Setup:
     """The methods and budgets that are compared; `long` is the number of steps of the second reference, 0 for none.
 
     The first `alone` pictures are drawn one in a call, the others `batch` together. Of the first `null` pictures the
-    null band is drawn too: with other noise, and in each number of NULL_STEPS.
+    null band is drawn too: with other noise, and in each number of `null_steps`.
     """
 
     methods: tuple[str, ...]
@@ -60,10 +60,11 @@ class Setup:
     alone: int = 3
     long: int = 100
     null: int = 0
+    null_steps: tuple[int, ...] = NULL_STEPS
 
     def __post_init__(self) -> None:
         bounds = (("batch", self.batch, 1), ("alone", self.alone, 0), ("long", self.long, 0), ("null", self.null, 0))
-        for name, value, least in bounds:
+        for name, value, least in (*bounds, *(("null-steps", steps, 1) for steps in self.null_steps)):
             if value < least:
                 raise BenchRefused(f"--{name} {value}: choose {least} or more")
 
@@ -130,7 +131,7 @@ def entries(studio: Studio, setup: Setup, task: Task, tell: Tell) -> Iterator[En
                 tell(f"left out: {task.recipe.control}, {METHODS[name].title} at {budget:.1%}: {error}")
     if setup.null:
         yield Entry(OTHER_SEED, 1.0, schedules.full(task.anatomy, task.steps), True, setup.null)
-        for steps in NULL_STEPS:
+        for steps in setup.null_steps:
             plan = schedules.full(task.anatomy, steps)
             yield Entry(in_steps(steps), steps / task.steps, plan, pictures=setup.null)
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from hgc import limits
-from hgc.cache.anatomy import KEPT, PREDICTION, UNGUIDED, Anatomy, Kind, Macs, Site, State, states
-from hgc.cache.plan import Plan
+from hgc.cache.anatomy import FINE, KEPT, PREDICTION, UNGUIDED, Anatomy, Kind, Macs, Site, State, states, upstream
+from hgc.cache.plan import Action, Plan
 from hgc.cache.rules import REPEAT, RESIDUAL, Forecast, PlanRefused
 
 
@@ -131,14 +131,17 @@ def rehearse(
 ) -> Rehearsal:
     """Plays the plan through; gate and verification are taken never to fire: it costs at least that much.
 
-    A constant site is computed in the first step that needs it, whatever its row says.
+    A constant site is computed in the first step that needs it, whatever its row says. A gate by feature computes its
+    feature in every step that it decides.
 
     In `guess` mode the ControlNets see the guided branch only. `off[i]` names the ControlNets whose scale is zero in
     step i, outside their window. Raises PlanRefused where the plan keeps a value that was never computed.
     """
     limits.check_time()
     check(plan, anatomy, plan.steps)
-    memory, rows, counts = _Memory(starts=_late_starts(off or ())), [], []
+    memory, rows, counts, looks = _Memory(starts=_late_starts(off or ())), [], [], list[Macs]()
+    feature = plan.gate is not None and plan.gate.by == "feature"
+    undecided = frozenset(decided(plan, anatomy)) if feature else frozenset()
     for step, column in enumerate(plan.columns):
         both = guidance and UNGUIDED not in column
         seen = _Branches(anatomy, ("guided", "unguided") if both else ("guided",), guess)
@@ -146,11 +149,25 @@ def rehearse(
         result = states(anatomy, actions, off=off[step] if off else ())
         if not guidance:
             result[UNGUIDED] = State.ABSENT
+        looks.append(Macs() if undecided.isdisjoint(column) else _glimpse_macs(anatomy, memory))
         _advance(plan, memory, result, step, seen)
         rows.append(result)
         counts.append(len(seen.all) if result[PREDICTION] is State.COMPUTED else 0)
-    macs = tuple(step_macs(anatomy, row, count, guess=guess) for row, count in zip(rows, counts, strict=True))
+    macs = tuple(
+        step_macs(anatomy, row, count, guess=guess) + look for row, count, look in zip(rows, counts, looks, strict=True)
+    )
     return Rehearsal(tuple(rows), tuple(counts), macs)
+
+
+def decided(plan: Plan, anatomy: Anatomy) -> tuple[str, ...]:
+    """The coarse rows of a plan, which a gate decides."""
+    return tuple(name for name in plan.table if not anatomy[name].constant and anatomy[name].kind not in FINE)
+
+
+def _glimpse_macs(anatomy: Anatomy, memory: _Memory) -> Macs:
+    """MACs of one look at the feature that a gate goes by, in the guided branch."""
+    held = {s.name: Action.REUSE for s in anatomy if s.constant and memory.holds(s.name, ("guided",))}
+    return step_macs(anatomy, upstream(anatomy, held, anatomy.glimpsed), 1)
 
 
 def _late_starts(off: Sequence[Collection[str]]) -> dict[str, int]:
@@ -221,3 +238,14 @@ def plan_macs(
 ) -> Macs:
     """MACs of a whole plan for one image."""
     return rehearse(plan, anatomy, guidance=guidance, guess=guess, off=off).macs
+
+
+def most_macs(
+    plan: Plan, anatomy: Anatomy, *, guidance: bool = True, off: Sequence[Collection[str]] | None = None
+) -> Macs:
+    """MACs of a plan for one image whose gate fires as often as it may; as if it never fired where it has no bound."""
+    dearest = plan_macs(plan.dearest, anatomy, guidance=guidance, off=off)
+    if plan.dearest is plan:
+        return dearest
+    looking, plain = (plan_macs(p, anatomy, guidance=guidance, off=off) for p in (plan, replace(plan, gate=None)))
+    return dearest + (looking - plain)

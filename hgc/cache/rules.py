@@ -145,14 +145,19 @@ class Gate:
     """Run-time refresh: an in-between step becomes a full one when the expected change since the last full one
     reaches `threshold` (relative L1), or after `longest` in-between steps in a row.
 
-    With `per_branch` the unguided branch's row is decided as well, by the change of the guidance difference. No more
-    than `most` in-between steps become full ones, where that is given.
+    The change is expected from the input's motion; with `by` "feature" it is that of a feature that each such step
+    computes (the anatomy's `glimpsed`). Then a refreshed step is followed by others for as long as `release` is
+    reached, which is no more than `threshold`: a hysteresis. With `per_branch` the unguided branch's row is decided as
+    well, by the change of the guidance difference. No more than `most` in-between steps become full ones, where that is
+    given.
     """
 
     threshold: float
     longest: int = 6
     per_branch: bool = False
     most: int | None = None
+    by: Literal["feature"] | None = None
+    release: float | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.threshold < 10:
@@ -161,6 +166,21 @@ class Gate:
             raise PlanRefused(f"gate longest {self.longest}: at least 1 in-between step")
         if self.most is not None and (type(self.most) is not int or self.most < 1):
             raise PlanRefused(f"gate most {self.most!r}: at least 1 refreshed step, or leave it out for no bound")
+        if self.by not in (None, "feature"):
+            raise PlanRefused(f"gate by {self.by!r}: choose 'feature', or leave it out to go by the input's motion")
+        if self.release is not None and (self.by is None or not 0 < self.release <= self.threshold):
+            needs = f"choose a relative change above 0, at most the threshold {self.threshold}"
+            raise PlanRefused(f"gate release {self.release}: {needs if self.by else 'only a gate by feature has one'}")
+
+    @classmethod
+    def by_feature(cls, threshold: float, release: float | None = None, most: int | None = None) -> Gate:
+        """HGC's; half of the threshold releases where nothing else is said."""
+        return cls(threshold, most=most, by="feature", release=threshold / 2 if release is None else release)
+
+    @property
+    def low(self) -> float:
+        """The change below which a refreshed step is followed by a kept one."""
+        return self.threshold if self.release is None else self.release
 
 
 @dataclass(frozen=True)

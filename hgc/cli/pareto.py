@@ -12,7 +12,7 @@ import typer
 
 from hgc.bench import pareto as bench
 from hgc.bench.album import digest
-from hgc.bench.points import Ledger, charted, text
+from hgc.bench.points import NULL_STEPS, Ledger, charted, text
 from hgc.charts.document import Chart, as_page
 from hgc.charts.pareto import pareto_chart
 from hgc.cli.options import Count, Device, Dtype, Model, Steps, Where, in_one_line
@@ -42,8 +42,11 @@ def pareto(
     sampler: Annotated[list[str] | None, typer.Option(help="May be given several times; ddim by default.")] = None,
     long: Annotated[int, typer.Option(help="Steps of the second reference; 0 for none.")] = 100,
     null: Annotated[
-        int, typer.Option(help="Of so many pictures the null band: with other noise, in 50 and in 200 steps.")
+        int, typer.Option(help="Of so many pictures the null band: with other noise, and in more steps.")
     ] = 0,
+    null_steps: Annotated[
+        list[int] | None, typer.Option(help="Of the null band, may be given several times; 50 and 200 by default.")
+    ] = None,
     batch: Annotated[int, typer.Option(help="Pictures drawn together.")] = 4,
     alone: Annotated[int, typer.Option(help="Pictures drawn one in a call first, for the times.")] = 3,
     steps: Steps = 20,
@@ -64,7 +67,8 @@ def pareto(
     methods = tuple(method_of(name).name for name in method) if method else tuple(METHODS)
     if scenes < 1:
         raise RequestRefused(f"--scenes {scenes}: choose 1 or more")
-    setup = bench.Setup(methods, tuple(budget or BUDGETS), batch, alone, long, null)
+    more = tuple(null_steps or NULL_STEPS)
+    setup = bench.Setup(methods, tuple(budget or BUDGETS), batch, alone, long, null, more)
     with On.read(on, count).studio(model, device, dtype) as studio:
         key = f"{digest(Path(studio.loaded.preset.source))} {studio.device} {studio.dtype} long {long}"
         ledger, points = Ledger(work, key), []

@@ -47,6 +47,8 @@ TITLES: Mapping[str, str] = {
     "cache.fusion": "After the gate",
     "cache.order": "Kept values",
     "cache.threshold": "Threshold",
+    "cache.release": "Threshold after a refreshed step",
+    "cache.most": "Most refreshed steps",
 }
 
 # Settings that are pictures, and how one is called.

@@ -74,7 +74,7 @@ def plan_with(task: Task, settings: CacheSettings) -> Plan:
         gate_step=_gate_step(task, settings),
         coarse=settings.coarse,
         fine=settings.fine,
-        threshold=settings.threshold,
+        **_at_run_time(settings),
         first_control_step=task.first_control_step,
         **_shared(settings),
     )
@@ -96,7 +96,7 @@ def _by_similarity(task: Task, settings: CacheSettings) -> Plan:
         coarse=settings.coarse,
         fine=settings.fine,
         fusion=settings.fusion,
-        threshold=settings.threshold,
+        **_at_run_time(settings),
         guidance=task.guided,
         off=task.off,
     )
@@ -105,6 +105,10 @@ def _by_similarity(task: Task, settings: CacheSettings) -> Plan:
 
 def _gate_step(task: Task, settings: CacheSettings) -> int:
     return max(1, round(settings.gate * task.steps))
+
+
+def _at_run_time(settings: CacheSettings) -> dict[str, Any]:
+    return {"threshold": settings.threshold, "release": settings.release, "most": settings.most}
 
 
 def _shared(settings: CacheSettings) -> dict[str, Any]:

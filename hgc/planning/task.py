@@ -10,7 +10,7 @@ from typing import TypeVar
 from hgc.cache import schedules
 from hgc.cache.anatomy import Anatomy, Kind, Macs
 from hgc.cache.plan import Plan
-from hgc.cache.rehearsal import plan_macs
+from hgc.cache.rehearsal import most_macs
 from hgc.models.presets import SAMPLER_NAMES
 from hgc.request import Recipe, RequestRefused
 
@@ -100,7 +100,7 @@ class Task:
         As much is refreshed at run time as its gate is bound to; nothing where it has no bound.
         """
         off = control_off(at_steps(self.recipe, plan.steps), self.anatomy)
-        return plan_macs(plan.dearest, self.anatomy, guidance=self.guided, off=off)
+        return most_macs(plan, self.anatomy, guidance=self.guided, off=off)
 
     def share(self, plan: Plan) -> float:
         """The plan's part of full compute, in the paper's convention."""

@@ -179,6 +179,15 @@ class Anatomy:
         )
 
     @cached_property
+    def glimpsed(self) -> str:
+        """The feature that shows most cheaply how far a step has moved: residual 0 of the first ControlNet, else the
+        output of the UNet's first layer."""
+        if self.control_residuals:
+            return self.control_residuals[0].name
+        first, *others = (s for s in self.within("unet.down_blocks.0") if s.parent is None)
+        return next((s.name for s in others[:1] if s.kind is Kind.TRANSFORMER), first.name)
+
+    @cached_property
     def control_residuals(self) -> tuple[Site, ...]:
         return self.of(Kind.RESIDUAL)
 
@@ -196,7 +205,22 @@ def states(anatomy: Anatomy, actions: Mapping[str, Action], *, off: Collection[s
         if result[UNGUIDED] is State.COMPUTED:
             result[UNGUIDED] = result[PREDICTION]  # both branches lie inside the kept prediction
         return result
-    pending = [anatomy.output]
+    _ask(anatomy, actions, result, anatomy.output, off)
+    return result
+
+
+def upstream(anatomy: Anatomy, actions: Mapping[str, Action], wanted: str) -> dict[str, State]:
+    """The states of all sites where one of them alone is asked for."""
+    result = {site.name: State.DEAD for site in anatomy}
+    _ask(anatomy, actions, result, wanted, ())
+    return result
+
+
+def _ask(
+    anatomy: Anatomy, actions: Mapping[str, Action], result: dict[str, State], wanted: str, off: Collection[str]
+) -> None:
+    """Brings to life what a site is made of."""
+    pending = [wanted]
     while pending:
         name = pending.pop()
         if result[name] is not State.DEAD:
@@ -208,7 +232,6 @@ def states(anatomy: Anatomy, actions: Mapping[str, Action], *, off: Collection[s
         if result[name] is State.COMPUTED:
             pending += site.inputs
             pending += (child.name for child in anatomy.children[name])
-    return result
 
 
 def blame(anatomy: Anatomy, result: Mapping[str, State], name: str) -> str:

@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 
 import torch
 
-from hgc.cache.anatomy import FINE, KEPT, UNGUIDED, Anatomy, Kind, State, states
+from hgc.cache.anatomy import KEPT, UNGUIDED, Anatomy, Kind, State, states
 from hgc.cache.plan import Action, Plan
+from hgc.cache.rehearsal import decided
 from hgc.cache.rules import PlanRefused
+from hgc.cache.running.feature_gate import FeatureGate
 from hgc.cache.running.gate import ChangeGate, Meter
 from hgc.cache.running.verification import Verdict, Verifier
 
@@ -28,6 +30,7 @@ class Step:
     off: set[str] = field(default_factory=set)
     states: Mapping[str, State] = field(default_factory=dict)
     idle: frozenset[str] = frozenset()  # blocks and networks none of whose sites is computed
+    undecided: bool = False  # a gate waits for a feature of this step
 
     @property
     def branches(self) -> int:
@@ -39,7 +42,7 @@ class Step:
 class Watch:
     """A run-time gate, the site whose change it follows, the rows it decides, and those computed when it fires."""
 
-    gate: ChangeGate
+    gate: ChangeGate | FeatureGate
     followed: str
     rows: tuple[str, ...]
     refreshed: tuple[str, ...]
@@ -81,11 +84,36 @@ class Clock:
         self._next += 1
         for watch in self._watches:
             watch.gate.see_input(guided)
+        step.undecided = any(self._curious(watch, step) for watch in self._watches)
+        if not step.undecided:
+            self._decide(step)
+        return step
+
+    def looks(self, step: Step, network: str) -> str | None:
+        """The feature of this network by which the step is yet to be decided; None where there is none."""
+        for watch in self._watches if step.undecided else ():
+            if self._curious(watch, step) and self._anatomy.network_of(watch.followed) == network:
+                return watch.followed
+        return None
+
+    def look(self, step: Step, feature: torch.Tensor) -> None:
+        """Decides a step by its feature."""
+        for watch in self._watches:
+            if isinstance(watch.gate, FeatureGate):
+                watch.gate.look(feature)
+        step.undecided = False
+        self._decide(step)
+
+    @staticmethod
+    def _curious(watch: Watch, step: Step) -> bool:
+        keeps = any(name in step.actions for name in watch.rows)
+        return keeps and isinstance(watch.gate, FeatureGate) and watch.gate.curious
+
+    def _decide(self, step: Step) -> None:
         for watch in self._watches:
             self._ask(watch, step)
         if self._verifier is not None:
             self._verify(self._verifier, step)
-        return step
 
     def _ask(self, watch: Watch, step: Step) -> None:
         """Turns an in-between step into a full one when the gate fires."""
@@ -145,8 +173,10 @@ def _watches(plan: Plan, anatomy: Anatomy, meter: Meter) -> tuple[Watch, ...]:
     if plan.gate is None:
         return ()
     found = []
-    coarse = tuple(name for name in plan.table if not anatomy[name].constant and anatomy[name].kind not in FINE)
-    if coarse:
+    coarse = decided(plan, anatomy)
+    if coarse and plan.gate.by == "feature":
+        found.append(Watch(FeatureGate(plan.gate, meter), anatomy.glimpsed, coarse, coarse))
+    elif coarse:
         followed = [name for name in coarse if anatomy[name].kind is not Kind.RESIDUAL]
         found.append(Watch(ChangeGate(plan.gate, meter), (followed or coarse)[0], coarse, coarse))
     if plan.gate.per_branch and UNGUIDED in plan.table:  # both branches lie inside the kept prediction

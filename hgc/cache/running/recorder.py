@@ -17,6 +17,8 @@ from hgc.cache.trace import Cell, Replays, Trace, TracedSite
 # Where calls return before the work is done.
 EVENTS: Mapping[str, Any] = {"cuda": torch.cuda.Event, "xpu": torch.xpu.Event, "mps": torch.mps.event.Event}
 
+GLIMPSED = "computed for the gate"
+
 
 class Stopwatch:
     """`start()` gives a mark, `stop(mark)` a span; `latency_ms(span)` may be asked once the run is over."""
@@ -79,6 +81,7 @@ class Recorder:
         self._notes: list[dict[str, _Note]] = []
         self._calls: list[dict[str, int]] = []  # the branches of every network that was called
         self._replayed: list[dict[str, Spans]] = []  # of every network that was replayed its sites' times, once taken
+        self._glimpsed: list[dict[str, int]] = []  # samples of what was computed for a gate alone
         self._asked: list[Mapping[str, State]] = []
         self._reasons: list[Mapping[str, str]] = []
         self._branches: list[int] = []
@@ -89,6 +92,7 @@ class Recorder:
         self._notes.append({})
         self._calls.append({})
         self._replayed.append({})
+        self._glimpsed.append({})
         self._mark = self.watch.start()
 
     def called(self, network: str, branches: int) -> None:
@@ -97,6 +101,10 @@ class Recorder:
     def replayed(self, network: str, spans: Spans) -> None:
         """The network's call was replayed: what was asked was done, and no handler noted it."""
         self._replayed[-1][network] = spans
+
+    def glimpsed(self, sites: Collection[str], samples: int) -> None:
+        """These were computed for a gate to decide the step by."""
+        self._glimpsed[-1] |= dict.fromkeys(sites, samples)
 
     def computed(
         self,
@@ -140,9 +148,11 @@ class Recorder:
 
     def _cell(self, site: str, step: int) -> Cell:
         note, asked = self._note(site, step), self._asked[step]
+        if (seen := self._glimpsed[step].get(site, 0)) and (note is None or note.state is not State.COMPUTED):
+            note = _Note(State.COMPUTED, 0, 0, GLIMPSED if note is None else f"{GLIMPSED}; a kept value stands in")
         if note is None:
             return self._idle(site, asked)
-        own = self._anatomy.own_macs[site] * note.samples if note.state is State.COMPUTED else Macs()
+        own = self._anatomy.own_macs[site] * (note.samples + seen) if note.state is State.COMPUTED else Macs()
         return Cell(
             state=note.state,
             reason=note.reason,

@@ -13,7 +13,7 @@ from diffusers.models.controlnets.controlnet import ControlNetOutput
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionOutput
 from torch import nn
 
-from hgc.cache.anatomy import PREDICTION, UNGUIDED, Anatomy, Block, Kind, Site, State
+from hgc.cache.anatomy import PREDICTION, UNGUIDED, Anatomy, Block, Kind, Site, State, upstream
 from hgc.cache.anatomy.macs import measure
 from hgc.cache.anatomy.networks import Networks, check_inputs, is_union, residual_scale, scaled_residuals
 from hgc.cache.anatomy.sites import anatomy_of, survey
@@ -47,6 +47,18 @@ class Pass:
     constant: Mapping[str, tuple[Site, ...]]  # those the plan keeps, by network; computed when first needed
 
 
+@dataclass
+class Glimpse:
+    """A call of a network that computes one feature and what it is made of, all of which is forgotten but that."""
+
+    feature: str
+    value: torch.Tensor | None = None
+
+    def take(self, name: str, value: torch.Tensor) -> None:
+        if name == self.feature:
+            self.value = value
+
+
 class Run:
     """One pass of a pipeline under a plan."""
 
@@ -60,7 +72,8 @@ class Run:
         anatomy = anatomy_of(self._survey, plan.model, {})
         self._everything = watching.all or recordings is not None  # which times every row's sites when it is met first
         self._attended = frozenset(anatomy.by_name) if self._everything else attended(plan, anatomy)
-        self._session = None if recordings is None else Session(recordings, self, plan.table, watching.onlooker)
+        handed = (*plan.table, *([anatomy.glimpsed] if plan.gate is not None and plan.gate.by else []))
+        self._session = None if recordings is None else Session(recordings, self, handed, watching.onlooker)
         self.frame: Frame | None = None  # of the network's call under way, where rows are recorded
         self._text_given = torch.empty(0)  # to the network's call under way
         self.timetable = Timetable()
@@ -70,6 +83,7 @@ class Run:
         self._branches = 0  # of the network call under way; a ControlNet in guess mode sees the guided one only
         self._forgotten: set[str] = set()  # networks whose constants are to be computed anew
         self._entered: set[str] = set()  # ControlNets that were called in the step under way
+        self._glimpse: Glimpse | None = None  # the one under way
         self._repeats: Counter[str] = Counter()  # calls of a Union network's repeated sites in the step under way
 
     @property
@@ -77,6 +91,11 @@ class Run:
         """The steps executed so far. Raises RuntimeError before the first step."""
         replays = None if self._session is None else self._session.replays()
         return self._open.recorder.trace(self._open.values.store.peak_bytes, replays)
+
+    @property
+    def reads(self) -> int:
+        """How often the run waited for the device to decide by numbers."""
+        return self._open.clock.reads
 
     def close(self) -> None:
         """Leaves the recordings to other runs."""
@@ -152,6 +171,11 @@ class Run:
         self._repeats.clear()
         if not residual_scale(net, call):
             step.off.add(name)
+        # One recording serves every scale: it is multiplied with afterwards, where that gives the same numbers.
+        apart = not (call["guess_mode"] or net.config.global_pool_conditions or is_union(net))
+        scale = call["conditioning_scale"] if apart else 1.0
+        unscaled = {} if scale == 1.0 else {"conditioning_scale": 1.0}
+        self._look(step, name, net, original, call | unscaled, lone=lone)
         self._branches = 1 if lone else step.branches
         self._prepare(step, name, call)
         if name in step.idle:
@@ -159,11 +183,7 @@ class Run:
         call = call if lone else self._narrowed(step, call)
         if self._session is None:
             return original(**call)
-        # One recording serves every scale: it is multiplied with afterwards, where that gives the same numbers.
-        apart = not (call["guess_mode"] or net.config.global_pool_conditions or is_union(net))
-        scale = call["conditioning_scale"] if apart else 1.0
-        whole = {**call, "return_dict": False} | ({} if scale == 1.0 else {"conditioning_scale": 1.0})
-        down, middle = self._run(name, net, step, original, whole)
+        down, middle = self._run(name, net, step, original, {**call, "return_dict": False} | unscaled)
         if scale != 1.0:
             torch._foreach_mul_([*down, middle], scale)
         return ControlNetOutput(down, middle) if call["return_dict"] else (down, middle)
@@ -175,6 +195,30 @@ class Run:
         sites = self._open.anatomy.within(network)
         row = tuple(step.states[site.name] for site in sites), frozenset(self.plan.table)
         return self._session.call(network, self._networks.called(net), row, original, call)
+
+    def _look(
+        self, step: Step, network: str, net: Any, original: Callable[..., Any], call: dict[str, Any], *, lone: bool
+    ) -> None:
+        """Shows a gate the feature it decides the step by, where this network computes it: of the guided branch, and
+        nothing else. A `lone` call is of that branch already."""
+        now = self._open
+        if (feature := now.clock.looks(step, network)) is None:
+            return
+        self._branches = 1
+        self._prepare(step, network, call)
+        held = {name: action for name, action in step.actions.items() if now.anatomy[name].constant}
+        states = upstream(now.anatomy, held, feature)
+        part = call if lone else {name: guided_half(value, 2 * now.images) for name, value in call.items()}
+        self._step = replace(step, states=states, idle=now.anatomy.idle(states))
+        self._glimpse = glimpse = Glimpse(feature)
+        try:
+            self._run(network, net, self._step, original, {**part, "return_dict": False})
+        finally:
+            self._step, self._glimpse = step, None
+        now.recorder.glimpsed([name for name, state in states.items() if state is State.COMPUTED], now.images)
+        self._repeats.clear()
+        assert glimpse.value is not None  # the network computes it
+        now.clock.look(step, glimpse.value)
 
     def _kept_residuals(self, step: Step, name: str, net: Any, call: Mapping[str, Any]) -> Any:
         """A ControlNet's outputs when nothing in it is computed."""
@@ -193,6 +237,7 @@ class Run:
         as_tuple = not call.pop("return_dict")
         check_inputs(call)
         step = self._enter(by, call, 2 if self._guidance else 1)
+        self._look(step, "unet", self._networks.unet, original, call, lone=not self._guidance)
         self._branches, now = step.branches, self._open
         self._prepare(step, "unet", call)
         executed = step.states[PREDICTION] is State.COMPUTED
@@ -375,6 +420,9 @@ class Run:
     def _take_in(self, step: Step, name: str, part: int, value: torch.Tensor, branches: int, span: Any = None) -> None:
         """Keeps what was computed, and shows it to what decides while running."""
         now = self._open
+        if self._glimpse is not None:
+            self._glimpse.take(name, value)
+            return
         error = now.values.computed(step, name, part, value, branches, span)
         now.clock.see_feature(name, value[-now.images :])
         if error is not None:

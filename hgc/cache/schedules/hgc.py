@@ -15,6 +15,7 @@ the values of the densities, the similarity formula or the gate step. Ours are:
   the control residuals, so that all of ControlNet and the deeper UNet is dead. Both densities thus act on layers:
   lambda_inter decides how often all of them are computed, lambda_intra how many are in between;
 * kept values go on by forecast, from the line through the last two unless told otherwise, or are repeated;
+* the bypass is dynamic on request: a cheap real feature decides each step in between (running/feature_gate.py);
 * at the gate step the unguided branch is left out and stands in as guided minus the last guidance difference
   (`difference`), or guidance ends there (`drop`, as T-GATE does).
 """
@@ -56,12 +57,15 @@ def hgc(
     forecast: Forecast = LINE,
     keys: Sequence[int] | None = None,
     threshold: float | None = None,
+    release: float | None = None,
+    most: int | None = None,
     first_control_step: int = 0,
 ) -> Plan:
     """Coarse and fine cache in one plan; this file's first lines say which part is our reading.
 
-    `coarse` and `fine` switch the two caches. With `threshold` the in-between steps are decided while running (the
-    feature change expected since the last key step, see gate.py) and lambda_inter only counts the fixed key steps.
+    `coarse` and `fine` switch the two caches. With `threshold` the in-between steps are decided while running, by the
+    change of a real feature since the last full step, with `release` as its hysteresis; at most `most` of them are
+    computed (running/feature_gate.py says how). lambda_inter then counts the fixed key steps only.
     `keys` names the key steps, the first among them, and overrides lambda_inter.
     A control that sets in at `first_control_step` makes key steps of that step and the next.
     Raises PlanRefused for values out of range.
@@ -84,7 +88,7 @@ def hgc(
     if fine:
         gate = late_gate(steps) if gate_step is None else gate_step
         rows |= once_control_is_on(anatomy, fine_rows(anatomy, steps, keys, gate, attention_every), first_control_step)
-    gate_rule = Gate(threshold) if threshold is not None and coarse else None
+    gate_rule = Gate.by_feature(threshold, release, most) if threshold is not None and coarse else None
     knobs: Knobs = {
         "lambda_inter": lambda_inter,
         "lambda_intra": lambda_intra,
@@ -93,6 +97,8 @@ def hgc(
         "coarse": coarse,
         "fine": fine,
         "threshold": threshold,
+        "release": release,
+        "most": most,
     }
     return Plan(Origin("hgc", knobs), steps, anatomy.model, rows, fusion=fusion, forecast=forecast, gate=gate_rule)
 

@@ -54,13 +54,15 @@ def hgc_measured(
     fine: bool = True,
     fusion: Fusion = "difference",
     threshold: float | None = None,
+    release: float | None = None,
+    most: int | None = None,
     guidance: bool = True,
     off: Off | None = None,
 ) -> Plan:
     """The plan of these densities; `off[i]` names the ControlNets that are off in step i.
 
-    Of all cross-attentions that are asked for every n-th is computed. `threshold` is as in `hgc`. Raises PlanRefused
-    for values out of range.
+    Of all cross-attentions that are asked for every n-th is computed. `threshold`, `release` and `most` are
+    as in `hgc`. Raises PlanRefused for values out of range.
     """
     steps, forecast = similarity.steps, Forecast.polynomial(densities.order)
     densities = replace(densities, gate_step=densities.gate_step if fine else steps)
@@ -69,8 +71,8 @@ def hgc_measured(
     if coarse:
         count = max(1, min(steps, round(densities.lambda_inter * steps)))
         legs = legs_of(anatomy, similarity, count, densities.gate_step, densities.order, guidance=guidance, off=off)
-        most = densities.lambda_intra + ROUNDING
-        within = [leg for leg in legs if density(leg, anatomy) <= most] or legs[:1]
+        densest = densities.lambda_intra + ROUNDING
+        within = [leg for leg in legs if density(leg, anatomy) <= densest] or legs[:1]
         layers = min(within, key=lambda leg: leg.error).layers
     rows = constants(anatomy, steps) | _rows(anatomy, layers, forecast, off)
     if densities.gate_step < steps:
@@ -82,8 +84,10 @@ def hgc_measured(
         "coarse": coarse,
         "fine": fine,
         "threshold": threshold,
+        "release": release,
+        "most": most,
     }
-    gate = Gate(threshold) if threshold is not None and coarse else None
+    gate = Gate.by_feature(threshold, release, most) if threshold is not None and coarse else None
     plan = Plan(Origin("hgc", knobs), steps, anatomy.model, rows, fusion=fusion, forecast=forecast, gate=gate)
     if not fine:
         return plan

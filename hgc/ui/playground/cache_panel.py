@@ -57,6 +57,8 @@ class CachePanel:
     order: gr.Radio
     adaptive: gr.Checkbox
     threshold: gr.Slider
+    release: gr.Slider
+    most: gr.Slider
     gate: gr.Slider
     attention_every: gr.Slider
     fusion: gr.Radio
@@ -95,6 +97,8 @@ class CachePanel:
             self.order,
             self.adaptive,
             self.threshold,
+            self.release,
+            self.most,
             self.gate,
             self.attention_every,
             self.fusion,
@@ -217,7 +221,9 @@ def trust_in(verify: float | None) -> float:
 
 def read_settings(values: Sequence[Any]) -> dict[str, Any]:
     """The panel's values as fields of CacheSettings."""
-    coarse, fine, similarity, key_share, layer_share, order, adaptive, threshold, gate, attention_every, fusion = values
+    coarse, fine, similarity, key_share, layer_share, order, *at_run_time, gate, attention_every, fusion = values
+    adaptive, threshold, release, most = at_run_time
+    dynamic = {"threshold": threshold, "release": min(release, threshold), "most": most} if adaptive else {}
     return {
         "coarse": coarse,
         "fine": fine,
@@ -225,11 +231,10 @@ def read_settings(values: Sequence[Any]) -> dict[str, Any]:
         "lambda_inter": key_share,
         "lambda_intra": layer_share,
         "order": order,
-        "threshold": threshold if adaptive else None,
         "gate": gate,
         "attention_every": attention_every,
         "fusion": fusion,
-    }
+    } | dynamic
 
 
 def write_settings(settings: CacheSettings) -> list[Any]:
@@ -242,7 +247,7 @@ def write_settings(settings: CacheSettings) -> list[Any]:
         settings.lambda_intra,
         settings.order,
         settings.threshold is not None,
-        gr.skip() if settings.threshold is None else settings.threshold,
+        *(gr.skip() if value is None else value for value in (settings.threshold, settings.release, settings.most)),
         settings.gate,
         settings.attention_every,
         settings.fusion,

@@ -81,7 +81,7 @@ def _at_run_time() -> dict[str, Any]:
     adaptive = gr.Checkbox(
         False,
         label="Decide while running",
-        info="Compute a block again when it is expected to have changed.",
+        info="Look at a cheap feature in every step, and compute the step where it has changed enough.",
         elem_id="adaptive",
         elem_classes="switch",
     )
@@ -91,12 +91,34 @@ def _at_run_time() -> dict[str, Any]:
         0.15,
         step=0.01,
         label="Threshold",
-        info="A larger change is computed. Higher computes less.",
+        info="A change from here on is computed. Higher computes less.",
         interactive=False,
         elem_id="threshold",
     )
-    adaptive.change(None, adaptive, threshold, js=WITH_SWITCH_JS, api_visibility="private")
-    return {"adaptive": adaptive, "threshold": threshold}
+    release = gr.Slider(
+        0.01,
+        0.6,
+        0.07,
+        step=0.01,
+        label="Threshold after a refreshed step",
+        info="Lower goes on computing while much moves. At most the threshold.",
+        interactive=False,
+        elem_id="release",
+    )
+    most = gr.Slider(
+        1,
+        20,
+        4,
+        step=1,
+        label="Refreshed steps, at most",
+        info="Bounds what a run may cost; the forecast counts all of them.",
+        interactive=False,
+        elem_id="most-refreshed",
+    )
+    numbers = {"threshold": threshold, "release": release, "most": most}
+    for slider in numbers.values():
+        adaptive.change(None, adaptive, slider, js=WITH_SWITCH_JS, api_visibility="private")
+    return {"adaptive": adaptive} | numbers
 
 
 def fine(now: CacheSettings) -> dict[str, Any]:
