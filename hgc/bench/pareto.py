@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from hgc.bench.points import FULL, NULL_STEPS, OTHER_SEED, Ledger, Point, Rows, Shown, in_steps, points
+from hgc.bench.points import FULL, HGC_PARTS, NULL_STEPS, OTHER_SEED, Ledger, Point, Rows, Shown, in_steps, points
 from hgc.bench.setup import BenchRefused
 from hgc.cache import schedules
 from hgc.cache.plan import Plan, PlanRefused
@@ -52,6 +52,7 @@ class Setup:
 
     The first `alone` pictures are drawn one in a call, the others `batch` together. Of the first `null` pictures the
     null band is drawn too: with other noise, and in each number of `null_steps`.
+    With `parts` each of HGC's two caches is drawn by itself too, with the settings that both have together.
     """
 
     methods: tuple[str, ...]
@@ -61,6 +62,7 @@ class Setup:
     long: int = 100
     null: int = 0
     null_steps: tuple[int, ...] = NULL_STEPS
+    parts: bool = False
 
     def __post_init__(self) -> None:
         bounds = (("batch", self.batch, 1), ("alone", self.alone, 0), ("long", self.long, 0), ("null", self.null, 0))
@@ -129,11 +131,22 @@ def entries(studio: Studio, setup: Setup, task: Task, tell: Tell) -> Iterator[En
                 yield Entry(name, budget, plan)
             except (PlanRefused, CalibrationRefused) as error:
                 tell(f"left out: {task.recipe.control}, {METHODS[name].title} at {budget:.1%}: {error}")
+        if setup.parts:
+            yield from _parts(studio, task, budget)
     if setup.null:
         yield Entry(OTHER_SEED, 1.0, schedules.full(task.anatomy, task.steps), True, setup.null)
         for steps in setup.null_steps:
             plan = schedules.full(task.anatomy, steps)
             yield Entry(in_steps(steps), steps / task.steps, plan, pictures=setup.null)
+
+
+def _parts(studio: Studio, task: Task, budget: float) -> Iterator[Entry]:
+    """HGC's caches, each alone, at what they cost then."""
+    both = studio.settings(task.recipe.but(method="hgc", budget=budget))
+    for part, name in HGC_PARTS.items():
+        settings = both.model_copy(update={other: other == part for other in HGC_PARTS})
+        plan = studio.plan(task.recipe.but(method="hgc", budget=None, cache=settings))
+        yield Entry(name, round(task.share(plan), 4), plan)
 
 
 def pages_of(setup: Setup, requests: Sequence[Request], entered: Sequence[Entry], ledger: Ledger) -> list[Page]:

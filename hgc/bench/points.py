@@ -23,6 +23,8 @@ FULL = "full"
 # Rows of the null band: full pictures that differ from the full run's by noise or number of steps.
 OTHER_SEED = "other seed"
 NULL_STEPS = (50, 200)
+# HGC's two caches, and their rows where each is alone.
+HGC_PARTS = {"coarse": "hgc coarse", "fine": "hgc fine"}
 
 
 def in_steps(steps: int) -> str:

@@ -15,8 +15,9 @@ from hgc.bench.album import digest
 from hgc.bench.points import NULL_STEPS, Ledger, charted, text
 from hgc.charts.document import Chart, as_page
 from hgc.charts.pareto import pareto_chart
-from hgc.cli.options import Count, Device, Dtype, Model, Steps, Where, in_one_line
+from hgc.cli.options import Count, Device, Dtype, Guidance, Model, Steps, Where, in_one_line
 from hgc.landscapes import examples
+from hgc.models.presets import GUIDANCE
 from hgc.planning.methods import METHODS, method_of
 from hgc.request import Request, RequestRefused
 from hgc.spread.here import kinds_told
@@ -47,9 +48,11 @@ def pareto(
     null_steps: Annotated[
         list[int] | None, typer.Option(help="Of the null band, may be given several times; 50 and 200 by default.")
     ] = None,
+    parts: Annotated[bool, typer.Option(help="Each of HGC's two caches alone as well.")] = False,
     batch: Annotated[int, typer.Option(help="Pictures drawn together.")] = 4,
     alone: Annotated[int, typer.Option(help="Pictures drawn one in a call first, for the times.")] = 3,
     steps: Steps = 20,
+    guidance: Guidance = GUIDANCE,
     model: Model = "landscapes",
     device: Device = None,
     dtype: Dtype = None,
@@ -68,13 +71,13 @@ def pareto(
     if scenes < 1:
         raise RequestRefused(f"--scenes {scenes}: choose 1 or more")
     more = tuple(null_steps or NULL_STEPS)
-    setup = bench.Setup(methods, tuple(budget or BUDGETS), batch, alone, long, null, more)
+    setup = bench.Setup(methods, tuple(budget or BUDGETS), batch, alone, long, null, more, parts)
     with On.read(on, count).studio(model, device, dtype) as studio:
         key = f"{digest(Path(studio.loaded.preset.source))} {studio.device} {studio.dtype} long {long}"
         ledger, points = Ledger(work, key), []
         for solver in sampler or ["ddim"]:
             for kind in control or studio.controls:
-                fields = {"model": model, "control": kind, "sampler": solver, "steps": steps}
+                fields = {"model": model, "control": kind, "sampler": solver, "steps": steps, "guidance": guidance}
                 asked = [painted(studio, first_seed + i, fields) for i in range(scenes)]
                 asked += _drawn(studio, fields) if drawings else []
                 points += bench.compare(studio, setup, asked, ledger, lambda news: typer.echo(news, err=True))
@@ -82,8 +85,8 @@ def pareto(
     threads = sorted({one.threads for point in points for one in point.each})
     where = f"{studio.device}, {studio.dtype}, {' and '.join(map(str, threads))} threads"
     measured_on = (
-        f"{scenes} scenes of seeds from {first_seed}{', and the drawings' if drawings else ''}; {steps} steps, the "
-        f"first {alone} one in a call, the others {batch} together; {where}, {model}"
+        f"{scenes} scenes of seeds from {first_seed}{', and the drawings' if drawings else ''}; {steps} steps, "
+        f"guidance {guidance:g}, the first {alone} one in a call, the others {batch} together; {where}, {model}"
     )
     if several:
         typer.echo(several, err=True)

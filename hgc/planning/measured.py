@@ -19,7 +19,7 @@ SETTING = {"model": "landscapes", "sampler": SAMPLER, "steps": STEPS}
 WORDS = "Landscapes, 20 steps of DDIM"
 LONG_STEPS = 100  # of the reference in the -long tables
 # Where one budget is in several, the table of most pictures counts; drawings by other hands are in the first two.
-TABLES = ("optimised-{control}-ddim", "quality-{control}-ddim", "methods-{control}-ddim", "hgc-{control}-ddim")
+TABLES = tuple(f"{name}-{{control}}-ddim" for name in ("optimised", "quality", "methods", "hgc", "rivals"))
 SOLVERS = "optimised-{control}-solvers"
 
 
@@ -94,7 +94,7 @@ def _shown(one: Mapping[str, Any], whole: Mapping[str, Any]) -> Shown:
 
 def rungs(method: str, control: str) -> tuple[Rung, ...]:
     """The measured costs of a method, the cheapest first; empty where it was not measured."""
-    for table in ("methods", "hgc"):
+    for table in ("methods", "hgc", "rivals", "hgc-parts"):
         points = [p for p in _points(f"{table}-{control}-ddim") if p["method"] == method]
         if points:
             return tuple(sorted((Rung(p["share"], p["psnr"], p["pictures"]) for p in points), key=lambda r: r.share))

@@ -44,7 +44,7 @@ class Method:
     the plan of most compute within a share of full compute; it raises OutOfReach for a share below its least. `coarse`
     and `fine` say which of both kinds of cache it is of: blocks and whole predictions, attention and guidance.
     `calibrated` says that it needs a calibration, of the weights that are loaded. `arxiv` is the number of its paper;
-    None for what has none.
+    None for what has none. `makers` are the paper's authors, and its year.
     """
 
     name: str
@@ -56,6 +56,7 @@ class Method:
     fine: bool = False
     calibrated: bool = False
     arxiv: str | None = None
+    makers: str = ""
 
     def plan(self, task: Task, share: float) -> Plan:
         """The plan of most compute within `share` of full compute. Raises BelowLeast, which names the nearest share."""
@@ -96,6 +97,7 @@ METHODS: Mapping[str, Method] = {
             coarse=True,
             fine=True,
             arxiv="2511.11031",
+            makers="Liu and others, 2025",
         ),
         Method(
             "block_caching",
@@ -107,6 +109,7 @@ METHODS: Mapping[str, Method] = {
             fine=True,
             calibrated=True,
             arxiv="2312.03209",
+            makers="Wimbauer and others, 2023",
         ),
         Method(
             "deepcache",
@@ -116,6 +119,7 @@ METHODS: Mapping[str, Method] = {
             solving.deepcache,
             coarse=True,
             arxiv="2312.00858",
+            makers="Ma, Fang and Wang, 2023",
         ),
         Method(
             "tgate",
@@ -125,6 +129,7 @@ METHODS: Mapping[str, Method] = {
             solving.tgate,
             fine=True,
             arxiv="2404.02747",
+            makers="Zhang and others, 2024",
         ),
         Method(
             "encoder_propagation",
@@ -134,6 +139,7 @@ METHODS: Mapping[str, Method] = {
             solving.encoder_propagation,
             coarse=True,
             arxiv="2312.09608",
+            makers="Li and others, 2023",
         ),
         Method(
             "guidance_reuse",
@@ -143,6 +149,7 @@ METHODS: Mapping[str, Method] = {
             solving.guidance_reuse,
             fine=True,
             arxiv="2410.19355",
+            makers="Lv and others, 2024",
         ),
         Method(
             "step_skip",
@@ -152,44 +159,49 @@ METHODS: Mapping[str, Method] = {
             solving.step_skip,
             coarse=True,
             arxiv="2411.19108",
+            makers="Liu and others, 2024",
         ),
         Method(
             "spectrum",
             "Spectrum",
-            "Forecasts the last feature by Chebyshev polynomials over ever wider windows (Han and others, 2026).",
+            "Forecasts the last feature by Chebyshev polynomials over ever wider windows.",
             "one step is always computed",
             solving.spectrum,
             coarse=True,
             arxiv="2603.01623",
+            makers="Han and others, 2026",
         ),
         Method(
             "taylorseer",
             "TaylorSeer",
-            "Forecasts the last feature by a Taylor series at a fixed interval (Liu and others, 2025).",
+            "Forecasts the last feature by a Taylor series at a fixed interval.",
             "one step is always computed",
             solving.taylorseer,
             coarse=True,
             arxiv="2503.06923",
+            makers="Liu and others, 2025",
         ),
         Method(
             "easycache",
             "EasyCache",
-            "Keeps whole predictions, and decides while running when the next one is due (Zhou and others, 2025).",
+            "Keeps whole predictions, and decides while running when the next one is due.",
             "one step is always computed",
             solving.easycache,
             coarse=True,
             calibrated=True,
             arxiv="2507.02860",
+            makers="Zhou and others, 2025",
         ),
         Method(
             "magcache",
             "MagCache",
-            "Keeps whole predictions while measured magnitudes say that little is lost (Ma and others, 2025).",
+            "Keeps whole predictions while measured magnitudes say that little is lost.",
             "one step is always computed",
             solving.magcache,
             coarse=True,
             calibrated=True,
             arxiv="2506.09045",
+            makers="Ma and others, 2025",
         ),
         Method(
             "fewer_steps",

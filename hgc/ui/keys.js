@@ -31,6 +31,13 @@
   });
   window.hgc = {
     press,
+    // HGC's two switches, as one press of the ladder sets them.
+    caches(coarse, fine) {
+      for (const [id, on] of [["coarse", coarse], ["fine", fine]]) {
+        const box = document.querySelector(`#${id} input`);
+        if (box && box.checked !== on) box.click();
+      }
+    },
     copy(text, button) {
       navigator.clipboard?.writeText(text).then(() => {
         const before = button.textContent;

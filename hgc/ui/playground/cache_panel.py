@@ -12,6 +12,7 @@ from hgc.planning.methods import DEFAULT_METHOD, METHODS
 from hgc.request import CacheSettings
 from hgc.ui.components.inputs import chosen
 from hgc.ui.playground import hgc_settings
+from hgc.ui.playground.hgc_ladder import ladder
 from hgc.ui.playground.method_card import method_card
 from hgc.ui.playground.titles import NO_RIVAL, RIVALS
 from hgc.ui.playground.wanted import HGC
@@ -123,6 +124,7 @@ def build_cache_panel() -> CachePanel:
         parts = _method() | _budget()
         parts |= hgc_settings.switches(METHODS[DEFAULT_METHOD])
         with gr.Column(elem_id="hgc-settings", visible=DEFAULT_METHOD == HGC) as of_hgc:
+            gr.HTML(ladder())
             with gr.Accordion("Coarse settings", open=False, elem_id="coarse-settings"):
                 parts |= hgc_settings.coarse(now)
             with gr.Accordion("Fine settings", open=False, elem_id="fine-settings"):

@@ -73,8 +73,7 @@ def coarse(now: CacheSettings) -> dict[str, Any]:
             elem_classes="segmented",
         ),
     }
-    with gr.Row():
-        return fields | _at_run_time()
+    return fields | _at_run_time()
 
 
 def _at_run_time() -> dict[str, Any]:

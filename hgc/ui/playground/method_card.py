@@ -10,16 +10,14 @@ from hgc.planning.methods import Method
 
 CONTROLS = {"segmentation": "Label maps", "edges": "Edges"}
 RIVAL = "fewer_steps"
-WIDTH, HEIGHT = 220, 84
-LEFT, RIGHT, TOP, BOTTOM = 26, 8, 8, 18  # margins of the chart, px
+WIDTH, HEIGHT = 220, 104
+LEFT, RIGHT, TOP, BOTTOM = 26, 8, 18, 30  # margins of the chart, px
 SHARES, DECIBELS = (0.1, 0.6), (20.0, 65.0)  # the ranges of the axes
 
 
 def method_card(method: Method) -> str:
     """The reason, and a fold below it."""
-    made, title = (
-        ("", "What it gives") if method.arxiv is None else (_paper(method.arxiv), "Who made it, and what it gives")
-    )
+    made, title = ("", "What it gives") if method.arxiv is None else (_paper(method), "Who made it, and what it gives")
     measured = {words: rungs(method.name, control) for control, words in CONTROLS.items()}
     return (
         f'<p class="aside">{escape(method.reason)}</p><details class="method-card">'
@@ -27,26 +25,28 @@ def method_card(method: Method) -> str:
     )
 
 
-def _paper(arxiv: str) -> str:
-    link = f'<a href="https://arxiv.org/abs/{arxiv}" target="_blank" rel="noopener">arXiv {arxiv}</a>'
-    return f'<p class="aside">Published as {link}.</p>'
+def _paper(method: Method) -> str:
+    address = f"https://arxiv.org/abs/{method.arxiv}"
+    link = f'<a href="{address}" target="_blank" rel="noopener">arXiv {method.arxiv}</a>'
+    return f'<p class="aside">By {escape(method.makers)} · {link}</p>'
 
 
 def _measured(method: Method, measured: dict[str, tuple[Rung, ...]]) -> str:
     known = {words: found for words, found in measured.items() if found}
     if not known:
         return '<p class="aside">Not measured here yet: no table that comes with Studio has it.</p>'
-    lines = [f"<dt>{words}</dt><dd>{_told(found)}</dd>" for words, found in known.items()]
+    lines = [f"<dt>{words}</dt><dd>{told(found)}</dd>" for words, found in known.items()]
     scenes = min(found[0].scenes for found in known.values())
     against = "" if method.name == RIVAL else " Dashed: fewer steps."
     return (
-        f"{_chart(method, next(iter(known.values())))}<dl>{''.join(lines)}</dl>"
+        f'{_chart(method, next(iter(known.values())))}<dl class="rungs">{"".join(lines)}</dl>'
         f'<p class="aside">PSNR to the full picture by share of its compute; means of {scenes} scenes, {WORDS}.'
         f" The curve is of {next(iter(known)).lower()}.{against}</p>"
     )
 
 
-def _told(found: Sequence[Rung]) -> str:
+def told(found: Sequence[Rung]) -> str:
+    """Likeness at each cost, in words."""
     return " · ".join(f"{rung.psnr:.1f} dB at {rung.share:.0%}" for rung in found)
 
 
@@ -59,11 +59,14 @@ def _chart(method: Method, own: Sequence[Rung]) -> str:
         for db in (30.0, 45.0, 60.0)
     )
     ticks += "".join(
-        f'<text x="{_x(share):.1f}" y="{HEIGHT - 4}" text-anchor="middle">{share:.0%}</text>'
+        f'<text x="{_x(share):.1f}" y="{HEIGHT - BOTTOM + 12}" text-anchor="middle">{share:.0%}</text>'
         for share in (0.2, 0.37, 0.5)
     )
     dots = "".join(f'<circle cx="{_x(r.share):.1f}" cy="{_y(r.psnr):.1f}" r="3"/>' for r in own)
-    label = f"{method.title} on label maps: {_told(own)}"
+    ticks += f'<text x="{LEFT - 4}" y="9" text-anchor="end">dB</text>'
+    middle = (LEFT + WIDTH - RIGHT) / 2
+    ticks += f'<text x="{middle}" y="{HEIGHT - 4}" text-anchor="middle">share of full compute</text>'
+    label = f"{method.title} on label maps: {told(own)}"
     return (
         f'<svg class="cost-curve" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(label)}">{ticks}'
         f"{_line(beside, 'rival')}{_line(own, 'own')}{dots}</svg>"
