@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from functools import partial, wraps
+from functools import cache, partial, wraps
 from typing import Any, TypeAlias
 from warnings import warn
 
@@ -33,10 +33,14 @@ from hgc.cache.running.patching import replaced_forwards
 from hgc.cache.running.run import Run
 from hgc.cache.running.values import Watching
 from hgc.cache.trace import Trace
+from hgc.calibration.lines import Adjustment
 from hgc.calibration.measure import weights_of
+from hgc.calibration.subject import Subject
 from hgc.models.loaded import SAMPLERS
 from hgc.models.presets import presets
-from hgc.planning import optimised
+from hgc.models.remembered import remembered
+from hgc.planning import calibrations, optimised
+from hgc.planning.calibrations import NotCalibrated, used_by
 from hgc.planning.methods import DEFAULT_METHOD, method_of
 from hgc.request import Recipe, RequestRefused
 
@@ -52,7 +56,7 @@ class Enabled:
         self.pipe = pipe
         self.last: Trace | None = None
         self.recipe = Recipe.parse({"method": method, "budget": budget})
-        self._known: tuple[Any, Plan] | None = None
+        self._known: tuple[Any, Plan, Adjustment | None] | None = None
         self._paused = 0
 
     @property
@@ -84,19 +88,29 @@ class Enabled:
         finally:
             self._paused -= 1
 
-    def plan(self, anatomy: Anatomy, steps: int, guidance: float, off: schedules.Off | None) -> Plan:
-        """The plan of a call; the last one again where nothing that decides it has changed."""
+    def plan(
+        self, anatomy: Anatomy, steps: int, guidance: float, off: schedules.Off | None
+    ) -> tuple[Plan, Adjustment | None]:
+        """The plan of a call, with the numbers that its forecasts need; both again where nothing has changed."""
         key = (anatomy, steps, guidance, off, _sampler_of(self.pipe))
         if self._known is None or self._known[0] != key:
-            self._known = key, self._planned(anatomy, steps, guidance, off)
-        return self._known[1]
+            self._known = key, *self._planned(anatomy, steps, guidance, off)
+        return self._known[1:]
 
-    def _planned(self, anatomy: Anatomy, steps: int, guidance: float, off: schedules.Off | None) -> Plan:
+    def _planned(
+        self, anatomy: Anatomy, steps: int, guidance: float, off: schedules.Off | None
+    ) -> tuple[Plan, Adjustment | None]:
         if steps < 2:
-            return schedules.exact(anatomy, steps)
+            return schedules.exact(anatomy, steps), None
         fields: dict[str, Any] = {"model": anatomy.model, "steps": steps, "guidance": guidance}
         fields["sampler"] = _sampler_of(self.pipe)
-        if (measured := optimised.measured_on(_model_of(self.pipe), partial(weights_of, self.pipe))) is not None:
+        weights, method = cache(partial(weights_of, self.pipe)), method_of(self.recipe.method)
+        measured = optimised.measured_on(_model_of(self.pipe), weights)
+        if measured is None and method.calibrated:
+            measured = calibrations.measured_on(weights())
+            if measured is None:
+                raise NotCalibrated(_uncalibrated(self.pipe, method.title, steps, guidance))
+        if measured is not None:
             anatomy = replace(anatomy, model=measured.model)
             fields |= {"model": measured.model, "control": measured.control}
         if off is not None and anatomy.residuals:
@@ -108,10 +122,11 @@ class Enabled:
             anatomy.model,
             lambda _recipe: anatomy,
             (recipe.control,),
-            lambda _recipe: weights_of(self.pipe),
+            lambda _recipe: weights(),
             (recipe.sampler,),
         )
-        return planning.plan(recipe, blueprint)
+        plan = planning.plan(recipe, blueprint)
+        return plan, used_by(plan, recipe, weights()).read().adjustment if plan.fitted else None
 
 
 def _sampler_of(pipe: Any) -> str:
@@ -123,7 +138,23 @@ def _sampler_of(pipe: Any) -> str:
 def _model_of(pipe: Any) -> str | None:
     """The known model that the UNet was loaded from, as diffusers notes it."""
     origin = str(pipe.unet.config.get("_name_or_path"))
-    return next((name for name, preset in presets().items() if origin.startswith(preset.source)), None)
+    known = {**presets(), **remembered()}
+    return next((name for name, preset in known.items() if origin.startswith(preset.source)), None)
+
+
+def _uncalibrated(pipe: Any, title: str, steps: int, guidance: float) -> str:
+    """Why a method that goes by measurements cannot be used on a pipeline, and what can be done."""
+    nets, sampler, model = len(Networks.of(pipe).controls), _sampler_of(pipe), _model_of(pipe)
+    said = f"{title} goes by measurements of the very weights, and of this pipeline's there are none here"
+    if nets != 1:
+        said += f"; they are made under one ControlNet, and it has {nets or 'none'}: "
+    elif sampler not in SAMPLERS:
+        said += f"; they are made with {', '.join(SAMPLERS)}, and it has {sampler}: "
+    else:
+        naming = "" if model else "give the model a name, `hgc models add FILE --name NAME`, then "
+        subject = Subject(model or "NAME", "KIND", sampler, steps, guidance)
+        said += f": {naming}`{subject.command}`, where KIND is what its ControlNet reads, such as edges; or "
+    return f"{said}choose a method that needs none, such as hgc"
 
 
 class _Call:
@@ -155,8 +186,8 @@ class _Call:
         tokens = call["encoder_hidden_states"].shape[1]
         anatomy = measure(Networks.of(pipe, maps), latent, tokens, model=type(pipe).__name__)
         guidance = min(float(pipe.guidance_scale), limits.GUIDANCE) if pipe.do_classifier_free_guidance else 1.0
-        plan = self._handle.plan(anatomy, by.steps(pipe), guidance, by.control_off(names))
-        run = Run(pipe, plan, Watching())
+        plan, adjustment = self._handle.plan(anatomy, by.steps(pipe), guidance, by.control_off(names))
+        run = Run(pipe, plan, Watching(adjustment=adjustment))
         self._inner = run.handlers()
         run.beyond = self._stack.enter_context(replaced_forwards(self._inner, run.outside()))
         return run
@@ -166,7 +197,8 @@ def enable(pipe: Any, method: str = DEFAULT_METHOD, *, budget: float = BUDGET) -
     """Has every call of `pipe` cached by a method, within a share of full compute, until `disable`.
 
     Enabling again takes the new method. Raises PlanRefused for a pipeline that cannot be followed, RequestRefused for a
-    method or budget there is not; a call raises BelowLeast where the method cannot go down to the budget.
+    method or budget there is not; a call raises BelowLeast where the method cannot go down to the budget, NotCalibrated
+    where it goes by measurements of these weights and there are none.
     """
     disable(pipe)
     if method_of(method).name == "fewer_steps":

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import pickle
 from copy import copy
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 import tiny
 import torch
-from diffusers import PNDMScheduler, StableDiffusionControlNetPipeline
+from diffusers import DDIMScheduler, PNDMScheduler, StableDiffusionControlNetPipeline
+from typer.testing import CliRunner
 
 import hgc
+from hgc.__main__ import app
 from hgc.cache import schedules
 from hgc.cache.anatomy import State
 from hgc.cache.anatomy.macs import anatomy
@@ -19,6 +23,10 @@ from hgc.cache.plan import PlanRefused
 from hgc.cache.rehearsal import plan_macs
 from hgc.cache.running.caller import NotCached
 from hgc.enabled import handle_of
+from hgc.models.loading import load
+from hgc.models.own import own_model
+from hgc.models.remembered import remember
+from hgc.planning.calibrations import NotCalibrated
 from hgc.planning.methods import METHODS
 from hgc.request import Recipe, RequestRefused
 from hgc.studio.studio import Studio
@@ -86,12 +94,70 @@ def test_a_budget_of_everything_changes_no_bit(pipe: Any) -> None:
         assert run.trace.steps == STEPS
 
 
-@pytest.mark.parametrize("name", [n for n, method in METHODS.items() if not method.calibrated and n != "fewer_steps"])
-def test_every_method_by_its_name(pipe: Any, name: str) -> None:
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_by_its_name(pipe: Any, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It works, or says in one sentence what would make it work; then the next call is plain."""
+    monkeypatch.chdir(tmp_path)
+    if name == "fewer_steps":
+        with pytest.raises(RequestRefused, match="ask the pipeline for them, num_inference_steps"):
+            hgc.enable(pipe, name)
+        return
+    if METHODS[name].calibrated:
+        plain, before = tiny.latents(pipe, steps=STEPS), state(pipe)
+        remedy = r"`hgc models add .*`python -m hgc calibrate .*--steps 6 .*such as hgc$"
+        with pytest.raises(NotCalibrated, match=remedy), hgc.cached(pipe, name, budget=0.75):
+            tiny.latents(pipe, steps=STEPS)
+        assert same(before, state(pipe))
+        assert torch.equal(tiny.latents(pipe, steps=STEPS), plain)
+        return
     with hgc.cached(pipe, name, budget=0.5 if name in ("hgc", "optimised") else 0.75) as run:
         tiny.latents(pipe, steps=STEPS)
     assert run.trace.plan.origin.method == name
     assert run.trace.macs.paper < whole(pipe, {}, STEPS, 4.0)
+
+
+@pytest.mark.parametrize(
+    ("nets", "scheduler", "says"),
+    [
+        (0, DDIMScheduler, "made under one ControlNet, and it has none: choose a method"),
+        (2, DDIMScheduler, "made under one ControlNet, and it has 2: choose a method"),
+        (1, PNDMScheduler, "made with ddim, dpmpp, unipc, euler, lcm, and it has PNDMScheduler: choose a method"),
+    ],
+)
+def test_what_cannot_be_calibrated_is_told_so(nets: int, scheduler: Any, says: str) -> None:
+    pipe = tiny.small_pipeline("sd", "text", nets)
+    pipe.scheduler = scheduler.from_config(pipe.scheduler.config)
+    with pytest.raises(NotCalibrated, match=says), hgc.cached(pipe, "magcache"):
+        tiny.latents(pipe, steps=STEPS)
+
+
+def test_a_model_of_ones_own_goes_by_what_was_calibrated_here(on_small_hub: Path) -> None:
+    """It is known by its weights, whatever the pipeline was made from; the refusal's own commands are the remedy."""
+    file = str(on_small_hub / "my_model.safetensors")
+    pipe = load(file, device="cpu").pipeline("edges", "ddim")
+
+    def by(method: str, steps: int) -> Any:
+        with hgc.cached(pipe, method, budget=0.5) as handle:
+            tiny.latents(pipe, steps=steps)
+        return handle.last
+
+    remember(replace(own_model(file, "mine"), size=128))
+    with pytest.raises(NotCalibrated) as refusal:
+        by("magcache", STEPS)
+    command = str(refusal.value).split("`python -m hgc ")[1].split("`")[0]
+    command = command.replace("NAME", "mine").replace("KIND", "edges")
+    done = CliRunner().invoke(app, [*command.split(), "--scenes", "1", "--device", "cpu"])
+    assert done.exit_code == 0, done.output
+    for method in (name for name, known in METHODS.items() if known.calibrated):
+        trace = by(method, STEPS)
+        assert trace.plan.origin.method == method
+        assert not trace.nothing_reused
+        assert trace.macs.paper < whole(pipe, {}, STEPS, 4.0)
+    assert by("block_caching", STEPS).plan.fitted  # its forecasts go by numbers of the calibration
+    with pytest.raises(
+        NotCalibrated, match=r"mine is not calibrated for edges, ddim and 8 steps \(there is mine-edges"
+    ):
+        by("easycache", 8)
 
 
 def test_it_is_planned_again_when_size_steps_or_guidance_change(pipe: Any) -> None:
