@@ -20,13 +20,14 @@ from hgc.request import CacheSettings, Recipe, Request
 from hgc.results.comparison import Comparison, Forecast, Progress
 from hgc.results.records import comparison_of
 from hgc.studio.control_map import Prepared, prepare_control
+from hgc.studio.world import LANDSCAPES
 
 
 class Repeating:
     """Every run gives the pictures of the recording; a seed of its own turns them, so that other requests differ."""
 
     model, device, dtype, size = "landscapes", "cpu", "float32", (256, 256)
-    world, inpaints = SimpleNamespace(painted=True), False
+    world, inpaints = LANDSCAPES, False
     blueprint = SimpleNamespace(check=lambda recipe: None)  # of a model that takes everything
     controls, samplers = tuple(presets()["landscapes"].controls), presets()["landscapes"].samplers
 
@@ -53,7 +54,7 @@ class Repeating:
         reading: Reading | None = None,
         size: tuple[int, int] | None = None,
     ) -> Prepared:
-        return prepare_control(picture, control, size or self.size, PALETTE, annotator, reading)
+        return prepare_control(picture, control, size or self.size, self.world.sets, annotator, reading)
 
     def forecast(self, recipe: Recipe) -> Forecast:
         macs, whole = self.made.cached.trace.macs, self.made.full.trace.macs

@@ -18,6 +18,7 @@ from hgc.control.images import ImageRefused
 from hgc.control.reading import Reading
 from hgc.landscapes.labels import PALETTE
 from hgc.studio.control_map import Prepared, prepare_control
+from hgc.studio.world import LANDSCAPES
 from hgc.ui.playground import reading_panel
 from hgc.ui.playground.looks import Looks
 
@@ -25,7 +26,7 @@ SIDE = 128
 
 
 def prepared(picture: np.ndarray, control: str, annotator: str | None = None, **reading: Any) -> Prepared:
-    return prepare_control(picture, control, (SIDE, SIDE), PALETTE, annotator, Reading(**reading))
+    return prepare_control(picture, control, (SIDE, SIDE), LANDSCAPES.sets, annotator, Reading(**reading))
 
 
 def stripes(upright: bool) -> np.ndarray:
@@ -95,7 +96,7 @@ def test_thresholds_reach_their_detector_and_without_them_the_models_own_hold() 
     assert share("canny", low_threshold=20, high_threshold=60) > 1.3 * share("canny")
     assert share("canny", high_threshold=400) < share("canny")
     assert share("lineart_standard", sigma_px=2.0) != share("lineart_standard")
-    own = prepare_control(photo, "edges", (SIDE, SIDE), PALETTE, "canny", canny=(20, 60)).map
+    own = prepare_control(photo, "edges", (SIDE, SIDE), LANDSCAPES.sets, "canny", canny=(20, 60)).map
     np.testing.assert_array_equal(own, prepared(photo, "edges", "canny", low_threshold=20, high_threshold=60).map)
 
 
@@ -170,11 +171,11 @@ def test_an_error_of_slow_work_is_the_askers_own() -> None:
 
 
 def test_a_map_of_the_pictures_own_proportions_has_all_of_it() -> None:
-    wide = prepare_control(stripes(upright=False), "segmentation", (192, 64), PALETTE)
+    wide = prepare_control(stripes(upright=False), "segmentation", (192, 64), LANDSCAPES.sets)
     assert wide.map.shape == (64, 192, 3)
     assert {tuple(colour) for colour in wide.map.reshape(-1, 3)} == {PALETTE[n] for n in ("sky", "water", "house")}
     assert not wide.notes
-    upright = prepare_control(stripes(upright=False), "segmentation", (64, 128), PALETTE)
+    upright = prepare_control(stripes(upright=False), "segmentation", (64, 128), LANDSCAPES.sets)
     assert upright.map.shape == (128, 64, 3)
     assert "the picture has other proportions: 83% of it is cut off on the left and the right" in upright.notes
 

@@ -33,7 +33,7 @@ from hgc.cache.plan_edit import Ground, edited
 from hgc.calibration.files import Calibration
 from hgc.calibration.lines import Adjustment
 from hgc.landscapes import examples
-from hgc.landscapes.labels import PALETTE
+from hgc.landscapes.labels import LABELS
 from hgc.models.presets import GUIDANCE, presets
 from hgc.planning import Task, calibrations
 from hgc.planning.methods import METHODS, BelowLeast
@@ -80,7 +80,7 @@ class Planner(Studio):
         return WEIGHTS
 
     def prepare_control(self, picture: Any, control: str, *_: Any) -> Prepared:
-        return prepare_control(picture, control, self.size, PALETTE)
+        return prepare_control(picture, control, self.size, [LABELS])
 
     def plan(self, recipe: Recipe) -> Plan:
         """Made once of all recipes that are the same but for words, noise and map."""

@@ -86,6 +86,7 @@ def test_words_and_pictures_travel_whole() -> None:
     assert np.array_equal(pixels(first), frames[0])
     assert np.array_equal(pixels(last), frames[2])
     assert 'alt="say &quot;x&quot;"' in figure
+    assert "--shape: 3 / 2" in figure  # wide as the pictures are, not cut to a square
     again = urls([frames[0], frames[0]])
     assert again[0] is again[1], "a picture that comes twice is encoded once"
 

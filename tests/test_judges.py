@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from hgc.control import ade20k, coco_stuff
 from hgc.judges import table
-from hgc.judges.labels import UNLABELLED, Segmenter, ade20k_labels
+from hgc.judges.labels import UNLABELLED, Segmenter, classes_of
 from hgc.judges.networks import Network
 from hgc.judges.pose import JOINTS, SIGMAS, keypoint_similarity, people
 from hgc.judges.table import MEASURES, Judges
@@ -52,7 +52,7 @@ def picture(seed: int = 0) -> NDArray[np.uint8]:
 
 
 def coloured(labels: NDArray[np.int64]) -> NDArray[np.uint8]:
-    return np.array(list(ade20k.palette().values()), np.uint8)[labels]
+    return np.array(list(ade20k.LABELS.palette.values()), np.uint8)[labels]
 
 
 def network(repo: str) -> Network:
@@ -81,7 +81,7 @@ class TestLabels:
         segmenter = Segmenter(network(MEASURES["segmentation"].repo))
         wanted = coloured(segmenter.segment(picture()))
         wanted[:40] = 0
-        assert (ade20k_labels(wanted)[:40] == UNLABELLED).all()
+        assert (classes_of(wanted, ade20k.LABELS)[:40] == UNLABELLED).all()
         assert segmenter.score(picture(), wanted) == 1
 
     def test_coco_stuffs_classes_are_found_by_name_in_coco_s_panoptic_ones(

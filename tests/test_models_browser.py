@@ -7,10 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from opened import RUN_MS, Visitors, app, opened, ready
 from playwright.sync_api import Page, expect
-from test_app_browser import PHONE, fewer_steps, finished, natural_size
+from test_app_browser import PHONE, choose, fewer_steps, finished, natural_size
+
+from hgc.control import ade20k, coco_stuff
+from hgc.ui.components.easel import from_url
 
 pytestmark = pytest.mark.browser
 
@@ -55,6 +59,21 @@ def sheet(page: Page) -> Any:
     return page.locator("#lines canvas").first.evaluate("canvas => canvas.toDataURL()")
 
 
+def painted(page: Page) -> Any:
+    """What is on the canvas for areas."""
+    return page.locator("#painting canvas").evaluate("canvas => canvas.toDataURL()")
+
+
+def colours(url: str) -> set[str]:
+    """Every colour that was painted."""
+    sheet = from_url(url)
+    return {hexed(colour) for colour in np.unique(sheet[sheet[:, :, 3] > 0][:, :3], axis=0)}
+
+
+def hexed(colour: Any) -> str:
+    return bytes(map(int, colour)).hex()
+
+
 def test_another_model_is_chosen_drawn_for_and_run(page: Page) -> None:
     page.get_by_text("Draw lines").click()
     line(page)
@@ -85,6 +104,50 @@ def test_another_model_is_chosen_drawn_for_and_run(page: Page) -> None:
     expect(page.get_by_text("Paint areas")).to_be_visible()
     expect(page.locator("#examples")).to_be_visible()
     expect(page.locator("#model-card")).to_be_hidden()
+
+
+def test_classes_are_searched_painted_and_kept_first(page: Page) -> None:
+    """The drawing goes along to the classes of the model and of the other set, and back."""
+    before = painted(page)
+    model(page, "SDXL with a Union")
+    loaded(page, "Sdxl-union")
+    search, swatches = page.locator("#painting [type=search]"), page.locator("#painting .swatches label")
+    expect(search).to_be_visible()
+    expect(page.locator("#seen-notes")).to_contain_text("Exact colours: no pixel was snapped.")
+    taken = painted(page)
+    assert colours(taken) < {hexed(colour) for colour in ade20k.LABELS.palette.values()}
+    search.press_sequentially("sk")
+    expect(swatches).to_have_text(["sky", "skyscraper", "desk", "basket"])
+    search.fill("no such thing")
+    expect(page.locator("#painting .search")).to_contain_text("No class of this name.")
+    search.fill("giraf")
+    expect(swatches).to_have_count(0)
+    search.fill("flag")
+    search.press("Enter")
+    expect(page.locator("#painting .with")).to_have_text("Paint with flag")
+    line(page, where="#painting")
+    assert colours(painted(page)) - colours(taken) == {hexed(ade20k.LABELS.palette["flag"])}
+    search.fill("")
+    expect(swatches.first).to_have_text("flag")
+    search.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    expect(page.locator("#painting .with")).not_to_have_text("Paint with flag")
+    page.locator("#painting .sets").get_by_text("COCO-Stuff").click()
+    expect(swatches.get_by_text("giraffe", exact=True)).to_be_visible()
+    assert colours(painted(page)) < {hexed(colour) for colour in coco_stuff.LABELS.palette.values()}
+    expect(page.locator("#seen-notes")).to_contain_text("of the pixels are unpainted and count as sky")
+    choose(page, "#which", "Depth")  # which nobody can draw
+    expect(page.locator("#photo")).to_be_visible()
+    for drawn in ("Paint areas", "Draw lines"):
+        expect(page.get_by_text(drawn)).to_be_hidden()
+    choose(page, "#which", "Label map")
+    expect(page.get_by_text("Draw lines")).to_be_hidden()
+    page.get_by_text("Paint areas").click()
+    model(page, "Landscapes")
+    loaded(page, "Landscapes")
+    expect(search).to_have_count(0)
+    expect(page.get_by_text("Draw lines")).to_be_visible()
+    assert len(colours(painted(page)) & colours(before)) >= 5
 
 
 def test_a_model_that_is_not_here_is_offered_with_size_and_licence(page: Page) -> None:

@@ -95,8 +95,13 @@ def test_union_takes_lines_and_depth_together_at_a_size_that_is_not_square(
     page.get_by_role("tab", name="Inside").click()
     expect(page.locator("#chart-macs .js-plotly-plot")).to_be_visible()
     expect(page.locator("#chart-states .js-plotly-plot")).to_contain_text("ControlNet")
-    with opened(visitors, address) as another:  # a page that opens now has lines to draw, and no map of areas
-        expect(another.locator("#seen-notes")).to_contain_text("Draw some lines")
+    expect(page.locator("#step-pictures .frame img").first).to_be_visible()
+    frame = page.locator("#step-pictures .frame").first.bounding_box()
+    assert frame is not None
+    assert frame["width"] / frame["height"] == pytest.approx(4 / 3, rel=0.02)
+    with opened(visitors, address) as another:  # a page that opens now has its areas in this model's classes
+        expect(another.locator("#painting [type=search]")).to_be_visible()
+        expect(another.locator("#seen-notes")).to_contain_text("no pixel was snapped")
 
 
 def test_what_is_painted_over_a_picture_is_made_anew(page: Page, slope: Path) -> None:

@@ -84,7 +84,7 @@ class Copyist:
         labels = numbers.astype(np.int64) - 1  # 0 is unlabelled
         if labels.max() >= len(ade20k.NAMES):
             raise BenchRefused(f"{exhibit.name}: class {labels.max() + 1} of ADE20K's {len(ade20k.NAMES)}")
-        painted = np.array([*ade20k.palette().values(), (0, 0, 0)], np.uint8)[labels]
+        painted = np.array([*ade20k.LABELS.palette.values(), (0, 0, 0)], np.uint8)[labels]
         return (painted if exhibit.condition is None else colours), labels
 
     def run(self, request: Request, call: Mapping[str, Any], plan: Plan) -> tuple[Pixels, float]:

@@ -19,7 +19,7 @@ from hgc.landscapes import examples
 from hgc.landscapes.artist import Artist, Picture, Sitting
 from hgc.landscapes.canvas import SIZE
 from hgc.landscapes.examples import Example
-from hgc.landscapes.labels import PALETTE
+from hgc.landscapes.labels import LABELS, PALETTE
 from hgc.landscapes.scene import EDGE_HIGH, EDGE_LOW, Scene
 from hgc.landscapes.tiles import tiled
 from hgc.metrics import edge_score, extract_edges
@@ -108,7 +108,7 @@ def try_drawings(artist: Artist, eyes: Eyes, album: Album, steps: int) -> list[T
     tried = []
     for control in ("segmentation", "edges"):
         chosen = [example for example in examples.drawings() if example.control == control]
-        maps = [prepare_control(example.pixels, control, (SIZE, SIZE), PALETTE).map for example in chosen]
+        maps = [prepare_control(example.pixels, control, (SIZE, SIZE), [LABELS]).map for example in chosen]
         asked = [
             (named(example.path.stem, seen, example.prompt, example.seed), Sitting(seen, example.prompt, example.seed))
             for example, seen in zip(chosen, maps, strict=True)

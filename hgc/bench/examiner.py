@@ -11,7 +11,7 @@ import torch
 from hgc.bench.gallery import Pixels
 from hgc.control import ade20k, coco_stuff
 from hgc.judges.depth import DepthEstimator
-from hgc.judges.labels import UNLABELLED, Labels, Segmenter, ade20k_labels
+from hgc.judges.labels import UNLABELLED, Labels, Segmenter, classes_of
 from hgc.judges.lines import edge_score
 from hgc.judges.networks import Network
 from hgc.judges.pictures import CaptionScore, Inception
@@ -80,7 +80,7 @@ class Examiner:
         if self.missing:
             return nan, {}
         if self.task == "segmentation":
-            wanted = ade20k_labels(control) if labels is None else labels
+            wanted = classes_of(control, ade20k.LABELS) if labels is None else labels
             classes = ade20k.NAMES if labels is None else self._classes
             shared = self._segmenter.overlaps(image, wanted, classes)
             return pooled_miou([shared]), shared

@@ -56,9 +56,7 @@ def snap(
         colours.append(paper)
     names = list(palette)
     rgb, drawn = painted(image)
-    exact = np.full(rgb.shape[:2], -1, np.int16)  # [H, W], -1 where no class has this very colour
-    for index, colour in enumerate(colours):
-        exact[(rgb == colour).all(axis=2)] = index
+    exact = _exact(rgb, colours)
     labels = _nearest(rgb, exact, colours, (exact < 0) & drawn)
     bare = ~drawn | (labels >= len(names))
     labels[bare] = names.index(unpainted)
@@ -77,6 +75,20 @@ def painted(image: Pixels) -> tuple[Pixels, NDArray[np.bool_]]:
     if image.shape[2] == 3:
         return image, np.ones(image.shape[:2], np.bool_)
     return image[:, :, :3], image[:, :, 3] >= 128
+
+
+def codes_of(rgb: Pixels) -> NDArray[np.int32]:
+    """Every colour [..., 3] as one number [...]."""
+    red, green, blue = np.moveaxis(rgb.astype(np.int32), -1, 0)
+    return np.asarray(red << 16 | green << 8 | blue)
+
+
+def _exact(rgb: Pixels, colours: list[RGB]) -> NDArray[np.int16]:
+    """The first class [H, W] that has a pixel's very colour, -1 where none has."""
+    known, first = np.unique(codes_of(np.array(colours, np.uint8)), return_index=True)
+    codes = codes_of(rgb)
+    place = np.searchsorted(known, codes).clip(max=len(known) - 1)
+    return np.where(known[place] == codes, first[place], -1).astype(np.int16)
 
 
 def _lab(rgb: Pixels) -> NDArray[np.float32]:

@@ -13,6 +13,7 @@ from transformers import AutoModelForSemanticSegmentation, AutoModelForUniversal
 
 from hgc.control import ade20k, coco_stuff
 from hgc.control.canvas import snap
+from hgc.control.label_sets import LabelSet, plain, set_of
 from hgc.judges.networks import Network, Pixels
 from hgc.metrics import overlaps, pooled_miou
 from hgc.models.refusals import ModelUnavailable
@@ -61,15 +62,16 @@ class Segmenter:
         return found
 
     def score(self, image: Pixels, control: Pixels) -> float:
-        """Mean IoU 0..1 of a picture and its map in ADE20K's colours, both uint8 [H, W, 3]."""
-        return pooled_miou([self.overlaps(image, ade20k_labels(control), ade20k.NAMES)])
+        """Mean IoU 0..1 of a picture and its map in ADE20K's or COCO-Stuff's colours, both uint8 [H, W, 3]."""
+        labels = set_of(control, (ade20k.LABELS, coco_stuff.LABELS))
+        return pooled_miou([self.overlaps(image, classes_of(control, labels), tuple(labels.palette))])
 
     def _numbers(self, names: Sequence[str]) -> list[int]:
         """The segmenter's number of each class, by its place where it has as many, else by name."""
         if len(names) == len(self.classes):
             return list(range(len(names)))
-        own = {_plain(name): number for number, name in enumerate(self.classes)}
-        numbers = [own.get(_plain(coco_stuff.MERGED.get(name, name)), UNLABELLED) for name in names]
+        own = {plain(name): number for number, name in enumerate(self.classes)}
+        numbers = [own.get(plain(coco_stuff.MERGED.get(name, name)), UNLABELLED) for name in names]
         if not any(number != UNLABELLED for number in numbers):
             raise ModelUnavailable(
                 f"the segmenter {self._network.repo} knows {len(own)} classes and none of these {len(names)}; take one "
@@ -78,11 +80,7 @@ class Segmenter:
         return numbers
 
 
-def _plain(name: str) -> str:
-    return name.split(",")[0].strip().lower().replace("-merged", "").replace("-", " ").replace("_", " ")
-
-
-def ade20k_labels(control: Pixels) -> Labels:
-    """Class numbers [H, W] of a map in ADE20K's colours; what is black is UNLABELLED."""
-    labels = snap(control, ade20k.palette(), "wall", paper=None).labels.astype(np.int64)
-    return np.where(control.max(axis=2) == 0, UNLABELLED, labels)
+def classes_of(control: Pixels, labels: LabelSet) -> Labels:
+    """Class numbers [H, W] of a map in the colours of a set; what is black is UNLABELLED."""
+    numbers = snap(control, labels.palette, labels.unpainted, paper=None).labels.astype(np.int64)
+    return np.where(control.max(axis=2) == 0, UNLABELLED, numbers)

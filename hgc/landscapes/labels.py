@@ -3,6 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from hgc.control.label_sets import LabelSet
+
 CLASSES: tuple[str, ...] = ("sky", "sun_moon", "cloud", "mountain", "grass", "water", "path", "tree", "house")
 
 PALETTE: dict[str, tuple[int, int, int]] = {
@@ -17,6 +19,7 @@ PALETTE: dict[str, tuple[int, int, int]] = {
     "house": (200, 60, 60),
 }
 
+LABELS = LabelSet("Landscapes", PALETTE, "sky")
 COLOURS: NDArray[np.uint8] = np.array([PALETTE[name] for name in CLASSES], dtype=np.uint8)  # [classes, 3]
 
 

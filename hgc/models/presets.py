@@ -117,6 +117,8 @@ _SD21_CONTROLS: Mapping[str, str] = {
     "pose": "thibaud/controlnet-sd21-openpose-diffusers",
     "segmentation": "thibaud/controlnet-sd21-ade20k-diffusers",
 }
+# Segmentation ControlNets that were trained on ADE20K's classes and no others.
+ADE20K_ONLY = frozenset({_SD21_CONTROLS["segmentation"]})
 _SDXL_CONTROLS: Mapping[str, str] = {
     "edges": "xinsir/controlnet-canny-sdxl-1.0",
     "scribble": "xinsir/controlnet-scribble-sdxl-1.0",

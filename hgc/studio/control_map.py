@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64decode
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
 
@@ -12,10 +12,10 @@ from PIL import Image
 from hgc.control.annotators import ANNOTATORS, LINES, annotate, serves
 from hgc.control.canvas import Kind, Pixels, fit, on_sheet, snap
 from hgc.control.images import BLACK, RGB, WHITE, ImageRefused, decode
+from hgc.control.label_sets import LabelSet, plain, set_of
 from hgc.control.lines import detected, edge_map
 from hgc.control.reading import Reading
 
-UNPAINTED = "sky"
 # Of its length; less goes unsaid.
 LEAST_CUT = 0.02
 
@@ -38,30 +38,31 @@ def prepare_control(
     picture: Pixels,
     control: str,
     size: tuple[int, int],
-    palette: Mapping[str, RGB],
+    sets: Sequence[LabelSet],
     annotator: str | None = None,
     reading: Reading | None = None,
     canny: tuple[int, int] = (100, 200),
 ) -> Prepared:
     """Fits a drawing (annotator None) or a photo, uint8 [H, W, 3 or 4], to a size, the model's classes and polarity.
 
-    `size` is width and height. Without an annotator, areas and lines may be drawn by hand; of any other control it is a
-    finished map. `canny` are the thresholds where the reading has none. Raises ImageRefused when the annotator's map is
-    not of this control's kind, AnnotatorUnavailable without weights.
+    `size` is width and height; a label map is in that one of the `sets` whose colours it has. Without an annotator,
+    areas and lines may be drawn by hand; of any other control it is a finished map. `canny` are the thresholds where
+    the reading has none. Raises ImageRefused when the annotator's map is not of this control's kind,
+    AnnotatorUnavailable without weights.
     """
     reading = reading or Reading()
     framed = _Framed(picture, size, reading)
     if annotator is None:
         if control == "segmentation":
-            return _classes(framed, framed.at("labels"), palette, ())
+            return _classes(framed, framed.at("labels"), sets, ())
         if control not in LINES:
             return framed.prepared(framed.at("photo")[:, :, :3], ())
         lines = edge_map(framed.at("photo"))
         return framed.prepared(lines.map, lines.notes)
     _check_kind(annotator, control)
-    made = annotate(framed.at("photo")[:, :, :3], annotator, reading.settings(canny), palette)
+    made = annotate(framed.at("photo")[:, :, :3], annotator, reading.settings(canny), sets[0].palette)
     if control == "segmentation":
-        return _classes(framed, made.map, palette, made.notes, paper=None)
+        return _classes(framed, made.map, sets, made.notes, paper=None)
     if control != "edges":
         return framed.prepared(made.map, made.notes)
     lines = detected(made.map)
@@ -122,17 +123,18 @@ class _Framed:
 
 
 def _classes(
-    framed: _Framed, picture: Pixels, palette: Mapping[str, RGB], notes: tuple[str, ...], paper: RGB | None = WHITE
+    framed: _Framed, picture: Pixels, sets: Sequence[LabelSet], notes: tuple[str, ...], paper: RGB | None = WHITE
 ) -> Prepared:
-    snapped = snap(picture, palette, UNPAINTED, paper)
+    labels = set_of(picture, sets)
+    snapped, bare = snap(picture, labels.palette, labels.unpainted, paper), plain(labels.unpainted)
     said = list(notes)
     if snapped.share_unpainted == 1:
-        said.append(f"nothing is painted: all of it counts as {UNPAINTED}")
+        said.append(f"nothing is painted: all of it counts as {bare}")
     elif snapped.share_unpainted > 0.002:
-        said.append(f"{snapped.share_unpainted:.0%} of the pixels are unpainted and count as {UNPAINTED}")
+        said.append(f"{snapped.share_unpainted:.0%} of the pixels are unpainted and count as {bare}")
     if snapped.share_snapped > 0.002:
         said.append(f"{snapped.share_snapped:.0%} of the pixels were snapped to the nearest class")
-    return framed.prepared(snapped.map, tuple(said), palette[UNPAINTED])
+    return framed.prepared(snapped.map, tuple(said), labels.palette[labels.unpainted])
 
 
 def decoded(encoded: str) -> Pixels:

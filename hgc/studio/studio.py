@@ -145,8 +145,8 @@ class Studio:
             pipe(**self.call(request))
 
     def palette(self) -> dict[str, RGB]:
-        """Class to colour, in label order."""
-        return dict(self.world.palette())
+        """Class to colour, in label order, of the set that label maps are usually painted in."""
+        return dict(self.world.sets[0].palette)
 
     def check_prompt(self, prompt: str) -> tuple[str, ...]:
         """In plain words, what the model will not understand or not read."""
@@ -170,9 +170,8 @@ class Studio:
         known = self.loaded.preset.controls
         if control not in known:
             raise RequestRefused(f"{self.model} has no control '{control[:40]}'; it has {', '.join(known)}")
-        palette = self.world.palette() if control == "segmentation" or annotator == "palette_snap" else {}
         return prepare_control(
-            picture, control, size or self.size, palette, annotator, reading, self.loaded.preset.canny
+            picture, control, size or self.size, self.world.sets, annotator, reading, self.loaded.preset.canny
         )
 
     def anatomy(self, recipe: Recipe | None = None) -> Anatomy:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from hgc.control import ade20k
+from hgc.control import ade20k, coco_stuff
 from hgc.control.canvas import Pixels
-from hgc.control.images import RGB
+from hgc.control.label_sets import LabelSet
+from hgc.landscapes import labels
 from hgc.landscapes.colours import TIMES
-from hgc.landscapes.labels import PALETTE
 from hgc.landscapes.scene import paint
 from hgc.landscapes.tokenizer import read_prompt
-from hgc.models.presets import ModelPreset
+from hgc.models.presets import ADE20K_ONLY, ModelPreset
 
 COLOURFUL_SEED = 7
 
@@ -24,13 +24,13 @@ COLOURFUL_SEED = 7
 class World:
     """`unread` gives, in plain words, what of a prompt a tokenizer's model will not understand or not read.
 
-    `palette` maps the classes of label maps to their colours, in label order. Where a world is `painted`, its areas are
-    painted by hand, and there are examples.
+    `sets` are those that label maps may be painted in, the usual one first. With `examples` there are drawings to begin
+    from.
     """
 
-    palette: Callable[[], Mapping[str, RGB]]
+    sets: tuple[LabelSet, ...]
     unread: Callable[[Any, str], tuple[str, ...]]
-    painted: bool = False
+    examples: bool = False
 
 
 def _by_vocabulary(tokenizer: Any, prompt: str) -> tuple[str, ...]:
@@ -59,13 +59,19 @@ def _cut(words: str) -> str:
     return f"The prompt is too long; cut off: {words}."
 
 
-LANDSCAPES = World(lambda: PALETTE, _by_vocabulary, painted=True)
-ANYTHING = World(ade20k.palette, _by_length)
+LANDSCAPES = World((labels.LABELS,), _by_vocabulary, examples=True)
+ANYTHING = World((ade20k.LABELS, coco_stuff.LABELS), _by_length)
+OF_ADE20K = World((ade20k.LABELS,), _by_length)
 
 
 def world_of(preset: ModelPreset) -> World:
-    """Landscapes has its own world; every other model was trained on pictures of all kinds."""
-    return LANDSCAPES if preset.name == "landscapes" else ANYTHING
+    """Landscapes has its own world; every other model was trained on pictures of all kinds.
+
+    ControlNet 1.1 reads maps in the colours of ADE20K and of COCO-Stuff, and of one's own nobody knows.
+    """
+    if preset.name == "landscapes":
+        return LANDSCAPES
+    return OF_ADE20K if preset.controls.get("segmentation") in ADE20K_ONLY else ANYTHING
 
 
 def colourful() -> Pixels:

@@ -10,13 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from hgc.control.annotators import LINES
+from hgc.control import ade20k, coco_stuff
+from hgc.control.images import ImageRefused
+from hgc.control.label_sets import taken_over
+from hgc.landscapes.labels import LABELS
 from hgc.models import hub
 from hgc.models.presets import ModelPreset, presets
 from hgc.models.refusals import ModelUnavailable
 from hgc.models.remembered import forget, remember, remembered
 from hgc.refused import Refused
 from hgc.spread.here import place_of
+from hgc.ui.components.easel import from_url
 from hgc.ui.components.inputs import chosen
 from hgc.ui.own_model import (
     OWN_MODEL,
@@ -31,11 +35,12 @@ from hgc.ui.own_model import (
     sentence,
     words_of,
 )
+from hgc.ui.pictures import png_url
 from hgc.ui.playground import figures
 from hgc.ui.playground.cache_events import CacheEvents, asked_of, cost_inputs, settled_of
 from hgc.ui.playground.control_events import ControlEvents
-from hgc.ui.playground.control_panel import AS_DRAWN
-from hgc.ui.playground.drawing import AUTO
+from hgc.ui.playground.control_panel import AS_DRAWN, class_title, palettes
+from hgc.ui.playground.drawing import AUTO, offering, sources_of
 from hgc.ui.playground.reading_panel import control_titles, ways_of
 from hgc.ui.playground.titles import SAMPLER_TITLES
 from hgc.ui.queueing import LOOK_QUEUE, QUIET
@@ -47,8 +52,9 @@ if TYPE_CHECKING:
     from hgc.ui.playground.tab import Playground
 
 Updates = dict[Any, Any]
-SOURCES = ("paint", "lines", "photo")  # as the panel has them; those that a model does not read are hidden
-NOT_PAINTED = "Your painted areas stay on their canvas, but this model does not read them: draw lines, or use a photo."
+SETS = (LABELS, ade20k.LABELS, coco_stuff.LABELS)  # that a drawing may be in
+NOT_PAINTED = "Your painted areas stay on their canvas, but this model has no control of areas here: {}use a photo."
+NO_CLASS = "Of your painted areas these have no class here and are left bare: {}."
 NO_LINES = "Your lines stay on their canvas, but this model has no control of lines here: use a photo."
 NO_LORA = "The LoRA {} is not for this model."
 TELL_EVERY_S = 0.5
@@ -116,7 +122,8 @@ class ModelEvents:
         """Everything that an answer may change."""
         page, header = self._page, self._header
         own = [header.masthead, header.picker, header.card, header.told, header.fetch, header.stop]
-        control = [*page.control.map, page.control.examples_panel]
+        panel = page.control
+        control = [*panel.map, panel.painting, panel.offered, panel.examples_panel]
         picture = [page.picture.sampler, page.picture.steps, page.picture.guidance]
         return [*own, *control, *picture, *page.control.more.fitted, *header.own.answers]
 
@@ -272,34 +279,47 @@ class ModelEvents:
 
         What is chosen of source, annotator and sampler stays among the choices: events under way still hold it.
         """
-        source, annotator, which, sampler, *loras = chosen
-        page, preset, painted = self._page, studio.loaded.preset, studio.world.painted
-        lines = any(name in studio.controls for name in LINES)
-        hidden = [name for name, read in (("paint", painted), ("lines", lines)) if not read]
-        fitting = source if source not in hidden else next(name for name in SOURCES if name not in hidden)
-        titles = [] if painted else control_titles(tuple(preset.controls), studio.controls)
+        source, annotator, which, painting, sampler, *loras = chosen
+        page, preset, panel = self._page, studio.loaded.preset, self._page.control
+        titles = [] if studio.world.examples else control_titles(tuple(preset.controls), studio.controls)
         kept = which if which in [name for _, name in titles] else AUTO
+        sources = sources_of(studio.controls, kept)
         ways = ways_of(studio.controls, kept)
         way = annotator if annotator in [name for _, name in ways] else ways[0][1]
+        sheet, bare = self._taken_over(painting, studio)
         notes = [preset.note] if preset.note else []
-        if source in hidden:
-            notes.append(NOT_PAINTED if source == "paint" else NO_LINES)
-        offered, gone = page.control.more.loras.fit(studio, loras)
+        if source not in sources:
+            lines = "draw lines, or " if "lines" in sources else ""
+            notes.append(NOT_PAINTED.format(lines) if source == "paint" else NO_LINES)
+        if source == "paint" and bare:
+            notes.append(NO_CLASS.format(", ".join(map(class_title, bare))))
+        loras_offered, gone = panel.more.loras.fit(studio, loras)
         notes += [NO_LORA.format(name) for name in gone]
         titled = [(SAMPLER_TITLES.get(name, name), name) for name in studio.samplers]
         return {
-            self._header.masthead: figures.masthead("ready", ready_words(studio)) + _hiding(hidden),
+            self._header.masthead: figures.masthead("ready", ready_words(studio)),
             self._header.picker: gr.update(choices=model_choices(), value=studio.model),
-            page.control.source: fitting,
-            page.control.annotator: gr.update(choices=_with(ways, annotator), value=way),
-            page.control.which: gr.update(choices=[(AS_DRAWN, AUTO), *titles], value=kept, visible=bool(titles)),
-            page.control.examples_panel: gr.update(visible=painted),
+            panel.source: source if source in sources else sources[0],
+            panel.offered: offering(sources),
+            panel.annotator: gr.update(choices=_with(ways, annotator), value=way),
+            panel.which: gr.update(choices=[(AS_DRAWN, AUTO), *titles], value=kept, visible=bool(titles)),
+            panel.painting: gr.update(sets=palettes(studio.world.sets), **sheet),
+            panel.examples_panel: gr.update(visible=studio.world.examples),
             page.picture.sampler: gr.update(choices=_with(titled, sampler), value=preset.sampler),
             page.picture.steps: preset.steps,
             page.picture.guidance: preset.guidance,
-            **page.control.more.fit(studio),
-            **offered,
+            **panel.more.fit(studio),
+            **loras_offered,
         } | self._told(" ".join(notes))
+
+    def _taken_over(self, painting: str | None, studio: Studio) -> tuple[dict[str, str], tuple[str, ...]]:
+        """The painted areas in the model's own colours, nothing where they are; and the classes that it has not."""
+        try:
+            sheet = from_url(painting)
+        except ImageRefused:
+            return {}, ()
+        repainted, bare = taken_over(sheet, SETS, studio.world.sets)
+        return {} if repainted is sheet else {"value": png_url(repainted)}, bare
 
     def _unknown(self, model: str) -> Updates:
         return self._told(f"There is no model '{model[:80]}' any more.", "error") | self._standing()
@@ -323,12 +343,6 @@ class ModelEvents:
 
     def _buttons(self, fetch: bool = False) -> Updates:
         return {self._header.fetch: gr.update(visible=fetch), self._header.stop: gr.update(visible=False)}
-
-
-def _hiding(sources: Sequence[str]) -> str:
-    """A style under which these ways to a map cannot be chosen."""
-    places = ", ".join(f"#source label:nth-of-type({SOURCES.index(name) + 1})" for name in sources)
-    return f"<style>{places} {{ display: none !important }}</style>" if places else ""
 
 
 def _with(choices: list[tuple[str, str]], chosen: str) -> list[tuple[str, str]]:
@@ -356,7 +370,7 @@ def wire_models(p: Playground, header: Header, greeted: Any) -> None:
     """Choosing and fetching, then the forecast and the map as the new model has them."""
     events, caches = ModelEvents(p, header), CacheEvents(p)
     panel, sampler = p.control, p.picture.sampler
-    form = [*panel.map, sampler, *panel.more.loras.names]
+    form = [*panel.map, panel.painting, sampler, *panel.more.loras.names]
     given = [header.picker, *form]
     shown = events.shown
     arrived = greeted.then(events.arrive, form, shown, **QUIET)

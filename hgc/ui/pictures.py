@@ -34,9 +34,14 @@ def words_by_step(texts: Sequence[str], tag: str = "span") -> str:
 
 
 def figure_by_step(alt: str, frames: Sequence[Pixels | None], caption: str) -> str:
-    """A picture that is that of the chosen step, an empty place where there is none; `caption` is HTML."""
+    """A picture that is that of the chosen step, an empty place where there is none; `caption` is HTML.
+
+    The place has the pictures' own proportions.
+    """
+    height, width = next((frame.shape[:2] for frame in frames if frame is not None), (1, 1))
     picture = f'<img alt="{escape(alt, quote=True)}" data-frames="{_attribute(urls(frames))}">'
-    return f'<figure><div class="frame">{picture}</div><figcaption>{caption}</figcaption></figure>'
+    place = f'<div class="frame" style="--shape: {width} / {height}">{picture}</div>'
+    return f"<figure>{place}<figcaption>{caption}</figcaption></figure>"
 
 
 def urls(frames: Sequence[Pixels | None]) -> list[str]:

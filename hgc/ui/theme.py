@@ -23,6 +23,7 @@ SCRIPTS = (
     "components/fields.js",
     "components/choice.js",
     "session.js",
+    "components/swatches.js",
     "components/easel.js",
     "components/viewer.js",
     "inside/inside.js",

@@ -8,6 +8,10 @@
     const n = parseInt(hex.slice(1), 16);
     return (0xff000000 | ((n & 255) << 16) | (n & 0xff00) | (n >> 16)) >>> 0;
   };
+  const written = (pixel) => {
+    const hex = (n) => (n & 255).toString(16).padStart(2, "0");
+    return `#${hex(pixel)}${hex(pixel >> 8)}${hex(pixel >> 16)}`;
+  };
   const same = (a, b) => a.every((pixel, i) => pixel === b[i]);
 
   /* Every pixel nearer than r to the line from a to b, on a sheet that is shown `tall` times as tall as it is wide. */
@@ -60,15 +64,16 @@
     });
     const { image } = history;
     const sheet = new Uint32Array(image.data.buffer);
-    const chosen = (what) => find(`input[name$="-${what}"]:checked`).value;
-    const tool = () => chosen("tool");
-    const colour = () => (tool() === "eraser" ? 0 : packed(chosen("colour")));
+    const swatches = hgc.swatches(easel, props, watch, (colours) => repaint(colours));
+    const tool = () => find('input[name$="-tool"]:checked').value;
+    const colour = () => (tool() === "eraser" ? 0 : packed(swatches.colour()));
     const radius = () => size.valueAsNumber / 2;
     const tall = () => canvas.clientHeight / canvas.clientWidth;
     /* The stroke under way: the sheet before it, where it began and where it is. */
     let stroke = null;
     let at = { x: side / 2, y: side / 2 };
 
+    const held = () => new Set([...new Set(sheet)].filter(Boolean).map(written));
     const show = () => {
       context.putImageData(image, 0, 0);
       find("[data-do=undo]").setAttribute("aria-disabled", !history.done.length);
@@ -106,9 +111,10 @@
       show();
     };
     const end = () => {
-      const { before } = stroke;
+      const { before, tool: used } = stroke;
       stroke = null;
       if (same(before, sheet)) return;
+      if (used !== "eraser") swatches.painted();
       remember(before);
       send();
     };
@@ -193,6 +199,15 @@
         else undo();
       }
     });
+    const repaint = (colours) => {
+      const before = sheet.slice();
+      const pairs = new Map([...colours].map(([from, to]) => [packed(from), to ? packed(to) : 0]));
+      sheet.forEach((pixel, i) => (sheet[i] = pairs.get(pixel) ?? pixel));
+      if (same(before, sheet)) return;
+      remember(before);
+      swatches.present(held());
+      send();
+    };
     const clear = () => {
       if (!sheet.some(Boolean)) return;
       remember(sheet.slice());
@@ -215,6 +230,7 @@
       if (history.held !== null && !same(sheet, next)) remember(sheet.slice());
       history.held = url;
       sheet.set(next);
+      swatches.present(held());
     };
     /* A sheet from the server: an example, or a photo's map, which may come before or after the element it is for. */
     const load = async () => {

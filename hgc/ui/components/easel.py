@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from base64 import b64decode
 from binascii import Error as Base64Error
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
+from typing import Any
 
 import gradio as gr
 import numpy as np
 
 from hgc.control.canvas import Pixels
-from hgc.control.images import ImageRefused, decode_sheet
+from hgc.control.images import RGB, ImageRefused, decode_sheet
 from hgc.ui.pictures import PNG_URL, png_url
 
 CANVAS_PX = 512
@@ -27,25 +28,47 @@ TOOLS = {
 }
 
 
+Swatches = dict[str, Any]
+
+
+def swatches(
+    name: str, colours: Mapping[str, RGB], chosen: str, like: Mapping[str, Mapping[str, str]] | None = None
+) -> Swatches:
+    """A set of colours to paint with, by their titles, and the one to begin with.
+
+    `like` has, for each of the other sets, the title there of what is alike.
+    """
+    others = like or {}
+    classes = [
+        {
+            "name": title,
+            "colour": "#{:02x}{:02x}{:02x}".format(*colour),
+            "like": {other: names[title] for other, names in others.items() if title in names},
+        }
+        for title, colour in colours.items()
+    ]
+    return {"name": name, "classes": classes, "chosen": chosen}
+
+
 def build_easel(
     drawing: Pixels | None,
     *,
     label: str,
-    colours: Mapping[str, str],
-    chosen: str,
+    sets: Sequence[Swatches],
     tools: tuple[str, ...] = tuple(TOOLS),
     brush_px: int = 26,
     elem_id: str,
 ) -> gr.HTML:
     """The component; its value is the drawing as `png_url` writes it, None for a bare sheet.
 
-    `colours` are the swatches, name to #rrggbb; a single one needs no choice and shows none.
+    `sets` can be updated; a single swatch needs no choice and shows none.
     """
     return gr.HTML(
         None if drawing is None else png_url(drawing),
         label=label,
-        html_template=_template(label, colours, chosen, tools, brush_px, bare=drawing is None),
+        html_template=_template(label, tools, brush_px, bare=drawing is None),
         js_on_load="hgc.easel(element, props, trigger, watch);",
+        sets=list(sets),
         apply_default_css=False,
         elem_id=elem_id,
     )
@@ -61,14 +84,11 @@ def from_url(url: str | None) -> Pixels:
         raise ImageRefused("The drawing arrived damaged: draw a stroke and try again.") from error
 
 
-def _template(
-    label: str, colours: Mapping[str, str], chosen: str, tools: tuple[str, ...], brush_px: int, *, bare: bool
-) -> str:
+def _template(label: str, tools: tuple[str, ...], brush_px: int, *, bare: bool) -> str:
     name = "-".join(label.lower().split())
-    swatches = "".join(_swatch(name, title, colour, chosen) for title, colour in colours.items())
     picks = "".join(_tool(name, tool, tool == tools[0]) for tool in tools)
     return f"""<div class="easel" data-name="{name}"{" data-bare" if bare else ""}>
-<fieldset class="swatches"{" hidden" if len(colours) == 1 else ""}><legend>Paint with</legend>{swatches}</fieldset>
+<div class="palette"></div>
 <div class="easel-tools">
 <fieldset class="choices"><legend class="unseen">Tool</legend>{picks}</fieldset>
 <label class="size"><span>Size</span><input type="range" min="2" max="96" value="{brush_px}" title="Brush width on a
@@ -81,14 +101,6 @@ sheet of {CANVAS_PX} pixels; [ and ] change it."><output>{brush_px}</output></la
 <div class="sheet"><canvas width="{CANVAS_PX}" height="{CANVAS_PX}" tabindex="0" role="application"
 aria-label="{escape(label)}. Drag to draw; by keyboard: arrows move, Space puts the tool down and lifts it."
 ></canvas><i class="ring" hidden></i></div></div>"""
-
-
-def _swatch(name: str, title: str, colour: str, chosen: str) -> str:
-    checked = " checked" if colour == chosen else ""
-    return (
-        f'<label style="--swatch:{colour}"><input type="radio" name="{name}-colour" value="{colour}"{checked}>'
-        f"<span>{escape(title)}</span></label>"
-    )
 
 
 def _tool(name: str, tool: str, checked: bool) -> str:

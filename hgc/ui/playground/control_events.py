@@ -27,11 +27,13 @@ from hgc.ui.playground.drawing import (
     AUTO,
     drawn,
     fitted,
+    offering,
     prepare,
     read_photo,
     seen_picture,
     seen_text,
     sheet_of,
+    sources_of,
     under_sheet,
 )
 from hgc.ui.playground.reading_panel import ways_of
@@ -49,6 +51,7 @@ READING_SLOWLY = (
     '<h3>As the model sees it</h3><p class="aside busy" role="status">Reading your photo. The first time, this '
     "detector's weights are fetched, which can take a minute; you can choose another meanwhile.</p>"
 )
+DRAWN = ("segmentation", *LINES)
 NOT_DRAWN = "There is no canvas for a map of this kind ({}): it is used as it was read from the photo."
 NO_LINES = '<h3>As the model sees it</h3><p class="aside">Draw some lines to see their map here.</p>'
 
@@ -103,13 +106,14 @@ class ControlEvents:
             return drawing[3], gr.skip(), gr.skip()
         return drawing[3] if self._readable(drawing[3]) else None, seen_picture(control_map), told
 
-    def choose(self, which: str, source: str, annotator: str) -> tuple[Any, Any]:
-        """A source and a way to read a photo that fit the control that was chosen."""
-        ways = ways_of(self._loader.studio().controls, which)
+    def choose(self, which: str, source: str, annotator: str) -> tuple[Any, Any, str]:
+        """A source and a way to read a photo that fit the control that was chosen, and the sources that do."""
+        controls = self._loader.studio().controls
+        ways, sources = ways_of(controls, which), sources_of(controls, which)
         names = [name for _, name in ways]
-        fits = which == AUTO or source == "photo" or (source == "lines" and which in LINES)
         way = annotator if annotator in names else names[0]
-        return gr.skip() if fits else "photo", gr.update(choices=ways, value=way)
+        kept = gr.skip() if source in sources else sources[0]
+        return kept, gr.update(choices=ways, value=way), offering(sources)
 
     def _readable(self, path: str | None) -> bool:
         try:
@@ -135,9 +139,8 @@ class ControlEvents:
         control_map, told = self._map(*drawing)
         if control_map is None:
             return gr.skip(), gr.skip(), gr.skip(), told
-        studio = self._loader.studio()
-        control = fitted(drawn(*drawing), studio).control
-        if control not in LINES and not (control == "segmentation" and studio.world.painted):
+        control = fitted(drawn(*drawing), self._loader.studio()).control
+        if control not in DRAWN:
             refusal = NOT_DRAWN.format(CONTROLS[control].lower())
             return gr.skip(), gr.skip(), gr.skip(), figures.notes_list([refusal], "error")
         return *_on_canvas(control_map, control), told
@@ -148,6 +151,9 @@ class ControlEvents:
             given = drawn(*drawing)
         except Refused as error:
             return *(gr.skip(),) * 5, figures.notes_list([in_one_sentence(error)], "error")
+        if drawing[6] not in (AUTO, *DRAWN):
+            refusal = NOT_DRAWN.format(CONTROLS[drawing[6]].lower())
+            return *(gr.skip(),) * 5, figures.notes_list([refusal], "error")
         reading, side = given.reading or Reading(), (CANVAS_PX, CANVAS_PX)
         photo = on_sheet(fit(given.picture, side, "photo", reading.framing, reading.position), side, WHITE)
         canvases = ("paint", "", gr.skip()) if given.control == "segmentation" else ("lines", gr.skip(), "")
@@ -197,7 +203,7 @@ def wire_control(p: Playground) -> None:
     gr.on(choices, events.look, panel.drawing, looked, trigger_mode="multiple", **LOOK_QUEUE, **QUIET)
     panel.photo.upload(events.receive, panel.drawing, [panel.photo, *seen], **LOOK_QUEUE, **QUIET)
     asked = [panel.which, panel.source, panel.annotator]
-    picked = chosen(panel.which)(events.choose, asked, asked[1:], **QUIET)
+    picked = chosen(panel.which)(events.choose, asked, [*asked[1:], panel.offered], **QUIET)
     picked.then(events.look, panel.drawing, looked, **LOOK_QUEUE, **QUIET)
     canvases = [panel.source, panel.painting, panel.lines]
     edited = panel.edit.click(events.edit, panel.drawing, [*canvases, panel.notes], **LOOK_QUEUE, **QUIET)

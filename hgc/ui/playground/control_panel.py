@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
+from hgc.control.label_sets import LabelSet, plain
 from hgc.landscapes import examples
 from hgc.landscapes.examples import Example
-from hgc.landscapes.labels import PALETTE
-from hgc.ui.components.easel import build_easel
+from hgc.landscapes.labels import LABELS
+from hgc.ui.components.easel import Swatches, build_easel, swatches
 from hgc.ui.components.inputs import models_list, photo_input
-from hgc.ui.playground.drawing import AUTO, PEN, hexed, seen_picture, seen_text, sheet_of
+from hgc.ui.playground.drawing import AUTO, PEN, seen_picture, seen_text, sheet_of
 from hgc.ui.playground.more_panel import MorePanel, build_more_panel
 from hgc.ui.playground.reading_panel import ReadingPanel, build_reading_panel
 
@@ -23,10 +25,11 @@ LINE_TOOLS = ("brush", "line", "eraser")
 
 @dataclass(frozen=True)
 class ControlPanel:
-    """The components of the panel."""
+    """The components of the panel; `offered` hides the sources that make no map for the control."""
 
     which: gr.Dropdown
     source: gr.Radio
+    offered: gr.HTML
     painting: gr.HTML
     lines: gr.HTML
     photo: gr.Image
@@ -66,8 +69,24 @@ class ControlPanel:
         return self.reading.annotator
 
 
+def palettes(sets: Sequence[LabelSet]) -> list[Swatches]:
+    """What a model's areas are painted with."""
+    return [_palette(labels, [other for other in sets if other is not labels]) for labels in sets]
+
+
+def _palette(labels: LabelSet, others: Sequence[LabelSet]) -> Swatches:
+    titles = {name: class_title(name) for name in labels.palette}
+    like = {
+        other.name: {title: class_title(found) for name, title in titles.items() if (found := other.like(name))}
+        for other in others
+    }
+    colours = {titles[name]: colour for name, colour in labels.palette.items()}
+    return swatches(labels.name, colours, class_title(labels.like("water")), like)
+
+
 def class_title(name: str) -> str:
-    return name.replace("_", " or ")
+    """A class as its swatch is called."""
+    return plain(name.replace("_", " or "))
 
 
 def build_control_panel() -> ControlPanel:
@@ -79,7 +98,7 @@ def build_control_panel() -> ControlPanel:
             [(AS_DRAWN, AUTO)],
             AUTO,
             label="Kind of map",
-            info="Lines can be drawn; of the others, give a photo to be read or a finished map.",
+            info="Areas and lines can be drawn; of the others, give a photo to be read or a finished map.",
             visible=False,
             elem_id="which",
         )
@@ -91,6 +110,7 @@ def build_control_panel() -> ControlPanel:
             elem_id="source",
             elem_classes="segmented",
         )
+        offered = gr.HTML("", elem_id="offered-sources")
         with gr.Row(visible=False, elem_id="tracing") as tracing:
             under = gr.HTML("", elem_id="under", min_width=140)
             lift = gr.Button("Take the photo away", size="md", elem_id="lift", scale=0, min_width=190)
@@ -114,6 +134,7 @@ def build_control_panel() -> ControlPanel:
     return ControlPanel(
         which,
         source,
+        offered,
         painting,
         lines,
         photo,
@@ -154,12 +175,10 @@ def _gallery() -> gr.Gallery:
 
 
 def _painting(first: Example) -> gr.HTML:
-    colours = {class_title(name): hexed(colour) for name, colour in PALETTE.items()}
     return build_easel(
         sheet_of(first.pixels, "segmentation"),
         label="Canvas for areas",
-        colours=colours,
-        chosen=hexed(PALETTE["water"]),
+        sets=palettes([LABELS]),
         elem_id="painting",
     )
 
@@ -169,8 +188,7 @@ def _lines() -> gr.HTML:
     return build_easel(
         None,
         label="Canvas for lines",
-        colours={"pen": hexed(PEN)},
-        chosen=hexed(PEN),
+        sets=[swatches("pen", {"pen": PEN}, "pen")],
         tools=LINE_TOOLS,
         brush_px=PEN_PX,
         elem_id="lines",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from hgc.studio.studio import Studio
 
 Source = Literal["paint", "lines", "photo"]
+SOURCES: tuple[Source, ...] = ("paint", "lines", "photo")  # as the panel has them
 MAPS = {"edges": "Edge map", "segmentation": "Segmentation map"}
 
 PEN = (27, 31, 38)
@@ -44,12 +45,22 @@ READY: Mapping[str, tuple[str, str]] = {
 }
 
 
-def hexed(colour: tuple[int, int, int]) -> str:
-    return "#{:02x}{:02x}{:02x}".format(*colour)
-
-
 # The fields of a Reading that the panel has, in its order.
 READING = ("framing", "position", "low_threshold", "high_threshold", "sigma_px", "line_threshold")
+
+
+def sources_of(controls: Collection[str], which: str) -> tuple[Source, ...]:
+    """The ways to a map of the chosen control, or of any that a model has: few can be drawn, all be read or given."""
+    asked = controls if which == AUTO else (which,)
+    drawn = {"paint": "segmentation" in asked, "lines": any(name in LINES for name in asked), "photo": True}
+    return tuple(source for source in SOURCES if drawn[source])
+
+
+def offering(sources: Collection[str]) -> str:
+    """A style under which no other way to a map can be chosen: what stands in a list, events under way still hold."""
+    hidden = [number for number, source in enumerate(SOURCES, 1) if source not in sources]
+    places = ", ".join(f"#source label:nth-of-type({number})" for number in hidden)
+    return f"<style>{places} {{ display: none !important }}</style>" if places else ""
 
 
 def sheet_of(picture: Pixels, control: str) -> Pixels:

@@ -12,7 +12,16 @@ from hgc.planning.presets import preset_of
 from hgc.request import Recipe
 from hgc.ui.pictures import png_url
 from hgc.ui.playground.cache_panel import CUSTOM_REASON, read_settings, trust_in, verify_of, write_settings
-from hgc.ui.playground.drawing import AS_MAP, AUTO, Drawn, seen_picture, seen_text, sheet_of
+from hgc.ui.playground.drawing import (
+    AS_MAP,
+    AUTO,
+    Drawn,
+    offering,
+    seen_picture,
+    seen_text,
+    sheet_of,
+    sources_of,
+)
 from hgc.ui.playground.figures import aside
 from hgc.ui.playground.method_card import method_card
 from hgc.ui.playground.more import more_fields, more_written
@@ -55,7 +64,15 @@ def read_recipe(page: Playground, control: str, values: list[Any]) -> Recipe:
 def form_outputs(page: Playground) -> list[Any]:
     """The outputs of `write_form`."""
     control, cache = page.control, page.cache
-    drawing = [*control.map, control.painting, control.lines, control.photo, control.seen, control.notes]
+    drawing = [
+        *control.map,
+        control.offered,
+        control.painting,
+        control.lines,
+        control.photo,
+        control.seen,
+        control.notes,
+    ]
     return [
         *page.fields.values(),
         *drawing,
@@ -123,20 +140,12 @@ def _on_canvas(page: Playground, request: Request) -> dict[Any, Any]:
     """The control map as a drawing on the canvas of its kind; of a kind that is not drawn, as a finished map."""
     panel, shown = page.control, decode(request.control_bytes).pixels
     studio, given = page.runner.loader.studio(), Drawn(shown, request.control)
-    painted = request.control == "segmentation"
-    if request.control not in ("segmentation", "edges") or (painted and not studio.world.painted):
-        return {
-            panel.source: "photo",
-            panel.which: request.control,
-            panel.annotator: gr.update(choices=ways_of(studio.controls, request.control), value=AS_MAP),
-            panel.photo: shown,
-            panel.seen: seen_picture(shown),
-            panel.notes: seen_text((), given),
-        }
-    return {
-        panel.which: AUTO,
-        panel.source: "paint" if painted else "lines",
-        panel.painting if painted else panel.lines: png_url(sheet_of(shown, request.control)),
-        panel.seen: seen_picture(shown),
-        panel.notes: seen_text((), given),
-    }
+    seen = {panel.seen: seen_picture(shown), panel.notes: seen_text((), given)}
+    if request.control not in ("segmentation", "edges"):
+        ways = gr.update(choices=ways_of(studio.controls, request.control), value=AS_MAP)
+        offered = offering(sources_of(studio.controls, request.control))
+        chosen = {panel.source: "photo", panel.which: request.control, panel.annotator: ways, panel.offered: offered}
+        return {**chosen, panel.photo: shown, **seen}
+    source, canvas = ("paint", panel.painting) if request.control == "segmentation" else ("lines", panel.lines)
+    chosen = {panel.source: source, panel.which: AUTO, panel.offered: offering(sources_of(studio.controls, AUTO))}
+    return {**chosen, canvas: png_url(sheet_of(shown, request.control)), **seen}

@@ -8,9 +8,9 @@ from typing import Any
 
 import gradio as gr
 
-from hgc.ui.components.easel import build_easel
+from hgc.ui.components.easel import build_easel, swatches
 from hgc.ui.components.inputs import models_list, photo_input, shown_when
-from hgc.ui.playground.drawing import AS_MAP, PEN, hexed, seen_picture
+from hgc.ui.playground.drawing import AS_MAP, PEN, seen_picture
 from hgc.ui.playground.reading_panel import LANDSCAPES, control_titles, ways_to
 
 NONE = "none"
@@ -71,8 +71,7 @@ def build_second_panel() -> SecondPanel:
             lines = build_easel(
                 None,
                 label="Canvas for the second lines",
-                colours={"pen": hexed(PEN)},
-                chosen=hexed(PEN),
+                sets=[swatches("pen", {"pen": PEN}, "pen")],
                 tools=("brush", "line", "eraser"),
                 brush_px=6,
                 elem_id="second-lines",

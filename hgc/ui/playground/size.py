@@ -41,7 +41,7 @@ def size_choices(side: int) -> list[tuple[str, str]]:
 
 def free(studio: Studio) -> bool:
     """Whether a model draws other sizes than its own: the embedded one was trained on one alone."""
-    return not studio.world.painted
+    return not studio.world.examples
 
 
 def _stepped(value: float) -> int:

@@ -7,9 +7,8 @@ from typing import Any
 
 import gradio as gr
 
-from hgc.ui.components.easel import build_easel
+from hgc.ui.components.easel import build_easel, swatches
 from hgc.ui.components.inputs import photo_input, shown_when
-from hgc.ui.playground.drawing import hexed
 from hgc.ui.playground.figures import aside
 
 WHOLE, PART = "whole", "part"
@@ -75,8 +74,7 @@ def build_source_panel() -> SourcePanel:
             mask = build_easel(
                 None,
                 label="Canvas for the mask",
-                colours={"mask": hexed(MASK)},
-                chosen=hexed(MASK),
+                sets=[swatches("mask", {"mask": MASK}, "mask")],
                 brush_px=48,
                 elem_id="mask",
             )
