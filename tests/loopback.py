@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 
 import pytest
 from huggingface_hub import constants
@@ -21,12 +21,17 @@ GATED = "someone/gated"
 
 @dataclass
 class Hub:
-    """`broken` names files whose transfer breaks off half-way once, `spoilt` those whose bytes arrive changed."""
+    """A hub's files, and what goes wrong with them.
+
+    `broken` names files whose transfer breaks off half-way once, `spoilt` those whose bytes arrive changed, `held`
+    those that stop half-way until they are let go.
+    """
 
     files: Mapping[str, Mapping[str, Path]]
     url: str = ""
     broken: set[str] = field(default_factory=set)
     spoilt: set[str] = field(default_factory=set)
+    held: dict[str, Event] = field(default_factory=dict)
     sent: Counter[str] = field(default_factory=Counter)  # bytes, by file
     token: str = ""  # of who may write
     committed: dict[str, bytes] = field(default_factory=dict)  # what was uploaded, by file
@@ -137,5 +142,11 @@ class _Answers(BaseHTTPRequestHandler):
             self.hub.broken.discard(name)
             rest = rest[: len(rest) // 2]
             self.close_connection = True
-        self.hub.sent[name] += len(rest)
-        self.wfile.write(rest)
+        half = len(rest) // 2
+        self.wfile.write(rest[:half])
+        self.hub.sent[name] += half
+        if name in self.hub.held:
+            self.wfile.flush()
+            self.hub.held[name].wait()
+        self.wfile.write(rest[half:])
+        self.hub.sent[name] += len(rest) - half

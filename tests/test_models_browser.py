@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Event
 from typing import Any
 
+import loopback
 import numpy as np
 import pytest
+import smallhub
 from opened import RUN_MS, Visitors, app, opened, ready
 from playwright.sync_api import Page, expect
 from test_app_browser import PHONE, choose, fewer_steps, finished, natural_size
@@ -159,6 +162,48 @@ def test_a_model_that_is_not_here_is_offered_with_size_and_licence(page: Page) -
     page.locator("#fetch").click()
     expect(page.locator("#model-told .error")).to_be_visible()
     expect(page.locator(".status.ready")).to_contain_text("Landscapes")
+
+
+@pytest.fixture(scope="module")
+def hub(small_hub: Path) -> Iterator[loopback.Hub]:
+    """A server of the small hub's files."""
+    with loopback.serving(smallhub.listing(small_hub)) as server:
+        yield server
+
+
+def test_an_id_that_is_not_here_is_fetched_stopped_and_taken_up_again(
+    visitors: Visitors, hub: loopback.Hub, tmp_path: Path
+) -> None:
+    """From the form for one's own model; Stop answers at once, however slow the hub is."""
+    unet, text = (f"{part}.fp16.safetensors" for part in ("unet/diffusion_pytorch_model", "text_encoder/model"))
+    place = {"HF_HOME": str(tmp_path / "cache"), "HF_ENDPOINT": hub.url, "HF_HUB_OFFLINE": "0"}
+    with app(tmp_path, **place) as served, opened(visitors, served) as page:
+        own(page, what="some/where")
+        expect(page.locator("#own-told .error")).to_contain_text("there is no repository some/where")
+        own(page, what=smallhub.SD15, control=smallhub.CANNY, name="mine")
+        for repo in (smallhub.SD15, smallhub.CANNY):
+            expect(page.locator("#own-told")).to_contain_text(re.compile(rf"{repo}: .* MB to fetch, licence openrail"))
+        assert not hub.sent, "asking is not fetching"
+        hub.held[unet] = Event()
+        page.locator("#own-fetch").click()
+        expect(page.locator("#model-told")).to_contain_text("MB/s")
+        expect(page.locator("#own-fetch")).to_be_hidden()
+        page.locator("#stop-fetching").click()
+        expect(page.locator("#model-told .error")).to_contain_text("fetch again to go on where it was")
+        expect(page.locator("#own-open")).to_be_hidden()
+        expect(page.locator(".status.ready")).to_contain_text("Landscapes")
+        assert hub.sent[unet] < small(hub, unet)
+        hub.held.pop(unet).set()
+        page.locator("#own-fetch").click()
+        expect(page.locator("#own-told")).to_contain_text("Maps it can follow now: canny edges.")
+        assert hub.sent[text] == small(hub, text), "what had come is not sent again"
+        page.locator("#own-open").click()
+        loaded(page, "Mine")
+
+
+def small(hub: loopback.Hub, name: str) -> int:
+    """The bytes of a file of SD 1.5."""
+    return hub.files[smallhub.SD15][name].stat().st_size
 
 
 def test_the_picker_fits_on_a_phone(visitors: Visitors, address: str) -> None:

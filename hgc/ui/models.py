@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -45,8 +44,10 @@ from hgc.ui.playground.reading_panel import control_titles, ways_of
 from hgc.ui.playground.titles import SAMPLER_TITLES
 from hgc.ui.queueing import LOOK_QUEUE, QUIET
 from hgc.ui.runner import in_one_sentence
+from hgc.ui.transfers import Transfers
 
 if TYPE_CHECKING:
+    from hgc.models.fetching import FetchProgress
     from hgc.studio.studio import Studio
     from hgc.ui.loader import Loader
     from hgc.ui.playground.tab import Playground
@@ -57,7 +58,6 @@ NOT_PAINTED = "Your painted areas stay on their canvas, but this model has no co
 NO_CLASS = "Of your painted areas these have no class here and are left bare: {}."
 NO_LINES = "Your lines stay on their canvas, but this model has no control of lines here: use a photo."
 NO_LORA = "The LoRA {} is not for this model."
-TELL_EVERY_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ class ModelEvents:
 
     def __init__(self, playground: Playground, header: Header) -> None:
         self._page, self._header, self._loader = playground, header, playground.runner.loader
-        self._stops: dict[str, threading.Event] = {}
+        self._transfers = Transfers()
 
     @property
     def shown(self) -> list[Any]:
@@ -167,30 +167,14 @@ class ModelEvents:
         self, page: gr.Request, title: str, sources: Callable[[], Sequence[str]]
     ) -> Generator[Updates, None, Exception | None]:
         """Fetches what is not here and tells how far it is; returns why it could not."""
-        from hgc.models.fetching import FetchProgress, fetch, offer
+        header = self._header
+        busy: Updates = {header.stop: gr.update(visible=True), header.own.fetch: gr.update(visible=False)}
+        yield self._told(f"Asking for {title}.") | busy
 
-        stop, latest, failed = threading.Event(), list[FetchProgress](), list[Exception]()
-        self._stops[page.session_hash or ""] = stop
+        def told(at: FetchProgress) -> Updates:
+            return self._told(_progress(title, at)) | busy
 
-        def work() -> None:
-            try:
-                offers = [offer(wanted) for wanted in sources()]
-                fetch(offers, tell=lambda at: latest.__setitem__(slice(None), [at]), stopped=stop.is_set)
-            except Exception as error:
-                failed.append(error)
-
-        worker = threading.Thread(target=work, name="fetch model", daemon=True)
-        worker.start()
-        yield self._told(f"Asking for {title}.") | {self._header.fetch: gr.update(visible=False)}
-        try:
-            while worker.is_alive():
-                worker.join(TELL_EVERY_S)
-                if latest:
-                    yield self._told(_progress(title, latest[0])) | {self._header.stop: gr.update(visible=True)}
-        finally:
-            stop.set()  # whoever leaves the page goes on from here another time
-            self._stops.pop(page.session_hash or "", None)
-        return failed[0] if failed else None
+        return (yield from self._transfers.run(page.session_hash or "", sources, told))
 
     def look_at_own(self, page: gr.Request, *values: Any) -> Updates:
         """What the form's model is, what memory it takes, and whether it can be opened or has to be fetched."""
@@ -231,9 +215,11 @@ class ModelEvents:
             return
         error = yield from self._fetching(page, " and ".join(asked.missing), lambda: asked.missing)
         if error is not None:
-            yield self._told(in_one_sentence(error), "error")
+            yield self._told(in_one_sentence(error), "error") | {own.fetch: gr.update(visible=True)}
             return
-        yield self._told("") | self.look_at_own(page, *values)
+        yield (
+            self._told("") | self.look_at_own(page, *values) | {self._header.picker: gr.update(choices=model_choices())}
+        )
 
     def open_own(self, page: gr.Request, *values: Any) -> Iterator[Updates]:
         """Remembers the form's model and loads it; where that fails, all is as before."""
@@ -255,9 +241,8 @@ class ModelEvents:
             yield {own.panel: gr.update(visible=True), self._header.picker: gr.update(choices=model_choices())}
 
     def stop(self, page: gr.Request) -> None:
-        """Ends the visitor's transfer after the piece under way; what is here stays for the next time."""
-        if (stop := self._stops.get(page.session_hash or "")) is not None:
-            stop.set()
+        """Leaves the visitor's transfer; what is here stays for the next time."""
+        self._transfers.stop(page.session_hash or "")
 
     def arrive(self, *chosen: str) -> Updates:
         """When a page opens: what is here now, and the form as the loaded model wants it."""
@@ -354,7 +339,7 @@ def _controls_here(preset: ModelPreset) -> bool:
     return preset.local or any(hub.is_here(source) for source in preset.controls.values())
 
 
-def _progress(title: str, at: Any) -> str:
+def _progress(title: str, at: FetchProgress) -> str:
     left = "" if at.eta_s is None else f", {at.eta_s:.0f} s left"
     done = f"{at.done_bytes / 1e6:,.0f} of {at.size_bytes / 1e6:,.0f} MB, {at.bytes_per_s / 1e6:.1f} MB/s{left}"
     return f"Fetching {title}: {done}."

@@ -6,6 +6,7 @@ forgets its history when the server fills an area.
 
 from __future__ import annotations
 
+import json
 from base64 import b64decode
 from binascii import Error as Base64Error
 from collections.abc import Mapping, Sequence
@@ -66,7 +67,7 @@ def build_easel(
     return gr.HTML(
         None if drawing is None else png_url(drawing),
         label=label,
-        html_template=_template(label, tools, brush_px, bare=drawing is None),
+        html_template=_template(label, sets, tools, brush_px, bare=drawing is None),
         js_on_load="hgc.easel(element, props, trigger, watch);",
         sets=list(sets),
         apply_default_css=False,
@@ -84,11 +85,11 @@ def from_url(url: str | None) -> Pixels:
         raise ImageRefused("The drawing arrived damaged: draw a stroke and try again.") from error
 
 
-def _template(label: str, tools: tuple[str, ...], brush_px: int, *, bare: bool) -> str:
+def _template(label: str, sets: Sequence[Swatches], tools: tuple[str, ...], brush_px: int, *, bare: bool) -> str:
     name = "-".join(label.lower().split())
     picks = "".join(_tool(name, tool, tool == tools[0]) for tool in tools)
     return f"""<div class="easel" data-name="{name}"{" data-bare" if bare else ""}>
-<div class="palette"></div>
+<div class="palette" data-sets="{escape(json.dumps(list(sets)), quote=True)}"></div>
 <div class="easel-tools">
 <fieldset class="choices"><legend class="unseen">Tool</legend>{picks}</fieldset>
 <label class="size"><span>Size</span><input type="range" min="2" max="96" value="{brush_px}" title="Brush width on a

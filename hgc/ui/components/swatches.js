@@ -14,7 +14,9 @@
     const canvas = easel.dataset.name;
     const state = (kept[canvas] ??= { set: "", chosen: {}, used: {} });
     const find = (selector) => place.querySelector(selector);
-    const sets = () => props.sets ?? [];
+    /* gradio forgets the properties of what it draws only after a tab was left. */
+    const first = JSON.parse(place.dataset.sets);
+    const sets = () => (state.sets = props.sets ?? state.sets ?? first);
     const current = () => sets().find((set) => set.name === state.set) ?? sets()[0];
     const classes = () => current().classes;
     const many = () => classes().length > FEW;
