@@ -134,8 +134,9 @@ def test_settings_that_were_not_measured_are_said(studio: Studio) -> None:
     assert studio.solution(recipe(sampler="unipc")).pictures == 8
 
 
-def test_what_nobody_measured_is_refused(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(PlanRefused, match=r"Spectrum was not measured .* optimised, .*: choose one of these"):
+def test_what_nobody_measured_is_refused(studio: Studio, drawn: Drawn, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn(b50=[shown(50)] * 8)
+    with pytest.raises(PlanRefused, match=r"Spectrum was not measured .* optimised: choose one of these"):
         studio.solution(recipe(method="spectrum"))
     monkeypatch.setattr(quality.optimised, "measured_on", lambda model, weights: None)
     with pytest.raises(PlanRefused, match="no quality was measured on landscapes with these weights"):

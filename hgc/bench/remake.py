@@ -22,10 +22,15 @@ SOLVERS = ("dpmpp", "unipc")
 BUDGETS = "--budget 0.2 --budget 0.368 --budget 0.5"
 DUEL = "--method optimised --method fewer_steps"
 HGC = "--method hgc --method fewer_steps"
+PLAIN = "--no-drawings --long 0 --alone 0"
 HGC_SCENES = {"segmentation": 16, "edges": 8}
 OTHERS = (
     "--method optimised --method block_caching --method deepcache --method tgate --method encoder_propagation "
     "--method guidance_reuse --method step_skip --method fewer_steps"
+)
+RIVALS = (
+    "--method optimised --method hgc --method block_caching --method spectrum --method taylorseer --method easycache "
+    "--method magcache --method deepcache --method step_skip --method fewer_steps"
 )
 MODEL = "assets/models/landscapes"
 
@@ -80,9 +85,22 @@ def _figures() -> Iterator[Step]:
         yield pareto(
             f"optimised-{control}-solvers", control, f"--scenes 8 --no-drawings --long 0 --alone 0 {solvers} {DUEL}"
         )
+    yield pareto("rivals-segmentation-ddim", "segmentation", f"--scenes 8 {PLAIN} {RIVALS}")
     few = f"--scenes 8 --no-drawings --alone 0 {DUEL}"
     yield pareto("optimised-segmentation-bfloat16", "segmentation", f"{few} --long 0 --dtype bfloat16")
     yield pareto("optimised-segmentation-long", "segmentation", few)
+    yield from _bands()
+
+
+def _bands() -> Iterator[Step]:
+    """The null band, and the least budgets."""
+
+    def pareto(name: str, options: str) -> Step:
+        out = f"assets/figures/{name}.json"
+        return Step(f"figures {name}", f"bench pareto --control segmentation {PLAIN} {options} --out {out}", (out,))
+
+    yield pareto("null-segmentation-ddim", "--scenes 8 --null 8 --null-steps 50 --method fewer_steps --budget 0.368")
+    yield pareto("low-segmentation-ddim", f"--scenes 8 --budget 0.1 --budget 0.15 {DUEL} --method hgc")
 
 
 def _shown() -> Iterator[Step]:

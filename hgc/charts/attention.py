@@ -15,7 +15,6 @@ from hgc.charts.rows import block_title
 from hgc.charts.shades import ABSENT, COMPUTED, DEAD, REUSED, Shade, cells
 
 BARS_PX = 72
-HIT, MISS, UNASKED = Shade("hit", REUSED.colour), Shade("miss", COMPUTED.colour), DEAD
 _ANSWERS = {
     State.COMPUTED: COMPUTED,
     State.REUSED: REUSED,
@@ -24,7 +23,12 @@ _ANSWERS = {
     State.ABSENT: ABSENT,
 }
 _WORDS = {COMPUTED: "miss: computed", REUSED: "hit: from the cache", DEAD: "not asked for", ABSENT: "not there"}
-_LEGEND = {COMPUTED.word: "miss", REUSED.word: "hit", DEAD.word: "not asked for", ABSENT.word: "not there"}
+_LEGEND = {
+    COMPUTED.word: "computed (miss)",
+    REUSED.word: "from the cache (hit)",
+    DEAD.word: "not asked for",
+    ABSENT.word: "not there",
+}
 
 
 def attention_chart(trace: Trace) -> go.Figure:

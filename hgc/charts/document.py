@@ -43,7 +43,11 @@ def charts_of(traces: Mapping[ArmName, Trace], titles: Mapping[ArmName, str]) ->
     charts = [
         Chart("What every step computed", f"{titles[arm]}, block by block.", state_chart(trace, "blocks")),
         Chart("The same, site by site", "A site is a call whose output can be kept.", state_chart(trace, "sites")),
-        Chart("Attention from the cache", "Cross-attention of each layer, and the branches.", attention_chart(trace)),
+        Chart(
+            "Attention from the cache",
+            "Each layer's look at the words, by step: from the cache or computed; and the guidance branches.",
+            attention_chart(trace),
+        ),
         Chart("MACs of every step", "Without attention products, as the paper counts.", macs_chart(traces, titles)),
         Chart("MACs of every step, with attention", "Products included.", macs_chart(traces, titles, "full")),
         Chart("Time of every step", "Milliseconds in the denoiser, as measured.", latency_chart(traces, titles)),

@@ -19,7 +19,7 @@ SETTING = {"model": "landscapes", "sampler": SAMPLER, "steps": STEPS}
 WORDS = "Landscapes, 20 steps of DDIM"
 LONG_STEPS = 100  # of the reference in the -long tables
 # Where one budget is in several, the table of most pictures counts; drawings by other hands are in the first two.
-TABLES = tuple(f"{name}-{{control}}-ddim" for name in ("optimised", "quality", "methods", "hgc", "rivals"))
+TABLES = tuple(f"{name}-{{control}}-ddim" for name in ("optimised", "quality", "methods", "hgc", "rivals", "low"))
 SOLVERS = "optimised-{control}-solvers"
 
 

@@ -28,15 +28,19 @@ Level = NDArray[np.float32]
 
 
 def totals(opened: Opened) -> str:
-    """How much of the attention came from the cache, in hits and misses, and how many steps ran one branch."""
+    """What the fine cache did: how much of the attention it answered, what was not even asked for, and how many steps
+    ran one branch."""
     trace = opened.trace
     hits, misses = trace.attention_hits, trace.attention_misses
-    share = hits / (hits + misses) if hits + misses else 0.0
+    asked = hits + misses
+    left_out = trace.count(State.DEAD, kind=Kind.CROSS_ATTENTION)
     halved = sum(count == 1 for count in trace.branches)
+    branches = f" {halved} of {trace.steps} steps ran one guidance branch instead of two." if halved else ""
+    unasked = f" {left_out} more were not asked for: what they feed was left out." if left_out else ""
     return (
-        f'<p class="lead"><b>{share:.0%}</b> of the attention came from the cache. A layer looked at the words '
-        f"{hits + misses} times: {hits} answers were kept ones, hits; {misses} were computed, misses. {halved} of "
-        f"{trace.steps} steps ran one guidance branch.</p>"
+        f'<p class="lead"><b>{hits / asked if asked else 0:.0%}</b> of the attention came from the cache.</p>'
+        f'<p class="aside">Of {asked} looks at your words {hits} were answered from the cache, {misses} were computed.'
+        f"{unasked}{branches}</p>"
     )
 
 

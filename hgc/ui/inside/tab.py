@@ -107,7 +107,10 @@ def build_inside(runner: Runner, run_id: gr.State, recording: bool = False) -> N
                 macs = _plot("macs")
             with _card("Time of every step", "Milliseconds in the denoiser, as measured."):
                 clock = _plot("latency")
-        with _card("Attention from the cache", "Cross-attention of each layer, and the guidance branches."):
+        with _card(
+            "Attention from the cache",
+            "Each layer looks at your words in every step. The fine cache keeps the answers that hardly change.",
+        ):
             totals = gr.HTML("", elem_id="attention-totals")
             attention = _plot("attention")
         change = build_change()
