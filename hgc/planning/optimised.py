@@ -20,7 +20,7 @@ from hgc.planning.task import Task
 from hgc.request import Recipe
 
 PLANS = Path(__file__).resolve().parents[2] / "assets" / "plans"
-OWN = "runs/plans"  # where those brought from the Hub are looked for, in the working folder
+OWN = "runs/plans"  # where those searched on the page and brought from the Hub are looked for, in the working folder
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def optimised(task: Task, share: float) -> Plan:
 def kept_for(recipe: Recipe) -> Kept:
     """The searched plans for a recipe, or for the one most like it. Raises PlanRefused where nothing is kept."""
     wanted = subject_of(recipe)
-    found = (*shelves(PLANS), *shelves(Path(OWN).absolute()))
+    found = (*shelves(Path(OWN).absolute()), *shelves(PLANS))  # of equals, one's own
     if not found:
         raise PlanRefused("no optimised plans are kept here; make them with: python -m hgc optimize")
     shelf = min(found, key=lambda shelf: distance(shelf.table.subject, wanted))

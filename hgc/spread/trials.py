@@ -95,10 +95,13 @@ def _in_turn(desk: Desk, cutouts: Cutouts, stop: threading.Event) -> InTurn:
 
 
 class TrialsAt:
-    """Trials at a place. Raises WorkLost for one that no worker could make: none can be left out."""
+    """Trials at a place. Raises WorkLost for one that no worker could make: none can be left out.
 
-    def __init__(self, place: Place, cutouts: Cutouts) -> None:
-        self.place, self._cutouts = place, cutouts
+    Raises Cancelled once `stop` is set.
+    """
+
+    def __init__(self, place: Place, cutouts: Cutouts, stop: threading.Event | None = None) -> None:
+        self.place, self._cutouts, self._stop = place, cutouts, stop or threading.Event()
 
     @property
     def count(self) -> int:
@@ -121,7 +124,9 @@ class TrialsAt:
                 yield task.name, news
 
     def _done(self, tasks: Sequence[T]) -> Iterator[tuple[T, Any]]:
-        for task, news in done_together(self.place, in_order(tasks), threading.Event()):
+        for task, news in done_together(self.place, in_order(tasks), self._stop):
             if isinstance(news, WorkLost):
                 raise news
             yield task, news
+        if self._stop.is_set():
+            raise Cancelled("stopped in a search for plans; the runs before are kept")

@@ -48,6 +48,8 @@ def calibration_seconds(subject: Subject, scenes: int) -> int:
 class LentStudio(Studio):
     """A studio whose runs borrow a device. Requests are checked before, so that a refusal borrows nothing."""
 
+    lent = True
+
     def __init__(self, loaded: Loaded, judge: Judge) -> None:
         super().__init__(loaded, judge)
         # Once the page is served, only a fork can read the networks.

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
-from hgc.landscapes.labels import colour_map
+from hgc.control.label_sets import taken_over
+from hgc.landscapes.labels import LABELS, colour_map
 from hgc.landscapes.scene import paint
 from hgc.request import Request
 
@@ -18,9 +20,12 @@ LATENT_PX = 8
 
 
 def painted(studio: Studio, seed: int, fields: Mapping[str, Any]) -> Request:
-    """The request of a painted scene: its caption, and its label or edge map as the control."""
+    """The request of a painted scene: its caption, and its label map, in the model's classes, or its edges."""
     scene, control = paint(seed), fields["control"]
-    drawing = colour_map(scene.labels) if control == "segmentation" else scene.edges[:, :, None].repeat(3, axis=2)
+    drawing = scene.edges[:, :, None].repeat(3, axis=2)
+    if control == "segmentation":
+        sheet = np.dstack([colour_map(scene.labels), np.full(scene.labels.shape, 255, np.uint8)])
+        drawing, _ = taken_over(sheet, [LABELS], studio.world.sets)
     return Request.make(studio.prepare_control(drawing, control).png, seed=seed, prompt=scene.caption, **fields)
 
 

@@ -15,7 +15,7 @@ import torch
 
 from hgc import limits, planning
 from hgc.cache import schedules
-from hgc.cache.anatomy import Anatomy
+from hgc.cache.anatomy import Anatomy, Macs
 from hgc.cache.anatomy.macs import measure
 from hgc.cache.anatomy.networks import Networks
 from hgc.cache.plan import Plan
@@ -74,7 +74,12 @@ class Timing:
 
 
 class Studio:
-    """A model with its judge. Every run has a pipeline object and a scheduler of its own over shared networks."""
+    """A model with its judge. Every run has a pipeline object and a scheduler of its own over shared networks.
+
+    `lent` is whether its accelerator is there during a run alone.
+    """
+
+    lent = False
 
     def __init__(self, loaded: Loaded, judge: Judge) -> None:
         self.loaded, self._judge = loaded, judge
@@ -214,17 +219,21 @@ class Studio:
         macs, whole, share = task.cost(plan), task.whole, task.share(plan)
         beside = planning.rival_of(recipe, share)
         rival = None if beside is None else self.plan(beside)
-        timing = self._timing.get(recipe.sampler)
         return Forecast(
             macs=macs,
             macs_full=whole,
             share=share,
-            latency_ms=timing.latency_of(macs.full) if timing else None,
-            latency_ms_full=timing.latency_of(whole.full) if timing else None,
+            latency_ms=self.latency_of(macs, recipe.sampler),
+            latency_ms_full=self.latency_of(whole, recipe.sampler),
             plan=plan,
             share_rival=None if rival is None else task.share(rival),
             rival=rival,
         )
+
+    def latency_of(self, macs: Macs, sampler: str) -> float | None:
+        """The time of so many MACs in ms, by the last comparison with a sampler; None before there is one."""
+        timing = self._timing.get(sampler)
+        return timing.latency_of(macs.full) if timing else None
 
     def compare(
         self,

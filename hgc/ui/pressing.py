@@ -179,11 +179,12 @@ def wire_start(
     take_up: Step | None = None,
     also: Mapping[Any, Any] | None = None,
     before_js: str = "",
+    queue: Mapping[str, Any] = MODEL_QUEUE,
 ) -> Any:
     """Answered at once in the browser, so that a press is felt even while the server is busy; then noted; then what it
     is made from is taken up, apart from the work, which waits for the model.
 
-    `also` are further values that the press sets.
+    `also` are further values that the press sets; `queue` is the line in which the work waits.
     """
     also = also or {}
     answers = json.dumps([*also.values(), *[OFF] * len(pressing.starts), ON])
@@ -194,7 +195,7 @@ def wire_start(
     if take_up is not None:
         asked = [pressing.press, *take_up.inputs]
         begin = button.click(take_up.fn, asked, take_up.outputs, **TAKE_UP_QUEUE, **EVERY_PRESS, **QUIET).success
-    return begin(run.fn, [pressing.press, *run.inputs], run.outputs, **EVERY_PRESS, **MODEL_QUEUE, **QUIET)
+    return begin(run.fn, [pressing.press, *run.inputs], run.outputs, **EVERY_PRESS, **queue, **QUIET)
 
 
 def wire_stop(pressing: Pressing, stop: Step) -> None:

@@ -13,6 +13,7 @@ from hgc.ui.playground.tab import Playground
 from hgc.ui.queueing import QUIET
 from hgc.ui.schedules.calibration import build_calibration
 from hgc.ui.schedules.events import ScheduleEvents
+from hgc.ui.schedules.search import build_search
 
 COMPONENTS = Path(__file__).parents[1] / "components"
 BRUSHES = [("Next in turn", "next"), ("Compute", "C"), ("Reuse", "R"), ("Forecast", "F")]
@@ -68,6 +69,7 @@ def build_schedules(playground: Playground, tab: gr.Tab, tabs: gr.Tabs) -> None:
                 "costed at once; what cannot be run is refused.</p>"
             )
             schedules = _plan_card()
+        build_search(playground, tab)
         build_calibration(playground, tab)
     _wire(schedules, ScheduleEvents(playground), playground, tab, tabs)
 
