@@ -30,19 +30,31 @@ def painted(studio: Studio, seed: int, fields: Mapping[str, Any]) -> Request:
 
 
 def together(calls: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The arguments of one call for all; what is not a tensor is the first call's, and must be the same in all."""
-    return {
-        name: torch.cat([call[name] for call in calls]) if isinstance(value, torch.Tensor) else value
-        for name, value in calls[0].items()
-    }
+    """The arguments of one call for all; what is not a tensor is the first call's, and must be the same in all.
+
+    A Union network takes its maps as a list.
+    """
+
+    def joined(values: Sequence[Any]) -> Any:
+        if isinstance(values[0], torch.Tensor):
+            return torch.cat(list(values))
+        if isinstance(values[0], list):
+            return [joined(each) for each in zip(*values, strict=True)]
+        return values[0]
+
+    return {name: joined([call[name] for call in calls]) for name in calls[0]}
 
 
 def cut_out(call: Mapping[str, Any], side: int) -> dict[str, Any]:
     """The same of the middle `side` x `side` pixels only (a multiple of 8): less work, and the networks don't mind."""
-    width = call["image"].shape[-1]
+    width = call["latents"].shape[-1] * LATENT_PX
     start = (width - side) // 2 // LATENT_PX * LATENT_PX
-    arguments = dict(call)
-    for name, px in (("image", 1), ("latents", LATENT_PX)):
+
+    def cut(value: Any, px: int) -> Any:
+        if isinstance(value, list):
+            return [cut(each, px) for each in value]
         span = slice(start // px, (start + side) // px)
-        arguments[name] = call[name][:, :, span, span].contiguous()
-    return arguments
+        return value[:, :, span, span].contiguous()
+
+    sizes = {"image": 1, "control_image": 1, "latents": LATENT_PX}
+    return {name: cut(value, sizes[name]) if name in sizes else value for name, value in call.items()}
