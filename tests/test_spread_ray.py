@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import monotonic, sleep
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 from PIL import Image
 from typer.testing import CliRunner
@@ -27,7 +29,8 @@ from hgc.landscapes.scene import paint
 from hgc.request import Request
 from hgc.results.comparison import Cancelled, Comparison, Progress
 from hgc.spread import cluster
-from hgc.spread.cluster import RayHand
+from hgc.spread.actor import RayHand
+from hgc.spread.connection import Connection
 from hgc.spread.on import On
 from hgc.spread.studio import SpreadStudio
 from hgc.spread.work import WorkerLost
@@ -99,7 +102,7 @@ def test_whoever_kills_a_worker_costs_a_retry_and_no_picture(
     spread: SpreadStudio, studio: Studio, base: Request
 ) -> None:
     before, killed = processes(spread), False
-    news = []
+    news: list[Any] = []
     for each in spread.compare(base):
         news.append(each)
         if not killed and isinstance(each, Progress):
@@ -111,6 +114,22 @@ def test_whoever_kills_a_worker_costs_a_retry_and_no_picture(
     assert [each.step for each in news if isinstance(each, Progress) and each.arm == "full"].count(1) == 2
     until(lambda: len(spread.place.facts) == 2)
     assert not set(before) & set(processes(spread))
+
+
+def test_rays_own_process_killed_costs_a_retry_and_no_picture(
+    spread: SpreadStudio, studio: Studio, base: Request
+) -> None:
+    """Ray would end this very program at its next call; instead its processes are begun again."""
+    killed = set[int]()
+    news: list[Any] = []
+    for each in spread.compare(base.but(seed=2)):
+        news.append(each)
+        if not killed and isinstance(each, Progress):
+            killed = {process.pid for process in psutil.Process().children(True) if process.name() == "raylet"}
+            assert len(killed) == 1
+            os.kill(killed.copy().pop(), signal.SIGKILL)
+    assert same(news[-1], finished(studio.compare(base.but(seed=2))))
+    until(lambda: len(spread.place.facts) == 2)
 
 
 def test_stop_is_heard_by_a_worker(spread: SpreadStudio, base: Request) -> None:
@@ -218,27 +237,27 @@ def test_a_table_of_fidelity_by_workers_is_the_one_made_here(either: list[On], t
     assert drawn("there", *THERE) == ("", there), "nothing was drawn again"
 
 
-def marked(mark: str) -> list[str]:
-    """Programs that were started with this mark in their environment, and by what they start."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            if f"{MARK}={mark}".encode() in (process / "environ").read_bytes().split(b"\0"):
-                found.append((process / "cmdline").read_bytes().replace(b"\0", b" ").decode())
-        except OSError:
-            continue  # it has ended
-    return found
+def marked(mark: str) -> dict[psutil.Process, list[str]]:
+    """Programs that were started with this mark in their environment, and by what they start; with their words."""
+    every = ((each, each.info) for each in psutil.process_iter(["environ", "cmdline"]))
+    return {one: of["cmdline"] for one, of in every if (of["environ"] or {}).get(MARK) == mark and of["cmdline"]}
+
+
+def environment(mark: str) -> dict[str, str]:
+    return os.environ | {MARK: mark, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
 
 
 @contextmanager
-def swept(folder: Path, mark: str, *words: str, code: str = "") -> Iterator[subprocess.Popen[bytes]]:
-    """`hgc sweep` on two workers in a program of its own, which runs `code` first."""
+def swept(
+    folder: Path, mark: str, *words: str, on: str = "ray", count: int = 2, code: str = ""
+) -> Iterator[subprocess.Popen[bytes]]:
+    """`hgc sweep` on workers in a program of its own, which runs `code` first."""
     Image.fromarray(colour_map(SCENE.labels)).save(folder / "map.png")
-    asked = ["sweep", "--image", "map.png", "--out", "out", "--on", "ray", "--count", "2", *words]
+    asked = ["sweep", "--image", "map.png", "--out", "out", "--on", on, "--count", str(count), *words]
     process = subprocess.Popen(
         [sys.executable, "-c", f"{code}\nfrom hgc.__main__ import app; app()", *asked],
         cwd=folder,
-        env=os.environ | {MARK: mark, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])},
+        env=environment(mark),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         # Whoever runs the tests in the background has them ignore Ctrl-C, and their children too.
@@ -255,12 +274,12 @@ def test_ctrl_c_leaves_no_process(tmp_path: Path) -> None:
     """While the workers load their model, so that nobody waits for pictures here."""
     mark = os.urandom(8).hex()
     with swept(tmp_path, mark, "--x", "seed=0..9") as process:
-        until(lambda: any("ray::DeskActor" in program for program in marked(mark)) or process.poll() is not None)
+        until(lambda: "ray::DeskActor" in str(marked(mark)) or process.poll() is not None)
         process.send_signal(signal.SIGINT)
         said = process.communicate(timeout=120)[0].decode()
     assert process.returncode != 0
     assert "Traceback" not in said
-    until(lambda: marked(mark) == [])
+    until(lambda: not marked(mark))
 
 
 FULL_DISK = """
@@ -282,7 +301,58 @@ def test_a_full_disk_is_one_sentence_and_keeps_what_is_there(tmp_path: Path) -> 
     assert "Traceback" not in said
     files = sorted(path.suffix for path in (tmp_path / "out" / "runs").iterdir())
     assert files == [".json", ".png", ".png"], "one run, whole, and no part of another"
-    until(lambda: marked(mark) == [])
+    until(lambda: not marked(mark))
+
+
+def free_port() -> int:
+    """Below those that Ray gives its workers."""
+    for port in range(9_000, 9_900):
+        with socket.socket() as one, suppress(OSError):
+            one.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no port is free")
+
+
+@pytest.fixture
+def head(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, Callable[[], None]]]:
+    """A cluster that somebody else has begun, reached from outside: its address, and what ends all of it at once."""
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    port, mark = free_port(), os.urandom(8).hex()
+    asked = f"start --head --block --num-cpus 1 --port 0 --ray-client-server-port {port} --include-dashboard false"
+    command = [sys.executable, "-c", "from ray.scripts.scripts import main; main()", *asked.split()]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = subprocess.Popen([*command, "--disable-usage-stats"], env=environment(mark), **quiet)  # type: ignore[call-overload]
+
+    def end() -> None:
+        while processes := marked(mark):
+            for each in processes:
+                with suppress(psutil.NoSuchProcess):
+                    each.kill()
+            process.wait()
+
+    try:
+        yield f"ray://127.0.0.1:{port}", end
+    finally:
+        end()
+
+
+def test_a_cluster_elsewhere_draws_the_same_and_may_go_in_mid_run(
+    head: tuple[str, Callable[[], None]], tmp_path: Path
+) -> None:
+    """What was drawn there is kept, and the same command goes on here."""
+    address, end = head
+    few = ("--steps", "2", "--method", "step_skip", "--budget", "0.7")
+    runs = tmp_path / "out" / "runs"
+    with swept(tmp_path, os.urandom(8).hex(), "--x", "seed=0..99", *few, on=address, count=1) as process:
+        until(lambda: len(list(runs.glob("*.json"))) >= 2 or process.poll() is not None)
+        end()
+        said = process.communicate(timeout=240)[0].decode()
+    assert process.returncode == 2, said
+    assert said.strip().splitlines()[-1].endswith("; what is finished is kept")
+    told("sweep", "--image", str(tmp_path / "map.png"), "--x", "seed=0..1", "--out", str(tmp_path / "here"), *few)
+    for path in (tmp_path / "here" / "runs").glob("*.png"):
+        with Image.open(path) as here, Image.open(runs / path.name) as elsewhere:
+            assert np.array_equal(np.asarray(here), np.asarray(elsewhere))
 
 
 def test_without_ray_it_says_how_to_come_by_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -324,4 +394,4 @@ def test_whatever_ray_says_of_a_worker_its_run_goes_to_another(error: Exception,
 
     actor = SimpleNamespace(_actor_id=SimpleNamespace(hex=lambda: "0123456789"), stop=SimpleNamespace(remote=str))
     with pytest.raises(WorkerLost, match=says):
-        RayHand(Ray(), actor, 0).stop("")
+        RayHand(Connection(Ray(), client=True), actor, 0).stop("")

@@ -117,7 +117,7 @@ class Line(Generic[W]):
                 self._lent[worker.name] = monotonic()
                 return worker
             if not (self._free or self._lent or self._coming):
-                raise NoWorkers(self._reason or "no worker is left")
+                raise NoWorkers(f"no worker is left: {self._reason}; what is finished is kept")
             if place + 1 != told:
                 return Waiting(place + 1, self._eta_s(place))
             self._changed.wait(LOOK_S)

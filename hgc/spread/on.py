@@ -15,7 +15,7 @@ from hgc import limits
 from hgc.refused import Refused
 
 if TYPE_CHECKING:
-    from hgc.spread.cluster import Team
+    from hgc.spread.actor import Team
     from hgc.spread.pool import Pool
     from hgc.studio.studio import Studio
 
@@ -85,7 +85,7 @@ class On:
             studio.record_steps(graphs)
             yield studio
             return
-        from hgc.spread.cluster import Team
+        from hgc.spread.actor import Team
         from hgc.spread.studio import SpreadStudio
 
         with self._pages() if self.pages else self._cluster(Team(model, device, dtype, graphs)) as pool:
