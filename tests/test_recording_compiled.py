@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from shutil import which
 from typing import Any
 
@@ -15,7 +16,9 @@ from test_engine import every_plan
 from test_pipelines import anatomy_of
 from test_recording import same_cells
 from torch.fx import GraphModule
+from torch.fx.experimental.proxy_tensor import make_fx
 
+from hgc.cache.recording.ahead import Packages, digest_of
 from hgc.cache.recording.capture import CompiledRows
 from hgc.cache.recording.rows import Recordings
 from hgc.cache.running.engine import cached
@@ -101,3 +104,44 @@ def test_torchs_own_compiler_gives_the_numbers_but_for_rounding() -> None:
             weight.mul_(scale)
             captured.replay()
             torch.testing.assert_close(captured.out, function())
+
+
+@pytest.mark.filterwarnings("ignore")  # of torch's exporter and of spaces, on a machine without a GPU
+@pytest.mark.skipif(which("c++") is None, reason="torch's own compiler writes C++ and needs a compiler for it")
+def test_a_row_compiled_ahead_is_loaded_by_later_programs_and_reads_what_changes(tmp_path: Path) -> None:
+    given, weight = torch.randn(8, 16), torch.nn.Parameter(torch.randn(16, 16))
+
+    def function() -> Any:
+        hidden = torch.nn.functional.silu(given @ weight)
+        return {"hidden": hidden}, [hidden.mean(0), hidden - 1]
+
+    first, later = Packages(tmp_path), Packages(tmp_path)
+    with torch.no_grad():
+        for packages in (first, later):
+            captured = CompiledRows(None, packages)(function)
+            for scale in (1.0, 0.5):
+                given.mul_(scale)
+                weight.mul_(scale)
+                captured.replay()
+                torch.testing.assert_close(captured.out, function())
+    assert (first.compiled, later.compiled) == (1, 0)
+    assert [path.suffix for path in tmp_path.iterdir()] == [".pt2"]
+
+
+def test_packages_differ_wherever_the_code_would() -> None:
+    def digest(function: Callable[..., torch.Tensor], *given: torch.Tensor) -> str:
+        graph = make_fx(lambda: function(*given))()
+        return digest_of(graph, dict(graph.named_buffers()))
+
+    one = torch.ones(4, 6)
+    same, others = (
+        digest(torch.add, one, one),
+        [
+            digest(torch.mul, one, one),
+            digest(torch.add, one[:2], one[:2]),
+            digest(torch.add, one.double(), one.double()),
+            digest(torch.add, torch.ones(6, 4).T, torch.ones(6, 4).T),
+        ],
+    )
+    assert digest(torch.add, one * 2, one * 2) == same, "numbers are read when it runs"
+    assert len({same, *others}) == 5

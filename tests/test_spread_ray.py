@@ -76,8 +76,8 @@ def processes(studio: SpreadStudio) -> list[int]:
     return [int(facts.where.rpartition(" ")[2]) for facts in studio.place.facts]
 
 
-def until(true: Callable[[], bool]) -> None:
-    end = monotonic() + 120
+def until(true: Callable[[], bool], patience_s: float = 120) -> None:
+    end = monotonic() + patience_s
     while not true():
         assert monotonic() < end, "it never came true"
         sleep(0.05)
@@ -344,7 +344,7 @@ def test_a_cluster_elsewhere_draws_the_same_and_may_go_in_mid_run(
     few = ("--steps", "2", "--method", "step_skip", "--budget", "0.7")
     runs = tmp_path / "out" / "runs"
     with swept(tmp_path, os.urandom(8).hex(), "--x", "seed=0..99", *few, on=address, count=1) as process:
-        until(lambda: len(list(runs.glob("*.json"))) >= 2 or process.poll() is not None)
+        until(lambda: len(list(runs.glob("*.json"))) >= 2 or process.poll() is not None, 240)
         end()
         said = process.communicate(timeout=240)[0].decode()
     assert process.returncode == 2, said
