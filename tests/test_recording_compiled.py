@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from shutil import which
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -22,6 +24,8 @@ from hgc.cache.recording.ahead import Packages, digest_of
 from hgc.cache.recording.capture import CompiledRows
 from hgc.cache.recording.rows import Recordings
 from hgc.cache.running.engine import cached
+from hgc.studio.studio import Studio
+from hgc.ui.loader import PACKAGES, load_lent
 
 STEPS = 4
 
@@ -128,12 +132,35 @@ def test_a_row_compiled_ahead_is_loaded_by_later_programs_and_reads_what_changes
     assert [path.suffix for path in tmp_path.iterdir()] == [".pt2"]
 
 
+def test_a_space_takes_packages_from_the_folder_that_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    studio = SimpleNamespace(folders=[])
+    studio.record_steps = lambda packages: studio.folders.append(packages)
+    lent = SimpleNamespace(LentStudio=SimpleNamespace(load=lambda: studio))
+    monkeypatch.setitem(sys.modules, "hgc.studio.lent", lent)  # the real one wants to be imported before torch
+    load_lent()
+    monkeypatch.setenv(PACKAGES, str(tmp_path))
+    load_lent()
+    assert studio.folders == [tmp_path]
+
+
+def test_a_studio_compiles_ahead_where_it_is_given_a_folder(studio: Studio, tmp_path: Path) -> None:
+    try:
+        studio.record_steps(False, packages=tmp_path)
+        assert studio._recordings is not None
+        assert studio._recordings.compiled
+        studio.record_steps(False)
+        assert studio._recordings is None
+    finally:
+        studio.record_steps(False)
+
+
 def test_packages_differ_wherever_the_code_would() -> None:
     def digest(function: Callable[..., torch.Tensor], *given: torch.Tensor) -> str:
         graph = make_fx(lambda: function(*given))()
         return digest_of(graph, dict(graph.named_buffers()))
 
     one = torch.ones(4, 6)
+    two = one * 2
     same, others = (
         digest(torch.add, one, one),
         [
@@ -143,5 +170,5 @@ def test_packages_differ_wherever_the_code_would() -> None:
             digest(torch.add, torch.ones(6, 4).T, torch.ones(6, 4).T),
         ],
     )
-    assert digest(torch.add, one * 2, one * 2) == same, "numbers are read when it runs"
+    assert digest(torch.add, two, two) == same, "numbers are read when it runs"
     assert len({same, *others}) == 5

@@ -10,6 +10,7 @@ import typer
 
 from hgc import limits
 from hgc.cli.options import (
+    Ahead,
     AsJson,
     AtLeast,
     Budget,
@@ -62,6 +63,7 @@ def compare(
     dtype: Dtype = None,
     graphs: Graphs = False,
     compile: Compile = False,
+    packages: Ahead = None,
     judge: ByNetworks = None,
     as_json: AsJson = False,
 ) -> None:
@@ -70,7 +72,7 @@ def compare(
     how = {"framing": framing, "position": position, "low_threshold": low, "high_threshold": high}
     reading, picture = Reading.parse(how), decode(image)
     studio = Studio.load(recipe["model"], device, dtype)
-    studio.record_steps(graphs or compile, compile=compile)
+    studio.record_steps(graphs, compile=compile, packages=packages)
     if judge is not None:
         studio.judge_by_networks(judge)
     asked = Recipe.parse(read_pictures(recipe, studio, reading) | chosen(plan, method, budget, at_least))
@@ -92,6 +94,7 @@ def run(
     dtype: Dtype = None,
     graphs: Graphs = False,
     compile: Compile = False,
+    packages: Ahead = None,
     judge: ByNetworks = None,
     as_json: AsJson = False,
 ) -> None:
@@ -99,7 +102,7 @@ def run(
     check_place(out, folder=True)
     parsed = Request.parse(read_text(request, limits.REQUEST_BYTES, "a request.json"))
     studio = Studio.load(parsed.model, device, dtype)
-    studio.record_steps(graphs or compile, compile=compile)
+    studio.record_steps(graphs, compile=compile, packages=packages)
     if judge is not None:
         studio.judge_by_networks(judge)
     comparison = finished(studio, parsed, quiet=as_json)

@@ -47,6 +47,10 @@ Compile = Annotated[
         "--compile/--no-compile", help="Compile such steps first: minutes once, other roundings (not measured)."
     ),
 ]
+Ahead = Annotated[
+    Path | None,
+    typer.Option("--packages", help="A folder of such steps compiled ahead of time; what is missing is added."),
+]
 Where = Annotated[
     str, typer.Option("--on", help="here, ray, or a cluster's ray://HOST:PORT; `auto` finds the one around it.")
 ]

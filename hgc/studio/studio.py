@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
 from hashlib import sha256
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -19,6 +20,8 @@ from hgc.cache.anatomy import Anatomy, Macs
 from hgc.cache.anatomy.macs import measure
 from hgc.cache.anatomy.networks import Networks
 from hgc.cache.plan import Plan
+from hgc.cache.recording.ahead import Packages
+from hgc.cache.recording.capture import inductor
 from hgc.cache.recording.rows import Recordings
 from hgc.cache.running.engine import cached
 from hgc.cache.trace import Trace
@@ -110,12 +113,15 @@ class Studio:
         studio.warm_up()
         return studio
 
-    def record_steps(self, on: bool = True, *, compile: bool = False) -> None:
+    def record_steps(self, on: bool = True, *, compile: bool = False, packages: Path | None = None) -> None:
         """Has steps that are alike recorded and, where the device can, replayed, in this picture and all later ones.
 
-        With `compile` they go through torch's compiler first, whose numbers differ by rounding.
+        With `compile` they go through torch's compiler first, whose numbers differ by rounding. With `packages` they
+        are compiled ahead of time into that folder, where this has not happened before.
         """
-        self._recordings = Recordings(compile=compile) if on else None
+        compiler = inductor if packages is None else Packages(packages)
+        compiled = compile or packages is not None
+        self._recordings = Recordings(compile=compiled, compiler=compiler) if on or compiled else None
 
     def judge_by_networks(self, on: bool = True) -> None:
         """Has pictures of all kinds judged by networks of the Hub's that are here (hgc.judges), or by none of them.

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hgc.refused import Refused
@@ -23,6 +24,7 @@ PATIENCE_S = 180.0
 # Hugging Face sets it on ZeroGPU Spaces.
 ZERO_GPU = "SPACES_ZERO_GPU"
 SPACE = "SPACE_ID"  # on every Space
+PACKAGES = "HGC_PACKAGES"  # steps compiled ahead of time
 
 
 class ModelNotReady(Refused, RuntimeError):
@@ -37,10 +39,13 @@ def load_landscapes() -> Studio:
 
 
 def load_lent() -> Studio:
-    """The same where an accelerator is borrowed for each run."""
+    """The same where an accelerator is borrowed for each run; with steps compiled ahead, where a folder is named."""
     from hgc.studio.lent import LentStudio
 
-    return LentStudio.load()
+    studio = LentStudio.load()
+    if folder := os.environ.get(PACKAGES):
+        studio.record_steps(packages=Path(folder))
+    return studio
 
 
 def load_spread(on: On, graphs: bool) -> Studio:
