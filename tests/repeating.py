@@ -27,6 +27,7 @@ class Repeating:
     """Every run gives the pictures of the recording; a seed of its own turns them, so that other requests differ."""
 
     model, device, dtype, size = "landscapes", "cpu", "float32", (256, 256)
+    loaded = SimpleNamespace(preset=presets()["landscapes"])
     world, inpaints = LANDSCAPES, False
     blueprint = SimpleNamespace(check=lambda recipe: None)  # of a model that takes everything
     controls, samplers = tuple(presets()["landscapes"].controls), presets()["landscapes"].samplers

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -16,6 +17,7 @@ from writing import write
 
 from hgc.evidence import read_signed
 from hgc.history import History, Place, opening
+from hgc.results.records import signed
 from hgc.ui import Loader
 
 # gradio's own statistics, told by pandas; the warning lands in whatever test the server answers meanwhile.
@@ -101,6 +103,25 @@ def test_the_page_opens_with_a_recording_that_can_be_looked_at(page: Page, tmp_p
     expect(page.locator("#verdict")).to_contain_text("nothing was computed just now")
     run(page, "a lake")
     expect(page.locator("#verdict")).not_to_contain_text("recording")
+
+
+def test_of_a_picture_whose_model_is_gone_comes_back_what_can(page: Page, tmp_path: Path) -> None:
+    """The rest is named in one sentence with its remedy, and the form can be run."""
+    made = Repeating().made
+    gone = {"model": "mine", "sampler": "lcm", "control": "depth", "loras": ["ink=0.5"], "prompt": "a lake in ink"}
+    picture = tmp_path / "cached.png"
+    picture.write_bytes(signed(replace(made, request=made.request.but(**gone, steps=9)), "cached"))
+    drop(page, picture)
+    words = page.locator("#restored-words")
+    expect(words).to_contain_text("Made with mine, and loaded is Landscapes (embedded): what both have is on the form.")
+    expect(words).to_contain_text("Not on this machine: the model 'mine' (`hgc models add FILE --name mine`); the LoRA")
+    expect(page.locator("#prompt textarea")).to_have_value("a lake in ink")
+    page.screenshot(path=tmp_path / "gone.png")
+    page.get_by_text("More settings").click()
+    expect(page.locator("#steps input[type=number]")).to_have_value("9")
+    page.locator("#run").click()
+    expect(page.locator('#stage .result .picture[alt$="a lake in ink"]').first).to_be_visible()
+    expect(page.locator(".toast-body")).to_have_count(0)
 
 
 def test_run_save_drop_restore_run_again_identical(page: Page, tmp_path: Path) -> None:

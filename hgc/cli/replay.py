@@ -16,6 +16,8 @@ from hgc.history import OPENING, read_archive, write_archive
 from hgc.history.archive import MAX_ARCHIVE_BYTES
 from hgc.history.differences import settings_of
 from hgc.landscapes import examples
+from hgc.models.absent import absent
+from hgc.refused import Refused
 from hgc.request import Request, RequestRefused
 from hgc.results.again import Again, Original, compared
 from hgc.results.records import comparison_of, record_of
@@ -41,16 +43,15 @@ def replay(
         check_place(out, folder=True)
     data = read_file(file, MAX_ARCHIVE_BYTES, "a zip of runs or a picture")
     shown = _picture(data) if data.startswith(SIGNATURE) else _archive(data, out)
-    studio: Studio | None = None
-    for _, original, values in shown:
-        if again:
-            studio = _loaded(studio, original.request, device, dtype)
-            values["again"] = _told_again(compared(original, finished(studio, original.request, quiet=as_json)))
+    made = _made_again(shown, device, dtype, quiet=as_json) if again else True
     if as_json:
         typer.echo(json.dumps([values for _, _, values in shown]))
-        return
-    for text, _, values in shown:
-        typer.echo("\n".join([text, *([values["again"]["words"]] if again else [])]))
+    else:
+        for text, original, values in shown:
+            last = values["again"]["words"] if again else _absent(original.request)
+            typer.echo("\n".join([text, last] if last else [text]))
+    if not made:
+        raise typer.Exit(2)
 
 
 Shown = tuple[str, Original, dict[str, Any]]
@@ -82,6 +83,25 @@ def _about(signed: Signed) -> str:
     if signed.altered:
         lines.append("its pixels are not those it was saved with: the picture was edited")
     return "\n".join(lines)
+
+
+def _made_again(shown: list[Shown], device: str | None, dtype: str | None, *, quiet: bool) -> bool:
+    """Makes each run again and notes what came of it; False where one could not be, such as without its model."""
+    studio: Studio | None = None
+    whole = True
+    for _, original, values in shown:
+        try:
+            studio = _loaded(studio, original.request, device, dtype)
+            values["again"] = _told_again(compared(original, finished(studio, original.request, quiet=quiet)))
+        except Refused as refusal:  # the others are made all the same
+            whole = False
+            words = " ".join(filter(None, [f"Not made again: {refusal}.", _absent(original.request)]))
+            values["again"] = {"identical": False, "changed": [], "words": words}
+    return whole
+
+
+def _absent(request: Request) -> str:
+    return absent(request.model, request.controls, [lora.name for lora in request.loras])
 
 
 def _loaded(studio: Studio | None, request: Request, device: str | None, dtype: str | None) -> Studio:

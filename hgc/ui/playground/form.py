@@ -9,6 +9,7 @@ import gradio as gr
 from hgc.control.images import decode
 from hgc.planning.methods import METHODS
 from hgc.planning.presets import preset_of
+from hgc.refused import Refused
 from hgc.request import Recipe
 from hgc.ui.pictures import png_url
 from hgc.ui.playground.cache_panel import CUSTOM_REASON, read_settings, trust_in, verify_of, write_settings
@@ -132,7 +133,10 @@ def _caches(page: Playground, request: Request, plan: Plan | None) -> dict[Any, 
     if request.method != HGC:
         method = METHODS[request.method]
         return updates | {cache.coarse: method.coarse, cache.fine: method.fine}
-    settings = page.runner.loader.studio().settings(request)
+    try:
+        settings = page.runner.loader.studio().settings(request)
+    except Refused:  # of another model than the loaded one: nothing is planned for it here
+        settings = request.cache
     return updates | dict(zip(cache.settings, write_settings(settings), strict=True))
 
 
@@ -142,9 +146,10 @@ def _on_canvas(page: Playground, request: Request) -> dict[Any, Any]:
     studio, given = page.runner.loader.studio(), Drawn(shown, request.control)
     seen = {panel.seen: seen_picture(shown), panel.notes: seen_text((), given)}
     if request.control not in ("segmentation", "edges"):
+        which = request.control if request.control in studio.loaded.preset.controls else AUTO
         ways = gr.update(choices=ways_of(studio.controls, request.control), value=AS_MAP)
-        offered = offering(sources_of(studio.controls, request.control))
-        chosen = {panel.source: "photo", panel.which: request.control, panel.annotator: ways, panel.offered: offered}
+        offered = offering(sources_of(studio.controls, which))
+        chosen = {panel.source: "photo", panel.which: which, panel.annotator: ways, panel.offered: offered}
         return {**chosen, panel.photo: shown, **seen}
     source, canvas = ("paint", panel.painting) if request.control == "segmentation" else ("lines", panel.lines)
     chosen = {panel.source: source, panel.which: AUTO, panel.offered: offering(sources_of(studio.controls, AUTO))}

@@ -9,17 +9,20 @@ import gradio as gr
 
 from hgc.evidence import EvidenceRefused, read_signed
 from hgc.history import Record
+from hgc.models.absent import absent, title_of
 from hgc.planning.methods import method_of
 from hgc.request import Request
 from hgc.results.again import Original, compared
 from hgc.results.records import comparison_of
 from hgc.ui.playground.form import field_values, form_outputs, write_form
+from hgc.ui.playground.lora_panel import loras_here
 from hgc.ui.playground.restored_card import refused_text, restored_text, verdict_text
 from hgc.ui.playground.session import wire_brought_back
 from hgc.ui.queueing import QUIET
 from hgc.ui.runner import in_one_sentence
 
 if TYPE_CHECKING:
+    from hgc.studio.studio import Studio
     from hgc.ui.playground.tab import Playground
 
 
@@ -33,23 +36,44 @@ def _holds(part: Any, value: Any) -> bool:
 
 
 def beyond(page: Playground, request: Request) -> list[str]:
-    """The settings that the form has no place for, in words."""
-    values = field_values(page, request)
-    return [
+    """What the form has no place for, or the loaded model has not, in words."""
+    values, studio = field_values(page, request), page.runner.loader.studio()
+    told = [
         f"{part.label} {values[name]:g} lies beyond the form's {part.minimum:g} to {part.maximum:g}; "
         "Run again uses it all the same"
         for name, part in page.fields.items()
         if not _holds(part, values[name])
     ]
+    missing = absent(request.model, request.controls, [lora.name for lora in request.loras])
+    if request.model != studio.model:
+        made, loaded = title_of(request.model), title_of(studio.model)
+        remedy = "" if missing else "; choose that model in the list above and bring the picture back once more"
+        told.append(f"Made with {made}, and loaded is {loaded}: what both have is on the form{remedy}.")
+    elif request.sampler not in studio.samplers:
+        told.append(f"{title_of(studio.model)} has no sampler '{request.sampler}': the form keeps its own.")
+    return [*told, missing] if missing else told
 
 
 def restored_form(page: Playground, request: Request, with_map: bool = True) -> Updates:
-    """The updates that put a request on the form, but for what it has no place for. Raises Refused."""
+    """The updates that put a request on the form, but for what it has no place for and for what is not here.
+
+    Raises Refused.
+    """
     for name in (request.method, request.rival or request.method):
         method_of(name)
-    written = write_form(page, request, None, None if with_map else request.control_bytes)
+    studio = page.runner.loader.studio()
+    written = write_form(page, here(request, studio), None, None if with_map else request.control_bytes)
     left_out = {part for part in page.fields.values() if not _holds(part, written[part])}
+    if request.sampler not in studio.samplers:
+        left_out.add(page.fields["sampler"])
     return {part: value for part, value in written.items() if part not in left_out}
+
+
+def here(request: Request, studio: Studio) -> Request:
+    """The request with what the loaded model has of a second control and LoRAs."""
+    kept = [lora for lora in request.loras if lora.name in loras_here(studio)]
+    second = request.second if request.second is None or request.second.control in studio.controls else None
+    return request.but(loras=[lora.model_dump() for lora in kept], second=second and second.model_dump())
 
 
 class Restoring:

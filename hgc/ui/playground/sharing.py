@@ -11,8 +11,8 @@ from hgc.share import NAME, link_of, read_link
 from hgc.ui.playground.drawing import Sheet, drawn, fitted, prepare
 from hgc.ui.playground.figures import notes_list
 from hgc.ui.playground.form import read_form
-from hgc.ui.playground.restored_card import refused_text
-from hgc.ui.playground.restoring import restored_form
+from hgc.ui.playground.restored_card import linked_text, refused_text
+from hgc.ui.playground.restoring import beyond, restored_form
 from hgc.ui.queueing import QUIET
 from hgc.ui.runner import in_one_sentence
 
@@ -21,10 +21,7 @@ if TYPE_CHECKING:
     from hgc.ui.playground.tab import Playground
 
 WITHOUT_MAP = "The map is too large for a link and stays behind; a downloaded picture carries it."
-MAP_LEFT_BEHIND = (
-    '<div class="restored" role="status"><div><h3>Restored from a link</h3><p class="aside">The link came without its '
-    "map: draw one, or ask for a downloaded picture, which carries it.</p></div></div>"
-)
+MAP_LEFT_BEHIND = "The link came without its map: draw one, or ask for a downloaded picture, which carries it."
 
 
 class Sharing:
@@ -57,7 +54,9 @@ class Sharing:
             filled = restored_form(self._page, shared.request, shared.has_map)
         except Exception as error:
             return {card.card: gr.update(visible=True), card.words: refused_text(in_one_sentence(error))}
-        told = {} if shared.has_map else {card.card: gr.update(visible=True), card.words: MAP_LEFT_BEHIND}
+        lost = [] if shared.has_map else [MAP_LEFT_BEHIND]
+        notes = [*lost, *beyond(self._page, shared.request)]
+        told = {card.card: gr.update(visible=True), card.words: linked_text(notes)} if notes else {}
         return filled | {card.again: gr.update(visible=False)} | told
 
 
