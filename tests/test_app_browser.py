@@ -16,6 +16,7 @@ from writing import write
 
 from hgc.landscapes.labels import PALETTE
 from hgc.landscapes.scene import paint
+from hgc.planning.measured import rungs
 
 pytestmark = pytest.mark.browser
 
@@ -253,6 +254,25 @@ def test_the_switches_show_what_a_method_keeps_and_pressing_one_takes_hgc(page: 
     expect(page.locator("#hgc-settings")).to_be_visible()
     expect(page.locator("#forecast")).to_contain_text("HGC")
     expect(fine).to_be_checked()
+
+
+def test_the_ladder_sets_both_switches_and_tells_what_each_cache_was_measured_to_give(page: Page) -> None:
+    choose(page, "#method", "HGC")
+    expect(page.locator("#forecast")).to_contain_text("HGC")  # the last that the method's choice brings
+    ladder = page.locator("#hgc-ladder")
+    for title, name, coarse, fine in (
+        ("Fine alone", "hgc fine", False, True),
+        ("Coarse alone", "hgc coarse", True, False),
+        ("Both", "hgc", True, True),
+    ):
+        row = ladder.locator(f"dt:has-text('{title}') + dd")
+        for rung in rungs(name, "segmentation"):
+            expect(row).to_contain_text(f"{rung.psnr:.1f} dB at {rung.share:.0%}")
+        before = page.locator("#forecast").inner_text()
+        ladder.get_by_role("button", name=title).click()
+        expect(page.locator("#coarse input")).to_be_checked(checked=coarse)
+        expect(page.locator("#fine input")).to_be_checked(checked=fine)
+        expect(page.locator("#forecast")).not_to_have_text(before)
 
 
 def test_a_share_out_of_reach_is_said_calmly_and_the_least_is_taken(page: Page) -> None:

@@ -26,7 +26,7 @@ from hgc.calibration.subject import Subject
 from hgc.models.words import Word
 from hgc.studio.inspection import Inspection
 from hgc.ui.components.stepper import did, step_of
-from hgc.ui.inside.attention import TOGETHER, attention_view, layer_choices
+from hgc.ui.inside.attention import TOGETHER, attention_view, layer_choices, totals
 from hgc.ui.inside.change import ChangeEvents
 from hgc.ui.pictures import EQUAL, LESS, MORE, figure_by_step, two_sided, urls, words_by_step
 
@@ -65,6 +65,19 @@ def seen_of(*rows: str) -> Inspection:
         for arm, trace in traces.items()
     }
     return Inspection(traces, (Word("lake", (1,)), Word("<b>", (2,))), maps)  # type: ignore[arg-type]
+
+
+def test_what_the_fine_cache_did_is_one_number_and_one_line() -> None:
+    """A layer that is kept, and one whose block is left out from the second step on."""
+    page = totals(replace(trace_of("C...", "CRRC"), branches=(2, 2, 1, 1)))
+    assert "<b>40%</b> of the attention came from the cache" in page
+    assert "Of 5 looks at your words 2 were answered from the cache, 3 were computed." in page
+    assert "3 more were not asked for: what they feed was left out." in page
+    assert "2 of 4 steps ran one guidance branch instead of two." in page
+    plain = totals(trace_of("CC", "CC"))
+    assert "<b>0%</b>" in plain
+    assert "not asked for" not in plain
+    assert "guidance branch" not in plain
 
 
 def by_step(page: str, name: str) -> list[list[str]]:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hgc.cache.anatomy import Kind, State
+from hgc.cache.trace import Trace
 from hgc.charts.attention import layer_titles
 from hgc.ui.components.heat import heat_map
 from hgc.ui.components.stepper import step_of
@@ -19,7 +20,6 @@ from hgc.ui.pictures import figure_by_step, two_sided, words_by_step
 if TYPE_CHECKING:
     from hgc.control.canvas import Pixels
     from hgc.request import ArmName
-    from hgc.results.opened import Opened
     from hgc.studio.inspection import Inspection
 
 TOGETHER = ""
@@ -27,10 +27,9 @@ NO_WORDS = '<p class="aside">The prompt has no words to look for: write one and 
 Level = NDArray[np.float32]
 
 
-def totals(opened: Opened) -> str:
+def totals(trace: Trace) -> str:
     """What the fine cache did: how much of the attention it answered, what was not even asked for, and how many steps
     ran one branch."""
-    trace = opened.trace
     hits, misses = trace.attention_hits, trace.attention_misses
     asked = hits + misses
     left_out = trace.count(State.DEAD, kind=Kind.CROSS_ATTENTION)

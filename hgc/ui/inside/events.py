@@ -58,7 +58,7 @@ class InsideEvents:
             stepper(opened),
             state_chart(opened.trace, detail),  # type: ignore[arg-type]
             pictures(opened),
-            totals(opened),
+            totals(opened.trace),
             attention_chart(opened.trace),
             macs_chart(opened.traces, opened.titles, convention),  # type: ignore[arg-type]
             latency_chart(opened.traces, opened.titles),
