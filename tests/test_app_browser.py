@@ -17,6 +17,7 @@ from writing import write
 from hgc.landscapes.labels import PALETTE
 from hgc.landscapes.scene import paint
 from hgc.planning.measured import rungs
+from hgc.ui.playground.hgc_ladder import TABLES
 
 pytestmark = pytest.mark.browser
 
@@ -266,7 +267,7 @@ def test_the_ladder_sets_both_switches_and_tells_what_each_cache_was_measured_to
         ("Both", "hgc", True, True),
     ):
         row = ladder.locator(f"dt:has-text('{title}') + dd")
-        for rung in rungs(name, "segmentation"):
+        for rung in rungs(name, "segmentation", TABLES):
             expect(row).to_contain_text(f"{rung.psnr:.1f} dB at {rung.share:.0%}")
         before = page.locator("#forecast").inner_text()
         ladder.get_by_role("button", name=title).click()

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from hgc.planning.measured import FIGURES, long_band, rungs
+from hgc.planning.measured import FIGURES, long_band, noise_band, rungs
 from hgc.planning.methods import METHODS
 from hgc.ui.playground.figures import _table_band
 from hgc.ui.playground.method_card import method_card
@@ -49,7 +49,16 @@ def test_three_arms_are_held_against_the_band_too() -> None:
     values = SETTING | {"title_cached": "HGC", "title_rival": "Fewer steps"}
     told = _table_band(values | {"psnr": band.psnr + 1, "psnr_rival": band.psnr - 1})
     assert f"in 100 steps has {band.psnr:.1f} dB" in told
-    assert f"the mean of {band.scenes} scenes. Nearer than that: HGC." in told
+    noise = noise_band(SETTING)
+    assert noise is not None
+    assert noise.psnr == pytest.approx(
+        next(p for p in points("null-segmentation-ddim") if "seed" in p["method"])["psnr"]
+    )
+    assert f"; from other noise it has {noise.psnr:.1f} dB" in told
+    assert noise_band(SETTING | {"control": "edges"}) is None
+    assert noise_band(SETTING | {"steps": 10}) is None
+    assert f"the mean of {band.scenes} scenes; " in told
+    assert told.endswith("dB. Nearer than that: HGC.</p>")
     assert "HGC, Fewer steps." in _table_band(values | {"psnr": None, "psnr_rival": band.psnr})
     assert "None of these is as near." in _table_band(values | {"psnr": 20.0, "psnr_rival": 20.0})
     assert _table_band(values | {"steps": 10, "psnr": 20.0, "psnr_rival": 20.0}) == ""

@@ -102,7 +102,8 @@ def compare(studio: Studio, setup: Setup, requests: Sequence[Request], ledger: L
     """
     first, place = requests[0], place_of(studio)
     task = Task(first, studio.blueprint)
-    entered = list(entries(studio, setup, task, tell))
+    # The fine cache alone is the same plan at every budget.
+    entered = list({(entry.method, entry.budget): entry for entry in entries(studio, setup, task, tell)}.values())
     pages = pages_of(setup, requests, entered, ledger)
     missing = [page.drawing(number, setup.long) for number, page in enumerate(pages) if page.missing]
     pace = Pace(place, sum(len(drawing.missing) * len(drawing.requests) for drawing in missing))

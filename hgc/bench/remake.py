@@ -86,6 +86,7 @@ def _figures() -> Iterator[Step]:
             f"optimised-{control}-solvers", control, f"--scenes 8 --no-drawings --long 0 --alone 0 {solvers} {DUEL}"
         )
     yield pareto("rivals-segmentation-ddim", "segmentation", f"--scenes 8 {PLAIN} {RIVALS}")
+    yield pareto("hgc-parts-segmentation-ddim", "segmentation", f"--scenes 8 {PLAIN} --method hgc --parts")
     few = f"--scenes 8 --no-drawings --alone 0 {DUEL}"
     yield pareto("optimised-segmentation-bfloat16", "segmentation", f"{few} --long 0 --dtype bfloat16")
     yield pareto("optimised-segmentation-long", "segmentation", few)

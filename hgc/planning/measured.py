@@ -92,9 +92,10 @@ def _shown(one: Mapping[str, Any], whole: Mapping[str, Any]) -> Shown:
     return Shown(one["psnr"], *scores, one.get("overlaps", {}), whole.get("overlaps", {}))
 
 
-def rungs(method: str, control: str) -> tuple[Rung, ...]:
-    """The measured costs of a method, the cheapest first; empty where it was not measured."""
-    for table in ("methods", "hgc", "rivals", "hgc-parts"):
+def rungs(method: str, control: str, tables: Sequence[str] = ("methods", "hgc", "rivals")) -> tuple[Rung, ...]:
+    """The measured costs of a method by the first of these tables that has it, the cheapest first; empty where none
+    has."""
+    for table in tables:
         points = [p for p in _points(f"{table}-{control}-ddim") if p["method"] == method]
         if points:
             return tuple(sorted((Rung(p["share"], p["psnr"], p["pictures"]) for p in points), key=lambda r: r.share))
@@ -109,6 +110,14 @@ def long_band(figures: Mapping[str, Any]) -> Band | None:
         if point["method"] == "full":
             return Band(LONG_STEPS, fmean(one["psnr_long"] for one in point["each"]), point["pictures"])
     return None
+
+
+def noise_band(figures: Mapping[str, Any]) -> Band | None:
+    """How like the full picture is to the same one from other noise; None as above."""
+    if any(figures.get(name) != value for name, value in SETTING.items()):
+        return None
+    points = _points(f"null-{figures['control']}-ddim")
+    return next((Band(STEPS, p["psnr"], p["pictures"]) for p in points if p["method"] == "other seed"), None)
 
 
 @cache

@@ -8,7 +8,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from hgc.charts.quantity import giga, seconds, size
-from hgc.planning.measured import long_band
+from hgc.planning.measured import long_band, noise_band
 from hgc.ui.playground.titles import ARM_NAMES, SAMPLER_TITLES
 
 if TYPE_CHECKING:
@@ -154,8 +154,13 @@ def _table_band(values: Mapping[str, Any]) -> str:
     which = f"Nearer than that: {', '.join(nearer)}." if nearer else "None of these is as near."
     return aside(
         f"For comparison: the same picture in {band.steps} steps has {band.psnr:.1f} dB to the full one, the mean of "
-        f"{band.scenes} scenes. {which}"
+        f"{band.scenes} scenes{_from_other_noise(values)}. {which}"
     )
+
+
+def _from_other_noise(values: Mapping[str, Any]) -> str:
+    band = noise_band(values)
+    return "" if band is None else f"; from other noise it has {band.psnr:.1f} dB"
 
 
 def _table_row(title: str, hint: str, cells: Iterable[str]) -> str:
@@ -209,9 +214,8 @@ def _beside_band(values: Mapping[str, Any]) -> tuple[str, str]:
     psnr, band = values["psnr"], long_band(values)
     if psnr is None or band is None:
         return _likeness(psnr), PSNR_HINT
-    hint = (
-        f"{PSNR_HINT} The same picture in {band.steps} steps has {band.psnr:.1f} dB, the mean of {band.scenes} scenes."
-    )
+    longer = f"The same picture in {band.steps} steps has {band.psnr:.1f} dB, the mean of {band.scenes} scenes"
+    hint = f"{PSNR_HINT} {longer}{_from_other_noise(values)}."
     if psnr >= band.psnr:
         return f"nearer than {band.steps} steps are ({band.psnr:.1f} dB)", hint
     return f"{_likeness(psnr)}; {band.steps} steps: {band.psnr:.1f} dB", hint
