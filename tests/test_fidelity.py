@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,7 +24,7 @@ from typer.testing import CliRunner
 
 from hgc.__main__ import app
 from hgc.bench import gallery
-from hgc.bench.drawn import Drawn, lost, scored
+from hgc.bench.drawn import Drawn, executed, lost, scored
 from hgc.bench.examiner import coco_labels
 from hgc.bench.gallery import exhibits, is_coco
 from hgc.bench.setup import BenchRefused
@@ -155,9 +156,13 @@ class TestForms:
 
 
 def test_a_score_is_pooled_over_pictures_and_an_error_is_lost_the_other_way() -> None:
-    pictures = [Drawn(0.9, {"sky": (9, 10)}, None, 1.0), Drawn(0.1, {"sky": (1, 10), "sea": (0, 5)}, None, 1.0)]
+    pictures = [Drawn(0.9, {"sky": (9, 10)}, None, 1.0, 8), Drawn(0.1, {"sky": (1, 10), "sea": (0, 5)}, None, 1.0, 9)]
     assert scored(pictures) == pytest.approx((10 / 20 + 0) / 2)
-    assert scored([Drawn(30.0, {}, None, 1.0), Drawn(40.0, {}, None, 1.0), Drawn(None, {}, None, 1.0)]) == 35
+    assert (
+        scored([Drawn(30.0, {}, None, 1.0, 8), Drawn(40.0, {}, None, 1.0, 9), Drawn(None, {}, None, 1.0, None)]) == 35
+    )
+    assert executed(pictures, planned=20) == 8
+    assert executed([replace(pictures[0], macs_paper=None)], planned=20) == 20
     assert lost(0.4, 0.5, higher_is_better=True) == pytest.approx(0.2)
     assert lost(36.0, 30.0, higher_is_better=False) == pytest.approx(0.2)
     assert lost(None, 0.5, higher_is_better=True) is None
@@ -229,6 +234,32 @@ def test_two_shards_make_one_table_and_nothing_is_drawn_twice(there: Path) -> No
     assert {name: (there / "out" / name).read_bytes() for name in ledgers} == before
     assert "mIoU" in said
     assert "python -m hgc bench fidelity --data" in said
+
+
+def test_methods_that_need_measurements_name_their_command_and_are_then_compared(
+    there: Path, sd15: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """EasyCache decides while running: its MACs are those that were executed."""
+    loaded = replace(sd15.loaded, preset=replace(sd15.loaded.preset, size=64))  # as small as its pictures here
+    studio = Studio(loaded, Judge.of(loaded.preset))
+    monkeypatch.setattr(Studio, "load", lambda *_: studio)
+    folder = ade20k(there / "ade", 1)
+    words = ("--steps", "5", "--method", "easycache", "--method", "magcache", "--method", "spectrum", "--json")
+    code, said, told = run(folder, "segmentation", *words)
+    assert code == 0, told
+    assert [row["method"] for row in json.loads(said)["rows"]] == ["full", "deepcache", "fewer_steps", "spectrum"]
+    left_out = [reason for reason in json.loads(said)["missing"] if reason.startswith("left out")]
+    assert [reason.split(",")[0] for reason in left_out] == ["left out: EasyCache", "left out: MagCache"]
+    command = left_out[0].split("make it with: python -m hgc ")[1]
+    done = CliRunner().invoke(app, [*command.split(), "--scenes", "1", "--device", "cpu"])
+    assert done.exit_code == 0, done.output
+    code, said, told = run(folder, "segmentation", *words)
+    assert code == 0, told
+    rows = {row["method"]: row for row in json.loads(said)["rows"]}
+    assert {"easycache", "magcache", "spectrum"} < set(rows)
+    full = rows["full"]["macs_paper"]
+    assert all(row["share"] == pytest.approx(row["macs_paper"] / full) for row in rows.values())
+    assert all(0 < rows[name]["share"] < 1 for name in rows if name != "full")
 
 
 def test_depth_and_edges(there: Path) -> None:

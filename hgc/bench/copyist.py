@@ -43,6 +43,15 @@ class Panel:
     beside: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Copied:
+    """A picture, the time of the pipeline's whole call, and the MACs executed, None where nobody counted."""
+
+    image: Pixels
+    latency_ms: float
+    macs_paper: int | None
+
+
 class Copyist:
     """Draws and judges exhibits of one task on a loaded model."""
 
@@ -87,16 +96,17 @@ class Copyist:
         painted = np.array([*ade20k.LABELS.palette.values(), (0, 0, 0)], np.uint8)[labels]
         return (painted if exhibit.condition is None else colours), labels
 
-    def run(self, request: Request, call: Mapping[str, Any], plan: Plan) -> tuple[Pixels, float]:
-        """The picture, and the time of the whole call in ms; what keeps nothing is the plain pipeline."""
+    def run(self, request: Request, call: Mapping[str, Any], plan: Plan) -> Copied:
+        """The picture with what it took; what keeps nothing is the plain pipeline."""
         studio = self._studio
         pipe, adjustment = studio.loaded.pipeline(request.controls, request.sampler), None
         if plan.fitted:
             adjustment = studio.adjustment(plan, request)
         begun = perf_counter()
-        with cached(pipe, plan, adjustment=adjustment) if plan.table else nullcontext():
+        with cached(pipe, plan, adjustment=adjustment) if plan.table else nullcontext() as run:
             image = pixels_of(pipe(**{**call, "num_inference_steps": plan.steps}).images)  # waits for the device
-        return image, (perf_counter() - begun) * 1e3
+        latency_ms = (perf_counter() - begun) * 1e3
+        return Copied(image, latency_ms, None if run is None else run.trace.macs.paper)
 
     def call(self, request: Request, after_step: Any) -> Mapping[str, Any]:
         """The arguments of the pipeline's call; the first one of a sampler warms up."""
@@ -106,15 +116,16 @@ class Copyist:
             self._warm.add(request.sampler)
         return call
 
-    def judged(self, words: str, image: Pixels, control: Pixels, labels: Labels | None, latency_ms: float) -> Drawn:
+    def judged(self, words: str, copied: Copied, control: Pixels, labels: Labels | None) -> Drawn:
         """The scores of a picture."""
+        image = copied.image
         if self.judge is not None:
             score = self.judge.score(image, control, self.task)
             shared = self.judge.overlaps(image, control, self.task)
         else:
             score, shared = self.examiner.score(image, control, labels)
         clip = self.examiner.clip(image, words)
-        return Drawn(score if isfinite(score) else None, shared, clip, latency_ms)
+        return Drawn(score if isfinite(score) else None, shared, clip, copied.latency_ms, copied.macs_paper)
 
 
 @dataclass(frozen=True)
@@ -168,9 +179,9 @@ class Copies:
         if self.real:
             yield Copy(self.real, None, copyist.examiner.features(picture))
         for key, plan in self.plans.items():
-            image, latency_ms = copyist.run(request, call, plan)
-            drawn = copyist.judged(self.exhibit.words, image, control, labels, latency_ms)
-            yield Copy(key, drawn, copyist.examiner.features(image))
+            copied = copyist.run(request, call, plan)
+            drawn = copyist.judged(self.exhibit.words, copied, control, labels)
+            yield Copy(key, drawn, copyist.examiner.features(copied.image))
 
 
 def _told(panel: Panel) -> str:

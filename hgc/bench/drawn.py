@@ -23,13 +23,15 @@ FULL = "full"
 class Drawn:
     """One picture by one method: how it keeps to its control and words, and the time of the pipeline's whole call.
 
-    `overlaps` are pixels of each class shared and joint, of a label map. What could not be judged is None.
+    `overlaps` are pixels of each class shared and joint, of a label map. What could not be judged is None. `macs_paper`
+    are those that were executed: a method may decide while running. None of the plain pipeline, whose are its plan's.
     """
 
     score: float | None
     overlaps: Mapping[str, tuple[int, int]]
     clip: float | None
     latency_ms: float
+    macs_paper: int | None
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,12 @@ def scored(pictures: Sequence[Drawn]) -> float | None:
     return _mean([picture.score for picture in pictures])
 
 
+def executed(pictures: Sequence[Drawn], planned: int) -> int:
+    """MACs of a picture, the mean; those `planned` where none were counted."""
+    counted = _mean([picture.macs_paper for picture in pictures])
+    return planned if counted is None else round(counted)
+
+
 def lost(score: float | None, full: float | None, higher_is_better: bool) -> float | None:
     """The share of full's score that is gone; of an error the share that has come."""
     if score is None or full is None or not full:
@@ -123,7 +131,7 @@ def row(
     distance: float | None,
     higher_is_better: bool,
 ) -> Row:
-    """`macs` are the plan's, and its share of full; `full` are the full run's pictures."""
+    """`macs` are a picture's, and their share of full; `full` are the full run's pictures."""
     score = scored(pictures)
     return Row(
         method=method,

@@ -18,7 +18,7 @@ from typing import Any
 
 from hgc import limits
 from hgc.bench.copyist import Copies, Copy, Copyist
-from hgc.bench.drawn import FULL, Ledger, Row, columns, fid, row
+from hgc.bench.drawn import FULL, Ledger, Row, columns, executed, fid, row
 from hgc.bench.gallery import Exhibit, exhibits, is_coco
 from hgc.bench.machine import Machine, machine_now
 from hgc.bench.setup import BenchRefused
@@ -40,7 +40,7 @@ from hgc.whole import check_place
 Tell = Callable[[str], None]
 
 TASKS = ("segmentation", "depth", "edges")  # as controls are called
-COMPARED = ("hgc", "optimised", "deepcache", "tgate", "spectrum", "fewer_steps")
+COMPARED = ("hgc", "optimised", "deepcache", "tgate", "easycache", "magcache", "spectrum", "fewer_steps")
 SAMPLERS = ("unipc", "ddim")
 
 
@@ -234,10 +234,12 @@ class _Exhibition:
         real = [self.ledger.features(self._real(exhibit)) for exhibit in there]
         for name, plan in plans.items() if there else ():
             made = [self.ledger.features(self._key(exhibit, sampler, plan)) for exhibit in there]
-            macs = (task.cost(plan).paper, task.share(plan))
             better = self.examiner.higher_is_better
             pictures, full = ([d for d in drawn[of] if d is not None] for of in (name, FULL))
-            yield row(name, sampler, plan.name, macs, pictures, full, fid(real, made), better)
+            macs = executed(pictures, task.cost(plan).paper)
+            yield row(
+                name, sampler, plan.name, (macs, macs / task.whole.paper), pictures, full, fid(real, made), better
+            )
 
     def _key(self, exhibit: Exhibit, sampler: str, plan: Plan) -> str:
         """Twelve hex digits of all that decides a picture and who judges it."""
