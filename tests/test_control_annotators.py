@@ -10,7 +10,9 @@ import pytest
 import torch
 from skimage import data
 
+from hgc.control import annotators
 from hgc.control.annotators import ANNOTATORS, Annotated, AnnotatorSettings, AnnotatorUnavailable, annotate
+from hgc.control.reading import Reading
 
 PALETTE = {"sky": (70, 130, 180), "grass": (90, 180, 80), "house": (200, 60, 60)}
 WEIGHTLESS = ("canny", "lineart_standard", "content_shuffle", "palette_snap")
@@ -69,6 +71,42 @@ def test_lineart_finds_dark_strokes_and_obeys_its_blur(photo: np.ndarray) -> Non
     assert lines[100:, :].max() < 20
     narrow = annotate(photo, "lineart_standard", AnnotatorSettings(sigma_px=1.0)).map
     assert not np.array_equal(narrow, annotate(photo, "lineart_standard").map)
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(64, 128), (64, 64)])
+def test_a_resolution_is_how_large_the_detector_sees_the_photo(photo: np.ndarray, rows: int, columns: int) -> None:
+    """The map keeps the photo's size; lines stay lines, neither torn nor blurred."""
+    settings = {"low_threshold": 50, "high_threshold": 100}
+    large = resized(photo, 2 * rows, 2 * columns)
+    coarse = annotate(large, "canny", AnnotatorSettings(**settings, resolution_px=rows)).map
+    seen = annotate(resized(large, rows, columns), "canny", AnnotatorSettings(**settings)).map
+    np.testing.assert_array_equal(coarse, seen.repeat(2, axis=0).repeat(2, axis=1))
+    assert not np.array_equal(coarse, annotate(large, "canny", AnnotatorSettings(**settings)).map)
+
+
+@pytest.mark.parametrize(
+    ("name", "reading", "told"),
+    [
+        ("mlsd", {"line_score": 0.3, "line_length": 4.0}, {"thr_v": 0.3, "thr_d": 4.0}),
+        ("openpose", {"hands": True}, {"include_hand": True, "include_face": True}),
+        ("openpose", {}, {"include_hand": False, "include_face": False}),
+        ("hed", {"resolution_px": 64}, {"detect_resolution": 64, "image_resolution": 64}),
+        ("hed", {}, {"detect_resolution": 256, "image_resolution": 256}),
+    ],
+)
+def test_settings_of_a_reading_reach_their_detector(
+    photo: np.ndarray, name: str, reading: dict, told: dict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: dict[str, object] = {}
+
+    def detector(photo: np.ndarray, **settings: object) -> np.ndarray:
+        heard.update(settings)
+        return photo
+
+    monkeypatch.setattr(annotators, "_detector", lambda *_: detector)
+    annotated = annotate(photo, name, Reading.parse(reading).settings((100, 200)))
+    assert annotated.map.shape == photo.shape
+    assert heard.items() >= told.items()
 
 
 @pytest.mark.parametrize("name", ["canny", "lineart_standard"])
@@ -165,6 +203,7 @@ def test_unknown_names_and_shapes_are_refused(photo: np.ndarray) -> None:
         ({"sigma_px": 0.0}, "sigma_px is 0.0"),
         ({"line_threshold": 255}, "line_threshold is 255"),
         ({"seed": -1}, "seed is -1"),
+        ({"resolution_px": 32}, "resolution_px is 32"),
     ],
 )
 def test_settings_are_validated_when_made(settings: dict, message: str) -> None:

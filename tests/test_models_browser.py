@@ -141,7 +141,7 @@ def test_classes_are_searched_painted_and_kept_first(page: Page) -> None:
     expect(page.locator("#seen-notes")).to_contain_text("of the pixels are unpainted and count as sky")
     choose(page, "#which", "Depth")  # which nobody can draw
     expect(page.locator("#photo")).to_be_visible()
-    for drawn in ("Paint areas", "Draw lines"):
+    for drawn in ("Paint areas", "Draw lines", "Draw on this map"):
         expect(page.get_by_text(drawn)).to_be_hidden()
     choose(page, "#which", "Label map")
     expect(page.get_by_text("Draw lines")).to_be_hidden()

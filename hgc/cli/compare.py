@@ -56,6 +56,9 @@ def compare(
     position: Annotated[float, typer.Option(help="Where a crop lies: 0 left or top, 1 right or bottom.")] = 0.5,
     low: Annotated[int | None, typer.Option(help="Canny's low threshold; the model's own without it.")] = None,
     high: Annotated[int | None, typer.Option(help="Canny's high threshold; the model's own without it.")] = None,
+    resolution: Annotated[
+        int, typer.Option(help="The photo's shorter side as the annotator sees it, in pixels; 0 leaves it as it is.")
+    ] = 0,
     charts: Annotated[
         bool, typer.Option("--charts", help="Also write charts.html: the charts of the run in one file.")
     ] = False,
@@ -70,6 +73,7 @@ def compare(
     """Make the same picture in full and cached, and say what the cache did."""
     check_place(out, folder=True)
     how = {"framing": framing, "position": position, "low_threshold": low, "high_threshold": high}
+    how["resolution_px"] = resolution
     reading, picture = Reading.parse(how), decode(image)
     studio = Studio.load(recipe["model"], device, dtype)
     studio.record_steps(graphs, compile=compile, packages=packages)

@@ -21,7 +21,7 @@ import numpy as np
 
 from hgc.refused import Refused
 
-from .canvas import Pixels, snap
+from .canvas import Pixels, fit, snap
 from .images import RGB
 
 # As controls are called.
@@ -74,10 +74,12 @@ class AnnotatorUnavailable(Refused, RuntimeError):
 
 @dataclass(frozen=True)
 class AnnotatorSettings:
-    """The settings of annotators without weights; each reads its own part.
+    """The settings of annotators; each reads its own part.
 
     Thresholds are Canny's gradient limits; `sigma_px` is the width of lineart's blur and `line_threshold` the grey
-    level above which it counts a line; `seed` decides how the content is shuffled.
+    level above which it counts a line; `seed` decides how the content is shuffled. M-LSD keeps a line of at least
+    `line_score`, 0..1, and `line_length`, in pixels of its map, half as large as the photo. `hands` has a pose's hands
+    and face drawn as well. A detector sees the photo with a shorter side of `resolution_px`; 0 leaves it as it is.
     """
 
     low_threshold: int = 100
@@ -85,6 +87,10 @@ class AnnotatorSettings:
     sigma_px: float = 6.0
     line_threshold: int = 8
     seed: int = 0
+    line_score: float = 0.1
+    line_length: float = 0.1
+    hands: bool = False
+    resolution_px: int = 0
 
     def __post_init__(self) -> None:
         if not 0 <= self.low_threshold <= self.high_threshold:
@@ -98,6 +104,8 @@ class AnnotatorSettings:
             raise ValueError(f"lineart's line_threshold is {self.line_threshold}; it must be 0 to 254 grey levels")
         if not 0 <= self.seed < 2**32:
             raise ValueError(f"shuffle's seed is {self.seed}; it must be 0 to {2**32 - 1}")
+        if self.resolution_px and self.resolution_px < GRID_PX:
+            raise ValueError(f"resolution_px is {self.resolution_px}; it must be 0, or at least {GRID_PX} pixels")
 
 
 @dataclass(frozen=True)
@@ -187,7 +195,7 @@ def annotate(
     annotator, settings = ANNOTATORS[name], settings or AnnotatorSettings()
     if name == "palette_snap":
         return _palette_snap(photo, palette)
-    control = _at_own_size(_run(annotator, settings, weights), photo)
+    control = _at(settings.resolution_px, _run(annotator, settings, weights), photo, annotator.kind)
     blank = annotator.kind in LINES and not control.any()
     notes = ("no lines were found: try another annotator, or a photo with more contrast",) if blank else ()
     return Annotated(control, annotator.kind, notes)
@@ -213,9 +221,15 @@ def _run(annotator: Annotator, settings: AnnotatorSettings, weights: str) -> Cal
         with _numpy_seeded(settings.seed):
             return detector(photo, detect_resolution=side, image_resolution=side, output_type="np")
 
+    known: Mapping[str, Mapping[str, Any]] = {
+        "mlsd": {"thr_v": settings.line_score, "thr_d": settings.line_length},
+        "openpose": {"include_hand": settings.hands, "include_face": settings.hands},
+    }
+    own = known.get(annotator.name, {})
+
     def with_weights(photo: Pixels, side: int) -> Pixels:
         sizes = {"detect_resolution": side, "image_resolution": side}
-        return detector(photo, **sizes, output_type="np", **annotator.options)
+        return detector(photo, **sizes, output_type="np", **annotator.options, **own)
 
     weightless = {"canny": canny, "lineart_standard": lineart_standard, "content_shuffle": content_shuffle}
     return weightless.get(annotator.name, with_weights)
@@ -239,6 +253,17 @@ def _detector(annotator: Annotator, weights: str | None) -> Callable[..., Pixels
 @functools.lru_cache(maxsize=4)
 def _made(maker: Any, weights: str | None) -> Callable[..., Pixels]:
     return maker() if weights is None else maker.from_pretrained(weights)
+
+
+def _at(side: int, run: Callable[[Pixels, int], Pixels], photo: Pixels, kind: MapKind) -> Pixels:
+    """The map of a photo that a detector sees with a shorter side of so many pixels, at the photo's own size."""
+    if not side or kind == "shuffle":
+        return _at_own_size(run, photo)
+    scale = side / min(photo.shape[:2])
+    seen = (max(round(photo.shape[0] * scale), 1), max(round(photo.shape[1] * scale), 1))
+    control = _at_own_size(run, fit(photo, seen, "photo", "fill"))
+    hard = kind in ("edges", "lines", "scribble")  # of these, a line is there or not
+    return fit(control, (photo.shape[0], photo.shape[1]), "edges" if hard else "photo", "fill")
 
 
 def _at_own_size(run: Callable[[Pixels, int], Pixels], photo: Pixels) -> Pixels:

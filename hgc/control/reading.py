@@ -7,7 +7,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from .annotators import AnnotatorSettings
+from hgc import limits
+
+from .annotators import GRID_PX, AnnotatorSettings
 from .canvas import Framing
 from .images import ImageRefused
 
@@ -16,7 +18,7 @@ MAX_GRADIENT = 1000
 
 
 class Reading(BaseModel):
-    """The framing of a picture that is not square, and the thresholds of the detectors without weights.
+    """The framing of a picture that is not square, and the settings of detectors, as AnnotatorSettings has them.
 
     `position` 0..1 is where a crop lies along the longer side, from the left or the top. Without thresholds of their
     own edges are looked for as the model's control was trained.
@@ -30,6 +32,10 @@ class Reading(BaseModel):
     high_threshold: int | None = Field(None, ge=0, le=MAX_GRADIENT)
     sigma_px: float = Field(6.0, ge=0.5, le=32)
     line_threshold: int = Field(8, ge=0, le=254)
+    line_score: float = Field(0.1, ge=0, le=1)
+    line_length: float = Field(0.1, ge=0, le=200)
+    hands: bool = False
+    resolution_px: int = Field(0, ge=0, le=limits.MOST_SIDE_PX)
 
     @model_validator(mode="after")
     def _ordered(self) -> Reading:
@@ -38,6 +44,11 @@ class Reading(BaseModel):
             raise ValueError(
                 f"Canny's thresholds are low {low} and high {high}, and the low one must not be the higher: "
                 "lower the first or raise the second."
+            )
+        if 0 < self.resolution_px < GRID_PX:
+            raise ValueError(
+                f"The reading's resolution_px is {self.resolution_px}: take 0 for the map's own size, or at least "
+                f"{GRID_PX} pixels."
             )
         return self
 
@@ -58,7 +69,16 @@ class Reading(BaseModel):
         # One alone moves the other along.
         low = min(low, high) if self.low_threshold is None else low
         high = max(low, high)
-        return AnnotatorSettings(low, high, self.sigma_px, self.line_threshold)
+        return AnnotatorSettings(
+            low,
+            high,
+            self.sigma_px,
+            self.line_threshold,
+            line_score=self.line_score,
+            line_length=self.line_length,
+            hands=self.hands,
+            resolution_px=self.resolution_px,
+        )
 
 
 def _told(error: ValidationError) -> str:

@@ -225,7 +225,8 @@ def _add_control_map(runner: Runner) -> None:
             control: segmentation or edges.
             annotator: how to read a photo, e.g. canny; none for a drawing.
             reading: framing (crop, fit or fill), position of the crop 0 to 1, low_threshold and high_threshold of
-                canny, sigma_px and line_threshold of lineart_standard; what is left out is as without it.
+                canny, sigma_px and line_threshold of lineart_standard, line_score and line_length of mlsd, hands of
+                openpose, resolution_px of any; what is left out is as without it.
         """
         with refusals():
             prepared, notes = prepare(runner.loader.studio(), given_file(picture, control, annotator, reading))

@@ -192,7 +192,7 @@ def wire_control(p: Playground) -> None:
     events, panel = ControlEvents(p), p.control
     seen = [panel.seen, panel.notes]
     looked = [*seen, panel.annotator]
-    sizes = [panel.more.size.change, *(slider.input for slider in panel.reading.sliders)]
+    sizes = [panel.more.size.change, *(part.input for part in panel.reading.settings)]
     strokes = [panel.painting.input, panel.lines.input, *sizes]
     gr.on(strokes, events.look, panel.drawing, looked, trigger_mode="always_last", **LOOK_QUEUE, **QUIET)
     readings = [chosen(panel.reading.annotator), panel.reading.framing.input]

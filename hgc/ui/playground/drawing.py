@@ -46,7 +46,18 @@ READY: Mapping[str, tuple[str, str]] = {
 
 
 # The fields of a Reading that the panel has, in its order.
-READING = ("framing", "position", "low_threshold", "high_threshold", "sigma_px", "line_threshold")
+READING = (
+    "framing",
+    "position",
+    "low_threshold",
+    "high_threshold",
+    "sigma_px",
+    "line_threshold",
+    "line_score",
+    "line_length",
+    "hands",
+    "resolution_px",
+)
 
 
 def sources_of(controls: Collection[str], which: str) -> tuple[Source, ...]:
@@ -58,9 +69,9 @@ def sources_of(controls: Collection[str], which: str) -> tuple[Source, ...]:
 
 def offering(sources: Collection[str]) -> str:
     """A style under which no other way to a map can be chosen: what stands in a list, events under way still hold."""
-    hidden = [number for number, source in enumerate(SOURCES, 1) if source not in sources]
-    places = ", ".join(f"#source label:nth-of-type({number})" for number in hidden)
-    return f"<style>{places} {{ display: none !important }}</style>" if places else ""
+    hidden = [f"#source label:nth-of-type({n})" for n, source in enumerate(SOURCES, 1) if source not in sources]
+    hidden += ["#on-canvas"] if len(sources) == 1 else []  # a photo is drawn on where there is a canvas
+    return f"<style>{', '.join(hidden)} {{ display: none !important }}</style>" if hidden else ""
 
 
 def sheet_of(picture: Pixels, control: str) -> Pixels:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,8 @@ FRAMINGS = [("Crop", "crop"), ("Fit: bare bars", "fit"), ("Fill: stretched", "fi
 LANDSCAPES = tuple(presets()["landscapes"].controls)
 UNFETCHED = "downloads its weights first"
 NOT_HERE = "weights not here"
+# Detectors that find other things at another size of the photo.
+RESIZED = tuple(known.name for known in ANNOTATORS.values() if known.kind not in ("shuffle", "segmentation"))
 # Its map is no picture: what is masked stands there as a number that no picture holds.
 UNDRAWN = ("inpaint",)
 
@@ -32,15 +35,21 @@ class ReadingPanel:
     high: gr.Slider
     sigma: gr.Slider
     threshold: gr.Slider
+    score: gr.Slider
+    length: gr.Slider
+    hands: gr.Checkbox
+    resolution: gr.Slider
 
     @property
     def fields(self) -> list[Any]:
         """In the order of drawing.READING."""
-        return [self.framing, self.position, self.low, self.high, self.sigma, self.threshold]
+        return [self.framing, *self.settings]
 
     @property
-    def sliders(self) -> list[gr.Slider]:
-        return [self.position, self.low, self.high, self.sigma, self.threshold]
+    def settings(self) -> list[Any]:
+        """Those of them that are set step by step."""
+        canny, lines = [self.low, self.high], [self.sigma, self.threshold, self.score, self.length]
+        return [self.position, *canny, *lines, self.hands, self.resolution]
 
 
 def annotator_choices(controls: Sequence[str] = LANDSCAPES) -> list[tuple[str, str]]:
@@ -94,11 +103,11 @@ def build_reading_panel() -> ReadingPanel:
         annotator_choices(),
         "canny",
         label="How to read it",
-        info="Lines go to the edges control, areas to the segmentation control.",
+        info="What is looked for in the photo; a finished map is taken as it is.",
         elem_id="annotator",
     )
     framing = gr.Radio(FRAMINGS, value="crop", label="If it is not square", elem_id="framing", elem_classes="segmented")
-    with gr.Accordion("Crop and thresholds", open=False, elem_id="thresholds"):
+    with gr.Accordion("Crop, resolution and thresholds", open=False, elem_id="thresholds"):
         hint = "0 left or top, 1 right or bottom."
         position = _slider("position", (0, 1, 0.05), 0.5, "Where the crop lies", hint)
         (low_start, high_start), told = presets()["landscapes"].canny, AnnotatorSettings()
@@ -111,11 +120,25 @@ def build_reading_panel() -> ReadingPanel:
             sigma = _slider("sigma", (0.5, 32, 0.5), told.sigma_px, "Blur, pixels", "Lower finds finer lines.")
             hint = "How much darker than its surroundings a line must be. Lower finds more lines."
             threshold = _slider("line-threshold", (0, 64, 1), told.line_threshold, "Least contrast, grey levels", hint)
-    shown = "(chosen) => ['canny', 'lineart_standard'].map((name) => ({__type__: 'update', visible: chosen === name}))"
-    annotator.change(None, annotator, [canny, lineart], js=shown, api_visibility="private")
+        with gr.Column(visible=False, elem_id="mlsd-thresholds") as mlsd:
+            hint = "How sure a line must be. Lower finds more lines."
+            score = _slider("line-score", (0, 1, 0.01), told.line_score, "Least score", hint)
+            hint = "In pixels of a photo half as large. Higher leaves out short lines."
+            length = _slider("line-length", (0, 20, 0.1), told.line_length, "Least length", hint)
+        with gr.Column(visible=False, elem_id="pose-parts") as pose:
+            hands = gr.Checkbox(label="Hands and face", info="Drawn beside the body.", elem_id="hands")
+        with gr.Column(elem_id="detector-resolution") as sized:
+            hint = (
+                "The shorter side of the photo as the detector sees it. Lower finds coarser things; 0 is the map's own."
+            )
+            resolution = _slider("resolution", (0, 1536, 64), 0, "Resolution, pixels", hint)
+    shown_for = [("canny",), ("lineart_standard",), ("mlsd",), ("openpose",), RESIZED]
+    visible = f"{json.dumps(shown_for)}.map((names) => ({{__type__: 'update', visible: names.includes(chosen)}}))"
+    parts = [canny, lineart, mlsd, pose, sized]
+    annotator.change(None, annotator, parts, js=f"(chosen) => {visible}", api_visibility="private")
     only_crop = "(chosen) => ({__type__: 'update', visible: chosen === 'crop'})"
     framing.change(None, framing, position, js=only_crop, api_visibility="private")
-    return ReadingPanel(annotator, framing, position, low, high, sigma, threshold)
+    return ReadingPanel(annotator, framing, position, low, high, sigma, threshold, score, length, hands, resolution)
 
 
 def _slider(name: str, reach: tuple[float, float, float], start: float, label: str, hint: str) -> gr.Slider:

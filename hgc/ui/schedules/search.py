@@ -84,7 +84,7 @@ def build_search(playground: Playground, tab: gr.Tab) -> None:
                 128,
                 step=64,
                 label="Cut-out, pixels",
-                info="Of each scene's middle. Less is faster.",
+                info="Of each scene's middle.",
                 elem_id="search-side",
             )
         cost = gr.HTML("", elem_id="search-cost")
