@@ -11,7 +11,6 @@ from hgc.charts.quantity import duration
 from hgc.planning.calibrations import NotCalibrated
 from hgc.ui.playground.cache_events import CacheEvents, asked_of, cost_inputs, settled_of
 from hgc.ui.playground.figures import aside
-from hgc.ui.playground.wanted import control_of
 from hgc.ui.pressing import Step, Updates, wire_start, wire_stop
 from hgc.ui.queueing import QUIET
 from hgc.ui.schedules.calibration import CalibrationEvents
@@ -53,20 +52,9 @@ class CalibratingHere:
         told += unmeasured(recipe)
         return {self._missed.row: gr.update(visible=True), self._missed.told: aside(told)}
 
-    def run(
-        self,
-        page: gr.Request,
-        name: str,
-        source: str,
-        annotator: str,
-        which: str,
-        steps: float,
-        sampler: str,
-        guidance: float,
-    ) -> Iterator[Updates]:
+    def run(self, page: gr.Request, name: str, *form: Any) -> Iterator[Updates]:
         """Measures what the form asks for."""
-        control = control_of(source, annotator, which, self._page.runner.loader.studio().controls)
-        yield from self._events.run(page, name, SCENES, control, steps, sampler, guidance)
+        yield from self._events.run(page, name, SCENES, *form)
 
     def wire(self) -> None:
         """Offered for what the form says; afterwards the method plans from what was measured."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hgc.models.presets import CONTROLS
 from hgc.planning.methods import METHODS
 
 if TYPE_CHECKING:
@@ -11,7 +12,10 @@ if TYPE_CHECKING:
     from hgc.request import ArmName
 
 SAMPLER_TITLES = {"ddim": "DDIM", "dpmpp": "DPM-Solver++", "unipc": "UniPC", "euler": "Euler", "lcm": "LCM"}
-CONTROLS = {"segmentation": "label maps", "edges": "edges"}
+CONTROL_WORDS = {name: title.lower() for name, title in CONTROLS.items()} | {
+    "segmentation": "label maps",
+    "edges": "edges",
+}
 ARM_NAMES: tuple[ArmName, ...] = ("full", "cached", "rival")
 NO_RIVAL = "nothing"
 RIVALS = [("Nothing", NO_RIVAL), *((METHODS[name].title, name) for name in sorted(METHODS, key="fewer_steps".__ne__))]
@@ -24,7 +28,7 @@ def method_title(name: str) -> str:
 
 def subject_words(of: Subject) -> str:
     """The settings that a calibration holds for."""
-    control, sampler = CONTROLS.get(of.control, of.control), SAMPLER_TITLES.get(of.sampler, of.sampler)
+    control, sampler = CONTROL_WORDS.get(of.control, of.control), SAMPLER_TITLES.get(of.sampler, of.sampler)
     return f"{control}, {sampler}, {of.steps} steps, guidance {of.guidance:g}"
 
 

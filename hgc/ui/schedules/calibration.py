@@ -17,7 +17,8 @@ from hgc.charts.drift import curves_chart
 from hgc.charts.quantity import duration
 from hgc.results.comparison import Cancelled
 from hgc.ui.playground.figures import aside, notes_list
-from hgc.ui.playground.titles import CONTROLS, subject_words
+from hgc.ui.playground.titles import subject_words
+from hgc.ui.playground.wanted import control_of
 from hgc.ui.pressing import Jobs, Press, Pressing, Step, Updates, build_press, wire_start, wire_stop
 from hgc.ui.queueing import QUIET
 from hgc.ui.runner import in_one_sentence
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
 MOST_SCENES = limits.SCENES
 INTRO = (
     "<h2>Calibration</h2><p class='aside'>What changes little from step to step can be kept. Each scene is one full "
-    "run with the Playground's steps, sampler and guidance; stopped, it goes on where it was. Block Caching plans from "
-    "this.</p>"
+    "run with the Playground's control, steps, sampler and guidance; stopped, it goes on where it was. Block Caching "
+    "plans from this.</p>"
 )
 
 
@@ -40,7 +41,6 @@ INTRO = (
 class CalibrationCard:
     """The components of the card."""
 
-    control: gr.Radio
     scenes: gr.Slider
     pressing: Pressing
     told: gr.HTML
@@ -52,14 +52,6 @@ def build_calibration(playground: Playground, tab: gr.Tab) -> None:
     with gr.Column(elem_classes="card", elem_id="calibration-card"):
         gr.HTML(INTRO)
         with gr.Row(equal_height=True, elem_id="calibration-row"):
-            control = gr.Radio(
-                [(title.capitalize(), name) for name, title in CONTROLS.items()],
-                value="segmentation",
-                label="Control",
-                elem_id="calibration-control",
-                elem_classes="segmented",
-                min_width=180,
-            )
             scenes = gr.Slider(
                 1,
                 MOST_SCENES,
@@ -74,7 +66,7 @@ def build_calibration(playground: Playground, tab: gr.Tab) -> None:
             stop = gr.Button("Stop", size="md", interactive=False, elem_id="calibrate-stop", scale=0, min_width=70)
         status = gr.HTML("", elem_id="calibration-told")
         chart = gr.Plot(show_label=False, container=False, visible=False, elem_id="chart-curves", elem_classes="chart")
-    card = CalibrationCard(control, scenes, Pressing(press, (run,), stop), status, chart)
+    card = CalibrationCard(scenes, Pressing(press, (run,), stop), status, chart)
     _wire(card, playground, tab)
 
 
@@ -85,10 +77,10 @@ class CalibrationEvents:
         self._card, self._runner, self._jobs = card, playground.runner, Jobs()
         self._ready = card.pressing.ready
 
-    def show(self, control: str, steps: float, sampler: str, guidance: float) -> Updates:
+    def show(self, *form: Any) -> Updates:
         """The calibration for the Playground's settings, if there is one."""
         try:
-            subject = self._subject(control, steps, sampler, guidance)
+            subject = self._subject(*form)
             calibration = self._runner.loader.studio().calibration(subject)
         except Exception as error:
             return self._refused(error)
@@ -102,24 +94,15 @@ class CalibrationEvents:
         self._jobs.note(Press.read(name, page.session_hash))
         return _progress("Waiting for its turn on the model.", 0)
 
-    def run(
-        self,
-        page: gr.Request,
-        name: str,
-        scenes: float,
-        control: str,
-        steps: float,
-        sampler: str,
-        guidance: float,
-    ) -> Iterator[Updates]:
-        """Every scene, and the curves of all."""
+    def run(self, page: gr.Request, name: str, scenes: float, *form: Any) -> Iterator[Updates]:
+        """Every scene, and the curves of all; `form` is what decides the Playground's control, then its settings."""
 
         stop = self._jobs.begin(Press.read(name, page.session_hash))
         if stop is None:
             yield self._stopped
             return
         try:
-            subject = self._subject(control, steps, sampler, guidance)
+            subject = self._subject(*form)
             yield from self._news(subject, int(scenes), stop)
         except Cancelled:
             yield self._stopped
@@ -145,8 +128,10 @@ class CalibrationEvents:
             left = (perf_counter() - begun) / here * (news.wanted - news.done) if here else None
             yield {self._card.told: _progress(_measuring(news.done, news.wanted, left), news.done / news.wanted)}
 
-    def _subject(self, control: str, steps: float, sampler: str, guidance: float) -> Subject:
-        return Subject(self._runner.loader.studio().model, control, sampler, int(steps), float(guidance))
+    def _subject(self, source: str, annotator: str, which: str, steps: float, sampler: str, guidance: float) -> Subject:
+        studio = self._runner.loader.studio()
+        control = control_of(source, annotator, which, studio.controls)
+        return Subject(studio.model, control, sampler, int(steps), float(guidance))
 
     def _curves(self, calibration: Calibration) -> Updates:
         curves = calibration.curves
@@ -181,9 +166,9 @@ def _progress(words: str, share: float) -> str:
 
 def _wire(card: CalibrationCard, p: Playground, tab: gr.Tab) -> None:
     events = CalibrationEvents(card, p)
-    subject = [card.control, p.picture.steps, p.picture.sampler, p.picture.guidance]
+    subject = [*p.control.map, p.picture.steps, p.picture.sampler, p.picture.guidance]
     answers = [card.told, card.chart]
-    gr.on([tab.select, card.control.input], events.show, subject, answers, trigger_mode="always_last", **QUIET)
+    tab.select(events.show, subject, answers, trigger_mode="always_last", **QUIET)
     run = Step(events.run, [card.scenes, *subject], [*answers, *card.pressing.buttons])
     wire_start(card.pressing, card.pressing.starts[0], Step(events.note, outputs=[card.told]), run)
     wire_stop(card.pressing, Step(events.stop))
