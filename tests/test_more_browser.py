@@ -99,6 +99,9 @@ def test_union_takes_lines_and_depth_together_at_a_size_that_is_not_square(
     frame = page.locator("#step-pictures .frame").first.bounding_box()
     assert frame is not None
     assert frame["width"] / frame["height"] == pytest.approx(4 / 3, rel=0.02)
+    page.get_by_role("tab", name="Schedules").click()  # which measures and searches for this very model and control
+    expect(page.locator("#calibration-told")).to_contain_text("Nothing is measured yet for edges, Euler, 6 steps")
+    expect(page.locator("#search-cost")).to_contain_text("For sdxl-union, edges, Euler, 6 steps")
     with opened(visitors, address) as another:  # a page that opens now has its areas in this model's classes
         expect(another.locator("#painting [type=search]")).to_be_visible()
         expect(another.locator("#seen-notes")).to_contain_text("no pixel was snapped")
