@@ -175,6 +175,7 @@ def test_the_sheet_has_a_tile_for_every_place(sweep: Sweep, outcomes: list[Outco
         {"method": "deepcache", "budget": 0.7, "seed": 3},
         {"steps": 9, "rival": None, "cache": CacheSettings(fine=False, lambda_inter=0.34, order=0)},
         {"steps": 9, "sampler": "dpmpp", "cache": CacheSettings(gate=0.5, attention_every=2, threshold=0.2)},
+        {"steps": 9, "cache": CacheSettings(threshold=0.2, release=0.15, most=3)},
     ],
 )
 def test_a_run_put_back_into_the_form_asks_for_the_same(studio: Studio, base: Request, changed: dict[str, Any]) -> None:

@@ -225,7 +225,7 @@ def read_settings(values: Sequence[Any]) -> dict[str, Any]:
     """The panel's values as fields of CacheSettings."""
     coarse, fine, similarity, key_share, layer_share, order, *at_run_time, gate, attention_every, fusion = values
     adaptive, threshold, release, most = at_run_time
-    dynamic = {"threshold": threshold, "release": min(release, threshold), "most": most} if adaptive else {}
+    dynamic = {"threshold": threshold, "release": min(release, threshold), "most": most or None} if adaptive else {}
     return {
         "coarse": coarse,
         "fine": fine,
@@ -249,8 +249,16 @@ def write_settings(settings: CacheSettings) -> list[Any]:
         settings.lambda_intra,
         settings.order,
         settings.threshold is not None,
-        *(gr.skip() if value is None else value for value in (settings.threshold, settings.release, settings.most)),
+        *_written_rule(settings),
         settings.gate,
         settings.attention_every,
         settings.fusion,
     ]
+
+
+def _written_rule(settings: CacheSettings) -> list[Any]:
+    """Threshold, release and the most refreshed steps; what is not in use stays as it stands."""
+    if settings.threshold is None:
+        return [gr.skip()] * 3
+    release = settings.threshold / 2 if settings.release is None else settings.release
+    return [settings.threshold, release, settings.most or 0]

@@ -105,12 +105,12 @@ def _at_run_time() -> dict[str, Any]:
         elem_id="release",
     )
     most = gr.Slider(
-        1,
+        0,
         20,
         4,
         step=1,
         label="Refreshed steps, at most",
-        info="Bounds what a run may cost; the forecast counts all of them.",
+        info="Bounds what a run may cost; the forecast counts all of them. 0 sets no bound.",
         interactive=False,
         elem_id="most-refreshed",
     )
