@@ -32,6 +32,7 @@ RIVALS = (
     "--method optimised --method hgc --method block_caching --method spectrum --method taylorseer --method easycache "
     "--method magcache --method deepcache --method step_skip --method fewer_steps"
 )
+CARRIED = ("steps 10", "steps 30", "steps 50", "guidance 1", "guidance 4", "guidance 7.5")
 MODEL = "assets/models/landscapes"
 
 
@@ -94,7 +95,7 @@ def _figures() -> Iterator[Step]:
 
 
 def _bands() -> Iterator[Step]:
-    """The null band, and the least budgets."""
+    """The null band, the least budgets, and what plans of 20 steps and guidance 2 give elsewhere."""
 
     def pareto(name: str, options: str) -> Step:
         out = f"assets/figures/{name}.json"
@@ -102,6 +103,9 @@ def _bands() -> Iterator[Step]:
 
     yield pareto("null-segmentation-ddim", "--scenes 8 --null 8 --null-steps 50 --method fewer_steps --budget 0.368")
     yield pareto("low-segmentation-ddim", f"--scenes 8 --budget 0.1 --budget 0.15 {DUEL} --method hgc")
+    for setting in CARRIED:
+        name = f"carried-{setting.replace(' ', '-')}"
+        yield pareto(name, f"--scenes 4 --{setting} --budget 0.2 --budget 0.368 {DUEL}")
 
 
 def _shown() -> Iterator[Step]:
