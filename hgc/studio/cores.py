@@ -15,8 +15,9 @@ from time import sleep
 
 import torch
 
-READS, APART_S = 4, 0.005
-_RUNNABLE = Path("/proc/loadavg")  # its fourth field: threads that run or could, and all there are
+READS, APART_S = 2, 0.005
+IDLE = 5  # the scheduling policy of programs that take only what nobody else wants
+_PROGRAMS = Path("/proc")  # of this machine or container; /proc/loadavg counts those of other containers too
 _MOST = torch.get_num_threads()  # one for each core, or what the environment says
 
 
@@ -26,14 +27,30 @@ def threads_beside(others: float, most: int) -> int:
 
 
 def runnable_elsewhere() -> float:
-    """How many threads of all programs want a core at this moment, besides the one that asks; 0 where nobody says."""
-    if not _RUNNABLE.exists():
-        return 0.0
+    """How many threads of other programs want a core at this moment; 0 where nobody says.
+
+    One that gives way to this program counts as much as it takes: Linux gives a thread a fifth less for each step of
+    niceness, and next to nothing to the policy for idle times (sched(7)).
+    """
+    nice = os.nice(0)
     counts = []
     for _ in range(READS):
-        counts.append(int(_RUNNABLE.read_text().split()[3].partition("/")[0]) - 1)
+        counts.append(sum(_wants(stat, nice) for stat in _PROGRAMS.glob("[0-9]*/task/[0-9]*/stat")))
         sleep(APART_S)
     return sum(counts) / len(counts)
+
+
+def _wants(stat: Path, nice: int) -> float:
+    """By the fields of proc_pid_stat(5): state, niceness and policy follow the name in brackets."""
+    if stat.parts[-4] == str(os.getpid()):
+        return 0.0
+    try:
+        fields = stat.read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0  # it has ended
+    if fields[0] != "R" or int(fields[38]) == IDLE:
+        return 0.0
+    return min(1.0, 0.8 ** (int(fields[16]) - nice))
 
 
 def take_free_cores() -> int:
