@@ -12,14 +12,18 @@ import smallhub
 import tiny
 import torch
 from safetensors.torch import load_file, save_file
+from typer.testing import CliRunner
 
+from hgc.__main__ import app
 from hgc.cache import schedules
 from hgc.cache.anatomy.macs import anatomy
 from hgc.cache.running.engine import cached
 from hgc.models import hub
 from hgc.models.families import FAMILIES
+from hgc.models.fetching import sources_of
 from hgc.models.loaded import SAMPLERS, Loaded
 from hgc.models.loading import load
+from hgc.models.own import own_model
 from hgc.models.presets import CONTROLS, UNION_MODES, presets
 from hgc.models.refusals import ModelUnavailable
 from hgc.models.remembered import PLACE, forget, remember, remembered
@@ -317,3 +321,53 @@ def test_tensors_tell_what_a_file_holds(on_small_hub: Path) -> None:
         "lora_peft": "lora",
         "lora_kohya": "lora",
     }
+
+
+def test_settings_that_are_none_are_a_sentence() -> None:
+    """Whatever is wrong with a file that anybody may have written, in a folder and in a ControlNet's."""
+    for text, says in (("{oops", "cannot be read as JSON"), ("[1]", "holds a list and no settings")):
+        Path("bad/unet").mkdir(parents=True, exist_ok=True)
+        Path("bad/model_index.json").write_text(text)
+        assert f"bad/model_index.json {says}; fetch or copy it again" in refused("bad")
+        index = {"_class_name": "StableDiffusionPipeline", "text_encoder": ["transformers", "CLIPTextModel"]}
+        Path("bad/model_index.json").write_text(json.dumps(index))
+        Path("bad/text_encoder").mkdir(exist_ok=True)
+        Path("bad/text_encoder/model.safetensors").touch()
+        Path("bad/unet/config.json").write_text(text)
+        assert f"unet/config.json {says}" in refused("bad")
+        Path("net").mkdir(exist_ok=True)
+        Path("net/config.json").write_text(text)
+        with pytest.raises(ModelUnavailable, match=rf"^net/config.json {says}"):
+            load("sd15", device="cpu", controls={"edges": "net"}).pipeline("edges", "unipc")
+
+
+ADDED: dict[str, tuple[Sequence[str], str]] = {
+    "name": (("--name", "a/b"), "'a/b' is no name for a model"),
+    "width": (("--control", "edges={files}/my_xl_canny_ldm.safetensors"), "another family than mine: it reads text of"),
+    "no file": (("--control", "edges=nowhere"), "(nowhere); there is no such file or folder"),
+    "kind": (("--control", "colours=nowhere"), "unknown kind of map 'colours'"),
+    "no lora": (("--lora", "nowhere.safetensors=1"), "there is no such file or folder"),
+    "lora": (("--lora", "{files}/my_canny.safetensors=1"), "holds a controlnet, no LoRA"),
+    "vae": (("--vae", "{files}/my_canny.safetensors"), "holds a controlnet, no VAE"),
+}
+
+
+@pytest.mark.parametrize("fault", ADDED)
+def test_the_shell_adds_nothing_that_does_not_fit(on_small_hub: Path, fault: str) -> None:
+    """As the page's form: said when it is added, and not when it is first used."""
+    words, says = ADDED[fault]
+    line = ["models", "add", str(on_small_hub / "my_model.safetensors"), "--name", "mine"]
+    done = CliRunner().invoke(app, [*line, *(word.format(files=on_small_hub) for word in words)])
+    assert done.exit_code == 2
+    assert says in done.stderr
+    assert remembered() == {}
+
+
+def test_what_a_model_of_ones_own_lacks_is_fetched_by_its_name(on_small_hub: Path) -> None:
+    remember(own_model(str(on_small_hub / "my_model.safetensors"), "mine"))
+    assert sources_of("mine", ["depth"]) == (smallhub.DEPTH,)
+    with pytest.raises(ModelUnavailable, match="is a file or folder on this machine; name a --control"):
+        sources_of("mine")
+    done = CliRunner().invoke(app, ["models", "memory", "mine", "--size", "100"])
+    assert done.exit_code == 2
+    assert "sizes go in steps of 64 pixels; take 128" in done.stderr

@@ -75,7 +75,10 @@ def memory(
     from hgc.models.devices import best_device, device_named, dtype_named
     from hgc.models.loading import preset_of
     from hgc.models.memory import memory_of
+    from hgc.request import Recipe
 
+    if size is not None:
+        Recipe.parse({"size": (size, size)})
     preset, where = preset_of(what), device_named(device) if device else best_device()
     found = memory_of(
         preset, size or preset.size, control, where, dtype_named(dtype or preset.precision or None, where)
@@ -103,17 +106,18 @@ def add_model(
     """Remembers a model of your own under a name, for the page and every command (runs/models.json); a LoRA, too."""
     from hgc.models.devices import best_device, dtype_named
     from hgc.models.loading import preset_of
-    from hgc.models.own import with_vae
+    from hgc.models.own import called, with_control, with_lora, with_vae
     from hgc.models.tensors import Tensors
 
     path = Path(what).expanduser()
     if path.is_file() and Tensors.of(path).holds == "lora":
         print(f"added the LoRA {add_lora(what, name)}; take it with --loras NAME=WEIGHT")
         return
-    preset = preset_of(what)
-    controls = {**preset.controls, **dict(map(_pair, control or ()))}
-    loras = (*preset.loras, *((file, _weight(weight)) for file, weight in map(_pair, lora or ())))
-    preset = replace(preset, name=name or preset.name, title=name or preset.title, controls=controls, loras=loras)
+    preset = called(preset_of(what), name or "")
+    for kind, source in map(_pair, control or ()):
+        preset = with_control(preset, kind, source)
+    for file, weight in map(_pair, lora or ()):
+        preset = with_lora(preset, file, _weight(weight))
     if vae is not None:
         preset = with_vae(preset, vae)
     dtype_named(dtype, best_device())

@@ -23,10 +23,16 @@ def read_pictures(options: Mapping[str, Any], studio: Studio, reading: Reading |
     """
     words = dict(options) | {"source": None, "mask": None, "second": None, "loras": options["loras"] or ()}
     size = Recipe.parse(words).size or studio.size
-    if options["source"] is not None:
-        words["source"] = as_source(decode(options["source"]).pixels, size, reading)
-    if options["mask"] is not None:
-        words["mask"] = as_mask(decode(options["mask"]).pixels, size, reading)
+    given = {name: decode(options[name]).pixels for name in ("source", "mask") if options[name] is not None}
+    if len(given) == 2 and given["source"].shape[:2] != given["mask"].shape[:2]:
+        (height, width), (own_height, own_width) = given["source"].shape[:2], given["mask"].shape[:2]
+        raise RequestRefused(
+            f"the mask is {own_width} × {own_height} pixels, the source {width} × {height}; paint it over the source"
+        )
+    if "source" in given:
+        words["source"] = as_source(given["source"], size, reading)
+    if "mask" in given:
+        words["mask"] = as_mask(given["mask"], size, reading)
     if options["second"] is not None:
         words["second"] = _second(options["second"], studio, size, reading)
     return words

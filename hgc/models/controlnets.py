@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from threading import Lock
@@ -12,6 +11,7 @@ import torch
 from diffusers import ControlNetModel, ControlNetUnionModel
 
 from hgc.models import hub
+from hgc.models.configs import read_config
 from hgc.models.presets import ModelPreset
 from hgc.models.refusals import ModelUnavailable
 
@@ -61,7 +61,7 @@ def load_folder(folder: Path, title: str, dtype: torch.dtype) -> Any:
     config = folder / "config.json"
     if not config.exists():
         raise ModelUnavailable(f"{title} is no ControlNet in diffusers' format: there is no config.json in it")
-    kind = json.loads(config.read_text()).get("_class_name")
+    kind = str(read_config(config).get("_class_name"))
     if kind not in KINDS:
         raise ModelUnavailable(f"{title} holds a {kind}, which is no ControlNet for Stable Diffusion or SDXL")
     return KINDS[kind].from_pretrained(

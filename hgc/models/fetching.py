@@ -24,6 +24,7 @@ from huggingface_hub.file_download import http_get, repo_folder_name
 from hgc.models import hub
 from hgc.models.presets import presets
 from hgc.models.refusals import ModelUnavailable
+from hgc.models.remembered import remembered
 
 SMALL = (".json", ".txt")  # configurations and tokenizers
 PART = ".part"
@@ -82,18 +83,21 @@ def sources_of(what: str, controls: Sequence[str] = ()) -> tuple[str, ...]:
 
     Raises ModelUnavailable for an unknown name or control.
     """
-    known = presets()
+    known = {**presets(), **remembered()}
     if what not in known:
         if "/" not in what:
             raise ModelUnavailable(f"unknown model '{what[:80]}'; known are {', '.join(known)}, and ids of the Hub")
         return (what,)
     preset = known[what]
-    if preset.local:
+    if preset.name == "landscapes":
         raise ModelUnavailable(f"{preset.title} is part of this program; there is nothing to fetch")
     if strange := [name for name in controls if name not in preset.controls]:
         raise ModelUnavailable(f"{preset.title} has no control '{strange[0]}'; it has {', '.join(preset.controls)}")
     wanted = (preset.source, *(source for source, _ in preset.loras), *(preset.controls[name] for name in controls))
-    return tuple(dict.fromkeys(wanted))
+    ids = tuple(dict.fromkeys(source for source in wanted if not Path(source).is_absolute()))
+    if not ids:
+        raise ModelUnavailable(f"{preset.title} is a file or folder on this machine; name a --control to fetch for it")
+    return ids
 
 
 def offer(source: str, *, configs: bool = False) -> Offer:

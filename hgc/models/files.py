@@ -154,12 +154,7 @@ def add_loras(pipe: Any, loras: Sequence[tuple[Path, float]], before: Sequence[f
         tensors = Tensors.of(path)
         if tensors.holds != "lora":
             raise ModelUnavailable(f"{path.name} holds a {tensors.holds}, no LoRA; choose a LoRA's file")
-        ours, theirs = pipe.unet.config.cross_attention_dim, tensors.text_width
-        if theirs is not None and theirs != ours:
-            raise ModelUnavailable(
-                f"{path.name} is a LoRA for another family: it reads text of width {theirs}, the model {ours}; choose "
-                "one made for this family"
-            )
+        check_family(path, pipe.unet)
         name = f"lora_{number}"
         known = _adapted(pipe)
         try:
@@ -173,6 +168,16 @@ def add_loras(pipe: Any, loras: Sequence[tuple[Path, float]], before: Sequence[f
         weights[name] = weight
     if weights:
         pipe.set_adapters(list(weights), list(weights.values()))
+
+
+def check_family(path: Path, unet: Any) -> None:
+    """Raises ModelUnavailable for a LoRA that reads text of another width than a UNet does."""
+    ours, theirs = unet.config.cross_attention_dim, Tensors.of(path).text_width
+    if theirs is not None and theirs != ours:
+        raise ModelUnavailable(
+            f"{path.name} is a LoRA for another family: it reads text of width {theirs}, the model {ours}; choose one "
+            "made for this family"
+        )
 
 
 def _adapted(pipe: Any) -> Mapping[str, Sequence[str]]:

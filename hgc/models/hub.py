@@ -5,13 +5,13 @@ Nothing here uses the network.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Collection
 from pathlib import Path
 
 from huggingface_hub import constants, try_to_load_from_cache
 
+from hgc.models.configs import read_config
 from hgc.models.presets import ModelPreset
 
 STEMS = ("diffusion_pytorch_model", "model")  # diffusers' and transformers' names of weight files
@@ -69,6 +69,13 @@ def is_here(source: str) -> bool:
     return snapshot(repo, name) is not None if name else model_folder(repo) is not None
 
 
+def remedy(source: str) -> str:
+    """What makes a source be here: half a sentence."""
+    if re.fullmatch(r"[\w.-]+/[\w.-]+(:[^:]+)?", source):
+        return f"fetch it with `hgc models fetch {source[:120]}`"
+    return "there is no such file or folder: give one, or an id of the Hub"
+
+
 def lacking(folder: Path) -> tuple[str, ...]:
     """The parts of a folder in diffusers' format whose weights are not all there."""
     index = folder / "model_index.json"
@@ -76,7 +83,7 @@ def lacking(folder: Path) -> tuple[str, ...]:
         return () if variants(folder) else ("weights",)
     listed = {
         name: part
-        for name, part in json.loads(index.read_text()).items()
+        for name, part in read_config(index).items()
         if isinstance(part, list) and part[0] is not None and name not in UNUSED
     }
     bare = ("scheduler", "tokenizer", "tokenizer_2", "controlnet")
@@ -90,7 +97,8 @@ def variants(part: Path) -> frozenset[str]:
     whole = set()
     for name in there:
         if name.endswith(".json"):
-            if set(json.loads((part / name).read_text())["weight_map"].values()) <= there:
+            listed = read_config(part / name).get("weight_map")
+            if isinstance(listed, dict) and set(listed.values()) <= there:
                 whole.add(VARIANT if f".{VARIANT}." in name else "")
         elif "-of-" not in name and name.removesuffix(".safetensors").removesuffix(f".{VARIANT}") in STEMS:
             whole.add(VARIANT if f".{VARIANT}." in name else "")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -17,6 +16,7 @@ from safetensors import SafetensorError
 from transformers.utils import logging as transformers_logging
 
 from hgc.models import hub
+from hgc.models.configs import read_config
 from hgc.models.controlnets import ControlNets, check_fits, folder_of, load_folder
 from hgc.models.devices import best_device, device_named, dtype_named
 from hgc.models.families import FAMILIES, family_of
@@ -93,7 +93,7 @@ def _preset_of_folder(folder: Path, source: str) -> ModelPreset:
     index = folder / "model_index.json"
     if not index.exists():
         raise ModelUnavailable(f"{source} has no model_index.json: choose a folder in diffusers' format")
-    listed = json.loads(index.read_text())
+    listed = read_config(index)
     kind, unet = str(listed.get("_class_name")), folder / "unet" / "config.json"
     if not kind.startswith("StableDiffusion") or kind.startswith("StableDiffusion3") or not unet.exists():
         raise ModelUnavailable(f"{source} is a {kind}, which cannot be run here; choose Stable Diffusion or SDXL")
@@ -101,7 +101,7 @@ def _preset_of_folder(folder: Path, source: str) -> ModelPreset:
         raise ModelUnavailable(NO_TEXT.format(source))
     if missing := hub.lacking(folder):
         raise ModelUnavailable(f"{source} is not whole: no weights of {', '.join(missing)}; fetch or copy it again")
-    config = json.loads(unet.read_text())
+    config = read_config(unet)
     base = presets()[family_of(config).base]
     size = config.get("sample_size", base.size // 8) * 8
     own = str(folder) if Path(source).expanduser().exists() else source

@@ -86,7 +86,7 @@ def _of_hub(source: str) -> Path:
     repo, _, name = source.partition(":")
     folder = hub.snapshot(repo, name) if name and repo.count("/") == 1 else None
     if folder is None:
-        raise ModelUnavailable(f"the LoRA {source[:120]} is not here; fetch it with `hgc models fetch {source[:120]}`")
+        raise ModelUnavailable(f"the LoRA {source[:120]} is not here; {hub.remedy(source)}")
     return folder / name
 
 

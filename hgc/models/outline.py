@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import torch
 from diffusers import AutoencoderKL, AutoencoderTiny, UNet2DConditionModel
 
 from hgc.models import hub
+from hgc.models.configs import read_config
 from hgc.models.controlnets import KINDS, check_fits, folder_of
 from hgc.models.files import configs_for, controlnet_like
 from hgc.models.loading import told
@@ -88,9 +88,7 @@ def _control(preset: ModelPreset, control: str, unet: Any) -> Any:
     source = preset.controls[control]
     place = folder_of(preset, source)
     if place is None or not place.exists():
-        raise ModelUnavailable(
-            f"the ControlNet for '{control}' is not here ({source}); fetch it with `hgc models fetch {source}`"
-        )
+        raise ModelUnavailable(f"the ControlNet for '{control}' is not here ({source}); {hub.remedy(source)}")
     if place.is_file():
         return controlnet_like(place, unet, preset.title).eval()
     config = _config(place) if (place / "config.json").exists() else {}
@@ -104,8 +102,7 @@ def _control(preset: ModelPreset, control: str, unet: Any) -> Any:
 
 
 def _config(folder: Path) -> dict[str, Any]:
-    config: dict[str, Any] = json.loads((folder / "config.json").read_text())
-    return config
+    return read_config(folder / "config.json")
 
 
 def _text_numbers(single: Path | None, folder: Path) -> int:

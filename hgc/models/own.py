@@ -11,11 +11,14 @@ import torch
 from hgc import limits
 from hgc.models.devices import dtype_named
 from hgc.models.families import FAMILIES
+from hgc.models.files import check_family
 from hgc.models.loading import preset_of
+from hgc.models.loras import lora_file
 from hgc.models.memory import Memory, memory_of
 from hgc.models.outline import outline_of
 from hgc.models.presets import CONTROLS, ModelPreset, presets
 from hgc.models.refusals import ModelUnavailable
+from hgc.models.tensors import Tensors
 
 
 def own_model(what: str, name: str = "") -> ModelPreset:
@@ -24,12 +27,17 @@ def own_model(what: str, name: str = "") -> ModelPreset:
         raise ModelUnavailable(f"'{what}' is in the list of models already; choose it there")
     preset = preset_of(what)
     outline_of(preset)
-    called = name or re.sub(r"[^A-Za-z0-9_-]+", "-", preset.name).strip("-_") or "own"
-    if not re.fullmatch(limits.NAME, called) or len(called) > limits.NAME_CHARS:
-        raise ModelUnavailable(f"'{called[:40]}' is no name for a model; take letters, digits, - and _")
-    if called in presets():
-        raise ModelUnavailable(f"'{called}' is the name of a model that is known already; give yours another name")
-    return replace(preset, name=called, title=called)
+    return called(preset, name)
+
+
+def called(preset: ModelPreset, name: str = "") -> ModelPreset:
+    """The preset under a name of its own, else the file's or folder's. Raises ModelUnavailable for one that is none."""
+    own = name or re.sub(r"[^A-Za-z0-9_-]+", "-", preset.name).strip("-_") or "own"
+    if not re.fullmatch(limits.NAME, own) or len(own) > limits.NAME_CHARS:
+        raise ModelUnavailable(f"'{own[:40]}' is no name for a model; take letters, digits, - and _")
+    if own in presets():
+        raise ModelUnavailable(f"'{own}' is the name of a model that is known already; give yours another name")
+    return replace(preset, name=own, title=own)
 
 
 def with_control(preset: ModelPreset, control: str, source: str) -> ModelPreset:
@@ -40,6 +48,17 @@ def with_control(preset: ModelPreset, control: str, source: str) -> ModelPreset:
     preset = replace(preset, controls={**preset.controls, control: given})
     outline_of(preset, control)
     return preset
+
+
+def with_lora(preset: ModelPreset, source: str, weight: float) -> ModelPreset:
+    """The same with a LoRA that is loaded with it. Raises ModelUnavailable for what is none, or of another family."""
+    path = lora_file(source)
+    tensors, unet = Tensors.of(path), outline_of(preset).unet
+    if tensors.holds != "lora":
+        raise ModelUnavailable(f"{path.name} holds a {tensors.holds}, no LoRA; choose a LoRA's file")
+    check_family(path, unet)
+    given = str(path.resolve()) if Path(source).expanduser().is_file() else source
+    return replace(preset, loras=(*preset.loras, (given, weight)))
 
 
 def with_vae(preset: ModelPreset, source: str) -> ModelPreset:
