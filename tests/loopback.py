@@ -142,11 +142,10 @@ class _Answers(BaseHTTPRequestHandler):
             self.hub.broken.discard(name)
             rest = rest[: len(rest) // 2]
             self.close_connection = True
-        half = len(rest) // 2
-        self.wfile.write(rest[:half])
-        self.hub.sent[name] += half
-        if name in self.hub.held:
-            self.wfile.flush()
-            self.hub.held[name].wait()
-        self.wfile.write(rest[half:])
-        self.hub.sent[name] += len(rest) - half
+        half = len(rest) // 2 if name in self.hub.held else len(rest)
+        for piece in (rest[:half], rest[half:]):
+            self.hub.sent[name] += len(piece)  # before it goes: who stops and counts anew is not to meet this later
+            self.wfile.write(piece)
+            if piece and name in self.hub.held:
+                self.wfile.flush()
+                self.hub.held[name].wait()
