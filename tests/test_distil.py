@@ -125,6 +125,7 @@ def test_settings_out_of_range_are_refused(settings: dict[str, Any]) -> None:
         Fit(**settings)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("loaded")
 def test_distil_from_the_shell(studio: Studio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What comes out is taken by the app for the plan that it was fitted for, and refused for another."""

@@ -123,6 +123,7 @@ def test_what_noise_hides_is_not_asked_for() -> None:
     assert float(obedience.loss(promised, labels, torch.zeros(2))) == 0
 
 
+@pytest.mark.long
 def test_a_training_survives_being_killed_in_every_stage(
     trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

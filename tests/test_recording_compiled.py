@@ -92,6 +92,7 @@ def test_a_row_that_does_not_compile_runs_eagerly_and_is_said(pipe: Any) -> None
     assert max(map(len, run.trace.replays.notes)) < 400
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated:DeprecationWarning")
 @pytest.mark.skipif(which("c++") is None, reason="torch's own compiler writes C++ and needs a compiler for it")
 def test_torchs_own_compiler_gives_the_numbers_but_for_rounding() -> None:
@@ -110,6 +111,7 @@ def test_torchs_own_compiler_gives_the_numbers_but_for_rounding() -> None:
             torch.testing.assert_close(captured.out, function())
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore")  # of torch's exporter and of spaces, on a machine without a GPU
 @pytest.mark.skipif(which("c++") is None, reason="torch's own compiler writes C++ and needs a compiler for it")
 def test_a_row_compiled_ahead_is_loaded_by_later_programs_and_reads_what_changes(tmp_path: Path) -> None:

@@ -114,6 +114,6 @@ def test_a_method_costs_what_is_planned_and_changes_only_what_it_keeps(
     torch.testing.assert_close(latents, expected, rtol=0, atol=5e-5)
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", ["hgc", "block caching", "tgate", "step skip", "scattered"])
 def test_a_method_costs_what_is_planned_without_guidance(variety: Any, anatomy: Anatomy, name: str) -> None:
     executed(variety, anatomy, METHODS[name](anatomy), 1.0)

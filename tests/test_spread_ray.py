@@ -5,15 +5,13 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic, sleep
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -28,12 +26,8 @@ from hgc.landscapes.labels import colour_map
 from hgc.landscapes.scene import paint
 from hgc.request import Request
 from hgc.results.comparison import Cancelled, Comparison, Progress
-from hgc.spread import cluster
-from hgc.spread.actor import RayHand
-from hgc.spread.connection import Connection
 from hgc.spread.on import On
 from hgc.spread.studio import SpreadStudio
-from hgc.spread.work import WorkerLost
 from hgc.studio.studio import Studio
 
 errors = pytest.importorskip("ray.exceptions", reason="Ray is not installed: pip install -r tests/requirements.txt")
@@ -302,96 +296,3 @@ def test_a_full_disk_is_one_sentence_and_keeps_what_is_there(tmp_path: Path) -> 
     files = sorted(path.suffix for path in (tmp_path / "out" / "runs").iterdir())
     assert files == [".json", ".png", ".png"], "one run, whole, and no part of another"
     until(lambda: not marked(mark))
-
-
-def free_port() -> int:
-    """Below those that Ray gives its workers."""
-    for port in range(9_000, 9_900):
-        with socket.socket() as one, suppress(OSError):
-            one.bind(("127.0.0.1", port))
-            return port
-    raise AssertionError("no port is free")
-
-
-@pytest.fixture
-def head(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, Callable[[], None]]]:
-    """A cluster that somebody else has begun, reached from outside: its address, and what ends all of it at once."""
-    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
-    port, mark = free_port(), os.urandom(8).hex()
-    asked = f"start --head --block --num-cpus 1 --port 0 --ray-client-server-port {port} --include-dashboard false"
-    command = [sys.executable, "-c", "from ray.scripts.scripts import main; main()", *asked.split()]
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    process = subprocess.Popen([*command, "--disable-usage-stats"], env=environment(mark), **quiet)  # type: ignore[call-overload]
-
-    def end() -> None:
-        while processes := marked(mark):
-            for each in processes:
-                with suppress(psutil.NoSuchProcess):
-                    each.kill()
-            process.wait()
-
-    try:
-        yield f"ray://127.0.0.1:{port}", end
-    finally:
-        end()
-
-
-def test_a_cluster_elsewhere_draws_the_same_and_may_go_in_mid_run(
-    head: tuple[str, Callable[[], None]], tmp_path: Path
-) -> None:
-    """What was drawn there is kept, and the same command goes on here."""
-    address, end = head
-    few = ("--steps", "2", "--method", "step_skip", "--budget", "0.7")
-    runs = tmp_path / "out" / "runs"
-    with swept(tmp_path, os.urandom(8).hex(), "--x", "seed=0..99", *few, on=address, count=1) as process:
-        until(lambda: len(list(runs.glob("*.json"))) >= 2 or process.poll() is not None, 240)
-        end()
-        said = process.communicate(timeout=240)[0].decode()
-    assert process.returncode == 2, said
-    assert said.strip().splitlines()[-1].endswith("; what is finished is kept")
-    told("sweep", "--image", str(tmp_path / "map.png"), "--x", "seed=0..1", "--out", str(tmp_path / "here"), *few)
-    for path in (tmp_path / "here" / "runs").glob("*.png"):
-        with Image.open(path) as here, Image.open(runs / path.name) as elsewhere:
-            assert np.array_equal(np.asarray(here), np.asarray(elsewhere))
-
-
-def test_without_ray_it_says_how_to_come_by_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "ray", None)
-    monkeypatch.chdir(tmp_path)
-    Image.fromarray(colour_map(SCENE.labels)).save("map.png")
-    done = CliRunner().invoke(app, ["sweep", "--image", "map.png", "--x", "seed=0..1", "--out", "out", *THERE])
-    assert done.exit_code == 2
-    assert (
-        done.stderr.strip() == "Ray is not installed here: `pip install hgc-studio[ray]`, or `pip install ray[client]`"
-    )
-
-
-def test_a_cluster_elsewhere_without_rays_client_is_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cluster, "find_spec", lambda name: None)
-    with pytest.raises(cluster.NoCluster, match=r"ray://head:10001 needs Ray's client, .* `pip install ray\[client\]`"):
-        cluster.Cluster("ray://head:10001")
-
-
-@pytest.mark.parametrize(
-    ("error", "says"),
-    [
-        (errors.OutOfMemoryError("killed"), "its machine had no memory left"),
-        (errors.OutOfDiskError("full"), "no room left"),
-        (errors.ObjectStoreFullError("full"), "no room left"),
-        (errors.GetTimeoutError("late"), "no answer within 120 s"),
-        (errors.ActorDiedError(), "its process ended"),
-        (errors.NodeDiedError("gone"), "its process ended"),
-        (ConnectionError("closed"), r"the cluster is gone \(closed\)"),
-    ],
-)
-def test_whatever_ray_says_of_a_worker_its_run_goes_to_another(error: Exception, says: str) -> None:
-    class Ray:
-        exceptions = errors
-
-        @staticmethod
-        def get(called: Any, timeout: float) -> None:
-            raise error
-
-    actor = SimpleNamespace(_actor_id=SimpleNamespace(hex=lambda: "0123456789"), stop=SimpleNamespace(remote=str))
-    with pytest.raises(WorkerLost, match=says):
-        RayHand(Connection(Ray(), client=True), actor, 0).stop("")
