@@ -22,6 +22,7 @@ from hgc.ui import Loader
 
 # gradio's own statistics, told by pandas; the warning lands in whatever test the server answers meanwhile.
 pytestmark = [
+    pytest.mark.long,
     pytest.mark.browser,
     pytest.mark.filterwarnings("ignore:'future.no_silent_downcasting' is deprecated"),
     pytest.mark.filterwarnings("ignore:The copy keyword is deprecated"),

@@ -19,7 +19,7 @@ from test_app_browser import PHONE, choose, fewer_steps, finished, natural_size
 from hgc.control import ade20k, coco_stuff
 from hgc.ui.components.easel import from_url
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.long]
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from test_models_browser import line, loaded, model
 
 from hgc.models.loras import add_lora
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.long]
 
 WIDE = (256, 192)
 

@@ -14,7 +14,7 @@ from test_app_browser import PHONE, fewer_steps
 from hgc.optimise.shelf import Shelf
 from hgc.planning.optimised import PLANS
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.long]
 
 NAME = "landscapes-edges-ddim-20"
 

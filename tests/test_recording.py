@@ -112,6 +112,7 @@ def test_guidance_off(shared: Bench, name: str) -> None:
     shared.agree(replace(plan, table=rows, fusion="difference"), guidance=1.0)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("variety", tiny.VARIETIES)
 def test_every_way_in_which_networks_hang_together(variety: str, device: str) -> None:

@@ -214,6 +214,7 @@ def test_a_dry_run_shows_every_file_and_setting(checkout: Path, monkeypatch: pyt
     assert "the Space somebody/studio" in total
 
 
+@pytest.mark.long
 def test_what_is_pushed_can_run(tmp_path: Path) -> None:
     """Only the tracked files, in a folder of their own: the app opens, its model loads and a request is forecast."""
     for name in space_files(ROOT):

@@ -27,6 +27,7 @@ from hgc.ui import Loader
 from hgc.ui.components.heat import heat_levels, heat_top, inferno
 
 pytestmark = [
+    pytest.mark.long,
     pytest.mark.browser,
     pytest.mark.filterwarnings("ignore:'future.no_silent_downcasting' is deprecated"),
     pytest.mark.filterwarnings("ignore:The copy keyword is deprecated"),
