@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from opened import RUN_MS, Visitors, app, opened, ready
 from PIL import Image
-from playwright.sync_api import Locator, Page, ViewportSize, expect
+from playwright.sync_api import Locator, Page, Route, ViewportSize, expect
 from writing import write
 
 from hgc.landscapes.labels import PALETTE
@@ -248,16 +248,34 @@ def test_the_switches_show_what_a_method_keeps_and_pressing_one_takes_hgc(page: 
     choose(page, "#method", "T-GATE")
     expect(coarse).not_to_be_checked()
     expect(fine).to_be_checked()
-    expect(page.locator("#forecast")).to_contain_text("T-GATE")  # the last that the method's choice brings
-    page.wait_for_timeout(
-        1000
-    )  # nobody who reads presses sooner; a press within moments of the answer was lost at times
     coarse.click()
     expect(coarse).to_be_checked()
     expect(page.locator("#method input")).to_have_value("HGC")
     expect(page.locator("#hgc-settings")).to_be_visible()
     expect(page.locator("#forecast")).to_contain_text("HGC")
     expect(fine).to_be_checked()
+
+
+def test_a_press_stands_whatever_answer_is_under_way(page: Page) -> None:
+    """The server hears of the choice late: a switch was pressed when its answers come."""
+    held: list[Route] = []
+    pressed: list[bool] = []
+    page.route("**/queue/join*", lambda route: route.continue_() if pressed else held.append(route))
+    choose(page, "#method", "T-GATE")
+    page.wait_for_timeout(500)
+    assert held
+    coarse, fine = page.locator("#coarse input"), page.locator("#fine input")
+    coarse.click()
+    page.wait_for_timeout(300)
+    pressed.append(True)
+    for route in held:
+        route.continue_()
+    expect(page.locator("#forecast")).to_contain_text("Exact savings")  # both switches are off
+    page.wait_for_timeout(1500)
+    expect(page.locator("#by-hand input")).to_be_checked()
+    expect(page.locator("#method input")).to_have_value("HGC")
+    expect(coarse).not_to_be_checked()
+    expect(fine).not_to_be_checked()
 
 
 def test_the_ladder_sets_both_switches_and_tells_what_each_cache_was_measured_to_give(page: Page) -> None:

@@ -36,11 +36,12 @@ from hgc.ui.own_model import (
 )
 from hgc.ui.pictures import png_url
 from hgc.ui.playground import figures
-from hgc.ui.playground.cache_events import CacheEvents, asked_of, cost_inputs, settled_of
+from hgc.ui.playground.cache_events import CacheEvents, asked_of
 from hgc.ui.playground.control_events import ControlEvents
 from hgc.ui.playground.control_panel import AS_DRAWN, class_title, palettes
 from hgc.ui.playground.drawing import AUTO, offering, sources_of
 from hgc.ui.playground.reading_panel import control_titles, ways_of
+from hgc.ui.playground.settling import settle_after
 from hgc.ui.playground.titles import SAMPLER_TITLES
 from hgc.ui.queueing import LOOK_QUEUE, QUIET
 from hgc.ui.runner import in_one_sentence
@@ -370,8 +371,7 @@ def wire_models(p: Playground, header: Header, greeted: Any) -> None:
         header.fetch.click(events.fetch, given, shown, **alone),
     )
     for begun in changed:
-        settled = begun.then(caches.follow, asked_of(p), settled_of(p), **QUIET)
-        settled.then(caches.price, [*cost_inputs(p), p.own.name], p.forecast, **QUIET)
+        settle_after(begun.then, caches.follow, p, asked_of(p))
     seen = [panel.seen, panel.notes, panel.annotator]
     for begun in (arrived, *changed):
         begun.then(ControlEvents(p).look, panel.drawing, seen, **LOOK_QUEUE, **QUIET)

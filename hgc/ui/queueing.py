@@ -1,6 +1,9 @@
 """How the page's events wait for their turn, and how they answer."""
 
+from collections.abc import Callable, Sequence
 from typing import Any
+
+import gradio as gr
 
 # The page's own: no progress bar over what they fill, no place among the endpoints.
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
@@ -11,6 +14,17 @@ MODEL_QUEUE: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 1
 ENDPOINTS_QUEUE: dict[str, Any] = {"concurrency_id": "endpoints", "concurrency_limit": 8}
 # Side by side, so that nobody waits for another's photo; of a visitor's looks the latest stays (playground/looks).
 LOOK_QUEUE: dict[str, Any] = {"concurrency_id": "look", "concurrency_limit": 8}
+
+
+def answer_last(
+    events: Sequence[Any], answer: Callable[..., Any], inputs: Sequence[Any], outputs: Any, **how: Any
+) -> Any:
+    """The server answers the last of these events; those that come while it is at it are one.
+
+    It hangs on a step of the browser's, since gradio takes all listeners of an event again when it answers the last.
+    """
+    noted = gr.on(events, None, None, None, js="() => []", api_visibility="private")
+    return noted.then(answer, inputs, outputs, trigger_mode="always_last", **(QUIET | how))
 
 
 def let_in(page: Any, most: int) -> None:

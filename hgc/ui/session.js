@@ -45,6 +45,7 @@
   hgc.broughtBack = (names, values) => {
     restored = Object.fromEntries(names.map((name, i) => [name, values[i]]));
     form ??= restored;
+    hgc.setByHand([]);
     marked();
   };
   /* Of a photo the server has the file, until it is cleared up there. */

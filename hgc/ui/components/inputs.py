@@ -51,5 +51,5 @@ def chosen(choices: gr.Dropdown) -> Any:
     turns = gr.Number(0, visible=False, label=f"{choices.label}: choices")
     key = turns._id
     choices.focus(None, choices, None, js=f"(value) => {{ hgc.listOpened({key}, value); }}", **PRIVATE)
-    choices.input(None, [choices, turns], turns, js=f"(value, turns) => hgc.choices({key}, value, turns)", **PRIVATE)
+    choices.input(None, choices, turns, js=f"(value) => hgc.choices({key}, value)", **PRIVATE)
     return turns.change

@@ -22,9 +22,10 @@ from hgc.ui.playground.method_card import method_card
 from hgc.ui.playground.more import priced_fields
 from hgc.ui.playground.own_plan import own_plan
 from hgc.ui.playground.reading_panel import LANDSCAPES
+from hgc.ui.playground.settling import settle_after, wire_settling
 from hgc.ui.playground.titles import rival_of
 from hgc.ui.playground.wanted import DIGITS, HGC, Wanted, control_of, within_reach
-from hgc.ui.queueing import QUIET
+from hgc.ui.queueing import QUIET, answer_last
 from hgc.ui.runner import in_one_sentence
 
 if TYPE_CHECKING:
@@ -35,10 +36,14 @@ if TYPE_CHECKING:
 COST_FIELDS = ("steps", "sampler", "guidance", "control_scale", "control_start", "control_end")
 MORE_END = len(COST_FIELDS) + 7 + INPUTS  # those of MorePanel.cost follow
 BY_HAND = (None, figures.aside(CUSTOM_REASON), HGC, method_card(METHODS[HGC]), True)
-BY_HAND_JS = f"() => {json.dumps(BY_HAND)}"
-NOT_BY_HAND_JS = "() => false"
-NO_TARGET_JS = "() => ['', '', '']"
+NO_TARGET = ("", "", "")
+BY_HAND_JS = f"() => hgc.setByHand({json.dumps((*BY_HAND, *NO_TARGET))})"
+NOT_BY_HAND_JS = f"() => {json.dumps((False, *NO_TARGET))}"
+NO_TARGET_JS = f"() => {json.dumps(NO_TARGET)}"
 AS_IS_JS = "(value) => value"
+# An empty field asks for nothing: what was asked for elsewhere stays in force.
+NOTHING_TOLD_JS = "(target) => (target.trim() ? {__type__: 'update'} : '')"
+TARGET_JS = "(_, target, ...values) => (target.trim() ? hgc.asking([target, ...values]) : ['', target, ...values])"
 
 
 NOT_AS_SET = "This cannot be run as it is set: see under Method why."
@@ -107,25 +112,24 @@ class CacheEvents:
     def from_budget(self, method: str, preset: str | None, percent: float, hand: bool, *values: Any) -> list[Any]:
         """The same for a share that no preset names."""
         if hand:
-            return [gr.skip()] * len(settled_of(self._page))
+            return []
         *settings, why, reason, _ = self.settle(method, None, percent, False, *values)
-        return [*settings, why, reason, None]
+        return [*settings, why, reason, gr.skip(), None]
 
     def from_target(self, at_least: str, *values: Any) -> list[Any]:
         """The same for the cheapest budget that was measured to be as like the full picture as that, and how surely.
 
-        Why not, where there is none; nothing for an empty field.
+        Why not, where there is none.
         """
-        unchanged = [gr.skip()] * (len(settled_of(self._page)) + 2)
         if not at_least.strip():
-            return [*unchanged, ""]
+            return []
         wanted, fields, _ = _read(values, self._controls)
         try:
             asked = self._recipe(fields | {"method": wanted.method, "at_least": at_least})
             solution = self._loader.studio().solution(asked)
         except Refused as error:
             told = str(error).removeprefix("at_least: ")
-            return [*unchanged, figures.notes_list([told], "error")]
+            return [*[gr.skip()] * (len(self._panel.settings) + 5), figures.notes_list([told], "error")]
         percent = round(100 * solution.budget, DIGITS)
         *settled, _ = self.settle(wanted.method, None, percent, False, *values[4:])
         return [*settled, percent, None, False, figures.aside(solution.sentence)]
@@ -163,12 +167,6 @@ class CacheEvents:
         except BelowLeast as error:
             return studio.forecast(error.at_least(recipe))
 
-    def begin(self, page: gr.Request, *values: Any) -> list[Any]:
-        """`follow` when a page opens, as soon as there is a model; the settings of a link stay as they are."""
-        if NAME in page.query_params:
-            return [gr.skip()] * len(settled_of(self._page))
-        return self.follow(*values)
-
     def greet(self) -> list[Any]:
         """Waits for the model, then says which it is, or why there is none."""
         try:
@@ -203,13 +201,13 @@ def _told(wanted: Wanted, sentence: str) -> list[Any]:
 
 
 def wire_cache(p: Playground) -> None:
-    """Method, preset and budget write the settings; whatever changes the cost is priced anew.
+    """Method, preset and budget write the settings, as the server plans them.
 
-    The settings are planned on the server. What a person does meanwhile counts: the answer that is late is dropped.
+    What each does at once it does in the browser, so that a Run that comes before the settings knows what counts.
     """
     events, panel, picture = CacheEvents(p), p.cache, p.picture
-    asked, settled = asked_of(p), settled_of(p)
-    last: dict[str, Any] = {"trigger_mode": "always_last", **QUIET}
+    asked = asked_of(p)
+    last: dict[str, Any] = {"trigger_mode": "always_last"}
     sliders: tuple[gr.Slider, ...] = (
         picture.steps,
         picture.guidance,
@@ -222,32 +220,27 @@ def wire_cache(p: Playground) -> None:
     changes = [*(slider.release for slider in sliders), chosen(picture.sampler), p.control.source.input]
     changes += [p.control.which.change, more.size.change, more.second.control.change, more.source.picture.change]
     changes += [name.change for name in more.loras.names]
-    followed = gr.on(changes, events.follow, asked, settled, **last)
-    # In the browser, so that a Run that comes before the settings are written knows what counts.
     mine: dict[str, Any] = {"api_visibility": "private"}
+    target = [panel.at_least, panel.target, panel.at_least_told]  # which was not solved for what is set now
+    changed = gr.on(changes, None, None, target, js=NO_TARGET_JS, **mine)
+    settle_after(changed.then, events.follow, p, asked, **last)
     unset: dict[str, Any] = {"js": NOT_BY_HAND_JS, **mine}
-    method = gr.on([panel.method_chosen, panel.preset.input], None, None, panel.hand, **unset)
-    method = method.then(events.follow, asked, settled, cancels=followed, **last)
-    share = panel.budget.input(None, None, panel.hand, **unset)
-    share = share.then(events.from_budget, asked, [*settled[:-1], panel.preset], cancels=[followed, method], **last)
+    method = gr.on([panel.method_chosen, panel.preset.input], None, None, [panel.hand, *target], **unset)
+    settle_after(method.then, events.follow, p, asked, **last)
+    share = panel.budget.input(None, None, [panel.hand, *target], **unset)
+    settle_after(share.then, events.from_budget, p, asked, **last)
+    gr.on(panel.setting, None, None, [*by_hand_of(panel), *target], js=BY_HAND_JS, **mine)
     gr.on([panel.at_least.submit, panel.at_least.blur], None, panel.at_least, panel.target, js=AS_IS_JS, **mine)
-    target = panel.target.change(
-        events.from_target,
-        [panel.target, *asked],
-        [*settled, panel.preset, panel.hand, panel.at_least_told],
-        cancels=[followed, method, share],
-        **last,
-    )
-    other = [*panel.asking, *panel.setting, *changes]  # for which the target was not solved
-    gr.on(other, None, None, [panel.at_least, panel.target, panel.at_least_told], js=NO_TARGET_JS, **mine)
-    gr.on(other, None, cancels=target)  # a click elsewhere leaves the field, which asks first
-    gr.on(panel.setting, None, None, by_hand_of(panel), js=BY_HAND_JS, api_visibility="private")
-    gr.on(panel.setting, None, cancels=[followed, method, share])
+    given = panel.target.change(None, panel.target, panel.at_least_told, js=NOTHING_TOLD_JS, **mine)
+    settle_after(given.then, events.from_target, p, [panel.target, *asked], asking_js=TARGET_JS, **last)
+    wire_settling(p)
 
-    # By whomever they are written: a person, a preset, a picture that is brought back.
+
+def wire_price(p: Playground) -> None:
+    """Whatever changes the cost is priced anew, by whomever it is written: a person, a preset, a run brought back."""
     priced = [*cost_inputs(p), p.own.name]
-    changed = [component.change for component in (*priced, p.results.run_id)]
-    gr.on(changed, events.price, priced, p.forecast, **last)
+    changed = [component.change for component in (*priced, p.cache.answer, p.results.run_id)]
+    answer_last(changed, CacheEvents(p).price, priced, p.forecast)
 
 
 def by_hand_of(panel: CachePanel) -> list[Any]:
@@ -260,11 +253,6 @@ def cost_inputs(p: Playground) -> list[Any]:
     return [*asked_of(p), p.cache.rival, *p.cache.settings]
 
 
-def settled_of(p: Playground) -> list[Any]:
-    """The outputs of `CacheEvents.settle`."""
-    return [*p.cache.settings, p.cache.method_reason, p.cache.reason, p.cache.budget]
-
-
 def asked_of(p: Playground) -> list[Any]:
     """The inputs of `CacheEvents.settle`."""
     return [*p.cache.wanted, *p.control.map, *_cost_fields(p)]
@@ -274,10 +262,14 @@ def _cost_fields(p: Playground) -> list[Any]:
     return [*(p.picture.fields[name] for name in COST_FIELDS), *p.control.more.cost]
 
 
+def linked(page: gr.Request) -> bool:
+    """Whether the page was opened by a link to a form, whose settings stay as they are."""
+    return NAME in page.query_params
+
+
 def wire_greeting(opened: Any, p: Playground, header: gr.HTML) -> Any:
     """The first events of a page, when it has opened and the form stands as its visitor left it; the last of them."""
     events = CacheEvents(p)
-    begun = opened.then(events.begin, asked_of(p), settled_of(p), concurrency_limit=None, **QUIET)
-    gr.on(p.cache.by_hand, None, cancels=begun)
+    begun = settle_after(opened.then, events.follow, p, asked_of(p), unless=linked, concurrency_limit=None)
     greeted = begun.then(events.greet, None, [header, p.forecast], concurrency_limit=None, **QUIET)
     return greeted.then(events.price, [*cost_inputs(p), p.own.name], p.forecast, **QUIET)

@@ -14,6 +14,7 @@ from hgc.ui.components.inputs import chosen
 from hgc.ui.playground import hgc_settings
 from hgc.ui.playground.hgc_ladder import ladder
 from hgc.ui.playground.method_card import method_card
+from hgc.ui.playground.settling import answer_field
 from hgc.ui.playground.titles import NO_RIVAL, RIVALS
 from hgc.ui.playground.wanted import HGC
 from hgc.ui.pressing import Pressing, build_press
@@ -48,6 +49,7 @@ class CachePanel:
     budget: gr.Slider
     at_least: gr.Textbox
     target: gr.Textbox
+    answer: gr.Textbox
     at_least_told: gr.HTML
     hand: gr.Checkbox
     coarse: gr.Checkbox
@@ -132,7 +134,7 @@ def build_cache_panel() -> CachePanel:
         method = parts["method"]
         method.change(None, method, of_hgc, js=ONLY_HGC_JS, api_visibility="private")
         parts |= _beside()
-    return CachePanel(**parts, method_chosen=chosen(method))
+    return CachePanel(**parts, method_chosen=chosen(method), answer=answer_field())
 
 
 def _method() -> dict[str, Any]:

@@ -9,10 +9,11 @@ import gradio as gr
 
 from hgc.charts.quantity import duration
 from hgc.planning.calibrations import NotCalibrated
-from hgc.ui.playground.cache_events import CacheEvents, asked_of, cost_inputs, settled_of
+from hgc.ui.playground.cache_events import CacheEvents, asked_of
 from hgc.ui.playground.figures import aside
+from hgc.ui.playground.settling import settle_after
 from hgc.ui.pressing import Step, Updates, wire_start, wire_stop
-from hgc.ui.queueing import QUIET
+from hgc.ui.queueing import answer_last
 from hgc.ui.schedules.calibration import CalibrationEvents
 
 if TYPE_CHECKING:
@@ -60,11 +61,10 @@ class CalibratingHere:
         """Offered for what the form says; afterwards the method plans from what was measured."""
         p, missed, events = self._page, self._missed, self._events
         shown = [missed.row, missed.told]
-        changes = [p.cache.reason.change, p.cache.method_chosen]
-        gr.on(changes, self.offer, asked_of(p), shown, trigger_mode="always_last", **QUIET)
+        changes = [p.cache.reason.change, p.cache.method.change]
+        answer_last(changes, self.offer, asked_of(p), shown)
         subject = [*p.control.map, p.picture.steps, p.picture.sampler, p.picture.guidance]
         run = Step(self.run, subject, [missed.told, *missed.pressing.buttons])
         done = wire_start(missed.pressing, missed.pressing.starts[0], Step(events.note, outputs=[missed.told]), run)
         wire_stop(missed.pressing, Step(events.stop))
-        planned = done.then(CacheEvents(p).settle, asked_of(p), settled_of(p), **QUIET)
-        planned.then(CacheEvents(p).price, [*cost_inputs(p), p.own.name], p.forecast, **QUIET)
+        settle_after(done.then, CacheEvents(p).settle, p, asked_of(p))

@@ -37,7 +37,7 @@ from hgc.ui.playground.drawing import (
     under_sheet,
 )
 from hgc.ui.playground.reading_panel import ways_of
-from hgc.ui.queueing import LOOK_QUEUE, QUIET
+from hgc.ui.queueing import LOOK_QUEUE, QUIET, answer_last
 from hgc.ui.runner import in_one_sentence
 
 if TYPE_CHECKING:
@@ -185,6 +185,7 @@ BUSY_JS = f"""(source, photo, chosen) => {{
 
 
 LIFT_JS = "() => ['', {__type__: 'update', visible: false}]"
+SET_JS = "(hand) => { if (hand) hgc.setByHand([]); }"
 
 
 def wire_control(p: Playground) -> None:
@@ -194,7 +195,7 @@ def wire_control(p: Playground) -> None:
     looked = [*seen, panel.annotator]
     sizes = [panel.more.size.change, *(part.input for part in panel.reading.settings)]
     strokes = [panel.painting.input, panel.lines.input, *sizes]
-    gr.on(strokes, events.look, panel.drawing, looked, trigger_mode="always_last", **LOOK_QUEUE, **QUIET)
+    answer_last(strokes, events.look, panel.drawing, looked, **LOOK_QUEUE)
     readings = [chosen(panel.reading.annotator), panel.reading.framing.input]
     choices = [panel.source.input, panel.photo.clear, *readings]
     busy: dict[str, Any] = {"js": BUSY_JS, "api_visibility": "private", "queue": False, "show_progress": "hidden"}
@@ -215,6 +216,7 @@ def wire_control(p: Playground) -> None:
     lifted: dict[str, Any] = {"js": LIFT_JS, "api_visibility": "private"}
     gr.on([panel.lift.click, panel.gallery.select], None, None, [panel.under, panel.tracing], **lifted)
     taken = panel.gallery.select(events.take, None, filled, queue=False, **QUIET)
+    taken.then(None, p.cache.hand, None, js=SET_JS, api_visibility="private")
     taken.then(events.look, panel.drawing, looked, **LOOK_QUEUE, **QUIET)
     prompt = p.words.prompt
     prompt.change(events.read, prompt, p.words.notes, trigger_mode="always_last", queue=False, **QUIET)

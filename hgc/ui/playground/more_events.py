@@ -17,7 +17,7 @@ from hgc.ui.playground.more import second_map, under_mask
 from hgc.ui.playground.reading_panel import ways_to
 from hgc.ui.playground.second_panel import NONE
 from hgc.ui.playground.size import OWN, free, size_like, size_of, written
-from hgc.ui.queueing import LOOK_QUEUE, QUIET
+from hgc.ui.queueing import LOOK_QUEUE, QUIET, answer_last
 from hgc.ui.runner import in_one_sentence
 
 if TYPE_CHECKING:
@@ -94,16 +94,14 @@ def wire_more(p: Playground) -> None:
     """Every change of the second drawing is looked at; the canvases follow the size."""
     events, more = MoreEvents(p), p.control.more
     second, source = more.second, more.source
-    last: dict[str, Any] = {"trigger_mode": "always_last", **LOOK_QUEUE, **QUIET}
     looked, seen = [more.size, *second.drawing], [second.seen, second.notes]
-    ways = second.control.change(
-        events.choose, [second.control, second.way, second.annotator], [second.way, second.annotator], **QUIET
-    )
-    ways.then(events.look, looked, seen, **last)
+    chosen_anew = [second.control, second.way, second.annotator]
+    ways = answer_last([second.control.change], events.choose, chosen_anew, [second.way, second.annotator])
+    ways.then(events.look, looked, seen, trigger_mode="always_last", **LOOK_QUEUE, **QUIET)
     changes = [second.lines.change, second.photo.change, second.way.change, chosen(second.annotator), more.size.change]
-    gr.on(changes, events.look, looked, seen, **last)
-    more.size.change(events.shape, more.size, more.shape, **QUIET)
+    answer_last(changes, events.look, looked, seen, **LOOK_QUEUE)
+    answer_last([more.size.change], events.shape, [more.size], more.shape)
     shown = [more.size.change, source.picture.change]
-    gr.on(shown, events.lay_under, [more.size, source.picture], source.under, **last)
+    answer_last(shown, events.lay_under, [more.size, source.picture], source.under, **LOOK_QUEUE)
     source.picture.upload(events.begin_from, [more.size, source.picture], [more.size, source.picture], **QUIET)
     p.control.photo.upload(events.size_of_picture, [more.size, p.control.photo], more.size, **QUIET)

@@ -10,7 +10,7 @@ import gradio as gr
 
 from hgc.cache.plan import Plan
 from hgc.request import RequestRefused
-from hgc.ui.queueing import QUIET
+from hgc.ui.queueing import answer_last
 
 if TYPE_CHECKING:
     from hgc.ui.playground.tab import Playground
@@ -63,7 +63,7 @@ def wire_own_plan(p: Playground) -> None:
         words = "" if plan is None else _told(plan)
         return [gr.update(visible=plan is not None), words]
 
-    p.own.name.change(show, p.own.name, [p.own.shown, p.own.told], **QUIET)
+    answer_last([p.own.name.change], show, [p.own.name], [p.own.shown, p.own.told])
     by_hand = [p.own.back.click, *p.cache.by_hand]
     gr.on(by_hand, None, None, p.own.name, js=BACK_JS, api_visibility="private")
 

@@ -40,12 +40,18 @@ def wire_brought_back(p: Playground, *events: Any) -> None:
         event.success(None, list(parts.values()), None, js=told, **JS_ONLY)
 
 
+def wire_remembering(p: Playground) -> None:
+    """Keeps every change."""
+    parts = kept_in_browser(p)
+    fields = list(parts.values())
+    remember = f"(...values) => {{ hgc.remember({json.dumps(list(parts))}, values); }}"
+    gr.on([part.change for part in fields], None, fields, None, js=remember, **JS_ONLY)
+
+
 def wire_session(page: gr.Blocks, p: Playground) -> Any:
-    """Keeps every change; the event that has brought the form back, for what goes by the form."""
+    """Brings the form back when the page opens; the event that has, for what goes by the form."""
     parts, results = kept_in_browser(p), p.results
     fields, names = list(parts.values()), json.dumps(list(parts))
-    remember = f"(...values) => {{ hgc.remember({names}, values); }}"
-    gr.on([part.change for part in fields], None, fields, None, js=remember, **JS_ONLY)
     results.run_id.change(lambda run: run or "", results.run_id, results.last, queue=False, **QUIET)
     results.last.change(None, results.last, None, js="(run) => { hgc.lastRun(run); }", **JS_ONLY)
     recall = f"() => hgc.recall({json.dumps(stamp_of(parts))}, {names})"

@@ -9,7 +9,7 @@ import gradio as gr
 
 from hgc.history import Record
 from hgc.ui.playground import figures
-from hgc.ui.playground.cache_events import wire_cache
+from hgc.ui.playground.cache_events import wire_cache, wire_price
 from hgc.ui.playground.cache_panel import CachePanel, build_cache_panel
 from hgc.ui.playground.calibrating import CalibratingHere
 from hgc.ui.playground.control_events import wire_control
@@ -21,6 +21,7 @@ from hgc.ui.playground.picture_panel import PicturePanel, Words, build_picture_p
 from hgc.ui.playground.restored_card import RestoredCard, build_restored_card, build_take_along
 from hgc.ui.playground.results import Results, build_results, wire_results
 from hgc.ui.playground.run_events import wire_run
+from hgc.ui.playground.session import wire_remembering
 from hgc.ui.pressing import Pressing, build_press
 from hgc.ui.runner import Runner
 
@@ -61,7 +62,11 @@ class Playground:
 
 
 def build_playground(runner: Runner, opening: Record | None = None) -> Playground:
-    """Lays the tab out and wires it; a recording stands there until the first run."""
+    """Lays the tab out and wires it; a recording stands there until the first run.
+
+    gradio takes an event's listeners in turn and waits for the server in between: what the browser does alone is wired
+    first.
+    """
     with gr.Row(elem_id="playground", equal_height=False):
         with gr.Column(scale=5, min_width=330, elem_id="left"):
             control = build_control_panel()
@@ -78,11 +83,13 @@ def build_playground(runner: Runner, opening: Record | None = None) -> Playgroun
             with gr.Column(elem_classes="card", elem_id="result-card"):
                 shown = build_results(opening)
     playground = Playground(runner, control, words, picture, cache, shown, pressing, again, forecast, own, restored)
+    wire_remembering(playground)
+    wire_own_plan(playground)
+    wire_cache(playground)
     wire_control(playground)
     wire_more(playground)
-    wire_cache(playground)
+    wire_price(playground)
     CalibratingHere(playground).wire()
-    wire_own_plan(playground)
     wire_run(playground)
     wire_results(shown, runner.runs)
     return playground
