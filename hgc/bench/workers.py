@@ -22,7 +22,7 @@ from hgc.spread.together import in_order, together
 from hgc.spread.work import Place, Task, WorkLost
 from hgc.studio.scenes import painted
 from hgc.studio.studio import Studio
-from hgc.training.data import EVALUATION_SEEDS
+from hgc.training.dataset import EVALUATION_SEEDS
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from hgc.spread.here import kinds_told
 from hgc.spread.on import HERE, On
 from hgc.studio.scenes import painted
 from hgc.studio.studio import Studio
-from hgc.training.data import EVALUATION_SEEDS
+from hgc.training.dataset import EVALUATION_SEEDS
 from hgc.whole import check_place, write_whole
 
 BUDGETS = (0.2, 0.368, 0.5, 0.65)
