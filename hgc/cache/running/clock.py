@@ -11,8 +11,7 @@ from hgc.cache.anatomy import KEPT, UNGUIDED, Anatomy, Kind, State, states
 from hgc.cache.plan import Action, Plan
 from hgc.cache.rehearsal import decided
 from hgc.cache.rules import PlanRefused
-from hgc.cache.running.feature_gate import FeatureGate
-from hgc.cache.running.gate import ChangeGate, Meter
+from hgc.cache.running.gate import ChangeGate, FeatureGate, Meter
 from hgc.cache.running.verification import Verdict, Verifier
 
 PLANNED = "planned"
