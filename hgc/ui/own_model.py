@@ -129,7 +129,7 @@ def _model_column() -> dict[str, Any]:
             elem_id="own-what",
         )
         what_note = _note()
-        name = gr.Textbox(label="Its name here", info="Letters and digits; else the file's.", elem_id="own-name")
+        name = gr.Textbox(label="Its name here", info="Letters and digits. Empty: the file's name.", elem_id="own-name")
         return {"what": what, "what_note": what_note, "name": name, "name_note": _note()}
 
 
@@ -147,7 +147,7 @@ def _control_column() -> dict[str, Any]:
             value="edges",
             filterable=False,
             label="The map it reads",
-            info="A file does not say for which kind of map it was made.",
+            info="The file does not say which kind of map it reads.",
             elem_id="own-kind",
         )
         return {"control": control, "control_note": control_note, "kind": kind}
@@ -158,7 +158,7 @@ def _vae_column() -> dict[str, Any]:
         vae = gr.Textbox(
             label="Another VAE (optional)",
             placeholder=PLACES,
-            info="It turns latents into the picture; without one the model's own does.",
+            info="The network that decodes the picture. Empty: the model's own.",
             elem_id="own-vae",
         )
         vae_note = _note()
@@ -175,7 +175,7 @@ def _vae_column() -> dict[str, Any]:
         )
         offload = gr.Checkbox(
             label="Take turns on the accelerator",
-            info="Networks rest in main memory until they are called: much less of the accelerator's, slower.",
+            info="Networks stay in main memory until they are used. Needs much less GPU memory, but is slower.",
             elem_id="own-offload",
         )
         return {"vae": vae, "vae_note": vae_note, "precision": precision, "tiled": tiled, "offload": offload}

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from hgc.results.comparison import Comparison
 
 NO_RUN = (
-    '<div class="story live"><div><h2>Your own run</h2><p>Run something in the Playground; its steps will stand '
-    "here.</p></div></div>"
+    '<div class="story live"><div><h2>Your own run</h2><p>Run something in the Playground; its steps will '
+    "appear here.</p></div></div>"
 )
 LEGEND = (
     '<div class="plan-legend"><span><i class="full"></i>computed</span><span><i class="kept"></i>kept from an earlier '

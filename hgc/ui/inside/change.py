@@ -55,7 +55,7 @@ def build_change() -> Change:
         block = gr.Dropdown(
             [],
             label="Block",
-            info="The layers of this block are drawn, a line each.",
+            info="The chart has a line for each layer of this block.",
             elem_id="change-block",
             filterable=False,
         )

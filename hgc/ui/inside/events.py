@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 EMPTY = (
     '<div class="stage empty" role="status"><span class="mark"></span><h3>Nothing to open up yet</h3>'
-    "<p>Run something in the Playground; what each step computed and reused will stand here.</p></div>"
+    "<p>Run something in the Playground; what each step computed and reused will appear here.</p></div>"
 )
 FORGOTTEN = (
     '<div class="stage empty" role="status"><span class="mark"></span><h3>This run is no longer kept</h3>'

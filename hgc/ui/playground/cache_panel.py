@@ -172,7 +172,7 @@ def _budget() -> dict[str, Any]:
     at_least = gr.Textbox(
         "",
         label="Or at least",
-        info="How like the full picture: 45 dB, or 99% of its control score. The budget follows.",
+        info="How similar to the full picture: 45 dB, or 99% of its control score. Sets the budget. Higher costs more.",
         placeholder="45 dB",
         max_length=40,
         elem_id="at-least",

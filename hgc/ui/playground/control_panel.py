@@ -98,7 +98,7 @@ def build_control_panel() -> ControlPanel:
             [(AS_DRAWN, AUTO)],
             AUTO,
             label="Kind of map",
-            info="Areas and lines can be drawn; of the others, give a photo to be read or a finished map.",
+            info="Areas and lines can be drawn. For the others, give a photo or a finished map.",
             visible=False,
             elem_id="which",
         )
@@ -184,7 +184,7 @@ def _painting(first: Example) -> gr.HTML:
 
 
 def _lines() -> gr.HTML:
-    gr.HTML('<p class="aside">Dark lines on white. They are turned round, white on black, as the model reads them.</p>')
+    gr.HTML('<p class="aside">Dark lines on white. The model reads them inverted, white on black.</p>')
     return build_easel(
         None,
         label="Canvas for lines",

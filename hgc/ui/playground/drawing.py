@@ -190,7 +190,7 @@ def under_sheet(photo: Pixels) -> str:
     paled = f'linear-gradient(rgb(255 255 255 / 45%) 0 0), url("{png_url(photo)}")'
     return (
         f"<style>#control-card .sheet {{ background: {paled} center / cover !important }}</style>"
-        '<p class="aside">Your photo lies under the sheet: only what you draw is read.</p>'
+        '<p class="aside">Your photo is shown under the canvas. Only what you draw is used.</p>'
     )
 
 

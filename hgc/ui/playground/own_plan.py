@@ -70,6 +70,6 @@ def wire_own_plan(p: Playground) -> None:
 
 def _told(plan: Plan) -> str:
     return (
-        f"<b>The second picture follows your own plan</b> “{escape(plan.name)}”, {plan.steps} steps. Changing a "
-        "setting of the caches takes its place."
+        f"<b>The second picture follows your own plan</b> “{escape(plan.name)}”, {plan.steps} steps. It is replaced "
+        "when you change a setting of the caches."
     )

@@ -103,7 +103,7 @@ def build_reading_panel() -> ReadingPanel:
         annotator_choices(),
         "canny",
         label="How to read it",
-        info="What is looked for in the photo; a finished map is taken as it is.",
+        info="What is looked for in the photo. A finished map is used as it is.",
         elem_id="annotator",
     )
     framing = gr.Radio(FRAMINGS, value="crop", label="If it is not square", elem_id="framing", elem_classes="segmented")

@@ -91,11 +91,11 @@ def told_text(title: str, words: str, notes: list[str], signed: Signed | None = 
     picture = ""
     if signed is not None:
         picture = f'<img alt="The picture that was brought back" src="{preview_url(signed.pixels)}">'
-    whole = "What of it is not on the form stands below." if notes else "All settings are on the form."
+    whole = "Settings that the form does not have are listed below." if notes else "All settings are on the form."
     return (
         f'<div class="restored" role="status">{picture}<div><h3>{escape(title)}</h3>'
         f'<p class="aside">Made {escape(words)}. <span class="as-restored">{whole}</span>'
-        '<span class="changed">The form has been changed since; Run again makes this one all the same.</span></p>'
+        '<span class="changed">You changed the form since then; Run again still makes this picture.</span></p>'
         f"{notes_list(notes)}</div></div>"
     )
 

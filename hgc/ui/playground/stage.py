@@ -34,7 +34,7 @@ def stage_empty() -> str:
     places = "".join(_place(arm, title) for arm, title in PLACES.items())
     return (
         f'<div class="panes" style="--arms:{len(PLACES)}">{places}<div class="stage empty" role="status">'
-        '<span class="mark"></span><h3>Two pictures will appear here</h3><p>One computed in full, one from the cache, '
+        '<span class="mark"></span><h3>Two pictures will appear here</h3><p>One computed in full, one with the cache, '
         'on the same noise. Press Run: the example on the left is ready.</p></div></div><div class="under"></div>'
     )
 
