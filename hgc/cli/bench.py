@@ -67,8 +67,8 @@ def speed(
     control: Control = "segmentation",
     sampler: SamplerName = "ddim",
     steps: Steps = 20,
-    seed: Annotated[int, typer.Option(help="Of the first scene and its noise.")] = 0,
-    repeats: Annotated[int, typer.Option(help="Rounds that count, after one that warms up.")] = 5,
+    seed: Annotated[int, typer.Option(help="Seed of the first scene and its noise.")] = 0,
+    repeats: Annotated[int, typer.Option(help="How many rounds are timed, after one to warm up.")] = 5,
     device: Device = None,
     dtype: Dtype = None,
     as_json: AsJson = False,
@@ -112,16 +112,16 @@ def peers(
 
 @in_one_line
 def sd15(
-    method: Annotated[list[str] | None, typer.Option(help="May be given several times; all by default.")] = None,
-    budget: Annotated[float, typer.Option(help="Share of full compute to stay within, or a method's least.")] = 0.368,
+    method: Annotated[list[str] | None, typer.Option(help="Only this method; may be given several times.")] = None,
+    budget: Annotated[float, typer.Option(help="Share of full compute, or a method's least.")] = 0.368,
     size: Annotated[int, typer.Option(help="Side of the picture in pixels; 512 is the paper's.")] = 512,
     steps: Steps = 20,
-    repeats: Annotated[int, typer.Option(help="Rounds that count, after one that warms up.")] = 1,
+    repeats: Annotated[int, typer.Option(help="How many rounds are timed, after one to warm up.")] = 1,
     device: Device = None,
     dtype: Annotated[str, typer.Option(help="bfloat16, float16 or float32.")] = "bfloat16",
     shapes: Annotated[str, typer.Option(help="sd15 or sdxl.")] = "sd15",
     batch: Annotated[int, typer.Option(help="Pictures drawn together.")] = 1,
-    tiny: Annotated[bool, typer.Option("--tiny", help="In miniature, to try the command.")] = False,
+    tiny: Annotated[bool, typer.Option("--tiny", help="A miniature in seconds, to try the command.")] = False,
     out: Annotated[Path | None, typer.Option(help="A file for the figures as JSON.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -167,7 +167,7 @@ Seed = Annotated[int, typer.Option(help="Draws the same again.")]
 @in_one_line
 def hostile(
     inputs: Annotated[int, typer.Option(help="How many inputs.", min=1)] = 10_000,
-    minutes: Annotated[float, typer.Option(help="It ends after so long, whatever is left.", min=0)] = 60.0,
+    minutes: Annotated[float, typer.Option(help="Stop after so many minutes.", min=0)] = 60.0,
     seed: Seed = 0,
 ) -> None:
     """Hostile inputs for every endpoint, MCP tool, file format and command; traffic goes to 127.0.0.1 only."""
@@ -189,9 +189,9 @@ def hostile(
 @in_one_line
 def soak(
     runs: Annotated[int, typer.Option(help="How many runs of 4 steps, from eight clients.", min=1)] = 1_000,
-    minutes: Annotated[float, typer.Option(help="No run begins after so long.", min=0)] = 120.0,
-    workers: Annotated[int, typer.Option(help="Draw on so many workers, on Ray; 0 for the page's own.", min=0)] = 0,
-    kill_every: Annotated[float, typer.Option(help="Seconds after which one of them is killed; 0 never.", min=0)] = 0.0,
+    minutes: Annotated[float, typer.Option(help="Start no run after so many minutes.", min=0)] = 120.0,
+    workers: Annotated[int, typer.Option(help="So many workers on Ray; 0 uses the page's own.", min=0)] = 0,
+    kill_every: Annotated[float, typer.Option(help="Kill one worker every so many seconds; 0 never.", min=0)] = 0.0,
     seed: Seed = 0,
 ) -> None:
     """Eight clients, mixed runs with cancels and closed tabs: how many were wrong or hung, and the server's memory."""
@@ -210,10 +210,10 @@ def soak(
 def workers(
     count: Annotated[int, typer.Option(help="Workers on Ray.", min=2)] = 2,
     on: Where = RAY,
-    tasks: Annotated[int, typer.Option(help="Empty tasks that are given out.", min=1)] = 2_000,
+    tasks: Annotated[int, typer.Option(help="How many empty tasks.", min=1)] = 2_000,
     pictures: Annotated[int, typer.Option(help="Pictures of a round.", min=2)] = 6,
     steps: Steps = 8,
-    rounds: Annotated[int, typer.Option(help="By one worker and by all, in turn.", min=1)] = 3,
+    rounds: Annotated[int, typer.Option(help="How many rounds, each by one worker and by all.", min=1)] = 3,
     model: Model = "landscapes",
     device: Device = None,
     dtype: Dtype = None,

@@ -33,7 +33,7 @@ def calibrate(
     steps: Steps = 20,
     guidance: Guidance = GUIDANCE,
     scenes: Annotated[int, typer.Option(help="How many scenes, each with prompt, map and seed of its own.")] = 32,
-    longest: Annotated[int, typer.Option(help="How many steps old a kept value may be to be adjusted.")] = 4,
+    longest: Annotated[int, typer.Option(help="The oldest kept value that is adjusted, in steps.")] = 4,
     device: Device = None,
     dtype: Dtype = None,
     on: Where = HERE,
@@ -64,11 +64,9 @@ def calibrate(
 def distil(
     calibration: Annotated[Path, typer.Option(help="The curves' JSON of a calibration, with its .npz beside it.")],
     out: Annotated[Path, typer.Option(help="Where the same curves go, with the fitted numbers beside them.")],
-    budget: Annotated[
-        float, typer.Option(help="Share of full compute of the Block Caching plan that is fitted.")
-    ] = 0.5,
+    budget: Annotated[float, typer.Option(help="Share of full compute of the plan to fit.")] = 0.5,
     scenes: Annotated[int, typer.Option(help="How many scenes it learns from.")] = 8,
-    rounds: Annotated[int, typer.Option(help="How often it sees each of them.")] = 10,
+    rounds: Annotated[int, typer.Option(help="How often each scene is used.")] = 10,
     held_out: Annotated[int, typer.Option(help="How many other scenes it is judged on.")] = 4,
     device: Device = None,
     dtype: Dtype = None,

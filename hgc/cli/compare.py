@@ -51,13 +51,13 @@ def compare(
     at_least: AtLeast = None,
     annotator: Annotated[str | None, typer.Option(help="How to turn a photo into a control map, e.g. canny.")] = None,
     framing: Annotated[
-        str, typer.Option(help="Of a picture that is not square: crop, fit (all of it, bare bars), fill (stretched).")
+        str, typer.Option(help="For a picture of another shape: crop, fit (with empty bars), or fill (stretch).")
     ] = "crop",
-    position: Annotated[float, typer.Option(help="Where a crop lies: 0 left or top, 1 right or bottom.")] = 0.5,
-    low: Annotated[int | None, typer.Option(help="Canny's low threshold; the model's own without it.")] = None,
-    high: Annotated[int | None, typer.Option(help="Canny's high threshold; the model's own without it.")] = None,
+    position: Annotated[float, typer.Option(help="Position of the crop: 0 is left or top, 1 right or bottom.")] = 0.5,
+    low: Annotated[int | None, typer.Option(help="Canny's low threshold; by default the model's own.")] = None,
+    high: Annotated[int | None, typer.Option(help="Canny's high threshold; by default the model's own.")] = None,
     resolution: Annotated[
-        int, typer.Option(help="The photo's shorter side as the annotator sees it, in pixels; 0 leaves it as it is.")
+        int, typer.Option(help="Shorter side of the photo for the annotator, in pixels; 0 keeps its size.")
     ] = 0,
     charts: Annotated[
         bool, typer.Option("--charts", help="Also write charts.html: the charts of the run in one file.")

@@ -44,9 +44,9 @@ def train(
     work: Annotated[Path, typer.Option(help="Folder for checkpoints; a later run resumes from it.")] = Path(
         ".training"
     ),
-    tiny: Annotated[bool, typer.Option(help="Seconds instead of hours, for trying the road.")] = False,
+    tiny: Annotated[bool, typer.Option(help="A tiny training in seconds, to try the command.")] = False,
     start_from: Annotated[
-        Path | None, typer.Option(help="Folder of a finished model to go on from where there is no checkpoint.")
+        Path | None, typer.Option(help="Folder of a finished model to start from where there is no checkpoint.")
     ] = None,
     scenes: Annotated[int, typer.Option(help="How many pictures the denoiser learns from.")] = 8192,
     more: Annotated[
@@ -85,7 +85,7 @@ def _minutes(more: list[str]) -> dict[str, float]:
 
 @in_one_line
 def bench_landscapes(
-    scenes: Annotated[int, typer.Option(help="How many scenes never trained on.")] = 200,
+    scenes: Annotated[int, typer.Option(help="How many scenes that were not trained on.")] = 200,
     hands: Annotated[int, typer.Option(help="How many hand-like drawings under each control.")] = 100,
     first_seed: Annotated[int, typer.Option(help="Seed of the first scene; training starts at 500,000.")] = 0,
     steps: Steps = 20,
@@ -97,7 +97,7 @@ def bench_landscapes(
     only: Annotated[list[str] | None, typer.Option(help="Only this part; may be given several times.")] = None,
     dtype: Annotated[str, typer.Option(help="float32, bfloat16 or float16.")] = "float32",
     weights: Annotated[Path | None, typer.Option(help="Another folder of weights.")] = None,
-    work: Annotated[Path, typer.Option(help="Where pictures are kept; a later run goes on there.")] = Path(
+    work: Annotated[Path, typer.Option(help="Folder for pictures; a later run continues there.")] = Path(
         "runs/bench-landscapes"
     ),
     out: Annotated[Path | None, typer.Option(help="Write the JSON here too.")] = None,
@@ -144,9 +144,7 @@ def bench_card(
 
 @in_one_line
 def remake(
-    listed: Annotated[
-        bool, typer.Option("--list", help="Only say what there is to do, and what is up to date.")
-    ] = False,
+    listed: Annotated[bool, typer.Option("--list", help="Only list what is out of date.")] = False,
 ) -> None:
     """Make calibrations, plans, figures, card, wall, recording and film again where they are of other weights."""
 

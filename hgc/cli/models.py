@@ -16,7 +16,7 @@ from hgc.models.presets import presets
 from hgc.models.refusals import ModelUnavailable
 from hgc.models.remembered import forget, remember, remembered
 
-models = typer.Typer(help="Which models there are, and fetching or adding more.", no_args_is_help=True)
+models = typer.Typer(help="List, fetch, add and remove models.", no_args_is_help=True)
 What = Annotated[str, typer.Argument(help="A model's name, or an id of the Hub (`id:file` for a single file of it).")]
 
 
@@ -34,7 +34,7 @@ def list_models() -> None:
 @in_one_line
 def fetch_model(
     what: What,
-    control: Annotated[list[str] | None, typer.Option(help="A control whose ControlNet is fetched, too.")] = None,
+    control: Annotated[list[str] | None, typer.Option(help="Also fetch the ControlNet of this control.")] = None,
     configs: Annotated[bool, typer.Option("--configs", help="Only the tokenizer and settings.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Fetch without asking.")] = False,
 ) -> None:
@@ -67,7 +67,7 @@ def _show(at: FetchProgress) -> None:
 def memory(
     what: What,
     control: Annotated[str | None, typer.Option(help="With the ControlNet of this control.")] = None,
-    size: Annotated[int | None, typer.Option(help="Side of the picture in pixels; else the model's.")] = None,
+    size: Annotated[int | None, typer.Option(help="Side of the picture in pixels; by default the model's.")] = None,
     device: Device = None,
     dtype: Dtype = None,
 ) -> None:
@@ -93,14 +93,14 @@ def memory(
 @in_one_line
 def add_model(
     what: Annotated[str, typer.Argument(help="A folder in diffusers' format, a .safetensors file, or an id.")],
-    name: Annotated[str | None, typer.Option(help="Its name here; else the file's or folder's.")] = None,
+    name: Annotated[str | None, typer.Option(help="A name for it; by default the file's or folder's.")] = None,
     control: Annotated[list[str] | None, typer.Option(help="NAME=FILE, FOLDER or ID of a ControlNet for it.")] = None,
     lora: Annotated[list[str] | None, typer.Option(help="FILE=WEIGHT of a LoRA that is loaded with it.")] = None,
     vae: Annotated[str | None, typer.Option(help="FILE, FOLDER or ID of another VAE for it.")] = None,
     dtype: Dtype = None,
     tiled: Annotated[bool, typer.Option("--tiled", help="Decode in tiles: less memory, a little slower.")] = False,
     offload: Annotated[
-        bool, typer.Option("--offload", help="Rest in main memory between turns on an accelerator.")
+        bool, typer.Option("--offload", help="Keep networks in main memory until they are used.")
     ] = False,
 ) -> None:
     """Remembers a model of your own under a name, for the page and every command (runs/models.json); a LoRA, too."""

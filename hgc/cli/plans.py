@@ -12,14 +12,14 @@ from hgc.optimise.shared import Place, SharingRefused, offered, pull, push
 from hgc.optimise.shelf import Shelf
 from hgc.planning.optimised import OWN, PLANS, shelves
 
-plans = typer.Typer(help="Searched plans: which are here, and sharing them through the Hub.", no_args_is_help=True)
+plans = typer.Typer(help="List searched plans, and share them through the Hub.", no_args_is_help=True)
 Repository = Annotated[str, typer.Argument(help="someone/name, or datasets/someone/name.", metavar="ID")]
 
 
 @plans.command("list")
 @in_one_line
 def list_plans(
-    repository: Annotated[str | None, typer.Argument(help="What this repository offers instead.", metavar="ID")] = None,
+    repository: Annotated[str | None, typer.Argument(help="List that repository's plans.", metavar="ID")] = None,
 ) -> None:
     """The searched plans that are here, with what they were measured on; or those of a repository."""
     if repository is not None:
@@ -39,7 +39,7 @@ def _line(shelf: Shelf) -> str:
 @in_one_line
 def push_plans(
     repository: Repository,
-    name: Annotated[list[str] | None, typer.Option(help="Only the plans of this name; `list` shows names.")] = None,
+    name: Annotated[list[str] | None, typer.Option(help="Only the plans with this name; `list` shows names.")] = None,
 ) -> None:
     """Sends plans to a repository of yours on the Hub."""
     here = {path.stem: path for folder in (PLANS, Path(OWN)) for path in sorted(folder.glob("*.json"))}

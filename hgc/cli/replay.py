@@ -27,7 +27,7 @@ from hgc.whole import check_place, write_whole
 
 @in_one_line
 def replay(
-    file: Annotated[Path, typer.Argument(help="A zip that History exported or `record` made, or a picture of ours.")],
+    file: Annotated[Path, typer.Argument(help="A zip from History or `record`, or a picture saved by HGC Studio.")],
     out: Annotated[
         Path | None, typer.Option(help="Folder for the pictures, traces and requests, one folder a run.")
     ] = None,
