@@ -1,4 +1,4 @@
-"""What workers give: empty tasks a second through one head, and pictures by all workers against pictures by one.
+"""Speed of many workers: empty tasks a second through one head, and pictures by all of them against pictures by one.
 
 python -m hgc bench workers --count 2
 """

@@ -72,7 +72,7 @@ def _add_run(runner: Runner) -> None:
 
 def _add_facts(runner: Runner) -> None:
     def facts() -> dict[str, Any]:
-        """What this page works with: version, model, weights, device. Who sends it work compares them first."""
+        """The page's version, model, weights and device, which others compare before they send it work."""
         with refusals():
             return replace(place_of(runner.loader.studio()).facts[0], where="").as_dict()
 

@@ -58,12 +58,12 @@ class OwnModelPanel:
 
     @property
     def fields(self) -> list[Any]:
-        """What makes an `Asked`, in its order."""
+        """The components of an `Asked`, in its order."""
         return [self.what, self.kind, self.control, self.vae, self.name, self.precision, self.tiled, self.offload]
 
     @property
     def answers(self) -> list[Any]:
-        """What a look at the fields changes."""
+        """The components that a look at the fields changes."""
         notes = [self.what_note, self.control_note, self.vae_note, self.name_note]
         return [self.panel, *notes, self.told, self.open, self.fetch]
 
@@ -254,7 +254,7 @@ def _of(field: str, make: Callable[[], ModelPreset]) -> ModelPreset:
 
 
 def words_of(preset: ModelPreset, control: str | None) -> str:
-    """What was recognised, with the memory it takes and what would help, as HTML."""
+    """The recognised model, with the memory it takes and what would help, as HTML."""
     from hgc.models.devices import best_device
     from hgc.models.own import memory_here, recognised
 

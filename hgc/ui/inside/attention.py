@@ -1,4 +1,4 @@
-"""What became of the attention, in words; and where a word is looked for, its map in two arms at every step. HTML."""
+"""HTML about attention: how much the cache answered; and for a word, its map in two arms at every step."""
 
 from __future__ import annotations
 
@@ -28,8 +28,7 @@ Level = NDArray[np.float32]
 
 
 def totals(trace: Trace) -> str:
-    """What the fine cache did: how much of the attention it answered, what was not even asked for, and how many steps
-    ran one branch."""
+    """The work of the fine cache: the attention it answered, that was not needed, and the steps with one branch."""
     hits, misses = trace.attention_hits, trace.attention_misses
     asked = hits + misses
     left_out = trace.count(State.DEAD, kind=Kind.CROSS_ATTENTION)

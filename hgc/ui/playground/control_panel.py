@@ -61,7 +61,7 @@ class ControlPanel:
 
     @property
     def map(self) -> list[Any]:
-        """What decides which control reads the map: the first inputs of `wanted.control_of`."""
+        """The components that decide which control reads the map: the first inputs of `wanted.control_of`."""
         return [self.source, self.annotator, self.which]
 
     @property
@@ -70,7 +70,7 @@ class ControlPanel:
 
 
 def palettes(sets: Sequence[LabelSet]) -> list[Swatches]:
-    """What a model's areas are painted with."""
+    """The colours that a model's areas are painted with."""
     return [_palette(labels, [other for other in sets if other is not labels]) for labels in sets]
 
 

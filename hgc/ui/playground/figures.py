@@ -145,7 +145,7 @@ def arms_table(values: Mapping[str, Any]) -> str:
 
 
 def _table_band(values: Mapping[str, Any]) -> str:
-    """What both likenesses are held against: how like a longer run is; nothing where none was measured."""
+    """For comparison: how similar a picture with more steps is; nothing where that was not measured."""
     band = long_band(values)
     if band is None:
         return ""

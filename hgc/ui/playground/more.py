@@ -1,4 +1,4 @@
-"""What stands in the panel of more to draw from, as fields of a request, and a request put back there."""
+"""The panel of more to draw from as fields of a request, and a request put back there."""
 
 from __future__ import annotations
 

@@ -101,7 +101,7 @@ def told_text(title: str, words: str, notes: list[str], signed: Signed | None = 
 
 
 def linked_text(notes: list[str]) -> str:
-    """What a link left behind, or what of it is not here."""
+    """The parts that a link does not carry, or that are not here."""
     return f'<div class="restored" role="status"><div><h3>Restored from a link</h3>{notes_list(notes)}</div></div>'
 
 

@@ -58,7 +58,7 @@ class SearchCard:
 
     @property
     def asked(self) -> list[Any]:
-        """What is searched, but for the settings of the Playground."""
+        """The components that say what to search, without the Playground's settings."""
         return [self.budgets, self.tries, self.scenes, self.side]
 
 
@@ -104,7 +104,7 @@ class SearchEvents:
         self._card, self._loader, self._jobs = card, playground.runner.loader, Jobs()
 
     def price(self, *values: Any) -> str:
-        """What the search would take, before it is begun."""
+        """The cost of the search, before it starts."""
         from hgc.spread.plan_search import cost_of
 
         try:
@@ -212,7 +212,7 @@ class _Going:
             told.put(error)
 
     def _before(self, out: Path, at: Any) -> Shelf | None:
-        """What was found here for these settings before, on whichever weights; else what is shipped for these."""
+        """The plans made here for these settings, on whichever weights; else those that come with Studio."""
         from hgc.optimise.shelf import Shelf
 
         if out.exists():
@@ -239,7 +239,7 @@ def shares_of(budgets: str) -> tuple[float, ...]:
 
 
 def cost_words(search: Search, cost: Cost) -> str:
-    """What a search takes at most, as HTML."""
+    """The most that a search takes, as HTML."""
     unknown = "how long that takes is known after a first run in the Playground"
     time = unknown if cost.time_ms is None else f"about {duration(cost.time_ms / 1000)} here"
     return (
@@ -251,7 +251,7 @@ def cost_words(search: Search, cost: Cost) -> str:
 
 
 def rungs_table(rungs: list[Rung]) -> str:
-    """What was found for each budget, as HTML."""
+    """The plan for each budget, as HTML."""
     if not rungs:
         return ""
     rows = "".join(
