@@ -129,8 +129,10 @@ class Plan:
         if self.gate is None or self.gate.most is None:
             return self
         moving = {site: row for site, row in self.table.items() if set(row[1:]) != {Action.REUSE.value}}
-        kept = [step for step in range(self.steps) if any(row[step] != Action.COMPUTE for row in moving.values())]
-        fresh = set(kept[: self.gate.most])
+        saving_steps = [
+            step for step in range(self.steps) if any(row[step] != Action.COMPUTE for row in moving.values())
+        ]
+        fresh = set(saving_steps[: self.gate.most])
         rows = {
             site: "".join("C" if step in fresh else letter for step, letter in enumerate(row))
             for site, row in moving.items()

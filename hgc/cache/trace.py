@@ -238,7 +238,7 @@ def _replays(data: Mapping[str, Any] | None) -> Replays | None:
 
 def _plain(cell: Cell) -> dict[str, Any]:
     """A cell as JSON; few are verified."""
-    found = asdict(cell)
+    fields = asdict(cell)
     if cell.forecast_error is None:
-        del found["forecast_error"]
-    return found
+        del fields["forecast_error"]
+    return fields

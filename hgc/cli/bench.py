@@ -172,13 +172,13 @@ def hostile(
 ) -> None:
     """Hostile inputs for every endpoint, MCP tool, file format and command; traffic goes to 127.0.0.1 only."""
 
-    told = 0
+    printed = 0
     with served(HGC_HISTORY="history.sqlite") as server:
         for report in attacks(Drawing(seed), inputs, minutes, server, _invoked()):
             report.seed = seed
-            for fault in report.faults[told:]:
+            for fault in report.faults[printed:]:
                 typer.echo(fault.text, err=True)
-            told = len(report.faults)
+            printed = len(report.faults)
             if report.inputs % 100 == 0:
                 typer.echo(report.line, err=True)
     typer.echo(report.text())

@@ -50,9 +50,9 @@ def calibrate(
         each = scenes_at(place, subject, longest, Event())
         for news in calibrating(studio, subject, scenes, out, longest=longest, each=each):
             if isinstance(news, Measured):
-                told = f"; {pace.after()}" if pace else ""
+                ending = f"; {pace.after()}" if pace else ""
                 pace = pace or Pace(place, news.wanted - news.done)
-                typer.echo(f"scene {news.done}/{news.wanted}{told}", err=True)
+                typer.echo(f"scene {news.done}/{news.wanted}{ending}", err=True)
             else:
                 typer.echo(
                     f"{out}: change of {len(news.curves.mean)} sites over {news.curves.scenes} scenes, {subject}"

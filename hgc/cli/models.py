@@ -56,10 +56,10 @@ def fetch_model(
 
 def _show(at: FetchProgress) -> None:
     left = "" if at.eta_s is None else f", {at.eta_s:.0f} s left"
-    told = (
+    line = (
         f"{at.done_bytes / 1e6:,.1f} of {at.size_bytes / 1e6:,.1f} MB, {at.bytes_per_s / 1e6:.1f} MB/s{left}  {at.file}"
     )
-    typer.echo(f"\r\033[K{told}", nl=False, err=True)
+    typer.echo(f"\r\033[K{line}", nl=False, err=True)
 
 
 @models.command("memory")
@@ -80,12 +80,10 @@ def memory(
     if size is not None:
         Recipe.parse({"size": (size, size)})
     preset, where = preset_of(what), device_named(device) if device else best_device()
-    found = memory_of(
-        preset, size or preset.size, control, where, dtype_named(dtype or preset.precision or None, where)
-    )
-    print(found)
+    need = memory_of(preset, size or preset.size, control, where, dtype_named(dtype or preset.precision or None, where))
+    print(need)
     adding = f"`hgc models add {what} --name NAME"
-    for sentence in found.advice("--dtype float16", f"{adding} --tiled`", f"{adding} --offload`"):
+    for sentence in need.advice("--dtype float16", f"{adding} --tiled`", f"{adding} --offload`"):
         print(sentence)
 
 

@@ -69,8 +69,8 @@ def optimize(
         else:
             others = () if start is None else Shelf.read(start).rungs
             beside = [replace(rung, course=stretched(rung.course, steps)) for rung in others]
-            for found, rung in searching.shelves(shelf, beside, at_least):
-                found.write(out)
+            for plans, rung in searching.shelves(shelf, beside, at_least):
+                plans.write(out)
                 _say(rung)
         several = kinds_told(studio)
     if several:

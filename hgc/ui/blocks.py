@@ -28,8 +28,8 @@ class JsonTools(GradioTools):
 
     def postprocess_output_data(self, data: Any, root_url: str) -> Any:
         """The content of a tool's answer, one entry or two for each output."""
-        told = [each if _is_file(each) else json.dumps(each) for each in data]
-        return super().postprocess_output_data(told, root_url)
+        texts = [each if _is_file(each) else json.dumps(each) for each in data]
+        return super().postprocess_output_data(texts, root_url)
 
 
 def _is_file(output: Any) -> bool:

@@ -63,7 +63,7 @@ def attention_view(seen: Inspection, arm: ArmName, title: str, word: int, layer:
     figures = [
         figure_by_step(f"Full: {looks_for}", _heats(levels[0], top), "Fresh: computed by the full arm in this step")
     ]
-    told = (
+    caption = (
         f"Bright: up to {top:.1%} of a place's attention goes to <b>{escape(seen.words[word].title)}</b>, as the mean "
         "over heads."
     )
@@ -77,11 +77,11 @@ def attention_view(seen: Inspection, arm: ArmName, title: str, word: int, layer:
             figure_by_step(f"{title}: {looks_for}", _heats(levels[1], top), said),
             figure_by_step(f"Difference: {looks_for}", _two_sided(apart, widest), differing),
         ]
-        told += (
+        caption += (
             f" In the difference orange is more in {escape(title)}, blue less, full colour {widest:.1%}. The cache "
             "keeps what a layer puts out, not its map: shown is the map of the step whose output was kept."
         )
-    return f'<div class="triple">{"".join(figures)}</div><p class="aside">{told}</p>'
+    return f'<div class="triple">{"".join(figures)}</div><p class="aside">{caption}</p>'
 
 
 def _level(seen: Inspection, arm: ArmName, layer: str, word: int, step: int) -> Level | None:

@@ -51,7 +51,7 @@ class Change:
 def build_change() -> Change:
     """Lays the card out, hidden until a run has a calibration."""
     with gr.Column(visible=False, elem_classes="card", min_width=330, elem_id="change") as column:
-        told = gr.HTML(TITLE)
+        heading = gr.HTML(TITLE)
         block = gr.Dropdown(
             [],
             label="Block",
@@ -70,7 +70,7 @@ def build_change() -> Change:
                 )
                 for name in ("accumulated", "change")
             )
-    return Change(column, told, block, piled, curves)
+    return Change(column, heading, block, piled, curves)
 
 
 def wire_change(change: Change, runner: Runner, run_id: gr.State, arm: gr.Radio) -> None:

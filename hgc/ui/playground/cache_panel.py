@@ -108,12 +108,12 @@ class CachePanel:
 
 def _missed_calibration() -> MissedCalibration:
     with gr.Column(visible=False, elem_id="missed-calibration") as row:
-        told = gr.HTML("", elem_id="missed-told")
+        text = gr.HTML("", elem_id="missed-told")
         with gr.Row():
             press = build_press()
             run = gr.Button("Calibrate", size="md", elem_id="calibrate-here", scale=0, min_width=110)
             stop = gr.Button("Stop", size="md", interactive=False, elem_id="calibrate-here-stop", scale=0, min_width=70)
-    return MissedCalibration(row, told, Pressing(press, (run,), stop))
+    return MissedCalibration(row, text, Pressing(press, (run,), stop))
 
 
 def build_cache_panel() -> CachePanel:
