@@ -314,9 +314,9 @@ def test_flipped_bits_are_told_in_one_sentence_or_do_no_harm(history: History, t
 
 def test_a_search_and_a_choice_have_an_end(history: History) -> None:
     for search in ("a" * 201, "a " * 13):
-        with pytest.raises(HistoryRefused, match="at most 12 words and 200 characters"):
+        with pytest.raises(HistoryRefused, match=r"12 words.* 200 characters"):
             history.entries(search)
-    with pytest.raises(HistoryRefused, match="1,001 runs are chosen, at most 1,000"):
+    with pytest.raises(HistoryRefused, match=r"1,001.* 1,000"):
         history.delete(["x"] * 1001)
 
 
