@@ -75,10 +75,8 @@ def compare(
     how = {"framing": framing, "position": position, "low_threshold": low, "high_threshold": high}
     how["resolution_px"] = resolution
     reading, picture = Reading.parse(how), decode(image)
-    studio = Studio.load(recipe["model"], device, dtype)
+    studio = _studio(recipe["model"], device, dtype, judge)
     studio.record_steps(graphs, compile=compile, packages=packages)
-    if judge is not None:
-        studio.judge_by_networks(judge)
     asked = Recipe.parse(read_pictures(recipe, studio, reading) | chosen(plan, method, budget, at_least))
     solved = None if asked.at_least is None else studio.solution(asked)
     asked = asked if solved is None else asked.but(budget=solved.budget)
@@ -105,13 +103,18 @@ def run(
     """Run a request that was written down, and say what the cache did."""
     check_place(out, folder=True)
     parsed = Request.parse(read_text(request, limits.REQUEST_BYTES, "a request.json"))
-    studio = Studio.load(parsed.model, device, dtype)
+    studio = _studio(parsed.model, device, dtype, judge)
     studio.record_steps(graphs, compile=compile, packages=packages)
-    if judge is not None:
-        studio.judge_by_networks(judge)
     comparison = finished(studio, parsed, quiet=as_json)
     write(comparison, out)
     typer.echo(json.dumps(result_of(comparison)) if as_json else told(comparison, comparison.notes))
+
+
+def _studio(model: str, device: str | None, dtype: str | None, judge: bool | None) -> Studio:
+    studio = Studio.load(model, device, dtype)
+    if judge is not None:
+        studio.judge_by_networks(judge)
+    return studio
 
 
 def list_methods(as_json: AsJson = False) -> None:
