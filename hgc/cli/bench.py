@@ -50,7 +50,7 @@ def paper(
     shapes: Annotated[str, typer.Option(help="sd15, or sdxl: alone, with a ControlNet and with a Union.")] = "sd15",
     as_json: AsJson = False,
 ) -> None:
-    """The papers' MACs, counted on the shapes of SD 1.5 with ControlNet, or on SDXL's."""
+    """Count the papers' MACs on the shapes of SD 1.5 with ControlNet, or on SDXL's."""
     if shapes not in counts.FAMILIES:
         raise RequestRefused(f"unknown shapes '{shapes[:40]}'; known are {', '.join(counts.FAMILIES)}")
     table = counts.rows() if shapes == "sd15" else counts.sdxl_rows()
@@ -73,7 +73,7 @@ def speed(
     dtype: Dtype = None,
     as_json: AsJson = False,
 ) -> None:
-    """Warm wall time of the plain pipeline and of a cached plan, taken in turn on the same scenes."""
+    """Time the plain pipeline and a cached plan in turn on the same scenes."""
 
     studio = Studio.load(model, device, dtype)
     fields = {"model": model, "control": control, "sampler": sampler, "steps": steps}
@@ -98,7 +98,7 @@ def peers(
     dtype: Dtype = None,
     as_json: AsJson = False,
 ) -> None:
-    """Our DeepCache and T-GATE against their authors' own code; `bench pareto` is the table of all methods."""
+    """Compare our DeepCache and T-GATE with their authors' own code; `bench pareto` compares all methods."""
 
     published.check_installed()
     studio = Studio.load(model, device, dtype)
@@ -125,7 +125,7 @@ def sd15(
     out: Annotated[Path | None, typer.Option(help="A file for the figures as JSON.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Seconds a picture on the shapes of SD 1.5 or SDXL with ControlNet, by every method, eager and recorded."""
+    """Time every method, eager and recorded, on the shapes of SD 1.5 or SDXL with ControlNet."""
 
     if tiny:
         size, steps, dtype = min(size, 64), min(steps, 4), "float32"
@@ -145,7 +145,7 @@ def page(
     browser: Browser = CHROMIUM,
     as_json: AsJson = False,
 ) -> None:
-    """Page weight, first paint, and click to first preview and final pictures, in a real browser on a fresh server."""
+    """Time how long a visitor waits for the page and for a run, in a real browser."""
 
     visit = visits.measure_visit(browser)
     typer.echo(json.dumps(asdict(visit)) if as_json else visits.text(visit))
@@ -156,7 +156,7 @@ def film(
     out: Annotated[Path, typer.Option(help="The animated WebP to write.")],
     browser: Browser = CHROMIUM,
 ) -> None:
-    """Film the page for the README: a sun is painted, Run is pressed, the pictures and the plan are looked at."""
+    """Film the page for the README: paint a sun, press Run, look at the pictures and the plan."""
 
     typer.echo(f"{out}: {filmed(out, browser) / 1000:.0f} kB")
 
@@ -170,7 +170,7 @@ def hostile(
     minutes: Annotated[float, typer.Option(help="Stop after so many minutes.", min=0)] = 60.0,
     seed: Seed = 0,
 ) -> None:
-    """Hostile inputs for every endpoint, MCP tool, file format and command; traffic goes to 127.0.0.1 only."""
+    """Try hostile inputs on every endpoint, MCP tool, file format and command, on 127.0.0.1 only."""
 
     printed = 0
     with served(HGC_HISTORY="history.sqlite") as server:
@@ -194,7 +194,7 @@ def soak(
     kill_every: Annotated[float, typer.Option(help="Kill one worker every so many seconds; 0 never.", min=0)] = 0.0,
     seed: Seed = 0,
 ) -> None:
-    """Eight clients, mixed runs with cancels and closed tabs: how many were wrong or hung, and the server's memory."""
+    """Run eight clients that also cancel and close tabs; count wrong and hung runs and watch the memory."""
 
     # Ray's sockets have short names only.
     served_by = {COUNT: str(workers), "RAY_TMPDIR": gettempdir()} if workers else {}
@@ -219,7 +219,7 @@ def workers(
     dtype: Dtype = None,
     as_json: AsJson = False,
 ) -> None:
-    """Empty tasks a second through one head, and how many times as fast several workers are as one."""
+    """Measure empty tasks a second, and how many times as fast several workers are as one."""
 
     with On.read(on, count).studio(model, device, dtype) as studio:
         figures = team.measure(studio, place_of(studio), tasks, pictures, steps, rounds)
@@ -231,7 +231,7 @@ def diffusers(
     source: Annotated[Path, typer.Argument(help="A source tree of diffusers, with its tests.")],
     chosen: Annotated[str, typer.Option("--only", help="As pytest's -k.")] = "FastTests",
 ) -> None:
-    """diffusers' own tests of ControlNet pipelines, plain and under a plan that computes everything."""
+    """Run diffusers' own tests of ControlNet pipelines, plain and under a plan that computes everything."""
 
     theirs = run_both(source, chosen)
     typer.echo(theirs.text())

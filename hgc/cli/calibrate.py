@@ -39,7 +39,7 @@ def calibrate(
     on: Where = HERE,
     count: Count = None,
 ) -> None:
-    """Measure how fast each layer changes, and how a kept value is best adjusted; stopped, it goes on where it was."""
+    """Measure how fast each layer changes and how to adjust kept values. A stopped call is continued by the next."""
     if scenes < 1 or longest < 1:
         raise RequestRefused(f"--scenes {scenes} and --longest {longest}: both at least 1")
     check_place(out)
@@ -71,9 +71,9 @@ def distil(
     device: Device = None,
     dtype: Dtype = None,
 ) -> None:
-    """Fit scale and shift of a Block Caching plan by distillation; stopped, it goes on where it was.
+    """Fit scale and shift of a Block Caching plan by distillation. A stopped call is continued by the next.
 
-    What is found holds for that plan alone, and says so: at other budgets Block Caching goes by another calibration.
+    The result is for this plan only; at other budgets Block Caching uses another calibration.
     """
 
     if held_out < 1:

@@ -100,7 +100,7 @@ def run(
     judge: ByNetworks = None,
     as_json: AsJson = False,
 ) -> None:
-    """Run a request that was written down, and say what the cache did."""
+    """Run a request from a file, and say what the cache did."""
     check_place(out, folder=True)
     parsed = Request.parse(read_text(request, limits.REQUEST_BYTES, "a request.json"))
     studio = _studio(parsed.model, device, dtype, judge)

@@ -39,7 +39,7 @@ def fidelity(
     count: Count = None,
     as_json: AsJson = False,
 ) -> None:
-    """MACs, time, control score, FID and CLIP score of every method on your pictures, at the paper's setting."""
+    """Measure MACs, time, control score, FID and CLIP score of every method on your pictures."""
     setting = table.Setting(
         data=data,
         task=task,

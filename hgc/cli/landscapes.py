@@ -32,7 +32,7 @@ def wall(
     dtype: Annotated[str, typer.Option(help="float32, bfloat16 or float16.")] = "float32",
     weights: Annotated[Path | None, typer.Option(help="Another folder of weights.")] = None,
 ) -> None:
-    """24 pictures the embedded model draws, four times of day by four seasons and eight from edges, as one PNG."""
+    """Draw 24 pictures with the embedded model into one PNG: times of day by seasons, and eight from edges."""
 
     size = hang(Artist.load(weights, dtype), out, steps, lambda news: typer.echo(news, err=True))
     typer.echo(f"{out}: {size / 1000:.0f} kB")
@@ -103,7 +103,7 @@ def bench_landscapes(
     out: Annotated[Path | None, typer.Option(help="Write the JSON here too.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Every figure of the embedded model's card, on scenes never trained on; may be stopped and started again."""
+    """Measure every figure of the embedded model's card, on scenes that were not trained on."""
 
     chosen = Setup(
         scenes=scenes,
@@ -146,7 +146,7 @@ def bench_card(
 def remake(
     listed: Annotated[bool, typer.Option("--list", help="Only list what is out of date.")] = False,
 ) -> None:
-    """Make calibrations, plans, figures, card, wall, recording and film again where they are of other weights."""
+    """Make calibrations, plans, figures, card, wall, recording and film again if they belong to other weights."""
 
     made = Remake(ROOT, steps(), as_process)
     if listed:

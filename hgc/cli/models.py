@@ -23,7 +23,7 @@ What = Annotated[str, typer.Argument(help="A model's name, or an id of the Hub (
 @models.command("list")
 @in_one_line
 def list_models() -> None:
-    """All models and added LoRAs by name, with where they are, their size and their licence."""
+    """List all models and added LoRAs, with their place, size and licence."""
     for name, preset in {**presets(), **remembered()}.items():
         print(f"{name:<16} {hub.state_of(preset):<24} {preset.title}{f' ({preset.licence})' if preset.licence else ''}")
     for name, source in added_loras().items():
@@ -38,7 +38,7 @@ def fetch_model(
     configs: Annotated[bool, typer.Option("--configs", help="Only the tokenizer and settings.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Fetch without asking.")] = False,
 ) -> None:
-    """Says size and licence of a model, and fetches it once you agree. Ctrl+C stops; fetching again goes on."""
+    """Show a model's size and licence, and download it if you agree. Ctrl+C stops; fetch again to continue."""
     offers = [offer(source, configs=configs) for source in sources_of(what, control or ())]
     for entry in offers:
         print(entry)
@@ -71,7 +71,7 @@ def memory(
     device: Device = None,
     dtype: Dtype = None,
 ) -> None:
-    """How much memory a picture takes with a model that is here, what is free, and what would help."""
+    """Show how much memory a picture needs with a model, how much is free, and what would help."""
     from hgc.models.devices import best_device, device_named, dtype_named
     from hgc.models.loading import preset_of
     from hgc.models.memory import memory_of
@@ -101,7 +101,7 @@ def add_model(
         bool, typer.Option("--offload", help="Keep networks in main memory until they are used.")
     ] = False,
 ) -> None:
-    """Remembers a model of your own under a name, for the page and every command (runs/models.json); a LoRA, too."""
+    """Add your own model or LoRA under a name, for the page and every command (runs/models.json)."""
     from hgc.models.devices import best_device, dtype_named
     from hgc.models.loading import preset_of
     from hgc.models.own import called, with_control, with_lora, with_vae
@@ -140,7 +140,7 @@ def _weight(text: str) -> float:
 @models.command("remove")
 @in_one_line
 def remove_model(name: Annotated[str, typer.Argument(help="The name of a model or LoRA that was added.")]) -> None:
-    """Forgets a model or LoRA that was added. Its files stay where they are."""
+    """Remove an added model or LoRA from the list. Its files stay."""
     if name in added_loras():
         forget_lora(name)
     else:

@@ -48,9 +48,9 @@ def optimize(
     count: Count = None,
     work: Annotated[Path, typer.Option(help="Folder for runs; a later call continues there.")] = WORK,
 ) -> None:
-    """Find, for every budget, the plan that strays least from the full run; stopped, it goes on where it was.
+    """Search the plan closest to the full run for every budget. A stopped call is continued by the next.
 
-    What is kept already is where the search starts, on other weights and for another guidance, too. Fidelity is that of
+    The search starts from plans that are kept already, also those for other weights or guidance. Likeness is that of
     the final latents to the full run's, in dB.
     """
 

@@ -63,7 +63,7 @@ def pareto(
     ),
     out: Annotated[Path | None, typer.Option(help="JSON; charts in an HTML file beside it.")] = None,
 ) -> None:
-    """Cost against fidelity of every method; a stopped run goes on where it was."""
+    """Measure cost and likeness of every method. A stopped call is continued by the next."""
 
     if out is not None:
         check_place(out)

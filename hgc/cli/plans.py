@@ -21,7 +21,7 @@ Repository = Annotated[str, typer.Argument(help="someone/name, or datasets/someo
 def list_plans(
     repository: Annotated[str | None, typer.Argument(help="List that repository's plans.", metavar="ID")] = None,
 ) -> None:
-    """The searched plans that are here, with what they were measured on; or those of a repository."""
+    """List searched plans and what they were measured on."""
     if repository is not None:
         print("\n".join(offered(Place.named(repository))) or "no plans")
         return
@@ -41,7 +41,7 @@ def push_plans(
     repository: Repository,
     name: Annotated[list[str] | None, typer.Option(help="Only the plans with this name; `list` shows names.")] = None,
 ) -> None:
-    """Sends plans to a repository of yours on the Hub."""
+    """Upload plans to your repository on the Hub."""
     here = {path.stem: path for folder in (PLANS, Path(OWN)) for path in sorted(folder.glob("*.json"))}
     if strange := [one for one in name or () if one not in here]:
         raise SharingRefused(f"there are no plans {strange[0][:80]!r}; there are {', '.join(here)}")
@@ -53,6 +53,6 @@ def push_plans(
 @plans.command("pull")
 @in_one_line
 def pull_plans(repository: Repository) -> None:
-    """Brings a repository's plans into runs/plans; Optimised uses them, and says where it carries one over."""
+    """Download a repository's plans into runs/plans, where the method Optimised uses them."""
     for shelf in pull(Place.named(repository), Path(OWN)):
         print(f"here: {_line(shelf)}")

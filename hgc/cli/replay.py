@@ -38,7 +38,7 @@ def replay(
     dtype: Dtype = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show recorded runs as they were, without a model; with --again, make them again and compare every pixel."""
+    """Show recorded runs without a model. With --again, make them again and compare every pixel."""
     if out is not None:
         check_place(out, folder=True)
     data = read_file(file, MAX_ARCHIVE_BYTES, "a zip of runs or a picture")

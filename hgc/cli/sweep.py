@@ -64,7 +64,7 @@ def sweep(
     token: Token = None,
     as_json: AsJson = False,
 ) -> None:
-    """One picture over the values of one or two settings, as a grid and a table; stopped, it goes on where it was."""
+    """Draw one picture for many values of one or two settings. A stopped call is continued by the next."""
     first, second = Axis.read(x), None if y is None else Axis.read(y)
     axes = [axis for axis in (first, second) if axis is not None]
     check_place(out, folder=True)

@@ -68,8 +68,8 @@ def build_explore() -> Explore:
     with gr.Column(elem_id="explore"):
         with gr.Column(elem_classes="card", elem_id="explore-form"):
             gr.HTML(
-                '<h2>Sweep</h2><p class="aside">Two settings run over the values you name; drawing, words and '
-                f"everything else are those of the Playground. At most {MOST_RUNS} runs.</p>"
+                '<h2>Sweep</h2><p class="aside">The same picture for many values of two settings. '
+                f"Everything else is as in the Playground. At most {MOST_RUNS} runs.</p>"
             )
             axes = _axes()
             seeds, rival = _more()

@@ -151,16 +151,16 @@ def _table_band(values: Mapping[str, Any]) -> str:
         return ""
     arms = {"cached": values["psnr"], "rival": values["psnr_rival"]}
     nearer = [values[f"title_{name}"] for name, psnr in arms.items() if psnr is None or psnr >= band.psnr]
-    which = f"Nearer than that: {', '.join(nearer)}." if nearer else "None of these is as near."
+    which = f"Closer than that: {', '.join(nearer)}." if nearer else "None of these is as close."
     return aside(
-        f"For comparison: the same picture in {band.steps} steps has {band.psnr:.1f} dB to the full one, the mean of "
-        f"{band.scenes} scenes{_from_other_noise(values)}. {which}"
+        f"For comparison, the mean of {band.scenes} scenes: a picture in {band.steps} steps has {band.psnr:.1f} dB to "
+        f"the full one{_from_other_noise(values)}. {which}"
     )
 
 
 def _from_other_noise(values: Mapping[str, Any]) -> str:
     band = noise_band(values)
-    return "" if band is None else f"; from other noise it has {band.psnr:.1f} dB"
+    return "" if band is None else f", one from other noise {band.psnr:.1f} dB"
 
 
 def _table_row(title: str, hint: str, cells: Iterable[str]) -> str:

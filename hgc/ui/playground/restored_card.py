@@ -71,7 +71,7 @@ def build_take_along() -> dict[str, Any]:
         )
         start_over = gr.Button("Start over", size="sm", elem_id="start-over", min_width=84, scale=0)
         linked = gr.HTML(
-            '<p class="aside">Or drop a PNG of ours anywhere on the page.</p>', elem_id="linked", min_width=120
+            '<p class="aside">Or drop a picture saved here anywhere on the page.</p>', elem_id="linked", min_width=120
         )
     return {"link": link, "upload": upload, "start_over": start_over, "linked": linked}
 

@@ -36,9 +36,9 @@ if TYPE_CHECKING:
 LOOK_S = 0.5
 SEARCH_QUEUE: dict[str, Any] = {"concurrency_id": "search", "concurrency_limit": 1}
 INTRO = (
-    "<h2>Search for plans</h2><p class='aside'>Optimised takes for every budget the plan that strayed least from the "
-    "full run of all that were tried. The search tries them on painted scenes, with the Playground's model, control, "
-    "steps, sampler and guidance. Stopped, it goes on where it was.</p>"
+    "<h2>Search for plans</h2><p class='aside'>The search tries many plans for each budget on painted scenes and keeps "
+    "the one closest to the full run. The method Optimised uses it. Model, control, steps, sampler and guidance are "
+    "the Playground's. If you stop it, it continues from there next time.</p>"
 )
 STOPPED = "Stopped. All runs are kept: Search goes on from there."
 LENT = "Here an accelerator is lent for each run, not for a search: search with `hgc optimize` on a machine of yours."
