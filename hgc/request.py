@@ -238,7 +238,7 @@ class Recipe(BaseModel):
         None, description="Compute the next step after a forecast with a larger error than this, such as 0.2."
     )
     rival: Name | None = Field(
-        None, description="Also draw a third picture by this method at the same cost; fewer_steps is no cache."
+        None, description="Also draw a third picture by this method at the same cost; fewer_steps is without a cache."
     )
 
     @field_validator("plan")

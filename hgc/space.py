@@ -231,6 +231,6 @@ def _check_repo_id(repo_id: str) -> None:
     try:
         validate_repo_id(repo_id)
     except HFValidationError as error:
-        raise SpaceRefused(f"{repo_id!r} is no name for a Space: {error}") from error
+        raise SpaceRefused(f"{repo_id!r} is not a name for a Space: {error}") from error
     if not (owner and slash and name):
-        raise SpaceRefused(f"{repo_id!r} is no name for a Space: give it as owner/name.")
+        raise SpaceRefused(f"{repo_id!r} is not a name for a Space: give it as owner/name.")

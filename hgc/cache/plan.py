@@ -72,7 +72,7 @@ class Plan:
 
     def _check_rows(self) -> None:
         if not isinstance(self.table, Mapping) or not all(isinstance(site, str) for site in self.table):
-            raise PlanRefused(f"plan '{self.name}' is malformed: its table is no object with a row for each site")
+            raise PlanRefused(f"plan '{self.name}' is malformed: its table is not an object with a row for each site")
         for site, row in self.table.items():
             if not isinstance(row, str):
                 raise PlanRefused(

@@ -134,7 +134,7 @@ def _weight(text: str) -> float:
     try:
         return float(text)
     except ValueError as error:
-        raise ModelUnavailable(f"'{text[:40]}' is no weight of a LoRA; give a number such as 0.8") from error
+        raise ModelUnavailable(f"'{text[:40]}' is not a LoRA's weight; give a number such as 0.8") from error
 
 
 @models.command("remove")

@@ -235,7 +235,7 @@ def shares_of(budgets: str) -> tuple[float, ...]:
     try:
         return tuple(sorted({round(float(word) / 100, 6) for word in words}))
     except ValueError as error:
-        raise RequestRefused(f"'{budgets[:40]}' are no budgets: write percentages such as 20, 36.8, 50.") from error
+        raise RequestRefused(f"'{budgets[:40]}' are not budgets: write percentages such as 20, 36.8, 50.") from error
 
 
 def cost_words(search: Search, cost: Cost) -> str:
