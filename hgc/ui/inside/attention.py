@@ -43,7 +43,7 @@ def totals(trace: Trace) -> str:
 
 
 def layer_choices(seen: Inspection) -> list[tuple[str, str]]:
-    """Title and name of every cross-attention that ran, all of the U-Net's together first."""
+    """Title and name of every cross-attention that ran, all of the UNet's together first."""
     sites = [site for site in seen.traces["full"].sites if site.kind is Kind.CROSS_ATTENTION]
     titles = dict(zip((site.name for site in sites), layer_titles(sites), strict=True))
     return [("All of the UNet, averaged", TOGETHER), *((titles[name], name) for name in seen.layers)]

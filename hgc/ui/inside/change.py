@@ -28,8 +28,8 @@ log = logging.getLogger(__name__)
 TITLE = "<h2>Change that piles up</h2>"
 PLAIN = "How far each layer's output has moved since it was last computed, which a dot marks."
 WITH_DELTA = (
-    "Block Caching computes a layer again once its change since last time has passed the dashed line, δ, and somebody "
-    "asks for it: behind a kept layer nobody does, and it waits."
+    "Block Caching computes a layer again when its change since last time has passed the dashed line, δ, and its "
+    "output is needed. Behind a kept layer it is not needed, so it waits."
 )
 
 
