@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 MOST_SCENES = limits.SCENES
 INTRO = (
     "<h2>Calibration</h2><p class='aside'>Measures how much each block changes from step to step; what changes little "
-    "can be kept. Each scene is one full run with the Playground's control, steps, sampler and guidance. Block Caching, "
+    "can be kept. Each scene is a full run with the Playground's control, steps, sampler and guidance. Block Caching, "
     "EasyCache and MagCache need this. If you stop it, it continues from there next time.</p>"
 )
 
