@@ -10,6 +10,7 @@ from tempfile import gettempdir
 from typing import Annotated
 
 import typer
+from typer.testing import CliRunner
 
 from hgc.bench import page as visits
 from hgc.bench import paper as counts
@@ -171,7 +172,6 @@ def hostile(
     seed: Seed = 0,
 ) -> None:
     """Try hostile inputs on every endpoint, MCP tool, file format and command, on 127.0.0.1 only."""
-
     printed = 0
     with served(HGC_HISTORY="history.sqlite") as server:
         for report in attacks(Drawing(seed), inputs, minutes, server, _invoked()):
@@ -232,7 +232,6 @@ def diffusers(
     chosen: Annotated[str, typer.Option("--only", help="As pytest's -k.")] = "FastTests",
 ) -> None:
     """Run diffusers' own tests of ControlNet pipelines, plain and under a plan that computes everything."""
-
     theirs = run_both(source, chosen)
     typer.echo(theirs.text())
     if theirs.differing:
@@ -241,11 +240,7 @@ def diffusers(
 
 def _invoked():  # type: ignore[no-untyped-def]
     """The shell as a function, with the embedded model loaded once for all commands."""
-
-    from typer.testing import CliRunner
-
-    from hgc.__main__ import app
-    from hgc.studio.studio import Studio
+    from hgc.__main__ import app  # which imports this file
 
     load = Studio.load
     Studio.load = cache(load)  # type: ignore[method-assign]
