@@ -77,14 +77,16 @@ def build_search(playground: Playground, tab: gr.Tab) -> None:
             tries = gr.Slider(
                 5, 80, 40, step=1, label="Plans tried for each", info="More may find a better one.", elem_id="tries"
             )
-            scenes = gr.Slider(2, 8, 4, step=1, label="Scenes", info="More are surer.", elem_id="search-scenes")
+            scenes = gr.Slider(
+                2, 8, 4, step=1, label="Scenes", info="More are surer, but slower.", elem_id="search-scenes"
+            )
             side = gr.Slider(
                 64,
                 512,
                 128,
                 step=64,
                 label="Cut-out, pixels",
-                info="Of each scene's middle.",
+                info="The middle of each scene. Smaller is faster.",
                 elem_id="search-side",
             )
         cost = gr.HTML("", elem_id="search-cost")
