@@ -202,7 +202,7 @@ def enable(pipe: Any, method: str = DEFAULT_METHOD, *, budget: float = BUDGET) -
     """
     disable(pipe)
     if method_of(method).name == "fewer_steps":
-        raise RequestRefused("fewer steps are no cache: ask the pipeline for them, num_inference_steps")
+        raise RequestRefused("fewer steps are not a cache: ask the pipeline for them, num_inference_steps")
     Networks.of(pipe)
     handle = Enabled(pipe, method, budget)
     pipe.__class__ = _caching(type(pipe), handle)

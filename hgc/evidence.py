@@ -192,12 +192,12 @@ def _head(text: str) -> Head:
 def _object(texts: Mapping[str, str], name: str) -> dict[str, Any]:
     """A JSON object; hostile nesting and endless numbers are errors like any other."""
     try:
-        found = json.loads(texts[name])
+        value = json.loads(texts[name])
     except (ValueError, RecursionError) as error:
         raise EvidenceRefused(f"What this PNG carries as {name!r} is not JSON: download it again.") from error
-    if not isinstance(found, dict):
+    if not isinstance(value, dict):
         raise EvidenceRefused(f"What this PNG carries as {name!r} is not an object with fields: download it again.")
-    return found
+    return value
 
 
 def _ascii(text: str) -> str:

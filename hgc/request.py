@@ -198,7 +198,7 @@ class Recipe(BaseModel):
 
     model: Name = Field("landscapes", description="Which model.")
     control: PathName = Field(
-        "segmentation", description="segmentation, edges, or another that the model has: depth, pose …"
+        "segmentation", description="segmentation, edges, or another control that the model has: depth, pose …"
     )
     prompt: Prompt = Field("", description="What to paint.")
     negative_prompt: Prompt = Field("", description="What to avoid.")
@@ -206,24 +206,24 @@ class Recipe(BaseModel):
     steps: int = Field(20, ge=2, le=limits.STEPS, description="Denoising steps.")
     sampler: PathName = Field("ddim", description="ddim, dpmpp, unipc or euler, or another that the model has.")
     guidance: float = Field(
-        GUIDANCE, ge=0, le=limits.GUIDANCE, description="How strongly the prompt pulls; 1 switches guidance off."
+        GUIDANCE, ge=0, le=limits.GUIDANCE, description="How strictly it follows the prompt; 1 switches guidance off."
     )
-    control_scale: Scale = Field(1.0, description="How strongly the control map pulls; 0 runs no ControlNet.")
-    control_start: Share = Field(0.0, description="Share of the steps before the control sets in.")
+    control_scale: Scale = Field(1.0, description="How strictly it follows the map; 0 runs no ControlNet.")
+    control_start: Share = Field(0.0, description="Share of the steps before the control starts.")
     control_end: Share = Field(1.0, description="Share of the steps after which the control ends.")
     size: Annotated[tuple[Side, Side] | None, BeforeValidator(_two_sides)] = Field(
         None, description="Width x height in pixels, in steps of 64, such as 768x512; else the model's own."
     )
     second: SecondControl | None = Field(None, description="Another control and its map.")
     source: Photo | None = Field(None, description="A picture to begin from instead of noise alone.")
-    strength: float = Field(0.7, ge=0.05, le=1, description="How far the source is changed; 1 leaves nothing of it.")
-    mask: Map | None = Field(None, description="White where the source is made anew; the rest stays.")
+    strength: float = Field(0.7, ge=0.05, le=1, description="How much the source is changed; 1 leaves nothing of it.")
+    mask: Map | None = Field(None, description="White where the source is replaced; the rest stays.")
     loras: Annotated[tuple[Lora, ...], BeforeValidator(_several)] = Field(
         (),
         max_length=limits.LORAS,
         description="LoRAs that were added here with their weights, such as ink=0.8,line=1.",
     )
-    cache: CacheSettings = Field(CacheSettings(), description="HGC's settings; none where a budget is given.")
+    cache: CacheSettings = Field(CacheSettings(), description="HGC's settings; not with a budget.")
     plan: dict[str, Any] | None = Field(None, description="A plan of your own, instead of a method's.")
     method: Name = Field("hgc", description="How the second picture saves work.")
     budget: Annotated[float, Field(gt=0, le=1)] | None = Field(
@@ -235,10 +235,10 @@ class Recipe(BaseModel):
         "control score; the cheapest plan that was measured to give it.",
     )
     verify: Annotated[float, Field(ge=0, lt=10)] | None = Field(
-        None, description="Compute a step anew after a forecast that was off by more than this, such as 0.2."
+        None, description="Compute the next step after a forecast with a larger error than this, such as 0.2."
     )
     rival: Name | None = Field(
-        None, description="Also make it by this method, at the same cost; fewer_steps keeps nothing."
+        None, description="Also draw a third picture by this method at the same cost; fewer_steps is without a cache."
     )
 
     @field_validator("plan")

@@ -117,7 +117,7 @@ def _example_of(request: Request) -> Example | None:
 def _example(file: Any) -> Example:
     """The example of this file's name; the first one where a link has no map."""
     listed = examples.gallery()
-    found = listed[0] if file is None else next((example for example in listed if example.file == file), None)
-    if found is None:
+    example_here = listed[0] if file is None else next((example for example in listed if example.file == file), None)
+    if example_here is None:
         raise LinkRefused(f"This link asks for an example {str(file)[:40]!r}, which is not here: update Studio.")
-    return found
+    return example_here

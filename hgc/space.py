@@ -160,15 +160,15 @@ def readme_front_matter(readme: str) -> dict[str, Any]:
 def problems(root: Path) -> tuple[str, ...]:
     """Everything that keeps this checkout from being a Space, one sentence each."""
     settings = read_spacefile(root).space
-    wanted, found = settings.front_matter(), readme_front_matter(_text(root, "README.md"))
+    expected, front_matter = settings.front_matter(), readme_front_matter(_text(root, "README.md"))
     nothing = object()
     wrong = (
         [f"README.md has no front matter: begin it with the Space's settings from {SPACEFILE}."]
-        if not found
+        if not front_matter
         else [
-            f"README.md's front matter has {name}: {found.get(name)!r}, {SPACEFILE} says {wanted.get(name)!r}."
-            for name in (*wanted, *(found.keys() - wanted.keys()))
-            if wanted.get(name, nothing) != found.get(name, nothing)
+            f"README.md's front matter has {name}: {front_matter.get(name)!r}, {SPACEFILE} says {expected.get(name)!r}."
+            for name in (*expected, *(front_matter.keys() - expected.keys()))
+            if expected.get(name, nothing) != front_matter.get(name, nothing)
         ]
     )
     if f"gradio=={settings.sdk_version}" not in _text(root, "requirements.txt").split():
@@ -231,6 +231,6 @@ def _check_repo_id(repo_id: str) -> None:
     try:
         validate_repo_id(repo_id)
     except HFValidationError as error:
-        raise SpaceRefused(f"{repo_id!r} is no name for a Space: {error}") from error
+        raise SpaceRefused(f"{repo_id!r} is not a name for a Space: {error}") from error
     if not (owner and slash and name):
-        raise SpaceRefused(f"{repo_id!r} is no name for a Space: give it as owner/name.")
+        raise SpaceRefused(f"{repo_id!r} is not a name for a Space: give it as owner/name.")

@@ -53,7 +53,7 @@ def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
     Raises PlaceRefused, and ValueError for a name that is none.
     """
     if strange := [name for name in files if Path(name).name != name or name in ("", ".", "..")]:
-        raise ValueError(f"{strange[0]!r} is no file's name")
+        raise ValueError(f"{strange[0]!r} is not a file name")
     if folder.is_dir():
         for name, data in files.items():
             write_whole(folder / name, data)

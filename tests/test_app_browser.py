@@ -376,7 +376,7 @@ def test_wrong_numbers_are_said_beside_their_field_and_everything_stays(page: Pa
     write(steps, "")
     steps.press("Enter")
     expect(steps).to_have_value("50")
-    expect(page.locator("#steps .wrong")).to_contain_text("no number")
+    expect(page.locator("#steps .wrong")).to_contain_text("not a number")
     write(page.locator("#until input[type=number]"), "0.2")
     write(page.locator("#from input[type=number]"), "0.4")
     page.keyboard.press("Tab")

@@ -98,7 +98,7 @@ def test_two_blocks_over_the_same_networks_each_have_their_own(pipe: Any, other:
 
 def test_a_block_in_which_only_another_pipeline_ran_says_so(pipe: Any, other: Any, plan: Plan) -> None:
     with (
-        pytest.warns(NotCached, match="another pipeline over the same networks was called") as told,
+        pytest.warns(NotCached, match="another pipeline") as told,
         cached(pipe, plan),
     ):
         tiny.latents(other, steps=2)
@@ -106,7 +106,7 @@ def test_a_block_in_which_only_another_pipeline_ran_says_so(pipe: Any, other: An
 
 
 def test_a_block_in_which_nothing_ran_says_so(pipe: Any, plan: Plan) -> None:
-    with pytest.warns(NotCached, match="was not called inside the `with cached"), cached(pipe, plan):
+    with pytest.warns(NotCached, match="was not called"), cached(pipe, plan):
         pass
 
 
@@ -132,7 +132,7 @@ def test_a_pipeline_whose_unet_is_replaced_half_way_says_so(plan: Plan) -> None:
         return {}
 
     with (
-        pytest.warns(NotCached, match="UNet was replaced inside the `cached` block: 2 of 4 steps"),
+        pytest.warns(NotCached, match="UNet was replaced .* 2 of 4 steps"),
         cached(pipe, schedules.exact(anatomy, STEPS)),
     ):
         tiny.latents(pipe, steps=STEPS, callback_on_step_end=refine)

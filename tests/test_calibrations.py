@@ -132,9 +132,7 @@ def test_one_of_other_weights_is_passed_over(anatomy: Anatomy, keep: Keep) -> No
     shipped, stale = keep(SHIPPED), keep(OWN, weights=OTHERS, scale=0.5)
     assert planned(anatomy).fitted == {shipped.adjustment.digest}
     assert planned(anatomy, weights=OTHERS).fitted == {stale.adjustment.digest}
-    with pytest.raises(
-        NotCalibrated, match=f"measured on weights {OTHERS}, this model's are 777; calibrate again: "
-    ) as e:
+    with pytest.raises(NotCalibrated, match=f"{OTHERS}.* 777; calibrate") as e:
         planned(anatomy, weights="777", guidance=3.0)
     assert str(e.value).endswith(f"--guidance 3 --out runs/calibration/{SUBJECT.name}-3.json")
     assert planned(anatomy).fitted == {shipped.adjustment.digest}, "the weights of a block are not those after it"
@@ -194,7 +192,7 @@ def test_a_run_goes_on_with_the_calibration_that_its_plan_was_made_from(anatomy:
     assert used_by(plan, asked, OURS).curves.adjustment in plan.fitted
     assert used_by(schedules.full(anatomy, STEPS), asked, OURS).path == Path(OWN)
     Path(SHIPPED).unlink()
-    with pytest.raises(NotCalibrated, match=f"goes by scale and shift {min(plan.fitted)}, which no calibration here"):
+    with pytest.raises(NotCalibrated, match=min(plan.fitted)):
         used_by(plan, asked, OURS)
 
 

@@ -24,10 +24,9 @@ from hgc.calibration.curves import ChangeCurves
 from hgc.charts import as_page, attention_chart, charts_of, drift_chart, latency_chart, macs_chart, state_chart
 from hgc.charts.change import accumulated, accumulated_chart, change_chart, changing_rows, most_piled
 from hgc.charts.drift import row_drift
-from hgc.charts.look import OF_ARM
+from hgc.charts.look import ABSENT, COMPUTED, DEAD, FORECAST, OF_ARM, PARTLY, REUSED
 from hgc.charts.quantity import duration, giga, seconds, size
 from hgc.charts.rows import block_rows, site_rows
-from hgc.charts.shades import ABSENT, COMPUTED, DEAD, FORECAST, PARTLY, REUSED
 from hgc.request import ArmName
 
 TITLES: dict[ArmName, str] = {"full": "Full", "cached": "HGC", "rival": "Fewer steps"}

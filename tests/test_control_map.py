@@ -109,7 +109,7 @@ def test_thresholds_reach_their_detector_and_without_them_the_models_own_hold() 
         ({"low_threshold": 10**9}, "low_threshold is 1000000000"),
         ({"low_threshold": 90, "high_threshold": 30}, "low 90 and high 30.*lower the first or raise the second"),
         ({"sigma_px": "wide"}, "sigma_px is 'wide'"),
-        ({"zoom": 2}, "'zoom' is no part of a reading; known are framing, position"),
+        ({"zoom": 2}, "'zoom' is not part of a reading; known are framing, position"),
         ([1, 2], "A reading is an object"),
         ("crop", "A reading is an object"),
     ],

@@ -351,7 +351,7 @@ def test_a_photo_is_drawn_over_and_only_the_strokes_are_read(page: Page, tmp_pat
     expect(page.locator("#seen-notes")).to_contain_text("by Canny")
     page.locator("#trace").click()
     expect(page.locator("#lines .easel[data-ready]")).to_be_visible()
-    expect(page.locator("#under")).to_contain_text("only what you draw is read")
+    expect(page.locator("#under")).to_contain_text("Only what you draw is used")
     beneath = "getComputedStyle(document.querySelector('#lines .sheet')).backgroundImage.includes('data:image/png')"
     page.wait_for_function(beneath)
     page.wait_for_function("""() => {

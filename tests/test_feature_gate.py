@@ -24,7 +24,7 @@ from hgc.cache.plan import Plan
 from hgc.cache.rehearsal import most_macs, plan_macs
 from hgc.cache.rules import Gate, PlanRefused, Verification
 from hgc.cache.running.engine import cached
-from hgc.cache.running.feature_gate import FeatureGate
+from hgc.cache.running.gate import FeatureGate
 from hgc.cache.running.run import Run
 from hgc.cache.trace import Trace
 from hgc.request import CacheSettings

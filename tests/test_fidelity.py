@@ -151,7 +151,7 @@ class TestForms:
             assert "\n" not in str(error.value)
         put(tmp_path / "g" / "images" / "a.png", png(photo()))
         put(tmp_path / "g" / "annotations" / "a.png", "no picture")
-        with pytest.raises(BenchRefused, match="a: its label map cannot be read"):
+        with pytest.raises(BenchRefused, match=r"^a: .*label map"):
             exhibits(tmp_path / "g")[0].numbers(64)
 
 

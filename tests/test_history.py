@@ -314,9 +314,9 @@ def test_flipped_bits_are_told_in_one_sentence_or_do_no_harm(history: History, t
 
 def test_a_search_and_a_choice_have_an_end(history: History) -> None:
     for search in ("a" * 201, "a " * 13):
-        with pytest.raises(HistoryRefused, match="at most 12 words and 200 characters"):
+        with pytest.raises(HistoryRefused, match=r"12 words.* 200 characters"):
             history.entries(search)
-    with pytest.raises(HistoryRefused, match="1,001 runs are chosen, at most 1,000"):
+    with pytest.raises(HistoryRefused, match=r"1,001.* 1,000"):
         history.delete(["x"] * 1001)
 
 
@@ -372,9 +372,9 @@ BAD: dict[str, tuple[Callable[[], bytes], str]] = {
     "empty": (lambda: b"", "not a zip"),
     "no runs": (lambda: zipped({}), "holds no runs"),
     "cut off": (lambda: write_archive([record()])[:-400], "not a zip"),
-    "upwards": (lambda: zipped({"../../run.json": b"{}"}), "which no export of ours does"),
-    "no name": (lambda: zipped({"Xa": b"x"}).replace(b"Xa", b"\0a"), "which no export of ours does"),
-    "absolute": (lambda: zipped({"/etc/passwd": b"x"}), "which no export of ours does"),
+    "upwards": (lambda: zipped({"../../run.json": b"{}"}), "which is not part of a recording"),
+    "no name": (lambda: zipped({"Xa": b"x"}).replace(b"Xa", b"\0a"), "which is not part of a recording"),
+    "absolute": (lambda: zipped({"/etc/passwd": b"x"}), "which is not part of a recording"),
     "a bomb": (lambda: zipped({"run/run.json": b" " * (MAX_FILE_BYTES + 1)}), "unpacks to more"),
     "no request": (lambda: changed("request.json", lambda _: None), "no file 'request.json'"),
     "no picture": (lambda: changed("cached.png", lambda _: None), "no file 'cached.png'"),

@@ -102,7 +102,7 @@ class TestLabels:
         assert all(ours == theirs for ours, theirs in shared.values())
         labels[:10] = coco_stuff.NAMES.index("giraffe")  # a class that it has not is not counted against the picture
         assert sum(both for _, both in segmenter.overlaps(picture(), labels, coco_stuff.NAMES).values()) == 86 * 128
-        with pytest.raises(ModelUnavailable, match="knows 5 classes and none of these 2"):
+        with pytest.raises(ModelUnavailable, match=r"5 classes.* 2"):
             segmenter.overlaps(picture(), labels, ("dragon", "castle"))
 
 

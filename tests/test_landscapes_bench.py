@@ -25,7 +25,7 @@ from hgc.landscapes.scene import paint
 from hgc.landscapes.tokenizer import build_tokenizer, read_prompt
 from hgc.training.autoencoder import build_autoencoder
 from hgc.training.compute import Compute
-from hgc.training.data import EVALUATION_SEEDS
+from hgc.training.dataset import EVALUATION_SEEDS
 from hgc.training.denoiser import Denoiser
 from hgc.training.export import export
 from hgc.training.loss_chart import HEIGHT, LINE, WIDTH, Course, draw_losses

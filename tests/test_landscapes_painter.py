@@ -11,7 +11,7 @@ from hgc.landscapes.labels import CLASSES, label
 from hgc.landscapes.painter.paint import Painted, paint_map, plain_colours
 from hgc.landscapes.scene import paint
 from hgc.metrics import edge_score
-from hgc.training.data import hand_scene
+from hgc.training.dataset import hand_scene
 from hgc.training.doodles import doodle
 from hgc.training.pens import Pen, borders, outlined
 

@@ -20,11 +20,11 @@ from typer.testing import CliRunner
 from hgc.__main__ import app
 from hgc.landscapes.labels import CLASSES
 from hgc.landscapes.scene import Scene
-from hgc.training import eyes, shelf
+from hgc.training import dataset, eyes
 from hgc.training.autoencoder import build_autoencoder
 from hgc.training.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from hgc.training.compute import Compute
-from hgc.training.data import READER_SEEDS, lesson, paint_moods
+from hgc.training.dataset import READER_SEEDS, lesson, paint_moods
 from hgc.training.eyes import ReaderPlan, train_reader
 from hgc.training.obedience import Obedience, ObedienceReader, obedience_loss
 from hgc.training.optim import orthogonalized
@@ -156,11 +156,11 @@ def test_a_training_survives_being_killed_in_every_stage(
     assert losses[0] == losses[1]
 
 
-def test_a_stopped_shelf_is_filled_from_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stopped_dataset_is_filled_from_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
     model = build_autoencoder(tiny_recipe().autoencoder)
-    monkeypatch.setattr(shelf, "CHUNK", 1)
-    straight = shelf.fill_shelf(tmp_path / "straight", model, 0, 3, CPU)
+    monkeypatch.setattr(dataset, "CHUNK", 1)
+    straight = dataset.fill_dataset(tmp_path / "straight", model, 0, 3, CPU)
     seen: list[int] = []
 
     def painted(seed: int) -> Scene:
@@ -169,10 +169,10 @@ def test_a_stopped_shelf_is_filled_from_where_it_was(tmp_path: Path, monkeypatch
             raise KeyboardInterrupt
         return lesson(seed)
 
-    monkeypatch.setattr(shelf, "lesson", painted)
+    monkeypatch.setattr(dataset, "lesson", painted)
     with pytest.raises(KeyboardInterrupt):
-        shelf.fill_shelf(tmp_path / "resumed", model, 0, 3, CPU)
-    resumed = shelf.fill_shelf(tmp_path / "resumed", model, 0, 3, CPU)
+        dataset.fill_dataset(tmp_path / "resumed", model, 0, 3, CPU)
+    resumed = dataset.fill_dataset(tmp_path / "resumed", model, 0, 3, CPU)
     assert seen == [0, 1, 2, 2]
     assert resumed.captions == straight.captions
     assert np.array_equal(resumed.latents, straight.latents)
@@ -181,19 +181,19 @@ def test_a_stopped_shelf_is_filled_from_where_it_was(tmp_path: Path, monkeypatch
 
 
 @pytest.mark.parametrize("size", [0, 40, 4000])
-def test_a_cut_off_shelf_is_told_in_a_sentence(tmp_path: Path, size: int) -> None:
+def test_a_cut_off_dataset_is_told_in_a_sentence(tmp_path: Path, size: int) -> None:
     torch.manual_seed(0)
     model = build_autoencoder(tiny_recipe().autoencoder)
-    shelf.fill_shelf(tmp_path, model, 0, 2, CPU)
+    dataset.fill_dataset(tmp_path, model, 0, 2, CPU)
     whole = (tmp_path / "labels.npy").read_bytes()
     (tmp_path / "labels.npy").write_bytes(whole[:size])
     with pytest.raises(
         CheckpointError, match=rf"^labels.npy is cut off or no array \({size} bytes\); delete the folder"
     ):
-        shelf.fill_shelf(tmp_path, model, 0, 2, CPU)
+        dataset.fill_dataset(tmp_path, model, 0, 2, CPU)
     (tmp_path / "labels.npy").unlink()
     with pytest.raises(CheckpointError, match=r"labels\.npy"):
-        shelf.fill_shelf(tmp_path, model, 0, 2, CPU)
+        dataset.fill_dataset(tmp_path, model, 0, 2, CPU)
 
 
 def test_a_stopped_reader_ends_with_the_same_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -194,7 +194,7 @@ def test_the_shell_adds_runs_and_removes_a_lora(on_small_hub: Path, studio: Stud
     shell("models", "remove", "soft")
     assert set(added_loras()) == {"ink", "line"}
     forget_lora("ink")
-    with pytest.raises(ModelUnavailable, match="the LoRA 'ink' was not added; added are line"):
+    with pytest.raises(ModelUnavailable, match=r"'ink'.* line"):
         forget_lora("ink")
     PLACE.write_text("[]")
     with pytest.raises(ModelUnavailable, match="damaged; delete it"):

@@ -54,13 +54,13 @@ def test_three_arms_are_held_against_the_band_too() -> None:
     assert noise.psnr == pytest.approx(
         next(p for p in points("null-segmentation-ddim") if "seed" in p["method"])["psnr"]
     )
-    assert f"; from other noise it has {noise.psnr:.1f} dB" in told
+    assert f", one from other noise {noise.psnr:.1f} dB" in told
     assert noise_band(SETTING | {"control": "edges"}) is None
     assert noise_band(SETTING | {"steps": 10}) is None
-    assert f"the mean of {band.scenes} scenes; " in told
-    assert told.endswith("dB. Nearer than that: HGC.</p>")
+    assert f"the mean of {band.scenes} scenes: " in told
+    assert told.endswith("dB. Closer than that: HGC.</p>")
     assert "HGC, Fewer steps." in _table_band(values | {"psnr": None, "psnr_rival": band.psnr})
-    assert "None of these is as near." in _table_band(values | {"psnr": 20.0, "psnr_rival": 20.0})
+    assert "None of these is as close." in _table_band(values | {"psnr": 20.0, "psnr_rival": 20.0})
     assert _table_band(values | {"steps": 10, "psnr": 20.0, "psnr_rival": 20.0}) == ""
 
 

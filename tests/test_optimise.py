@@ -278,7 +278,7 @@ def test_an_error_table_stopped_and_resumed_is_the_same(
     assert steps[0] == 4
     np.testing.assert_allclose(resumed.growth, table.growth, rtol=1e-3)
     np.testing.assert_allclose(resumed.gains["1"], table.gains["1"], rtol=1e-3)
-    with pytest.raises(CalibrationRefused, match="of 2 scenes, asked are 3"):
+    with pytest.raises(CalibrationRefused, match=r"2 scenes.* 3"):
         measure(trials(images=3), anatomy, SUBJECT, state, lambda done, wanted: None)
     other = Subject("tiny", "segmentation", "unipc", STEPS, 4.0)
     with pytest.raises(CalibrationRefused, match="sampler is ddim"):

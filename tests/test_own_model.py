@@ -92,12 +92,12 @@ def test_what_does_not_fit_is_refused_before_any_weight_is_loaded(on_small_hub: 
     assert f"text of width {tiny.TEXT_WIDTH} into" in refused(xl, "edges", smallhub.CANNY, by=with_control)
     assert "holds a vae, no ControlNet" in refused(xl, "edges", files["my_vae"], by=with_control)
     assert "holds a lora, no VAE" in refused(xl, files["lora_peft"], by=with_vae)
-    assert "which is no ControlNet in diffusers' format" in refused(xl, "edges", smallhub.SD15, by=with_control)
+    assert "which is not a ControlNet in diffusers' format" in refused(xl, "edges", smallhub.SD15, by=with_control)
     assert "fetch it with `hgc models fetch some/one`" in refused(xl, "depth", "some/one", by=with_control)
     assert "holds a controlnet, not a whole model" in refused(files["my_canny"])
     assert "in the list of models already" in refused("sdxl")
     assert "known already; give yours another name" in refused(files["my_xl"], "sdxl")
-    assert "is no name for a model" in refused(files["my_xl"], "a/b")
+    assert "is not a name for a model" in refused(files["my_xl"], "a/b")
 
 
 def asked(what: str) -> Asked:

@@ -29,7 +29,7 @@ from hgc.request import Request
 from hgc.studio.calibrating import CALIBRATION_SEEDS
 from hgc.studio.scenes import cut_out, painted, together
 from hgc.studio.studio import Studio
-from hgc.training.data import EVALUATION_SEEDS, READER_SEEDS, SEGMENTER_SEEDS, TRAINING_SEEDS
+from hgc.training.dataset import EVALUATION_SEEDS, READER_SEEDS, SEGMENTER_SEEDS, TRAINING_SEEDS
 
 SHOWN = Shown(0, 40.0, 0.99, 0.01, 30.0, 0.8, {}, 50.0, together=1, threads=2)
 WHOLE = Shown(0, 99.0, 1.0, 0.0, 31.0, 0.8, {}, 100.0, together=1, threads=2)

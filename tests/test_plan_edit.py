@@ -61,7 +61,7 @@ def test_the_first_step_can_only_compute(action: Action | None) -> None:
 def test_what_nobody_needs_has_nothing_to_decide() -> None:
     plan = edited(PLAIN, GROUND, [([LAST], 3)])
     assert state(plan, DEEP, 3) is State.DEAD
-    with pytest.raises(PlanRefused, match=rf"step 4 needs nothing here: nobody consumes it: {LAST} is kept"):
+    with pytest.raises(PlanRefused, match=rf"step 4 needs nothing here: its output is not used: {LAST} is kept"):
         edited(plan, GROUND, [([DEEP], 3)])
     whole = edited(PLAIN, GROUND, [([PREDICTION], 3)])
     with pytest.raises(PlanRefused, match="prediction"):

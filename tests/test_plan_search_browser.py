@@ -51,7 +51,7 @@ def test_plans_are_searched_stopped_and_taken_up_again(visitors: Visitors, addre
         page.get_by_role("tab", name="Schedules").click()
         expect(page.locator(cost)).to_contain_text("as much as")
         page.locator("#search-budgets textarea").fill("much")
-        expect(page.locator(f"{cost} .error")).to_contain_text("'much' are no budgets")
+        expect(page.locator(f"{cost} .error")).to_contain_text("'much' are not budgets")
         few(page)
         expect(page.locator(cost)).to_contain_text("each of 2 scenes at 64 × 64 pixels")
         page.locator("#search").click()
@@ -70,7 +70,7 @@ def test_plans_are_searched_stopped_and_taken_up_again(visitors: Visitors, addre
 def test_shared_plans_are_brought_or_one_sentence_says_why_not(visitors: Visitors, address: str, folder: Path) -> None:
     with opened(visitors, address) as page:
         page.get_by_role("tab", name="Schedules").click()
-        for repository, said in (("x", "is no repository"), ("someone/empty", "holds no plans")):
+        for repository, said in (("x", "is not a repository"), ("someone/empty", "holds no plans")):
             page.locator("#plans-from textarea").fill(repository)
             page.locator("#plans-pull").click()
             expect(page.locator("#plans-told .error")).to_contain_text(said)

@@ -120,6 +120,9 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+OTHER = {"with"}  # words of the architecture that are no files
+
+
 def test_every_command_is_checked_for_what_it_gives() -> None:
     assert [sum(start in command for start in GIVES) for command in COMMANDS if command != TABLE] == [1] * len(GIVES)
 
@@ -217,6 +220,23 @@ def test_every_room_is_in_the_architecture() -> None:
     rooms = {p.name + "/" if p.is_dir() else p.name for p in (ROOT / "hgc").iterdir() if not p.name.startswith("__")}
     rooms -= {name for name in rooms if name.startswith(".")}
     assert {room for room in rooms if f"`hgc/{room}`" not in described} == set()
+
+
+def test_every_file_the_architecture_names_is_there() -> None:
+    """A name in a room's row is a file or a folder of that room, or of one that the row opens with."""
+    above, gone = Path("hgc"), []
+    for row in re.findall(r"^\| (.+?) \| (.+?) \|$", README[README.index("## Architecture") :], re.MULTILINE):
+        heading, text = (re.findall(r"`([^`]+)`", part) for part in row)
+        if heading and not heading[0].startswith("·"):
+            above = Path(heading[0]) if heading[0].endswith("/") else Path(heading[0]).parent
+        rooms = [above, *(above / name.strip("· ") for name in heading)]
+        names = [name for name in [*heading, *text] if re.fullmatch(r"[a-z_0-9]+(/|\.js)?", name) and name not in OTHER]
+        gone += [
+            f"{heading}: {name}"
+            for name in names
+            if not any((ROOT / room / f"{name}{end}").exists() for room in rooms for end in ("", ".py"))
+        ]
+    assert gone == []
 
 
 def test_the_film_is_light() -> None:

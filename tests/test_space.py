@@ -244,7 +244,7 @@ def test_a_checkout_with_problems_is_not_pushed(checkout: Path) -> None:
 @pytest.mark.parametrize("repo_id", ["studio", "/studio", "somebody/", "a/b/c", "somebody/my studio"])
 def test_a_name_that_is_none_is_refused(checkout: Path, repo_id: str) -> None:
     hub = FakeHub()
-    with pytest.raises(SpaceRefused, match="is no name for a Space"):
+    with pytest.raises(SpaceRefused, match="is not a name for a Space"):
         push(checkout, repo_id, api=hub)
     assert hub.calls == []
 

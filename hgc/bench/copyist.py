@@ -155,7 +155,7 @@ class Copies:
     real: str
 
     def do(self, desk: Desk, stop: threading.Event) -> Iterator[Copy]:
-        """What each plan drew. Raises BenchRefused for a worker with other judges."""
+        """The pictures of each plan. Raises BenchRefused for a worker with other judges."""
         task = self.recipe.control
         copyist = desk.shared(("copyist", task, self.coco), lambda: Copyist(desk.studio, task, self.coco))
         if copyist.panel != self.panel:

@@ -24,7 +24,7 @@ from hgc.landscapes.scene import EDGE_HIGH, EDGE_LOW, Scene
 from hgc.landscapes.tiles import tiled
 from hgc.metrics import edge_score, extract_edges
 from hgc.studio.control_map import prepare_control
-from hgc.training.data import EVALUATION_SEEDS, hand_scene
+from hgc.training.dataset import EVALUATION_SEEDS, hand_scene
 from hgc.training.pens import Pen, outlined
 
 PEN_STREAM = 41  # keeps the pen's shake apart from the drawing's

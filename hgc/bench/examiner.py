@@ -93,7 +93,7 @@ class Examiner:
         return None if self._clip.missing else self._captions.score(image, words)
 
     def features(self, image: Pixels) -> np.ndarray | None:
-        """What FID compares crowds of pictures by, [2048]; None where the network is not here."""
+        """Inception's features [2048], by which FID compares sets of pictures; None where the network is not here."""
         return None if self._fid.missing else self._inception.features(image)
 
 

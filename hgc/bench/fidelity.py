@@ -178,7 +178,7 @@ class _Exhibition:
                 self.missing.append(f"left out: {METHODS[name].title}, {sampler}: {error}")
 
     def _draw(self, sampler: str, plans: Mapping[str, Plan], own: Sequence[Exhibit]) -> None:
-        """What is not in the ledger yet."""
+        """Draws the pictures that are not in the ledger yet."""
         seeds = {self._seed(exhibit): exhibit for exhibit in own}
         left = {seed: todo for seed, one in seeds.items() if (todo := self._missing(one, sampler, plans))}
         place, finished = place_of(self.studio), len(own) - len(left)

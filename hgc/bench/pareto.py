@@ -177,7 +177,7 @@ class Page:
         return tuple(i for i, row in self.shown.items() if len(row) < len(self.group))
 
     def drawing(self, number: int, long: int) -> Drawing:
-        """What is missing as a task."""
+        """The missing pictures as a task."""
         requests = tuple(request.model_dump_json() for request in self.group)
         missing = {i: self._entered[i] for i in self.missing}
         return Drawing(number, requests, self._entered[0].plan, missing, long)
@@ -207,7 +207,7 @@ class Drawing:
     long: int
 
     def do(self, desk: Desk, stop: Event) -> Iterator[Drawn]:
-        """What each plan drew."""
+        """The pictures of each plan."""
         group = [Request.model_validate_json(request) for request in self.requests]
         drawn = _Group(desk.studio, Judge.of(desk.studio.loaded.preset), group).drawn(self)
         for news in WORKER.each(drawn):

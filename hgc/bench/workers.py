@@ -1,4 +1,4 @@
-"""What workers give: empty tasks a second through one head, and pictures by all workers against pictures by one.
+"""Speed of many workers: empty tasks a second through one head, and pictures by all of them against pictures by one.
 
 python -m hgc bench workers --count 2
 """
@@ -22,7 +22,7 @@ from hgc.spread.together import in_order, together
 from hgc.spread.work import Place, Task, WorkLost
 from hgc.studio.scenes import painted
 from hgc.studio.studio import Studio
-from hgc.training.data import EVALUATION_SEEDS
+from hgc.training.dataset import EVALUATION_SEEDS
 
 
 @dataclass(frozen=True)

@@ -37,14 +37,14 @@ def lagrange(steps: Sequence[int], at: int) -> list[float]:
     Taylor forecasting with finite differences (TaylorSeer) is this polynomial at order 1; at order 2 TaylorSeer leaves
     out half of a second difference, so that its parabola passes by the oldest value where this one meets it.
     """
-    found = []
+    factors = []
     for i, own in enumerate(steps):
         weight = 1.0
         for j, other in enumerate(steps):
             if i != j:
                 weight *= (at - other) / (own - other)
-        found.append(weight)
-    return found
+        factors.append(weight)
+    return factors
 
 
 def nearest(steps: Sequence[int], at: int, degree: int) -> list[float]:

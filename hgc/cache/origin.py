@@ -35,7 +35,7 @@ class Origin:
             raise PlanRefused(f"a plan's name is words, not {type(self.called).__name__}")
         if not isinstance(self.method, str) or not isinstance(self.edited, bool):
             raise PlanRefused(
-                f"origin of a plan: method {self.method!r} is no word, or edited {self.edited!r} no truth"
+                f"origin of a plan: method {self.method!r} is not a word, or edited {self.edited!r} not a truth value"
             )
         for name in ("knobs", "carried_over"):
             object.__setattr__(self, name, _checked(name, getattr(self, name)))

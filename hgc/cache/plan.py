@@ -72,7 +72,7 @@ class Plan:
 
     def _check_rows(self) -> None:
         if not isinstance(self.table, Mapping) or not all(isinstance(site, str) for site in self.table):
-            raise PlanRefused(f"plan '{self.name}' is malformed: its table is no object with a row for each site")
+            raise PlanRefused(f"plan '{self.name}' is malformed: its table is not an object with a row for each site")
         for site, row in self.table.items():
             if not isinstance(row, str):
                 raise PlanRefused(
@@ -129,8 +129,10 @@ class Plan:
         if self.gate is None or self.gate.most is None:
             return self
         moving = {site: row for site, row in self.table.items() if set(row[1:]) != {Action.REUSE.value}}
-        kept = [step for step in range(self.steps) if any(row[step] != Action.COMPUTE for row in moving.values())]
-        fresh = set(kept[: self.gate.most])
+        saving_steps = [
+            step for step in range(self.steps) if any(row[step] != Action.COMPUTE for row in moving.values())
+        ]
+        fresh = set(saving_steps[: self.gate.most])
         rows = {
             site: "".join("C" if step in fresh else letter for step, letter in enumerate(row))
             for site, row in moving.items()

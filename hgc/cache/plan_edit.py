@@ -119,16 +119,16 @@ def _line(at: int, past: Sequence[int]) -> Weighing:
 
 def _require_effect(played: Rehearsal, entered: Collection[tuple[str, int]], action: Action) -> None:
     """A site that does not depend on the step is computed where it is first needed, whatever its row says."""
-    found = {(site, step): played.steps[step][site] for site, step in entered}
-    for (site, step), state in sorted(found.items()):
+    states = {(site, step): played.steps[step][site] for site, step in entered}
+    for (site, step), state in sorted(states.items()):
         if state is State.COMPUTED and action is not Action.COMPUTE:
             raise PlanRefused(f"step {step + 1}: {site} is needed here for the first time, so it is computed")
 
 
 def action_of(played: Rehearsal, sites: Sequence[str], step: int) -> Action | None:
     """The common action of the sites, leaving out those that nobody needs; None where they differ."""
-    found = {played.steps[step][site] for site in sites} - {State.DEAD, State.ABSENT}
-    return _ACTION_OF[found.pop()] if len(found) == 1 else None
+    states = {played.steps[step][site] for site in sites} - {State.DEAD, State.ABSENT}
+    return _ACTION_OF[states.pop()] if len(states) == 1 else None
 
 
 def _alive(played: Rehearsal, sites: Sequence[str], step: int) -> bool:

@@ -64,8 +64,8 @@ class _Memory:
         needed = forecast.least
         for branch in branches:
             past = self.computed.get((site, branch), [])
-            if (found := len(past)) < needed:
-                raise Unfounded(plan.name, site, step, state, branch, needed, found, self._late(site))
+            if (values := len(past)) < needed:
+                raise Unfounded(plan.name, site, step, state, branch, needed, values, self._late(site))
             if forecast.weighings is not None:
                 _weighed(plan, forecast, site, step, past)
 
@@ -210,15 +210,15 @@ def attended(plan: Plan, anatomy: Anatomy) -> frozenset[str]:
     """
     if plan.gate is not None or plan.verification is not None:
         return frozenset((*anatomy.by_name, *(block.name for block in anatomy.blocks)))
-    found = set(plan.table)
+    names = set(plan.table)
     for actions in {frozenset(column.items()) for column in plan.columns}:
         result = states(anatomy, dict(actions))
         if result[PREDICTION] is not State.COMPUTED:
             continue  # the UNet is not called at all, and neither is anything in a ControlNet
         idle = anatomy.idle(result)
-        found |= {block.name for block in anatomy.blocks if block.name in idle}
-        found |= {site.name for site in anatomy if _passed_by(anatomy, result, idle, site)}
-    return frozenset(found)
+        names |= {block.name for block in anatomy.blocks if block.name in idle}
+        names |= {site.name for site in anatomy if _passed_by(anatomy, result, idle, site)}
+    return frozenset(names)
 
 
 def _passed_by(anatomy: Anatomy, result: Mapping[str, State], idle: Collection[str], site: Site) -> bool:

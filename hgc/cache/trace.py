@@ -186,17 +186,17 @@ def _check(trace: Trace) -> None:
         trace.dtype,
         *(word for site in trace.sites for word in (site.name, site.block)),
     )
-    _require(all(isinstance(word, str) for word in words), "names that are no words")
+    _require(all(isinstance(word, str) for word in words), "names that are not words")
     _require(all(site.parent is None or isinstance(site.parent, str) for site in trace.sites), "parents without names")
-    _require(_whole(trace.images) and trace.images > 0, "images that are no number")
-    _require(_whole(trace.peak_bytes), "peak_bytes that are no number")
+    _require(_whole(trace.images) and trace.images > 0, "images that are not a number")
+    _require(_whole(trace.peak_bytes), "peak_bytes that are not a number")
     _require(0 < trace.steps <= min(trace.plan.steps, limits.STEPS), "more steps than its plan, or none")
-    _require(all(_whole(count) and count <= 16 for count in trace.branches), "branches that are no numbers")
+    _require(all(_whole(count) and count <= 16 for count in trace.branches), "branches that are not numbers")
     _require(all(map(_real, trace.step_ms)) and len(trace.step_ms) == trace.steps, "not a time for each step")
     names = [site.name for site in trace.sites]
     _require(len(set(names)) == len(names) and set(names) == set(trace.cells), "not a row of cells for each site")
     _require(all(len(row) == trace.steps for row in trace.cells.values()), "not a cell for each step")
-    _require(all(map(_sound, trace.each())), "cells whose figures are no numbers")
+    _require(all(map(_sound, trace.each())), "cells whose figures are not numbers")
     replays = trace.replays
     _require(replays is None or _played(replays, trace.steps), "replays that say nothing of its steps")
 
@@ -238,7 +238,7 @@ def _replays(data: Mapping[str, Any] | None) -> Replays | None:
 
 def _plain(cell: Cell) -> dict[str, Any]:
     """A cell as JSON; few are verified."""
-    found = asdict(cell)
+    fields = asdict(cell)
     if cell.forecast_error is None:
-        del found["forecast_error"]
-    return found
+        del fields["forecast_error"]
+    return fields

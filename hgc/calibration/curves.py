@@ -77,8 +77,8 @@ class ChangeCurves:
             len(self.ratios) != self.subject.steps or not all(isfinite(ratio) and ratio > 0 for ratio in self.ratios)
         ):
             raise CalibrationRefused(
-                f"magnitude ratios: {len(self.ratios)} for {self.subject.steps} steps, or one that is no number above "
-                f"0; {self.subject.again}"
+                f"magnitude ratios: {len(self.ratios)} for {self.subject.steps} steps, or one that is not a number "
+                f"above 0; {self.subject.again}"
             )
 
     @property

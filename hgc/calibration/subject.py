@@ -27,7 +27,7 @@ class Subject:
         """Its words become the name of a file. Raises CalibrationRefused for any that would lead elsewhere."""
         for word in (self.model, self.control, self.sampler):
             if not isinstance(word, str) or word != Path(word).name or len(word) > limits.NAME_CHARS or "\0" in word:
-                raise CalibrationRefused(f"{str(word)[:40]!r} is no name of a model, a control or a sampler")
+                raise CalibrationRefused(f"{str(word)[:40]!r} is not the name of a model, a control or a sampler")
 
     def __str__(self) -> str:
         return f"{self.model}, {self.control}, {self.sampler}, {self.steps} steps, guidance {self.guidance:g}"

@@ -10,9 +10,8 @@ from plotly.subplots import make_subplots
 
 from hgc.cache.anatomy import Kind, State
 from hgc.cache.trace import Trace, TracedSite
-from hgc.charts.look import EDGE_PX, QUIET, ROW_PX, layout, steps_axis
+from hgc.charts.look import ABSENT, COMPUTED, DEAD, EDGE_PX, QUIET, REUSED, ROW_PX, Shade, cells, layout, steps_axis
 from hgc.charts.rows import block_title
-from hgc.charts.shades import ABSENT, COMPUTED, DEAD, REUSED, Shade, cells
 
 BARS_PX = 72
 _ANSWERS = {

@@ -79,10 +79,10 @@ def curves(points: Iterable[Point], cost: Cost, fidelity: Fidelity) -> dict[str,
     for point in points:
         if not isnan(getattr(point, fidelity)):
             places.setdefault((point.series, point.place), []).append(point)
-    found: dict[str, list[Dot]] = {}
+    series_dots: dict[str, list[Dot]] = {}
     for (series, _), together in places.items():
-        found.setdefault(series, []).append(_dot(together, cost, fidelity))
-    return {series: sorted(dots, key=lambda dot: dot.cost) for series, dots in found.items()}
+        series_dots.setdefault(series, []).append(_dot(together, cost, fidelity))
+    return {series: sorted(dots, key=lambda dot: dot.cost) for series, dots in series_dots.items()}
 
 
 def _dot(together: Sequence[Point], cost: Cost, fidelity: Fidelity) -> Dot:

@@ -9,10 +9,22 @@ import plotly.graph_objects as go
 
 from hgc.cache.anatomy import State
 from hgc.cache.trace import Cell, Trace
-from hgc.charts.look import EDGE_PX, ROW_PX, layout, steps_axis
+from hgc.charts.look import (
+    ABSENT,
+    COMPUTED,
+    DEAD,
+    EDGE_PX,
+    FORECAST,
+    PARTLY,
+    REUSED,
+    ROW_PX,
+    Shade,
+    cells,
+    layout,
+    steps_axis,
+)
 from hgc.charts.quantity import giga
 from hgc.charts.rows import Row, block_rows, site_rows
-from hgc.charts.shades import ABSENT, COMPUTED, DEAD, FORECAST, PARTLY, REUSED, Shade, cells
 
 Detail = Literal["blocks", "sites"]
 SHADES = {

@@ -10,6 +10,7 @@ from tempfile import gettempdir
 from typing import Annotated
 
 import typer
+from typer.testing import CliRunner
 
 from hgc.bench import page as visits
 from hgc.bench import paper as counts
@@ -50,7 +51,7 @@ def paper(
     shapes: Annotated[str, typer.Option(help="sd15, or sdxl: alone, with a ControlNet and with a Union.")] = "sd15",
     as_json: AsJson = False,
 ) -> None:
-    """The papers' MACs, counted on the shapes of SD 1.5 with ControlNet, or on SDXL's."""
+    """Count the papers' MACs on the shapes of SD 1.5 with ControlNet, or on SDXL's."""
     if shapes not in counts.FAMILIES:
         raise RequestRefused(f"unknown shapes '{shapes[:40]}'; known are {', '.join(counts.FAMILIES)}")
     table = counts.rows() if shapes == "sd15" else counts.sdxl_rows()
@@ -67,13 +68,13 @@ def speed(
     control: Control = "segmentation",
     sampler: SamplerName = "ddim",
     steps: Steps = 20,
-    seed: Annotated[int, typer.Option(help="Of the first scene and its noise.")] = 0,
-    repeats: Annotated[int, typer.Option(help="Rounds that count, after one that warms up.")] = 5,
+    seed: Annotated[int, typer.Option(help="Seed of the first scene and its noise.")] = 0,
+    repeats: Annotated[int, typer.Option(help="How many rounds are timed, after one to warm up.")] = 5,
     device: Device = None,
     dtype: Dtype = None,
     as_json: AsJson = False,
 ) -> None:
-    """Warm wall time of the plain pipeline and of a cached plan, taken in turn on the same scenes."""
+    """Time the plain pipeline and a cached plan in turn on the same scenes."""
 
     studio = Studio.load(model, device, dtype)
     fields = {"model": model, "control": control, "sampler": sampler, "steps": steps}
@@ -98,7 +99,7 @@ def peers(
     dtype: Dtype = None,
     as_json: AsJson = False,
 ) -> None:
-    """Our DeepCache and T-GATE against their authors' own code; `bench pareto` is the table of all methods."""
+    """Compare our DeepCache and T-GATE with their authors' own code; `bench pareto` compares all methods."""
 
     published.check_installed()
     studio = Studio.load(model, device, dtype)
@@ -112,20 +113,20 @@ def peers(
 
 @in_one_line
 def sd15(
-    method: Annotated[list[str] | None, typer.Option(help="May be given several times; all by default.")] = None,
-    budget: Annotated[float, typer.Option(help="Share of full compute to stay within, or a method's least.")] = 0.368,
+    method: Annotated[list[str] | None, typer.Option(help="Only this method; may be given several times.")] = None,
+    budget: Annotated[float, typer.Option(help="Share of full compute, or a method's least.")] = 0.368,
     size: Annotated[int, typer.Option(help="Side of the picture in pixels; 512 is the paper's.")] = 512,
     steps: Steps = 20,
-    repeats: Annotated[int, typer.Option(help="Rounds that count, after one that warms up.")] = 1,
+    repeats: Annotated[int, typer.Option(help="How many rounds are timed, after one to warm up.")] = 1,
     device: Device = None,
     dtype: Annotated[str, typer.Option(help="bfloat16, float16 or float32.")] = "bfloat16",
     shapes: Annotated[str, typer.Option(help="sd15 or sdxl.")] = "sd15",
     batch: Annotated[int, typer.Option(help="Pictures drawn together.")] = 1,
-    tiny: Annotated[bool, typer.Option("--tiny", help="In miniature, to try the command.")] = False,
+    tiny: Annotated[bool, typer.Option("--tiny", help="A miniature in seconds, to try the command.")] = False,
     out: Annotated[Path | None, typer.Option(help="A file for the figures as JSON.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Seconds a picture on the shapes of SD 1.5 or SDXL with ControlNet, by every method, eager and recorded."""
+    """Time every method, eager and recorded, on the shapes of SD 1.5 or SDXL with ControlNet."""
 
     if tiny:
         size, steps, dtype = min(size, 64), min(steps, 4), "float32"
@@ -145,7 +146,7 @@ def page(
     browser: Browser = CHROMIUM,
     as_json: AsJson = False,
 ) -> None:
-    """Page weight, first paint, and click to first preview and final pictures, in a real browser on a fresh server."""
+    """Time how long a visitor waits for the page and for a run, in a real browser."""
 
     visit = visits.measure_visit(browser)
     typer.echo(json.dumps(asdict(visit)) if as_json else visits.text(visit))
@@ -156,7 +157,7 @@ def film(
     out: Annotated[Path, typer.Option(help="The animated WebP to write.")],
     browser: Browser = CHROMIUM,
 ) -> None:
-    """Film the page for the README: a sun is painted, Run is pressed, the pictures and the plan are looked at."""
+    """Film the page for the README: paint a sun, press Run, look at the pictures and the plan."""
 
     typer.echo(f"{out}: {filmed(out, browser) / 1000:.0f} kB")
 
@@ -167,18 +168,17 @@ Seed = Annotated[int, typer.Option(help="Draws the same again.")]
 @in_one_line
 def hostile(
     inputs: Annotated[int, typer.Option(help="How many inputs.", min=1)] = 10_000,
-    minutes: Annotated[float, typer.Option(help="It ends after so long, whatever is left.", min=0)] = 60.0,
+    minutes: Annotated[float, typer.Option(help="Stop after so many minutes.", min=0)] = 60.0,
     seed: Seed = 0,
 ) -> None:
-    """Hostile inputs for every endpoint, MCP tool, file format and command; traffic goes to 127.0.0.1 only."""
-
-    told = 0
+    """Try hostile inputs on every endpoint, MCP tool, file format and command, on 127.0.0.1 only."""
+    printed = 0
     with served(HGC_HISTORY="history.sqlite") as server:
         for report in attacks(Drawing(seed), inputs, minutes, server, _invoked()):
             report.seed = seed
-            for fault in report.faults[told:]:
+            for fault in report.faults[printed:]:
                 typer.echo(fault.text, err=True)
-            told = len(report.faults)
+            printed = len(report.faults)
             if report.inputs % 100 == 0:
                 typer.echo(report.line, err=True)
     typer.echo(report.text())
@@ -189,12 +189,12 @@ def hostile(
 @in_one_line
 def soak(
     runs: Annotated[int, typer.Option(help="How many runs of 4 steps, from eight clients.", min=1)] = 1_000,
-    minutes: Annotated[float, typer.Option(help="No run begins after so long.", min=0)] = 120.0,
-    workers: Annotated[int, typer.Option(help="Draw on so many workers, on Ray; 0 for the page's own.", min=0)] = 0,
-    kill_every: Annotated[float, typer.Option(help="Seconds after which one of them is killed; 0 never.", min=0)] = 0.0,
+    minutes: Annotated[float, typer.Option(help="Start no run after so many minutes.", min=0)] = 120.0,
+    workers: Annotated[int, typer.Option(help="So many workers on Ray; 0 uses the page's own.", min=0)] = 0,
+    kill_every: Annotated[float, typer.Option(help="Kill one worker every so many seconds; 0 never.", min=0)] = 0.0,
     seed: Seed = 0,
 ) -> None:
-    """Eight clients, mixed runs with cancels and closed tabs: how many were wrong or hung, and the server's memory."""
+    """Run eight clients that also cancel and close tabs; count wrong and hung runs and watch the memory."""
 
     # Ray's sockets have short names only.
     served_by = {COUNT: str(workers), "RAY_TMPDIR": gettempdir()} if workers else {}
@@ -210,16 +210,16 @@ def soak(
 def workers(
     count: Annotated[int, typer.Option(help="Workers on Ray.", min=2)] = 2,
     on: Where = RAY,
-    tasks: Annotated[int, typer.Option(help="Empty tasks that are given out.", min=1)] = 2_000,
+    tasks: Annotated[int, typer.Option(help="How many empty tasks.", min=1)] = 2_000,
     pictures: Annotated[int, typer.Option(help="Pictures of a round.", min=2)] = 6,
     steps: Steps = 8,
-    rounds: Annotated[int, typer.Option(help="By one worker and by all, in turn.", min=1)] = 3,
+    rounds: Annotated[int, typer.Option(help="How many rounds, each by one worker and by all.", min=1)] = 3,
     model: Model = "landscapes",
     device: Device = None,
     dtype: Dtype = None,
     as_json: AsJson = False,
 ) -> None:
-    """Empty tasks a second through one head, and how many times as fast several workers are as one."""
+    """Measure empty tasks a second, and how many times as fast several workers are as one."""
 
     with On.read(on, count).studio(model, device, dtype) as studio:
         figures = team.measure(studio, place_of(studio), tasks, pictures, steps, rounds)
@@ -231,8 +231,7 @@ def diffusers(
     source: Annotated[Path, typer.Argument(help="A source tree of diffusers, with its tests.")],
     chosen: Annotated[str, typer.Option("--only", help="As pytest's -k.")] = "FastTests",
 ) -> None:
-    """diffusers' own tests of ControlNet pipelines, plain and under a plan that computes everything."""
-
+    """Run diffusers' own tests of ControlNet pipelines, plain and under a plan that computes everything."""
     theirs = run_both(source, chosen)
     typer.echo(theirs.text())
     if theirs.differing:
@@ -241,11 +240,7 @@ def diffusers(
 
 def _invoked():  # type: ignore[no-untyped-def]
     """The shell as a function, with the embedded model loaded once for all commands."""
-
-    from typer.testing import CliRunner
-
-    from hgc.__main__ import app
-    from hgc.studio.studio import Studio
+    from hgc.__main__ import app  # which imports this file
 
     load = Studio.load
     Studio.load = cache(load)  # type: ignore[method-assign]

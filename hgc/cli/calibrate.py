@@ -33,13 +33,13 @@ def calibrate(
     steps: Steps = 20,
     guidance: Guidance = GUIDANCE,
     scenes: Annotated[int, typer.Option(help="How many scenes, each with prompt, map and seed of its own.")] = 32,
-    longest: Annotated[int, typer.Option(help="How many steps old a kept value may be to be adjusted.")] = 4,
+    longest: Annotated[int, typer.Option(help="The oldest kept value that is adjusted, in steps.")] = 4,
     device: Device = None,
     dtype: Dtype = None,
     on: Where = HERE,
     count: Count = None,
 ) -> None:
-    """Measure how fast each layer changes, and how a kept value is best adjusted; stopped, it goes on where it was."""
+    """Measure how fast each layer changes and how to adjust kept values. A stopped call is continued by the next."""
     if scenes < 1 or longest < 1:
         raise RequestRefused(f"--scenes {scenes} and --longest {longest}: both at least 1")
     check_place(out)
@@ -50,9 +50,9 @@ def calibrate(
         each = scenes_at(place, subject, longest, Event())
         for news in calibrating(studio, subject, scenes, out, longest=longest, each=each):
             if isinstance(news, Measured):
-                told = f"; {pace.after()}" if pace else ""
+                ending = f"; {pace.after()}" if pace else ""
                 pace = pace or Pace(place, news.wanted - news.done)
-                typer.echo(f"scene {news.done}/{news.wanted}{told}", err=True)
+                typer.echo(f"scene {news.done}/{news.wanted}{ending}", err=True)
             else:
                 typer.echo(
                     f"{out}: change of {len(news.curves.mean)} sites over {news.curves.scenes} scenes, {subject}"
@@ -64,18 +64,16 @@ def calibrate(
 def distil(
     calibration: Annotated[Path, typer.Option(help="The curves' JSON of a calibration, with its .npz beside it.")],
     out: Annotated[Path, typer.Option(help="Where the same curves go, with the fitted numbers beside them.")],
-    budget: Annotated[
-        float, typer.Option(help="Share of full compute of the Block Caching plan that is fitted.")
-    ] = 0.5,
+    budget: Annotated[float, typer.Option(help="Share of full compute of the plan to fit.")] = 0.5,
     scenes: Annotated[int, typer.Option(help="How many scenes it learns from.")] = 8,
-    rounds: Annotated[int, typer.Option(help="How often it sees each of them.")] = 10,
+    rounds: Annotated[int, typer.Option(help="How often each scene is used.")] = 10,
     held_out: Annotated[int, typer.Option(help="How many other scenes it is judged on.")] = 4,
     device: Device = None,
     dtype: Dtype = None,
 ) -> None:
-    """Fit scale and shift of a Block Caching plan by distillation; stopped, it goes on where it was.
+    """Fit scale and shift of a Block Caching plan by distillation. A stopped call is continued by the next.
 
-    What is found holds for that plan alone, and says so: at other budgets Block Caching goes by another calibration.
+    The result is for this plan only; at other budgets Block Caching uses another calibration.
     """
 
     if held_out < 1:

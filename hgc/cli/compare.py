@@ -51,13 +51,13 @@ def compare(
     at_least: AtLeast = None,
     annotator: Annotated[str | None, typer.Option(help="How to turn a photo into a control map, e.g. canny.")] = None,
     framing: Annotated[
-        str, typer.Option(help="Of a picture that is not square: crop, fit (all of it, bare bars), fill (stretched).")
+        str, typer.Option(help="For a picture of another shape: crop, fit (with empty bars), or fill (stretch).")
     ] = "crop",
-    position: Annotated[float, typer.Option(help="Where a crop lies: 0 left or top, 1 right or bottom.")] = 0.5,
-    low: Annotated[int | None, typer.Option(help="Canny's low threshold; the model's own without it.")] = None,
-    high: Annotated[int | None, typer.Option(help="Canny's high threshold; the model's own without it.")] = None,
+    position: Annotated[float, typer.Option(help="Position of the crop: 0 is left or top, 1 right or bottom.")] = 0.5,
+    low: Annotated[int | None, typer.Option(help="Canny's low threshold; by default the model's own.")] = None,
+    high: Annotated[int | None, typer.Option(help="Canny's high threshold; by default the model's own.")] = None,
     resolution: Annotated[
-        int, typer.Option(help="The photo's shorter side as the annotator sees it, in pixels; 0 leaves it as it is.")
+        int, typer.Option(help="Shorter side of the photo for the annotator, in pixels; 0 keeps its size.")
     ] = 0,
     charts: Annotated[
         bool, typer.Option("--charts", help="Also write charts.html: the charts of the run in one file.")
@@ -75,10 +75,8 @@ def compare(
     how = {"framing": framing, "position": position, "low_threshold": low, "high_threshold": high}
     how["resolution_px"] = resolution
     reading, picture = Reading.parse(how), decode(image)
-    studio = Studio.load(recipe["model"], device, dtype)
+    studio = _studio(recipe["model"], device, dtype, judge)
     studio.record_steps(graphs, compile=compile, packages=packages)
-    if judge is not None:
-        studio.judge_by_networks(judge)
     asked = Recipe.parse(read_pictures(recipe, studio, reading) | chosen(plan, method, budget, at_least))
     solved = None if asked.at_least is None else studio.solution(asked)
     asked = asked if solved is None else asked.but(budget=solved.budget)
@@ -102,16 +100,21 @@ def run(
     judge: ByNetworks = None,
     as_json: AsJson = False,
 ) -> None:
-    """Run a request that was written down, and say what the cache did."""
+    """Run a request from a file, and say what the cache did."""
     check_place(out, folder=True)
     parsed = Request.parse(read_text(request, limits.REQUEST_BYTES, "a request.json"))
-    studio = Studio.load(parsed.model, device, dtype)
+    studio = _studio(parsed.model, device, dtype, judge)
     studio.record_steps(graphs, compile=compile, packages=packages)
-    if judge is not None:
-        studio.judge_by_networks(judge)
     comparison = finished(studio, parsed, quiet=as_json)
     write(comparison, out)
     typer.echo(json.dumps(result_of(comparison)) if as_json else told(comparison, comparison.notes))
+
+
+def _studio(model: str, device: str | None, dtype: str | None, judge: bool | None) -> Studio:
+    studio = Studio.load(model, device, dtype)
+    if judge is not None:
+        studio.judge_by_networks(judge)
+    return studio
 
 
 def list_methods(as_json: AsJson = False) -> None:

@@ -17,10 +17,10 @@ from hgc.spread.on import HERE, On
 
 @in_one_line
 def fidelity(
-    data: Annotated[Path, typer.Option(help="ADE20K, COCO-Stuff, MultiGen-20M or any folder like one of them.")],
+    data: Annotated[Path, typer.Option(help="A folder laid out like ADE20K, COCO-Stuff or MultiGen-20M.")],
     task: Annotated[str, typer.Option(help="segmentation, depth or edges.")],
     model: Model = "sd15",
-    out: Annotated[Path, typer.Option(help="Folder of the ledger; a run that was stopped goes on.")] = Path(
+    out: Annotated[Path, typer.Option(help="Folder for results; a stopped run continues there.")] = Path(
         "runs/fidelity"
     ),
     method: Annotated[list[str] | None, typer.Option(help="Compare these only.")] = None,
@@ -30,16 +30,16 @@ def fidelity(
     ] = 0.368,
     size: Annotated[int, typer.Option(help="Side of the pictures in pixels.")] = 512,
     steps: Annotated[int, typer.Option(help="Denoising steps.")] = 20,
-    guidance: Annotated[float, typer.Option(help="How strongly the prompt pulls.")] = 7.5,
-    limit: Annotated[int | None, typer.Option(help="Only so many pictures, the first by name.")] = None,
-    shard: Annotated[str, typer.Option(help="Which of how many parts of the pictures, such as 1/4.")] = "1/1",
+    guidance: Annotated[float, typer.Option(help="How strictly the picture follows the prompt.")] = 7.5,
+    limit: Annotated[int | None, typer.Option(help="Only the first so many pictures, by name.")] = None,
+    shard: Annotated[str, typer.Option(help="Only this part of the pictures, such as 1/4.")] = "1/1",
     device: Device = None,
     dtype: Dtype = None,
     on: Where = HERE,
     count: Count = None,
     as_json: AsJson = False,
 ) -> None:
-    """MACs, time, control score, FID and CLIP score of every method on your pictures, at the paper's setting."""
+    """Measure MACs, time, control score, FID and CLIP score of every method on your pictures."""
     setting = table.Setting(
         data=data,
         task=task,

@@ -32,7 +32,7 @@ def wall(
     dtype: Annotated[str, typer.Option(help="float32, bfloat16 or float16.")] = "float32",
     weights: Annotated[Path | None, typer.Option(help="Another folder of weights.")] = None,
 ) -> None:
-    """24 pictures the embedded model draws, four times of day by four seasons and eight from edges, as one PNG."""
+    """Draw 24 pictures with the embedded model into one PNG: times of day by seasons, and eight from edges."""
 
     size = hang(Artist.load(weights, dtype), out, steps, lambda news: typer.echo(news, err=True))
     typer.echo(f"{out}: {size / 1000:.0f} kB")
@@ -44,9 +44,9 @@ def train(
     work: Annotated[Path, typer.Option(help="Folder for checkpoints; a later run resumes from it.")] = Path(
         ".training"
     ),
-    tiny: Annotated[bool, typer.Option(help="Seconds instead of hours, for trying the road.")] = False,
+    tiny: Annotated[bool, typer.Option(help="A tiny training in seconds, to try the command.")] = False,
     start_from: Annotated[
-        Path | None, typer.Option(help="Folder of a finished model to go on from where there is no checkpoint.")
+        Path | None, typer.Option(help="Folder of a finished model to start from where there is no checkpoint.")
     ] = None,
     scenes: Annotated[int, typer.Option(help="How many pictures the denoiser learns from.")] = 8192,
     more: Annotated[
@@ -85,7 +85,7 @@ def _minutes(more: list[str]) -> dict[str, float]:
 
 @in_one_line
 def bench_landscapes(
-    scenes: Annotated[int, typer.Option(help="How many scenes never trained on.")] = 200,
+    scenes: Annotated[int, typer.Option(help="How many scenes that were not trained on.")] = 200,
     hands: Annotated[int, typer.Option(help="How many hand-like drawings under each control.")] = 100,
     first_seed: Annotated[int, typer.Option(help="Seed of the first scene; training starts at 500,000.")] = 0,
     steps: Steps = 20,
@@ -97,13 +97,13 @@ def bench_landscapes(
     only: Annotated[list[str] | None, typer.Option(help="Only this part; may be given several times.")] = None,
     dtype: Annotated[str, typer.Option(help="float32, bfloat16 or float16.")] = "float32",
     weights: Annotated[Path | None, typer.Option(help="Another folder of weights.")] = None,
-    work: Annotated[Path, typer.Option(help="Where pictures are kept; a later run goes on there.")] = Path(
+    work: Annotated[Path, typer.Option(help="Folder for pictures; a later run continues there.")] = Path(
         "runs/bench-landscapes"
     ),
     out: Annotated[Path | None, typer.Option(help="Write the JSON here too.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Every figure of the embedded model's card, on scenes never trained on; may be stopped and started again."""
+    """Measure every figure of the embedded model's card, on scenes that were not trained on."""
 
     chosen = Setup(
         scenes=scenes,
@@ -144,11 +144,9 @@ def bench_card(
 
 @in_one_line
 def remake(
-    listed: Annotated[
-        bool, typer.Option("--list", help="Only say what there is to do, and what is up to date.")
-    ] = False,
+    listed: Annotated[bool, typer.Option("--list", help="Only list what is out of date.")] = False,
 ) -> None:
-    """Make calibrations, plans, figures, card, wall, recording and film again where they are of other weights."""
+    """Make calibrations, plans, figures, card, wall, recording and film again if they belong to other weights."""
 
     made = Remake(ROOT, steps(), as_process)
     if listed:

@@ -16,14 +16,14 @@ from hgc.models.presets import presets
 from hgc.models.refusals import ModelUnavailable
 from hgc.models.remembered import forget, remember, remembered
 
-models = typer.Typer(help="Which models there are, and fetching or adding more.", no_args_is_help=True)
+models = typer.Typer(help="List, fetch, add and remove models.", no_args_is_help=True)
 What = Annotated[str, typer.Argument(help="A model's name, or an id of the Hub (`id:file` for a single file of it).")]
 
 
 @models.command("list")
 @in_one_line
 def list_models() -> None:
-    """All models and added LoRAs by name, with where they are, their size and their licence."""
+    """List all models and added LoRAs, with their place, size and licence."""
     for name, preset in {**presets(), **remembered()}.items():
         print(f"{name:<16} {hub.state_of(preset):<24} {preset.title}{f' ({preset.licence})' if preset.licence else ''}")
     for name, source in added_loras().items():
@@ -34,11 +34,11 @@ def list_models() -> None:
 @in_one_line
 def fetch_model(
     what: What,
-    control: Annotated[list[str] | None, typer.Option(help="A control whose ControlNet is fetched, too.")] = None,
+    control: Annotated[list[str] | None, typer.Option(help="Also fetch the ControlNet of this control.")] = None,
     configs: Annotated[bool, typer.Option("--configs", help="Only the tokenizer and settings.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Fetch without asking.")] = False,
 ) -> None:
-    """Says size and licence of a model, and fetches it once you agree. Ctrl+C stops; fetching again goes on."""
+    """Show a model's size and licence, and download it if you agree. Ctrl+C stops; fetch again to continue."""
     offers = [offer(source, configs=configs) for source in sources_of(what, control or ())]
     for entry in offers:
         print(entry)
@@ -56,10 +56,10 @@ def fetch_model(
 
 def _show(at: FetchProgress) -> None:
     left = "" if at.eta_s is None else f", {at.eta_s:.0f} s left"
-    told = (
+    line = (
         f"{at.done_bytes / 1e6:,.1f} of {at.size_bytes / 1e6:,.1f} MB, {at.bytes_per_s / 1e6:.1f} MB/s{left}  {at.file}"
     )
-    typer.echo(f"\r\033[K{told}", nl=False, err=True)
+    typer.echo(f"\r\033[K{line}", nl=False, err=True)
 
 
 @models.command("memory")
@@ -67,11 +67,11 @@ def _show(at: FetchProgress) -> None:
 def memory(
     what: What,
     control: Annotated[str | None, typer.Option(help="With the ControlNet of this control.")] = None,
-    size: Annotated[int | None, typer.Option(help="Side of the picture in pixels; else the model's.")] = None,
+    size: Annotated[int | None, typer.Option(help="Side of the picture in pixels; by default the model's.")] = None,
     device: Device = None,
     dtype: Dtype = None,
 ) -> None:
-    """How much memory a picture takes with a model that is here, what is free, and what would help."""
+    """Show how much memory a picture needs with a model, how much is free, and what would help."""
     from hgc.models.devices import best_device, device_named, dtype_named
     from hgc.models.loading import preset_of
     from hgc.models.memory import memory_of
@@ -80,12 +80,10 @@ def memory(
     if size is not None:
         Recipe.parse({"size": (size, size)})
     preset, where = preset_of(what), device_named(device) if device else best_device()
-    found = memory_of(
-        preset, size or preset.size, control, where, dtype_named(dtype or preset.precision or None, where)
-    )
-    print(found)
+    need = memory_of(preset, size or preset.size, control, where, dtype_named(dtype or preset.precision or None, where))
+    print(need)
     adding = f"`hgc models add {what} --name NAME"
-    for sentence in found.advice("--dtype float16", f"{adding} --tiled`", f"{adding} --offload`"):
+    for sentence in need.advice("--dtype float16", f"{adding} --tiled`", f"{adding} --offload`"):
         print(sentence)
 
 
@@ -93,17 +91,17 @@ def memory(
 @in_one_line
 def add_model(
     what: Annotated[str, typer.Argument(help="A folder in diffusers' format, a .safetensors file, or an id.")],
-    name: Annotated[str | None, typer.Option(help="Its name here; else the file's or folder's.")] = None,
+    name: Annotated[str | None, typer.Option(help="A name for it; by default the file's or folder's.")] = None,
     control: Annotated[list[str] | None, typer.Option(help="NAME=FILE, FOLDER or ID of a ControlNet for it.")] = None,
     lora: Annotated[list[str] | None, typer.Option(help="FILE=WEIGHT of a LoRA that is loaded with it.")] = None,
     vae: Annotated[str | None, typer.Option(help="FILE, FOLDER or ID of another VAE for it.")] = None,
     dtype: Dtype = None,
     tiled: Annotated[bool, typer.Option("--tiled", help="Decode in tiles: less memory, a little slower.")] = False,
     offload: Annotated[
-        bool, typer.Option("--offload", help="Rest in main memory between turns on an accelerator.")
+        bool, typer.Option("--offload", help="Keep networks in main memory until they are used.")
     ] = False,
 ) -> None:
-    """Remembers a model of your own under a name, for the page and every command (runs/models.json); a LoRA, too."""
+    """Add your own model or LoRA under a name, for the page and every command (runs/models.json)."""
     from hgc.models.devices import best_device, dtype_named
     from hgc.models.loading import preset_of
     from hgc.models.own import called, with_control, with_lora, with_vae
@@ -136,13 +134,13 @@ def _weight(text: str) -> float:
     try:
         return float(text)
     except ValueError as error:
-        raise ModelUnavailable(f"'{text[:40]}' is no weight of a LoRA; give a number such as 0.8") from error
+        raise ModelUnavailable(f"'{text[:40]}' is not a LoRA's weight; give a number such as 0.8") from error
 
 
 @models.command("remove")
 @in_one_line
 def remove_model(name: Annotated[str, typer.Argument(help="The name of a model or LoRA that was added.")]) -> None:
-    """Forgets a model or LoRA that was added. Its files stay where they are."""
+    """Remove an added model or LoRA from the list. Its files stay."""
     if name in added_loras():
         forget_lora(name)
     else:

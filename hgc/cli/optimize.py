@@ -31,12 +31,12 @@ WIDE_DB = 3.0
 def optimize(
     out: Annotated[Path, typer.Option(help="The kept plans' JSON; the error table goes beside it as .npz.")],
     budget: Annotated[list[float] | None, typer.Option(help="Share of full compute; may be repeated.")] = None,
-    at_least: Annotated[float | None, typer.Option(help="Only the least of the budgets that gives so many dB.")] = None,
-    start: Annotated[Path | None, typer.Option(help="Plans kept for something else, to start from as well.")] = None,
-    verify: Annotated[bool, typer.Option(help="Only run what is kept, on scenes it was not made from.")] = False,
-    tries: Annotated[int, typer.Option(help="Courses that are run for each budget.")] = TRIES,
+    at_least: Annotated[float | None, typer.Option(help="Only the smallest budget that gives so many dB.")] = None,
+    start: Annotated[Path | None, typer.Option(help="Plans for other settings, to start from as well.")] = None,
+    verify: Annotated[bool, typer.Option(help="Only check the kept plans, on other scenes.")] = False,
+    tries: Annotated[int, typer.Option(help="How many plans are tried for each budget.")] = TRIES,
     scenes: Annotated[int, typer.Option(help="Calibration scenes, run as one batch.")] = SCENES,
-    side: Annotated[int, typer.Option(help="Pixels of the cut-outs that are run; fewer are faster.")] = SIDE,
+    side: Annotated[int, typer.Option(help="Side of the cut-outs in pixels; fewer are faster.")] = SIDE,
     model: Model = "landscapes",
     control: Control = "segmentation",
     sampler: SamplerName = "ddim",
@@ -46,11 +46,11 @@ def optimize(
     dtype: Dtype = None,
     on: Where = HERE,
     count: Count = None,
-    work: Annotated[Path, typer.Option(help="Where runs are kept, so that a later call goes on there.")] = WORK,
+    work: Annotated[Path, typer.Option(help="Folder for runs; a later call continues there.")] = WORK,
 ) -> None:
-    """Find, for every budget, the plan that strays least from the full run; stopped, it goes on where it was.
+    """Search the plan closest to the full run for every budget. A stopped call is continued by the next.
 
-    What is kept already is where the search starts, on other weights and for another guidance, too. Fidelity is that of
+    The search starts from plans that are kept already, also those for other weights or guidance. Likeness is that of
     the final latents to the full run's, in dB.
     """
 
@@ -69,8 +69,8 @@ def optimize(
         else:
             others = () if start is None else Shelf.read(start).rungs
             beside = [replace(rung, course=stretched(rung.course, steps)) for rung in others]
-            for found, rung in searching.shelves(shelf, beside, at_least):
-                found.write(out)
+            for plans, rung in searching.shelves(shelf, beside, at_least):
+                plans.write(out)
                 _say(rung)
         several = kinds_told(studio)
     if several:

@@ -35,7 +35,7 @@ AtLeast = Annotated[
     str | None,
     typer.Option("--at-least", help="Instead of a budget: 45dB, or 99% of the full picture's control score."),
 ]
-Device = Annotated[str | None, typer.Option(help="cpu, cuda, xpu or mps; the best there is by default.")]
+Device = Annotated[str | None, typer.Option(help="cpu, cuda, xpu or mps; by default the best one here.")]
 Dtype = Annotated[str | None, typer.Option(help="float32, bfloat16 or float16.")]
 Graphs = Annotated[
     bool,
@@ -43,26 +43,23 @@ Graphs = Annotated[
 ]
 Compile = Annotated[
     bool,
-    typer.Option(
-        "--compile/--no-compile", help="Compile such steps first: minutes once, other roundings (not measured)."
-    ),
+    typer.Option("--compile/--no-compile", help="Compile such steps: minutes once, rounds differently (not measured)."),
 ]
 Ahead = Annotated[
     Path | None,
-    typer.Option("--packages", help="A folder of such steps compiled ahead of time; what is missing is added."),
+    typer.Option("--packages", help="A folder of compiled steps; missing ones are compiled and added."),
 ]
-Where = Annotated[
-    str, typer.Option("--on", help="here, ray, or a cluster's ray://HOST:PORT; `auto` finds the one around it.")
-]
-Count = Annotated[int | None, typer.Option(help="Workers on Ray; by default one for each accelerator, or else core.")]
+Where = Annotated[str, typer.Option("--on", help="here, ray, a cluster's ray://HOST:PORT, or auto to find one.")]
+Count = Annotated[int | None, typer.Option(help="Workers on Ray; by default one for each accelerator or core.")]
 Workers = Annotated[str, typer.Option(help="Other open pages that do the runs: URL,URL.")]
 Token = Annotated[
-    str | None, typer.Option(envvar="HGC_TOKEN", help="For pages that ask for one, such as private Spaces.")
+    str | None, typer.Option(envvar="HGC_TOKEN", help="Token for pages that need one, such as private Spaces.")
 ]
 ByNetworks = Annotated[
     bool | None,
     typer.Option(
-        "--judge/--no-judge", help="Have networks of the Hub's judge real pictures; only on an accelerator by default."
+        "--judge/--no-judge",
+        help="Score real models' pictures with networks from the Hub; default: on an accelerator only.",
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]

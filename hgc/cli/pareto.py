@@ -24,7 +24,7 @@ from hgc.spread.here import kinds_told
 from hgc.spread.on import HERE, On
 from hgc.studio.scenes import painted
 from hgc.studio.studio import Studio
-from hgc.training.data import EVALUATION_SEEDS
+from hgc.training.dataset import EVALUATION_SEEDS
 from hgc.whole import check_place, write_whole
 
 BUDGETS = (0.2, 0.368, 0.5, 0.65)
@@ -33,8 +33,8 @@ BUDGETS = (0.2, 0.368, 0.5, 0.65)
 @in_one_line
 def pareto(
     scenes: Annotated[int, typer.Option(help="Painted scenes, each with a prompt and noise of its own.")] = 64,
-    first_seed: Annotated[int, typer.Option(help="Of the scenes; calibration's start at 700000.")] = EVALUATION_SEEDS,
-    drawings: Annotated[bool, typer.Option(help="The examples' drawings as well.")] = True,
+    first_seed: Annotated[int, typer.Option(help="First seed; calibration starts at 700000.")] = EVALUATION_SEEDS,
+    drawings: Annotated[bool, typer.Option(help="Also draw the examples.")] = True,
     budget: Annotated[
         list[float] | None, typer.Option(help="Share of full compute, may be given several times.")
     ] = None,
@@ -43,14 +43,14 @@ def pareto(
     sampler: Annotated[list[str] | None, typer.Option(help="May be given several times; ddim by default.")] = None,
     long: Annotated[int, typer.Option(help="Steps of the second reference; 0 for none.")] = 100,
     null: Annotated[
-        int, typer.Option(help="Of so many pictures the null band: with other noise, and in more steps.")
+        int, typer.Option(help="Draw so many pictures with other noise and in more steps, for comparison.")
     ] = 0,
     null_steps: Annotated[
-        list[int] | None, typer.Option(help="Of the null band, may be given several times; 50 and 200 by default.")
+        list[int] | None, typer.Option(help="Steps of these; may be given several times, 50 and 200 by default.")
     ] = None,
-    parts: Annotated[bool, typer.Option(help="Each of HGC's two caches alone as well.")] = False,
+    parts: Annotated[bool, typer.Option(help="Also each of HGC's two caches alone.")] = False,
     batch: Annotated[int, typer.Option(help="Pictures drawn together.")] = 4,
-    alone: Annotated[int, typer.Option(help="Pictures drawn one in a call first, for the times.")] = 3,
+    alone: Annotated[int, typer.Option(help="How many pictures to draw one by one first, for the times.")] = 3,
     steps: Steps = 20,
     guidance: Guidance = GUIDANCE,
     model: Model = "landscapes",
@@ -58,12 +58,12 @@ def pareto(
     dtype: Dtype = None,
     on: Where = HERE,
     count: Count = None,
-    work: Annotated[Path, typer.Option(help="Where figures are kept; a later run goes on there.")] = Path(
+    work: Annotated[Path, typer.Option(help="File for figures; a later run continues there.")] = Path(
         "runs/pareto.jsonl"
     ),
     out: Annotated[Path | None, typer.Option(help="JSON; charts in an HTML file beside it.")] = None,
 ) -> None:
-    """Cost against fidelity of every method; a stopped run goes on where it was."""
+    """Measure cost and likeness of every method. A stopped call is continued by the next."""
 
     if out is not None:
         check_place(out)

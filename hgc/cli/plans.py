@@ -12,16 +12,16 @@ from hgc.optimise.shared import Place, SharingRefused, offered, pull, push
 from hgc.optimise.shelf import Shelf
 from hgc.planning.optimised import OWN, PLANS, shelves
 
-plans = typer.Typer(help="Searched plans: which are here, and sharing them through the Hub.", no_args_is_help=True)
+plans = typer.Typer(help="List searched plans, and share them through the Hub.", no_args_is_help=True)
 Repository = Annotated[str, typer.Argument(help="someone/name, or datasets/someone/name.", metavar="ID")]
 
 
 @plans.command("list")
 @in_one_line
 def list_plans(
-    repository: Annotated[str | None, typer.Argument(help="What this repository offers instead.", metavar="ID")] = None,
+    repository: Annotated[str | None, typer.Argument(help="List that repository's plans.", metavar="ID")] = None,
 ) -> None:
-    """The searched plans that are here, with what they were measured on; or those of a repository."""
+    """List searched plans and what they were measured on."""
     if repository is not None:
         print("\n".join(offered(Place.named(repository))) or "no plans")
         return
@@ -39,9 +39,9 @@ def _line(shelf: Shelf) -> str:
 @in_one_line
 def push_plans(
     repository: Repository,
-    name: Annotated[list[str] | None, typer.Option(help="Only the plans of this name; `list` shows names.")] = None,
+    name: Annotated[list[str] | None, typer.Option(help="Only the plans with this name; `list` shows names.")] = None,
 ) -> None:
-    """Sends plans to a repository of yours on the Hub."""
+    """Upload plans to your repository on the Hub."""
     here = {path.stem: path for folder in (PLANS, Path(OWN)) for path in sorted(folder.glob("*.json"))}
     if strange := [one for one in name or () if one not in here]:
         raise SharingRefused(f"there are no plans {strange[0][:80]!r}; there are {', '.join(here)}")
@@ -53,6 +53,6 @@ def push_plans(
 @plans.command("pull")
 @in_one_line
 def pull_plans(repository: Repository) -> None:
-    """Brings a repository's plans into runs/plans; Optimised uses them, and says where it carries one over."""
+    """Download a repository's plans into runs/plans, where the method Optimised uses them."""
     for shelf in pull(Place.named(repository), Path(OWN)):
         print(f"here: {_line(shelf)}")

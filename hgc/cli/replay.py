@@ -27,7 +27,7 @@ from hgc.whole import check_place, write_whole
 
 @in_one_line
 def replay(
-    file: Annotated[Path, typer.Argument(help="A zip that History exported or `record` made, or a picture of ours.")],
+    file: Annotated[Path, typer.Argument(help="A zip from History or `record`, or a picture saved by HGC Studio.")],
     out: Annotated[
         Path | None, typer.Option(help="Folder for the pictures, traces and requests, one folder a run.")
     ] = None,
@@ -38,7 +38,7 @@ def replay(
     dtype: Dtype = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show recorded runs as they were, without a model; with --again, make them again and compare every pixel."""
+    """Show recorded runs without a model. With --again, make them again and compare every pixel."""
     if out is not None:
         check_place(out, folder=True)
     data = read_file(file, MAX_ARCHIVE_BYTES, "a zip of runs or a picture")

@@ -46,11 +46,11 @@ from hgc.whole import check_place, write_folder
 @asks_for_recipe
 def sweep(
     image: Annotated[Path, typer.Option(help="A control map or drawing; with --annotator, a photo.")],
-    out: Annotated[Path, typer.Option(help="Folder; a run that is there is not drawn again.")],
+    out: Annotated[Path, typer.Option(help="Folder; runs that are in it are not drawn again.")],
     x: Annotated[str, typer.Option(help="A setting and its values: 'budget=0.2, 0.35' or 'steps=10..30 by 10'.")],
     recipe: dict[str, Any],
-    y: Annotated[str | None, typer.Option(help="A second one, for the rows.")] = None,
-    seeds: Annotated[str, typer.Option(help="Draw every place under each of these seeds, e.g. '0..4'.")] = "",
+    y: Annotated[str | None, typer.Option(help="A second setting, for the rows.")] = None,
+    seeds: Annotated[str, typer.Option(help="Draw every cell with each of these seeds, e.g. '0..4'.")] = "",
     plan: PlanName = "paper",
     method: MethodName = DEFAULT_METHOD,
     budget: Budget = None,
@@ -64,7 +64,7 @@ def sweep(
     token: Token = None,
     as_json: AsJson = False,
 ) -> None:
-    """One picture over the values of one or two settings, as a grid and a table; stopped, it goes on where it was."""
+    """Draw one picture for many values of one or two settings. A stopped call is continued by the next."""
     first, second = Axis.read(x), None if y is None else Axis.read(y)
     axes = [axis for axis in (first, second) if axis is not None]
     check_place(out, folder=True)

@@ -137,4 +137,4 @@ def inflated(packed: bytes, limit: int = MAX_TEXT_CHARS) -> bytes:
 
 
 def _too_long() -> str:
-    return f"This PNG carries a text of more than {MAX_TEXT_CHARS:,} characters, which none of ours has."
+    return f"This PNG carries a text of more than {MAX_TEXT_CHARS:,} characters, more than HGC Studio writes."

@@ -87,5 +87,5 @@ def _told(error: ValidationError) -> str:
         return str(first["msg"]).removeprefix("Value error, ")
     name = str(first["loc"][0])
     if first["type"] == "extra_forbidden":
-        return f"'{name:.40}' is no part of a reading; known are {', '.join(Reading.model_fields)}."
+        return f"'{name:.40}' is not part of a reading; known are {', '.join(Reading.model_fields)}."
     return f"The reading's {name} is {first['input']!r:.40}: {first['msg'][0].lower()}{first['msg'][1:]}."

@@ -65,9 +65,9 @@ def _folders(archive: ZipFile) -> dict[str, dict[str, bytes]]:
     for entry in entries:
         place = ENTRY.fullmatch(entry.filename)
         if place is None:
-            raise RecordRefused(f"this zip holds {entry.filename[:80]!r}, which no export of ours does")
+            raise RecordRefused(f"this zip holds {entry.filename[:80]!r}, which is not part of a recording")
         if entry.compress_type not in (ZIP_STORED, ZIP_DEFLATED):
-            raise RecordRefused(f"{entry.filename!r} in this zip is packed in a way that no export of ours is")
+            raise RecordRefused(f"{entry.filename!r} in this zip is packed in a way that is not read here")
         with archive.open(entry) as file:
             content = file.read(MAX_FILE_BYTES + 1)
         total_bytes += len(content)

@@ -30,12 +30,12 @@ class DepthEstimator:
         """Grey levels [H, W] of a picture uint8 [H, W, 3]: 0 the farthest, 255 the nearest place of it."""
         ready = self._network.processor(images=image, return_tensors="pt").to(self._network.device)
         sizes = [image.shape[:2]]
-        found = self._network.processor.post_process_depth_estimation(self._model(**ready), target_sizes=sizes)
-        depth = found[0]["predicted_depth"].float().cpu().numpy()
+        maps = self._network.processor.post_process_depth_estimation(self._model(**ready), target_sizes=sizes)
+        depth = maps[0]["predicted_depth"].float().cpu().numpy()
         span = float(depth.max() - depth.min())
         return np.asarray((depth - depth.min()) / (span or 1.0) * WHITE, np.float32)
 
     def score(self, image: Pixels, control: Pixels) -> float:
         """Root of the mean squared difference in grey levels of 255, 0 the best (ControlNet++'s depth RMSE)."""
-        wanted = control.astype(np.float32).mean(axis=2)
-        return float(np.sqrt(np.mean((self.depth(image) - wanted) ** 2)))
+        reference = control.astype(np.float32).mean(axis=2)
+        return float(np.sqrt(np.mean((self.depth(image) - reference) ** 2)))

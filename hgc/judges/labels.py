@@ -44,8 +44,8 @@ class Segmenter:
         """Class numbers [H, W] of a picture uint8 [H, W, 3]."""
         ready = self._network.processor(images=image, return_tensors="pt").to(self._network.device)
         sizes = [image.shape[:2]]
-        found = self._network.processor.post_process_semantic_segmentation(self._model(**ready), target_sizes=sizes)
-        labels: Labels = found[0].cpu().numpy()
+        maps = self._network.processor.post_process_semantic_segmentation(self._model(**ready), target_sizes=sizes)
+        labels: Labels = maps[0].cpu().numpy()
         return labels
 
     def overlaps(self, image: Pixels, labels: Labels, names: Sequence[str]) -> dict[str, tuple[int, int]]:
@@ -55,11 +55,11 @@ class Segmenter:
         ModelUnavailable for a segmenter of another world.
         """
         known = np.array([*self._numbers(names), UNLABELLED])
-        wanted = known[labels]
-        seen = np.where(wanted == UNLABELLED, UNLABELLED, self.segment(image))
-        found = overlaps(seen + 1, wanted + 1, ("", *self.classes))
-        found.pop("", None)
-        return found
+        reference = known[labels]
+        seen = np.where(reference == UNLABELLED, UNLABELLED, self.segment(image))
+        pixels = overlaps(seen + 1, reference + 1, ("", *self.classes))
+        pixels.pop("", None)
+        return pixels
 
     def score(self, image: Pixels, control: Pixels) -> float:
         """Mean IoU 0..1 of a picture and its map in ADE20K's or COCO-Stuff's colours, both uint8 [H, W, 3]."""

@@ -110,10 +110,10 @@ class Inception:
         """[2048] of a picture uint8 [H, W, 3]."""
         pixels = batch_of(image, self._network.device) * 2 - 1
         sides = (INCEPTION_PX, INCEPTION_PX)
-        found: NDArray[np.float32] = (
+        activations: NDArray[np.float32] = (
             self._model(interpolate(pixels, sides, mode="bilinear", antialias=True))[0].cpu().numpy()
         )
-        return found
+        return activations
 
 
 class _Known(torch.nn.Module):

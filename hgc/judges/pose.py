@@ -109,10 +109,10 @@ class PoseEstimator:
         """The keypoints of a person in each of the boxes [N, 4] of a picture uint8 [H, W, 3]."""
         processor = self._network.processor
         ready = processor(images=image, boxes=[boxes], return_tensors="pt").to(self._network.device)
-        found = processor.post_process_pose_estimation(self._model(**ready), boxes=[boxes])[0]
+        people = processor.post_process_pose_estimation(self._model(**ready), boxes=[boxes])[0]
         return [
             {int(label): (float(x), float(y)) for label, (x, y) in zip(one["labels"], one["keypoints"], strict=True)}
-            for one in found
+            for one in people
         ]
 
     def score(self, image: Pixels, control: Pixels) -> float:

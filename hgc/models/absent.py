@@ -1,4 +1,4 @@
-"""What a picture was made with that is not on this machine: its model, ControlNets and LoRAs, each with its remedy."""
+"""A picture's model, ControlNets and LoRAs that are not on this machine, each with its remedy."""
 
 from __future__ import annotations
 

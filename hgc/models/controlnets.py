@@ -60,10 +60,10 @@ def load_folder(folder: Path, title: str, dtype: torch.dtype) -> Any:
     """A ControlNet in diffusers' format. Raises ModelUnavailable for anything else."""
     config = folder / "config.json"
     if not config.exists():
-        raise ModelUnavailable(f"{title} is no ControlNet in diffusers' format: there is no config.json in it")
+        raise ModelUnavailable(f"{title} is not a ControlNet in diffusers' format: there is no config.json in it")
     kind = str(read_config(config).get("_class_name"))
     if kind not in KINDS:
-        raise ModelUnavailable(f"{title} holds a {kind}, which is no ControlNet for Stable Diffusion or SDXL")
+        raise ModelUnavailable(f"{title} holds a {kind}, which is not a ControlNet for Stable Diffusion or SDXL")
     return KINDS[kind].from_pretrained(
         folder,
         dtype=dtype,

@@ -126,7 +126,7 @@ def _map_layers(tensors: Tensors) -> list[tuple[int, ...]]:
         names = [f"{start}conv_in.weight", *(f"{start}blocks.{number}.weight" for number in range(count))]
     if missing := [name for name in names if len(hints.get(name, ())) != 4]:
         raise ModelUnavailable(
-            f"{tensors.path.name} is no whole ControlNet: it has no '{missing[0]}'; fetch it again, or choose another"
+            f"{tensors.path.name} is not a whole ControlNet: it lacks '{missing[0]}'; fetch it again or choose another"
         )
     return [hints[name] for name in names]
 

@@ -26,7 +26,7 @@ def cache_folder() -> Path:
 
 
 def missing_of(preset: ModelPreset) -> tuple[str, ...]:
-    """What a model is drawn with, its ControlNets aside, and is not on this machine."""
+    """The files of a model, without its ControlNets, that are not on this machine."""
     return tuple(source for source in (preset.source, *(lora for lora, _ in preset.loras)) if not is_here(source))
 
 
@@ -70,7 +70,7 @@ def is_here(source: str) -> bool:
 
 
 def remedy(source: str) -> str:
-    """What makes a source be here: half a sentence."""
+    """The way to get a source: half a sentence."""
     if re.fullmatch(r"[\w.-]+/[\w.-]+(:[^:]+)?", source):
         return f"fetch it with `hgc models fetch {source[:120]}`"
     return "there is no such file or folder: give one, or an id of the Hub"

@@ -37,7 +37,7 @@ def add_lora(source: str, name: str | None = None) -> str:
         raise ModelUnavailable(f"{path.name} holds a {holds}, no LoRA; choose a LoRA's file")
     name = name or re.sub(r"[^A-Za-z0-9_-]+", "-", path.stem).strip("-_") or "lora"
     if not re.fullmatch(limits.NAME, name) or len(name) > limits.NAME_CHARS:
-        raise ModelUnavailable(f"'{name[:40]}' is no name for a LoRA; take letters, digits, - and _")
+        raise ModelUnavailable(f"'{name[:40]}' is not a name for a LoRA; take letters, digits, - and _")
     _write({**added_loras(), name: str(path.resolve()) if Path(source).expanduser().is_file() else source})
     return name
 

@@ -76,11 +76,13 @@ def _vae(source: str, configs: Path) -> Any:
         place = configs / "vae"
     if not (place / "config.json").exists():
         raise ModelUnavailable(
-            f"{source or configs.name} is no VAE in diffusers' format: there is no config.json in it"
+            f"{source or configs.name} is not a VAE in diffusers' format: there is no config.json in it"
         )
     config = _config(place)
     if (kind := str(config.get("_class_name"))) not in VAES or (source and kind != "AutoencoderKL"):
-        raise ModelUnavailable(f"{source or configs.name} holds a {kind}, which is no VAE for Stable Diffusion or SDXL")
+        raise ModelUnavailable(
+            f"{source or configs.name} holds a {kind}, which is not a VAE for Stable Diffusion or SDXL"
+        )
     return VAES[kind].from_config(config).eval()
 
 
@@ -93,7 +95,7 @@ def _control(preset: ModelPreset, control: str, unet: Any) -> Any:
         return controlnet_like(place, unet, preset.title).eval()
     config = _config(place) if (place / "config.json").exists() else {}
     if (kind := str(config.get("_class_name", "no config.json"))) not in KINDS:
-        raise ModelUnavailable(f"{source} holds {kind}, which is no ControlNet in diffusers' format")
+        raise ModelUnavailable(f"{source} holds {kind}, which is not a ControlNet in diffusers' format")
     if missing := hub.lacking(place):
         raise ModelUnavailable(f"{source} is not whole: no {', '.join(missing)}; fetch or copy it again")
     net = KINDS[kind].from_config(config).eval()

@@ -34,7 +34,7 @@ def called(preset: ModelPreset, name: str = "") -> ModelPreset:
     """The preset under a name of its own, else the file's or folder's. Raises ModelUnavailable for one that is none."""
     own = name or re.sub(r"[^A-Za-z0-9_-]+", "-", preset.name).strip("-_") or "own"
     if not re.fullmatch(limits.NAME, own) or len(own) > limits.NAME_CHARS:
-        raise ModelUnavailable(f"'{own[:40]}' is no name for a model; take letters, digits, - and _")
+        raise ModelUnavailable(f"'{own[:40]}' is not a name for a model; take letters, digits, - and _")
     if own in presets():
         raise ModelUnavailable(f"'{own}' is the name of a model that is known already; give yours another name")
     return replace(preset, name=own, title=own)

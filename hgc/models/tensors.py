@@ -40,7 +40,7 @@ class Tensors:
 
     @classmethod
     def of(cls, path: Path) -> Tensors:
-        """Raises ModelUnavailable for a pickle, for what is no safetensors file, and for one that is cut off."""
+        """Raises ModelUnavailable for a pickle, for what is not a safetensors file, and for one that is cut off."""
         if path.suffix.lower() in PICKLES:
             raise ModelUnavailable(
                 f"{path.name} is a pickle, which can run any program when it is opened; get the model as .safetensors, "
@@ -121,4 +121,4 @@ class Tensors:
 
 
 def _no_safetensors(path: Path) -> str:
-    return f"{path.name} is no safetensors file; choose a file that ends in .safetensors and was fetched whole"
+    return f"{path.name} is not a safetensors file; choose a file that ends in .safetensors and was fetched whole"

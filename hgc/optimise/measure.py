@@ -128,7 +128,7 @@ def measure(trials: Trials, anatomy: Anatomy, subject: Subject, state: Path, tol
 
 
 def _known(state: Path, subject: Subject, scenes: int) -> dict[str, Numbers]:
-    """What `state` holds, nothing where it is not there. Raises CalibrationRefused."""
+    """The arrays in `state`; none where there is no such file. Raises CalibrationRefused."""
     if not state.exists():
         return {}
     where = f"unfinished error table {state.name}"

@@ -49,7 +49,9 @@ class Place:
         kind = "dataset" if text.startswith(DATASETS) else "model"
         repo = text.removeprefix(DATASETS)
         if repo.count("/") != 1 or not all(repo.split("/")) or len(repo) > limits.NAME_CHARS * 2:
-            raise SharingRefused(f"{text[:80]!r} is no repository; write it as someone/name, or datasets/someone/name")
+            raise SharingRefused(
+                f"{text[:80]!r} is not a repository; write it as someone/name, or datasets/someone/name"
+            )
         return cls(repo, kind)
 
     def __str__(self) -> str:
@@ -119,14 +121,14 @@ def read(data: bytes, table: bytes, where: str) -> Shelf:
         raise
     except (Refused, TypeError, KeyError, MemoryError, *NO_ZIP) as error:
         reason = " ".join(str(error).split())[:160]
-        raise SharingRefused(f"{where}: these are no plans of HGC Studio ({reason}); nothing was kept") from error
+        raise SharingRefused(f"{where}: these are not plans of HGC Studio ({reason}); nothing was kept") from error
     return shelf
 
 
 def check(shelf: Shelf, where: str) -> None:
     """Raises SharingRefused where a number, a word or a table is none that a search writes."""
     if fault := next(_faults(shelf), None):
-        raise SharingRefused(f"{where}: these are no plans of HGC Studio ({fault}); nothing was kept")
+        raise SharingRefused(f"{where}: these are not plans of HGC Studio ({fault}); nothing was kept")
 
 
 def _faults(shelf: Shelf) -> Iterator[str]:
@@ -148,7 +150,7 @@ def _faults(shelf: Shelf) -> Iterator[str]:
             yield f"a budget of {rung.budget!r:.40}"
         beside = (rung.fidelity_db, rung.error_bar_db, rung.fewer_steps_db, rung.tried)
         if not all(_number(value, -1e6, 1e6) for value in beside):
-            yield "a figure that is no number"
+            yield "a figure that is not a number"
     yield from _table_faults(shelf.table)
 
 

@@ -83,7 +83,7 @@ METHODS: Mapping[str, Method] = {
         Method(
             "optimised",
             "Optimised",
-            "The plan that strayed least from the full run of all tried beforehand, for every budget its own.",
+            "The best of many plans that were tried beforehand; each budget has its own.",
             "the first step is computed in full",
             optimised,
             coarse=True,

@@ -116,7 +116,7 @@ def solved(recipe: R, task: Task) -> R:
 
 
 def _points(task: Task) -> tuple[Measured, ...]:
-    """What was measured of the recipe's method, by its sampler or else by the tables' own. Raises PlanRefused."""
+    """The measured points of the recipe's method, by its sampler or else by the tables' own. Raises PlanRefused."""
     recipe, remedy = task.recipe, "choose a budget instead"
     if optimised.measured_on(recipe.model, lambda: task.weights) is None:
         raise PlanRefused(f"at_least: no quality was measured on {recipe.model} with these weights; {remedy}")
@@ -143,7 +143,7 @@ def _elsewhere(recipe: Recipe, point: Measured) -> Knobs:
 
 
 def _values(target: Target, pictures: Sequence[Shown]) -> NDArray[np.float64]:
-    """What the target is held against: PSNR by picture, or the part of the control score that is kept, by draw."""
+    """Values to compare with the target: PSNR by picture, or the part of the control score that is kept, by draw."""
     if target.measure == "psnr":
         return np.array([one.psnr for one in pictures])
     count = len(pictures)
@@ -152,7 +152,7 @@ def _values(target: Target, pictures: Sequence[Shown]) -> NDArray[np.float64]:
 
 
 def _sure(values: NDArray[np.float64]) -> float:
-    """What SURE of the values reach."""
+    """The value that SURE of the values reach."""
     return float(np.sort(values)[::-1][ceil(SURE * len(values)) - 1])
 
 

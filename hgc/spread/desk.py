@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 
 class Elsewhere(RuntimeError, Refused):
-    """What went wrong at a worker, where the error itself cannot be sent."""
+    """An error at a worker that cannot be sent itself."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Desk:
         return Facts.of(self.studio)
 
     def shared(self, name: Hashable, make: Callable[[], T]) -> T:
-        """What the tasks of one piece of work share, made by the first of them; the latest few are kept."""
+        """Values that the tasks of one piece of work share, made by the first of them; the latest few are kept."""
         with self._lock:
             if name in self._shared:
                 self._shared.move_to_end(name)

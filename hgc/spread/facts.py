@@ -1,4 +1,4 @@
-"""What a worker works with: workers that would draw other pictures are refused before any work starts."""
+"""Version, model and weights of a worker: one that would draw other pictures is refused before work starts."""
 
 from __future__ import annotations
 

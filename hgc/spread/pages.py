@@ -39,7 +39,7 @@ class PageHand:
             raise WorkerLost(self._unreachable(error)) from error
 
     def facts(self) -> Facts:
-        """What the page works with. Raises WorkersDiffer for one of another version."""
+        """The page's version, model and weights. Raises WorkersDiffer for one of another version."""
         data = self._answer(self._client.submit(api_name="/facts"), LOADING_S)
         return replace(Facts.read(data), where=self.name)
 

@@ -40,7 +40,7 @@ At = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Search:
-    """What is searched: for each budget, a share of full compute, the best of `tries` courses.
+    """The task of a search: for each budget, a share of full compute, the best of `tries` courses.
 
     They are run on `scenes` painted scenes, seeds from `seeds` on, of whose middle `side` x `side` pixels are run.
     """
@@ -80,7 +80,7 @@ class Search:
 
 @dataclass(frozen=True)
 class Cost:
-    """What a search takes at most: `table` runs of the error table, `courses` runs of courses, all their MACs.
+    """The most that a search takes: `table` runs of the error table, `courses` runs of courses, all their MACs.
 
     `pictures` is how many full pictures cost as much, `time_ms` how long that takes here; None before anything was run.
     """

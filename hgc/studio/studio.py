@@ -336,20 +336,20 @@ class Studio:
 
         full = arm("full", whole, 2 + third)
         plan = forecast.plan
-        kept = arm("cached", plan, 1 + third)
-        self._note_timing(request, full, kept)
-        share = kept.trace.macs.paper / full.trace.macs.paper
+        cached_arm = arm("cached", plan, 1 + third)
+        self._note_timing(request, full, cached_arm)
+        share = cached_arm.trace.macs.paper / full.trace.macs.paper
         beside = planning.rival_of(request, share)
         # Where steps were decided while running, the cost that the rival has to match is known only now.
         foreseen = forecast.rival is not None and share == forecast.share
         other = forecast.rival if foreseen or beside is None else self.plan(beside)
         rival = None if other is None else arm("rival", other, 1)
         noise = noise_of(self.loaded, request).float().cpu().numpy().tobytes()
-        others = [arm for arm in (kept, rival) if arm is not None]
+        others = [arm for arm in (cached_arm, rival) if arm is not None]
         return Comparison(
             request=request,
             full=full,
-            cached=kept,
+            cached=cached_arm,
             likeness={arm.name: self._judge.likeness(full.image, arm.image) for arm in others},
             digest=sha256(noise + request.picture_digest.encode()).hexdigest()[:12],
             score_name=title_of(request.control),
@@ -358,7 +358,7 @@ class Studio:
                 *self._judge.notes(request.control),
                 *plan.origin.notes(),
                 *(() if other is None else other.origin.notes("The rival's plan")),
-                *_replay_notes(arm.trace for arm in (full, kept, rival) if arm is not None),
+                *_replay_notes(arm.trace for arm in (full, cached_arm, rival) if arm is not None),
             ),
             made=self._made(request),
             rival=rival,

@@ -79,11 +79,10 @@ def run_cells(
     cancel: threading.Event | None = None,
     place: Place | None = None,
 ) -> Iterator[Underway | Outcome]:
-    """What cannot be drawn at once; progress, and the outcome of every run as soon as it is there; ends early once
-    `cancel` is set.
+    """First the cells that cannot be drawn; then progress, and the outcome of every run as soon as it is there.
 
-    An arm that several runs share, above all the full one, is made once by each worker. The runs are done at `place`,
-    by default the studio's own.
+    Ends early once `cancel` is set. An arm that several runs share, above all the full one, is made once by each
+    worker. The runs are done at `place`, by default the studio's own.
     """
     drawn, place = Drawn(), place or place_of(studio)
     planned = dict(zip([cell.key for cell in cells], _jobs(studio, cells, drawn), strict=True))

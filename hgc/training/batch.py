@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hgc.landscapes.labels import CLASSES, colour_map
+from hgc.training.dataset import Dataset
 from hgc.training.pens import Pen, drawn_edges, drawn_labels, outlined
-from hgc.training.shelf import Shelf
 
 PEN_SHARE = 0.55
 
@@ -44,24 +44,24 @@ class Batch:
     labels: Tensor
 
 
-def draw_batch(shelf: Shelf, prompts: Prompts, mapped: int, free: int, side: int, draw: torch.Generator) -> Batch:
+def draw_batch(dataset: Dataset, prompts: Prompts, mapped: int, free: int, side: int, draw: torch.Generator) -> Batch:
     """`mapped` samples under a label map, as many under edges and `free` ones under neither; `side` in latents."""
     rng = np.random.default_rng(int(torch.randint(2**31, (1,), generator=draw)))
     count = 2 * mapped + free
-    picks = rng.integers(len(shelf.captions), size=count)
-    whole = shelf.latents.shape[-1]
+    picks = rng.integers(len(dataset.captions), size=count)
+    whole = dataset.latents.shape[-1]
     tops, lefts = rng.integers(whole - side + 1, size=(2, count))
     latents, maps, edges, emphasis, labels = [], [], [], [], []
     for n, (i, y, x) in enumerate(zip(picks, tops, lefts, strict=True)):
-        latents.append(shelf.latents[i, :, y : y + side, x : x + side])
+        latents.append(dataset.latents[i, :, y : y + side, x : x + side])
         window = (slice(8 * y, 8 * (y + side)), slice(8 * x, 8 * (x + side)))
         if n < mapped:
-            labels.append(shelf.labels[i][window])
-            maps.append(colour_map(drawn_labels(shelf.labels[i], len(CLASSES), rng))[window])
+            labels.append(dataset.labels[i][window])
+            maps.append(colour_map(drawn_labels(dataset.labels[i], len(CLASSES), rng))[window])
         elif n < 2 * mapped:
-            edges.append(drawn_lines(shelf.labels[i], shelf.edge_map(int(i)), rng)[window])
+            edges.append(drawn_lines(dataset.labels[i], dataset.edge_map(int(i)), rng)[window])
         if n < 2 * mapped:
-            emphasis.append(emphasized(shelf.labels[i][window], shelf.class_weights))
+            emphasis.append(emphasized(dataset.labels[i][window], dataset.class_weights))
         else:
             emphasis.append(np.ones((side, side), np.float32))
     return Batch(

@@ -16,11 +16,11 @@ from hgc.landscapes.tokenizer import word_ids
 from hgc.training.batch import Batch, Prompts, draw_batch
 from hgc.training.checkpoint import load_checkpoint, save_checkpoint
 from hgc.training.compute import Compute, generator
+from hgc.training.dataset import Dataset
 from hgc.training.denoiser import Denoiser, DenoiserPlan, build_scheduler
 from hgc.training.obedience import Obedience, ObedienceReader
 from hgc.training.optim import Pair
 from hgc.training.pace import Budget, Pace, warm_constant_decay
-from hgc.training.shelf import Shelf
 
 log = logging.getLogger(__name__)
 
@@ -89,7 +89,7 @@ def diffusion_loss(
 
 
 def train_denoiser(
-    shelf: Shelf,
+    dataset: Dataset,
     tokenizer: CLIPTokenizer,
     reader: ObedienceReader,
     plan: DiffusionPlan,
@@ -113,10 +113,10 @@ def train_denoiser(
         optimizer.load_state_dict(state["optimizer"])
         average.load_state_dict(state["average"])
         pace, losses = Pace(budget, state["step"], state["spent_s"]), state["losses"]
-    prompts = Prompts(_tokens(tokenizer, shelf.captions), _tokens(tokenizer, [""])[0], plan.prompt_dropout)
+    prompts = Prompts(_tokens(tokenizer, dataset.captions), _tokens(tokenizer, [""])[0], plan.prompt_dropout)
     alphas = build_scheduler().alphas_cumprod.float()
-    obedience = Obedience(reader, compute.put(torch.from_numpy(shelf.class_weights)), plan.obedience)
-    whole, recent = shelf.latents.shape[-1], []
+    obedience = Obedience(reader, compute.put(torch.from_numpy(dataset.class_weights)), plan.obedience)
+    whole, recent = dataset.latents.shape[-1], []
 
     def save() -> None:
         record = {"step": pace.step, "spent_s": pace.spent_s, "losses": losses, "average": average.state_dict()}
@@ -129,7 +129,7 @@ def train_denoiser(
     while not pace.finished():
         draw = generator(seed, STAGE, pace.step)
         side = next((side for until, side in plan.sides if pace.progress < until), whole)
-        batch = draw_batch(shelf, prompts, plan.mapped, plan.free, side, draw)
+        batch = draw_batch(dataset, prompts, plan.mapped, plan.free, side, draw)
         loss = diffusion_loss(model, batch, alphas, plan.snr_cap, obedience, compute, draw)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)

@@ -15,9 +15,9 @@ from torch import Tensor, nn
 
 from hgc.landscapes.labels import CLASSES
 from hgc.training.compute import Compute, generator
+from hgc.training.dataset import Dataset
 from hgc.training.eyes import fit
 from hgc.training.pace import Budget
-from hgc.training.shelf import Shelf
 
 STAGE = 5
 SPOTS = 4  # places a latent is read at, along each side: one for every two pixels
@@ -84,17 +84,17 @@ class Obedience:
 
 
 def train_obedience_reader(
-    shelf: Shelf, plan: ObedienceReaderPlan, budget: Budget, compute: Compute, work: Path, seed: int
+    dataset: Dataset, plan: ObedienceReaderPlan, budget: Budget, compute: Compute, work: Path, seed: int
 ) -> ObedienceReader:
-    """Train, or go on training, on the shelf's latents and labels; needed in training only, and kept in `work`."""
+    """Train, or go on training, on the dataset's latents and labels; needed in training only, and kept in `work`."""
     torch.manual_seed(seed)
-    model = ObedienceReader(shelf.latents.shape[1], plan.width, plan.layers).to(compute.device)
+    model = ObedienceReader(dataset.latents.shape[1], plan.width, plan.layers).to(compute.device)
 
     def prepared() -> Callable[[int], Tensor]:
-        weights = compute.put(torch.from_numpy(shelf.class_weights))
+        weights = compute.put(torch.from_numpy(dataset.class_weights))
 
         def loss_of(step: int) -> Tensor:
-            latents, labels = _examples(shelf, plan, generator(seed, STAGE, step))
+            latents, labels = _examples(dataset, plan, generator(seed, STAGE, step))
             with compute.autocast():
                 scores = model(compute.put(latents)).float()
             return obedience_loss(scores, compute.put(labels), weights).mean()
@@ -105,16 +105,16 @@ def train_obedience_reader(
     return model.requires_grad_(False)
 
 
-def _examples(shelf: Shelf, plan: ObedienceReaderPlan, draw: torch.Generator) -> tuple[Tensor, Tensor]:
+def _examples(dataset: Dataset, plan: ObedienceReaderPlan, draw: torch.Generator) -> tuple[Tensor, Tensor]:
     """Grainy cut-outs, because what a step promises is not clean."""
-    count, side = plan.batch, min(plan.side, shelf.latents.shape[-1])
-    picks = torch.randint(len(shelf.captions), (count,), generator=draw).tolist()
-    tops, lefts = torch.randint(shelf.latents.shape[-1] - side + 1, (2, count), generator=draw).tolist()
+    count, side = plan.batch, min(plan.side, dataset.latents.shape[-1])
+    picks = torch.randint(len(dataset.captions), (count,), generator=draw).tolist()
+    tops, lefts = torch.randint(dataset.latents.shape[-1] - side + 1, (2, count), generator=draw).tolist()
     latents, labels = [], []
     for i, y, x in zip(picks, tops, lefts, strict=True):
-        latents.append(torch.from_numpy(shelf.latents[i, :, y : y + side, x : x + side].copy()))
+        latents.append(torch.from_numpy(dataset.latents[i, :, y : y + side, x : x + side].copy()))
         top, left, span = LATENT_PIXELS * y, LATENT_PIXELS * x, LATENT_PIXELS * side
-        labels.append(torch.from_numpy(shelf.labels[i, top : top + span, left : left + span].copy()))
+        labels.append(torch.from_numpy(dataset.labels[i, top : top + span, left : left + span].copy()))
     clean = torch.stack(latents).float()
     grain = plan.grain * torch.rand(count, 1, 1, 1, generator=draw)
     return clean + grain * torch.randn(clean.shape, generator=draw), spots_of(torch.stack(labels))

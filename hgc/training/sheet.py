@@ -17,7 +17,7 @@ from hgc.landscapes.scene import Scene, paint
 from hgc.landscapes.tiles import save_small, tiled
 from hgc.models.presets import GUIDANCE
 from hgc.training.compute import Compute
-from hgc.training.data import EVALUATION_SEEDS
+from hgc.training.dataset import EVALUATION_SEEDS
 from hgc.training.denoiser import Denoiser
 from hgc.training.export import build_pipeline
 

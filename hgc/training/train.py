@@ -16,7 +16,16 @@ from hgc.landscapes.tiles import save_small
 from hgc.landscapes.tokenizer import build_tokenizer
 from hgc.training.autoencoder import AutoencoderPlan, train_autoencoder
 from hgc.training.compute import Compute, best_compute
-from hgc.training.data import READER_SEEDS, SEGMENTER_SEEDS, TRAINING_SEEDS, paint_moods, paint_pictures
+from hgc.training.dataset import (
+    READER_SEEDS,
+    SEGMENTER_SEEDS,
+    TRAINING_SEEDS,
+    fill_dataset,
+    paint_moods,
+    paint_pictures,
+    settle_scale,
+    with_reconstructions,
+)
 from hgc.training.denoiser import Denoiser, DenoiserPlan
 from hgc.training.diffusion import DiffusionPlan, train_denoiser
 from hgc.training.export import export, write_record
@@ -26,7 +35,6 @@ from hgc.training.obedience import ObedienceReaderPlan, train_obedience_reader
 from hgc.training.pace import Budget
 from hgc.training.published import published_stages, take_up
 from hgc.training.sheet import draw_sheet
-from hgc.training.shelf import fill_shelf, settle_scale, with_reconstructions
 
 log = logging.getLogger(__name__)
 
@@ -137,14 +145,14 @@ def train(
     train_segmenter(segmented, recipe.segmenter, recipe.segmenter_budget, *at).save(out / "segmenter")
     moods = partial(paint_moods, READER_SEEDS, recipe.reader_scenes, SIDE)
     train_reader(moods, recipe.reader, recipe.reader_budget, *at).save(out / "reader")
-    shelf = fill_shelf(work / "shelf", autoencoder, TRAINING_SEEDS, recipe.scenes, compute)
+    dataset = fill_dataset(work / "shelf", autoencoder, TRAINING_SEEDS, recipe.scenes, compute)
 
     def look(model: Denoiser, step: int) -> None:
         if step % recipe.sheet_every == 0:
             draw_sheet(work / f"sheet-{step:06d}.png", model, autoencoder, tokenizer, compute)
 
-    judge = train_obedience_reader(shelf, recipe.obedience, recipe.obedience_budget, *at)
-    denoiser = train_denoiser(shelf, tokenizer, judge, recipe.denoiser, recipe.denoiser_budget, *at, look)
+    judge = train_obedience_reader(dataset, recipe.obedience, recipe.obedience_budget, *at)
+    denoiser = train_denoiser(dataset, tokenizer, judge, recipe.denoiser, recipe.denoiser_budget, *at, look)
     export(out, denoiser.cpu(), autoencoder.cpu(), tokenizer)
     write_record(out, work, recipe, seed, compute, command)
     save_small(draw_losses(out / "training.json"), out / "losses.png")

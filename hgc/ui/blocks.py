@@ -19,8 +19,8 @@ from hgc.ui.sessions import Sessions
 GradioTools: Any = gradio.mcp.GradioMCPServer
 log = logging.getLogger(__name__)
 # The same for a file that is not there and for one that is nobody's business: the answer tells nothing of the disk.
-NOT_UPLOADED = "This file was not uploaded here: upload it first, then name it as the upload's answer does."
-UNREADABLE = "What was given cannot be read as what this asks for: see the API page for the form of every argument."
+NOT_UPLOADED = "This file was not uploaded here: upload it first, then use the name in the upload's answer."
+UNREADABLE = "The arguments do not have the form that is needed: see the API page for each of them."
 
 
 class JsonTools(GradioTools):
@@ -28,8 +28,8 @@ class JsonTools(GradioTools):
 
     def postprocess_output_data(self, data: Any, root_url: str) -> Any:
         """The content of a tool's answer, one entry or two for each output."""
-        told = [each if _is_file(each) else json.dumps(each) for each in data]
-        return super().postprocess_output_data(told, root_url)
+        texts = [each if _is_file(each) else json.dumps(each) for each in data]
+        return super().postprocess_output_data(texts, root_url)
 
 
 def _is_file(output: Any) -> bool:

@@ -103,7 +103,7 @@ class Doors:
             if begun:
                 raise
             log.info("an upload was refused: %s", error)
-            told = "This file cannot be taken: give it a plain name with an ending, and send it whole."
+            told = "This file cannot be read: give it a plain name with an ending, and upload all of it."
             await PlainTextResponse(told, status_code=400)(scope, receive, send)
 
 
@@ -113,15 +113,15 @@ def refused(hosts: Hosts, headers: Headers) -> PlainTextResponse | None:
     if not headers.get("content-length", "0").isdigit():
         return PlainTextResponse("This request does not say how long it is.", status_code=400)
     if int(headers.get("content-length", "0")) > limits.BODY_BYTES + UPLOAD_BYTES:
-        return PlainTextResponse("This request is longer than anything that is read here.", status_code=413)
+        return PlainTextResponse("This request is too long.", status_code=413)
     if host not in hosts:
         return PlainTextResponse(
-            f"This page does not answer to the name it was asked by. If it is its own, start it with {HOSTS}=<name>.",
+            f"This page is not served under this name. If the name is yours, start the page with {HOSTS}=<name>.",
             status_code=421,
         )
     if origin is not None and urlsplit(origin).netloc not in hosts:
         return PlainTextResponse(
-            f"A page of another site may not ask here. If it may, start this one with {HOSTS}=<its name>.",
+            f"Another website may not use this page. To allow it, start this page with {HOSTS}=<its name>.",
             status_code=403,
         )
     return None

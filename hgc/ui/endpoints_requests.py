@@ -51,12 +51,12 @@ def _add_run(runner: Runner) -> None:
             with_recording: adds all of the run as result["recording"], a zip in base64, which `hgc replay` shows.
         """
         with refusals():
-            found = runner.finish(Request.parse(request))
-            rival = None if found.rival is None else found.rival.image
-            result = result_of(found, with_trace=with_trace)
+            comparison = runner.finish(Request.parse(request))
+            rival = None if comparison.rival is None else comparison.rival.image
+            result = result_of(comparison, with_trace=with_trace)
             if with_recording:
-                result |= {"recording": b64encode(write_archive([record_of(found)])).decode()}
-            return found.full.image, found.cached.image, result, rival
+                result |= {"recording": b64encode(write_archive([record_of(comparison)])).decode()}
+            return comparison.full.image, comparison.cached.image, result, rival
 
     with gr.Column(visible=False):
         outputs = [
@@ -72,7 +72,7 @@ def _add_run(runner: Runner) -> None:
 
 def _add_facts(runner: Runner) -> None:
     def facts() -> dict[str, Any]:
-        """What this page works with: version, model, weights, device. Who sends it work compares them first."""
+        """The page's version, model, weights and device, which others compare before they send it work."""
         with refusals():
             return replace(place_of(runner.loader.studio()).facts[0], where="").as_dict()
 

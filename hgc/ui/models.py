@@ -178,7 +178,7 @@ class ModelEvents:
         return (yield from self._transfers.run(page.session_hash or "", sources, told))
 
     def look_at_own(self, page: gr.Request, *values: Any) -> Updates:
-        """What the form's model is, what memory it takes, and whether it can be opened or has to be fetched."""
+        """The form's model: what it is, its memory, and whether it can be opened or has to be fetched."""
         own, asked = self._header.own, Asked.of(values)
         blank: Updates = {own.told: "", own.open: gr.update(visible=False), own.fetch: gr.update(visible=False)}
         try:

@@ -58,12 +58,12 @@ class OwnModelPanel:
 
     @property
     def fields(self) -> list[Any]:
-        """What makes an `Asked`, in its order."""
+        """The components of an `Asked`, in its order."""
         return [self.what, self.kind, self.control, self.vae, self.name, self.precision, self.tiled, self.offload]
 
     @property
     def answers(self) -> list[Any]:
-        """What a look at the fields changes."""
+        """The components that a look at the fields changes."""
         notes = [self.what_note, self.control_note, self.vae_note, self.name_note]
         return [self.panel, *notes, self.told, self.open, self.fetch]
 
@@ -129,7 +129,7 @@ def _model_column() -> dict[str, Any]:
             elem_id="own-what",
         )
         what_note = _note()
-        name = gr.Textbox(label="Its name here", info="Letters and digits; else the file's.", elem_id="own-name")
+        name = gr.Textbox(label="Its name here", info="Letters and digits. Empty: the file's name.", elem_id="own-name")
         return {"what": what, "what_note": what_note, "name": name, "name_note": _note()}
 
 
@@ -147,7 +147,7 @@ def _control_column() -> dict[str, Any]:
             value="edges",
             filterable=False,
             label="The map it reads",
-            info="A file does not say for which kind of map it was made.",
+            info="The file does not say which kind of map it reads.",
             elem_id="own-kind",
         )
         return {"control": control, "control_note": control_note, "kind": kind}
@@ -158,7 +158,7 @@ def _vae_column() -> dict[str, Any]:
         vae = gr.Textbox(
             label="Another VAE (optional)",
             placeholder=PLACES,
-            info="It turns latents into the picture; without one the model's own does.",
+            info="The network that decodes the picture. Empty: the model's own.",
             elem_id="own-vae",
         )
         vae_note = _note()
@@ -175,7 +175,7 @@ def _vae_column() -> dict[str, Any]:
         )
         offload = gr.Checkbox(
             label="Take turns on the accelerator",
-            info="Networks rest in main memory until they are called: much less of the accelerator's, slower.",
+            info="Networks stay in main memory until they are used. Needs much less GPU memory, but is slower.",
             elem_id="own-offload",
         )
         return {"vae": vae, "vae_note": vae_note, "precision": precision, "tiled": tiled, "offload": offload}
@@ -254,7 +254,7 @@ def _of(field: str, make: Callable[[], ModelPreset]) -> ModelPreset:
 
 
 def words_of(preset: ModelPreset, control: str | None) -> str:
-    """What was recognised, with the memory it takes and what would help, as HTML."""
+    """The recognised model, with the memory it takes and what would help, as HTML."""
     from hgc.models.devices import best_device
     from hgc.models.own import memory_here, recognised
 

@@ -50,7 +50,7 @@ class Sessions(StateHolder):
                 self.session_data.move_to_end(session_id)
             while len(self.session_data) > self.capacity:
                 others = (name for name in self.session_data if name != session_id)
-                stateless = (name for name, kept in self.session_data.items() if not kept.state_data)
+                stateless = (name for name, session in self.session_data.items() if not session.state_data)
                 gone = next((name for name in stateless if name != session_id), None) or next(others)
                 del self.session_data[gone]
                 self.time_last_used.pop(gone, None)

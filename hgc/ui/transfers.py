@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 TELL_EVERY_S = 0.5
-STOPPED = "Stopped; what has come stays here: fetch again to go on where it was."
+STOPPED = "Stopped. The part that was downloaded is kept: fetch again to continue."
 
 
 class _Transfer:

@@ -245,7 +245,7 @@ def blame(anatomy: Anatomy, result: Mapping[str, State], name: str) -> str:
     while pending:
         consumer = pending.pop(0)
         if result[consumer] in (State.REUSED, State.FORECAST):
-            return f"nobody consumes it: {consumer} is kept"
+            return f"its output is not used: {consumer} is kept"
         if consumer not in seen:
             seen.add(consumer)
             pending += anatomy.consumers[consumer]

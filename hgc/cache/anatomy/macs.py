@@ -177,13 +177,13 @@ def measure(networks: Networks, latent: tuple[int, int], tokens: int, *, model: 
 def _measure(networks: Networks, latent: tuple[int, int], tokens: int, model: str) -> Anatomy:
     controls = {name: twin(net) for name, net in networks.controls.items()}
     meta = Networks(twin(networks.unet), controls, conditions=networks.conditions)
-    found = survey(meta)
+    layout = survey(meta)
     measured: dict[str, tuple[tuple[int, ...], Macs]] = {}
     # In inference mode composite operations stay whole, and nothing would be counted.
     with torch.inference_mode(False), torch.no_grad(), MacCounter() as counter:
         handlers = {
             module: partial(_measured_forward, measured, counter, name)
-            for name, modules in found.modules.items()
+            for name, modules in layout.modules.items()
             for module in modules
         }
         try:
@@ -196,10 +196,10 @@ def _measure(networks: Networks, latent: tuple[int, int], tokens: int, model: st
             ) from error
     for name in (PREDICTION, UNGUIDED):
         measured[name] = ((1, networks.unet.config.out_channels, *latent), Macs())
-    inner = sum((measured[site.name][1] for site in found.sites if site.parent is None), Macs())
+    inner = sum((measured[site.name][1] for site in layout.sites if site.parent is None), Macs())
     if inner != counter.total:
         raise RuntimeError(f"{model}: sites hold {inner}, a forward executes {counter.total}; a module is not a site")
-    return anatomy_of(found, model, measured)
+    return anatomy_of(layout, model, measured)
 
 
 def _measured_forward(

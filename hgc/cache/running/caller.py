@@ -34,8 +34,8 @@ class Caller:
         timetable = self.variables.get("timesteps")
         if timetable is not None:
             return len(timetable)
-        told = getattr(pipe, "num_timesteps", None)
-        return len(pipe.scheduler.timesteps) if told is None else int(told)
+        count = getattr(pipe, "num_timesteps", None)
+        return len(pipe.scheduler.timesteps) if count is None else int(count)
 
     def control_off(self, names: Sequence[str]) -> tuple[frozenset[str], ...] | None:
         """The ControlNets that each step leaves out, by window or by a strength of 0; None where nobody says."""
@@ -70,8 +70,8 @@ def caller() -> Caller:
 
 def _each(step: Any, scale: Any, nets: int) -> list[float]:
     """The factors a step multiplies every ControlNet's residuals with."""
-    kept, scales = (value if isinstance(value, list | tuple) else [value] * nets for value in (step, scale))
-    return [float(on) * float(strength) for on, strength in zip(kept, scales, strict=True)]
+    values, scales = (value if isinstance(value, list | tuple) else [value] * nets for value in (step, scale))
+    return [float(on) * float(strength) for on, strength in zip(values, scales, strict=True)]
 
 
 @cache

@@ -11,8 +11,7 @@ from hgc.cache.anatomy import KEPT, UNGUIDED, Anatomy, Kind, State, states
 from hgc.cache.plan import Action, Plan
 from hgc.cache.rehearsal import decided
 from hgc.cache.rules import PlanRefused
-from hgc.cache.running.feature_gate import FeatureGate
-from hgc.cache.running.gate import ChangeGate, Meter
+from hgc.cache.running.gate import ChangeGate, FeatureGate, Meter
 from hgc.cache.running.verification import Verdict, Verifier
 
 PLANNED = "planned"
@@ -117,11 +116,11 @@ class Clock:
 
     def _ask(self, watch: Watch, step: Step) -> None:
         """Turns an in-between step into a full one when the gate fires."""
-        kept = [name for name in watch.rows if name in step.actions]
-        if not kept or (kept == [UNGUIDED] and not step.guidance):
+        rows = [name for name in watch.rows if name in step.actions]
+        if not rows or (rows == [UNGUIDED] and not step.guidance):
             return
         fires, reason = watch.gate.decide()
-        for name in kept:
+        for name in rows:
             step.reasons[name] = reason
         for name in watch.refreshed if fires else ():
             if step.actions.pop(name, None):
@@ -172,13 +171,13 @@ def _watches(plan: Plan, anatomy: Anatomy, meter: Meter) -> tuple[Watch, ...]:
     """The gate over the coarse rows and, per branch, one over the unguided branch's row."""
     if plan.gate is None:
         return ()
-    found = []
+    watches = []
     coarse = decided(plan, anatomy)
     if coarse and plan.gate.by == "feature":
-        found.append(Watch(FeatureGate(plan.gate, meter), anatomy.glimpsed, coarse, coarse))
+        watches.append(Watch(FeatureGate(plan.gate, meter), anatomy.glimpsed, coarse, coarse))
     elif coarse:
         followed = [name for name in coarse if anatomy[name].kind is not Kind.RESIDUAL]
-        found.append(Watch(ChangeGate(plan.gate, meter), (followed or coarse)[0], coarse, coarse))
+        watches.append(Watch(ChangeGate(plan.gate, meter), (followed or coarse)[0], coarse, coarse))
     if plan.gate.per_branch and UNGUIDED in plan.table:  # both branches lie inside the kept prediction
-        found.append(Watch(ChangeGate(plan.gate, meter), UNGUIDED, (UNGUIDED,), (UNGUIDED, *coarse)))
-    return tuple(found)
+        watches.append(Watch(ChangeGate(plan.gate, meter), UNGUIDED, (UNGUIDED,), (UNGUIDED, *coarse)))
+    return tuple(watches)

@@ -64,8 +64,8 @@ class AttentionLook:
             self._keys[site.rpartition(".")[0]] = value
         elif kind is Kind.CROSS_ATTENTION:
             query, attention = self._queries.pop(site), self._attentions[site]
-            found = word_shares(query[-1], self._keys[site][-1], attention.heads, attention.scale, self._words)
-            self.maps[site][step] = found.unflatten(1, self._sizes[site]).half().cpu().numpy()
+            shares = word_shares(query[-1], self._keys[site][-1], attention.heads, attention.scale, self._words)
+            self.maps[site][step] = shares.unflatten(1, self._sizes[site]).half().cpu().numpy()
 
 
 def word_shares(
@@ -79,13 +79,13 @@ def word_shares(
 
 def last_computed(row: Sequence[Cell]) -> list[int | None]:
     """For every step of a site the latest step before it in which the site was computed."""
-    found: list[int | None] = []
+    steps: list[int | None] = []
     latest = None
     for step, cell in enumerate(row):
-        found.append(latest)
+        steps.append(latest)
         if cell.state is State.COMPUTED:
             latest = step
-    return found
+    return steps
 
 
 def spans(*traces: Trace) -> set[Span]:

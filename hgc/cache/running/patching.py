@@ -64,18 +64,18 @@ def replaced_forwards(
     """
     patched: list[nn.Module] = []
     around = _handlers.get()
-    told = outside or {}
+    handlers_outside = outside or {}
     token = _handlers.set({**(around or {}), **handlers})
     try:
         inside = _inside_compiled(handlers)
         for module in handlers:
-            _install(module, module in inside, told.get(module))
+            _install(module, module in inside, handlers_outside.get(module))
             patched.append(module)
         yield partial(_beyond, around)
     finally:
         # The modules first: a generator closed from another context cannot reset the variable, and must not matter.
         for module in reversed(patched):
-            _remove(module, told.get(module))
+            _remove(module, handlers_outside.get(module))
         _handlers.reset(token)
 
 

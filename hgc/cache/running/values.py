@@ -114,8 +114,8 @@ class Values:
         wanted = Wanted(step.number, branches, shape, forecast, self._alone(name), adjust, lent)
         value = self.store.read((name, part), wanted)
         reason = step.reasons.get(name, step.reason)
-        told = "" if forecast is planned else UNFORESEEN.format("line" if forecast is LINE else "repetition")
-        self._recorder.kept(name, state, self.age(step, name, part), reason + told)
+        note = "" if forecast is planned else UNFORESEEN.format("line" if forecast is LINE else "repetition")
+        self._recorder.kept(name, state, self.age(step, name, part), reason + note)
         return value
 
     def zeros(self, name: str, branches: int, like: torch.Tensor) -> torch.Tensor:

@@ -68,9 +68,9 @@ class Verifier:
 
     def _verdict(self, name: str, error: float) -> Verdict:
         threshold, broken = self.rule.threshold, not error <= self.rule.threshold  # not a number is no agreement
-        told = f"{name} was {error:.3g} off at step {self._errors[name][0] + 1}"  # people count from 1
+        words = f"{name} was {error:.3g} off at step {self._errors[name][0] + 1}"  # people count from 1
         bound = f"over {threshold:g}" if broken else f"within {threshold:g}"
-        return Verdict(name, error, broken, f"verification: forecast of {told}, {bound}")
+        return Verdict(name, error, broken, f"verification: forecast of {words}, {bound}")
 
     def forget(self, site: str) -> None:
         """Forgets the measured errors: they have been acted on."""

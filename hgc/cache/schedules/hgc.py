@@ -15,7 +15,7 @@ the values of the densities, the similarity formula or the gate step. Ours are:
   the control residuals, so that all of ControlNet and the deeper UNet is dead. Both densities thus act on layers:
   lambda_inter decides how often all of them are computed, lambda_intra how many are in between;
 * kept values go on by forecast, from the line through the last two unless told otherwise, or are repeated;
-* the bypass is dynamic on request: a cheap real feature decides each step in between (running/feature_gate.py);
+* the bypass is dynamic on request: a cheap real feature decides each step in between (running/gate.py);
 * at the gate step the unguided branch is left out and stands in as guided minus the last guidance difference
   (`difference`), or guidance ends there (`drop`, as T-GATE does).
 """
@@ -65,7 +65,7 @@ def hgc(
 
     `coarse` and `fine` switch the two caches. With `threshold` the in-between steps are decided while running, by the
     change of a real feature since the last full step, with `release` as its hysteresis; at most `most` of them are
-    computed (running/feature_gate.py says how). lambda_inter then counts the fixed key steps only.
+    computed (running/gate.py says how). lambda_inter then counts the fixed key steps only.
     `keys` names the key steps, the first among them, and overrides lambda_inter.
     A control that sets in at `first_control_step` makes key steps of that step and the next.
     Raises PlanRefused for values out of range.

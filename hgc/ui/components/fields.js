@@ -19,7 +19,7 @@
   const fault = (field) => {
     const { low, high, whole } = bounds(field);
     const number = field.valueAsNumber;
-    if (Number.isNaN(number)) return slides(field) || field.validity.badInput ? "This is no number" : "";
+    if (Number.isNaN(number)) return slides(field) || field.validity.badInput ? "This is not a number" : "";
     if (number < low || number > high) return `${shown(number)} is not within ${shown(low)} to ${shown(high)}`;
     return whole && number % 1 ? `${shown(number)} is not a whole number` : "";
   };

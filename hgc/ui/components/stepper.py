@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from hgc.control.canvas import Pixels
     from hgc.results.opened import Opened
 
-HINT = "Moves the marker in every chart and the pictures below; the left and right arrow keys do the same."
+HINT = "Moves the marker in every chart and changes the pictures below. The left and right arrow keys do the same."
 BRANCHES = {0: "no branch", 1: "one branch", 2: "both branches"}
 NO_PICTURES = '<p class="aside">The pictures of this run\'s steps were not kept: run it again to see them.</p>'
 # Below this the difference would show the rounding of 256 tones as if it were something.

@@ -212,7 +212,7 @@ def _summary(swept: Swept) -> str:
     there = sum(out.comparison is not None for out in swept.outcomes.values())
     refused = len(swept.outcomes) - there
     words = f"{there} of {len(swept.sweep.cells)} runs drawn" + (f", {refused} cannot be" if refused else "")
-    return f"Stopped: {words}; what is there stays." if swept.stopped else f"{words}. Click a picture to open its run."
+    return f"Stopped: {words}; the pictures stay." if swept.stopped else f"{words}. Click a picture to open its run."
 
 
 def _sheet_name(press: Press) -> str:

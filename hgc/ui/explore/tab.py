@@ -68,8 +68,8 @@ def build_explore() -> Explore:
     with gr.Column(elem_id="explore"):
         with gr.Column(elem_classes="card", elem_id="explore-form"):
             gr.HTML(
-                '<h2>Sweep</h2><p class="aside">Two settings run over the values you name; drawing, words and '
-                f"everything else are those of the Playground. At most {MOST_RUNS} runs.</p>"
+                '<h2>Sweep</h2><p class="aside">The same picture for many values of two settings. '
+                f"Everything else is as in the Playground. At most {MOST_RUNS} runs.</p>"
             )
             axes = _axes()
             seeds, rival = _more()
@@ -141,7 +141,7 @@ def _more() -> tuple[gr.Textbox, gr.Checkbox]:
         seeds = gr.Textbox(
             "",
             label="Several seeds",
-            info="Each place is drawn under all of them, for a band in the chart. Empty: the seed of the Playground.",
+            info="Every cell is drawn with each of them, which gives the chart a band. Empty: the Playground's seed.",
             placeholder="0..2",
             elem_id="sweep-seeds",
             lines=1,
@@ -150,7 +150,7 @@ def _more() -> tuple[gr.Textbox, gr.Checkbox]:
         rival = gr.Checkbox(
             False,
             label="Also fewer steps at the same cost",
-            info="For every cost, the plain pipeline in as many steps as it buys, on the same noise.",
+            info="For each cell, also the picture without a cache in fewer steps, from the same noise.",
             elem_id="sweep-rival",
             elem_classes="switch",
             min_width=280,

@@ -175,8 +175,8 @@ def _line(record: Record) -> str:
 
 
 def _shown(record: Record, arm: str, name: str, line: str) -> Shown:
-    kept = record.arm(arm)
-    return Shown(name, name.capitalize(), line, record.request.prompt or "without words", kept.pixels, kept.png)
+    stored = record.arm(arm)
+    return Shown(name, name.capitalize(), line, record.request.prompt or "without words", stored.pixels, stored.png)
 
 
 def wire_history(tab: HistoryTab, opened: gr.Tab, runner: Runner, restoring: Restoring, p: Playground) -> None:

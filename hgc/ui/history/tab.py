@@ -84,7 +84,7 @@ def _list(runner: Runner) -> dict[str, Any]:
     search = gr.Textbox(
         "",
         label="Search",
-        info="Words of the prompt, the method or a tag; all of them have to be there.",
+        info="Words of the prompt, the method or a tag. Only runs with all of them are listed.",
         max_lines=1,
         visible=keeps,
         elem_id="history-search",
@@ -131,7 +131,7 @@ def _actions() -> dict[str, Any]:
         keep = gr.Button("Keep", size="md", elem_id="keep", min_width=76, scale=0)
     with gr.Row(elem_id="tag-row", equal_height=False):
         tags = gr.Textbox(
-            "", label="Tags", info="Separated by commas. A tagged run is never forgotten.", max_lines=1, elem_id="tags"
+            "", label="Tags", info="Separated by commas. Tagged runs are kept.", max_lines=1, elem_id="tags"
         )
         save_tags = gr.Button("Save tags", size="md", elem_id="save-tags", min_width=104, scale=0)
     return {

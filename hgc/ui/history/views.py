@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 MAP = TITLES["control_png"]
 EMPTY = (
     '<div class="stage empty" role="status"><span class="mark"></span><h3>No runs yet</h3>'
-    "<p>Run something in the Playground: it will stand here, with everything that is needed to make it again.</p></div>"
+    "<p>Run something in the Playground: it appears here, with everything that is needed to make it again.</p></div>"
 )
 NOTHING_FOUND = (
     '<div class="stage empty" role="status"><span class="mark"></span><h3>Nothing found</h3>'
@@ -37,8 +37,8 @@ CHOOSE = (
 )
 
 
-TWO = '<h2>Two runs compared</h2><p class="aside">The one ticked first is on the left.</p>'
-UNEQUAL_SIZES = '<p class="lead">The pictures differ in size, so they cannot be laid on each other.</p>'
+TWO = '<h2>Two runs compared</h2><p class="aside">The one you ticked first is on the left.</p>'
+UNEQUAL_SIZES = '<p class="lead">The pictures have different sizes, so they cannot be compared pixel by pixel.</p>'
 
 
 def when(at: str) -> str:
@@ -149,4 +149,4 @@ def many(number: int) -> str:
 
 def question(number: int) -> str:
     what = "this run" if number == 1 else f"these {number} runs"
-    return f'<p class="lead" role="alert">Delete {what} for good? There is no way back.</p>'
+    return f'<p class="lead" role="alert">Delete {what} for good? This cannot be undone.</p>'

@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from hgc.results.comparison import Comparison
 
 NO_RUN = (
-    '<div class="story live"><div><h2>Your own run</h2><p>Run something in the Playground; its steps will stand '
-    "here.</p></div></div>"
+    '<div class="story live"><div><h2>Your own run</h2><p>Run something in the Playground; its steps will '
+    "appear here.</p></div></div>"
 )
 LEGEND = (
     '<div class="plan-legend"><span><i class="full"></i>computed</span><span><i class="kept"></i>kept from an earlier '
     'step</span><span><i class="dead"></i>not needed, so not run</span></div>'
 )
-# Heights of a U-Net's blocks, outermost first, as drawn.
+# Heights of a UNet's blocks, outermost first, as drawn.
 DEPTHS = (64, 50, 36, 24)
 
 
@@ -49,28 +49,28 @@ def _stories() -> list[tuple[str, str, str]]:
     return [
         (
             "Two networks, every step",
-            "A picture starts as noise and is cleaned in some twenty steps. In each, ControlNet reads your map and a "
-            "U-Net cleans the picture, once with your words and once without them. The difference of the two is what "
-            "makes it follow the words.",
+            "A picture starts as noise and is cleaned in about twenty steps. In each, ControlNet reads your map and "
+            "a UNet cleans the picture, once with your words and once without. The difference of the two makes the "
+            "picture follow the words.",
             _networks(["full"] * 4, "full", both=True),
         ),
         (
             "Coarse cache: whole blocks",
             "From one step to the next the deep blocks hardly change. At key steps everything is computed; in between "
-            "only the outermost layers are, and what lies beneath is kept, or continued along its trend. Then nobody "
-            "asks for ControlNet's answers, and it need not run at all.",
+            "only the outermost layers are, and the rest is kept or continued along its trend. Then ControlNet's "
+            "output is not needed, and it does not run at all.",
             _networks(["full", "dead", "dead", "dead"], "dead"),
         ),
         (
             "Fine cache: attention and the second branch",
-            "Which word matters where is settled early, so attention maps are kept over several steps. From the gate "
-            "step on, the branch without words is left out as well; its last difference stands in for it.",
+            "Where each word matters is decided early, so attention maps are kept for several steps. After the gate "
+            "step, the branch without words is left out as well, and its last difference is used instead.",
             _branches(),
         ),
         (
-            "Always the same question",
-            "Both pictures start from the same noise, map and scheduler, so that every difference you see comes from "
-            "the cache. Control is added exactly once, on computed and on kept steps alike.",
+            "A fair comparison",
+            "Both pictures use the same noise, map and scheduler, so every difference you see comes from the cache. "
+            "Control is added exactly once, in computed and in kept steps.",
             _pair(),
         ),
     ]
@@ -89,7 +89,7 @@ def _text(x: float, y: float, words: str) -> str:
 
 
 def _networks(depths: list[str], control: str, both: bool = False) -> str:
-    """ControlNet's encoder on the left, the U-Net on the right; each block in what became of it."""
+    """ControlNet's encoder on the left, the UNet on the right; each block in what became of it."""
     body = ""
     for i, (height, kind) in enumerate(zip(DEPTHS, depths, strict=True)):
         body += _box(12 + 16 * i, 50 - height / 2, 12, height, control)
@@ -98,9 +98,9 @@ def _networks(depths: list[str], control: str, both: bool = False) -> str:
     body += _box(176, 42, 8, 16, depths[-1])
     if not both:
         body += _box(220, 50 - DEPTHS[1] / 2, 12, DEPTHS[1], "kept")
-    body += _text(42, 98, "ControlNet") + _text(180, 98, "U-Net")
+    body += _text(42, 98, "ControlNet") + _text(180, 98, "UNet")
     body += '<path class="wire" d="M76 50 H100 M96 46 L100 50 L96 54"/>'
-    return _svg(256, 104, body, "ControlNet and U-Net as blocks")
+    return _svg(256, 104, body, "ControlNet and UNet as blocks")
 
 
 def _branches() -> str:

@@ -1,4 +1,4 @@
-"""What became of the attention, in words; and where a word is looked for, its map in two arms at every step. HTML."""
+"""HTML about attention: how much the cache answered; and for a word, its map in two arms at every step."""
 
 from __future__ import annotations
 
@@ -28,8 +28,7 @@ Level = NDArray[np.float32]
 
 
 def totals(trace: Trace) -> str:
-    """What the fine cache did: how much of the attention it answered, what was not even asked for, and how many steps
-    ran one branch."""
+    """The work of the fine cache: the attention it answered, that was not needed, and the steps with one branch."""
     hits, misses = trace.attention_hits, trace.attention_misses
     asked = hits + misses
     left_out = trace.count(State.DEAD, kind=Kind.CROSS_ATTENTION)
@@ -44,7 +43,7 @@ def totals(trace: Trace) -> str:
 
 
 def layer_choices(seen: Inspection) -> list[tuple[str, str]]:
-    """Title and name of every cross-attention that ran, all of the U-Net's together first."""
+    """Title and name of every cross-attention that ran, all of the UNet's together first."""
     sites = [site for site in seen.traces["full"].sites if site.kind is Kind.CROSS_ATTENTION]
     titles = dict(zip((site.name for site in sites), layer_titles(sites), strict=True))
     return [("All of the UNet, averaged", TOGETHER), *((titles[name], name) for name in seen.layers)]
@@ -64,7 +63,7 @@ def attention_view(seen: Inspection, arm: ArmName, title: str, word: int, layer:
     figures = [
         figure_by_step(f"Full: {looks_for}", _heats(levels[0], top), "Fresh: computed by the full arm in this step")
     ]
-    told = (
+    caption = (
         f"Bright: up to {top:.1%} of a place's attention goes to <b>{escape(seen.words[word].title)}</b>, as the mean "
         "over heads."
     )
@@ -78,11 +77,11 @@ def attention_view(seen: Inspection, arm: ArmName, title: str, word: int, layer:
             figure_by_step(f"{title}: {looks_for}", _heats(levels[1], top), said),
             figure_by_step(f"Difference: {looks_for}", _two_sided(apart, widest), differing),
         ]
-        told += (
+        caption += (
             f" In the difference orange is more in {escape(title)}, blue less, full colour {widest:.1%}. The cache "
             "keeps what a layer puts out, not its map: shown is the map of the step whose output was kept."
         )
-    return f'<div class="triple">{"".join(figures)}</div><p class="aside">{told}</p>'
+    return f'<div class="triple">{"".join(figures)}</div><p class="aside">{caption}</p>'
 
 
 def _level(seen: Inspection, arm: ArmName, layer: str, word: int, step: int) -> Level | None:

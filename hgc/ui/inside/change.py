@@ -28,8 +28,8 @@ log = logging.getLogger(__name__)
 TITLE = "<h2>Change that piles up</h2>"
 PLAIN = "How far each layer's output has moved since it was last computed, which a dot marks."
 WITH_DELTA = (
-    "Block Caching computes a layer again once its change since last time has passed the dashed line, δ, and somebody "
-    "asks for it: behind a kept layer nobody does, and it waits."
+    "Block Caching computes a layer again when its change since last time has passed the dashed line, δ, and its "
+    "output is needed. Behind a kept layer it is not needed, so it waits."
 )
 
 
@@ -51,11 +51,11 @@ class Change:
 def build_change() -> Change:
     """Lays the card out, hidden until a run has a calibration."""
     with gr.Column(visible=False, elem_classes="card", min_width=330, elem_id="change") as column:
-        told = gr.HTML(TITLE)
+        heading = gr.HTML(TITLE)
         block = gr.Dropdown(
             [],
             label="Block",
-            info="The layers of this block are drawn, a line each.",
+            info="The chart has a line for each layer of this block.",
             elem_id="change-block",
             filterable=False,
         )
@@ -70,7 +70,7 @@ def build_change() -> Change:
                 )
                 for name in ("accumulated", "change")
             )
-    return Change(column, told, block, piled, curves)
+    return Change(column, heading, block, piled, curves)
 
 
 def wire_change(change: Change, runner: Runner, run_id: gr.State, arm: gr.Radio) -> None:

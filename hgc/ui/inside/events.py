@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 EMPTY = (
     '<div class="stage empty" role="status"><span class="mark"></span><h3>Nothing to open up yet</h3>'
-    "<p>Run something in the Playground; what each step computed and reused will stand here.</p></div>"
+    "<p>Run something in the Playground; what each step computed and reused will appear here.</p></div>"
 )
 FORGOTTEN = (
     '<div class="stage empty" role="status"><span class="mark"></span><h3>This run is no longer kept</h3>'
@@ -132,12 +132,12 @@ class InsideEvents:
 
 def summary(opened: Opened) -> str:
     trace, request = opened.trace, opened.comparison.request
-    told = f"by <b>{escape(opened.title)}</b>, plan “{escape(trace.plan.name)}”, seed {request.seed}."
+    words = f"by <b>{escape(opened.title)}</b>, plan “{escape(trace.plan.name)}”, seed {request.seed}."
     if opened.name == "full":
-        told = f"<b>Everything</b> was computed in {trace.steps} steps, seed {request.seed}."
+        words = f"<b>Everything</b> was computed in {trace.steps} steps, seed {request.seed}."
     else:
-        told = f"<b>{1 - opened.share:.1%}</b> of the work was left out in {trace.steps} steps {told}"
-    return f'<p class="lead">{told} Trace <code>{trace.digest}</code></p>'
+        words = f"<b>{1 - opened.share:.1%}</b> of the work was left out in {trace.steps} steps {words}"
+    return f'<p class="lead">{words} Trace <code>{trace.digest}</code></p>'
 
 
 def _under_way(look: Look, opened: Opened | None) -> str:

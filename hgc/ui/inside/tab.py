@@ -102,7 +102,7 @@ def build_inside(runner: Runner, run_id: gr.State, recording: bool = False) -> N
             with _card("The picture at this step", "After the chosen step, before decoding.", 5):
                 pictures = gr.HTML("", elem_id="step-pictures")
         with gr.Row(equal_height=True):
-            with _card("MACs of every step", "Without attention products the paper counts; with them is all of it."):
+            with _card("MACs of every step", "The paper counts without attention products."):
                 convention = _choice("Convention", [("Without attention", "paper"), ("With attention", "full")])
                 macs = _plot("macs")
             with _card("Time of every step", "Milliseconds in the denoiser, as measured."):
@@ -117,7 +117,7 @@ def build_inside(runner: Runner, run_id: gr.State, recording: bool = False) -> N
         closer = _closer()
         with (
             gr.Column(visible=False, min_width=330) as drift_column,
-            _card("How fast blocks change", "In the full arm, from step to step. What changes little can be kept."),
+            _card("How fast blocks change", "In the full picture's run. What changes little can be kept."),
         ):
             drift = _plot("drift")
     inside = Inside(
@@ -148,7 +148,7 @@ def _head() -> tuple[gr.Radio, gr.HTML, dict[str, gr.Button]]:
         ["cached"],
         value="cached",
         label="Which picture",
-        info="Everything below is of this one, beside the full one.",
+        info="Everything below shows this picture next to the full one.",
         elem_id="arm",
         elem_classes="segmented",
     )
@@ -165,7 +165,7 @@ def _head() -> tuple[gr.Radio, gr.HTML, dict[str, gr.Button]]:
 def _closer() -> Closer:
     with _card(
         "Where the model looks for a word",
-        "Attention maps: fresh in the full arm, as used in the opened one, and their difference.",
+        "Attention maps: computed in the full picture's run, used in the other run, and their difference.",
     ):
         note = gr.HTML(UNSEEN, elem_id="look-note")
         button = gr.Button("Look at attention and drift", elem_id="look", size="md")

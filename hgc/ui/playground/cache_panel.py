@@ -110,12 +110,12 @@ class CachePanel:
 
 def _missed_calibration() -> MissedCalibration:
     with gr.Column(visible=False, elem_id="missed-calibration") as row:
-        told = gr.HTML("", elem_id="missed-told")
+        text = gr.HTML("", elem_id="missed-told")
         with gr.Row():
             press = build_press()
             run = gr.Button("Calibrate", size="md", elem_id="calibrate-here", scale=0, min_width=110)
             stop = gr.Button("Stop", size="md", interactive=False, elem_id="calibrate-here-stop", scale=0, min_width=70)
-    return MissedCalibration(row, told, Pressing(press, (run,), stop))
+    return MissedCalibration(row, text, Pressing(press, (run,), stop))
 
 
 def build_cache_panel() -> CachePanel:
@@ -174,7 +174,7 @@ def _budget() -> dict[str, Any]:
     at_least = gr.Textbox(
         "",
         label="Or at least",
-        info="How like the full picture: 45 dB, or 99% of its control score. The budget follows.",
+        info="How similar to the full picture: 45 dB, or 99% of its control score. Sets the budget. Higher costs more.",
         placeholder="45 dB",
         max_length=40,
         elem_id="at-least",

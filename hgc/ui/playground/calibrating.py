@@ -49,9 +49,9 @@ class CalibratingHere:
         long = (
             "each takes as long as a full picture" if full_ms is None else f"about {duration(SCENES * full_ms / 1e3)}"
         )
-        told = f"Calibrate measures it here over {SCENES} scenes: {long}. It can be stopped and goes on where it was."
-        told += unmeasured(recipe)
-        return {self._missed.row: gr.update(visible=True), self._missed.told: aside(told)}
+        words = f"Calibrate measures it here over {SCENES} scenes: {long}. If you stop it, it continues next time."
+        words += unmeasured(recipe)
+        return {self._missed.row: gr.update(visible=True), self._missed.told: aside(words)}
 
     def run(self, page: gr.Request, name: str, *form: Any) -> Iterator[Updates]:
         """Measures what the form asks for."""

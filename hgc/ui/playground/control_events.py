@@ -52,7 +52,7 @@ READING_SLOWLY = (
     "detector's weights are fetched, which can take a minute; you can choose another meanwhile.</p>"
 )
 DRAWN = ("segmentation", *LINES)
-NOT_DRAWN = "There is no canvas for a map of this kind ({}): it is used as it was read from the photo."
+NOT_DRAWN = "Maps of this kind ({}) cannot be painted here: the map is used as it was read from the photo."
 NO_LINES = '<h3>As the model sees it</h3><p class="aside">Draw some lines to see their map here.</p>'
 
 

@@ -61,7 +61,7 @@ class ControlPanel:
 
     @property
     def map(self) -> list[Any]:
-        """What decides which control reads the map: the first inputs of `wanted.control_of`."""
+        """The components that decide which control reads the map: the first inputs of `wanted.control_of`."""
         return [self.source, self.annotator, self.which]
 
     @property
@@ -70,7 +70,7 @@ class ControlPanel:
 
 
 def palettes(sets: Sequence[LabelSet]) -> list[Swatches]:
-    """What a model's areas are painted with."""
+    """The colours that a model's areas are painted with."""
     return [_palette(labels, [other for other in sets if other is not labels]) for labels in sets]
 
 
@@ -98,7 +98,7 @@ def build_control_panel() -> ControlPanel:
             [(AS_DRAWN, AUTO)],
             AUTO,
             label="Kind of map",
-            info="Areas and lines can be drawn; of the others, give a photo to be read or a finished map.",
+            info="Areas and lines can be drawn. For the others, give a photo or a finished map.",
             visible=False,
             elem_id="which",
         )
@@ -184,7 +184,7 @@ def _painting(first: Example) -> gr.HTML:
 
 
 def _lines() -> gr.HTML:
-    gr.HTML('<p class="aside">Dark lines on white. They are turned round, white on black, as the model reads them.</p>')
+    gr.HTML('<p class="aside">Dark lines on white. The model reads them inverted, white on black.</p>')
     return build_easel(
         None,
         label="Canvas for lines",

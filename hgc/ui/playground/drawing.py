@@ -190,7 +190,7 @@ def under_sheet(photo: Pixels) -> str:
     paled = f'linear-gradient(rgb(255 255 255 / 45%) 0 0), url("{png_url(photo)}")'
     return (
         f"<style>#control-card .sheet {{ background: {paled} center / cover !important }}</style>"
-        '<p class="aside">Your photo lies under the sheet: only what you draw is read.</p>'
+        '<p class="aside">Your photo is shown under the canvas. Only what you draw is used.</p>'
     )
 
 
@@ -204,5 +204,5 @@ def seen_text(notes: tuple[str, ...], given: Drawn | None = None) -> str:
     exact = "Exact colours: no pixel was snapped." if areas else "Left as it is."
     untouched = "White lines on black: left as they are." if lines else exact
     by_annotator = given is not None and given.annotator is not None
-    found = notes_list(notes) or ("" if by_annotator else f'<p class="aside">{untouched}</p>')
-    return f"<h3>As the model sees it</h3><p>{kind}</p>{found}"
+    remarks = notes_list(notes) or ("" if by_annotator else f'<p class="aside">{untouched}</p>')
+    return f"<h3>As the model sees it</h3><p>{kind}</p>{remarks}"

@@ -19,9 +19,9 @@ NOTHING_DONE = (
     "that does not depend on the step was saved. Lower the budget, or compute fewer key steps.</div>"
 )
 MACS_HINT = "Multiply-accumulates of convolutions and linear layers: the convention of the HGC paper."
-TIME_HINT = "The whole call of the pipeline, text and decoding included, one after the other on this machine."
-MEMORY_HINT = "What the cached arm kept at most."
-PSNR_HINT = "Peak signal-to-noise ratio against the full picture; higher is more alike."
+TIME_HINT = "The time of the whole picture, reading the text and decoding included, measured on this machine."
+MEMORY_HINT = "The most memory that the cache took."
+PSNR_HINT = "Peak signal-to-noise ratio against the full picture; higher is more similar."
 SSIM_HINT = "Structural similarity to the full picture; 1 is the same."
 PERCEPTUAL_HINT = (
     "How differently a network that knows such pictures sees the two: LPIPS, in the embedded model's world on the "
@@ -38,7 +38,7 @@ def masthead(kind: str, status: str) -> str:
     """The page's name, what it is for, and how the model stands: loading, ready or failed."""
     return (
         '<header class="masthead"><div class="brand"><h1>HGC Studio</h1>'
-        "<p>Draw a landscape and see it made twice: in full, and from a cache that keeps to your drawing.</p></div>"
+        "<p>Draw a landscape and see it made twice: in full, and with a cache that still follows it.</p></div>"
         f'<span class="status {kind}" role="status"><i></i>{escape(status)}</span></header>'
     )
 
@@ -145,22 +145,22 @@ def arms_table(values: Mapping[str, Any]) -> str:
 
 
 def _table_band(values: Mapping[str, Any]) -> str:
-    """What both likenesses are held against: how like a longer run is; nothing where none was measured."""
+    """For comparison: how similar a picture with more steps is; nothing where that was not measured."""
     band = long_band(values)
     if band is None:
         return ""
     arms = {"cached": values["psnr"], "rival": values["psnr_rival"]}
     nearer = [values[f"title_{name}"] for name, psnr in arms.items() if psnr is None or psnr >= band.psnr]
-    which = f"Nearer than that: {', '.join(nearer)}." if nearer else "None of these is as near."
+    which = f"Closer than that: {', '.join(nearer)}." if nearer else "None of these is as close."
     return aside(
-        f"For comparison: the same picture in {band.steps} steps has {band.psnr:.1f} dB to the full one, the mean of "
-        f"{band.scenes} scenes{_from_other_noise(values)}. {which}"
+        f"For comparison, the mean of {band.scenes} scenes: a picture in {band.steps} steps has {band.psnr:.1f} dB to "
+        f"the full one{_from_other_noise(values)}. {which}"
     )
 
 
 def _from_other_noise(values: Mapping[str, Any]) -> str:
     band = noise_band(values)
-    return "" if band is None else f"; from other noise it has {band.psnr:.1f} dB"
+    return "" if band is None else f", one from other noise {band.psnr:.1f} dB"
 
 
 def _table_row(title: str, hint: str, cells: Iterable[str]) -> str:

@@ -41,8 +41,7 @@ def coarse(now: CacheSettings) -> dict[str, Any]:
         "similarity": gr.Checkbox(
             now.similarity,
             label="By measured similarity",
-            info="Place key steps, refreshed layers and kept attention where full runs were measured to change. "
-            "Otherwise by a timetable.",
+            info="Chooses what to compute by how much full runs were measured to change. Off: by a fixed timetable.",
             elem_id="similarity",
             elem_classes="switch",
         ),
@@ -68,7 +67,7 @@ def coarse(now: CacheSettings) -> dict[str, Any]:
             [("Repeat", 0), ("Follow a line", 1), ("Follow a curve", 2)],
             value=now.order,
             label="Kept values",
-            info="Repeat the last value, or continue the trend of the last two or three.",
+            info="Reuse the last value, or continue the trend of the last two or three.",
             elem_id="order",
             elem_classes="segmented",
         ),
@@ -90,7 +89,7 @@ def _at_run_time() -> dict[str, Any]:
         0.15,
         step=0.01,
         label="Threshold",
-        info="A change from here on is computed. Higher computes less.",
+        info="A step whose change is larger is computed. Higher computes less.",
         interactive=False,
         elem_id="threshold",
     )
@@ -100,7 +99,7 @@ def _at_run_time() -> dict[str, Any]:
         0.07,
         step=0.01,
         label="Threshold after a refreshed step",
-        info="Lower goes on computing while much moves. At most the threshold.",
+        info="After a refreshed step, a smaller change is enough to compute again. Lower computes more.",
         interactive=False,
         elem_id="release",
     )
@@ -110,7 +109,7 @@ def _at_run_time() -> dict[str, Any]:
         4,
         step=1,
         label="Refreshed steps, at most",
-        info="Bounds what a run may cost; the forecast counts all of them. 0 sets no bound.",
+        info="Limits the cost; the forecast counts all of them. Higher may cost more; 0 sets no limit.",
         interactive=False,
         elem_id="most-refreshed",
     )
@@ -138,14 +137,14 @@ def fine(now: CacheSettings) -> dict[str, Any]:
             now.attention_every,
             step=1,
             label="Attention every n-th time",
-            info="1 computes it at every key step, or whenever asked if by similarity. Higher computes less.",
+            info="1 computes it in every key step. Higher computes it less often.",
             elem_id="attention-every",
         ),
         "fusion": gr.Radio(
             [("Keep the last difference", "difference"), ("Drop guidance", "drop")],
             value=now.fusion,
             label="After the gate",
-            info="Keep guiding by the last difference of the branches, or guide no more.",
+            info="Reuse the last difference of the two branches, or stop guiding.",
             elem_id="fusion",
             elem_classes="segmented",
         ),

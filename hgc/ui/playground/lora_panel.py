@@ -112,7 +112,7 @@ def build_lora_panel() -> LoraPanel:
 
 
 def _name(number: int) -> gr.Dropdown:
-    """What a link or a picture brings may be another than those that were added here."""
+    """A LoRA from a link or a picture may not be one of those that were added here."""
     made: gr.Dropdown = ModelsList(
         lora_choices(),
         value=NONE,

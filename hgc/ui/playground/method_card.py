@@ -32,11 +32,11 @@ def _paper(method: Method) -> str:
 
 
 def _measured(method: Method, measured: dict[str, tuple[Rung, ...]]) -> str:
-    known = {words: found for words, found in measured.items() if found}
+    known = {words: points for words, points in measured.items() if points}
     if not known:
         return '<p class="aside">Not measured here yet: no table that comes with Studio has it.</p>'
-    lines = [f"<dt>{words}</dt><dd>{told(found)}</dd>" for words, found in known.items()]
-    scenes = min(found[0].scenes for found in known.values())
+    lines = [f"<dt>{words}</dt><dd>{told(points)}</dd>" for words, points in known.items()]
+    scenes = min(points[0].scenes for points in known.values())
     against = "" if method.name == RIVAL else " Dashed: fewer steps."
     return (
         f'{_chart(method, next(iter(known.values())))}<dl class="rungs">{"".join(lines)}</dl>'

@@ -1,4 +1,4 @@
-"""What stands in the panel of more to draw from, as fields of a request, and a request put back there."""
+"""The panel of more to draw from as fields of a request, and a request put back there."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 DRAWING, WEIGHTS = 5, 3  # inputs of the second control
 NO_SECOND_MAP = "The second control has no map yet: draw its lines or give it a photo, or choose None for it."
-NO_MASK = "Nothing is painted over the picture: paint what is to be made anew, or have all of it made anew."
+NO_MASK = "Nothing is painted over the picture: paint over the part to change, or change all of it."
 
 
 def more_fields(studio: Studio, size: Size | None, values: Sequence[Any]) -> dict[str, Any]:

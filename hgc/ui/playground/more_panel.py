@@ -39,7 +39,7 @@ class MorePanel:
 
     @property
     def cost(self) -> list[Any]:
-        """What of it the cost depends on."""
+        """The components that the cost depends on."""
         second, source = self.second, self.source
         pictures = [second.control, *second.weights, source.picture, source.strength]
         return [self.size, *pictures, *self.loras.inputs]

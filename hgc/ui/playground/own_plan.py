@@ -34,9 +34,9 @@ def build_own_plan() -> OwnPlan:
     """Says that a plan of one's own is in force, with a way back; unseen without one."""
     name = gr.Textbox("", visible="hidden", label="own plan", elem_id="own-plan-name")
     with gr.Column(visible=False, elem_id="own-plan", elem_classes="verdict good") as shown:
-        told = gr.HTML("", elem_id="own-plan-told")
+        text = gr.HTML("", elem_id="own-plan-told")
         back = gr.Button("Back to the settings", size="md", elem_id="own-plan-back")
-    return OwnPlan(name, shown, told, back)
+    return OwnPlan(name, shown, text, back)
 
 
 def own_plan(runner: Runner, name: str | None) -> Plan | None:
@@ -70,6 +70,6 @@ def wire_own_plan(p: Playground) -> None:
 
 def _told(plan: Plan) -> str:
     return (
-        f"<b>The second picture follows your own plan</b> “{escape(plan.name)}”, {plan.steps} steps. Changing a "
-        "setting of the caches takes its place."
+        f"<b>The second picture follows your own plan</b> “{escape(plan.name)}”, {plan.steps} steps. It is replaced "
+        "when you change a setting of the caches."
     )

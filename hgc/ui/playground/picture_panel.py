@@ -97,7 +97,7 @@ def build_picture_panel() -> PicturePanel:
                     filterable=False,
                     elem_id="sampler",
                 )
-                steps = gr.Slider(4, 50, 20, step=1, label="Steps", info="More are finer, and slower.", elem_id="steps")
+                steps = gr.Slider(4, 50, 20, step=1, label="Steps", info="More are finer, but slower.", elem_id="steps")
             guidance, scale = _strengths()
             start, end = _window()
     dice.click(new_seed, None, seed, queue=False, **QUIET)
@@ -131,8 +131,8 @@ def _strengths() -> tuple[gr.Slider, gr.Slider]:
 def _window() -> tuple[gr.Slider, gr.Slider]:
     """From which share of the steps to which the map counts."""
     before, after = (
-        "Share of the steps before the map counts.",
-        "Share of the steps after which the map no longer counts.",
+        "The share of the steps at the beginning that ignore the map.",
+        "The share of the steps after which the map is ignored.",
     )
     with gr.Row():
         start = gr.Slider(0, 1, 0, step=0.05, label="Control from", info=before, elem_id="from")

@@ -71,7 +71,7 @@ def build_take_along() -> dict[str, Any]:
         )
         start_over = gr.Button("Start over", size="sm", elem_id="start-over", min_width=84, scale=0)
         linked = gr.HTML(
-            '<p class="aside">Or drop a PNG of ours anywhere on the page.</p>', elem_id="linked", min_width=120
+            '<p class="aside">Or drop a picture saved here anywhere on the page.</p>', elem_id="linked", min_width=120
         )
     return {"link": link, "upload": upload, "start_over": start_over, "linked": linked}
 
@@ -91,17 +91,17 @@ def told_text(title: str, words: str, notes: list[str], signed: Signed | None = 
     picture = ""
     if signed is not None:
         picture = f'<img alt="The picture that was brought back" src="{preview_url(signed.pixels)}">'
-    whole = "What of it is not on the form stands below." if notes else "All settings are on the form."
+    whole = "Settings that the form does not have are listed below." if notes else "All settings are on the form."
     return (
         f'<div class="restored" role="status">{picture}<div><h3>{escape(title)}</h3>'
         f'<p class="aside">Made {escape(words)}. <span class="as-restored">{whole}</span>'
-        '<span class="changed">The form has been changed since; Run again makes this one all the same.</span></p>'
+        '<span class="changed">You changed the form since then; Run again still makes this picture.</span></p>'
         f"{notes_list(notes)}</div></div>"
     )
 
 
 def linked_text(notes: list[str]) -> str:
-    """What a link left behind, or what of it is not here."""
+    """The parts that a link does not carry, or that are not here."""
     return f'<div class="restored" role="status"><div><h3>Restored from a link</h3>{notes_list(notes)}</div></div>'
 
 

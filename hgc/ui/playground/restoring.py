@@ -36,7 +36,7 @@ def _holds(part: Any, value: Any) -> bool:
 
 
 def beyond(page: Playground, request: Request) -> list[str]:
-    """What the form has no place for, or the loaded model has not, in words."""
+    """Settings that the form or the loaded model does not have, in words."""
     values, studio = field_values(page, request), page.runner.loader.studio()
     told = [
         f"{part.label} {values[name]:g} lies beyond the form's {part.minimum:g} to {part.maximum:g}; "

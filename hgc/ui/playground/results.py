@@ -80,8 +80,8 @@ def wire_results(results: Results, runs: Kept[Comparison]) -> None:
 def _at_first(opening: Record | None) -> list[str]:
     if opening is None:
         return [stage_empty(), "", figures.figures_waiting(), ""]
-    told = opening.figures
-    return [stage_recorded(opening), figures.verdict(told), figures.figures_row(told), ""]
+    values = opening.figures
+    return [stage_recorded(opening), figures.verdict(values), figures.figures_row(values), ""]
 
 
 def _filled(comparison: Comparison) -> list[str]:

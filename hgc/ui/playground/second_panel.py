@@ -113,8 +113,8 @@ def _strength_and_window() -> tuple[gr.Slider, gr.Slider, gr.Slider]:
     )
     with gr.Row():
         before, after = (
-            "Share of the steps before it counts.",
-            "Share of the steps after which it no longer counts.",
+            "The share of the steps at the beginning that ignore it.",
+            "The share of the steps after which it is ignored.",
         )
         start = gr.Slider(0, 1, 0, step=0.05, label="From", info=before, elem_id="second-from", min_width=140)
         end = gr.Slider(0, 1, 1, step=0.05, label="Until", info=after, elem_id="second-until", min_width=140)

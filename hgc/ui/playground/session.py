@@ -35,9 +35,9 @@ def stamp_of(parts: dict[str, Any]) -> str:
 def wire_brought_back(p: Playground, *events: Any) -> None:
     """After these events the form says what was brought back, until somebody changes it."""
     parts = kept_in_browser(p)
-    told = f"(...values) => {{ hgc.broughtBack({json.dumps(list(parts))}, values); }}"
+    call = f"(...values) => {{ hgc.broughtBack({json.dumps(list(parts))}, values); }}"
     for event in events:
-        event.success(None, list(parts.values()), None, js=told, **JS_ONLY)
+        event.success(None, list(parts.values()), None, js=call, **JS_ONLY)
 
 
 def wire_remembering(p: Playground) -> None:

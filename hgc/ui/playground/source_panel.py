@@ -13,7 +13,7 @@ from hgc.ui.playground.figures import aside
 
 WHOLE, PART = "whole", "part"
 MASK = (230, 75, 60)
-NO_MASK = "This model changes a picture as a whole: it cannot make a part of it anew."
+NO_MASK = "This model can only change the whole picture, not a part of it."
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,8 @@ class SourcePanel:
 def build_source_panel() -> SourcePanel:
     """Lays it out, without a picture."""
     gr.HTML(
-        '<h3>Begin from a picture</h3><p class="aside">It is changed as far as its strength says, instead of noise '
-        "alone; the map above is followed all the same.</p>"
+        '<h3>Begin from a picture</h3><p class="aside">The picture is made from this '
+        "one instead of from noise alone. It still follows the map above.</p>"
     )
     picture = photo_input(
         label="Picture to begin from",
@@ -57,7 +57,7 @@ def build_source_panel() -> SourcePanel:
             0.7,
             step=0.05,
             label="How far it is changed",
-            info="At 1 nothing of it is left.",
+            info="Higher changes more; at 1 nothing of it is left.",
             elem_id="strength",
         )
         part = gr.Radio(

@@ -34,7 +34,7 @@ def stage_empty() -> str:
     places = "".join(_place(arm, title) for arm, title in PLACES.items())
     return (
         f'<div class="panes" style="--arms:{len(PLACES)}">{places}<div class="stage empty" role="status">'
-        '<span class="mark"></span><h3>Two pictures will appear here</h3><p>One computed in full, one from the cache, '
+        '<span class="mark"></span><h3>Two pictures will appear here</h3><p>One computed in full, one with the cache, '
         'on the same noise. Press Run: the example on the left is ready.</p></div></div><div class="under"></div>'
     )
 
@@ -88,11 +88,11 @@ def _pane(arm: ArmName, title: str, news: Progress | None, steps: int) -> str:
 
 def stage_recorded(record: Record) -> str:
     """A run that was recorded, so that there is something to see before a model is loaded."""
-    told, alt = record.figures, escape(record.request.prompt, quote=True)
+    data, alt = record.figures, escape(record.request.prompt, quote=True)
     panes = "".join(
         f'<figure class="pane arm {arm.name}"><div class="glass"><img alt="{alt}" '
-        f'src="{preview_url(arm.pixels)}"></div><figcaption><b>{escape(str(told[f"title_{arm.name}"]))}</b>'
-        f"<span>{cost_line(arm.latency_ms, told[f'macs_{arm.name}'], told['macs_full'])}</span></figcaption></figure>"
+        f'src="{preview_url(arm.pixels)}"></div><figcaption><b>{escape(str(data[f"title_{arm.name}"]))}</b>'
+        f"<span>{cost_line(arm.latency_ms, data[f'macs_{arm.name}'], data['macs_full'])}</span></figcaption></figure>"
         for arm in record.arms
     )
     return (

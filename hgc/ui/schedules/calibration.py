@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 
 MOST_SCENES = limits.SCENES
 INTRO = (
-    "<h2>Calibration</h2><p class='aside'>What changes little from step to step can be kept. Each scene is one full "
-    "run with the Playground's control, steps, sampler and guidance; stopped, it goes on where it was. Block Caching "
-    "plans from this.</p>"
+    "<h2>Calibration</h2><p class='aside'>Measures how much each block changes from step to step; what changes little "
+    "can be kept. Each scene is a full run with the Playground's control, steps, sampler and guidance. Block Caching, "
+    "EasyCache and MagCache need this. If you stop it, it continues from there next time.</p>"
 )
 
 

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 DESKS_KEPT = 64
 SITE_NAME = re.compile(r"(?:unet|controlnet|guidance)\.[\w.]*\w")
 LARGEST_PLAN_BYTES = limits.PLAN_BYTES
-NO_DESK = "This plan is no longer on the desk: take one up again."
+NO_DESK = "This plan is no longer open: open one again."
 Shown = list[Any]
 
 
@@ -188,7 +188,7 @@ def sites_of(grid: PlanGrid, key: str) -> Sequence[str]:
     """Raises PlanRefused for a row that the grid does not have."""
     sites = grid.sites_of(key)
     if sites is None:
-        raise PlanRefused(f"this model has no row '{key[:40]}'; take the plan up again")
+        raise PlanRefused(f"this model has no row '{key[:40]}'; open the plan again")
     return sites
 
 
@@ -204,9 +204,9 @@ def read_plan(file: str | None) -> Plan:
     try:
         return Plan.from_json(path.read_text("utf-8"))
     except UnicodeDecodeError as error:
-        raise PlanRefused("the file is no text; choose a plan's JSON") from error
+        raise PlanRefused("the file is not text; choose a plan's JSON") from error
     except PlanRefused as error:
-        raise PlanRefused(f"the file is no plan that can be read: {error}") from error
+        raise PlanRefused(f"the file is not a plan that can be read: {error}") from error
 
 
 def headline(plan: Plan, forecast: Forecast) -> str:

@@ -36,9 +36,9 @@ if TYPE_CHECKING:
 LOOK_S = 0.5
 SEARCH_QUEUE: dict[str, Any] = {"concurrency_id": "search", "concurrency_limit": 1}
 INTRO = (
-    "<h2>Search for plans</h2><p class='aside'>Optimised takes for every budget the plan that strayed least from the "
-    "full run of all that were tried. The search tries them on painted scenes, with the Playground's model, control, "
-    "steps, sampler and guidance. Stopped, it goes on where it was.</p>"
+    "<h2>Search for plans</h2><p class='aside'>The search tries many plans for each budget on painted scenes and keeps "
+    "the one closest to the full run. The method Optimised uses it. Model, control, steps, sampler and guidance are "
+    "the Playground's. If you stop it, it continues from there next time.</p>"
 )
 STOPPED = "Stopped. All runs are kept: Search goes on from there."
 LENT = "Here an accelerator is lent for each run, not for a search: search with `hgc optimize` on a machine of yours."
@@ -58,7 +58,7 @@ class SearchCard:
 
     @property
     def asked(self) -> list[Any]:
-        """What is searched, but for the settings of the Playground."""
+        """The components that say what to search, without the Playground's settings."""
         return [self.budgets, self.tries, self.scenes, self.side]
 
 
@@ -77,14 +77,16 @@ def build_search(playground: Playground, tab: gr.Tab) -> None:
             tries = gr.Slider(
                 5, 80, 40, step=1, label="Plans tried for each", info="More may find a better one.", elem_id="tries"
             )
-            scenes = gr.Slider(2, 8, 4, step=1, label="Scenes", info="More are surer.", elem_id="search-scenes")
+            scenes = gr.Slider(
+                2, 8, 4, step=1, label="Scenes", info="More are surer, but slower.", elem_id="search-scenes"
+            )
             side = gr.Slider(
                 64,
                 512,
                 128,
                 step=64,
                 label="Cut-out, pixels",
-                info="Of each scene's middle.",
+                info="The middle of each scene. Smaller is faster.",
                 elem_id="search-side",
             )
         cost = gr.HTML("", elem_id="search-cost")
@@ -104,7 +106,7 @@ class SearchEvents:
         self._card, self._loader, self._jobs = card, playground.runner.loader, Jobs()
 
     def price(self, *values: Any) -> str:
-        """What the search would take, before it is begun."""
+        """The cost of the search, before it starts."""
         from hgc.spread.plan_search import cost_of
 
         try:
@@ -212,7 +214,7 @@ class _Going:
             told.put(error)
 
     def _before(self, out: Path, at: Any) -> Shelf | None:
-        """What was found here for these settings before, on whichever weights; else what is shipped for these."""
+        """The plans made here for these settings, on whichever weights; else those that come with Studio."""
         from hgc.optimise.shelf import Shelf
 
         if out.exists():
@@ -235,11 +237,11 @@ def shares_of(budgets: str) -> tuple[float, ...]:
     try:
         return tuple(sorted({round(float(word) / 100, 6) for word in words}))
     except ValueError as error:
-        raise RequestRefused(f"'{budgets[:40]}' are no budgets: write percentages such as 20, 36.8, 50.") from error
+        raise RequestRefused(f"'{budgets[:40]}' are not budgets: write percentages such as 20, 36.8, 50.") from error
 
 
 def cost_words(search: Search, cost: Cost) -> str:
-    """What a search takes at most, as HTML."""
+    """The most that a search takes, as HTML."""
     unknown = "how long that takes is known after a first run in the Playground"
     time = unknown if cost.time_ms is None else f"about {duration(cost.time_ms / 1000)} here"
     return (
@@ -251,7 +253,7 @@ def cost_words(search: Search, cost: Cost) -> str:
 
 
 def rungs_table(rungs: list[Rung]) -> str:
-    """What was found for each budget, as HTML."""
+    """The plan for each budget, as HTML."""
     if not rungs:
         return ""
     rows = "".join(

@@ -51,7 +51,7 @@ def build_shared() -> None:
 
 
 def pull_plans(repository: str, page: gr.Request) -> str:
-    """What was brought, or why nothing was."""
+    """The plans that were fetched, or why there are none."""
     from hgc.optimise.shared import Place, pull
 
     if not at_this_machine(page):

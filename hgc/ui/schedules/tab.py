@@ -25,7 +25,7 @@ LEGEND = "".join(
         ("P", "computed in part"),
         ("R", "reused"),
         ("F", "forecast, continued from earlier values"),
-        (".", "not needed: nobody asks for it"),
+        (".", "not needed: its output is not used"),
     )
 )
 HOW = (
