@@ -68,6 +68,7 @@ class Taping:
         return Captured(out, replay, sum(t.numel() * t.element_size() for t in own))
 
 
+@torch.inference_mode()  # which may write into what was made in it
 def spoil(tensors: Iterable[torch.Tensor]) -> None:
     for tensor in tensors:
         tensor.fill_(torch.nan if tensor.is_floating_point() else 77)

@@ -25,11 +25,14 @@ SHAPES = {"block_out_channels": tiny.CHANNELS, "cross_attention_dim": 16, "atten
 
 @pytest.mark.usefixtures("loaded")
 def test_bench_speed_names_everything_it_was_measured_on() -> None:
-    result = CliRunner().invoke(app, ["bench", "speed", "--steps", "3", "--plan", "0.7", "--repeats", "1", "--json"])
+    result = CliRunner().invoke(app, ["bench", "speed", "--steps", "3", "--plan", "0.7", "--repeats", "2", "--json"])
     assert result.exit_code == 0, result.output
     found = json.loads(result.stdout)
     assert {"device", "dtype", "steps", "seed", "sampler", "repeats", "plan"} <= found.keys()
-    assert min(found["plain_ms"], found["full_ms"], found["cached_ms"]) > 0
+    assert min(found["plain_ms"], found["full_ms"], found["cached_ms"], found["recorded_ms"]) > 0
+    assert all(found[of]["low"] <= found[of]["median"] <= found[of]["high"] for of in ("speedup", "engine", "recorded"))
+    assert "unet runs eagerly: a cpu device records nothing" in found["recorded_notes"]
+    assert result.stderr.splitlines() == ["round 1 of 3", "round 2 of 3", "round 3 of 3"]
     assert found["macs_share_paper"] <= 0.7
     assert found["macs_share_paper"] < found["macs_share_full"]
 

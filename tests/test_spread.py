@@ -33,8 +33,8 @@ from hgc.spread.together import in_order, together
 from hgc.spread.work import Given, NoWorkers, Waiting, WorkerLost, WorkLost
 from hgc.studio.studio import Studio
 from hgc.sweep import Axis, Sweep
-from hgc.sweep.run import Outcome, Underway, run_cells
-from hgc.ui.explore.grid import progress_bar
+from hgc.sweep.run import Job, Outcome, Underway, run_cells
+from hgc.ui.explore.grid import price_line, progress_bar
 from hgc.whole import PlaceRefused, append_line
 
 NEVER = threading.Event()
@@ -360,17 +360,20 @@ def test_a_sweep_over_workers_is_the_sweep_here(studio: Studio, sweep: Sweep[Req
     for one in run_cells(studio, sweep.cells):
         if isinstance(one, Outcome):
             here[one.cell.key] = one
-    there, killed = dict[str, Outcome](), False
+    there, killed, rated = dict[str, Outcome](), False, False
     for one in run_cells(studio, sweep.cells, place=staff.pool(2)):
         if isinstance(one, Underway):
             assert one.workers == 2
             assert 0 < one.done <= 1
-            assert f"2 workers, {one.per_minute:.1f} pictures a minute · about " in progress_bar(sweep, one)
+            rate = f", {one.per_minute:.1f} pictures a minute" if one.per_minute else ""
+            assert f"· 2 workers{rate} · about " in progress_bar(sweep, one)
+            rated = rated or bool(rate)
             if not killed:
                 staff.hands[0].dead = killed = True
         else:
             there[one.cell.key] = one
     assert killed
+    assert rated
     assert there.keys() == here.keys()
     for key, own in here.items():
         again = there[key]
@@ -381,6 +384,12 @@ def test_a_sweep_over_workers_is_the_sweep_here(studio: Studio, sweep: Sweep[Req
             for name, arm in own.comparison.arms.items():
                 assert np.array_equal(arm.image, again.comparison.arms[name].image)
                 assert arm.trace.digest == again.comparison.arms[name].trace.digest
+
+
+def test_the_time_of_a_sweep_is_shared_by_its_workers(sweep: Sweep[Request]) -> None:
+    planned = [Job(10, 60_000.0), Job(10, 60_000.0)]
+    assert "<b>about 2 min</b>" in price_line(sweep, planned)
+    assert "<b>about 60 s by 2 workers</b>" in price_line(sweep, planned, 2)
 
 
 def test_a_run_that_no_worker_survives_says_so_in_its_place(studio: Studio, sweep: Sweep[Request]) -> None:

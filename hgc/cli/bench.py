@@ -74,13 +74,13 @@ def speed(
     dtype: Dtype = None,
     as_json: AsJson = False,
 ) -> None:
-    """Time the plain pipeline and a cached plan in turn on the same scenes."""
+    """Time the plain pipeline, the engine and a cached plan in turn on the same scenes."""
 
     studio = Studio.load(model, device, dtype)
     fields = {"model": model, "control": control, "sampler": sampler, "steps": steps}
     asked = fields | chosen(plan, method)
     requests = [painted(studio, number, asked) for number in range(seed, seed + batch)]
-    measured = timing.measure_speed(studio, requests, repeats)
+    measured = timing.measure_speed(studio, requests, repeats, lambda told: typer.echo(told, err=True))
     typer.echo(json.dumps(asdict(measured)) if as_json else timing.text(measured))
 
 

@@ -25,6 +25,8 @@ LOOK_S = 0.1  # how often the cluster's life is looked at
 CLIENT = "ray://"  # addresses of clusters that are reached from outside
 INSTALL = "`pip install hgc-studio[ray]`, or `pip install ray[client]`"
 USAGE = "RAY_USAGE_STATS_ENABLED"  # what Ray reports to its makers
+# Where a client's cluster is gone, the next call would begin a cluster on this machine. Ray reads this when imported.
+AUTOMATIC = "RAY_ENABLE_AUTO_CONNECT"
 
 
 def end_in_order() -> None:
@@ -140,6 +142,7 @@ class Cluster:
 
 
 def _installed() -> Any:
+    os.environ.setdefault(AUTOMATIC, "0")
     try:
         import ray
         import ray.exceptions

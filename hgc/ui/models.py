@@ -18,7 +18,6 @@ from hgc.models.presets import ModelPreset, presets
 from hgc.models.refusals import ModelUnavailable
 from hgc.models.remembered import forget, remember, remembered
 from hgc.refused import Refused
-from hgc.spread.here import place_of
 from hgc.ui.components.easel import from_url
 from hgc.ui.components.inputs import chosen
 from hgc.ui.own_model import (
@@ -283,7 +282,7 @@ class ModelEvents:
         notes += [NO_LORA.format(name) for name in gone]
         titled = [(SAMPLER_TITLES.get(name, name), name) for name in studio.samplers]
         return {
-            self._header.masthead: figures.masthead("ready", ready_words(studio)),
+            self._header.masthead: figures.masthead("ready", figures.ready_words(studio)),
             self._header.picker: gr.update(choices=model_choices(), value=studio.model),
             panel.source: source if source in sources else sources[0],
             panel.offered: offering(sources),
@@ -313,7 +312,7 @@ class ModelEvents:
     def _standing(self) -> Updates:
         """The model that is loaded still."""
         studio = self._loader.studio()
-        ready = figures.masthead("ready", ready_words(studio))
+        ready = figures.masthead("ready", figures.ready_words(studio))
         return {self._header.masthead: ready, self._header.picker: gr.update(value=studio.model)}
 
     def _offered(self, preset: ModelPreset) -> Updates:
@@ -344,12 +343,6 @@ def _progress(title: str, at: FetchProgress) -> str:
     left = "" if at.eta_s is None else f", {at.eta_s:.0f} s left"
     done = f"{at.done_bytes / 1e6:,.0f} of {at.size_bytes / 1e6:,.0f} MB, {at.bytes_per_s / 1e6:.1f} MB/s{left}"
     return f"Fetching {title}: {done}."
-
-
-def ready_words(studio: Studio) -> str:
-    """The loaded model, its device and its precision, in a few words; and the workers, where there are several."""
-    workers = f" · {size} workers" if (size := place_of(studio).size) > 1 else ""
-    return f"{studio.model.capitalize()} · {studio.device.upper()} · {studio.dtype}{workers}"
 
 
 def wire_models(p: Playground, header: Header, greeted: Any) -> None:

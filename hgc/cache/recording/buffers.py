@@ -98,6 +98,7 @@ class Buffer:
     _written: int = 0
 
     @classmethod
+    @torch.inference_mode(False)  # calls in that mode and without it share buffers, and both write into them
     def like(cls, given: torch.Tensor) -> Buffer:
         once = _once(given)
         dense = torch.empty_strided(once.shape, once.stride(), dtype=given.dtype, device=given.device)

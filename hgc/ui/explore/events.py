@@ -11,6 +11,7 @@ from gradio.processing_utils import save_bytes_to_cache
 
 from hgc.charts.pareto import pareto_chart
 from hgc.refused import Refused
+from hgc.spread.here import place_of
 from hgc.sweep import LADDER_AXIS, Axis, Sweep, base_of, parse_seeds
 from hgc.sweep.table import as_csv, as_parquet, points, records
 from hgc.ui.explore.grid import grid, price_line, progress_bar, told, waiting
@@ -111,9 +112,10 @@ class ExploreEvents:
         from hgc.sweep.run import jobs
 
         try:
-            control = control_of(source, annotator, which, self._runner.loader.studio().controls)
+            studio = self._runner.loader.studio()
+            control = control_of(source, annotator, which, studio.controls)
             sweep = self._sweep(control, "sweep", list(values))
-            return price_line(sweep, jobs(self._runner.loader.studio(), sweep.cells))
+            return price_line(sweep, jobs(studio, sweep.cells), place_of(studio).size)
         except Exception as error:
             return told(in_one_sentence(error), "error")
 

@@ -144,7 +144,7 @@ def waiting(loading: bool) -> str:
     return told("Loading the model; the sweep starts right after." if loading else "Waiting for its turn on the model.")
 
 
-def price_line(sweep: Sweep, planned: Sequence[Job]) -> str:
+def price_line(sweep: Sweep, planned: Sequence[Job], workers: int = 1) -> str:
     """The time and compute of a sweep, before it starts."""
     refused = sum(bool(job.refusal) for job in planned)
     if refused == len(planned):
@@ -152,7 +152,9 @@ def price_line(sweep: Sweep, planned: Sequence[Job]) -> str:
     clocks = [job.latency_ms for job in planned]
     spent = giga(sum(job.macs for job in planned))
     known = [clock for clock in clocks if clock is not None]
-    clock = f"about {duration(sum(known) / 1e3)}" if len(known) == len(clocks) else "time is known after the first run"
+    clock = "time is known after the first run"
+    if len(known) == len(clocks):
+        clock = f"about {duration(sum(known) / 1e3 / workers)}" + (f" by {workers} workers" if workers > 1 else "")
     pictures = f"{sweep.pictures} full picture{'s' if sweep.pictures > 1 else ''}"
     cannot = f" {refused} of them cannot be drawn." if refused else ""
     return (
@@ -168,7 +170,8 @@ def progress_bar(sweep: Sweep, news: Underway) -> str:
     picture = ""
     if news.progress.preview is not None:
         picture = f'<img alt="Preview of the run under way" src="{preview_url(news.progress.preview)}">'
-    pace = f"{news.workers} workers, {news.per_minute:.1f} pictures a minute · " if news.workers > 1 else ""
+    rate = f", {news.per_minute:.1f} pictures a minute" if news.per_minute else ""
+    pace = f"{news.workers} workers{rate} · " if news.workers > 1 else ""
     return (
         f'<div class="sweep-progress">{picture}<div><p role="status"><b>Run {news.number} of {news.runs}</b> '
         f"{escape(place(sweep, news.cell))}</p>"

@@ -173,8 +173,7 @@ class CacheEvents:
             studio = self._loader.studio()
         except Refused as error:
             return [figures.masthead("failed", "Model not loaded"), figures.forecast_waiting(str(error))]
-        ready = f"{studio.model.capitalize()} · {studio.device.upper()} · {studio.dtype}"
-        return [figures.masthead("ready", ready), gr.skip()]
+        return [figures.masthead("ready", figures.ready_words(studio)), gr.skip()]
 
 
 def _read(values: Sequence[Any], controls: Sequence[str]) -> tuple[Wanted, dict[str, Any], Sequence[Any]]:

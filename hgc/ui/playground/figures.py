@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from hgc.charts.quantity import giga, seconds, size
 from hgc.planning.measured import long_band, noise_band
+from hgc.spread.here import place_of
 from hgc.ui.playground.titles import ARM_NAMES, SAMPLER_TITLES
 
 if TYPE_CHECKING:
     from hgc.results.comparison import Comparison, Forecast
+    from hgc.studio.studio import Studio
 
 NOTHING_DONE = (
     '<div class="verdict warn" role="status"><b>The caches did nothing.</b> They kept no value in any step; only work '
@@ -41,6 +43,12 @@ def masthead(kind: str, status: str) -> str:
         "<p>Draw a landscape and see it made twice: in full, and with a cache that still follows it.</p></div>"
         f'<span class="status {kind}" role="status"><i></i>{escape(status)}</span></header>'
     )
+
+
+def ready_words(studio: Studio) -> str:
+    """The loaded model, its device and its precision, in a few words; and the workers, where there are several."""
+    workers = f" · {several} workers" if (several := place_of(studio).size) > 1 else ""
+    return f"{studio.model.capitalize()} · {studio.device.upper()} · {studio.dtype}{workers}"
 
 
 def figures_waiting() -> str:
