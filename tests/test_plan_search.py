@@ -106,8 +106,8 @@ def test_only_who_sits_at_the_machine_searches() -> None:
     headers = {"host": "studio.example"}
     page: Any = SimpleNamespace(client=SimpleNamespace(host="10.0.0.5"), headers=headers, session_hash="far")
     asked = ("60", 5, 2, 64, "paint", "canny", "segmentation", 4, "euler", 5.0)
-    events.note(page, "1")
-    (told,) = events.run(page, "1", *asked)
+    events.note(page, "0123456789abcdef/1")
+    (told,) = events.run(page, "0123456789abcdef/1", *asked)
     assert ELSEWHERE in html.unescape(told["told"])
     assert not started
     assert "at most" in events.price(*asked)
