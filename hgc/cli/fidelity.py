@@ -17,7 +17,9 @@ from hgc.spread.on import HERE, On
 
 @in_one_line
 def fidelity(
-    data: Annotated[Path, typer.Option(help="ADE20K, COCO-Stuff, MultiGen-20M, a folder like one of them, or of `datasets`.")],
+    data: Annotated[
+        Path, typer.Option(help="ADE20K, COCO-Stuff, MultiGen-20M, a folder like one of them, or of `datasets`.")
+    ],
     task: Annotated[str, typer.Option(help="segmentation, depth or edges.")],
     model: Model = "sd15",
     out: Annotated[Path, typer.Option(help="Folder of the ledger; a run that was stopped goes on.")] = Path(

@@ -24,8 +24,9 @@ from hgc.ui.pictures import png_url
 from hgc.ui.playground import figures
 from hgc.ui.playground.cache_events import CacheEvents, asked_of, cost_inputs, settled_of
 from hgc.ui.playground.control_events import ControlEvents
-from hgc.ui.playground.control_panel import AS_DRAWN, class_title, palettes
+from hgc.ui.playground.control_panel import AS_DRAWN
 from hgc.ui.playground.drawing import AUTO, offering, sources_of
+from hgc.ui.playground.palettes import class_title, palettes
 from hgc.ui.playground.reading_panel import control_titles, ways_of
 from hgc.ui.playground.titles import SAMPLER_TITLES
 from hgc.ui.queueing import LOOK_QUEUE, QUIET
@@ -54,7 +55,7 @@ class ModelEvents:
         """Everything that an answer may change."""
         page, header = self._page, self._header
         panel = page.control
-        control = [*panel.map, panel.painting, panel.offered, panel.examples_panel]
+        control = [*panel.map, panel.painting, panel.more.second.painting, panel.offered, panel.examples_panel]
         picture = [page.picture.sampler, page.picture.steps, page.picture.guidance]
         return [*header.parts, *control, *picture, *page.control.more.fitted, *header.own.answers]
 
@@ -114,7 +115,7 @@ class ModelEvents:
 
         What is chosen of source, annotator and sampler stays among the choices: events under way still hold it.
         """
-        source, annotator, which, painting, sampler, *loras = chosen
+        source, annotator, which, painting, second, sampler, *loras = chosen
         page, preset, panel = self._page, studio.loaded.preset, self._page.control
         titles = [] if studio.world.examples else control_titles(tuple(preset.controls), studio.controls)
         kept = which if which in [name for _, name in titles] else AUTO
@@ -122,12 +123,14 @@ class ModelEvents:
         ways = ways_of(studio.controls, kept)
         way = annotator if annotator in [name for _, name in ways] else ways[0][1]
         sheet, bare = self._taken_over(painting, studio)
+        second_sheet, second_bare = self._taken_over(second, studio)
         notes = [preset.note] if preset.note else []
         if source not in sources:
             lines = "draw lines, or " if "lines" in sources else ""
             notes.append(NOT_PAINTED.format(lines) if source == "paint" else NO_LINES)
-        if source == "paint" and bare:
-            notes.append(NO_CLASS.format(", ".join(map(class_title, bare))))
+        lost = dict.fromkeys((*(bare if source == "paint" else ()), *second_bare))
+        if lost:
+            notes.append(NO_CLASS.format(", ".join(map(class_title, lost))))
         loras_offered, gone = panel.more.loras.fit(studio, loras)
         notes += [NO_LORA.format(name) for name in gone]
         titled = [(SAMPLER_TITLES.get(name, name), name) for name in studio.samplers]
@@ -139,6 +142,7 @@ class ModelEvents:
             panel.annotator: gr.update(choices=_with(ways, annotator), value=way),
             panel.which: gr.update(choices=[(AS_DRAWN, AUTO), *titles], value=kept, visible=bool(titles)),
             panel.painting: gr.update(sets=palettes(studio.world.sets), **sheet),
+            panel.more.second.painting: gr.update(sets=palettes(studio.world.sets), **second_sheet),
             panel.examples_panel: gr.update(visible=studio.world.examples),
             page.picture.sampler: gr.update(choices=_with(titled, sampler), value=preset.sampler),
             page.picture.steps: preset.steps,
@@ -185,7 +189,7 @@ def wire_models(p: Playground, header: Header, greeted: Any) -> None:
     """Choosing and fetching, then the forecast and the map as the new model has them."""
     events, caches = ModelEvents(p, header), CacheEvents(p)
     panel, sampler = p.control, p.picture.sampler
-    form = [*panel.map, panel.painting, sampler, *panel.more.loras.names]
+    form = [*panel.map, panel.painting, panel.more.second.painting, sampler, *panel.more.loras.names]
     given = [header.picker, *form]
     shown = events.shown
     arrived = greeted.then(events.arrive, form, shown, **QUIET)
