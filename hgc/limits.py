@@ -23,6 +23,7 @@ PLAN_CELLS = 200_000  # steps x sites: a thousand sites in as many steps as ther
 PLAN_BYTES = 4_000_000  # of its JSON
 TABLE_BYTES = 16_000_000  # of the error table beside searched plans, packed
 TABLE_UNPACKED_BYTES = 64 * 2**20
+TRIES = 1_000  # of plans for each budget of a search
 RUNGS = 64  # budgets of one file of searched plans
 SHELVES = 64  # such files of one repository
 EDITED_CELLS = 20_000  # of one edit

@@ -293,7 +293,7 @@ class Recipe(BaseModel):
             where = ".".join(str(part) for part in first["loc"]) or "request"
             given = (
                 ""
-                if where in ("control_png", "plan", "source", "mask", "second", "second.map")
+                if where in ("request", "control_png", "plan", "source", "mask", "second", "second.map")
                 else f" (given: {_shown(first['input'])})"
             )
             raise RequestRefused(f"{where}: {first['msg'].removeprefix('Value error, ')}{given}") from error

@@ -1,8 +1,8 @@
 """A small hub on disk: Hugging Face's cache layout under the real ids, filled with tiny random models.
 
 Every file layout that people have: diffusers' folders with half-precision files, without and with both; the original
-single file of SD 1.5, SD 2.1 and SDXL; ControlNets as folder, as file and as the first authors' file; a Union, LoRAs
-with peft's and with kohya's keys, a VAE.
+single file of SD 1.5, SD 2.1, 2.1-base and SDXL; ControlNets as folder, as file and as the first authors' file; a
+Union, LoRAs with peft's and with kohya's keys, a VAE.
 """
 
 from __future__ import annotations
@@ -59,6 +59,7 @@ def pipeline(family: str) -> Any:
         clip = {"hidden_size": WIDTH21, "num_hidden_layers": LAYERS21, "hidden_act": "gelu"}
         parts["text_encoder"] = CLIPTextModel(tiny.text_config(**clip)).eval()
         parts["unet"] = tiny.unet(**SMALL21)
+        last_biases(parts["unet"]).copy_(torch.linspace(-0.3, 0.3, len(last_biases(parts["unet"]))))
     if family != "sdxl":
         return StableDiffusionPipeline(**parts, requires_safety_checker=False)
     config = tiny.text_config(hidden_size=SECOND_WIDTH, projection_dim=SECOND_WIDTH)
@@ -102,11 +103,19 @@ def build(home: Path) -> Path:
         "my_xl_canny_ldm": layouts.controlnet(nets[XL_CANNY]),
         "my_union": nets[UNION].state_dict(),
     }
+    last_biases(sd21.unet).mul_(0.1)
+    single["my_sd21_base"] = layouts.checkpoint(sd21, "sd21")
     for name, state in single.items():
         save_file(state, files / f"{name}.safetensors")
     for style in ("peft", "kohya"):
         save_file(lora(sd.unet, style), files / f"lora_{style}.safetensors")
     return files
+
+
+def last_biases(unet: Any) -> torch.Tensor:
+    """The biases that SD 2.1 and 2.1-base differ in: of the first norm of the UNet's last attention."""
+    blocks = [block for block in unet.up_blocks if getattr(block, "attentions", None)]
+    return blocks[-1].attentions[-1].transformer_blocks[0].norm1.bias.data
 
 
 def published(home: Path, repo: str, folder: Path) -> None:

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import fastparquet
@@ -116,7 +115,7 @@ class TestForms:
             ("thing 1", False),
         ]
 
-    def test_parquet_and_datasets_own_form(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_parquet_and_the_library_that_is_missing(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         table = {"image.bytes": [png(photo())], "control_depth.bytes": [png(photo())], "text": ["a street"]}
         put(tmp_path / "data" / "x", "")
         fastparquet.write(str(tmp_path / "data" / "validation-0.parquet"), pd.DataFrame(table))
@@ -124,15 +123,48 @@ class TestForms:
         colours = one.colours(64)
         assert (one.words, colours is None) == ("a street", False)
         put(tmp_path / "saved" / "data-0.arrow", "")
-        with pytest.raises(BenchRefused, match="pip install datasets"):
+        monkeypatch.setattr(gallery, "find_spec", lambda name: None)
+        with pytest.raises(
+            BenchRefused, match=r"`pip install hgc-studio\[datasets\]`, or save the data set as .parquet"
+        ):
             exhibits(tmp_path / "saved")
-        rows = [{"image": Image.fromarray(photo()), "seg_map": {"bytes": png(labels(9))}, "prompt": ["a", "b"]}]
-        library = SimpleNamespace(load_from_disk=lambda folder: {"train": [], "validation": rows})
-        monkeypatch.setattr(gallery, "find_spec", lambda name: name)
-        monkeypatch.setattr(gallery, "import_module", lambda name: library)
-        (other,) = exhibits(tmp_path / "saved")
-        assert other.words == "a"
-        assert other.numbers(64) is not None
+
+    def test_a_data_set_as_datasets_saves_and_caches_it(self, tmp_path: Path) -> None:
+        """By the library itself, where it is installed: saved whole, split, as bare files of its cache, and damaged."""
+        library = pytest.importorskip("datasets")
+        library.disable_progress_bars()
+        rows = {
+            "image": [Image.fromarray(photo()) for _ in range(3)],
+            "seg_map": [Image.fromarray(labels(99)) for _ in range(3)],
+            "prompt": ["a", "b", "c"],
+        }
+        columns = {"image": library.Image(), "seg_map": library.Image(), "prompt": library.Value("string")}
+        whole = library.Dataset.from_dict(rows, features=library.Features(columns))
+        whole.save_to_disk(str(tmp_path / "whole"))
+        library.DatasetDict({"train": whole, "validation": whole.select([1])}).save_to_disk(str(tmp_path / "split"))
+        for split, number in (("train", 0), ("validation", 2)):
+            bare = tmp_path / "cache" / f"things-{split}.arrow"
+            bare.parent.mkdir(exist_ok=True)
+            (saved,) = (tmp_path / "whole").glob("*.arrow")
+            part = whole.select([number])
+            part.save_to_disk(str(tmp_path / split))
+            shutil.copy(next((tmp_path / split).glob("*.arrow")), bare)
+        for folder, words in (("whole", "abc"), ("split", "b"), ("cache", "c")):
+            found = exhibits(tmp_path / folder)
+            assert "".join(one.words for one in found) == words
+            for one in found:
+                place = "abc".index(one.words)
+                whole_picture = Image.fromarray(np.asarray(rows["image"][place]))
+                np.testing.assert_array_equal(
+                    one.pixels(64), gallery._square(whole_picture, 64, Image.Resampling.LANCZOS)
+                )
+                numbers = one.numbers(64)
+                assert numbers is not None
+                assert set(np.unique(numbers)) <= set(np.unique(np.asarray(rows["seg_map"][place])))
+        saved.write_bytes(saved.read_bytes()[:200])
+        with pytest.raises(BenchRefused, match="cannot read it") as error:
+            exhibits(tmp_path / "whole")
+        assert "\n" not in str(error.value)
 
     def test_what_cannot_be_read_is_a_sentence(self, tmp_path: Path) -> None:
         for make, message in (

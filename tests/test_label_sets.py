@@ -13,7 +13,7 @@ from hgc.control.label_sets import LabelSet, set_of, taken_over
 from hgc.landscapes.labels import LABELS
 from hgc.models.presets import presets
 from hgc.studio.world import world_of
-from hgc.ui.playground.control_panel import class_title
+from hgc.ui.playground.palettes import class_title
 
 ADE, COCO = ade20k.LABELS, coco_stuff.LABELS
 

@@ -312,6 +312,7 @@ def test_tensors_tell_what_a_file_holds(on_small_hub: Path) -> None:
     assert held == {
         "my_model": "checkpoint",
         "my_sd21": "checkpoint",
+        "my_sd21_base": "checkpoint",
         "my_xl": "checkpoint",
         "my_vae": "vae",
         "my_canny": "controlnet",

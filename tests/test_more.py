@@ -14,16 +14,19 @@ import gradio as gr
 import numpy as np
 import pytest
 import smallhub
-from PIL import Image
+from PIL import Image, ImageFilter
 from safetensors.torch import save_file
 from serving import forgotten_loops
 from test_other_models import WIDE, half, picture, studio_of
 
 from hgc.control.annotators import ANNOTATORS, LINES, serves
 from hgc.control.images import ImageRefused, decode
+from hgc.models.loading import load
 from hgc.models.loras import add_lora
 from hgc.models.presets import CONTROLS
 from hgc.request import Request, RequestRefused
+from hgc.studio.judge import Judge
+from hgc.studio.studio import Studio
 from hgc.ui import Loader
 from hgc.ui.pictures import png_url
 from hgc.ui.playground.calibrating import unmeasured
@@ -136,13 +139,13 @@ def test_an_upload_decides_the_size_until_somebody_does(tmp_path: Path) -> None:
 def test_a_second_map_is_drawn_or_read_at_the_size() -> None:
     studio, lines = studio_of("sdxl"), np.zeros((512, 512, 4), np.uint8)
     lines[250:262, 40:470] = (0, 0, 0, 255)
-    drawn = second_map(studio, WIDE, "edges", "lines", png_url(lines), None, "canny").map
+    drawn = second_map(studio, WIDE, "edges", "lines", None, png_url(lines), None, "canny").map
     assert drawn.shape == (WIDE[1], WIDE[0], 3)
     assert drawn[WIDE[1] // 2, WIDE[0] // 2].tolist() == [255] * 3, "the sheet is the whole picture"
     with pytest.raises(ImageRefused, match=NO_SECOND_MAP):
-        second_map(studio, WIDE, "edges", "lines", None, None, "canny")
+        second_map(studio, WIDE, "edges", "lines", None, None, None, "canny")
     with pytest.raises(ImageRefused, match=NO_SECOND_MAP):
-        second_map(studio, WIDE, "depth", "photo", None, None, "canny")
+        second_map(studio, WIDE, "depth", "photo", None, None, None, "canny")
 
 
 def test_only_what_is_painted_over_is_made_anew(tmp_path: Path) -> None:
@@ -233,3 +236,46 @@ def test_a_look_stands_until_a_newer_one_whatever_asked_for_either(monkeypatch: 
         assert ControlEvents(tab).look(page, "second")[1] == "second"
         go_on.set()
         assert first.result()[1] == gr.skip()
+
+
+@pytest.mark.usefixtures("on_small_hub")
+def test_a_second_control_is_painted_and_read_as_the_first_is(tmp_path: Path) -> None:
+    """The same sheet and the same photo give the same map in either place, settings of the reading included."""
+    loaded = load("sdxl-union", device="cpu")
+    studio = Studio(loaded, Judge.of(loaded.preset))
+    sky, tree = (studio.world.sets[0].palette[name] for name in ("sky", "tree"))
+    sheet = np.full((256, 256, 4), (*sky, 255), np.uint8)
+    sheet[128:, 64:192] = (*tree, 255)
+    painted = second_map(studio, WIDE, "segmentation", "paint", png_url(sheet), None, None, AS_MAP)
+    first, _ = prepare(studio, fitted(drawn("paint", png_url(sheet), None, None, "canny", written(WIDE)), studio))
+    np.testing.assert_array_equal(painted.map, first.map)
+    assert {tuple(colour) for colour in painted.map.reshape(-1, 3).tolist()} == {sky, tree}
+
+    photo = str(tmp_path / "photo.png")
+    noise = np.random.default_rng(3).integers(0, 256, (100, 300, 3), np.uint8)
+    Image.fromarray(noise).filter(ImageFilter.GaussianBlur(1)).save(photo)
+    plain = ("crop", 0.5, 100, 200, 6.0, 8, 0.1, 0.1, False, 0)
+    changed = (("fill", *plain[1:]), (*plain[:2], 10, 20, *plain[4:]), (*plain[:9], 64))
+    maps = []
+    for reading in (plain, *changed):
+        second = second_map(studio, WIDE, "edges", "photo", None, None, photo, "canny", *reading)
+        given = drawn("photo", None, None, photo, "canny", written(WIDE), "edges", *reading)
+        np.testing.assert_array_equal(second.map, prepare(studio, fitted(given, studio))[0].map)
+        maps.append(second.map)
+    assert all(not np.array_equal(maps[0], other) for other in maps[1:])
+    for control, way in (("depth", "lines"), ("edges", "paint"), ("depth", "paint")):
+        with pytest.raises(ImageRefused, match="reads no"):
+            second_map(studio, WIDE, control, way, png_url(sheet), png_url(sheet), None, AS_MAP)
+
+
+def test_a_second_control_offers_what_it_reads() -> None:
+    """Areas only for label maps, lines only for lines; on Landscapes a colour snap as well."""
+    page = playground()
+    events, second = MoreEvents(page), page.control.more.second
+    for control, way, kept in (("edges", "lines", "lines"), ("edges", "paint", "photo"), ("depth", "lines", "photo")):
+        said = events.choose(control, way, "canny")
+        assert said[second.way] == kept
+        hidden = str(said[second.offered])
+        assert "nth-of-type(1)" in hidden
+        assert ("nth-of-type(2)" in hidden) is (control == "depth")
+        assert ("#second-way {" in hidden) is (control == "depth"), "of one way nothing is to be chosen"

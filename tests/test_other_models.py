@@ -222,6 +222,42 @@ def test_the_shell_takes_pictures_of_any_size(tmp_path: Path, monkeypatch: pytes
     assert "give such as depth=near.png" in wrong.output
 
 
+def test_the_shell_refuses_a_mask_of_another_size_than_its_picture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both sizes are named, and nothing is written; with a mask of the same size it runs (above)."""
+    studio = studio_of("sd")
+    monkeypatch.setattr(Studio, "load", lambda *_: studio)
+    for name, size in (("map", WIDE), ("source", (100, 80)), ("mask", (80, 100))):
+        (tmp_path / f"{name}.png").write_bytes(b64decode(picture(1, size)))
+    files = {"image": "map", "source": "source", "mask": "mask"}
+    options = [word for name, file in files.items() for word in (f"--{name}", str(tmp_path / f"{file}.png"))]
+    done = CliRunner().invoke(app, ["compare", *options, "--control", "edges", "--out", str(tmp_path / "out")])
+    assert done.exit_code == 2
+    assert "the mask is 80 × 100 pixels, the source 100 × 80; paint it over the source" in " ".join(done.output.split())
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_control_of_inpainting_is_told_what_is_made_anew() -> None:
+    """Its map is the picture, -1 where the mask is; without a mask, and for other controls, the picture alone."""
+    studio = studio_of("sd")
+    nets = dict(zip(("inpaint", "edges"), studio.loaded.controls.values(), strict=True))
+    preset = replace(studio.loaded.preset, controls={"inpaint": "./a", "edges": "./b"})
+    studio = Studio(replace(studio.loaded, controls=nets, preset=preset), Judge.of(preset))
+
+    def maps(**fields: Any) -> torch.Tensor:
+        request = asked(studio, "text", "one", 4.0, **{"control": "inpaint", **fields})
+        call = studio.call(request)
+        return call["control_image"] if "control_image" in call else call["image"]
+
+    whole = maps()
+    assert whole.min() >= 0
+    masked = maps(source=picture(), mask=half())
+    assert (masked[..., : WIDE[0] // 2] == -1).all()
+    assert torch.equal(masked[..., WIDE[0] // 2 :], whole[..., WIDE[0] // 2 :])
+    assert maps(control="edges", source=picture(), mask=half()).min() >= 0
+
+
 @pytest.mark.parametrize("task", list(TASKS))
 @pytest.mark.usefixtures("on_small_hub")
 def test_a_union_reads_two_maps_in_one_network(task: str) -> None:

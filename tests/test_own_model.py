@@ -18,7 +18,8 @@ from hgc.models.own import memory_here, own_model, recognised, with_control, wit
 from hgc.models.refusals import ModelUnavailable
 from hgc.models.remembered import remember, remembered
 from hgc.models.tensors import Tensors
-from hgc.ui.own_model import ELSEWHERE, Asked, Fault, at_this_machine, recognise
+from hgc.ui.own_model import ELSEWHERE, Asked, Fault, recognise
+from hgc.ui.whereabouts import at_this_machine
 
 pytestmark = pytest.mark.usefixtures("on_small_hub")
 CPU = torch.device("cpu")
@@ -39,7 +40,7 @@ def test_the_memory_of_a_single_file_is_that_of_its_folder(
 ) -> None:
     single = own_model(str(on_small_hub / f"{file}.safetensors"))
     assert (single.family, single.name) == (family, file)
-    assert recognised(single).endswith("its licence is not known here.")
+    assert "; its licence is not known here." in recognised(single)
     ours, folder = (
         memory_of(preset, 128, "edges", CPU, torch.float32) for preset in (single, load(name, device="cpu").preset)
     )
@@ -101,7 +102,7 @@ def test_what_does_not_fit_is_refused_before_any_weight_is_loaded(on_small_hub: 
 
 
 def asked(what: str) -> Asked:
-    return Asked(what, "edges", "", "", "", "", tiled=False, offload=False)
+    return Asked(what, "edges", "", "", "", "", "", tiled=False, offload=False)
 
 
 @pytest.mark.parametrize(

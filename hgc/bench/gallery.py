@@ -3,7 +3,7 @@
     images/ + annotations/      ADE20K (SceneParsing 2016), or COCO-Stuff's pixel maps; matched by name
     *.jsonl, prompt.json        MultiGen-20M and ControlNet's own form: lines of target, source and prompt
     *.parquet                   the Hub's data sets: columns image, prompt, and a condition or a label map
-    state.json + *.arrow        `datasets`' form on disk, where that library is installed
+    *.arrow                     `datasets`' own form, saved or cached: with `pip install hgc-studio[datasets]`
 
 Words come from lines, columns, COCO's captions_*.json, a captions.json of names, or a .txt beside the picture. A
 condition in colours is taken as the ControlNet reads it, a grey label map as numbers: ADE20K's from 1, COCO's from 0.
@@ -37,6 +37,7 @@ CONDITIONS = ("conditions", "source", "depth")
 WORDS = ("prompt", "text", "caption", "captions")
 CONDITION_COLUMNS = ("condition", "conditioning_image", "control_seg", "control_depth", "control", "depth_map")
 LABEL_COLUMNS = ("seg_map", "annotation", "label")
+SPLITS = ("validation", "val", "test")  # which of them is taken, the first that is there
 DEFAULT_WORDS = "a high-quality, detailed photo"
 COCO_DIGITS = 12  # of a picture's name
 
@@ -195,19 +196,37 @@ def _of_parquet(folder: Path) -> Iterator[Exhibit]:
 
 
 def _of_datasets(folder: Path) -> Iterator[Exhibit]:
-    if not list(folder.rglob("*.arrow")):
+    files = sorted(folder.rglob("*.arrow"))
+    if not files:
         return
     if find_spec("datasets") is None:
-        raise BenchRefused(f"--data {folder} is in datasets' own form: pip install datasets, or save it as .parquet")
-    loaded = import_module("datasets").load_from_disk(str(folder))
-    table = loaded if hasattr(loaded, "column_names") and isinstance(loaded.column_names, list) else _split_of(loaded)
-    for number, row in enumerate(table):
-        yield _of_row(f"{number:06d}", row)
+        raise BenchRefused(
+            f"--data {folder} is in the form of `datasets`, which is not installed here: `pip install "
+            "hgc-studio[datasets]`, or save the data set as .parquet"
+        )
+    try:
+        for number, row in enumerate(_table(folder, files)):
+            yield _of_row(f"{number:06d}", row)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        if isinstance(error, BenchRefused):
+            raise
+        reason = str(error).partition("\n")[0][:160]
+        raise BenchRefused(f"--data {folder}: `datasets` cannot read it ({reason}); save or fetch it again") from error
 
 
-def _split_of(loaded: Mapping[str, Any]) -> Any:
-    name = next((name for name in ("validation", "val", "test") if name in loaded), next(iter(loaded)))
-    return loaded[name]
+def _table(folder: Path, files: Sequence[Path]) -> Any:
+    """The rows of a data set that was saved to disk, of its validation where it is split; else of its bare files."""
+    library = import_module("datasets")
+    if (folder / "dataset_dict.json").is_file() or (folder / "state.json").is_file():
+        loaded = library.load_from_disk(str(folder))
+        return loaded if isinstance(loaded, library.Dataset) else loaded[_split(list(loaded))]
+    names = {split: [path for path in files if split in path.stem.split("-")] for split in SPLITS}
+    kept = next((paths for paths in names.values() if paths), files)
+    return library.concatenate_datasets([library.Dataset.from_file(str(path)) for path in kept])
+
+
+def _split(names: Sequence[str]) -> str:
+    return next((name for name in SPLITS if name in names), names[0])
 
 
 def _of_row(name: str, row: Mapping[str, Any]) -> Exhibit:

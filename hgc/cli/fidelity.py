@@ -17,7 +17,9 @@ from hgc.spread.on import HERE, On
 
 @in_one_line
 def fidelity(
-    data: Annotated[Path, typer.Option(help="A folder laid out like ADE20K, COCO-Stuff or MultiGen-20M.")],
+    data: Annotated[
+        Path, typer.Option(help="ADE20K, COCO-Stuff, MultiGen-20M, a folder like one of them, or of `datasets`.")
+    ],
     task: Annotated[str, typer.Option(help="segmentation, depth or edges.")],
     model: Model = "sd15",
     out: Annotated[Path, typer.Option(help="Folder for results; a stopped run continues there.")] = Path(

@@ -100,11 +100,15 @@ def add_model(
     offload: Annotated[
         bool, typer.Option("--offload", help="Keep networks in main memory until they are used.")
     ] = False,
+    prediction: Annotated[
+        str | None, typer.Option(help="epsilon or v: what a single file predicts, where it was judged wrongly.")
+    ] = None,
 ) -> None:
     """Add your own model or LoRA under a name, for the page and every command (runs/models.json)."""
     from hgc.models.devices import best_device, dtype_named
     from hgc.models.loading import preset_of
-    from hgc.models.own import called, with_control, with_lora, with_vae
+    from hgc.models.own import called, with_control, with_lora, with_prediction, with_vae
+    from hgc.models.prediction import asks_prediction, prediction_words
     from hgc.models.tensors import Tensors
 
     path = Path(what).expanduser()
@@ -118,9 +122,15 @@ def add_model(
         preset = with_lora(preset, file, _weight(weight))
     if vae is not None:
         preset = with_vae(preset, vae)
+    if prediction is not None:
+        preset = with_prediction(preset, prediction)
     dtype_named(dtype, best_device())
     remember(replace(preset, precision=dtype or "", tiled=tiled, offload=offload))
     print(f"added {preset.name}, a model of the family of {preset.family}")
+    if words := prediction_words(preset):
+        print(
+            f"{words} Add it again with --prediction where that is wrong." if asks_prediction(preset.source) else words
+        )
 
 
 def _pair(text: str) -> tuple[str, str]:

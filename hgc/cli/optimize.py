@@ -15,6 +15,7 @@ from hgc.optimise.search import Runs
 from hgc.optimise.shelf import Shelf, stretched
 from hgc.spread.here import kinds_told
 from hgc.spread.on import HERE, On
+from hgc.spread.plan_cost import cost_of, cost_words
 from hgc.spread.plan_search import BUDGETS, SCENES, SIDE, TRIES, WORK, Search, SearchAt
 from hgc.studio.calibrating import CALIBRATION_SEEDS
 from hgc.whole import check_place
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 VERIFYING_SEEDS = CALIBRATION_SEEDS + 50_000
 WIDE_DB = 3.0
+UNTIMED = "how long that takes is told after the first run"
 
 
 @in_one_line
@@ -67,6 +69,7 @@ def optimize(
         if shelf is not None and verify:
             _verify(shelf, searching.runs(shelf.table, "verifying"), searching.knows(shelf))
         else:
+            typer.echo(f"{subject}: {cost_words(search, cost_of(search, studio), UNTIMED)}", err=True)
             others = () if start is None else Shelf.read(start).rungs
             beside = [replace(rung, course=stretched(rung.course, steps)) for rung in others]
             for plans, rung in searching.shelves(shelf, beside, at_least):

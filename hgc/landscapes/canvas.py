@@ -1,4 +1,4 @@
-"""A picture and its label map, painted together at double size."""
+"""A picture, its label map and how near everything is, painted together at double size."""
 
 from collections.abc import Sequence
 
@@ -16,21 +16,34 @@ BIG = SIZE * SCALE
 Points = NDArray[np.float64]  # [n, 2] as x, y in 0..1 of the picture
 
 
-class Canvas:
-    """Paints shapes on an RGB picture and the same shapes on its label map.
+# Of 0, infinitely far, to 1, at the lower edge: the ground at the horizon.
+HORIZON = 0.08
+GROUND = ("grass", "path", "water")
 
-    Coordinates and lengths are in 0..1 of the side.
+
+class Canvas:
+    """Paints shapes on an RGB picture, and the same shapes on its label map and on the sheet of how near they are.
+
+    Coordinates and lengths are in 0..1 of the side. `near` 0..1 is one over the distance; what is painted next is as
+    near as `nearness` says. The ground is a plane that begins at `horizon`.
     """
 
     def __init__(self) -> None:
         self.picture: NDArray[np.uint8] = np.zeros((BIG, BIG, 3), np.uint8)
         self.classes: NDArray[np.uint8] = np.zeros((BIG, BIG), np.uint8)
+        self.near: NDArray[np.float32] = np.zeros((BIG, BIG), np.float32)
+        self.nearness, self.horizon = 0.0, 0.5
+
+    def stand(self, y: float) -> None:
+        """What is painted next stands on the ground at height y."""
+        self.nearness = HORIZON + (1 - HORIZON) * min(1.0, max(0.0, (y - self.horizon) / (1 - self.horizon)))
 
     def polygon(self, points: Points, colour: Colour, name: str) -> None:
         """A filled polygon."""
         corners = np.round(points * BIG).astype(np.int32)
         cv2.fillPoly(self.picture, [corners], colour)
         cv2.fillPoly(self.classes, [corners], label(name))
+        cv2.fillPoly(self.near, [corners], self.nearness)
 
     def below(self, xs: Points, ys: Points, colour: Colour, name: str) -> None:
         """Everything under the line y(x)."""
@@ -43,6 +56,7 @@ class Canvas:
         axes = (max(1, round(radii[0] * BIG)), max(1, round(radii[1] * BIG)))
         cv2.ellipse(self.picture, middle, axes, 0, 0, 360, colour, -1)
         cv2.ellipse(self.classes, middle, axes, 0, 0, 360, label(name), -1)
+        cv2.ellipse(self.near, middle, axes, 0, 0, 360, self.nearness, -1)
 
     def box(self, x0: float, y0: float, x1: float, y1: float, colour: Colour, name: str) -> None:
         """A filled rectangle."""
@@ -65,3 +79,23 @@ class Canvas:
         """The picture [SIZE, SIZE, 3], averaged down, and its labels [SIZE, SIZE], never averaged."""
         picture = cv2.resize(self.picture, (SIZE, SIZE), interpolation=cv2.INTER_AREA)
         return np.asarray(picture, dtype=np.uint8), np.ascontiguousarray(self.classes[::SCALE, ::SCALE])
+
+    def depth(self) -> NDArray[np.float32]:
+        """How near everything is [SIZE, SIZE], 0 far to 1 near: the ground by its row, things where they stand."""
+        rows = np.linspace(0, 1, BIG, dtype=np.float32)
+        plane = HORIZON + (1 - HORIZON) * np.clip((rows - self.horizon) / (1 - self.horizon), 0, 1)
+        ground = np.isin(self.classes, [label(name) for name in GROUND])[::SCALE, ::SCALE]
+        near = np.where(ground, 0, self.near[::SCALE, ::SCALE])
+        return np.where(ground, plane[::SCALE, None], near / (1 - _bulge(near))).clip(0, 1).astype(np.float32)
+
+
+def _bulge(near: NDArray[np.float32]) -> NDArray[np.float32]:
+    """How far things stand out towards the viewer, as parts of their distance: each as round as it is wide."""
+    bulge = np.zeros(near.shape, np.float32)
+    for value in np.unique(near[near > 0]):
+        count, things = cv2.connectedComponents((near == value).astype(np.uint8))
+        for number in range(1, count):
+            inside = cv2.distanceTransform((things == number).astype(np.uint8), cv2.DIST_L2, 5) / SIZE
+            radius = float(inside.max())
+            bulge = np.maximum(bulge, np.sqrt(inside * (2 * radius - inside)))
+    return bulge

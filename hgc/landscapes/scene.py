@@ -18,6 +18,7 @@ from hgc.landscapes.scenery import paint_cloud, paint_disc, paint_house, paint_p
 from hgc.landscapes.terrain import Hill, paint_hill, paint_lake, paint_path, paint_ridge, rolling
 
 EDGE_LOW, EDGE_HIGH = 50, 120
+RIDGES = 0.06  # how near the nearest of the mountains are: before the sky, behind the ground
 VISIBLE_SHARE = 0.0012  # of the picture's pixels; less of a thing is not worth a word
 
 
@@ -55,15 +56,26 @@ def edge_map(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def paint(seed: int, time: Time | None = None, season: Season | None = None) -> Scene:
     """The scene of a seed; time of day and season are drawn from the seed unless given."""
     rng = np.random.default_rng(seed)
-    drawn_time, drawn_season = TIMES[int(rng.integers(4))], SEASONS[int(rng.integers(4))]
-    mood = Mood(time or drawn_time, season or drawn_season)
-    canvas = Canvas()
-    horizon = rng.uniform(0.44, 0.62)
-    sun_x = _paint_heaven(canvas, mood, horizon, rng)
-    plants = _paint_land(canvas, mood, horizon, sun_x, rng)
+    canvas, mood, plants = _painted(rng, time, season)
     image, labels = canvas.finished()
     caption = describe(_content(mood, labels, plants), rng)
     return Scene(image, labels, edge_map(image), caption, mood.time, mood.season)
+
+
+def depth_of(seed: int) -> NDArray[np.float32]:
+    """How near everything in the scene of a seed is [256, 256]: one over the distance, the sky 0, the lower edge 1."""
+    return _painted(np.random.default_rng(seed))[0].depth()
+
+
+def _painted(
+    rng: np.random.Generator, time: Time | None = None, season: Season | None = None
+) -> tuple[Canvas, Mood, _Plants]:
+    drawn_time, drawn_season = TIMES[int(rng.integers(4))], SEASONS[int(rng.integers(4))]
+    mood = Mood(time or drawn_time, season or drawn_season)
+    canvas = Canvas()
+    canvas.horizon = rng.uniform(0.44, 0.62)
+    sun_x = _paint_heaven(canvas, mood, canvas.horizon, rng)
+    return canvas, mood, _paint_land(canvas, mood, canvas.horizon, sun_x, rng)
 
 
 def _paint_heaven(canvas: Canvas, mood: Mood, horizon: float, rng: np.random.Generator) -> float:
@@ -80,6 +92,7 @@ def _paint_land(canvas: Canvas, mood: Mood, horizon: float, sun_x: float, rng: n
     for i in range(ridges):
         near = (i + 1) / max(ridges, 1)
         height = rng.uniform(0.20, 0.36) * (1.15 - 0.45 * near)
+        canvas.nearness = RIDGES * near
         paint_ridge(canvas, mood, horizon + 0.03 * near, height, 0.62 * (1 - near) + 0.14, sun_x, rng)
     plants = _Plants()
     layers = int(rng.integers(2, 5))
@@ -110,6 +123,7 @@ def _settle(
     size = 0.075 + 0.17 * (1 - hill.distance) ** 1.1
     home = rng.uniform(0.12, 0.88) if rng.random() < 0.38 else -1.0
     if home > 0 and _on_land(canvas, home, hill.top(home) + 0.03):
+        canvas.stand(hill.top(home) + 0.03)
         paint_house(canvas, mood, (home, hill.top(home) + 0.03), size * rng.uniform(0.95, 1.25), side, rng)
         plants.houses += 1
     pines = rng.random() < 0.5
@@ -123,6 +137,7 @@ def _settle(
         if not _on_land(canvas, x, y) or abs(x - home) < 0.7 * size:
             continue
         height = size * rng.uniform(0.8, 1.25)
+        canvas.stand(y)
         if pines:
             paint_pine(canvas, mood, (x, y), height, distance, side)
             plants.pines += 1

@@ -24,6 +24,7 @@ from hgc.models.files import add_loras, checkpoint_parts, load_controlnet, load_
 from hgc.models.loaded import Loaded
 from hgc.models.loras import lora_file
 from hgc.models.offload import HOME, TURNS, Turns
+from hgc.models.prediction import predicting, prediction_of
 from hgc.models.presets import ModelPreset, presets
 from hgc.models.refusals import ModelUnavailable
 from hgc.models.remembered import remembered
@@ -118,7 +119,9 @@ def _preset_of_file(path: Path) -> ModelPreset:
     if tensors.without_text:
         raise ModelUnavailable(NO_TEXT.format(path.name))
     base = presets()[FAMILIES[tensors.family].base]
-    return replace(base, name=path.stem, title=path.stem, source=str(path), licence="")
+    preset = replace(base, name=path.stem, title=path.stem, source=str(path), licence="")
+    predicted = prediction_of(tensors)
+    return preset if predicted is None else predicting(preset, predicted.schedule)
 
 
 def from_preset(

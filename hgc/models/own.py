@@ -16,6 +16,7 @@ from hgc.models.loading import preset_of
 from hgc.models.loras import lora_file
 from hgc.models.memory import Memory, memory_of
 from hgc.models.outline import outline_of
+from hgc.models.prediction import predicting, prediction_named, prediction_words
 from hgc.models.presets import CONTROLS, ModelPreset, presets
 from hgc.models.refusals import ModelUnavailable
 from hgc.models.tensors import Tensors
@@ -69,10 +70,19 @@ def with_vae(preset: ModelPreset, source: str) -> ModelPreset:
     return preset
 
 
+def with_prediction(preset: ModelPreset, word: str) -> ModelPreset:
+    """The same for a model that predicts epsilon or v. Raises ModelUnavailable for what is no single file."""
+    schedule = prediction_named(word)
+    if not Path(preset.source).is_file():
+        raise ModelUnavailable(f"{preset.source} says itself what it predicts; leave it out, it is for single files")
+    return predicting(preset, schedule)
+
+
 def recognised(preset: ModelPreset) -> str:
-    """The family of a model, its usual size and its licence, in a sentence."""
+    """The family of a model, its usual size, its licence, and what it predicts where that had to be found out."""
     licence = f"licence {preset.licence}" if preset.licence else "its licence is not known here"
-    return f"{FAMILIES[preset.family].title}, for pictures of {preset.size} × {preset.size}; {licence}."
+    known = f"{FAMILIES[preset.family].title}, for pictures of {preset.size} × {preset.size}; {licence}."
+    return " ".join([known, *filter(None, [prediction_words(preset)])])
 
 
 def memory_here(preset: ModelPreset, control: str | None, device: torch.device) -> Memory:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from hgc.models.families import FamilyName
 
@@ -79,7 +80,7 @@ class ModelPreset:
     control_bytes: int = 0
     modes: Mapping[str, int] = field(default_factory=dict)
     loras: tuple[tuple[str, float], ...] = ()
-    schedule: Mapping[str, str] = field(default_factory=dict)
+    schedule: Mapping[str, Any] = field(default_factory=dict)
     note: str = ""
     vae: str = ""
     precision: str = ""

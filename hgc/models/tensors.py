@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -26,6 +26,7 @@ FOREIGN: Mapping[str, str] = {
     "cap_embedder.": "Lumina or Z-Image",
     "txt_in.": "a video or Qwen model",
 }
+UNET = "model.diffusion_model."  # begins the names of a checkpoint's UNet
 # Begins the names of the layers that read a ControlNet's map, in the first authors' layout.
 HINT = "input_hint_block."
 LORA_MARKS = (".lora_down.", ".lora_up.", ".lora_A.", ".lora_B.", ".lora.down.", ".lora.up.")
@@ -33,10 +34,11 @@ LORA_MARKS = (".lora_down.", ".lora_up.", ".lora_A.", ".lora_B.", ".lora.down.",
 
 @dataclass(frozen=True)
 class Tensors:
-    """The header of a file: the shape of every tensor by its name."""
+    """The header of a file: the shape of every tensor by its name, and what its maker wrote there."""
 
     path: Path
     shapes: Mapping[str, tuple[int, ...]]
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, path: Path) -> Tensors:
@@ -61,7 +63,9 @@ class Tensors:
                 raise ModelUnavailable(_no_safetensors(path)) from error
         if end > size:
             raise ModelUnavailable(f"{path.name} is cut off: it has {size:,} bytes of {end:,}; fetch or copy it again")
-        return cls(path, shapes)
+        written = header.get("__metadata__")
+        notes = {str(name): str(text) for name, text in written.items()} if isinstance(written, dict) else {}
+        return cls(path, shapes, notes)
 
     def has(self, *parts: str) -> bool:
         """Whether a name holds one of these."""
@@ -81,7 +85,7 @@ class Tensors:
             return "union"
         if self.has("controlnet_cond_embedding.", HINT):
             return "controlnet"
-        if self.has("model.diffusion_model."):
+        if self.has(UNET):
             return "checkpoint" if self.has("cond_stage_model.", "conditioner.") else "unet"
         if self.has("up_blocks.0.resnets.0.time_emb_proj."):
             return "unet"
@@ -108,7 +112,7 @@ class Tensors:
     @property
     def channels(self) -> int:
         """Channels of the latents that a checkpoint's UNet takes: nine for inpainting."""
-        name = "model.diffusion_model.input_blocks.0.0.weight"
+        name = f"{UNET}input_blocks.0.0.weight"
         return self.shapes.get(name, (0, 4))[1]
 
     @property

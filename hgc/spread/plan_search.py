@@ -1,21 +1,21 @@
-"""The search for plans of least error, wherever there are workers: what it costs, what it has found, how it stops."""
+"""The search for plans of least error, wherever there are workers: what is searched, what is found, how it stops."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hgc import limits
 from hgc.calibration.subject import Subject
 from hgc.optimise.measure import measure, runs_of
 from hgc.optimise.predict import Predictor
 from hgc.optimise.search import Runs, Session
 from hgc.optimise.shelf import Rung, Shelf
-from hgc.planning.task import Task
-from hgc.request import Recipe, RequestRefused
+from hgc.request import RequestRefused
 from hgc.spread.here import place_of
 from hgc.spread.pace import Pace
 from hgc.spread.trials import Cutouts, TrialsAt
@@ -54,6 +54,16 @@ class Search:
 
     def check(self) -> None:
         """Raises RequestRefused."""
+        for name, value, most in (
+            ("budgets", len(self.budgets), limits.RUNGS),
+            ("tries", self.tries, limits.TRIES),
+            ("scenes", self.scenes, limits.SCENES),
+            ("side", self.side, limits.MOST_SIDE_PX),
+        ):
+            if value > most:
+                raise RequestRefused(f"{name}: {value:,} are too many for one search; {most:,} is the most")
+        if self.tries < 1:
+            raise RequestRefused(f"tries {self.tries}: at least 1 plan has to be tried for each budget")
         if strange := [budget for budget in self.budgets if not 0 < budget <= 1]:
             raise RequestRefused(f"budget {strange[0]:g}: choose a share of full compute from 0 to 1, such as 0.5")
         if not self.budgets:
@@ -76,39 +86,6 @@ class Search:
             f"--steps {subject.steps} --guidance {subject.guidance:g} --tries {self.tries} --scenes {self.scenes} "
             f"--side {self.side}"
         )
-
-
-@dataclass(frozen=True)
-class Cost:
-    """The most that a search takes: `table` runs of the error table, `courses` runs of courses, all their MACs.
-
-    `pictures` is how many full pictures cost as much, `time_ms` how long that takes here; None before anything was run.
-    """
-
-    table: int
-    courses: int
-    macs: int
-    pictures: float
-    time_ms: float | None
-
-    @property
-    def runs(self) -> int:
-        return self.table + self.courses
-
-
-def cost_of(search: Search, studio: Studio) -> Cost:
-    """The most that a search takes on a model, from nothing. Raises RequestRefused, ModelUnavailable."""
-    search.check()
-    search.cutouts.check(studio)
-    subject = search.subject
-    recipe = Recipe.parse(asdict(subject))
-    whole = Task(recipe, studio.blueprint).whole
-    scenes = search.scenes * search.side**2 / (studio.size[0] * studio.size[1])
-    table = len(runs_of(studio.anatomy(recipe), subject.steps))
-    shares = table + sum(budget * (search.tries + 1) for budget in search.budgets)
-    pictures, picture_ms = shares * scenes, studio.latency_of(whole, subject.sampler)
-    time_ms = None if picture_ms is None else pictures * picture_ms
-    return Cost(table, len(search.budgets) * (search.tries + 1), round(pictures * whole.paper), pictures, time_ms)
 
 
 class SearchAt:

@@ -11,6 +11,8 @@ from hgc.planning.task import at_steps
 from hgc.request import Request
 from hgc.studio.control_map import decoded
 
+INPAINT = "inpaint"  # the control whose network was taught that -1 is to be made anew
+
 
 def call_of(loaded: Loaded, request: Request) -> dict[str, Any]:
     """The arguments, but for `stepping` the same for every arm. Pictures decide the size.
@@ -19,7 +21,9 @@ def call_of(loaded: Loaded, request: Request) -> dict[str, Any]:
     """
     text = loaded.encode(request.prompt, request.negative_prompt, request.guidance > 1)
     call = {**text, "guidance_scale": request.guidance, "output_type": "pt"}
-    maps = [_tensor(request.control_png), *([] if request.second is None else [_tensor(request.second.map)])]
+    maps = [_map(request, request.control, request.control_png)]
+    if request.second is not None:
+        maps.append(_map(request, request.second.control, request.second.map))
     call |= loaded.control_arguments(request.controls, maps, request.task) | _strengths(request)
     call |= stepping(request, request.steps)
     if request.source is None:
@@ -48,6 +52,14 @@ def noise_of(loaded: Loaded, request: Request) -> torch.Tensor:
 
 def _seeded(request: Request) -> torch.Generator:
     return torch.Generator().manual_seed(request.seed)
+
+
+def _map(request: Request, control: str, encoded: str) -> torch.Tensor:
+    """A control's map [1, 3, H, W] in 0..1; that of inpainting is -1 where the request's mask has it made anew."""
+    values = _tensor(encoded)
+    if control != INPAINT or request.mask is None:
+        return values
+    return values.masked_fill(_tensor(request.mask)[:, :1] > 0.5, -1.0)
 
 
 def _tensor(encoded: str) -> torch.Tensor:

@@ -12,6 +12,8 @@ from hgc.control.label_sets import taken_over
 from hgc.landscapes.labels import LABELS, colour_map
 from hgc.landscapes.scene import paint
 from hgc.request import Request
+from hgc.studio.control_map import Prepared
+from hgc.studio.scene_maps import ANNOTATED, MAPS, canny_map, drawn_map
 
 if TYPE_CHECKING:
     from hgc.studio.studio import Studio
@@ -20,13 +22,23 @@ LATENT_PX = 8
 
 
 def painted(studio: Studio, seed: int, fields: Mapping[str, Any]) -> Request:
-    """The request of a painted scene: its caption, and its label map, in the model's classes, or its edges."""
-    scene, control = paint(seed), fields["control"]
-    drawing = scene.edges[:, :, None].repeat(3, axis=2)
+    """The request of a painted scene: its caption, and its map for a control, label maps in the model's classes.
+
+    Raises RequestRefused for a control that the model does not have.
+    """
+    scene, control = paint(seed), str(fields["control"])
+    studio.check_control(control)
     if control == "segmentation":
         sheet = np.dstack([colour_map(scene.labels), np.full(scene.labels.shape, 255, np.uint8)])
         drawing, _ = taken_over(sheet, [LABELS], studio.world.sets)
-    return Request.make(studio.prepare_control(drawing, control).png, seed=seed, prompt=scene.caption, **fields)
+        png = studio.prepare_control(drawing, control).png
+    elif control == "edges":
+        png = Prepared(canny_map(scene, studio.size, studio.loaded.preset.canny)).png
+    elif control in MAPS:
+        png = Prepared(drawn_map(control, scene, seed, studio.size)).png
+    else:
+        png = studio.prepare_control(scene.image, control, ANNOTATED.get(control)).png
+    return Request.make(png, seed=seed, prompt=scene.caption, **fields)
 
 
 def together(calls: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -178,12 +178,16 @@ class Studio:
 
         Raises RequestRefused for a control that this model has not, ImageRefused, AnnotatorUnavailable.
         """
-        known = self.loaded.preset.controls
-        if control not in known:
-            raise RequestRefused(f"{self.model} has no control '{control[:40]}'; it has {', '.join(known)}")
+        self.check_control(control)
         return prepare_control(
             picture, control, size or self.size, self.world.sets, annotator, reading, self.loaded.preset.canny
         )
+
+    def check_control(self, control: str) -> None:
+        """Raises RequestRefused for a control that the model does not have."""
+        known = self.loaded.preset.controls
+        if control not in known:
+            raise RequestRefused(f"{self.model} has no control '{control[:40]}'; it has {', '.join(known)}")
 
     def anatomy(self, recipe: Recipe | None = None) -> Anatomy:
         """The sites of the networks that a recipe runs, at its size; by default of one control at the model's own size.

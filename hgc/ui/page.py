@@ -21,7 +21,8 @@ from hgc.ui.history.tab import build_history
 from hgc.ui.how.tab import build_how
 from hgc.ui.inside.tab import build_inside
 from hgc.ui.loader import Loader
-from hgc.ui.models import build_header, wire_models
+from hgc.ui.model_header import build_header
+from hgc.ui.models import wire_models
 from hgc.ui.playground.cache_events import wire_greeting
 from hgc.ui.playground.restoring import Restoring, wire_recording, wire_restoring
 from hgc.ui.playground.session import wire_session

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
-from hgc.control.label_sets import LabelSet, plain
 from hgc.landscapes import examples
 from hgc.landscapes.examples import Example
 from hgc.landscapes.labels import LABELS
-from hgc.ui.components.easel import Swatches, build_easel, swatches
+from hgc.ui.components.easel import build_easel, swatches
 from hgc.ui.components.inputs import models_list, photo_input
 from hgc.ui.playground.drawing import AUTO, PEN, seen_picture, seen_text, sheet_of
 from hgc.ui.playground.more_panel import MorePanel, build_more_panel
+from hgc.ui.playground.palettes import palettes
 from hgc.ui.playground.reading_panel import ReadingPanel, build_reading_panel
 
 PEN_PX = 6
@@ -67,26 +66,6 @@ class ControlPanel:
     @property
     def annotator(self) -> gr.Dropdown:
         return self.reading.annotator
-
-
-def palettes(sets: Sequence[LabelSet]) -> list[Swatches]:
-    """The colours that a model's areas are painted with."""
-    return [_palette(labels, [other for other in sets if other is not labels]) for labels in sets]
-
-
-def _palette(labels: LabelSet, others: Sequence[LabelSet]) -> Swatches:
-    titles = {name: class_title(name) for name in labels.palette}
-    like = {
-        other.name: {title: class_title(found) for name, title in titles.items() if (found := other.like(name))}
-        for other in others
-    }
-    colours = {titles[name]: colour for name, colour in labels.palette.items()}
-    return swatches(labels.name, colours, class_title(labels.like("water")), like)
-
-
-def class_title(name: str) -> str:
-    """A class as its swatch is called."""
-    return plain(name.replace("_", " or "))
 
 
 def build_control_panel() -> ControlPanel:

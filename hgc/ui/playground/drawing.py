@@ -67,10 +67,11 @@ def sources_of(controls: Collection[str], which: str) -> tuple[Source, ...]:
     return tuple(source for source in SOURCES if drawn[source])
 
 
-def offering(sources: Collection[str]) -> str:
+def offering(sources: Collection[str], choice: str = "source") -> str:
     """A style under which no other way to a map can be chosen: what stands in a list, events under way still hold."""
-    hidden = [f"#source label:nth-of-type({n})" for n, source in enumerate(SOURCES, 1) if source not in sources]
-    hidden += ["#on-canvas"] if len(sources) == 1 else []  # a photo is drawn on where there is a canvas
+    hidden = [f"#{choice} label:nth-of-type({n})" for n, source in enumerate(SOURCES, 1) if source not in sources]
+    if len(sources) == 1:  # a photo is drawn on where there is a canvas
+        hidden += ["#on-canvas"] if choice == "source" else [f"#{choice}"]
     return f"<style>{', '.join(hidden)} {{ display: none !important }}</style>" if hidden else ""
 
 

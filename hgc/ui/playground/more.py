@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hgc.control.annotators import LINES
 from hgc.control.canvas import fit, on_sheet
 from hgc.control.images import WHITE, ImageRefused, decode
 from hgc.control.pictures import as_mask, as_source
 from hgc.request import SecondControl
 from hgc.ui.components.easel import CANVAS_PX, from_url
 from hgc.ui.pictures import png_url
-from hgc.ui.playground.drawing import AS_MAP, Drawn, read_photo, stretched
+from hgc.ui.playground.drawing import AS_MAP, READING, Drawn, read_photo, sources_of, stretched
 from hgc.ui.playground.lora_panel import INPUTS, lora_fields
 from hgc.ui.playground.second_panel import NONE
 from hgc.ui.playground.size import OWN, Size
@@ -31,8 +30,8 @@ if TYPE_CHECKING:
     from hgc.studio.studio import Studio
     from hgc.ui.playground.more_panel import MorePanel
 
-DRAWING, WEIGHTS = 5, 3  # inputs of the second control
-NO_SECOND_MAP = "The second control has no map yet: draw its lines or give it a photo, or choose None for it."
+DRAWING, WEIGHTS = 6 + len(READING), 3  # inputs of the second control
+NO_SECOND_MAP = "The second control has no map yet: draw it or give it a photo, or choose None for it."
 NO_MASK = "Nothing is painted over the picture: paint over the part to change, or change all of it."
 
 
@@ -58,17 +57,27 @@ def priced_fields(
 
 
 def second_map(
-    studio: Studio, size: Size | None, control: str, way: str, lines: str | None, photo: str | None, annotator: str
+    studio: Studio,
+    size: Size | None,
+    control: str,
+    way: str,
+    painting: str | None,
+    lines: str | None,
+    photo: str | None,
+    annotator: str,
+    *reading: Any,
 ) -> Prepared:
-    """The second control's map as the model will see it. Raises Refused."""
-    if (way == "lines" and not lines) or (way != "lines" and photo is None):
+    """The second control's map as the model will see it; `reading` is in the order of `READING`. Raises Refused."""
+    sheet = {"paint": painting, "lines": lines}.get(way, photo)
+    if not sheet:
         raise ImageRefused(NO_SECOND_MAP)
-    if way == "lines":
-        if control not in LINES:
-            raise ImageRefused("This second control reads no lines: give it a photo or a finished map.")
-        given = Drawn(stretched(from_url(lines), size), control)
+    if way not in sources_of((control,), control):
+        what = "lines" if way == "lines" else "areas"
+        raise ImageRefused(f"This second control reads no {what}: give it a photo or a finished map.")
+    if way in ("paint", "lines"):
+        given = Drawn(stretched(from_url(sheet), size), control)
     else:
-        given = read_photo(photo, annotator)
+        given = read_photo(photo, annotator, dict(zip(READING, reading, strict=False)))
     prepared = studio.prepare_control(given.picture, control, given.annotator, given.reading, size)
     return replace(prepared, notes=(*given.notes, *prepared.notes))
 

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from hgc.control.annotators import LINES
 from hgc.control.images import ImageRefused, decode
 from hgc.refused import Refused
 from hgc.ui.components.inputs import chosen
 from hgc.ui.playground import figures
-from hgc.ui.playground.drawing import AS_MAP, seen_picture
+from hgc.ui.playground.drawing import AS_MAP, offering, seen_picture, sources_of
 from hgc.ui.playground.more import second_map, under_mask
-from hgc.ui.playground.reading_panel import ways_to
+from hgc.ui.playground.reading_panel import ways_of
 from hgc.ui.playground.second_panel import NONE
 from hgc.ui.playground.size import OWN, free, size_like, size_of, written
 from hgc.ui.queueing import LOOK_QUEUE, QUIET, answer_last
@@ -33,12 +32,13 @@ class MoreEvents:
         self._loader, self._panel = playground.runner.loader, playground.control.more
 
     def choose(self, control: str, way: str, annotator: str) -> dict[Any, Any]:
-        """The ways to a second control's map; drawn by hand where it reads lines."""
-        part, lines = self._panel.second, control in LINES
-        ways = ways_to(control) if control != NONE else []
+        """The ways to a second control's map; drawn by hand where it reads areas or lines."""
+        part, controls = self._panel.second, self._loader.studio().controls
+        ways, sources = ([], ()) if control == NONE else (ways_of(controls, control), sources_of(controls, control))
         known = annotator in [name for _, name in ways]
         return {
-            part.way: gr.update(visible=lines, value=way if lines else "photo"),
+            part.way: way if way in sources else "photo",
+            part.offered: offering(sources, "second-way"),
             part.annotator: gr.update(choices=ways, value=annotator if known else AS_MAP),
         }
 
@@ -96,9 +96,13 @@ def wire_more(p: Playground) -> None:
     second, source = more.second, more.source
     looked, seen = [more.size, *second.drawing], [second.seen, second.notes]
     chosen_anew = [second.control, second.way, second.annotator]
-    ways = answer_last([second.control.change], events.choose, chosen_anew, [second.way, second.annotator])
+    ways = answer_last(
+        [second.control.change], events.choose, chosen_anew, [second.way, second.offered, second.annotator]
+    )
     ways.then(events.look, looked, seen, trigger_mode="always_last", **LOOK_QUEUE, **QUIET)
-    changes = [second.lines.change, second.photo.change, second.way.change, chosen(second.annotator), more.size.change]
+    changes = [second.painting.change, second.lines.change, second.photo.change, second.way.change, more.size.change]
+    changes += [chosen(second.annotator), second.reading.framing.input]
+    changes += [part.input for part in second.reading.settings]
     answer_last(changes, events.look, looked, seen, **LOOK_QUEUE)
     answer_last([more.size.change], events.shape, [more.size], more.shape)
     shown = [more.size.change, source.picture.change]

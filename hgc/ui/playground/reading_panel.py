@@ -97,43 +97,48 @@ def ways_of(controls: Sequence[str], which: str) -> list[tuple[str, str]]:
     return [way for way in ways_to(which) if way[1] != "palette_snap" or tuple(controls) == LANDSCAPES]
 
 
-def build_reading_panel() -> ReadingPanel:
-    """Lays it out; Canny's thresholds stand where the embedded model's control was trained."""
+def build_reading_panel(of: str = "", way: str = "canny") -> ReadingPanel:
+    """Lays it out; Canny's thresholds stand where the embedded model's control was trained.
+
+    `of` begins the names of its components where a page has a second one, `way` is how a photo is read at first.
+    """
     annotator = models_list(
-        annotator_choices(),
-        "canny",
+        annotator_choices() if not of else ways_to("edges"),
+        way,
         label="How to read it",
         info="What is looked for in the photo. A finished map is used as it is.",
-        elem_id="annotator",
+        elem_id=f"{of}annotator",
     )
-    framing = gr.Radio(FRAMINGS, value="crop", label="If it is not square", elem_id="framing", elem_classes="segmented")
-    with gr.Accordion("Crop, resolution and thresholds", open=False, elem_id="thresholds"):
+    framing = gr.Radio(
+        FRAMINGS, value="crop", label="If it is not square", elem_id=f"{of}framing", elem_classes="segmented"
+    )
+    with gr.Accordion("Crop, resolution and thresholds", open=False, elem_id=f"{of}thresholds"):
         hint = "0 left or top, 1 right or bottom."
-        position = _slider("position", (0, 1, 0.05), 0.5, "Where the crop lies", hint)
-        (low_start, high_start), defaults = presets()["landscapes"].canny, AnnotatorSettings()
-        with gr.Column(elem_id="canny-thresholds") as canny:
+        position = _slider(f"{of}position", (0, 1, 0.05), 0.5, "Where the crop lies", hint)
+        (low_start, high_start), told = presets()["landscapes"].canny, AnnotatorSettings()
+        with gr.Column(visible=way == "canny", elem_id=f"{of}canny-thresholds") as canny:
             hint = "How far a line is followed. Lower makes lines longer and joins gaps."
-            low = _slider("low", (0, 500, 5), low_start, "Canny: a line goes on above", hint)
+            low = _slider(f"{of}low", (0, 500, 5), low_start, "Canny: a line goes on above", hint)
             hint = "How strong an edge must be to begin a line. Lower finds more lines."
-            high = _slider("high", (0, 500, 5), high_start, "Canny: a line starts above", hint)
-        with gr.Column(visible=False, elem_id="lineart-thresholds") as lineart:
-            sigma = _slider("sigma", (0.5, 32, 0.5), defaults.sigma_px, "Blur, pixels", "Lower finds finer lines.")
+            high = _slider(f"{of}high", (0, 500, 5), high_start, "Canny: a line starts above", hint)
+        with gr.Column(visible=False, elem_id=f"{of}lineart-thresholds") as lineart:
+            sigma = _slider(f"{of}sigma", (0.5, 32, 0.5), told.sigma_px, "Blur, pixels", "Lower finds finer lines.")
             hint = "How much darker than its surroundings a line must be. Lower finds more lines."
             threshold = _slider(
-                "line-threshold", (0, 64, 1), defaults.line_threshold, "Least contrast, grey levels", hint
+                f"{of}line-threshold", (0, 64, 1), told.line_threshold, "Least contrast, grey levels", hint
             )
-        with gr.Column(visible=False, elem_id="mlsd-thresholds") as mlsd:
+        with gr.Column(visible=False, elem_id=f"{of}mlsd-thresholds") as mlsd:
             hint = "How sure a line must be. Lower finds more lines."
-            score = _slider("line-score", (0, 1, 0.01), defaults.line_score, "Least score", hint)
+            score = _slider(f"{of}line-score", (0, 1, 0.01), told.line_score, "Least score", hint)
             hint = "In pixels of a photo half as large. Higher leaves out short lines."
-            length = _slider("line-length", (0, 20, 0.1), defaults.line_length, "Least length", hint)
-        with gr.Column(visible=False, elem_id="pose-parts") as pose:
-            hands = gr.Checkbox(label="Hands and face", info="Drawn beside the body.", elem_id="hands")
-        with gr.Column(elem_id="detector-resolution") as sized:
+            length = _slider(f"{of}line-length", (0, 20, 0.1), told.line_length, "Least length", hint)
+        with gr.Column(visible=False, elem_id=f"{of}pose-parts") as pose:
+            hands = gr.Checkbox(label="Hands and face", info="Drawn beside the body.", elem_id=f"{of}hands")
+        with gr.Column(visible=way in RESIZED, elem_id=f"{of}detector-resolution") as sized:
             hint = (
                 "The shorter side of the photo as the detector sees it. Lower finds coarser things; 0 is the map's own."
             )
-            resolution = _slider("resolution", (0, 1536, 64), 0, "Resolution, pixels", hint)
+            resolution = _slider(f"{of}resolution", (0, 1536, 64), 0, "Resolution, pixels", hint)
     shown_for = [("canny",), ("lineart_standard",), ("mlsd",), ("openpose",), RESIZED]
     visible = f"{json.dumps(shown_for)}.map((names) => ({{__type__: 'update', visible: names.includes(chosen)}}))"
     parts = [canny, lineart, mlsd, pose, sized]

@@ -8,10 +8,12 @@ from typing import Any
 
 import gradio as gr
 
+from hgc.landscapes.labels import LABELS
 from hgc.ui.components.easel import build_easel, swatches
 from hgc.ui.components.inputs import models_list, photo_input, shown_when
 from hgc.ui.playground.drawing import AS_MAP, PEN, seen_picture
-from hgc.ui.playground.reading_panel import LANDSCAPES, control_titles, ways_to
+from hgc.ui.playground.palettes import palettes
+from hgc.ui.playground.reading_panel import LANDSCAPES, ReadingPanel, build_reading_panel, control_titles
 
 NONE = "none"
 
@@ -23,11 +25,11 @@ class SecondPanel:
     control: gr.Dropdown
     body: gr.Column
     way: gr.Radio
-    lines_panel: gr.Column
+    offered: gr.HTML
+    painting: gr.HTML
     lines: gr.HTML
-    photo_panel: gr.Column
     photo: gr.Image
-    annotator: gr.Dropdown
+    reading: ReadingPanel
     scale: gr.Slider
     start: gr.Slider
     end: gr.Slider
@@ -37,7 +39,12 @@ class SecondPanel:
     @property
     def drawing(self) -> list[Any]:
         """The inputs of `more.second_map`."""
-        return [self.control, self.way, self.lines, self.photo, self.annotator]
+        drawn = [self.control, self.way, self.painting, self.lines, self.photo, self.annotator]
+        return [*drawn, *self.reading.fields]
+
+    @property
+    def annotator(self) -> gr.Dropdown:
+        return self.reading.annotator
 
     @property
     def weights(self) -> list[gr.Slider]:
@@ -60,13 +67,18 @@ def build_second_panel() -> SecondPanel:
     )
     with gr.Column(visible=False, elem_id="second-body") as body:
         way = gr.Radio(
-            [("Draw lines", "lines"), ("Use a photo", "photo")],
+            [("Paint areas", "paint"), ("Draw lines", "lines"), ("Use a photo", "photo")],
             value="photo",
             show_label=False,
             label="Where the second map comes from",
             elem_id="second-way",
             elem_classes="segmented",
         )
+        offered = gr.HTML("", elem_id="second-offered")
+        with gr.Column(visible=False, elem_id="second-paint-panel") as paint_panel:
+            painting = build_easel(
+                None, label="Canvas for the second areas", sets=palettes([LABELS]), elem_id="second-painting"
+            )
         with gr.Column(visible=False, elem_id="second-lines-panel") as lines_panel:
             lines = build_easel(
                 None,
@@ -87,17 +99,15 @@ def build_second_panel() -> SecondPanel:
                 elem_classes="photo",
                 placeholder="Drop a photo or a finished map here, or click to choose one",
             )
-            annotator = models_list(ways_to("edges"), AS_MAP, label="How to read it", elem_id="second-annotator")
+            reading = build_reading_panel("second-", AS_MAP)
         with gr.Row(elem_id="second-seen-row", elem_classes="seen-row", equal_height=False):
             seen = gr.HTML(seen_picture(None), elem_id="second-seen", elem_classes="seen", min_width=128)
             notes = gr.HTML("", elem_id="second-notes", elem_classes="seen-notes", min_width=140)
         scale, start, end = _strength_and_window()
     shown_when(control, f"value !== '{NONE}'", body)
-    shown_when(way, "value === 'lines'", lines_panel)
-    shown_when(way, "value === 'photo'", photo_panel)
-    return SecondPanel(
-        control, body, way, lines_panel, lines, photo_panel, photo, annotator, scale, start, end, seen, notes
-    )
+    for name, part in (("paint", paint_panel), ("lines", lines_panel), ("photo", photo_panel)):
+        shown_when(way, f"value === '{name}'", part)
+    return SecondPanel(control, body, way, offered, painting, lines, photo, reading, scale, start, end, seen, notes)
 
 
 def _strength_and_window() -> tuple[gr.Slider, gr.Slider, gr.Slider]:

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from html import escape
-from pathlib import Path
-from queue import Empty, SimpleQueue
-from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from hgc import limits
 from hgc.calibration.subject import Subject
-from hgc.charts.quantity import duration, giga
-from hgc.planning import optimised
 from hgc.request import RequestRefused
 from hgc.results.comparison import Cancelled
 from hgc.ui.playground.figures import aside, notes_list
@@ -25,15 +20,16 @@ from hgc.ui.playground.wanted import control_of
 from hgc.ui.pressing import Jobs, Press, Pressing, Step, Updates, build_press, wire_start, wire_stop
 from hgc.ui.queueing import QUIET
 from hgc.ui.runner import in_one_sentence
+from hgc.ui.schedules.searching import Searching
 from hgc.ui.schedules.shared import build_shared
+from hgc.ui.whereabouts import at_this_machine
 
 if TYPE_CHECKING:
-    from hgc.optimise.shelf import Rung, Shelf
-    from hgc.spread.plan_search import Cost, Search
+    from hgc.optimise.shelf import Rung
+    from hgc.spread.plan_search import Search
     from hgc.studio.studio import Studio
     from hgc.ui.playground.tab import Playground
 
-LOOK_S = 0.5
 SEARCH_QUEUE: dict[str, Any] = {"concurrency_id": "search", "concurrency_limit": 1}
 INTRO = (
     "<h2>Search for plans</h2><p class='aside'>The search tries many plans for each budget on painted scenes and keeps "
@@ -41,7 +37,10 @@ INTRO = (
     "the Playground's. If you stop it, it continues from there next time.</p>"
 )
 STOPPED = "Stopped. All runs are kept: Search goes on from there."
-LENT = "Here an accelerator is lent for each run, not for a search: search with `hgc optimize` on a machine of yours."
+ELSEWHERE = (
+    "Plans are searched only from a browser on the machine that serves this page, since everybody's Optimised goes by "
+    "them: search with `hgc optimize` on a machine of yours."
+)
 
 
 @dataclass(frozen=True)
@@ -106,13 +105,15 @@ class SearchEvents:
         self._card, self._loader, self._jobs = card, playground.runner.loader, Jobs()
 
     def price(self, *values: Any) -> str:
-        """The cost of the search, before it starts."""
-        from hgc.spread.plan_search import cost_of
+        """What the search would take, before it is begun."""
+        from hgc.spread.plan_cost import cost_of, cost_words
 
         try:
             studio = self._loader.studio()
             search = self._asked(studio, values)
-            return cost_words(search, cost_of(search, studio))
+            words = escape(cost_words(search, cost_of(search, studio)))
+            what = f"For <b>{escape(search.subject.model)}</b>, {escape(subject_words(search.subject))}"
+            return f'<p class="lead">{what}: {words}</p>'
         except Exception as error:
             return notes_list([in_one_sentence(error)], "error")
 
@@ -128,8 +129,10 @@ class SearchEvents:
             yield self._ended(aside(STOPPED))
             return
         try:
+            if not at_this_machine(page):
+                raise RequestRefused(ELSEWHERE)
             studio = self._loader.studio()
-            yield from self._news(_Going(self._asked(studio, values), studio, stop))
+            yield from self._news(Searching(self._asked(studio, values), studio, stop))
         except Cancelled:
             yield self._ended(aside(STOPPED))
         except Exception as error:
@@ -141,7 +144,7 @@ class SearchEvents:
         """Ends it at the next step, or before its first."""
         self._jobs.stop(Press.read(name, page.session_hash))
 
-    def _news(self, going: _Going) -> Iterator[Updates]:
+    def _news(self, going: Searching) -> Iterator[Updates]:
         for now in going.news():
             yield {self._card.told: progress(now.words, now.share) + rungs_table(going.found)}
         yield self._ended(aside("Found; Optimised goes by these plans from now on.") + rungs_table(going.found))
@@ -161,95 +164,15 @@ class SearchEvents:
         return search
 
 
-@dataclass(frozen=True)
-class _Now:
-    words: str
-    share: float
-
-
-@dataclass
-class _Going:
-    """A search under way in a thread of its own; each run waits for the model, so that others' are made between."""
-
-    search: Search
-    studio: Studio
-    stop: threading.Event
-    found: list[Rung] = field(default_factory=list)
-
-    def news(self) -> Iterator[_Now]:
-        """How far it is, now and then; what was found is kept before it is told. Raises Cancelled."""
-        if self.studio.lent:
-            raise RequestRefused(LENT)
-        told: SimpleQueue[Any] = SimpleQueue()
-        worker = threading.Thread(target=self._work, args=(told,), name="search plans", daemon=True)
-        begun, first = perf_counter(), None
-        worker.start()
-        yield _Now("Looking at what is kept.", 0)
-        while True:
-            try:
-                news = told.get(timeout=LOOK_S)
-            except Empty:
-                continue
-            if news is None:
-                return
-            if isinstance(news, Exception):
-                raise news
-            made, most = news
-            first = made if first is None else first
-            left = (perf_counter() - begun) / (made - first) * (most - made) if made > first else None
-            yield _Now(_words(made, most, left), made / most)
-
-    def _work(self, told: SimpleQueue[Any]) -> None:
-        from hgc.spread.plan_search import SearchAt
-
-        try:
-            at = SearchAt(self.search, self.studio, at=lambda made, most: told.put((made, most)), stop=self.stop)
-            out = Path(optimised.OWN) / f"{self.search.subject.name}.json"
-            for shelf, rung in at.shelves(self._before(out, at), self._beside()):
-                shelf.write(out)
-                optimised.shelves.cache_clear()
-                self.found.append(rung)
-            told.put(None)
-        except Exception as error:
-            told.put(error)
-
-    def _before(self, out: Path, at: Any) -> Shelf | None:
-        """The plans made here for these settings, on whichever weights; else those that come with Studio."""
-        from hgc.optimise.shelf import Shelf
-
-        if out.exists():
-            shelf = Shelf.read(out)
-            measured = replace(shelf.table.subject, guidance=self.search.subject.guidance)
-            return shelf if measured == self.search.subject else None
-        return next((shelf for shelf in optimised.shelves(optimised.PLANS) if at.knows(shelf)), None)
-
-    def _beside(self) -> tuple[Rung, ...]:
-        """Plans of the same number of steps kept for what is most alike, to start from as well."""
-        subject = self.search.subject
-        kept = [*optimised.shelves(Path(optimised.OWN).absolute()), *optimised.shelves(optimised.PLANS)]
-        alike = min(kept, key=lambda shelf: optimised.distance(shelf.table.subject, subject), default=None)
-        return () if alike is None or alike.table.subject.steps != subject.steps else alike.rungs
-
-
 def shares_of(budgets: str) -> tuple[float, ...]:
     """Shares of full compute from percentages with commas between. Raises RequestRefused."""
+    if len(budgets) > limits.AXIS_CHARS:
+        raise RequestRefused(f"these budgets are {len(budgets):,} characters long; {limits.AXIS_CHARS:,} are the most")
     words = [word.strip().removesuffix("%").strip() for word in re.split(r"[,;]", budgets) if word.strip()]
     try:
         return tuple(sorted({round(float(word) / 100, 6) for word in words}))
     except ValueError as error:
         raise RequestRefused(f"'{budgets[:40]}' are not budgets: write percentages such as 20, 36.8, 50.") from error
-
-
-def cost_words(search: Search, cost: Cost) -> str:
-    """The most that a search takes, as HTML."""
-    unknown = "how long that takes is known after a first run in the Playground"
-    time = unknown if cost.time_ms is None else f"about {duration(cost.time_ms / 1000)} here"
-    return (
-        f'<p class="lead">For <b>{escape(search.subject.model)}</b>, {escape(subject_words(search.subject))}: at most '
-        f"{cost.runs} runs, {cost.table} of them to measure errors once, each of {search.scenes} scenes at "
-        f"{search.side} × {search.side} pixels. All together {giga(cost.macs)} MACs, as much as {cost.pictures:.0f} "
-        f"full pictures: {time}.</p>"
-    )
 
 
 def rungs_table(rungs: list[Rung]) -> str:
@@ -271,11 +194,6 @@ def progress(words: str, share: float) -> str:
         f'<div class="calibrating" role="status"><progress max="1" value="{share:.3f}" aria-label="Search">'
         f"</progress><span>{escape(words)}</span></div>"
     )
-
-
-def _words(made: int, most: int, left_s: float | None) -> str:
-    words = f"{made} of at most {most} runs"
-    return words if not left_s else f"{words}, about {duration(left_s)} left"
 
 
 def _wire(card: SearchCard, p: Playground, tab: gr.Tab) -> None:

@@ -11,11 +11,11 @@ import gradio as gr
 
 from hgc.planning import optimised
 from hgc.refused import Refused
-from hgc.ui.own_model import at_this_machine
 from hgc.ui.playground.figures import aside, notes_list
 from hgc.ui.playground.titles import subject_words
 from hgc.ui.queueing import QUIET
 from hgc.ui.runner import in_one_sentence
+from hgc.ui.whereabouts import at_this_machine
 
 if TYPE_CHECKING:
     from hgc.optimise.shelf import Shelf

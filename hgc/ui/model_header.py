@@ -1,0 +1,93 @@
+"""The top of the page: which model is loaded, which there are, and a card for what is to be said of a choice."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from hgc.models import hub
+from hgc.models.presets import ModelPreset, presets
+from hgc.models.refusals import ModelUnavailable
+from hgc.models.remembered import remembered
+from hgc.ui.own_model_panel import OwnModelPanel, build_own_model
+from hgc.ui.playground import figures
+
+if TYPE_CHECKING:
+    from hgc.ui.loader import Loader
+
+Updates = dict[Any, Any]
+OWN_MODEL = "own…"  # no name of a model, which has letters and digits only
+
+
+@dataclass(frozen=True)
+class Header:
+    """The top of the page; `card` is seen where there is something to say about a choice, `told`."""
+
+    masthead: gr.HTML
+    picker: gr.Dropdown
+    card: gr.Row
+    told: gr.HTML
+    fetch: gr.Button
+    stop: gr.Button
+    own: OwnModelPanel
+
+    @property
+    def parts(self) -> list[Any]:
+        """What an answer may change, but for the form of one's own."""
+        return [self.masthead, self.picker, self.card, self.told, self.fetch, self.stop]
+
+    def says(self, words: str, kind: str = "") -> Updates:
+        """Words under the header; without any its card goes."""
+        told = figures.notes_list([words], kind) if kind else f'<p class="lead">{escape(words)}</p>'
+        return {self.told: told, self.card: gr.update(visible=bool(words))} | self.buttons()
+
+    def buttons(self, fetch: bool = False) -> Updates:
+        return {self.fetch: gr.update(visible=fetch), self.stop: gr.update(visible=False)}
+
+    def offers(self, preset: ModelPreset) -> Updates:
+        """What a model that is not here would take."""
+        licence = f", licence {preset.licence}" if preset.licence else ""
+        size = f"about {(preset.size_bytes + preset.control_bytes) / 1e9:.1f} GB with one ControlNet"
+        words = f"{preset.title} is not on this machine: {size}{licence}. Nothing is fetched before you say so."
+        return self.says(words) | self.buttons(fetch=True)
+
+
+def known_models() -> Mapping[str, ModelPreset]:
+    """All by name; of a damaged list of one's own, the others."""
+    try:
+        return {**presets(), **remembered()}
+    except ModelUnavailable:
+        return presets()
+
+
+def model_choices() -> list[tuple[str, str]]:
+    """Every model with how it stands, those first that are here; last, one's own."""
+    known = sorted(known_models().items(), key=lambda item: bool(hub.missing_of(item[1])))
+    listed = [(f"{preset.title} · {hub.state_of(preset)}", name) for name, preset in known]
+    return [*listed, ("Your own…", OWN_MODEL)]
+
+
+def build_header(loader: Loader) -> Header:
+    """Lays it out."""
+    with gr.Row(elem_id="top", equal_height=True):
+        masthead = gr.HTML(figures.masthead("loading", "Loading the model"), elem_id="header")
+        picker = gr.Dropdown(
+            model_choices(),
+            value="landscapes",
+            label="Model",
+            container=False,
+            filterable=False,
+            visible=loader.choice,
+            elem_id="model",
+            scale=0,
+            min_width=260,
+        )
+    with gr.Row(visible=False, elem_id="model-card", elem_classes="card") as card:
+        told = gr.HTML("", elem_id="model-told")
+        fetch = gr.Button("Fetch", variant="primary", elem_id="fetch", min_width=90, scale=0)
+        stop = gr.Button("Stop", visible=False, elem_id="stop-fetching", min_width=90, scale=0)
+    return Header(masthead, picker, card, told, fetch, stop, build_own_model())

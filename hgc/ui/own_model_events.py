@@ -1,0 +1,99 @@
+"""The answers to the form for a model of one's own: looked at, fetched, opened."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from hgc.models.refusals import ModelUnavailable
+from hgc.models.remembered import forget, remember
+from hgc.refused import Refused
+from hgc.ui.model_fetching import Fetching
+from hgc.ui.model_header import Header, Updates, known_models, model_choices
+from hgc.ui.own_model import Asked, Fault, check_permitted, recognise, sentence, words_of
+from hgc.ui.own_model_panel import noted
+from hgc.ui.runner import in_one_sentence
+from hgc.ui.whereabouts import at_this_machine
+
+if TYPE_CHECKING:
+    from hgc.ui.loader import Loader
+
+Choose = Callable[..., Iterator[Updates]]
+
+
+class OwnModelEvents:
+    """Of one page; `choose` loads a model by its name, as the picker does."""
+
+    def __init__(self, header: Header, loader: Loader, fetching: Fetching, choose: Choose) -> None:
+        self._header, self._loader, self._fetching, self._choose = header, loader, fetching, choose
+
+    def look(self, page: gr.Request, *values: Any) -> Updates:
+        """What the form's model is, what memory it takes, and whether it can be opened or has to be fetched."""
+        from hgc.models.prediction import asks_prediction
+
+        own, asked = self._header.own, Asked.of(values)
+        hidden = dict.fromkeys((own.open, own.fetch, own.prediction), gr.update(visible=False))
+        blank: Updates = {own.told: "", **hidden}
+        try:
+            check_permitted(asked, at_this_machine(page))
+            if asked.missing:
+                return blank | noted(own) | self._offered(asked)
+            preset = recognise(asked, at_this_machine(page))
+            words = words_of(preset, asked.kind if asked.control else None)
+        except Fault as fault:
+            return blank | noted(own, fault)
+        except Refused as error:
+            return blank | noted(own) | {own.told: sentence(in_one_sentence(error))}
+        predicting = {own.prediction: gr.update(visible=asks_prediction(preset.source))}
+        return blank | noted(own) | predicting | {own.told: words, own.open: gr.update(visible=True)}
+
+    def _offered(self, asked: Asked) -> Updates:
+        """Size and licence of what is not here, as the Hub says them."""
+        from hgc.models.fetching import offer
+
+        own = self._header.own
+        try:
+            offers = [str(offer(source)) for source in asked.missing]
+        except ModelUnavailable as error:
+            return {own.told: sentence(str(error))}
+        words = [*offers, "Nothing is fetched before you say so."]
+        told = "".join(f'<p class="lead">{escape(sentence)}</p>' for sentence in words)
+        return {own.told: told, own.fetch: gr.update(visible=True)}
+
+    def fetch(self, page: gr.Request, *values: Any) -> Iterator[Updates]:
+        """Fetches what of the form's model is not here, then looks at it."""
+        own, asked = self._header.own, Asked.of(values)
+        try:
+            check_permitted(asked, at_this_machine(page))
+        except Fault as fault:
+            yield noted(own, fault)
+            return
+        error = yield from self._fetching.run(page, " and ".join(asked.missing), lambda: asked.missing)
+        if error is not None:
+            yield self._header.says(in_one_sentence(error), "error") | {own.fetch: gr.update(visible=True)}
+            return
+        yield (
+            self._header.says("") | self.look(page, *values) | {self._header.picker: gr.update(choices=model_choices())}
+        )
+
+    def open(self, page: gr.Request, *values: Any) -> Iterator[Updates]:
+        """Remembers the form's model and loads it; where that fails, all is as before."""
+        own, fields = self._header.own, len(self._header.own.fields)
+        asked, chosen = Asked.of(values[:fields]), values[fields:]
+        try:
+            preset = recognise(asked, at_this_machine(page))
+            before = known_models().get(preset.name)
+            remember(preset)
+        except Fault as fault:
+            yield noted(own, fault)
+            return
+        except Refused as error:
+            yield {own.told: sentence(in_one_sentence(error))}
+            return
+        yield from self._choose(preset.name, *chosen)
+        if self._loader.studio().loaded.preset != preset:
+            forget(preset.name) if before is None else remember(before)
+            yield {own.panel: gr.update(visible=True), self._header.picker: gr.update(choices=model_choices())}
