@@ -171,8 +171,8 @@ def _budget() -> dict[str, Any]:
     )
     at_least = gr.Textbox(
         "",
-        label="Or at least",
-        info="How like the full picture: 45 dB, or 99% of its control score. The budget follows.",
+        label="Or at least, or at most",
+        info="How like the full picture, 45 dB or 99% of its control score; or how long, 2 s. The budget follows.",
         placeholder="45 dB",
         max_length=40,
         elem_id="at-least",
