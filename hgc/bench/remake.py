@@ -91,6 +91,8 @@ def _figures() -> Iterator[Step]:
         )
     for control in CONTROLS:
         yield pareto(f"rivals-{control}-ddim", control, f"--scenes 8 {PLAIN} {RIVALS}")
+    held_out = f"--scenes 0 --long 0 --alone 0 {DUEL} --method hgc"
+    yield pareto("drawings-edges-ddim", "edges", held_out)
     yield pareto("hgc-parts-segmentation-ddim", "segmentation", f"--scenes 8 {PLAIN} --method hgc --parts")
     few = f"--scenes 8 --no-drawings --alone 0 {DUEL}"
     yield pareto("optimised-segmentation-bfloat16", "segmentation", f"{few} --long 0 --dtype bfloat16")
