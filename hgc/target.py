@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, Self
 
 LEAST_DB, MOST_DB = 10.0, 90.0  # less is another picture; identical ones have no PSNR
+_TIME = re.compile(r"(\d{1,7}(?:\.\d{1,6})?)\s*(ms|s)", re.IGNORECASE | re.ASCII)
 _WRITTEN = re.compile(r"(\d{1,3}(?:\.\d{1,6})?)\s*(db|%)", re.IGNORECASE | re.ASCII)
 
 
@@ -41,3 +42,9 @@ class Target:
     def told(self, value: float) -> str:
         """A value of its measure."""
         return f"{value:.6g} dB" if self.measure == "psnr" else f"{100 * value:.6g}%"
+
+
+def milliseconds(text: str) -> float | None:
+    """A time that is written as people do, 2.5 s or 800 ms; None for what is no time."""
+    written = _TIME.fullmatch(text.strip())
+    return None if written is None else float(written[1]) * (1 if written[2].lower() == "ms" else 1000)

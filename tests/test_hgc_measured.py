@@ -245,6 +245,27 @@ def test_a_budget_out_of_reach_names_the_least(anatomy: Anatomy) -> None:
 
 
 @pytest.mark.usefixtures("measured")
+@pytest.mark.parametrize(
+    "fields",
+    [{"control_end": 0.5}, {"control_start": 0.3}, {"control_end": 0.6, "steps": 12, "guidance": 1.0}],
+    ids=str,
+)
+def test_every_budget_from_the_least_on_is_kept_where_a_control_is_off_for_a_while(
+    anatomy: Anatomy, fields: dict[str, Any]
+) -> None:
+    """There a leg says less of what its plan costs, and no budget may fall into a hole between two of them."""
+    model = blueprint(anatomy)
+    with pytest.raises(BelowLeast) as refusal:
+        planning.plan(recipe(**fields, budget=0.02), model)
+    least = refusal.value.nearest
+    for budget in (least, *(least + (1 - least) * part / 17 for part in range(1, 17))):
+        asked = recipe(**fields, budget=budget)
+        assert Task(asked, model).share(planning.plan(asked, model)) <= budget + 1e-9
+    with pytest.raises(BelowLeast):
+        planning.plan(recipe(**fields, budget=0.98 * least), model)
+
+
+@pytest.mark.usefixtures("measured")
 def test_each_cache_works_alone_by_similarity(anatomy: Anatomy) -> None:
     settings = planning.settings(recipe(), blueprint(anatomy))
     for coarse, fine in ((True, False), (False, True)):

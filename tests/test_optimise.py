@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import product
+from itertools import combinations, product
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +30,11 @@ from hgc.optimise.measure import Scenes, measure
 from hgc.optimise.neighbours import fitted, neighbours
 from hgc.optimise.predict import ErrorTable, Predictor, best_weights, forecast_error
 from hgc.optimise.search import Runs, Session, search
-from hgc.optimise.shelf import Rung, Shelf, carried, stretched
+from hgc.optimise.shelf import Rung, Shelf, carried, stretched, unbeaten
 from hgc.optimise.trials import Fidelity, InTurn
 from hgc.planning import Blueprint, Task
 from hgc.planning import optimised as service
+from hgc.planning.measured import FIGURES
 from hgc.request import Recipe
 
 STEPS = 6
@@ -299,6 +300,65 @@ def test_a_search_resumed_runs_nothing_twice_and_ends_alike(
     elsewhere = Runs(trials, predictor, path, "other weights")
     elsewhere.of(rung.course)
     assert elsewhere.made == 1
+
+
+def test_a_budget_below_what_the_program_looks_at_is_searched_too(
+    predictor: Predictor, trials: InTurn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Down to the first step alone."""
+    monkeypatch.setattr("hgc.optimise.dynamic.WIDEST", 2)
+    monkeypatch.setattr("hgc.optimise.dynamic.WIDEST_SKIP", 1)
+    least = predictor.cost(Course("F" + "." * (STEPS - 1), "2" * STEPS))
+    dynamic = Dynamic(predictor, STEPS, predictor.letters)
+    assert least < predictor.cost(dynamic.cheapest)
+    session = Session(Runs(trials, predictor, tmp_path / "runs.jsonl", "key"), tries=3)
+    for budget in (least, (least + predictor.cost(dynamic.cheapest)) / 2):
+        with pytest.raises(OutOfReach):
+            dynamic.within(budget)
+        assert session.rung(budget).share <= budget + 1e-5
+    with pytest.raises(OutOfReach) as refusal:
+        session.rung(0.9 * least)
+    assert refusal.value.nearest == pytest.approx(least)
+
+
+def test_no_rung_is_worse_than_a_cheaper_one(predictor: Predictor, trials: InTurn, tmp_path: Path) -> None:
+    runs = Runs(trials, predictor, tmp_path / "runs.jsonl", "key")
+    cheap = Session(runs, tries=12).rung(0.5)
+    dear = Session(runs, tries=5).rung(0.7, (cheap, replace(cheap, budget=0.3, fidelity_db=0.0)))
+    assert dear.fidelity_db >= cheap.fidelity_db
+
+
+def test_rungs_that_a_cheaper_one_beats_are_dropped(table: ErrorTable) -> None:
+    def rung(budget: float, fidelity_db: float, share: float | None = None) -> Rung:
+        course = Course("F" * STEPS, "2" * STEPS)
+        return Rung(budget, course, budget if share is None else share, fidelity_db, 0.5, 15.0, 9)
+
+    ladder = [rung(0.2, 30), rung(0.3, 29.9), rung(0.4, 35), rung(0.5, 35), rung(0.6, 40)]
+    assert [kept.budget for kept in unbeaten(ladder)] == [0.2, 0.4, 0.6]
+    assert unbeaten(ladder[::-1]) == unbeaten(ladder)
+    assert [kept.budget for kept in unbeaten([rung(0.2, 30, 0.19), rung(0.3, 30, 0.19), rung(0.4, 31)])] == [0.2, 0.4]
+    shelf = Shelf(table, unbeaten(ladder), "abc", "python -m hgc optimize").with_rung(rung(0.35, 41))
+    assert [kept.budget for kept in shelf.rungs] == [0.2, 0.35]
+    assert shelf.with_rung(rung(0.5, 38)) == shelf
+
+
+@pytest.mark.parametrize("path", sorted(service.PLANS.glob("*.json")), ids=lambda path: path.stem)
+def test_no_shipped_rung_is_beaten_by_a_cheaper_one(path: Path) -> None:
+    """By the scenes of the search; where a table of whole pictures has two rungs, by these."""
+    kept = json.loads(path.read_text())
+    control, sampler = kept["subject"]["control"], kept["subject"]["sampler"]
+    table = FIGURES / f"ladder-{control}.json"
+    points = json.loads(table.read_text())["points"] if table.exists() else []
+    pictures = {p["budget"]: p["psnr"] for p in points if (p["sampler"], p["method"]) == (sampler, "optimised")}
+    assert len(kept["rungs"]) > 5
+    for cheap, dear in combinations(sorted(kept["rungs"], key=lambda rung: rung["share"]), 2):
+        budgets = cheap["budget"], dear["budget"]
+        less, more = (
+            [pictures[b] for b in budgets]
+            if pictures.keys() >= {*budgets}
+            else [rung["fidelity_db"] for rung in (cheap, dear)]
+        )
+        assert less < more, budgets
 
 
 def test_runs_made_ahead_of_the_search_change_nothing_that_it_finds(

@@ -68,6 +68,9 @@ def _plans() -> Iterator[Step]:
             out = f"assets/plans/landscapes-{control}-{sampler}-20"
             words = f"optimize --control {control} --sampler {sampler} --tries 5 --out {out}.json"
             yield Step(f"plans {control} {sampler}", words, (f"{out}.json", f"{out}.npz"))
+    out = "assets/plans/landscapes-segmentation-ddim-20"
+    words = f"optimize --control segmentation --tries 130 --budget 0.1 --budget 0.15 --out {out}.json"
+    yield Step("plans segmentation ddim, low", words, (f"{out}.json", f"{out}.npz"))
 
 
 def _figures() -> Iterator[Step]:
@@ -86,7 +89,10 @@ def _figures() -> Iterator[Step]:
         yield pareto(
             f"optimised-{control}-solvers", control, f"--scenes 8 --no-drawings --long 0 --alone 0 {solvers} {DUEL}"
         )
-    yield pareto("rivals-segmentation-ddim", "segmentation", f"--scenes 8 {PLAIN} {RIVALS}")
+    for control in CONTROLS:
+        yield pareto(f"rivals-{control}-ddim", control, f"--scenes 8 {PLAIN} {RIVALS}")
+    held_out = f"--scenes 0 --long 0 --alone 0 {DUEL} --method hgc"
+    yield pareto("drawings-edges-ddim", "edges", held_out)
     yield pareto("hgc-parts-segmentation-ddim", "segmentation", f"--scenes 8 {PLAIN} --method hgc --parts")
     few = f"--scenes 8 --no-drawings --alone 0 {DUEL}"
     yield pareto("optimised-segmentation-bfloat16", "segmentation", f"{few} --long 0 --dtype bfloat16")
@@ -102,7 +108,13 @@ def _bands() -> Iterator[Step]:
         return Step(f"figures {name}", f"bench pareto --control segmentation {PLAIN} {options} --out {out}", (out,))
 
     yield pareto("null-segmentation-ddim", "--scenes 8 --null 8 --null-steps 50 --method fewer_steps --budget 0.368")
-    yield pareto("low-segmentation-ddim", f"--scenes 8 --budget 0.1 --budget 0.15 {DUEL} --method hgc")
+    for control in CONTROLS:
+        out = f"assets/figures/low-{control}-ddim.json"
+        low = f"{PLAIN} --scenes 8 --budget 0.1 --budget 0.15 {DUEL} --method hgc"
+        yield Step(f"figures low-{control}-ddim", f"bench pareto --control {control} {low} --out {out}", (out,))
+    out, near = "assets/figures/ladder-edges.json", f"{PLAIN} --scenes 8 --sampler ddim --sampler unipc"
+    words = f"bench pareto --control edges {near} --budget 0.45 --budget 0.5 --method optimised --out {out}"
+    yield Step("figures ladder-edges", words, (out,))
     for setting in CARRIED:
         name = f"carried-{setting.replace(' ', '-')}"
         yield pareto(name, f"--scenes 4 --{setting} --budget 0.2 --budget 0.368 {DUEL}")

@@ -13,6 +13,7 @@ from hgc.cli.options import (
     Ahead,
     AsJson,
     AtLeast,
+    AtMost,
     Budget,
     ByNetworks,
     Compile,
@@ -30,7 +31,9 @@ from hgc.cli.pictures import read_pictures
 from hgc.cli.results import finished, told, write
 from hgc.control.images import decode
 from hgc.control.reading import Reading
+from hgc.planning.in_time import InTime
 from hgc.planning.methods import DEFAULT_METHOD, METHODS
+from hgc.planning.quality import Solution
 from hgc.request import Recipe, Request
 from hgc.results.exports import result_of
 from hgc.studio.studio import Studio
@@ -49,6 +52,7 @@ def compare(
     method: MethodName = DEFAULT_METHOD,
     budget: Budget = None,
     at_least: AtLeast = None,
+    at_most_ms: AtMost = None,
     annotator: Annotated[str | None, typer.Option(help="How to turn a photo into a control map, e.g. canny.")] = None,
     framing: Annotated[
         str, typer.Option(help="For a picture of another shape: crop, fit (with empty bars), or fill (stretch).")
@@ -77,8 +81,10 @@ def compare(
     reading, picture = Reading.parse(how), decode(image)
     studio = _studio(recipe["model"], device, dtype, judge)
     studio.record_steps(graphs, compile=compile, packages=packages)
-    asked = Recipe.parse(read_pictures(recipe, studio, reading) | chosen(plan, method, budget, at_least))
-    solved = None if asked.at_least is None else studio.solution(asked)
+    asked = Recipe.parse(read_pictures(recipe, studio, reading) | chosen(plan, method, budget, at_least, at_most_ms))
+    if at_most_ms is not None:
+        typer.echo("Timing a few steps on this device …", err=True)
+    solved = _solved(studio, asked, at_most_ms)
     asked = asked if solved is None else asked.but(budget=solved.budget)
     prepared = studio.prepare_control(picture.pixels, asked.control, annotator, reading, asked.size)
     request = asked.with_map(prepared.png)
@@ -86,6 +92,13 @@ def compare(
     write(comparison, out, charts)
     notes = [*([] if solved is None else [solved.sentence]), *picture.notes, *prepared.notes]
     typer.echo(json.dumps(result_of(comparison, notes)) if as_json else told(comparison, [*notes, *comparison.notes]))
+
+
+def _solved(studio: Studio, asked: Recipe, at_most_ms: float | None) -> Solution | InTime | None:
+    """The budget for a target of quality or of time; None without one."""
+    if at_most_ms is not None:
+        return studio.in_time(asked, at_most_ms)
+    return None if asked.at_least is None else studio.solution(asked)
 
 
 @in_one_line

@@ -35,6 +35,10 @@ AtLeast = Annotated[
     str | None,
     typer.Option("--at-least", help="Instead of a budget: 45dB, or 99% of the full picture's control score."),
 ]
+AtMost = Annotated[
+    float | None,
+    typer.Option("--at-most-ms", help="Instead of a budget: the time of a picture on this device, timed first."),
+]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, xpu or mps; by default the best one here.")]
 Dtype = Annotated[str | None, typer.Option(help="float32, bfloat16 or float16.")]
 Graphs = Annotated[
@@ -157,12 +161,21 @@ def _shown(path: Path) -> str:
 
 
 def chosen(
-    plan: str, method: str = DEFAULT_METHOD, budget: float | None = None, at_least: str | None = None
+    plan: str,
+    method: str = DEFAULT_METHOD,
+    budget: float | None = None,
+    at_least: str | None = None,
+    at_most_ms: float | None = None,
 ) -> dict[str, Any]:
     """The request's fields for --plan, --method, --budget and --at-least; the last two take the place of the plan.
 
-    Raises RequestRefused where both of these are given.
+    With --at-most-ms all of full compute is asked for: what a time comes to only the loaded model knows. Raises
+    RequestRefused where two of these are given.
     """
+    if at_most_ms is not None:
+        if budget is not None or at_least is not None:
+            raise RequestRefused("--at-most-ms takes the place of --budget and --at-least: give one of them")
+        return by_budget(method, 1.0)
     if at_least is not None:
         if budget is not None:
             raise RequestRefused(f"--at-least {at_least[:40]} and --budget {budget:g}: give one of them")

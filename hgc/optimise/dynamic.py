@@ -60,6 +60,11 @@ class Dynamic:
             legs = onward
         return min(legs.values(), key=lambda leg: leg.error + price * leg.cost)
 
+    @property
+    def cheapest(self) -> Course:
+        """The course of least cost whose kept values are no older than they may get."""
+        return Course(self.at_price(DEAREST).depths, "2" * self._steps)
+
     def within(self, budget: float) -> Course:
         """Raises PlanRefused when even the cheapest course costs more than `budget`, a share of full compute."""
         cheapest = self.at_price(DEAREST)

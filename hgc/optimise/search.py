@@ -16,6 +16,7 @@ from pathlib import Path
 from hgc.cache.origin import Origin
 from hgc.cache.plan import Plan
 from hgc.cache.rules import PlanRefused
+from hgc.cache.schedules import OutOfReach
 from hgc.optimise.course import CAUTIONS, Course
 from hgc.optimise.dynamic import Dynamic
 from hgc.optimise.neighbours import ROUNDING, descended, fitted, neighbours
@@ -190,11 +191,27 @@ class Session:
         starts = []
         for rung in sorted(beside, key=lambda rung: abs(rung.budget - budget))[:NEXT]:
             starts.append(fitted(rung.course, self._predictor, budget))
+        # As it is, so that no rung is worse than a cheaper one.
+        within = [rung for rung in beside if self._predictor.cost(rung.course) <= budget + ROUNDING]
+        if within:
+            starts.append(max(within, key=lambda rung: rung.fidelity_db).course)
         for power in POWERS:
-            planned = fitted(self._dynamic(power).within(budget), self._predictor, budget)
+            planned = self._planned(power, budget)
             lowest = descended(planned, self._predictor, budget, DESCENT) if power == 1 else planned
             starts.append(replace(lowest, caution="4"))
         return starts
+
+    def _planned(self, power: int, budget: float) -> Course:
+        """The course of least predicted error. Raises OutOfReach below what the first step costs.
+
+        Where steps have to lie further apart than the program looks, what it has for least is made cheaper.
+        """
+        dynamic = self._dynamic(power)
+        try:
+            course = dynamic.within(budget)
+        except OutOfReach:
+            course = dynamic.cheapest
+        return fitted(course, self._predictor, budget)
 
     def _dynamic(self, power: int) -> Dynamic:
         if power not in self._dynamics:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -45,9 +45,9 @@ class Shelf:
     command: str
 
     def with_rung(self, rung: Rung) -> Shelf:
-        """The rung in place of one of the same budget."""
+        """The rung in place of one of the same budget; without those that a cheaper one beats."""
         others = [other for other in self.rungs if other.budget != rung.budget]
-        return replace(self, rungs=tuple(sorted([*others, rung], key=lambda other: other.budget)))
+        return replace(self, rungs=unbeaten([*others, rung]))
 
     def write(self, path: Path) -> None:
         """The table first, then what refers to it; each file whole or not at all."""
@@ -80,6 +80,15 @@ class Shelf:
         if table.subject != subject:
             raise CalibrationRefused(f"{where}: of {subject}, the table beside them of {table.subject}; {AGAIN}")
         return cls(table, rungs, weights, command)
+
+
+def unbeaten(rungs: Iterable[Rung]) -> tuple[Rung, ...]:
+    """By budget, those that give more than every cheaper one."""
+    kept = list[Rung]()
+    for rung in sorted(rungs, key=lambda rung: (rung.share, -rung.fidelity_db)):
+        if not kept or rung.fidelity_db > kept[-1].fidelity_db:
+            kept.append(rung)
+    return tuple(sorted(kept, key=lambda rung: rung.budget))
 
 
 def _read_table(path: Path) -> ErrorTable:

@@ -10,8 +10,10 @@ from hgc.cache.rehearsal import check, rehearse
 from hgc.cache.rules import Verification
 from hgc.planning.calibrations import fitting, used_by
 from hgc.planning.hgc_settings import plan_with, settings_within
+from hgc.planning.in_time import InTime, within_ms
 from hgc.planning.methods import METHODS, method_of
 from hgc.planning.quality import Solution, solve, solved
+from hgc.planning.row_times import RowTimes
 from hgc.planning.task import Blueprint, R, Task, at_steps, control_off
 from hgc.request import CacheSettings, Recipe
 
@@ -67,6 +69,13 @@ def solution(recipe: Recipe, blueprint: Blueprint) -> Solution:
     """The budget of the recipe's method for its target, and how surely it gives that. Raises PlanRefused."""
     blueprint.check(recipe)
     return solve(Task(recipe, blueprint))
+
+
+@limits.planning()
+def in_time(recipe: Recipe, blueprint: Blueprint, times: RowTimes, most_ms: float) -> InTime:
+    """The greatest budget of the recipe's method that keeps to a time. Raises PlanRefused."""
+    blueprint.check(recipe)
+    return within_ms(Task(recipe, blueprint), times, most_ms)
 
 
 def with_budget(recipe: R, blueprint: Blueprint) -> R:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
 from hashlib import sha256
@@ -40,10 +40,13 @@ from hgc.models.loading import load
 from hgc.models.refusals import ModelUnavailable
 from hgc.planning import Blueprint, Task
 from hgc.planning.calibrations import NotCalibrated, used_by
+from hgc.planning.in_time import InTime
 from hgc.planning.quality import Solution
+from hgc.planning.row_times import RowTimes
 from hgc.planning.task import at_steps
 from hgc.request import ArmName, CacheSettings, Lora, Recipe, Request, RequestRefused
 from hgc.results.comparison import Arm, Cancelled, Comparison, Forecast, Pixels, Progress
+from hgc.studio import timing
 from hgc.studio.calibrating import Measured, calibrating, known_calibration, place_of
 from hgc.studio.call import call_of, noise_of, stepping
 from hgc.studio.control_map import Prepared, decoded, prepare_control
@@ -94,6 +97,7 @@ class Studio:
         colours = torch.from_numpy(colourful()).permute(0, 3, 1, 2).to(loaded.device).float() / 255
         self._preview = LatentPreview.fit(vae, colours)
         self._timing: dict[str, Timing] = {}
+        self._row_times: dict[Hashable, RowTimes] = {}
         self._weights: dict[tuple[str, tuple[Lora, ...]], str] = {}
         self._adapted, self._numbers = Adapted(loaded), Numbers(loaded)
         self._recordings: Recordings | None = None
@@ -218,6 +222,22 @@ class Studio:
     def solution(self, recipe: Recipe) -> Solution:
         """The cheapest budget for the recipe's target of quality, and how surely it gives that. Raises PlanRefused."""
         return planning.solution(recipe, self.blueprint)
+
+    def in_time(self, recipe: Recipe, most_ms: float) -> InTime:
+        """The greatest budget whose plan is foreseen to take at most `most_ms` on this device. Raises PlanRefused.
+
+        The first time for a shape some steps are run and timed, which takes about a third of a picture's time.
+        """
+        planning.check_time(most_ms)
+        self.blueprint.check(recipe)
+        if (shape := timing.shape_of(recipe)) not in self._row_times:
+            self._row_times[shape] = timing.row_times(self, recipe)
+        return planning.in_time(recipe, self.blueprint, self._row_times[shape], most_ms)
+
+    @property
+    def records(self) -> bool:
+        """Whether steps that are alike are recorded."""
+        return self._recordings is not None
 
     def settings(self, recipe: Recipe) -> CacheSettings:
         """HGC's settings for the recipe's budget. Raises OutOfReach."""

@@ -19,6 +19,7 @@ GATES = (0.95, 0.9, 0.85, 0.8, 0.7, 0.6, 0.5)  # shares of the steps; to never f
 LINE, REPEATED, PARABOLA = 1, 0, 2
 MOST_COUNTS = 20  # numbers of key steps that are tried
 ROUNDS = 4
+HALVINGS = 6
 
 
 @lru_cache(maxsize=256)
@@ -33,7 +34,7 @@ def densities_within(
 ) -> Densities:
     """The densities of least predicted error whose plan costs at most `share` of full compute.
 
-    Raises OutOfReach below what the first step costs.
+    Raises OutOfReach below what the cheapest plan costs, which it names.
     """
     whole = plan_macs(full(anatomy, similarity.steps), anatomy, guidance=guidance, off=off).paper
     search = _Search(anatomy, similarity, guidance, off)
@@ -42,14 +43,31 @@ def densities_within(
         plan = hgc_measured(anatomy, similarity, densities, attention_every=attention_every, guidance=guidance, off=off)
         return plan_macs(plan, anatomy, guidance=guidance, off=off).paper / whole
 
-    budget, least = share, inf
-    within: list[tuple[float, Densities]] = []
-    for _ in range(ROUNDS):  # repeated attention makes a plan cheaper than its leg, a control that is off dearer
-        found = search.least(budget)
+    cheapest = search.cheapest()
+    least = cost(cheapest)
+    within = [(least, cheapest)] if least <= share + ROUNDING else []
+
+    def over(budget: float) -> float:
+        """By how much the plan of the best leg within a budget is over the share; minus infinity without such a leg."""
+        nonlocal least
+        if (found := search.least(budget)) is None:
+            return -inf
         spent = cost(found)
-        least, budget = min(least, spent), budget + share - spent
+        least = min(least, spent)
         if spent <= share + ROUNDING:
             within.append((spent, found))
+        return spent - share
+
+    budget = share  # repeated attention makes a plan cheaper than its leg, a control that is off dearer
+    for _ in range(ROUNDS):
+        budget -= over(budget)
+        if budget == inf:
+            break
+    if all(found == cheapest for _, found in within):
+        low, high = 0.0, share
+        for _ in range(HALVINGS):
+            middle = (low + high) / 2
+            low, high = (low, middle) if over(middle) > ROUNDING else (middle, high)
     if not within:
         raise OutOfReach(f"budget {share:.0%}: the cheapest plan costs {least:.1%} of full compute; choose more", least)
     return max(within, key=lambda one: one[0])[1]
@@ -62,18 +80,22 @@ class _Search:
     guidance: bool
     off: Off | None
 
-    def least(self, budget: float) -> Densities:
+    def cheapest(self) -> Densities:
+        """Those of the leg that costs least."""
+        steps = self.similarity.steps
+        legs = ((leg, count) for count in self._counts() for leg in self._legs(count, steps, LINE))
+        leg, count = min(legs, key=lambda one: one[0].cost)
+        return Densities(count / steps, density(leg, self.anatomy), steps, LINE)
+
+    def least(self, budget: float) -> Densities | None:
         """Numbers of key steps are tried first, then for the best of them the forecast's order and the gate.
 
-        Raises OutOfReach where all cost more.
+        None where all cost more.
         """
         steps = self.similarity.steps
         error, found = min((self._best(count, steps, LINE, budget) for count in self._counts()), key=_error)
         if found is None:
-            nearest = min(leg.cost for count in self._counts() for leg in self._legs(count, steps, LINE)) / steps
-            raise OutOfReach(
-                f"budget {budget:.0%}: the cheapest plan costs {nearest:.1%} of full compute; choose more", nearest
-            )
+            return None
         count = round(found.lambda_inter * steps)
         gates = {round(share * steps) for share in GATES if self.guidance} - {0, steps}
         others = [self._best(count, gate, LINE, budget) for gate in sorted(gates)]

@@ -14,6 +14,7 @@ from hgc.planning.presets import PRESETS, by_budget
 from hgc.refused import Refused
 from hgc.request import Recipe
 from hgc.share import NAME
+from hgc.target import milliseconds
 from hgc.ui.components.inputs import chosen
 from hgc.ui.playground import figures
 from hgc.ui.playground.cache_panel import CUSTOM_REASON, read_settings, write_settings
@@ -29,6 +30,8 @@ from hgc.ui.queueing import QUIET, answer_last
 from hgc.ui.runner import in_one_sentence
 
 if TYPE_CHECKING:
+    from hgc.planning.in_time import InTime
+    from hgc.planning.quality import Solution
     from hgc.results.comparison import Forecast
     from hgc.ui.playground.cache_panel import CachePanel
     from hgc.ui.playground.tab import Playground
@@ -119,20 +122,25 @@ class CacheEvents:
     def from_target(self, at_least: str, *values: Any) -> list[Any]:
         """The same for the cheapest budget that was measured to be as like the full picture as that, and how surely.
 
-        Why not, where there is none.
+        A time is what a picture may take on this device. Why not, where there is none.
         """
         if not at_least.strip():
             return []
         wanted, fields, _ = _read(values, self._controls)
         try:
-            asked = self._recipe(fields | {"method": wanted.method, "at_least": at_least})
-            solution = self._loader.studio().solution(asked)
+            solution = self._solution(fields | {"method": wanted.method}, at_least)
         except Refused as error:
             told = str(error).removeprefix("at_least: ")
             return [*[gr.skip()] * (len(self._panel.settings) + 5), figures.notes_list([told], "error")]
         percent = round(100 * solution.budget, DIGITS)
         *settled, _ = self.settle(wanted.method, None, percent, False, *values[4:])
         return [*settled, percent, None, False, figures.aside(solution.sentence)]
+
+    def _solution(self, fields: dict[str, Any], target: str) -> Solution | InTime:
+        """The budget for a likeness, or for a time on this device. Raises PlanRefused, RequestRefused."""
+        if (most_ms := milliseconds(target)) is not None:
+            return self._loader.studio().in_time(self._recipe(fields | {"budget": 1.0}), most_ms)
+        return self._loader.studio().solution(self._recipe(fields | {"at_least": target}))
 
     def price(self, *values: Any) -> str:
         """The forecast cost of the second picture with these settings, and of the third."""
