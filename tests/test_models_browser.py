@@ -189,7 +189,7 @@ def test_an_id_that_is_not_here_is_fetched_stopped_and_taken_up_again(
         expect(page.locator("#model-told")).to_contain_text("MB/s")
         expect(page.locator("#own-fetch")).to_be_hidden()
         page.locator("#stop-fetching").click()
-        expect(page.locator("#model-told .error")).to_contain_text("fetch again to go on where it was")
+        expect(page.locator("#model-told .error")).to_contain_text("fetch again to continue")
         expect(page.locator("#own-open")).to_be_hidden()
         expect(page.locator(".status.ready")).to_contain_text("Landscapes")
         assert hub.sent[unet] < small(hub, unet)
