@@ -256,7 +256,9 @@ def test_two_shards_make_one_table_and_nothing_is_drawn_twice(there: Path) -> No
     assert full["share"] == 1
     assert full["lost"] is None
     assert all(0 < row["share"] <= 0.7 for row in others)
-    assert all(row["lost"] == pytest.approx((full["score"] - row["score"]) / full["score"]) for row in others)
+    for row in others:  # networks of random weights may score nothing at all
+        score = full["score"]
+        assert row["lost"] == (pytest.approx((score - row["score"]) / score) if score else None)
     assert any("hgc models fetch openai/clip" in reason for reason in measured["missing"])
     ledgers = sorted(path.name for path in (there / "out").glob("*.jsonl"))
     assert ledgers == ["ledger-1-of-2.jsonl", "ledger-2-of-2.jsonl"]

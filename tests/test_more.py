@@ -201,7 +201,7 @@ def test_only_lines_and_painted_areas_go_on_a_canvas(tmp_path: Path) -> None:
     Image.fromarray(decode(b64decode(picture(3))).pixels).save(path)
     *canvases, told = events.edit("photo", None, None, str(path), AS_MAP, written(WIDE), "depth")
     assert canvases == [gr.skip()] * 3
-    assert "no canvas for a map of this kind (depth)" in told
+    assert "Maps of this kind (depth) cannot be painted here" in told
     source, _, lines, _ = events.edit("photo", None, None, str(path), AS_MAP, written(WIDE), "edges")
     assert source == "lines"
     assert lines.startswith("data:image/png")

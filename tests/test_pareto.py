@@ -171,7 +171,7 @@ def test_the_rows_are_the_apps_methods_and_what_is_missing_is_told(studio: Studi
 @pytest.mark.parametrize(
     ("command", "said"),
     [
-        (["bench", "pareto", "--scenes", "0"], "--scenes 0"),
+        (["bench", "pareto", "--scenes", "0", "--no-drawings"], "--scenes 0"),
         (["bench", "pareto", "--method", "magic"], "unknown method 'magic'"),
         (["optimize", "--out", "x.json", "--budget", "1.5"], "budget 1.5: choose a share"),
         (["optimize", "--out", "x.json", "--scenes", "1"], "how wide the error bar is"),

@@ -69,7 +69,7 @@ def pareto(
         check_place(out)
     methods = tuple(method_of(name).name for name in method) if method else tuple(METHODS)
     if scenes < (0 if drawings else 1):
-        raise RequestRefused(f"--scenes {scenes}: choose 1 or more, or 0 with --drawings for these alone")
+        raise RequestRefused(f"--scenes {scenes}: choose 1 or more, or 0 for the drawings alone")
     more = tuple(null_steps or NULL_STEPS)
     setup = bench.Setup(methods, tuple(budget or BUDGETS), batch, alone, long, null, more, parts)
     with On.read(on, count).studio(model, device, dtype) as studio:
