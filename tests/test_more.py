@@ -29,6 +29,7 @@ from hgc.studio.judge import Judge
 from hgc.studio.studio import Studio
 from hgc.ui import Loader
 from hgc.ui.pictures import png_url
+from hgc.ui.playground.cache_events import CacheEvents, asked_of
 from hgc.ui.playground.calibrating import unmeasured
 from hgc.ui.playground.control_events import ControlEvents
 from hgc.ui.playground.drawing import AS_MAP, AUTO, READY, Sheet, drawn, fitted, prepare
@@ -37,10 +38,11 @@ from hgc.ui.playground.more import NO_SECOND_MAP, priced_fields, second_map, sou
 from hgc.ui.playground.more_events import MoreEvents
 from hgc.ui.playground.reading_panel import NOT_HERE, ways_of, ways_to
 from hgc.ui.playground.second_panel import NONE, second_choices
+from hgc.ui.playground.settling import settling_outputs
 from hgc.ui.playground.size import OWN, size_choices, size_like, size_of, written
 from hgc.ui.playground.source_panel import MASK, PART, WHOLE
 from hgc.ui.playground.tab import Playground, build_playground
-from hgc.ui.playground.wanted import control_of
+from hgc.ui.playground.wanted import HGC, control_of
 from hgc.ui.runner import Runner
 
 BEGUN: dict[str, Any] = {"source": picture(2), "strength": 0.5}
@@ -180,6 +182,20 @@ def test_the_control_that_is_priced_is_the_one_that_reads_the_map(tmp_path: Path
                 if source == "photo" and way in ANNOTATORS and which != AUTO:
                     chosen = given.control if given.control in studio.controls else which
                     assert not serves(way, which) or chosen in (which, *LINES)
+
+
+def test_a_target_out_of_reach_settles_the_form_that_an_earlier_question_was_about() -> None:
+    """The earlier answer is no longer written: another was asked for since."""
+    page = playground()
+    inputs, outputs = asked_of(page), settling_outputs(page)
+    events, values = CacheEvents(page), [part.value for part in inputs]
+    values[inputs.index(page.cache.method)] = HGC
+    values[inputs.index(page.control.source)] = "lines"
+    *written, told = events.from_target("45 dB", *values)
+    assert "No quality was measured" in told
+    assert len(written) + 1 == len(outputs)
+    assert written[: len(page.cache.settings)] == events.follow(*values)[: len(page.cache.settings)]
+    assert written[0] in (True, False)
 
 
 @pytest.mark.parametrize("which", ["scribble", "lineart"])

@@ -131,7 +131,8 @@ class CacheEvents:
             solution = self._solution(fields | {"method": wanted.method}, at_least)
         except Refused as error:
             told = str(error).removeprefix("at_least: ")
-            return [*[gr.skip()] * (len(self._panel.settings) + 5), figures.notes_list([told], "error")]
+            # What was asked for before is no longer answered: the form as it stands is settled here.
+            return [*self.follow(*values), gr.skip(), gr.skip(), figures.notes_list([told], "error")]
         percent = round(100 * solution.budget, DIGITS)
         *settled, _ = self.settle(wanted.method, None, percent, False, *values[4:])
         return [*settled, percent, None, False, figures.aside(solution.sentence)]
