@@ -18,7 +18,7 @@ from hgc.spread.on import HERE, On
 @in_one_line
 def fidelity(
     data: Annotated[
-        Path, typer.Option(help="ADE20K, COCO-Stuff, MultiGen-20M, a folder like one of them, or of `datasets`.")
+        Path, typer.Option(help="A folder laid out like ADE20K, COCO-Stuff or MultiGen-20M, or saved by `datasets`.")
     ],
     task: Annotated[str, typer.Option(help="segmentation, depth or edges.")],
     model: Model = "sd15",

@@ -35,7 +35,7 @@ class Canvas:
         self.nearness, self.horizon = 0.0, 0.5
 
     def stand(self, y: float) -> None:
-        """What is painted next stands on the ground at height y."""
+        """Whatever is painted next stands on the ground at height y."""
         self.nearness = HORIZON + (1 - HORIZON) * min(1.0, max(0.0, (y - self.horizon) / (1 - self.horizon)))
 
     def polygon(self, points: Points, colour: Colour, name: str) -> None:

@@ -1,4 +1,4 @@
-"""What the UNet of a single file predicts: the noise (epsilon), or noise and picture mixed (v).
+"""The kind of prediction of a single file's UNet: the noise (epsilon), or noise and picture mixed (v).
 
 No name or shape of a tensor says so. Asked in turn: the header's own words (ModelSpec's `modelspec.prediction_type`),
 the marks `v_pred` and `ztsnr` that SDXL's finetunes carry, and for SD 2.x how far the biases of its last attention
@@ -39,7 +39,7 @@ class Prediction:
 
 
 def prediction_of(tensors: Tensors) -> Prediction | None:
-    """What the UNet of a checkpoint predicts; None where the family's own scheduler says it."""
+    """The kind of prediction of a checkpoint's UNet; None where the family's own scheduler says it."""
     told = tensors.metadata.get("modelspec.prediction_type", "").strip().lower()
     if told in ("v", "v_prediction", "epsilon"):
         return Prediction({"prediction_type": VELOCITY if told.startswith("v") else EPSILON}, "as its header says")
@@ -62,7 +62,7 @@ def predicting(preset: ModelPreset, schedule: Mapping[str, Any]) -> ModelPreset:
 
 
 def prediction_words(preset: ModelPreset) -> str:
-    """What a model of a single file predicts and how that is known, as a sentence; nothing where its family says it."""
+    """The kind of prediction of a single file and how it is known, in a sentence; nothing where its family says it."""
     kind = preset.schedule.get("prediction_type")
     if kind is None or not Path(preset.source).is_file():
         return ""

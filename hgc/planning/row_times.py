@@ -1,4 +1,4 @@
-"""What every site takes on one device and shape, measured in a watched run, and what a plan takes by it."""
+"""The time of every site on one device and shape, measured in a watched run, and the time of a plan by it."""
 
 from __future__ import annotations
 

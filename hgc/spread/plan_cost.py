@@ -1,4 +1,4 @@
-"""What a search for plans takes, told before it is begun."""
+"""The cost of a search for plans, told before it starts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ UNTIMED = "how long that takes is known after a first run in the Playground"
 
 @dataclass(frozen=True)
 class Cost:
-    """What a search takes at most: `table` runs of the error table, `courses` runs of courses, all their MACs.
+    """The most that a search takes: `table` runs of the error table, `courses` runs of courses, all their MACs.
 
     `pictures` is how many full pictures cost as much, `time_ms` how long that takes here; None before anything was run.
     """
@@ -51,7 +51,7 @@ def cost_of(search: Search, studio: Studio) -> Cost:
 
 
 def cost_words(search: Search, cost: Cost, untimed: str = UNTIMED) -> str:
-    """What a search takes at most, in two sentences."""
+    """The most that a search takes, in two sentences."""
     time = untimed if cost.time_ms is None else f"about {duration(cost.time_ms / 1000)} here"
     return (
         f"at most {cost.runs} runs, {cost.table} of them to measure errors once, each of {search.scenes} scenes at "

@@ -26,7 +26,7 @@ BOTH, ONE, NONE = 4, 3, 2  # steps that run both guidance branches, one of them,
 
 
 def shape_of(recipe: Recipe) -> Hashable:
-    """What the times of a model's sites depend on."""
+    """Everything that the times of a model's sites depend on."""
     return recipe.controls, recipe.size, recipe.guidance > 1, recipe.sampler, recipe.loras
 
 

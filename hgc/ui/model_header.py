@@ -37,7 +37,7 @@ class Header:
 
     @property
     def parts(self) -> list[Any]:
-        """What an answer may change, but for the form of one's own."""
+        """The components that an answer may change, without the form for one's own."""
         return [self.masthead, self.picker, self.card, self.told, self.fetch, self.stop]
 
     def says(self, words: str, kind: str = "") -> Updates:
@@ -49,7 +49,7 @@ class Header:
         return {self.fetch: gr.update(visible=fetch), self.stop: gr.update(visible=False)}
 
     def offers(self, preset: ModelPreset) -> Updates:
-        """What a model that is not here would take."""
+        """Size and licence of a model that is not here, with the button to fetch it."""
         licence = f", licence {preset.licence}" if preset.licence else ""
         size = f"about {(preset.size_bytes + preset.control_bytes) / 1e9:.1f} GB with one ControlNet"
         words = f"{preset.title} is not on this machine: {size}{licence}. Nothing is fetched before you say so."

@@ -31,7 +31,7 @@ class OwnModelEvents:
         self._header, self._loader, self._fetching, self._choose = header, loader, fetching, choose
 
     def look(self, page: gr.Request, *values: Any) -> Updates:
-        """What the form's model is, what memory it takes, and whether it can be opened or has to be fetched."""
+        """The form's model: what it is, its memory, and whether it can be opened or has to be fetched."""
         from hgc.models.prediction import asks_prediction
 
         own, asked = self._header.own, Asked.of(values)

@@ -43,13 +43,13 @@ class OwnModelPanel:
 
     @property
     def fields(self) -> list[Any]:
-        """What makes an `Asked`, in its order."""
+        """The components of an `Asked`, in its order."""
         words = [self.what, self.kind, self.control, self.vae, self.name, self.precision, self.prediction]
         return [*words, self.tiled, self.offload]
 
     @property
     def answers(self) -> list[Any]:
-        """What a look at the fields changes."""
+        """The components that a look at the fields changes."""
         notes = [self.what_note, self.control_note, self.vae_note, self.name_note]
         return [self.panel, *notes, self.prediction, self.told, self.open, self.fetch]
 
@@ -75,7 +75,7 @@ def _model_column() -> dict[str, Any]:
             elem_id="own-what",
         )
         what_note = _note()
-        name = gr.Textbox(label="Its name here", info="Letters and digits; else the file's.", elem_id="own-name")
+        name = gr.Textbox(label="Its name here", info="Letters and digits. Empty: the file's name.", elem_id="own-name")
         name_note = _note()
         prediction = gr.Dropdown(
             PREDICTED,
@@ -103,7 +103,7 @@ def _control_column() -> dict[str, Any]:
             value="edges",
             filterable=False,
             label="The map it reads",
-            info="A file does not say for which kind of map it was made.",
+            info="The file does not say which kind of map it reads.",
             elem_id="own-kind",
         )
         return {"control": control, "control_note": control_note, "kind": kind}
@@ -114,7 +114,7 @@ def _vae_column() -> dict[str, Any]:
         vae = gr.Textbox(
             label="Another VAE (optional)",
             placeholder=PLACES,
-            info="It turns latents into the picture; without one the model's own does.",
+            info="The network that decodes the picture. Empty: the model's own.",
             elem_id="own-vae",
         )
         vae_note = _note()
@@ -131,7 +131,7 @@ def _vae_column() -> dict[str, Any]:
         )
         offload = gr.Checkbox(
             label="Take turns on the accelerator",
-            info="Networks rest in main memory until they are called: much less of the accelerator's, slower.",
+            info="Networks stay in main memory until they are used. Needs much less GPU memory, but is slower.",
             elem_id="own-offload",
         )
         return {"vae": vae, "vae_note": vae_note, "precision": precision, "tiled": tiled, "offload": offload}

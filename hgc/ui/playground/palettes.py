@@ -9,7 +9,7 @@ from hgc.ui.components.easel import Swatches, swatches
 
 
 def palettes(sets: Sequence[LabelSet]) -> list[Swatches]:
-    """What a model's areas are painted with."""
+    """The colours that a model's areas are painted with."""
     return [_palette(labels, [other for other in sets if other is not labels]) for labels in sets]
 
 

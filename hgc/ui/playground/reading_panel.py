@@ -115,23 +115,23 @@ def build_reading_panel(of: str = "", way: str = "canny") -> ReadingPanel:
     with gr.Accordion("Crop, resolution and thresholds", open=False, elem_id=f"{of}thresholds"):
         hint = "0 left or top, 1 right or bottom."
         position = _slider(f"{of}position", (0, 1, 0.05), 0.5, "Where the crop lies", hint)
-        (low_start, high_start), told = presets()["landscapes"].canny, AnnotatorSettings()
+        (low_start, high_start), defaults = presets()["landscapes"].canny, AnnotatorSettings()
         with gr.Column(visible=way == "canny", elem_id=f"{of}canny-thresholds") as canny:
             hint = "How far a line is followed. Lower makes lines longer and joins gaps."
             low = _slider(f"{of}low", (0, 500, 5), low_start, "Canny: a line goes on above", hint)
             hint = "How strong an edge must be to begin a line. Lower finds more lines."
             high = _slider(f"{of}high", (0, 500, 5), high_start, "Canny: a line starts above", hint)
         with gr.Column(visible=False, elem_id=f"{of}lineart-thresholds") as lineart:
-            sigma = _slider(f"{of}sigma", (0.5, 32, 0.5), told.sigma_px, "Blur, pixels", "Lower finds finer lines.")
+            sigma = _slider(f"{of}sigma", (0.5, 32, 0.5), defaults.sigma_px, "Blur, pixels", "Lower finds finer lines.")
             hint = "How much darker than its surroundings a line must be. Lower finds more lines."
             threshold = _slider(
-                f"{of}line-threshold", (0, 64, 1), told.line_threshold, "Least contrast, grey levels", hint
+                f"{of}line-threshold", (0, 64, 1), defaults.line_threshold, "Least contrast, grey levels", hint
             )
         with gr.Column(visible=False, elem_id=f"{of}mlsd-thresholds") as mlsd:
             hint = "How sure a line must be. Lower finds more lines."
-            score = _slider(f"{of}line-score", (0, 1, 0.01), told.line_score, "Least score", hint)
+            score = _slider(f"{of}line-score", (0, 1, 0.01), defaults.line_score, "Least score", hint)
             hint = "In pixels of a photo half as large. Higher leaves out short lines."
-            length = _slider(f"{of}line-length", (0, 20, 0.1), told.line_length, "Least length", hint)
+            length = _slider(f"{of}line-length", (0, 20, 0.1), defaults.line_length, "Least length", hint)
         with gr.Column(visible=False, elem_id=f"{of}pose-parts") as pose:
             hands = gr.Checkbox(label="Hands and face", info="Drawn beside the body.", elem_id=f"{of}hands")
         with gr.Column(visible=way in RESIZED, elem_id=f"{of}detector-resolution") as sized:

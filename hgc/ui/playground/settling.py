@@ -1,4 +1,4 @@
-"""What the server plans for the form, written there unless a person has set or asked for something else meanwhile.
+"""The server's plans for the form, written there unless a person has set or asked for something else meanwhile.
 
 gradio's `cancels` does not serve: an answer that is on its way when it is cancelled is written all the same.
 """
@@ -23,7 +23,7 @@ _SERIAL = count()
 
 
 def settling_outputs(p: Playground) -> list[Any]:
-    """What an answer may write; the first ones are the outputs of `CacheEvents.settle`."""
+    """The components that an answer may write; the first ones are the outputs of `CacheEvents.settle`."""
     panel = p.cache
     return [
         *panel.settings,

@@ -105,7 +105,7 @@ class SearchEvents:
         self._card, self._loader, self._jobs = card, playground.runner.loader, Jobs()
 
     def price(self, *values: Any) -> str:
-        """What the search would take, before it is begun."""
+        """The cost of the search, before it starts."""
         from hgc.spread.plan_cost import cost_of, cost_words
 
         try:

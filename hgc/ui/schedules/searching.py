@@ -76,7 +76,7 @@ class Searching:
             told.put(error)
 
     def _before(self, out: Path, at: Any) -> Shelf | None:
-        """What was found here for these settings before, on whichever weights; else what is shipped for these."""
+        """The plans made here for these settings, on whichever weights; else those that come with Studio."""
         from hgc.optimise.shelf import Shelf
 
         if out.exists():
