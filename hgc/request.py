@@ -29,13 +29,15 @@ from pydantic import (
 )
 
 from hgc import limits
-from hgc.cache.plan import Fusion, Plan, PlanRefused
+from hgc.cache.plan import Plan, PlanRefused
+from hgc.cache.schedules import HGC
 from hgc.models.presets import GUIDANCE
 from hgc.refused import Refused
 from hgc.target import Target
 
 Task = Literal["text", "image", "inpaint"]
 ArmName = Literal["full", "cached", "rival"]
+UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")  # pydantic's words for a field there is not
 PNG, JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
 
 
@@ -98,43 +100,6 @@ Photo = Annotated[
 
 class RequestRefused(Refused, ValueError):
     """A request that cannot be run; one sentence says which field, what it is and what it may be."""
-
-
-class CacheSettings(BaseModel):
-    """The settings of the two caches (see hgc.cache.schedules.hgc); `gate` is a share of the steps.
-
-    With `similarity` both densities and the attention are placed where full runs were measured to change, else by a
-    timetable. `order` is how kept values are extrapolated: 0 repeats, 1 follows a line, 2 a parabola. With `threshold`
-    the coarse cache decides while running: it computes what a feature's relative change reaches, after a refreshed step
-    from `release` on (half of the threshold without it), and no more than `most` steps beyond the plan's own.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    coarse: bool = True
-    fine: bool = True
-    similarity: bool = False
-    lambda_inter: Share = 0.45
-    lambda_intra: Share = 0.09
-    gate: Share = 0.8
-    attention_every: Annotated[int, Field(ge=1, le=10)] = 1
-    fusion: Fusion = "difference"
-    order: Annotated[int, Field(ge=0, le=2)] = 1
-    threshold: Annotated[float, Field(gt=0, lt=10)] | None = None
-    release: Annotated[float, Field(gt=0, lt=10)] | None = None
-    most: Annotated[int, Field(ge=1, le=limits.STEPS)] | None = None
-
-    @model_validator(mode="after")
-    def _hysteresis(self) -> Self:
-        if self.threshold is None and (self.release is not None or self.most is not None):
-            raise ValueError("release and most are of deciding while running; give a threshold")
-        if self.threshold is not None and self.release is not None and self.release > self.threshold:
-            raise ValueError(f"release {self.release} must not be above the threshold {self.threshold}")
-        return self
-
-    @property
-    def off(self) -> bool:
-        return not (self.coarse or self.fine)
 
 
 class SecondControl(BaseModel):
@@ -223,7 +188,7 @@ class Recipe(BaseModel):
         max_length=limits.LORAS,
         description="LoRAs that were added here with their weights, such as ink=0.8,line=1.",
     )
-    cache: CacheSettings = Field(CacheSettings(), description="HGC's settings; not with a budget.")
+    cache: HGC = Field(HGC(), description="HGC's settings; not with a budget.")
     plan: dict[str, Any] | None = Field(None, description="A plan of your own, instead of a method's.")
     method: Name = Field("hgc", description="How the second picture saves work.")
     budget: Annotated[float, Field(gt=0, le=1)] | None = Field(
@@ -296,7 +261,8 @@ class Recipe(BaseModel):
                 if where in ("request", "control_png", "plan", "source", "mask", "second", "second.map")
                 else f" (given: {_shown(first['input'])})"
             )
-            raise RequestRefused(f"{where}: {first['msg'].removeprefix('Value error, ')}{given}") from error
+            reason = "there is no such field" if first["type"] in UNKNOWN else first["msg"].removeprefix("Value error, ")
+            raise RequestRefused(f"{where}: {reason}{given}") from error
 
     def but(self, **fields: Any) -> Self:
         """The same with other values in some fields, all of them checked. Raises RequestRefused."""

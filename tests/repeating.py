@@ -12,11 +12,12 @@ import numpy as np
 
 from hgc.cache.origin import Origin
 from hgc.cache.plan import Plan
+from hgc.cache.schedules import HGC
 from hgc.control.reading import Reading
 from hgc.history import opening
 from hgc.landscapes.labels import PALETTE
 from hgc.models.presets import presets
-from hgc.request import CacheSettings, Recipe, Request
+from hgc.request import Recipe, Request
 from hgc.results.comparison import Comparison, Forecast, Progress
 from hgc.results.records import comparison_of
 from hgc.studio.control_map import Prepared, prepare_control
@@ -41,8 +42,8 @@ class Repeating:
     def plan(self, recipe: Recipe) -> Plan:
         return Plan(Origin("hgc"), recipe.steps, self.model)
 
-    def settings(self, recipe: Recipe) -> CacheSettings:
-        return CacheSettings()
+    def settings(self, recipe: Recipe) -> HGC:
+        return HGC()
 
     def check_prompt(self, prompt: str) -> tuple[str, ...]:
         return ()

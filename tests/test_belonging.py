@@ -35,7 +35,7 @@ def anatomy(pipe: Any) -> Anatomy:
 
 @pytest.fixture(scope="module")
 def plan(anatomy: Anatomy) -> Plan:
-    return schedules.hgc(anatomy, STEPS, lambda_inter=0.5)
+    return schedules.HGC(lambda_inter=0.5).plan(anatomy, STEPS)
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +85,7 @@ def test_another_pipeline_called_in_the_middle_runs_plainly(pipe: Any, plan: Pla
 
 
 def test_two_blocks_over_the_same_networks_each_have_their_own(pipe: Any, other: Any, anatomy: Anatomy) -> None:
-    plans = [schedules.hgc(anatomy, STEPS, lambda_inter=0.5), schedules.deepcache(anatomy, STEPS, interval=2)]
+    plans = [schedules.HGC(lambda_inter=0.5).plan(anatomy, STEPS), schedules.DeepCache(interval=2).plan(anatomy, STEPS)]
     wanted = []
     for each, own in zip((pipe, other), plans, strict=True):
         with cached(each, own):

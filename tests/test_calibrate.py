@@ -292,13 +292,13 @@ def test_damaged_curves_are_refused_in_one_sentence(
 def test_curves_of_another_model_or_other_steps_are_refused(anatomy: Anatomy) -> None:
     curves = made_up.curves(anatomy, STEPS)
     with pytest.raises(CalibrationRefused, match=r" 4.* 6.*--steps 6"):
-        schedules.block_caching(anatomy, 6, curves, delta=0.2)
+        schedules.BlockCaching(delta=0.2).plan(anatomy, 6, curves)
     foreign = replace(curves, subject=replace(curves.subject, model="sdxl"))
     with pytest.raises(CalibrationRefused, match=r"sdxl.*tiny"):
-        schedules.block_caching(anatomy, STEPS, foreign, delta=0.2)
+        schedules.BlockCaching(delta=0.2).plan(anatomy, STEPS, foreign)
     unet_only = replace(curves, mean={"unet": curves.mean["unet"]}, spread={"unet": curves.spread["unet"]})
     with pytest.raises(CalibrationRefused, match="tiny"):
-        schedules.block_caching(anatomy, STEPS, unet_only, delta=0.2)
+        schedules.BlockCaching(delta=0.2).plan(anatomy, STEPS, unet_only)
 
 
 @pytest.mark.parametrize(
@@ -316,7 +316,7 @@ def test_curves_of_another_model_or_other_steps_are_refused(anatomy: Anatomy) ->
 )
 def test_block_caching_refuses_what_it_cannot_do(anatomy: Anatomy, settings: dict[str, Any], says: str) -> None:
     with pytest.raises(PlanRefused) as refused:
-        schedules.block_caching(anatomy, STEPS, made_up.curves(anatomy, STEPS), **settings)
+        schedules.BlockCaching(**settings).plan(anatomy, STEPS, made_up.curves(anatomy, STEPS))
     assert says in str(refused.value)
 
 
@@ -326,7 +326,7 @@ def test_a_block_refreshes_when_its_accumulated_change_passes_delta(anatomy: Ana
     curves = replace(curves, mean=curves.mean | {site: (0.0, 0.3, 0.3, 0.1, 0.1, 0.5, 0.0)})
 
     def row(**settings: Any) -> str:
-        return schedules.block_caching(anatomy, 7, curves, kinds=kinds, **settings).table[site]
+        return schedules.BlockCaching(kinds=kinds, **settings).plan(anatomy, 7, curves).table[site]
 
     assert row(delta=0) == "CCCCCCR"
     assert row(delta=0.3) == "CRCRRCR"
@@ -344,8 +344,8 @@ def test_a_refresh_that_nobody_consumes_waits(anatomy: Anatomy) -> None:
     decoder = {site.name: (0.0, *(9.0,) * 5) for site in anatomy.of(Kind.TRANSFORMER)}  # always due, never in the way
     steady = residuals | decoder | {inside: (0.0, 0.3, 0.1, 0.1, 0.1, 0.1)}
     curves = replace(curves, mean=curves.mean | steady)
-    plan = schedules.block_caching(
-        anatomy, 6, curves, delta=0.25, kinds=(Kind.RESIDUAL, Kind.TRANSFORMER), forecast=LINE
+    plan = schedules.BlockCaching(delta=0.25, kinds=(Kind.RESIDUAL, Kind.TRANSFORMER), forecast=LINE).plan(
+        anatomy, 6, curves
     )
     assert plan.table["controlnet.controlnet_mid_block"] == "CRRCFF"
     assert plan.table[inside] == "CCCCFF"
@@ -356,7 +356,7 @@ def test_delta_is_solved_for_a_share(anatomy: Anatomy) -> None:
     curves, whole = made_up.curves(anatomy, 12), plan_macs(schedules.full(anatomy, 12), anatomy).paper
 
     def share(**settings: Any) -> float:
-        return plan_macs(schedules.block_caching(anatomy, 12, curves, **settings), anatomy).paper / whole
+        return plan_macs(schedules.BlockCaching(**settings).plan(anatomy, 12, curves), anatomy).paper / whole
 
     most, least = share(delta=0), share(delta=99)
     assert most - least > 0.05
@@ -376,7 +376,7 @@ def test_key_steps_lie_where_the_change_adds_up(anatomy: Anatomy) -> None:
         assert len(set(keys)) == count
         assert list(keys) == sorted(keys)
         assert max(keys) < 12
-    plan = schedules.hgc(anatomy, 12, keys=schedules.key_steps_from(jumpy, 4))
+    plan = schedules.HGC().plan(anatomy, 12, keys=schedules.key_steps_from(jumpy, 4))
     assert plan.table[schedules.cut_site(anatomy, 1)].count("C") == 4
     with pytest.raises(PlanRefused, match="13 key steps of 12"):
         schedules.key_steps_from(jumpy, 13)
@@ -385,7 +385,7 @@ def test_key_steps_lie_where_the_change_adds_up(anatomy: Anatomy) -> None:
 @pytest.mark.parametrize("kinds", [schedules.ADDED, schedules.LAYERS], ids=["added", "layers"])
 @pytest.mark.parametrize("guidance", [4.0, 1.0], ids=["guided", "unguided"])
 def test_block_caching_costs_what_is_planned(pipe: Any, anatomy: Anatomy, kinds: Any, guidance: float) -> None:
-    plan = schedules.block_caching(anatomy, STEPS, made_up.curves(anatomy, STEPS), delta=0.25, kinds=kinds)
+    plan = schedules.BlockCaching(delta=0.25, kinds=kinds).plan(anatomy, STEPS, made_up.curves(anatomy, STEPS))
     with MacCounter() as outside:
         pipe.encode_prompt("a lake", torch.device("cpu"), 1, guidance > 1)
     with MacCounter() as counter, cached(pipe, plan) as run:

@@ -48,8 +48,8 @@ def run(nets: int, method: str, *, observe: bool = False, guidance: float = 4.0)
     anatomy = measure(Networks.of(pipe), (16, 16), 16, model="tiny")
     plan: Plan = {
         "full": lambda: schedules.full(anatomy, STEPS),
-        "hgc": lambda: schedules.hgc(anatomy, STEPS, gate_step=4),
-        "fine": lambda: schedules.hgc(anatomy, STEPS, coarse=False, attention_every=2),
+        "hgc": lambda: schedules.HGC(gate=4 / STEPS).plan(anatomy, STEPS),
+        "fine": lambda: schedules.HGC(coarse=False, attention_every=2).plan(anatomy, STEPS),
     }[method]()
     images = {"image": [tiny.control_image()] * nets} if nets > 1 else {}
     with cached(pipe, plan, observe=observe) as running:
@@ -266,7 +266,7 @@ def refreshed() -> tuple[Trace, ChangeCurves]:
     pipe = tiny.control_pipeline()
     anatomy = measure(Networks.of(pipe), (16, 16), 16, model="tiny")
     found = curves(anatomy, STEPS)
-    with cached(pipe, schedules.block_caching(anatomy, STEPS, found, delta=DELTA)) as running:
+    with cached(pipe, schedules.BlockCaching(delta=DELTA).plan(anatomy, STEPS, found)) as running:
         tiny.latents(pipe, steps=STEPS)
     return running.trace, found
 

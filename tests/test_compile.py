@@ -54,7 +54,7 @@ def anatomy_of(pipe: Any) -> Anatomy:
 
 
 def plans(anatomy: Anatomy) -> list[Plan]:
-    return [schedules.full(anatomy, STEPS), schedules.hgc(anatomy, STEPS, lambda_inter=0.5)]
+    return [schedules.full(anatomy, STEPS), schedules.HGC(lambda_inter=0.5).plan(anatomy, STEPS)]
 
 
 @pytest.mark.parametrize("parts", [networks, pytest.param(blocks, marks=pytest.mark.long), resnets])

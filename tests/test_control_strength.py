@@ -27,9 +27,9 @@ Draw = Callable[..., Tensor]
 
 # Nothing is calibrated for so few steps.
 CALIBRATED: Mapping[str, Callable[[Anatomy], Plan]] = {
-    "block_caching": lambda a: schedules.block_caching(a, STEPS, made_up.curves(a, STEPS), share=SHARE),
-    "easycache": lambda a: schedules.easycache(a, STEPS, warm=3, most=3),
-    "magcache": lambda a: schedules.magcache(a, (1.0, *(0.95,) * (STEPS - 1)), longest=1),
+    "block_caching": lambda a: schedules.BlockCaching(share=SHARE).plan(a, STEPS, made_up.curves(a, STEPS)),
+    "easycache": lambda a: schedules.EasyCache(warm=3, most=3).plan(a, STEPS),
+    "magcache": lambda a: schedules.MagCache(longest=1).plan(a, (1.0, *(0.95,) * (STEPS - 1))),
 }
 
 

@@ -51,27 +51,27 @@ def every_plan(anatomy: Anatomy, steps: int = STEPS) -> Mapping[str, Plan]:
     return {
         "full": schedules.full(anatomy, steps),
         "exact": schedules.exact(anatomy, steps),
-        "hgc": schedules.hgc(anatomy, steps, lambda_inter=0.5),
-        "hgc repeating": schedules.hgc(anatomy, steps, lambda_inter=0.5, forecast=REPEAT),
-        "hgc quadratic": schedules.hgc(anatomy, steps, lambda_inter=0.7, forecast=Forecast("taylor", 2)),
-        "hgc coarse": schedules.hgc(anatomy, steps, lambda_inter=0.5, fine=False),
-        "hgc fine": schedules.hgc(anatomy, steps, coarse=False),
-        "hgc dropping": schedules.hgc(anatomy, steps, fusion="drop"),
-        "hgc shallow": schedules.hgc(anatomy, steps, lambda_intra=0),
-        "hgc deep": schedules.hgc(anatomy, steps, lambda_intra=0.8),
-        "deepcache": schedules.deepcache(anatomy, steps, interval=2, branch=1),
-        "deepcache around": schedules.deepcache(anatomy, steps, interval=2, branch=2, centre=2),
-        "tgate": schedules.tgate(anatomy, steps, gate_step=3),
-        "tgate with self-attention": schedules.tgate(
-            anatomy, steps, gate_step=4, self_every_before=2, self_every_after=2, warm=0
+        "hgc": schedules.HGC(lambda_inter=0.5).plan(anatomy, steps),
+        "hgc repeating": schedules.HGC(lambda_inter=0.5, order=0).plan(anatomy, steps),
+        "hgc quadratic": schedules.HGC(lambda_inter=0.7, order=2).plan(anatomy, steps),
+        "hgc coarse": schedules.HGC(lambda_inter=0.5, fine=False).plan(anatomy, steps),
+        "hgc fine": schedules.HGC(coarse=False).plan(anatomy, steps),
+        "hgc dropping": schedules.HGC(fusion="drop").plan(anatomy, steps),
+        "hgc shallow": schedules.HGC(lambda_intra=0).plan(anatomy, steps),
+        "hgc deep": schedules.HGC(lambda_intra=0.8).plan(anatomy, steps),
+        "deepcache": schedules.DeepCache(interval=2, branch=1).plan(anatomy, steps),
+        "deepcache around": schedules.DeepCache(interval=2, branch=2, centre=2).plan(anatomy, steps),
+        "tgate": schedules.TGate(gate_step=3).plan(anatomy, steps),
+        "tgate with self-attention": schedules.TGate(gate_step=4, self_every_before=2, self_every_after=2, warm=0).plan(
+            anatomy, steps
         ),
-        "encoder": schedules.encoder_propagation(anatomy, steps, keys=(0, 1, 3)),
-        "guidance reuse": schedules.guidance_reuse(anatomy, steps, keys=(0, 1, 3)),
-        "step skip": schedules.step_skip(anatomy, steps, keys=(0, 1, 3)),
-        "step skip per branch": schedules.step_skip(anatomy, steps, keys=(0, 1, 3), per_branch=True),
-        "block caching": schedules.block_caching(anatomy, steps, made_up.curves(anatomy, steps), delta=0.3),
-        "block caching inside": schedules.block_caching(
-            anatomy, steps, made_up.curves(anatomy, steps), delta=0.3, kinds=schedules.ADDED
+        "encoder": schedules.EncoderPropagation(keys=(0, 1, 3)).plan(anatomy, steps),
+        "guidance reuse": schedules.GuidanceReuse(keys=(0, 1, 3)).plan(anatomy, steps),
+        "step skip": schedules.StepSkip(keys=(0, 1, 3)).plan(anatomy, steps),
+        "step skip per branch": schedules.StepSkip(keys=(0, 1, 3), per_branch=True).plan(anatomy, steps),
+        "block caching": schedules.BlockCaching(delta=0.3).plan(anatomy, steps, made_up.curves(anatomy, steps)),
+        "block caching inside": schedules.BlockCaching(delta=0.3, kinds=schedules.ADDED).plan(
+            anatomy, steps, made_up.curves(anatomy, steps)
         ),
         "branch on and off": Plan(
             Origin("on and off"), steps, "tiny", {UNGUIDED: ("CCRRCR" * 9)[:steps], cut: ("CCCFFF" * 9)[:steps]}
@@ -226,7 +226,7 @@ def test_dead_control_work_is_never_run(pipe: Any, anatomy: Anatomy) -> None:
         pipe.controlnet.register_forward_pre_hook(open_counter),
         pipe.controlnet.register_forward_hook(close_counter),
     ]
-    with cached(pipe, schedules.hgc(anatomy, STEPS, lambda_inter=0.5, fine=False)):
+    with cached(pipe, schedules.HGC(lambda_inter=0.5, fine=False).plan(anatomy, STEPS)):
         tiny.latents(pipe)
     for hook in hooks:
         hook.remove()
@@ -414,9 +414,9 @@ def test_a_gate_that_always_fires_computes_everything_and_one_that_never_does_fo
 ) -> None:
     settings: dict[str, Any] = {"lambda_inter": 0.4, "fine": False, "forecast": REPEAT}
     plain = tiny.latents(pipe)
-    with cached(pipe, schedules.hgc(anatomy, STEPS, threshold=1e-9, **settings)) as eager:
+    with cached(pipe, schedules.HGC(threshold=1e-9, **settings).plan(anatomy, STEPS)) as eager:
         assert torch.equal(tiny.latents(pipe), plain)
-    static = schedules.hgc(anatomy, STEPS, **settings)
+    static = schedules.HGC(**settings).plan(anatomy, STEPS)
     with cached(pipe, static) as plan:
         expected = tiny.latents(pipe)
     lazy_plan = Plan(Origin("lazy"), STEPS, "tiny", static.table, gate=Gate(9.9, longest=STEPS))
@@ -459,7 +459,7 @@ def test_other_numbers_of_controlnets(make: Any) -> None:
     anatomy, plain = anatomy_of(pipe), tiny.latents(pipe, **call)
     with cached(pipe, schedules.exact(anatomy, STEPS)):
         assert torch.equal(tiny.latents(pipe, **call), plain)
-    plan = schedules.hgc(anatomy, STEPS, lambda_inter=0.5)
+    plan = schedules.HGC(lambda_inter=0.5).plan(anatomy, STEPS)
     with cached(pipe, plan) as run:
         assert not torch.equal(tiny.latents(pipe, **call), plain)
     assert run.trace.macs == plan_macs(plan, anatomy)
@@ -569,7 +569,7 @@ def test_what_a_callback_changes_while_it_is_not_needed_is_computed_anew_when_it
 
 def test_a_window_that_opens_late_is_planned_for(pipe: Any, anatomy: Anatomy) -> None:
     window = {"control_guidance_start": 0.5}
-    plan = schedules.hgc(anatomy, STEPS, lambda_inter=0.4, fine=False, first_control_step=3)
+    plan = schedules.HGC(lambda_inter=0.4, fine=False).plan(anatomy, STEPS, first_control_step=3)
     with cached(pipe, plan) as run:
         assert torch.isfinite(tiny.latents(pipe, **window)).all()
     residual = run.trace.cells["controlnet.controlnet_down_blocks.0"]
@@ -587,11 +587,14 @@ def test_a_control_that_sets_in_too_late_for_a_plan_is_refused_before_the_first_
     window = {"control_guidance_start": 0.5 if nets == 1 else [0.0, 0.5]}
     where = "controlnet" if nets == 1 else "controlnet.nets.1"
     says = f"'{where}.controlnet_down_blocks.0', step 3: .* sets in at step 3: make the plan with first_control_step=3"
-    with pytest.raises(PlanRefused, match=says), cached(pipe, schedules.hgc(anatomy, STEPS, lambda_inter=0.4)) as run:
+    with (
+        pytest.raises(PlanRefused, match=says),
+        cached(pipe, schedules.HGC(lambda_inter=0.4).plan(anatomy, STEPS)) as run,
+    ):
         tiny.latents(pipe, **window)
     with pytest.raises(RuntimeError, match="nothing was run yet"):
         _ = run.trace
-    with cached(pipe, schedules.hgc(anatomy, STEPS, lambda_inter=0.4, first_control_step=3)):
+    with cached(pipe, schedules.HGC(lambda_inter=0.4).plan(anatomy, STEPS, first_control_step=3)):
         assert torch.isfinite(tiny.latents(pipe, **window)).all()
 
 
@@ -613,7 +616,7 @@ def test_macs_are_counted_in_inference_mode_too(pipe: Any, anatomy: Anatomy) -> 
 
 
 def test_both_branches_of_a_kept_prediction_are_kept(pipe: Any, anatomy: Anatomy) -> None:
-    with cached(pipe, schedules.step_skip(anatomy, STEPS, keys=(0, 1, 3))) as run:
+    with cached(pipe, schedules.StepSkip(keys=(0, 1, 3)).plan(anatomy, STEPS)) as run:
         tiny.latents(pipe)
     for site in (PREDICTION, UNGUIDED):
         assert "".join(cell.state for cell in run.trace.cells[site]) == "CCFCFF"
@@ -634,7 +637,7 @@ def test_a_gate_per_branch_refreshes_the_guided_one_alone(pipe: Any, anatomy: An
     """Between a threshold that only the prediction's change reaches and one that both reach."""
     states = {}
     for name, gate in (("never", Gate(9.9, 9, True)), ("always", Gate(1e-9, 9, True)), ("one", Gate(9.9, 1, True))):
-        with cached(pipe, replace(schedules.step_skip(anatomy, STEPS, per_branch=True), gate=gate)) as run:
+        with cached(pipe, replace(schedules.StepSkip(per_branch=True).plan(anatomy, STEPS), gate=gate)) as run:
             tiny.latents(pipe)
         cells = run.trace.cells
         states[name] = ["".join(cell.state for cell in cells[site]) for site in (PREDICTION, UNGUIDED)]
@@ -658,7 +661,7 @@ def test_the_guidance_difference_has_a_gate_of_its_own(pipe: Any, anatomy: Anato
 def test_attention_kept_beyond_the_gate_is_the_mean_of_both_branches(pipe: Any, anatomy: Anatomy) -> None:
     site = next(site.name for site in anatomy.of(Kind.CROSS_ATTENTION) if site.name.startswith("unet."))
     module = pipe.unet.get_submodule(site.removeprefix("unet."))
-    with cached(pipe, schedules.tgate(anatomy, STEPS, gate_step=3)):
+    with cached(pipe, schedules.TGate(gate_step=3).plan(anatomy, STEPS)):
         seen = outputs_of(pipe, module)
     torch.testing.assert_close(seen[3], (seen[2][:1] + seen[2][1:]) / 2)
     assert torch.equal(seen[5], seen[3])

@@ -20,15 +20,16 @@ from records import CONTROL_PNG, MADE, PLAN, picture
 
 from hgc.cache.origin import Origin
 from hgc.cache.plan import Plan
+from hgc.cache.schedules import HGC
 from hgc.control.chunks import MAX_TEXT_CHARS, SIGNATURE, png_with_texts, texts_of
 from hgc.control.images import ImageRefused
 from hgc.evidence import EvidenceRefused, pixels_digest, read_signed, signed_png
-from hgc.request import CacheSettings, Request
+from hgc.request import Request
 
 SHARES = st.floats(0, 1)
 WORDS = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
 CACHES = st.builds(
-    CacheSettings,
+    HGC,
     coarse=st.booleans(),
     fine=st.booleans(),
     lambda_inter=SHARES,

@@ -29,7 +29,7 @@ METADATA = {"process_name", "thread_name"}
 def arms() -> dict[str, Trace]:
     pipe = tiny.control_pipeline()
     anatomy = measure(Networks.of(pipe), (16, 16), 16, model="tiny")
-    plans = {"full": schedules.full(anatomy, STEPS), "cached": schedules.hgc(anatomy, STEPS, gate_step=4)}
+    plans = {"full": schedules.full(anatomy, STEPS), "cached": schedules.HGC(gate=4 / STEPS).plan(anatomy, STEPS)}
     traces = {}
     for name, plan in plans.items():
         with cached(pipe, plan, observe=True) as run:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from itertools import product
 from math import inf
 from pathlib import Path
@@ -23,6 +23,7 @@ from hgc.cache.bases import weights
 from hgc.cache.plan import PlanRefused
 from hgc.cache.rehearsal import plan_macs, rehearse
 from hgc.cache.rules import LINE, REPEAT, Forecast
+from hgc.cache.schedules import HGC
 from hgc.cache.schedules.between import EVERYTHING, Between, costs_of
 from hgc.cache.schedules.hgc_measured import legs_of
 from hgc.calibration.subject import Subject
@@ -90,8 +91,8 @@ def test_a_leg_costs_what_its_plan_does(anatomy: Anatomy, guidance: bool, gate_s
     alike = made_up.Alike(STEPS, (0, 1, 2))
     whole = plan_macs(schedules.full(anatomy, 1), anatomy, guidance=guidance).paper
     for lambda_intra in (0.0, 0.1, 0.3):
-        densities = schedules.Densities(0.4, lambda_intra, gate_step, 1)
-        plan = schedules.hgc_measured(anatomy, alike, densities, guidance=guidance)
+        settings = HGC(lambda_inter=0.4, lambda_intra=lambda_intra, gate=gate_step / STEPS)
+        plan = schedules.hgc_measured(anatomy, alike, settings, guidance=guidance)
         legs = legs_of(anatomy, alike, 3, gate_step, 1, guidance=guidance)
         spent = plan_macs(plan, anatomy, guidance=guidance).paper / whole
         assert min(abs(leg.cost - spent) for leg in legs) < 1e-6
@@ -100,46 +101,37 @@ def test_a_leg_costs_what_its_plan_does(anatomy: Anatomy, guidance: bool, gate_s
 def test_half_of_all_attention_is_repeated_and_the_harmless_half(anatomy: Anatomy) -> None:
     cross = tuple(site.name for site in anatomy.of(Kind.CROSS_ATTENTION))
     alike = made_up.Alike(STEPS, cross=cross)
-    densities = schedules.Densities(1.0, 0.0, STEPS, 1)
     for every in (1, 2, 3):
-        plan = schedules.hgc_measured(anatomy, alike, densities, coarse=False, attention_every=every)
+        plan = schedules.hgc_measured(anatomy, alike, HGC(coarse=False, gate=1.0, attention_every=every))
         played = rehearse(plan, anatomy).steps
         computed = {name: sum(row[name] is State.COMPUTED for row in played) for name in cross}
         assert sum(computed.values()) * every <= STEPS * len(cross) < (sum(computed.values()) + STEPS) * every
         assert [computed[name] for name in cross] == sorted(computed.values())
-    with pytest.raises(PlanRefused, match="attention_every 0"):
-        schedules.hgc_measured(anatomy, alike, densities, attention_every=0)
 
 
 @pytest.mark.parametrize("share", [0.3, 0.4, 0.6, 0.8])
 @pytest.mark.parametrize("guidance", [True, False])
 def test_a_budget_is_kept_and_used(anatomy: Anatomy, share: float, guidance: bool) -> None:
     alike = made_up.Alike(STEPS, (0, 1, 2))
-    densities = schedules.densities_within(anatomy, alike, share, attention_every=2, guidance=guidance)
-    plan = schedules.hgc_measured(anatomy, alike, densities, attention_every=2, guidance=guidance)
+    settings = schedules.least_error_within(anatomy, alike, share, HGC(attention_every=2), guidance=guidance)
+    plan = schedules.hgc_measured(anatomy, alike, settings, guidance=guidance)
     whole = plan_macs(schedules.full(anatomy, STEPS), anatomy, guidance=guidance).paper
     assert share - 0.12 < plan_macs(plan, anatomy, guidance=guidance).paper / whole <= share + 1e-9
 
 
 def test_a_budget_below_the_first_step_names_the_nearest(anatomy: Anatomy) -> None:
     with pytest.raises(schedules.OutOfReach, match="budget 5%") as refusal:
-        schedules.densities_within(anatomy, made_up.Alike(STEPS), 0.05)
+        schedules.least_error_within(anatomy, made_up.Alike(STEPS), 0.05, HGC())
     assert 0.1 < refusal.value.nearest < 0.3
 
 
 @pytest.mark.parametrize(
-    "densities",
-    [
-        schedules.Densities(1.5, 0.1, 4, 1),
-        schedules.Densities(0.5, -0.1, 4, 1),
-        schedules.Densities(0.5, 0.1, 0, 1),
-        schedules.Densities(0.5, 0.1, 9, 1),
-        schedules.Densities(0.5, 0.1, 4, 3),
-    ],
+    "settings",
+    [{"lambda_inter": 1.5}, {"lambda_intra": -0.1}, {"gate": 1.1}, {"order": 3}, {"attention_every": 0}],
 )
-def test_densities_out_of_range_are_refused(anatomy: Anatomy, densities: schedules.Densities) -> None:
-    with pytest.raises(PlanRefused):
-        schedules.hgc_measured(anatomy, made_up.Alike(STEPS), densities)
+def test_settings_out_of_range_are_refused(settings: dict[str, float]) -> None:
+    with pytest.raises(PlanRefused, match=next(iter(settings))):
+        HGC(**settings)
 
 
 @pytest.fixture(scope="module")
@@ -269,7 +261,7 @@ def test_every_budget_from_the_least_on_is_kept_where_a_control_is_off_for_a_whi
 def test_each_cache_works_alone_by_similarity(anatomy: Anatomy) -> None:
     settings = planning.settings(recipe(), blueprint(anatomy))
     for coarse, fine in ((True, False), (False, True)):
-        cache = settings.model_copy(update={"coarse": coarse, "fine": fine, "gate": 0.75}).model_dump()
+        cache = asdict(replace(settings, coarse=coarse, fine=fine, gate=0.75))
         plan = planning.plan(recipe(budget=None, cache=cache), blueprint(anatomy))
         kinds = {anatomy[name].kind for name in plan.table if not anatomy[name].constant}
         assert (kinds <= {Kind.CROSS_ATTENTION, Kind.BRANCH}) == fine

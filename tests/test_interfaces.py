@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -58,7 +59,7 @@ def client(page: gr.Blocks) -> Client:
 @pytest.fixture(scope="module")
 def request_json(studio: Studio) -> dict[str, Any]:
     png = studio.prepare_control(colour_map(SCENE.labels), "segmentation").png
-    settings = studio.settings(Recipe(budget=0.5, steps=STEPS)).model_dump()
+    settings = asdict(studio.settings(Recipe(budget=0.5, steps=STEPS)))
     request = Request.make(png, prompt=SCENE.caption, seed=5, steps=STEPS, cache=settings)
     return request.model_dump(mode="json")
 
@@ -110,7 +111,7 @@ def test_every_endpoint_is_a_tool_and_says_what_each_argument_means(page: gr.Blo
 def test_a_tool_answers_in_json_and_refuses_in_a_sentence(page: gr.Blocks, studio: Studio) -> None:
     [told] = called(page, "settings_for", {"preset": "Balanced", "steps": 20, "guidance": 1.0}).content
     assert isinstance(told, TextContent)
-    assert json.loads(told.text) == studio.settings(Recipe(budget=0.5, guidance=1.0)).model_dump()
+    assert json.loads(told.text) == asdict(studio.settings(Recipe(budget=0.5, guidance=1.0)))
     refused = called(page, "settings_for", {"preset": "Cheapest"})
     assert refused.isError
     assert isinstance(refused.content[0], TextContent)

@@ -22,6 +22,7 @@ ROOT = Path(__file__).parent.parent
 
 BEGIN = """
 import json, os, sys
+from hgc.cache.schedules import HGC
 from hgc.ui.loader import loader_here, load_lent, Loader
 assert "torch" not in sys.modules, "spaces has to be imported first"
 import spaces
@@ -38,15 +39,15 @@ import numpy as np
 from hgc.cache.trace import Trace
 from hgc.landscapes.labels import colour_map
 from hgc.landscapes.scene import paint
-from hgc.request import CacheSettings, Request, RequestRefused
+from hgc.request import Request, RequestRefused
 from hgc.results.comparison import Cancelled, Comparison
 from hgc.studio.studio import Studio
 from hgc.studio.inspection import Inspection
 
 scene = paint(9_000_005)
 png = studio.prepare_control(colour_map(scene.labels), "segmentation").png
-settings = CacheSettings(lambda_inter=0.5, gate=0.5, order=0)
-request = Request.make(png, prompt=scene.caption, steps=2, cache=settings.model_dump())
+settings = HGC(lambda_inter=0.5, gate=0.5, order=0)
+request = Request.make(png, prompt=scene.caption, steps=2, cache=asdict(settings))
 assert studio.forecast(request).latency_ms is None
 *progress, lent = studio.compare(request)
 assert isinstance(lent, Comparison) and isinstance(lent.cached.trace, Trace)

@@ -48,7 +48,7 @@ def pipe() -> Any:
 @pytest.fixture(scope="module")
 def plans(pipe: Any) -> dict[str, Plan]:
     anatomy = measure(Networks.of(pipe), (16, 16), 16, model="tiny")
-    return {"full": schedules.full(anatomy, STEPS), "hgc": schedules.hgc(anatomy, STEPS, gate_step=3)}
+    return {"full": schedules.full(anatomy, STEPS), "hgc": schedules.HGC(gate=3 / STEPS).plan(anatomy, STEPS)}
 
 
 @pytest.mark.parametrize("plan", ["full", "hgc"])

@@ -23,11 +23,12 @@ from hgc.cache.anatomy.networks import Networks
 from hgc.cache.plan import Plan
 from hgc.cache.rehearsal import rehearse
 from hgc.cache.rules import CalibrationRefused, PlanRefused
+from hgc.cache.schedules import HGC
 from hgc.calibration.files import Calibration
 from hgc.calibration.lines import Adjustment
 from hgc.planning import Blueprint, Task, calibrations
 from hgc.planning.methods import METHODS, BelowLeast, arm_titles
-from hgc.request import CacheSettings, Recipe, RequestRefused
+from hgc.request import Recipe, RequestRefused
 
 STEPS = 8
 WEIGHTS = "0" * 12
@@ -111,8 +112,8 @@ def test_deepcache_spends_what_its_interval_leaves_on_more_layers(anatomy: Anato
     interval, branch = plan.origin.knobs["interval"], plan.origin.knobs["branch"]
     assert isinstance(interval, int)
     assert isinstance(branch, int)
-    sparser = schedules.deepcache(anatomy, STEPS, interval=interval, branch=branch - 1)
-    denser = schedules.deepcache(anatomy, STEPS, interval=interval - 1)
+    sparser = schedules.DeepCache(interval=interval, branch=branch - 1).plan(anatomy, STEPS)
+    denser = schedules.DeepCache(interval=interval - 1).plan(anatomy, STEPS)
     assert task.share(sparser) < task.share(plan) <= 0.6 < task.share(denser)
 
 
@@ -132,9 +133,9 @@ def test_a_rival_costs_what_the_cached_arm_costs(anatomy: Anatomy, rival: str, s
 
 
 def test_a_plan_of_ones_own_and_settings_by_hand_come_before_a_method(anatomy: Anatomy) -> None:
-    own = schedules.deepcache(anatomy, STEPS)
+    own = schedules.DeepCache().plan(anatomy, STEPS)
     assert plan_of(anatomy, recipe(method="tgate", budget=0.5, plan=own.as_dict())) == own
-    settings = CacheSettings(lambda_inter=0.5, order=0)
+    settings = HGC(lambda_inter=0.5, order=0)
     by_hand = plan_of(anatomy, recipe(cache=settings))
     assert by_hand.name == "hgc"
     assert plan_of(anatomy, recipe(cache=settings, budget=0.9)) != by_hand
@@ -180,7 +181,7 @@ def test_arms_are_called_by_what_makes_them() -> None:
     assert arm_titles(recipe()) == {"full": "Full", "cached": "HGC"}
     two = recipe(method="deepcache", budget=0.5, rival="tgate")
     assert arm_titles(two) == {"full": "Full", "cached": "DeepCache", "rival": "T-GATE"}
-    for nothing in (recipe(cache=CacheSettings(coarse=False, fine=False)), recipe(budget=1.0)):
+    for nothing in (recipe(cache=HGC(coarse=False, fine=False)), recipe(budget=1.0)):
         assert arm_titles(nothing)["cached"] == "Exact savings"
 
 

@@ -58,7 +58,7 @@ def latents(loaded: Loaded, controls: str | Sequence[str], task: str = "text") -
     plain, sites = run(), anatomy(pipe, 128, maps=len(names) or 1)
     with cached(pipe, schedules.exact(sites, STEPS)):
         assert torch.equal(run(), plain)
-    with cached(pipe, schedules.deepcache(sites, STEPS, interval=2)) as kept:
+    with cached(pipe, schedules.DeepCache(interval=2).plan(sites, STEPS)) as kept:
         run()
     assert not kept.trace.nothing_reused
     return plain

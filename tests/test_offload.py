@@ -92,7 +92,7 @@ def test_only_the_networks_of_one_turn_are_on_the_device(monkeypatch: pytest.Mon
 
     monkeypatch.setattr(Turns, "begin", noted)
     monkeypatch.setattr(nn.Module, "to", moved)
-    plan = schedules.deepcache(anatomy_of(tiny.small_pipeline("sd", "image", True)), 3, interval=2)
+    plan = schedules.DeepCache(interval=2).plan(anatomy_of(tiny.small_pipeline("sd", "image", True)), 3)
     with FakeTensorMode(allow_non_fake_inputs=True):
         pipe = tiny.small_pipeline("sd", "image", True)
         turns = Turns(CUDA)

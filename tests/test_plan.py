@@ -232,7 +232,7 @@ def test_nothing_alive_is_left_without_a_consumer(data: st.DataObject) -> None:
 
 
 def test_every_dead_site_has_a_reason(anatomy: Anatomy) -> None:
-    for row in rehearse(schedules.hgc(anatomy, STEPS), anatomy).steps:
+    for row in rehearse(schedules.HGC().plan(anatomy, STEPS), anatomy).steps:
         for name, state in row.items():
             if state is State.DEAD:
                 assert " is kept" in blame(anatomy, row, name)
@@ -241,7 +241,7 @@ def test_every_dead_site_has_a_reason(anatomy: Anatomy) -> None:
 def test_lambdas_mean_what_they_say(anatomy: Anatomy) -> None:
     cost = {
         (inter, intra): plan_macs(
-            schedules.hgc(anatomy, STEPS, lambda_inter=inter, lambda_intra=intra, fine=False), anatomy
+            schedules.HGC(lambda_inter=inter, lambda_intra=intra, fine=False).plan(anatomy, STEPS), anatomy
         ).paper
         for inter in (0.2, 0.5, 0.8)
         for intra in (0.0, 0.25, 0.75)
@@ -250,13 +250,15 @@ def test_lambdas_mean_what_they_say(anatomy: Anatomy) -> None:
         assert cost[0.2, intra] < cost[0.5, intra] < cost[0.8, intra]
     for inter in (0.2, 0.5, 0.8):
         assert cost[inter, 0.0] < cost[inter, 0.25] < cost[inter, 0.75]
-    plan = schedules.hgc(anatomy, STEPS, lambda_inter=0.5)
+    plan = schedules.HGC(lambda_inter=0.5).plan(anatomy, STEPS)
     assert plan.table[schedules.cut_site(anatomy, 1)].count("C") == 10
 
 
 def test_each_cache_works_alone_and_neither_is_the_exact_plan(anatomy: Anatomy) -> None:
     kinds = {
-        (coarse, fine): {anatomy[name].kind for name in schedules.hgc(anatomy, STEPS, coarse=coarse, fine=fine).table}
+        (coarse, fine): {
+            anatomy[name].kind for name in schedules.HGC(coarse=coarse, fine=fine).plan(anatomy, STEPS).table
+        }
         for coarse in (True, False)
         for fine in (True, False)
     }
@@ -265,20 +267,20 @@ def test_each_cache_works_alone_and_neither_is_the_exact_plan(anatomy: Anatomy) 
     assert kinds[False, True] == exact | {Kind.CROSS_ATTENTION, Kind.BRANCH}
     assert kinds[True, False] == exact | {Kind.RESIDUAL, Kind.TRANSFORMER}
     assert kinds[True, True] == kinds[True, False] | kinds[False, True]
-    assert schedules.hgc(anatomy, STEPS, coarse=False, fine=False).table == schedules.exact(anatomy, STEPS).table
+    assert schedules.HGC(coarse=False, fine=False).plan(anatomy, STEPS).table == schedules.exact(anatomy, STEPS).table
 
 
 @pytest.mark.parametrize("share", [0.2, 0.368, 0.5, 0.65, 0.8])
 def test_a_budget_is_kept_and_used(anatomy: Anatomy, share: float) -> None:
-    density = schedules.under_budget(anatomy, STEPS, share)
-    plan = schedules.hgc(anatomy, STEPS, lambda_inter=density.lambda_inter, gate_step=density.gate_step)
+    settings = schedules.under_budget(anatomy, STEPS, share, schedules.HGC())
+    plan = settings.plan(anatomy, STEPS)
     spent = plan_macs(plan, anatomy).paper / plan_macs(schedules.full(anatomy, STEPS), anatomy).paper
     assert share - 0.06 < spent <= share
 
 
 def test_a_budget_out_of_reach_names_the_nearest(anatomy: Anatomy) -> None:
     with pytest.raises(PlanRefused, match=r"2%.* 1\d\.\d%"):
-        schedules.under_budget(anatomy, STEPS, 0.02)
+        schedules.under_budget(anatomy, STEPS, 0.02, schedules.HGC())
 
 
 @pytest.mark.parametrize(
@@ -286,17 +288,15 @@ def test_a_budget_out_of_reach_names_the_nearest(anatomy: Anatomy) -> None:
     [
         {"lambda_inter": 1.5},
         {"lambda_intra": -0.1},
-        {"gate_step": 0},
-        {"gate_step": 21},
+        {"gate": -0.1},
+        {"gate": 1.1},
         {"attention_every": 0},
         {"threshold": -1.0},
-        {"keys": [1, 3]},
-        {"keys": [0, 20]},
     ],
 )
 def test_settings_out_of_range_are_refused_with_both_numbers(anatomy: Anatomy, settings: dict[str, Any]) -> None:
     with pytest.raises(PlanRefused) as refused:
-        schedules.hgc(anatomy, STEPS, **settings)
+        schedules.HGC(**settings).plan(anatomy, STEPS)
     assert str(next(iter(settings.values()))) in str(refused.value)
 
 
@@ -304,11 +304,14 @@ def test_a_budget_is_solved_for_the_guidance_there_is(anatomy: Anatomy) -> None:
     """Without guidance the gate saves nothing, so that the plan of the same share must have fewer key steps."""
     shares = {}
     for guidance in (True, False):
-        density = schedules.under_budget(anatomy, STEPS, 0.4, guidance=guidance)
-        plan = schedules.hgc(anatomy, STEPS, lambda_inter=density.lambda_inter, gate_step=density.gate_step)
+        settings = schedules.under_budget(anatomy, STEPS, 0.4, schedules.HGC(), guidance=guidance)
+        plan = settings.plan(anatomy, STEPS)
         whole = plan_macs(schedules.full(anatomy, STEPS), anatomy, guidance=False).paper
         shares[guidance] = plan_macs(plan, anatomy, guidance=False).paper / whole
     assert shares[False] <= 0.4 < shares[True]
+
+
+TGATE = schedules.TGate()
 
 
 @pytest.mark.parametrize(
@@ -316,17 +319,17 @@ def test_a_budget_is_solved_for_the_guidance_there_is(anatomy: Anatomy) -> None:
     [
         schedules.full,
         schedules.exact,
-        schedules.hgc,
-        schedules.deepcache,
-        schedules.tgate,
-        lambda a, n: schedules.encoder_propagation(a, n, keys=(0, 1)),
-        lambda a, n: schedules.step_skip(a, n, keys=(0, 1)),
-        lambda a, n: schedules.guidance_reuse(a, n, keys=(0, 1)),
+        schedules.HGC().plan,
+        schedules.DeepCache().plan,
+        TGATE.plan,
+        schedules.EncoderPropagation(keys=(0, 1)).plan,
+        schedules.StepSkip(keys=(0, 1)).plan,
+        schedules.GuidanceReuse(keys=(0, 1)).plan,
     ],
 )
 @pytest.mark.parametrize("steps", [2, 3, 11, 50])
 def test_every_schedule_can_be_played_at_any_number_of_steps(anatomy: Anatomy, make: Any, steps: int) -> None:
-    if make is schedules.tgate and steps < 10:
+    if make == TGATE.plan and steps < 10:
         with pytest.raises(PlanRefused, match="gate_step 10"):
             make(anatomy, steps)
         return
@@ -342,5 +345,5 @@ def test_keeping_the_whole_prediction_costs_nothing(anatomy: Anatomy) -> None:
 
 
 def test_plans_are_json_a_person_can_read(anatomy: Anatomy) -> None:
-    data = json.loads(schedules.hgc(anatomy, 6, lambda_inter=0.5).to_json())
+    data = json.loads(schedules.HGC(lambda_inter=0.5).plan(anatomy, 6).to_json())
     assert data["table"]["controlnet.controlnet_mid_block"] == "CCCFFF"

@@ -32,7 +32,7 @@ STEPS = 20
 
 
 def of_ratios(anatomy: Anatomy, steps: int, **settings: Any) -> Plan:
-    return schedules.magcache(anatomy, made_up.curves(anatomy, steps).magnitudes, **settings)
+    return schedules.MagCache(**settings).plan(anatomy, made_up.curves(anatomy, steps).magnitudes)
 
 
 @pytest.fixture(scope="module")
@@ -79,9 +79,9 @@ def test_the_series_is_built_of_differences_of_differences(order: int) -> None:
     np.testing.assert_allclose(series(past, at, order) @ values, expected, atol=1e-10)
 
 
-@pytest.mark.parametrize("method", [schedules.spectrum, schedules.taylorseer])
+@pytest.mark.parametrize("method", [schedules.Spectrum(), schedules.TaylorSeer()])
 def test_plans_run_and_forecast_the_last_feature_between_computed_steps(anatomy: Anatomy, method: Any) -> None:
-    plan = method(anatomy, STEPS)
+    plan = method.plan(anatomy, STEPS)
     rehearse(plan, anatomy)
     row = plan.table[schedules.cut_site(anatomy, 0)]
     assert {"C", "F"} == set(row)
@@ -92,27 +92,27 @@ def test_plans_run_and_forecast_the_last_feature_between_computed_steps(anatomy:
 @pytest.mark.parametrize(
     ("method", "settings"),
     [
-        (schedules.spectrum, {"degree": 0}),
-        (schedules.spectrum, {"degree": 9}),
-        (schedules.spectrum, {"ridge": 0.0}),
-        (schedules.spectrum, {"warm": 0}),
-        (schedules.spectrum, {"window": 0.5}),
-        (schedules.spectrum, {"growth": -1.0}),
-        (schedules.spectrum, {"blend": 1.5}),
-        (schedules.taylorseer, {"order": 4}),
-        (schedules.taylorseer, {"interval": 0}),
-        (schedules.taylorseer, {"warm": 0}),
-        (schedules.easycache, {"warm": 0}),
-        (schedules.easycache, {"threshold": 0.0}),
-        (schedules.easycache, {"most": -1}),
-        (of_ratios, {"threshold": -0.1}),
-        (of_ratios, {"retention": 1.5}),
-        (of_ratios, {"longest": 0}),
+        (schedules.Spectrum, {"degree": 0}),
+        (schedules.Spectrum, {"degree": 9}),
+        (schedules.Spectrum, {"ridge": 0.0}),
+        (schedules.Spectrum, {"warm": 0}),
+        (schedules.Spectrum, {"window": 0.5}),
+        (schedules.Spectrum, {"growth": -1.0}),
+        (schedules.Spectrum, {"blend": 1.5}),
+        (schedules.TaylorSeer, {"order": 4}),
+        (schedules.TaylorSeer, {"interval": 0}),
+        (schedules.TaylorSeer, {"warm": 0}),
+        (schedules.EasyCache, {"warm": 0}),
+        (schedules.EasyCache, {"threshold": 0.0}),
+        (schedules.EasyCache, {"most": -1}),
+        (schedules.MagCache, {"threshold": -0.1}),
+        (schedules.MagCache, {"retention": 1.5}),
+        (schedules.MagCache, {"longest": 0}),
     ],
 )
-def test_settings_out_of_range_are_refused(anatomy: Anatomy, method: Any, settings: dict[str, Any]) -> None:
+def test_settings_out_of_range_are_refused(method: Any, settings: dict[str, Any]) -> None:
     with pytest.raises(PlanRefused, match=str(next(iter(settings)))):
-        method(anatomy, STEPS, **settings)
+        method(**settings)
 
 
 @dataclass
@@ -148,7 +148,7 @@ def size(value: torch.Tensor) -> float:
 def test_easycache_decides_by_the_papers_formula(pipe: Any, anatomy: Anatomy, calls: Calls, threshold: float) -> None:
     """Eq. 4 and 5 on the run's own numbers, one step after the other; what is kept is the input plus the residual."""
     steps, warm = 12, 3
-    with cached(pipe, schedules.easycache(anatomy, steps, threshold=threshold, warm=warm)) as run:
+    with cached(pipe, schedules.EasyCache(threshold=threshold, warm=warm).plan(anatomy, steps)) as run:
         latents = tiny.latents(pipe, steps=steps)
     row, x, v = run.trace.cells[PREDICTION], calls.inputs, calls.outputs
     last, rate, expected = 0, 0.0, 0.0
@@ -171,7 +171,7 @@ def test_easycache_decides_by_the_papers_formula(pipe: Any, anatomy: Anatomy, ca
 
 def test_easycache_computes_no_more_than_its_bound(pipe: Any, anatomy: Anatomy) -> None:
     """However low the threshold; its cost is then that of its dearest course."""
-    plan = schedules.easycache(anatomy, 10, threshold=1e-6, warm=2, most=3)
+    plan = schedules.EasyCache(threshold=1e-6, warm=2, most=3).plan(anatomy, 10)
     assert plan.gate == Gate(1e-6, longest=10, most=3)
     assert plan.dearest.table[PREDICTION] == "CCCCCFFFFC"
     with cached(pipe, plan) as run:
@@ -200,10 +200,10 @@ def test_the_threshold_is_the_least_that_refreshes_so_few(most: int) -> None:
 def test_magcache_keeps_steps_by_the_papers_rule() -> None:
     """Counted by hand: errors of k kept steps are |1 - 0.9^k|, added up 0.1, 0.29, 0.561."""
     ratios = (1.0, *(0.9,) * 9)
-    assert schedules.steps_by_magnitude(ratios, 0.3, 9, 0.2) == (0, 1, 4, 7)
-    assert schedules.steps_by_magnitude(ratios, 0.3, 1, 0.2) == (0, 1, 3, 5, 7, 9)
-    assert schedules.steps_by_magnitude(ratios, 0.0, 9, 0.0) == tuple(range(10))
-    assert schedules.steps_by_magnitude(ratios, 100.0, 9, 0.0) == (0,)
+    assert schedules.MagCache(0.3, 9, 0.2).keys(ratios) == (0, 1, 4, 7)
+    assert schedules.MagCache(0.3, 1, 0.2).keys(ratios) == (0, 1, 3, 5, 7, 9)
+    assert schedules.MagCache(0.0, 9, 0.0).keys(ratios) == tuple(range(10))
+    assert schedules.MagCache(100.0, 9, 0.0).keys(ratios) == (0,)
 
 
 def test_magnitudes_are_ratios_of_the_residuals_lengths(pipe: Any, calls: Calls) -> None:

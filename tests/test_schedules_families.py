@@ -43,24 +43,26 @@ def scattered(anatomy: Anatomy) -> Plan:
 
 
 METHODS: dict[str, Callable[[Anatomy], Plan]] = {
-    "hgc": lambda a: schedules.hgc(a, STEPS, lambda_inter=0.5),
-    "hgc at measured key steps": lambda a: schedules.hgc(
+    "hgc": lambda a: schedules.HGC(lambda_inter=0.5).plan(a, STEPS),
+    "hgc at measured key steps": lambda a: schedules.HGC().plan(
         a, STEPS, keys=schedules.key_steps_from(made_up.curves(a, STEPS), 3)
     ),
     "hgc by measured similarity": lambda a: schedules.hgc_measured(
-        a, made_up.Alike(STEPS), schedules.Densities(0.4, 0.2, STEPS - 1, 1), attention_every=2
+        a,
+        made_up.Alike(STEPS),
+        schedules.HGC(lambda_inter=0.4, lambda_intra=0.2, gate=1 - 1 / STEPS, attention_every=2),
     ),
-    "block caching": lambda a: schedules.block_caching(a, STEPS, made_up.curves(a, STEPS), delta=0.3),
-    "block caching inside": lambda a: schedules.block_caching(
-        a, STEPS, made_up.curves(a, STEPS), delta=0.3, kinds=schedules.ADDED
+    "block caching": lambda a: schedules.BlockCaching(delta=0.3).plan(a, STEPS, made_up.curves(a, STEPS)),
+    "block caching inside": lambda a: schedules.BlockCaching(delta=0.3, kinds=schedules.ADDED).plan(
+        a, STEPS, made_up.curves(a, STEPS)
     ),
-    "deepcache": lambda a: schedules.deepcache(a, STEPS, interval=2, forecast=Forecast("chebyshev", window=3)),
-    "tgate": lambda a: schedules.tgate(a, STEPS, gate_step=3, self_every_before=2, self_every_after=2, warm=0),
-    "encoder propagation": lambda a: schedules.encoder_propagation(a, STEPS, keys=KEYS),
-    "guidance reuse": lambda a: schedules.guidance_reuse(a, STEPS, keys=KEYS, alpha_low=0.2, alpha_high=0.2),
-    "step skip": lambda a: schedules.step_skip(a, STEPS, keys=KEYS, per_branch=True),
-    "magcache": lambda a: schedules.magcache(a, made_up.curves(a, STEPS).magnitudes, threshold=0.05),
-    "spectrum": lambda a: schedules.spectrum(a, STEPS, warm=2),
+    "deepcache": lambda a: schedules.DeepCache(interval=2, forecast=Forecast("chebyshev", window=3)).plan(a, STEPS),
+    "tgate": lambda a: schedules.TGate(gate_step=3, self_every_before=2, self_every_after=2, warm=0).plan(a, STEPS),
+    "encoder propagation": lambda a: schedules.EncoderPropagation(keys=KEYS).plan(a, STEPS),
+    "guidance reuse": lambda a: schedules.GuidanceReuse(keys=KEYS, alpha_low=0.2, alpha_high=0.2).plan(a, STEPS),
+    "step skip": lambda a: schedules.StepSkip(keys=KEYS, per_branch=True).plan(a, STEPS),
+    "magcache": lambda a: schedules.MagCache(threshold=0.05).plan(a, made_up.curves(a, STEPS).magnitudes),
+    "spectrum": lambda a: schedules.Spectrum(warm=2).plan(a, STEPS),
     "scattered": scattered,
 }
 

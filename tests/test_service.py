@@ -25,6 +25,7 @@ from hgc.cache import schedules
 from hgc.cache.anatomy import State
 from hgc.cache.plan import PlanRefused
 from hgc.cache.rules import Verification
+from hgc.cache.schedules import HGC
 from hgc.cache.trace import Trace
 from hgc.control.images import ImageRefused
 from hgc.landscapes.colours import TIMES, Time
@@ -33,7 +34,7 @@ from hgc.landscapes.scene import paint
 from hgc.models.loading import load
 from hgc.models.refusals import ModelUnavailable
 from hgc.planning.presets import by_budget
-from hgc.request import CacheSettings, Recipe, Request, RequestRefused
+from hgc.request import Recipe, Request, RequestRefused
 from hgc.results.comparison import Cancelled, Comparison, Progress
 from hgc.results.exports import EXPORTS, to_csv
 from hgc.results.opened import Opened
@@ -72,7 +73,7 @@ def found(balanced: list[Progress | Comparison]) -> Comparison:
 
 @pytest.mark.parametrize(("control", "sampler"), [("segmentation", "ddim"), ("edges", "dpmpp")])
 def test_the_full_arm_is_the_plain_pipeline_bit_for_bit(studio: Studio, control: str, sampler: str) -> None:
-    asked = request(studio, control, sampler=sampler, cache=CacheSettings(coarse=False, fine=False))
+    asked = request(studio, control, sampler=sampler, cache=HGC(coarse=False, fine=False))
     comparison = compared(studio, asked)
     noise = torch.randn(
         1, studio.loaded.components["unet"].config.in_channels, 32, 32, generator=torch.Generator().manual_seed(0)
@@ -177,9 +178,9 @@ def test_the_third_arm_is_the_plain_pipeline_in_as_many_steps_as_cost_the_same(
 
 
 def test_a_cache_that_keeps_only_what_never_changes_did_nothing(studio: Studio, found: Comparison) -> None:
-    computing = CacheSettings(fine=False, lambda_inter=1.0)
+    computing = HGC(fine=False, lambda_inter=1.0)
     assert compared(studio, request(studio, steps=2, cache=computing)).nothing_reused
-    assert not compared(studio, request(studio, steps=2, cache=CacheSettings(coarse=False, fine=False))).nothing_reused
+    assert not compared(studio, request(studio, steps=2, cache=HGC(coarse=False, fine=False))).nothing_reused
     assert not found.nothing_reused
 
 
@@ -303,7 +304,7 @@ def test_whatever_computes_does_so_in_one_and_the_same_thread() -> None:
 
 
 def test_a_plan_for_other_steps_or_another_model_is_refused_by_name(studio: Studio) -> None:
-    plan = schedules.hgc(studio.anatomy(), 9)
+    plan = schedules.HGC().plan(studio.anatomy(), 9)
     with pytest.raises(PlanRefused, match=r"'hgc'.* 9 .* 4"):
         studio.forecast(request(studio, plan=plan.as_dict()))
     with pytest.raises(PlanRefused, match=r"'hgc'.*sd15.*landscapes"):
@@ -319,7 +320,7 @@ def test_each_cache_does_something_alone_under_every_preset(studio: Studio, pres
     share = {}
     for coarse in (True, False):
         for fine in (True, False):
-            alone = settings.model_copy(update={"coarse": coarse, "fine": fine})
+            alone = replace(settings, coarse=coarse, fine=fine)
             share[coarse, fine] = studio.forecast(request(studio, steps=20, cache=alone)).share
     assert share[True, True] < share[True, False] < share[False, False]
     assert share[True, True] < share[False, True] < share[False, False]
@@ -331,7 +332,7 @@ def test_a_budget_that_exact_savings_meet_changes_no_bit(studio: Studio) -> None
 
 
 def test_a_control_window_costs_what_the_forecast_says(studio: Studio) -> None:
-    asked = request(studio, steps=6, control_start=0.3, control_end=0.9, cache=CacheSettings(lambda_inter=0.4))
+    asked = request(studio, steps=6, control_start=0.3, control_end=0.9, cache=HGC(lambda_inter=0.4))
     comparison = compared(studio, asked)
     assert studio.forecast(asked).macs == comparison.cached.trace.macs
     assert studio.forecast(asked).macs_full == comparison.full.trace.macs

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from hgc.cache.schedules import HGC
 from hgc.charts.pareto import ABOVE_DB, Point, curves, pareto_chart
-from hgc.request import CacheSettings, Request, RequestRefused
+from hgc.request import Request, RequestRefused
 from hgc.sweep import MOST_RUNS, SETTINGS, Axis, Sweep, parse_seeds
 from hgc.sweep.table import Layout
 
@@ -114,10 +115,10 @@ def test_only_what_changes_the_picture_is_computed_in_full_again() -> None:
 
 
 def test_a_number_of_the_plan_takes_the_place_of_budget_and_method_and_switches_its_cache_on() -> None:
-    base = BASE.model_copy(update={"method": "deepcache", "cache": CacheSettings(coarse=False, fine=False)})
+    base = BASE.model_copy(update={"method": "deepcache", "cache": HGC(coarse=False, fine=False)})
     (cell,) = Sweep(base, Axis("gate", (0.5,))).cells
     assert (cell.request.method, cell.request.budget) == ("hgc", None)
-    assert cell.request.cache == CacheSettings(coarse=False, fine=True, gate=0.5)
+    assert cell.request.cache == HGC(coarse=False, fine=True, gate=0.5)
 
 
 def test_the_ladder_switches_the_two_caches_and_nothing_else() -> None:

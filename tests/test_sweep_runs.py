@@ -19,10 +19,11 @@ from serving import forgotten_loops
 from typer.testing import CliRunner
 
 from hgc.__main__ import app
+from hgc.cache.schedules import HGC
 from hgc.evidence import read_signed
 from hgc.landscapes.labels import colour_map
 from hgc.landscapes.scene import paint
-from hgc.request import CacheSettings, Request
+from hgc.request import Request
 from hgc.results.comparison import Comparison, Progress
 from hgc.studio.drawn import Drawn
 from hgc.studio.studio import Studio
@@ -110,7 +111,7 @@ def test_the_price_counts_what_is_computed(studio: Studio, sweep: Sweep, outcome
 
 
 def test_the_same_plan_of_the_same_picture_is_drawn_once(studio: Studio, base: Request) -> None:
-    ask = base.model_copy(update={"rival": None, "cache": CacheSettings(lambda_inter=0.5)})
+    ask = base.model_copy(update={"rival": None, "cache": HGC(lambda_inter=0.5)})
     cells = [Cell(0, 0, repeat, ask) for repeat in range(2)]
     told = list(run_cells(studio, cells))
     assert sum(isinstance(one, Underway) for one in told) == 2 * STEPS
@@ -173,9 +174,9 @@ def test_the_sheet_has_a_tile_for_every_place(sweep: Sweep, outcomes: list[Outco
     [
         {"seed": 7, "guidance": 2.5, "rival": "deepcache", "budget": 0.75},
         {"method": "deepcache", "budget": 0.7, "seed": 3},
-        {"steps": 9, "rival": None, "cache": CacheSettings(fine=False, lambda_inter=0.34, order=0)},
-        {"steps": 9, "sampler": "dpmpp", "cache": CacheSettings(gate=0.5, attention_every=2, threshold=0.2)},
-        {"steps": 9, "cache": CacheSettings(threshold=0.2, release=0.15, most=3)},
+        {"steps": 9, "rival": None, "cache": HGC(fine=False, lambda_inter=0.34, order=0)},
+        {"steps": 9, "sampler": "dpmpp", "cache": HGC(gate=0.5, attention_every=2, threshold=0.2)},
+        {"steps": 9, "cache": HGC(threshold=0.2, release=0.15, most=3)},
     ],
 )
 def test_a_run_put_back_into_the_form_asks_for_the_same(studio: Studio, base: Request, changed: dict[str, Any]) -> None:

@@ -25,7 +25,7 @@ from hgc.cache.trace import Trace
 def trace() -> Trace:
     pipe = tiny.control_pipeline()
     anatomy = measure(Networks.of(pipe), (16, 16), 16, model="tiny")
-    with cached(pipe, schedules.hgc(anatomy, 6, lambda_inter=0.5), timed=True) as run:
+    with cached(pipe, schedules.HGC(lambda_inter=0.5).plan(anatomy, 6), timed=True) as run:
         tiny.latents(pipe)
     return run.trace
 

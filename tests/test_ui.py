@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import asdict
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -111,7 +112,7 @@ def test_palette_is_the_models(client: Client) -> None:
 def test_settings_come_from_a_preset_or_a_budget(client: Client, studio: Studio) -> None:
     for given, budget in ((("Paper", None), 0.368), (("", 0.5), 0.5)):
         told = client.predict(*given, 20, api_name="/settings_for")
-        assert told == studio.settings(Recipe(budget=budget)).model_dump()
+        assert told == asdict(studio.settings(Recipe(budget=budget)))
     assert "Turbo" in refusal(lambda: client.predict("Cheapest", None, 20, api_name="/settings_for"))
 
 

@@ -18,7 +18,7 @@ from hgc.cache.anatomy.networks import Networks
 from hgc.cache.origin import Origin
 from hgc.cache.plan import Plan, PlanRefused
 from hgc.cache.rehearsal import plan_macs
-from hgc.cache.rules import REPEAT, Forecast, FrequencySplit, Gate, Verification, Weighing
+from hgc.cache.rules import Forecast, FrequencySplit, Gate, Verification, Weighing
 from hgc.cache.running.engine import cached
 from hgc.cache.running.run import Run
 
@@ -47,16 +47,16 @@ def every_plan(anatomy: Anatomy) -> Mapping[str, Plan]:
     split = FrequencySplit(low=(1.1,) * STEPS, high=(0.9,) * STEPS)
     return {
         "exact": schedules.exact(anatomy, STEPS),
-        "hgc": schedules.hgc(anatomy, STEPS, lambda_inter=0.7, attention_every=2),
-        "hgc repeating": schedules.hgc(anatomy, STEPS, lambda_inter=0.5, forecast=REPEAT),
-        "hgc gated": schedules.hgc(anatomy, STEPS, lambda_inter=0.4, threshold=0.3),
-        "hgc dropping": schedules.hgc(anatomy, STEPS, fusion="drop"),
-        "deepcache": schedules.deepcache(anatomy, STEPS, interval=2, branch=1),
-        "tgate": schedules.tgate(anatomy, STEPS, gate_step=4, self_every_before=2, self_every_after=2, warm=0),
-        "encoder": schedules.encoder_propagation(anatomy, STEPS, keys=(0, 1, 3)),
-        "guidance reuse": schedules.guidance_reuse(anatomy, STEPS, keys=(0, 1, 3)),
-        "step skip per branch": schedules.step_skip(anatomy, STEPS, keys=(0, 1, 3), per_branch=True),
-        "block caching": schedules.block_caching(anatomy, STEPS, curves, delta=0.3),
+        "hgc": schedules.HGC(lambda_inter=0.7, attention_every=2).plan(anatomy, STEPS),
+        "hgc repeating": schedules.HGC(lambda_inter=0.5, order=0).plan(anatomy, STEPS),
+        "hgc gated": schedules.HGC(lambda_inter=0.4, threshold=0.3).plan(anatomy, STEPS),
+        "hgc dropping": schedules.HGC(fusion="drop").plan(anatomy, STEPS),
+        "deepcache": schedules.DeepCache(interval=2, branch=1).plan(anatomy, STEPS),
+        "tgate": schedules.TGate(gate_step=4, self_every_before=2, self_every_after=2, warm=0).plan(anatomy, STEPS),
+        "encoder": schedules.EncoderPropagation(keys=(0, 1, 3)).plan(anatomy, STEPS),
+        "guidance reuse": schedules.GuidanceReuse(keys=(0, 1, 3)).plan(anatomy, STEPS),
+        "step skip per branch": schedules.StepSkip(keys=(0, 1, 3), per_branch=True).plan(anatomy, STEPS),
+        "block caching": schedules.BlockCaching(delta=0.3).plan(anatomy, STEPS, curves),
         "chebyshev": Plan(Origin("c"), STEPS, "tiny", {cut: "CCCFCF"}, forecast=Forecast("chebyshev", 1, window=3)),
         "split": Plan(Origin("s"), STEPS, "tiny", {UNGUIDED: "CCRCRR"}, split=split),
         "dead": Plan(Origin("d"), STEPS, "tiny", {cut: "CCRRRR", UNGUIDED: "CCRRRR", middle: "CRFFFF"}),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import torch
@@ -93,21 +92,22 @@ def sd15() -> Anatomy:
 
 def plans(anatomy: Anatomy) -> Mapping[str, Plan]:
     """The methods of the table by title."""
-    density = schedules.under_budget(anatomy, STEPS, PAPER_SHARE)
-    ours = partial(schedules.hgc, anatomy, STEPS, lambda_inter=density.lambda_inter, gate_step=density.gate_step)
-    evenly, every_other = range(0, STEPS, 3), range(0, STEPS, 2)
+    ours = schedules.under_budget(anatomy, STEPS, PAPER_SHARE, schedules.HGC())
+    evenly, every_other = tuple(range(0, STEPS, 3)), tuple(range(0, STEPS, 2))
     return {
         "full compute": schedules.full(anatomy, STEPS),
         "exact savings": schedules.exact(anatomy, STEPS),
-        "HGC, coarse and fine (our plan at the paper's share)": ours(),
-        "HGC, coarse only": ours(fine=False),
-        "HGC, fine only": ours(coarse=False),
-        "DeepCache N=3, dead control work removed": schedules.deepcache(anatomy, STEPS, interval=3),
-        "T-GATE at step 10": schedules.tgate(anatomy, STEPS, gate_step=10),
-        "Faster Diffusion, 7 key steps": schedules.encoder_propagation(anatomy, STEPS, keys=FASTER_DIFFUSION_KEYS),
+        "HGC, coarse and fine (our plan at the paper's share)": ours.plan(anatomy, STEPS),
+        "HGC, coarse only": replace(ours, fine=False).plan(anatomy, STEPS),
+        "HGC, fine only": replace(ours, coarse=False).plan(anatomy, STEPS),
+        "DeepCache N=3, dead control work removed": schedules.DeepCache(interval=3).plan(anatomy, STEPS),
+        "T-GATE at step 10": schedules.TGate(gate_step=10).plan(anatomy, STEPS),
+        "Faster Diffusion, 7 key steps": schedules.EncoderPropagation(keys=FASTER_DIFFUSION_KEYS).plan(anatomy, STEPS),
         "Block Caching, bound: attention and feed-forward kept": _least_block_caching(anatomy),
-        "guidance difference every 2nd step (FasterCache)": schedules.guidance_reuse(anatomy, STEPS, keys=every_other),
-        "whole prediction every 3rd step (TeaCache's reuse)": schedules.step_skip(anatomy, STEPS, keys=evenly),
+        "guidance difference every 2nd step (FasterCache)": schedules.GuidanceReuse(keys=every_other).plan(
+            anatomy, STEPS
+        ),
+        "whole prediction every 3rd step (TeaCache's reuse)": schedules.StepSkip(keys=evenly).plan(anatomy, STEPS),
         "fewer steps: 7 of 20": schedules.full(anatomy, 7),
     }
 
@@ -119,7 +119,7 @@ def _least_block_caching(anatomy: Anatomy) -> Plan:
     """
     still = {site.name: (0.0,) * STEPS for site in anatomy if not site.constant}
     curves = ChangeCurves(Subject(anatomy.model, "none", "none", STEPS, 1.0), 1, still, still)
-    return schedules.block_caching(anatomy, STEPS, curves, delta=0, kinds=schedules.ADDED)
+    return schedules.BlockCaching(delta=0, kinds=schedules.ADDED).plan(anatomy, STEPS, curves)
 
 
 def rows() -> list[Row]:
@@ -159,10 +159,9 @@ def sdxl_networks(control: str) -> Networks:
 
 def sdxl_plans(anatomy: Anatomy) -> Mapping[str, Plan]:
     """Methods by title; DeepCache and T-GATE in one plan: one branch from the gate on, deep layers every third step."""
-    density = schedules.under_budget(anatomy, SDXL_STEPS, PAPER_SHARE)
-    hgc = schedules.hgc(anatomy, SDXL_STEPS, lambda_inter=density.lambda_inter, gate_step=density.gate_step)
-    deepcache = schedules.deepcache(anatomy, SDXL_STEPS, interval=3)
-    tgate = schedules.tgate(anatomy, SDXL_STEPS, gate_step=GATE)
+    hgc = schedules.under_budget(anatomy, SDXL_STEPS, PAPER_SHARE, schedules.HGC()).plan(anatomy, SDXL_STEPS)
+    deepcache = schedules.DeepCache(interval=3).plan(anatomy, SDXL_STEPS)
+    tgate = schedules.TGate(gate_step=GATE).plan(anatomy, SDXL_STEPS)
     return {
         "full compute": schedules.full(anatomy, SDXL_STEPS),
         "exact savings": schedules.exact(anatomy, SDXL_STEPS),

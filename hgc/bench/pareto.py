@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Event
 from time import perf_counter
 from typing import Any
@@ -145,7 +145,7 @@ def _parts(studio: Studio, task: Task, budget: float) -> Iterator[Entry]:
     """HGC's caches, each alone, at what they cost then."""
     both = studio.settings(task.recipe.but(method="hgc", budget=budget))
     for part, name in HGC_PARTS.items():
-        settings = both.model_copy(update={other: other == part for other in HGC_PARTS})
+        settings = replace(both, **{other: other == part for other in HGC_PARTS})
         plan = studio.plan(task.recipe.but(method="hgc", budget=None, cache=settings))
         yield Entry(name, round(task.share(plan), 4), plan)
 

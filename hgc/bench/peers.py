@@ -30,12 +30,12 @@ from diffusers import DDIMScheduler, StableDiffusionPipeline
 
 from hgc.bench.setup import BenchRefused
 from hgc.bench.table import text_table
-from hgc.cache import schedules
 from hgc.cache.anatomy import Anatomy, Macs
 from hgc.cache.anatomy.macs import NetworkMacs, measure
 from hgc.cache.anatomy.networks import Networks
 from hgc.cache.plan import Plan
 from hgc.cache.running.engine import cached
+from hgc.cache.schedules import DeepCache, TGate
 from hgc.request import Request
 from hgc.studio.studio import Studio
 from hgc.studio.worker import on_worker
@@ -43,25 +43,21 @@ from hgc.studio.worker import on_worker
 PEERS: Mapping[str, str] = {"DeepCache": "0.1.1", "tgate": "1.0.0"}  # packages, and the versions compared with
 INSTALL = "pip install -r tests/peers-requirements.txt"
 TEXT_TO_IMAGE = ("prompt_embeds", "negative_prompt_embeds", "num_inference_steps", "guidance_scale", "latents")
+DEEPCACHE, TGATE = DeepCache(), TGate(self_every_before=5)
 Latents = Callable[[], torch.Tensor]
 
 
 @dataclass(frozen=True)
 class Settings:
-    """DeepCache's interval N and branch, T-GATE's gate and self-attention intervals, and rounds that are timed."""
+    """Both methods' own, T-GATE's with self-attention kept as its authors have it, and the rounds that are timed."""
 
-    interval: int = 3
-    branch: int = 0
-    gate: int = 10
-    self_every_before: int = 5
-    self_every_after: int = 1
-    warm: int = 2
+    deepcache: DeepCache = DEEPCACHE
+    tgate: TGate = TGATE
     repeats: int = 3
 
     def __post_init__(self) -> None:
-        for name, value in asdict(self).items():
-            if value < (0 if name in ("branch", "warm") else 1):
-                raise BenchRefused(f"{name} {value}: choose {0 if name in ('branch', 'warm') else 1} or more")
+        if self.repeats < 1:
+            raise BenchRefused(f"repeats {self.repeats}: choose 1 or more")
 
 
 @dataclass(frozen=True)
@@ -144,22 +140,13 @@ def duels(pipe: Any, call: Mapping[str, Any], settings: Settings) -> Iterator[Du
     steps = call["num_inference_steps"]
     for network, arguments in ((bare, plain), (pipe, call)):
         anatomy = _anatomy(network, arguments)
-        plan = schedules.deepcache(anatomy, steps, interval=settings.interval, branch=settings.branch)
-        yield _duel(
-            "DeepCache", network, arguments, plan, released_deepcache(network, arguments, settings), settings.repeats
-        )
+        plan = settings.deepcache.plan(anatomy, steps)
+        theirs = released_deepcache(network, arguments, settings.deepcache)
+        yield _duel("DeepCache", network, arguments, plan, theirs, settings.repeats)
         if network is bare:
-            plan = schedules.tgate(
-                anatomy,
-                steps,
-                gate_step=settings.gate,
-                self_every_before=settings.self_every_before,
-                self_every_after=settings.self_every_after,
-                warm=settings.warm,
-            )
-            yield _duel(
-                "T-GATE", network, arguments, plan, released_tgate(network, arguments, settings), settings.repeats
-            )
+            plan = settings.tgate.plan(anatomy, steps)
+            theirs = released_tgate(network, arguments, settings.tgate)
+            yield _duel("T-GATE", network, arguments, plan, theirs, settings.repeats)
 
 
 def without_control(pipe: Any) -> StableDiffusionPipeline:
@@ -178,7 +165,7 @@ def _anatomy(pipe: Any, call: Mapping[str, Any]) -> Anatomy:
     return measure(Networks.of(pipe), (height, width), call["prompt_embeds"].shape[1], model="the peers' model")
 
 
-def released_deepcache(pipe: Any, call: Mapping[str, Any], settings: Settings) -> Latents:
+def released_deepcache(pipe: Any, call: Mapping[str, Any], settings: DeepCache) -> Latents:
     helper = import_module("DeepCache").DeepCacheSDHelper(pipe=pipe)
     helper.set_params(cache_interval=settings.interval, cache_branch_id=settings.branch)
 
@@ -192,14 +179,14 @@ def released_deepcache(pipe: Any, call: Mapping[str, Any], settings: Settings) -
     return run
 
 
-def released_tgate(pipe: Any, call: Mapping[str, Any], settings: Settings) -> Latents:
+def released_tgate(pipe: Any, call: Mapping[str, Any], settings: TGate) -> Latents:
     gated = import_module("tgate").TgateSDLoader(pipe).tgate
 
     def run() -> torch.Tensor:
         return _latents(
             gated,
             call,
-            gate_step=settings.gate,
+            gate_step=settings.gate_step,
             sp_interval=settings.self_every_before,
             fi_interval=settings.self_every_after,
             warm_up=settings.warm,

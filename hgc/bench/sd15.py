@@ -264,7 +264,7 @@ def _task(setting: Setting, shapes: Mapping[str, Any]) -> Task:
 
 def _warm_up(pipe: Any, call: Mapping[str, Any], task: Task) -> None:
     """A few steps of both shapes a run takes: two branches and one."""
-    with cached(pipe, schedules.hgc(task.anatomy, WARM_STEPS, coarse=False, gate_step=1)):
+    with cached(pipe, schedules.HGC(coarse=False, gate=0.0).plan(task.anatomy, WARM_STEPS)):
         pipe(**{**call, "num_inference_steps": WARM_STEPS}).images.cpu()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
 from tempfile import gettempdir
@@ -24,6 +24,7 @@ from hgc.bench.hostile_inputs import Drawing
 from hgc.bench.server import served
 from hgc.bench.soak import Visitors
 from hgc.bench.their_tests import run_both
+from hgc.cache.schedules import DeepCache
 from hgc.cli.options import (
     AsJson,
     Control,
@@ -44,6 +45,8 @@ from hgc.spread.here import place_of
 from hgc.spread.on import COUNT, RAY, On
 from hgc.studio.scenes import painted
 from hgc.studio.studio import Studio
+
+DUELS = published.Settings()
 
 
 @in_one_line
@@ -91,10 +94,10 @@ def peers(
     sampler: SamplerName = "ddim",
     steps: Steps = 20,
     seed: Annotated[int, typer.Option(help="Of scene and noise.")] = 0,
-    interval: Annotated[int, typer.Option(help="DeepCache's N.")] = 3,
-    branch: Annotated[int, typer.Option(help="DeepCache's branch.")] = 0,
-    gate: Annotated[int, typer.Option(help="T-GATE's gate step.")] = 10,
-    repeats: Annotated[int, typer.Option(help="Rounds that are timed.")] = 3,
+    interval: Annotated[int, typer.Option(help="DeepCache's N.")] = DUELS.deepcache.interval,
+    branch: Annotated[int, typer.Option(help="DeepCache's branch.")] = DUELS.deepcache.branch,
+    gate: Annotated[int, typer.Option(help="T-GATE's gate step.")] = DUELS.tgate.gate_step,
+    repeats: Annotated[int, typer.Option(help="Rounds that are timed.")] = DUELS.repeats,
     device: Device = None,
     dtype: Dtype = None,
     as_json: AsJson = False,
@@ -104,9 +107,8 @@ def peers(
     published.check_installed()
     studio = Studio.load(model, device, dtype)
     request = painted(studio, seed, {"model": model, "control": control, "sampler": sampler, "steps": steps})
-    duels = published.fought(
-        studio, request, published.Settings(interval=interval, branch=branch, gate=gate, repeats=repeats)
-    )
+    methods = DeepCache(interval, branch), replace(DUELS.tgate, gate_step=gate)
+    duels = published.fought(studio, request, published.Settings(*methods, repeats))
     measured_on = f"{model}, {sampler}, {steps} steps, {studio.device}, {studio.dtype}, seed {seed}"
     typer.echo(json.dumps(published.data(duels)) if as_json else published.text(duels, measured_on))
 

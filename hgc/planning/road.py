@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from hgc import limits
+from hgc.cache import schedules
 from hgc.cache.plan import Plan
 from hgc.cache.rehearsal import check, rehearse
 from hgc.cache.rules import Verification
@@ -15,7 +16,7 @@ from hgc.planning.methods import METHODS, method_of
 from hgc.planning.quality import Solution, solve, solved
 from hgc.planning.row_times import RowTimes
 from hgc.planning.task import Blueprint, R, Task, at_steps, control_off
-from hgc.request import CacheSettings, Recipe
+from hgc.request import Recipe
 
 HGC = "hgc"
 
@@ -85,7 +86,7 @@ def with_budget(recipe: R, blueprint: Blueprint) -> R:
 
 
 @limits.planning()
-def settings(recipe: Recipe, blueprint: Blueprint) -> CacheSettings:
+def settings(recipe: Recipe, blueprint: Blueprint) -> schedules.HGC:
     """HGC's settings for the recipe's budget, whatever its method; without a budget those that it has.
 
     Raises BelowLeast for a budget below HGC's least.

@@ -27,16 +27,9 @@ def block_caching(task: Task, share: float) -> Plan:
     """Kept values are scaled and shifted as measured, which is known up to some age."""
 
     def plan(calibration: Calibration) -> Plan:
-        return schedules.block_caching(
-            task.anatomy,
-            task.steps,
-            calibration.curves,
-            share=share,
-            forecast=Forecast("scale_shift", fitted=calibration.adjustment.digest),
-            longest=calibration.adjustment.longest,
-            guidance=task.guided,
-            off=task.off,
-        )
+        fitted = Forecast("scale_shift", fitted=calibration.adjustment.digest)
+        settings = schedules.BlockCaching(share=share, forecast=fitted, longest=calibration.adjustment.longest)
+        return settings.plan(task.anatomy, task.steps, calibration.curves, guidance=task.guided, off=task.off)
 
     return planned(task.recipe, plan, task.weights)
 
@@ -45,7 +38,7 @@ def deepcache(task: Task, share: float) -> Plan:
     """The shortest interval that fits, then as many outer layers as the rest of the budget allows."""
 
     def plan(interval: int, branch: int) -> Plan:
-        return schedules.deepcache(task.anatomy, task.steps, interval=interval, branch=branch)
+        return schedules.DeepCache(interval=interval, branch=branch).plan(task.anatomy, task.steps)
 
     intervals, layers = range(1, task.steps + 1), range(len(schedules.decoder_layers(task.anatomy)) - 1)
     interval = schedules.most_within(share, intervals, lambda every: task.share(plan(every, 0)))
@@ -58,10 +51,8 @@ def tgate(task: Task, share: float) -> Plan:
 
     def plan(setting: tuple[int, int]) -> Plan:
         gate, every = setting
-        first = task.first_control_step
-        return schedules.tgate(
-            task.anatomy, task.steps, gate_step=gate, self_every_after=every, first_control_step=first
-        )
+        settings = schedules.TGate(gate_step=gate, self_every_after=every)
+        return settings.plan(task.anatomy, task.steps, first_control_step=task.first_control_step)
 
     gates = [(gate, 1) for gate in range(task.steps, 0, -1)]
     intervals = [(1, every) for every in range(2, task.steps + 1)]
@@ -70,9 +61,8 @@ def tgate(task: Task, share: float) -> Plan:
 
 def encoder_propagation(task: Task, share: float) -> Plan:
     def plan(count: int) -> Plan:
-        keys = schedules.key_steps(task.steps, count)
-        first = task.first_control_step
-        return schedules.encoder_propagation(task.anatomy, task.steps, keys=keys, first_control_step=first)
+        settings = schedules.EncoderPropagation(schedules.key_steps(task.steps, count))
+        return settings.plan(task.anatomy, task.steps, first_control_step=task.first_control_step)
 
     return plan(_most_keys(task, share, plan))
 
@@ -82,15 +72,15 @@ def guidance_reuse(task: Task, share: float) -> Plan:
         raise PlanRefused("Guidance reuse keeps the guidance difference, and guidance is off; choose more than 1")
 
     def plan(count: int) -> Plan:
-        keys = schedules.key_steps(task.steps, count)
-        return schedules.guidance_reuse(task.anatomy, task.steps, keys=keys, forecast=REPEAT)
+        settings = schedules.GuidanceReuse(schedules.key_steps(task.steps, count), REPEAT)
+        return settings.plan(task.anatomy, task.steps)
 
     return plan(_most_keys(task, share, plan))
 
 
 def step_skip(task: Task, share: float) -> Plan:
     def plan(count: int) -> Plan:
-        return schedules.step_skip(task.anatomy, task.steps, keys=schedules.key_steps(task.steps, count))
+        return schedules.StepSkip(schedules.key_steps(task.steps, count)).plan(task.anatomy, task.steps)
 
     return plan(_most_keys(task, share, plan))
 
@@ -100,7 +90,7 @@ def spectrum(task: Task, share: float) -> Plan:
 
     def plan(setting: tuple[int, float, float]) -> Plan:
         warm, window, growth = setting
-        return schedules.spectrum(task.anatomy, task.steps, warm=warm, window=window, growth=growth)
+        return schedules.Spectrum(warm=warm, window=window, growth=growth).plan(task.anatomy, task.steps)
 
     settings = [(task.steps - skipped, 2.0, 0.0) for skipped in range(task.steps)]
     settings += [
@@ -119,7 +109,7 @@ def taylorseer(task: Task, share: float) -> Plan:
 
     def plan(setting: tuple[int, int]) -> Plan:
         warm, interval = setting
-        return schedules.taylorseer(task.anatomy, task.steps, warm=warm, interval=interval)
+        return schedules.TaylorSeer(warm=warm, interval=interval).plan(task.anatomy, task.steps)
 
     settings = [(min(3, task.steps), interval) for interval in range(1, task.steps + 1)]
     settings += [(warm, task.steps) for warm in (2, 1) if warm < task.steps]
@@ -134,12 +124,12 @@ def easycache(task: Task, share: float) -> Plan:
 
         def plan(count: int) -> Plan:
             """Of `count` steps in full: the warm-up, the last one, and what is left for those in between."""
-            warm = max(1, min(max(2, round(schedules.WARM_SHARE * task.steps)), count - 2))
+            warm = max(1, min(schedules.warm_steps(task.steps), count - 2))
             between = count - warm - 1
             if between < 1 or count == task.steps:
-                return schedules.easycache(task.anatomy, task.steps, warm=count, most=0)
+                return schedules.EasyCache(warm=count, most=0).plan(task.anatomy, task.steps)
             threshold = schedules.threshold_for(changes, warm, between)
-            return schedules.easycache(task.anatomy, task.steps, threshold=threshold, warm=warm, most=between)
+            return schedules.EasyCache(threshold, warm, between).plan(task.anatomy, task.steps)
 
         return plan(_most_keys(task, share, plan))
 
@@ -152,20 +142,17 @@ def magcache(task: Task, share: float) -> Plan:
     def plan_from(calibration: Calibration) -> Plan:
         magnitudes = calibration.curves.magnitudes
         settings = [
-            (threshold, longest, retention)
+            schedules.MagCache(threshold, longest, retention)
             for retention in (0.2, 0.1, 0.0)
             for longest in range(1, task.steps)
             for threshold in MAGNITUDE_ERRORS
         ]
-        by_keys: dict[int, tuple[float, int, float]] = {}
+        by_keys: dict[int, schedules.MagCache] = {}
         for setting in settings:
-            by_keys.setdefault(len(schedules.steps_by_magnitude(magnitudes, *setting)), setting)
+            by_keys.setdefault(len(setting.keys(magnitudes)), setting)
 
         def plan(count: int) -> Plan:
-            threshold, longest, retention = by_keys[count]
-            return schedules.magcache(
-                task.anatomy, magnitudes, threshold=threshold, longest=longest, retention=retention
-            )
+            return by_keys[count].plan(task.anatomy, magnitudes)
 
         counts = sorted(by_keys, reverse=True)
         return plan(schedules.most_within(share, counts, lambda count: task.share(plan(count))))
@@ -175,7 +162,7 @@ def magcache(task: Task, share: float) -> Plan:
 
 def fewer_steps(task: Task, share: float) -> Plan:
     def plan(count: int) -> Plan:
-        return schedules.fewer_steps(task.anatomy, count, task.steps)
+        return schedules.FewerSteps(count).plan(task.anatomy, task.steps)
 
     return plan(_most_keys(task, share, plan))
 

@@ -85,15 +85,9 @@ class Distillation:
         return self.studio.loaded.pipeline(self.subject.control, self.subject.sampler)
 
     def _plan(self, forecast: Forecast) -> Plan:
-        return schedules.block_caching(
-            self.studio.anatomy(),
-            self.subject.steps,
-            self.measured.curves,
-            share=self.budget,
-            longest=self.measured.adjustment.longest,
-            forecast=forecast,
-            guidance=self.subject.guidance > 1,
-        )
+        longest, guided = self.measured.adjustment.longest, self.subject.guidance > 1
+        settings = schedules.BlockCaching(share=self.budget, forecast=forecast, longest=longest)
+        return settings.plan(self.studio.anatomy(), self.subject.steps, self.measured.curves, guidance=guided)
 
     def _call(self, seed: int) -> Mapping[str, Any]:
         return {**self.studio.call(painted(self.studio, seed, asdict(self.subject))), "output_type": "latent"}

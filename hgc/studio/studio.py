@@ -44,7 +44,7 @@ from hgc.planning.in_time import InTime
 from hgc.planning.quality import Solution
 from hgc.planning.row_times import RowTimes
 from hgc.planning.task import at_steps
-from hgc.request import ArmName, CacheSettings, Lora, Recipe, Request, RequestRefused
+from hgc.request import ArmName, Lora, Recipe, Request, RequestRefused
 from hgc.results.comparison import Arm, Cancelled, Comparison, Forecast, Pixels, Progress
 from hgc.studio import timing
 from hgc.studio.calibrating import Measured, calibrating, known_calibration, place_of
@@ -155,7 +155,7 @@ class Studio:
         blank = self.prepare_control(np.zeros((height, width, 4), np.uint8), control)
         request = Request.make(blank.png, model=self.model, control=control, sampler=self.samplers[0], steps=WARM_STEPS)
         pipe = self.loaded.pipeline(request.controls, request.sampler)
-        plan = schedules.hgc(self.anatomy(), WARM_STEPS, coarse=False, gate_step=1)
+        plan = schedules.HGC(coarse=False, gate=0.0).plan(self.anatomy(), WARM_STEPS)
         with cached(pipe, plan):
             pipe(**self.call(request))
 
@@ -239,7 +239,7 @@ class Studio:
         """Whether steps that are alike are recorded."""
         return self._recordings is not None
 
-    def settings(self, recipe: Recipe) -> CacheSettings:
+    def settings(self, recipe: Recipe) -> schedules.HGC:
         """HGC's settings for the recipe's budget. Raises OutOfReach."""
         return planning.settings(recipe, self.blueprint)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from io import StringIO
 from math import inf, nan
 from pathlib import Path
@@ -29,7 +29,7 @@ def record(sweep: Sweep, cell: Cell, figures: Mapping[str, Any], refusal: str = 
     request = cell.request
     places = zip(sweep.axes, (cell.column, cell.row), strict=False)
     settings = {"seed": request.seed, "steps": request.steps, "guidance": request.guidance, "method": request.method}
-    by_hand = {} if request.budget is not None or request.at_least is not None else request.cache.model_dump()
+    by_hand = {} if request.budget is not None or request.at_least is not None else asdict(request.cache)
     axes = {axis.name: axis.values[place] for axis, place in places}
     return {**axes, **settings, "budget": request.budget, **by_hand, **figures, "refused": refusal or None}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from math import isfinite
 from typing import Any, Literal
 
@@ -86,7 +86,7 @@ def _add_settings_for(runner: Runner) -> None:
         with refusals():
             studio = runner.loader.studio()
             asked = by_budget("hgc", preset if budget is None else budget)
-            return studio.settings(Recipe.parse({"model": studio.model} | fields | asked)).model_dump()
+            return asdict(studio.settings(Recipe.parse({"model": studio.model} | fields | asked)))
 
     gr.api(settings_for, concurrency_limit=4)
 

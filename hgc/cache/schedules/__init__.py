@@ -1,16 +1,19 @@
-"""Every method is a function of the anatomy that returns a Plan; one method a file. Plain data, no torch."""
+"""Every method is a frozen dataclass of its settings, whose `plan` makes a Plan of an anatomy; one method a file.
 
-from hgc.cache.schedules.block_caching import ADDED, LAYERS, block_caching, delta_of
-from hgc.cache.schedules.budget import Density, Off, OutOfReach, ladder, most_within, under_budget
-from hgc.cache.schedules.deepcache import deepcache, power_around
-from hgc.cache.schedules.easycache import WARM_SHARE, easycache, threshold_for
-from hgc.cache.schedules.encoder_propagation import encoder_propagation
-from hgc.cache.schedules.fewer_steps import fewer_steps
-from hgc.cache.schedules.guidance_reuse import guidance_reuse
-from hgc.cache.schedules.hgc import coarse_rows, fine_rows, hgc, key_steps_from, late_gate
-from hgc.cache.schedules.hgc_measured import Densities, hgc_measured
-from hgc.cache.schedules.hgc_search import densities_within
-from hgc.cache.schedules.magcache import magcache, steps_by_magnitude
+Plain data, no torch.
+"""
+
+from hgc.cache.schedules.block_caching import ADDED, LAYERS, BlockCaching, delta_of
+from hgc.cache.schedules.budget import Off, OutOfReach, most_within, under_budget
+from hgc.cache.schedules.deepcache import DeepCache, power_around
+from hgc.cache.schedules.easycache import EasyCache, threshold_for, warm_steps
+from hgc.cache.schedules.encoder_propagation import EncoderPropagation
+from hgc.cache.schedules.fewer_steps import FewerSteps
+from hgc.cache.schedules.guidance_reuse import GuidanceReuse
+from hgc.cache.schedules.hgc import HGC, key_steps_from
+from hgc.cache.schedules.hgc_measured import hgc_measured
+from hgc.cache.schedules.hgc_search import least_error_within
+from hgc.cache.schedules.magcache import MagCache
 from hgc.cache.schedules.plain import exact, full
 from hgc.cache.schedules.rows import (
     constants,
@@ -21,38 +24,39 @@ from hgc.cache.schedules.rows import (
     kept_residuals,
     key_steps,
 )
+from hgc.cache.schedules.settings import Settings
 from hgc.cache.schedules.similarity import Similarity, key_steps_by
-from hgc.cache.schedules.spectrum import growing_windows, spectrum
-from hgc.cache.schedules.step_skip import step_skip
-from hgc.cache.schedules.taylorseer import taylorseer
-from hgc.cache.schedules.tgate import tgate
+from hgc.cache.schedules.spectrum import Spectrum, growing_windows
+from hgc.cache.schedules.step_skip import StepSkip
+from hgc.cache.schedules.taylorseer import TaylorSeer
+from hgc.cache.schedules.tgate import TGate
 
 __all__ = [
     "ADDED",
+    "HGC",
     "LAYERS",
-    "WARM_SHARE",
-    "Densities",
-    "Density",
+    "BlockCaching",
+    "DeepCache",
+    "EasyCache",
+    "EncoderPropagation",
+    "FewerSteps",
+    "GuidanceReuse",
+    "MagCache",
     "Off",
     "OutOfReach",
+    "Settings",
     "Similarity",
-    "block_caching",
-    "coarse_rows",
+    "Spectrum",
+    "StepSkip",
+    "TGate",
+    "TaylorSeer",
     "constants",
     "cut_site",
     "decoder_layers",
-    "deepcache",
     "delta_of",
-    "densities_within",
-    "easycache",
-    "encoder_propagation",
     "exact",
-    "fewer_steps",
-    "fine_rows",
     "full",
     "growing_windows",
-    "guidance_reuse",
-    "hgc",
     "hgc_measured",
     "keep_between",
     "keep_control",
@@ -60,16 +64,10 @@ __all__ = [
     "key_steps",
     "key_steps_by",
     "key_steps_from",
-    "ladder",
-    "late_gate",
-    "magcache",
+    "least_error_within",
     "most_within",
     "power_around",
-    "spectrum",
-    "step_skip",
-    "steps_by_magnitude",
-    "taylorseer",
-    "tgate",
     "threshold_for",
     "under_budget",
+    "warm_steps",
 ]

@@ -10,8 +10,12 @@ and projections are computed in every step, which bounds the saving. On Landscap
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from math import inf
+from typing import Annotated
+
+from annotated_types import Interval
 
 from hgc.cache.anatomy import Anatomy, Kind, State, states
 from hgc.cache.origin import Origin
@@ -22,6 +26,7 @@ from hgc.cache.schedules.budget import ROUNDING, OutOfReach
 from hgc.cache.schedules.curves import Curves
 from hgc.cache.schedules.plain import full
 from hgc.cache.schedules.rows import Rows, constants
+from hgc.cache.schedules.settings import Settings
 
 LAYERS = (Kind.RESNET, Kind.TRANSFORMER, Kind.RESIDUAL)
 ADDED = (Kind.SELF_ATTENTION, Kind.CROSS_ATTENTION, Kind.FEED_FORWARD, Kind.RESIDUAL)
@@ -30,50 +35,49 @@ METHOD = "block_caching"
 Off = Sequence[Collection[str]] | None
 
 
-def block_caching(
-    anatomy: Anatomy,
-    steps: int,
-    curves: Curves,
-    *,
-    delta: float | None = None,
-    share: float | None = None,
-    kinds: Collection[Kind] = LAYERS,
-    forecast: Forecast = REPEAT,
-    longest: int | None = None,
-    guidance: bool = True,
-    off: Off = None,
-) -> Plan:
+@dataclass(frozen=True)
+class BlockCaching(Settings):
     """A site of these kinds is refreshed when its change, added up since it was computed, passes `delta` (sec. 3.2).
 
     Give `delta`, or the `share` of full paper-convention MACs to stay within, for which delta is solved. No value is
     kept for more than `longest` steps. `forecast` with basis `scale_shift` is the paper's adjustment; give it the
-    greatest age that was calibrated as `longest`. `off[i]` names the ControlNets that are off in step i; where one
-    sets in or ends, everything is refreshed. Raises PlanRefused for settings out of range, CalibrationRefused for
-    curves of another model or other steps.
+    greatest age that was calibrated as `longest`.
     """
-    if (delta is None) == (share is None):
-        raise PlanRefused(f"delta {delta} and share {share}: give one of the two")
-    if longest is not None and longest < 1:
-        raise PlanRefused(f"longest {longest}: a value is kept for at least 1 step")
-    curves.check(anatomy.model, steps)
-    sites = [site.name for site in anatomy.of(*kinds) if not site.constant]
-    if not sites:
-        raise PlanRefused(f"{anatomy.model} has none of {', '.join(kinds)} to keep; choose other kinds")
 
-    changes = {name: curves.of(name) for name in sites}
+    delta: Annotated[float, Interval(ge=0, lt=inf)] | None = None
+    share: float | None = None
+    kinds: tuple[Kind, ...] = LAYERS
+    forecast: Forecast = REPEAT
+    longest: Annotated[int, Interval(ge=1)] | None = None
 
-    def plan(threshold: float) -> Plan:
-        rows = constants(anatomy, steps) | _rows(anatomy, changes, threshold, forecast, longest or steps, off)
-        return Plan(Origin(METHOD, {"delta": float(threshold)}), steps, anatomy.model, rows, forecast=forecast)
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if (self.delta is None) == (self.share is None):
+            raise PlanRefused(f"delta {self.delta} and share {self.share}: give one of the two")
 
-    if share is not None:
+    def plan(self, anatomy: Anatomy, steps: int, curves: Curves, *, guidance: bool = True, off: Off = None) -> Plan:
+        """`off[i]` names the ControlNets that are off in step i; where one sets in or ends, everything is refreshed.
+
+        Raises PlanRefused for kinds that the model does not have, OutOfReach for a share below the least,
+        CalibrationRefused for curves of another model or other steps.
+        """
+        curves.check(anatomy.model, steps)
+        sites = [site.name for site in anatomy.of(*self.kinds) if not site.constant]
+        if not sites:
+            raise PlanRefused(f"{anatomy.model} has none of {', '.join(self.kinds)} to keep; choose other kinds")
+        changes = {name: curves.of(name) for name in sites}
+
+        def plan(delta: float) -> Plan:
+            kept = _rows(anatomy, changes, delta, self.forecast, self.longest or steps, off)
+            origin = Origin(METHOD, replace(self, delta=float(delta), share=None).knobs)
+            return Plan(origin, steps, anatomy.model, constants(anatomy, steps) | kept, forecast=self.forecast)
+
+        if self.share is None:
+            return plan(self.delta or 0.0)
         cost = partial(plan_macs, anatomy=anatomy, guidance=guidance, off=off)
         whole = cost(full(anatomy, steps)).paper
         widest = max(sum(curve) for curve in changes.values())
-        return _within(share, plan, lambda trial: cost(trial).paper / whole, widest)
-    if delta is None or not 0 <= delta < inf:
-        raise PlanRefused(f"delta {delta}: choose a finite relative change of 0 (nothing is kept) or more, e.g. 0.2")
-    return plan(delta)
+        return _within(self.share, plan, lambda trial: cost(trial).paper / whole, widest)
 
 
 def delta_of(plan: Plan) -> float | None:

@@ -2,41 +2,45 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Annotated
+
 import numpy as np
+from annotated_types import Interval
 
 from hgc.cache.anatomy import Anatomy
 from hgc.cache.origin import Origin
 from hgc.cache.plan import Plan
 from hgc.cache.rules import REPEAT, Forecast, PlanRefused
 from hgc.cache.schedules.rows import constants, cut_site, keep_between
+from hgc.cache.schedules.settings import Settings
 
 
-def deepcache(
-    anatomy: Anatomy,
-    steps: int,
-    *,
-    interval: int = 3,
-    branch: int = 0,
-    centre: int | None = None,
-    power: float = 1.4,
-    forecast: Forecast = REPEAT,
-) -> Plan:
+@dataclass(frozen=True)
+class DeepCache(Settings):
     """Every `interval` steps in full, `branch` + 1 outer layers in between (a layer is a ResNet and its transformer).
 
     With `centre` as many full steps lie denser around that step (`power_around`), as in the paper's sec. 3.4. The
-    paper repeats; `forecast` is ours. Raises PlanRefused for an interval, branch or centre out of range.
+    paper repeats; `forecast` is ours.
     """
-    if interval < 1:
-        raise PlanRefused(f"interval {interval}: at least 1 (1 computes every step in full)")
-    if branch < 0:
-        raise PlanRefused(f"branch {branch}: at least 0, the outermost layer")
-    keys = tuple(range(0, steps, interval)) if centre is None else power_around(steps, interval, centre, power)
-    rows = constants(anatomy, steps) | {cut_site(anatomy, branch + 1): keep_between(steps, keys, forecast)}
-    origin = Origin("deepcache", {"interval": interval, "branch": branch, "centre": centre})
-    return Plan(origin, steps, anatomy.model, rows, forecast=forecast)
+
+    interval: Annotated[int, Interval(ge=1)] = 3
+    branch: Annotated[int, Interval(ge=0)] = 0
+    centre: int | None = None
+    power: Annotated[float, Interval(gt=1, le=3)] = 1.4
+    forecast: Forecast = REPEAT
+
+    def plan(self, anatomy: Anatomy, steps: int) -> Plan:
+        """Raises PlanRefused for a centre or branch that this run or model does not have."""
+        keys = tuple(range(0, steps, self.interval))
+        if self.centre is not None:
+            keys = power_around(steps, self.interval, self.centre, self.power)
+        kept = {cut_site(anatomy, self.branch + 1): keep_between(steps, keys, self.forecast)}
+        origin = Origin("deepcache", self.knobs)
+        return Plan(origin, steps, anatomy.model, constants(anatomy, steps) | kept, forecast=self.forecast)
 
 
-def power_around(steps: int, interval: int, centre: int, power: float = 1.4) -> tuple[int, ...]:
+def power_around(steps: int, interval: int, centre: int, power: float) -> tuple[int, ...]:
     """About steps / interval full steps, step 0 among them, denser around `centre` the higher `power` is.
 
     As released: evenly spaced between the roots of the distances to both ends, raised to the power and rounded towards
@@ -46,8 +50,6 @@ def power_around(steps: int, interval: int, centre: int, power: float = 1.4) -> 
     """
     if not 0 < centre < steps:
         raise PlanRefused(f"centre {centre}: choose a step between 1 and {steps - 1}")
-    if not 1 < power <= 3:
-        raise PlanRefused(f"power {power}: choose more than 1 (even spacing) and at most 3")
     count = -(-steps // interval)
     tried = power
     while tried > 1:

@@ -10,32 +10,44 @@ Ours is the bound `most` on the steps computed in between, without which no budg
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Annotated
+
+from annotated_types import Interval
 
 from hgc.cache.anatomy import PREDICTION, Anatomy
 from hgc.cache.origin import Origin
 from hgc.cache.plan import Plan
-from hgc.cache.rules import RESIDUAL, Gate, PlanRefused
+from hgc.cache.rules import RESIDUAL, Gate
 from hgc.cache.schedules.rows import constants, keep_between
+from hgc.cache.schedules.settings import Settings
 
-WARM_SHARE = 0.2  # 10 of 50 steps as released
 HALVINGS = 40
 
 
-def easycache(
-    anatomy: Anatomy, steps: int, *, threshold: float = 0.05, warm: int | None = None, most: int | None = None
-) -> Plan:
+@dataclass(frozen=True)
+class EasyCache(Settings):
     """Decides while running from step `warm` (by default a fifth of all) to the last but one.
 
-    With `most` 0 nothing is decided and the last step is kept as well. Raises PlanRefused for values out of range.
+    With `most` 0 nothing is decided and the last step is kept as well.
     """
-    warm = max(2, round(WARM_SHARE * steps)) if warm is None else warm
-    if warm < 1:
-        raise PlanRefused(f"warm {warm}: at least 1 step is computed first")
-    keys = [*range(min(warm, steps)), *([] if most == 0 else [steps - 1])]
-    gate = None if most == 0 else Gate(threshold, longest=steps, most=most)
-    rows = constants(anatomy, steps) | {PREDICTION: keep_between(steps, keys, RESIDUAL)}
-    origin = Origin("easycache", {"threshold": threshold, "warm": warm, "most": most})
-    return Plan(origin, steps, anatomy.model, rows, forecasts={PREDICTION: RESIDUAL}, gate=gate)
+
+    threshold: Annotated[float, Interval(gt=0, lt=10)] = 0.05
+    warm: Annotated[int, Interval(ge=1)] | None = None
+    most: Annotated[int, Interval(ge=0)] | None = None
+
+    def plan(self, anatomy: Anatomy, steps: int) -> Plan:
+        warm = warm_steps(steps) if self.warm is None else self.warm
+        keys = [*range(min(warm, steps)), *([] if self.most == 0 else [steps - 1])]
+        gate = None if self.most == 0 else Gate(self.threshold, longest=steps, most=self.most)
+        rows = constants(anatomy, steps) | {PREDICTION: keep_between(steps, keys, RESIDUAL)}
+        origin = Origin("easycache", replace(self, warm=warm).knobs)
+        return Plan(origin, steps, anatomy.model, rows, forecasts={PREDICTION: RESIDUAL}, gate=gate)
+
+
+def warm_steps(steps: int) -> int:
+    """How many steps are computed first: 10 of 50 as released."""
+    return max(2, round(0.2 * steps))
 
 
 def threshold_for(changes: Sequence[float], warm: int, most: int) -> float:

@@ -2,40 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Annotated
+
+from annotated_types import Interval
 
 from hgc.cache.anatomy import UNGUIDED, Anatomy
 from hgc.cache.origin import Origin
 from hgc.cache.plan import Plan
 from hgc.cache.rules import LINE, Forecast, FrequencySplit
-from hgc.cache.schedules.rows import constants, in_range, keep_between
+from hgc.cache.schedules.rows import constants, keep_between
+from hgc.cache.schedules.settings import Settings
 
 
-def guidance_reuse(
-    anatomy: Anatomy,
-    steps: int,
-    *,
-    keys: Iterable[int],
-    forecast: Forecast = LINE,
-    alpha_low: float = 0.0,
-    alpha_high: float = 0.0,
-    turn: float = 0.5,
-) -> Plan:
+@dataclass(frozen=True)
+class GuidanceReuse(Settings):
     """Both branches at the key steps, the guided one alone in between. The paper repeats; a line is ours.
 
     The kept difference's low frequencies weigh 1 + alpha_low before the share `turn` of the steps, its high ones
     1 + alpha_high after it (the paper's eq. 11, there with 0.2); the released code multiplies anew in every skipped
-    step instead. Raises PlanRefused for values out of range.
+    step instead.
     """
-    for name, value in (("alpha_low", alpha_low), ("alpha_high", alpha_high), ("turn", turn)):
-        in_range(name, value, 0, 1)
-    early = [step < turn * steps for step in range(steps)]
-    split = FrequencySplit(
-        low=tuple(1 + alpha_low * before for before in early),
-        high=tuple(1 + alpha_high * (not before) for before in early),
-    )
-    keys = tuple(keys)
-    rows = constants(anatomy, steps) | {UNGUIDED: keep_between(steps, keys, forecast)}
-    weighed = split if alpha_low or alpha_high else None
-    origin = Origin("guidance_reuse", {"keys": keys, "alpha_low": alpha_low, "alpha_high": alpha_high, "turn": turn})
-    return Plan(origin, steps, anatomy.model, rows, forecast=forecast, split=weighed)
+
+    keys: tuple[int, ...]
+    forecast: Forecast = LINE
+    alpha_low: Annotated[float, Interval(ge=0, le=1)] = 0.0
+    alpha_high: Annotated[float, Interval(ge=0, le=1)] = 0.0
+    turn: Annotated[float, Interval(ge=0, le=1)] = 0.5
+
+    def plan(self, anatomy: Anatomy, steps: int) -> Plan:
+        rows = constants(anatomy, steps) | {UNGUIDED: keep_between(steps, self.keys, self.forecast)}
+        split = self._split(steps) if self.alpha_low or self.alpha_high else None
+        origin = Origin("guidance_reuse", self.knobs)
+        return Plan(origin, steps, anatomy.model, rows, forecast=self.forecast, split=split)
+
+    def _split(self, steps: int) -> FrequencySplit:
+        early = [step < self.turn * steps for step in range(steps)]
+        return FrequencySplit(
+            low=tuple(1 + self.alpha_low * before for before in early),
+            high=tuple(1 + self.alpha_high * (not before) for before in early),
+        )

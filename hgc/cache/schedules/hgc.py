@@ -23,11 +23,16 @@ the values of the densities, the similarity formula or the gate step. Ours are:
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
 
+from annotated_types import Interval
+
+from hgc import limits
 from hgc.cache.anatomy import PREDICTION, UNGUIDED, Anatomy, Kind
-from hgc.cache.origin import Knobs, Origin
+from hgc.cache.origin import Origin
 from hgc.cache.plan import Fusion, Plan
-from hgc.cache.rules import LINE, Forecast, Gate, PlanRefused
+from hgc.cache.rules import Forecast, Gate, PlanRefused
 from hgc.cache.schedules.curves import Curves
 from hgc.cache.schedules.rows import (
     Rows,
@@ -35,72 +40,116 @@ from hgc.cache.schedules.rows import (
     constants,
     cut_site,
     decoder_layers,
-    in_range,
     keep_between,
     keep_control,
     key_steps,
     once_control_is_on,
 )
+from hgc.cache.schedules.settings import Settings
+
+Share = Annotated[float, Interval(ge=0, le=1)]
+Change = Annotated[float, Interval(gt=0, lt=10)]
 
 
-def hgc(
-    anatomy: Anatomy,
-    steps: int,
-    *,
-    lambda_inter: float = 0.45,
-    lambda_intra: float = 0.09,
-    gate_step: int | None = None,
-    attention_every: int = 1,
-    coarse: bool = True,
-    fine: bool = True,
-    fusion: Fusion = "difference",
-    forecast: Forecast = LINE,
-    keys: Sequence[int] | None = None,
-    threshold: float | None = None,
-    release: float | None = None,
-    most: int | None = None,
-    first_control_step: int = 0,
-) -> Plan:
-    """Coarse and fine cache in one plan; this file's first lines say which part is our reading.
+@dataclass(frozen=True)
+class HGC(Settings):
+    """The settings of both caches, which `coarse` and `fine` switch; this file's first lines say what is our reading.
 
-    `coarse` and `fine` switch the two caches. With `threshold` the in-between steps are decided while running, by the
-    change of a real feature since the last full step, with `release` as its hysteresis; at most `most` of them are
-    computed (running/gate.py says how). lambda_inter then counts the fixed key steps only.
-    `keys` names the key steps, the first among them, and overrides lambda_inter.
-    A control that sets in at `first_control_step` makes key steps of that step and the next.
-    Raises PlanRefused for values out of range.
+    `gate` is a share of the steps; the one set here is late, because fusing earlier costs more likeness than the same
+    compute saved by fewer key steps (measured on Landscapes). Attention is computed at every `attention_every`-th key
+    step. `order` is how kept values are extrapolated: 0 repeats, 1 follows a line, 2 a parabola.
+
+    With `similarity` both densities and the attention are placed where full runs were measured to change
+    (hgc_measured.py), else by a timetable.
+
+    With `threshold` the coarse cache decides while running (running/gate.py): it computes what a feature's relative
+    change reaches, after a refreshed step from `release` on (half of the threshold without it), and no more than `most`
+    steps beyond the plan's own. lambda_inter then counts the fixed key steps only.
     """
-    in_range("lambda_inter", lambda_inter, 0, 1)
-    in_range("lambda_intra", lambda_intra, 0, 1)
-    if attention_every < 1:
-        raise PlanRefused(f"attention_every {attention_every}: at least 1 (1 computes it in every key step)")
-    rows = constants(anatomy, steps)
-    if not coarse:
-        keys = range(steps)
-    elif keys is None:
-        keys = key_steps(steps, max(1, min(steps, round(lambda_inter * steps))))
-    else:
-        keys = checked_keys(steps, keys)
-    if coarse:
-        if first_control_step:
+
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
+
+    coarse: bool = True
+    fine: bool = True
+    similarity: bool = False
+    lambda_inter: Share = 0.45
+    lambda_intra: Share = 0.09
+    gate: Share = 0.8
+    attention_every: Annotated[int, Interval(ge=1, le=10)] = 1
+    fusion: Fusion = "difference"
+    order: Annotated[int, Interval(ge=0, le=2)] = 1
+    threshold: Change | None = None
+    release: Change | None = None
+    most: Annotated[int, Interval(ge=1, le=limits.STEPS)] | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.threshold is None and (self.release is not None or self.most is not None):
+            raise PlanRefused("release and most are of deciding while running; give a threshold")
+        if self.threshold is not None and self.release is not None and self.release > self.threshold:
+            raise PlanRefused(f"release {self.release} must not be above the threshold {self.threshold}")
+
+    @property
+    def off(self) -> bool:
+        """Whether neither cache is on."""
+        return not (self.coarse or self.fine)
+
+    @property
+    def forecast(self) -> Forecast:
+        """How kept values go on."""
+        return Forecast.polynomial(self.order)
+
+    @property
+    def run_time_gate(self) -> Gate | None:
+        """The rule that decides while running, where there is one."""
+        if self.threshold is None or not self.coarse:
+            return None
+        return Gate.by_feature(self.threshold, self.release, self.most)
+
+    def gate_step(self, steps: int) -> int:
+        """The first step with one branch; the number of steps where both stay."""
+        return max(1, round(self.gate * steps))
+
+    def key_count(self, steps: int) -> int:
+        """How many of the steps are key steps."""
+        return max(1, min(steps, round(self.lambda_inter * steps)))
+
+    def plan(
+        self, anatomy: Anatomy, steps: int, *, keys: Sequence[int] | None = None, first_control_step: int = 0
+    ) -> Plan:
+        """By the timetable, or by `keys`, which name the key steps, the first among them, instead of lambda_inter.
+
+        A control that sets in at `first_control_step` makes key steps of that step and the next. Raises PlanRefused
+        for key steps out of range.
+        """
+        if not self.coarse:
+            keys = range(steps)
+        elif keys is None:
+            keys = key_steps(steps, self.key_count(steps))
+        else:
+            keys = checked_keys(steps, keys)
+        if self.coarse and first_control_step:
             keys = tuple(sorted({*keys, *range(first_control_step, min(first_control_step + 2, steps))}))
-        rows |= coarse_rows(anatomy, steps, keys, lambda_intra, forecast, first_control_step)
-    if fine:
-        gate = late_gate(steps) if gate_step is None else gate_step
-        rows |= once_control_is_on(anatomy, fine_rows(anatomy, steps, keys, gate, attention_every), first_control_step)
-    gate_rule = Gate.by_feature(threshold, release, most) if threshold is not None and coarse else None
-    knobs: Knobs = {
-        "lambda_inter": lambda_inter,
-        "lambda_intra": lambda_intra,
-        "gate_step": gate_step,
-        "attention_every": attention_every,
-        "coarse": coarse,
-        "fine": fine,
-        "threshold": threshold,
-        "release": release,
-        "most": most,
-    }
-    return Plan(Origin("hgc", knobs), steps, anatomy.model, rows, fusion=fusion, forecast=forecast, gate=gate_rule)
+        rows = constants(anatomy, steps)
+        if self.coarse:
+            rows |= coarse_rows(anatomy, steps, keys, self.lambda_intra, self.forecast, first_control_step)
+        if self.fine:
+            fine = fine_rows(anatomy, steps, keys, self.gate_step(steps), self.attention_every)
+            rows |= once_control_is_on(anatomy, fine, first_control_step)
+        return self.made(anatomy, steps, rows)
+
+    def made(self, anatomy: Anatomy, steps: int, rows: Rows) -> Plan:
+        """The plan of these rows, with the rules that the settings give it."""
+        origin = Origin("hgc", self.knobs)
+        return Plan(
+            origin,
+            steps,
+            anatomy.model,
+            rows,
+            fusion=self.fusion,
+            forecast=self.forecast,
+            gate=self.run_time_gate,
+        )
 
 
 def coarse_rows(
@@ -122,18 +171,11 @@ def coarse_rows(
 
 def fine_rows(anatomy: Anatomy, steps: int, keys: Iterable[int], gate_step: int, attention_every: int) -> Rows:
     """Cross-attention at every n-th key step and never after the gate; one guidance branch from the gate on."""
-    if not 1 <= gate_step <= steps:
-        raise PlanRefused(f"gate_step {gate_step}: choose between 1 and {steps} ({steps} never fuses)")
     keys = sorted(keys)
     fresh = {step for i, step in enumerate(keys) if i % attention_every == 0 and step <= gate_step}
     attention = "".join("C" if step in fresh else "R" for step in range(steps))
     branch = "C" * gate_step + "R" * (steps - gate_step)
     return {s.name: attention for s in anatomy.of(Kind.CROSS_ATTENTION)} | {UNGUIDED: branch}
-
-
-def late_gate(steps: int) -> int:
-    """Fusing earlier costs more likeness than the same compute saved by fewer key steps (measured on Landscapes)."""
-    return max(1, round(0.8 * steps))
 
 
 def key_steps_from(curves: Curves, count: int, site: str = PREDICTION, *, warm: int = 2) -> tuple[int, ...]:

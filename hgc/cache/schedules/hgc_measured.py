@@ -18,81 +18,54 @@ Everything is a pure function of the anatomy, what was measured, and these numbe
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 
 from hgc.cache.anatomy import UNGUIDED, Anatomy
-from hgc.cache.origin import Knobs, Origin
-from hgc.cache.plan import Fusion, Plan
-from hgc.cache.rules import REPEAT, Forecast, Gate, PlanRefused
+from hgc.cache.plan import Plan
+from hgc.cache.rules import REPEAT, Forecast
 from hgc.cache.schedules.attention import attention_rows
 from hgc.cache.schedules.between import EVERYTHING, Between, Layers, Leg, costs_of
-from hgc.cache.schedules.rows import Rows, constants, cut_site, decoder_layers, in_range, kept_residuals
+from hgc.cache.schedules.hgc import HGC
+from hgc.cache.schedules.rows import Rows, constants, cut_site, decoder_layers, kept_residuals
 from hgc.cache.schedules.similarity import Similarity, key_steps_by
 
 ROUNDING = 1e-9
 Off = tuple[frozenset[str], ...]
 
 
-@dataclass(frozen=True)
-class Densities:
-    """Both densities, the gate step (the number of steps for never) and the forecast's order."""
-
-    lambda_inter: float
-    lambda_intra: float
-    gate_step: int
-    order: int
-
-
 def hgc_measured(
-    anatomy: Anatomy,
-    similarity: Similarity,
-    densities: Densities,
-    *,
-    attention_every: int = 1,
-    coarse: bool = True,
-    fine: bool = True,
-    fusion: Fusion = "difference",
-    threshold: float | None = None,
-    release: float | None = None,
-    most: int | None = None,
-    guidance: bool = True,
-    off: Off | None = None,
+    anatomy: Anatomy, similarity: Similarity, settings: HGC, *, guidance: bool = True, off: Off | None = None
 ) -> Plan:
-    """The plan of these densities; `off[i]` names the ControlNets that are off in step i.
+    """The plan of these settings; `off[i]` names the ControlNets that are off in step i.
 
-    Of all cross-attentions that are asked for every n-th is computed. `threshold`, `release` and `most` are
-    as in `hgc`. Raises PlanRefused for values out of range.
+    Of all cross-attentions that are asked for every n-th is computed.
     """
-    steps, forecast = similarity.steps, Forecast.polynomial(densities.order)
-    densities = replace(densities, gate_step=densities.gate_step if fine else steps)
-    _check(densities, steps)
+    settings = replace(settings, similarity=True)
+    steps = similarity.steps
+    gate_step = settings.gate_step(steps) if settings.fine else steps
     layers: Layers = (EVERYTHING,) * steps
-    if coarse:
-        count = max(1, min(steps, round(densities.lambda_inter * steps)))
-        legs = legs_of(anatomy, similarity, count, densities.gate_step, densities.order, guidance=guidance, off=off)
-        densest = densities.lambda_intra + ROUNDING
+    if settings.coarse:
+        legs = legs_of(
+            anatomy,
+            similarity,
+            settings.key_count(steps),
+            gate_step,
+            settings.order,
+            guidance=guidance,
+            off=off,
+        )
+        densest = settings.lambda_intra + ROUNDING
         within = [leg for leg in legs if density(leg, anatomy) <= densest] or legs[:1]
         layers = min(within, key=lambda leg: leg.error).layers
-    rows = constants(anatomy, steps) | _rows(anatomy, layers, forecast, off)
-    if densities.gate_step < steps:
-        rows[UNGUIDED] = _guidance(layers, densities.gate_step, forecast)
-    knobs: Knobs = {
-        "similarity": True,
-        **asdict(densities),
-        "attention_every": attention_every,
-        "coarse": coarse,
-        "fine": fine,
-        "threshold": threshold,
-        "release": release,
-        "most": most,
-    }
-    gate = Gate.by_feature(threshold, release, most) if threshold is not None and coarse else None
-    plan = Plan(Origin("hgc", knobs), steps, anatomy.model, rows, fusion=fusion, forecast=forecast, gate=gate)
-    if not fine:
+    rows = constants(anatomy, steps) | _rows(anatomy, layers, settings.forecast, off)
+    if gate_step < steps:
+        rows[UNGUIDED] = _guidance(layers, gate_step, settings.forecast)
+    plan = settings.made(anatomy, steps, rows)
+    if not settings.fine:
         return plan
-    attention = attention_rows(plan, anatomy, similarity, attention_every, guidance=guidance, off=off)
-    return replace(plan, table=rows | attention)
+    every = settings.attention_every
+    return replace(plan, table=rows | attention_rows(plan, anatomy, similarity, every, guidance=guidance, off=off))
 
 
 @lru_cache(maxsize=512)
@@ -116,14 +89,6 @@ def density(leg: Leg, anatomy: Anatomy) -> float:
     """The lambda_intra of a leg: the mean share of decoder layers that its steps between key steps refresh."""
     between = sum(count is not EVERYTHING for count in leg.layers)
     return leg.refreshed / (between * len(decoder_layers(anatomy))) if between else 0.0
-
-
-def _check(densities: Densities, steps: int) -> None:
-    """Raises PlanRefused for values out of range."""
-    in_range("lambda_inter", densities.lambda_inter, 0, 1)
-    in_range("lambda_intra", densities.lambda_intra, 0, 1)
-    if not 1 <= densities.gate_step <= steps:
-        raise PlanRefused(f"gate_step {densities.gate_step}: choose between 1 and {steps} ({steps} never fuses)")
 
 
 def _sets_in(off: Off | None) -> int:

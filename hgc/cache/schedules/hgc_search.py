@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import inf
 
@@ -11,7 +11,8 @@ from hgc.cache.anatomy import Anatomy
 from hgc.cache.rehearsal import plan_macs
 from hgc.cache.schedules.between import Leg
 from hgc.cache.schedules.budget import OutOfReach
-from hgc.cache.schedules.hgc_measured import ROUNDING, Densities, Off, density, hgc_measured, legs_of
+from hgc.cache.schedules.hgc import HGC
+from hgc.cache.schedules.hgc_measured import ROUNDING, Off, density, hgc_measured, legs_of
 from hgc.cache.schedules.plain import full
 from hgc.cache.schedules.similarity import Similarity
 
@@ -23,24 +24,24 @@ HALVINGS = 6
 
 
 @lru_cache(maxsize=256)
-def densities_within(
+def least_error_within(
     anatomy: Anatomy,
     similarity: Similarity,
     share: float,
+    settings: HGC,
     *,
-    attention_every: int = 1,
     guidance: bool = True,
     off: Off | None = None,
-) -> Densities:
-    """The densities of least predicted error whose plan costs at most `share` of full compute.
+) -> HGC:
+    """The settings with the densities, gate and order of least predicted error whose plan costs at most `share`.
 
     Raises OutOfReach below what the cheapest plan costs, which it names.
     """
     whole = plan_macs(full(anatomy, similarity.steps), anatomy, guidance=guidance, off=off).paper
-    search = _Search(anatomy, similarity, guidance, off)
+    search = _Search(anatomy, similarity, settings, guidance, off)
 
-    def cost(densities: Densities) -> float:
-        plan = hgc_measured(anatomy, similarity, densities, attention_every=attention_every, guidance=guidance, off=off)
+    def cost(choice: HGC) -> float:
+        plan = hgc_measured(anatomy, similarity, choice, guidance=guidance, off=off)
         return plan_macs(plan, anatomy, guidance=guidance, off=off).paper / whole
 
     cheapest = search.cheapest()
@@ -77,17 +78,18 @@ def densities_within(
 class _Search:
     anatomy: Anatomy
     similarity: Similarity
+    settings: HGC
     guidance: bool
     off: Off | None
 
-    def cheapest(self) -> Densities:
-        """Those of the leg that costs least."""
+    def cheapest(self) -> HGC:
+        """The settings of the leg that costs least."""
         steps = self.similarity.steps
         legs = ((leg, count) for count in self._counts() for leg in self._legs(count, steps, LINE))
         leg, count = min(legs, key=lambda one: one[0].cost)
-        return Densities(count / steps, density(leg, self.anatomy), steps, LINE)
+        return self._with(count, leg, steps, LINE)
 
-    def least(self, budget: float) -> Densities | None:
+    def least(self, budget: float) -> HGC | None:
         """Numbers of key steps are tried first, then for the best of them the forecast's order and the gate.
 
         None where all cost more.
@@ -96,7 +98,7 @@ class _Search:
         error, found = min((self._best(count, steps, LINE, budget) for count in self._counts()), key=_error)
         if found is None:
             return None
-        count = round(found.lambda_inter * steps)
+        count = found.key_count(steps)
         gates = {round(share * steps) for share in GATES if self.guidance} - {0, steps}
         others = [self._best(count, gate, LINE, budget) for gate in sorted(gates)]
         others += [self._best(count, steps, order, budget) for order in (REPEATED, PARABOLA)]
@@ -106,18 +108,28 @@ class _Search:
         steps = self.similarity.steps
         return sorted({max(1, round(steps * i / MOST_COUNTS)) for i in range(1, MOST_COUNTS)})
 
-    def _best(self, count: int, gate_step: int, order: int, budget: float) -> tuple[float, Densities | None]:
+    def _best(self, count: int, gate_step: int, order: int, budget: float) -> tuple[float, HGC | None]:
         limits.check_time()
         steps = self.similarity.steps
         within = [leg for leg in self._legs(count, gate_step, order) if leg.cost <= (budget + ROUNDING) * steps]
         if not within:
             return inf, None
         leg = min(within, key=lambda one: one.error)
-        return leg.error, Densities(count / steps, density(leg, self.anatomy), gate_step, order)
+        return leg.error, self._with(count, leg, gate_step, order)
+
+    def _with(self, count: int, leg: Leg, gate_step: int, order: int) -> HGC:
+        steps = self.similarity.steps
+        return replace(
+            self.settings,
+            lambda_inter=count / steps,
+            lambda_intra=density(leg, self.anatomy),
+            gate=gate_step / steps,
+            order=order,
+        )
 
     def _legs(self, count: int, gate_step: int, order: int) -> list[Leg]:
         return legs_of(self.anatomy, self.similarity, count, gate_step, order, guidance=self.guidance, off=self.off)
 
 
-def _error(tried: tuple[float, Densities | None]) -> float:
+def _error(tried: tuple[float, HGC | None]) -> float:
     return tried[0]

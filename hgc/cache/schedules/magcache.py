@@ -10,45 +10,43 @@ plus the last residual. The paper measures one run; ours are means over the cali
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+from annotated_types import Interval
 
 from hgc.cache.anatomy import PREDICTION, Anatomy
 from hgc.cache.origin import Origin
 from hgc.cache.plan import Plan
-from hgc.cache.rules import RESIDUAL, PlanRefused
-from hgc.cache.schedules.rows import constants, in_range, keep_between
+from hgc.cache.rules import RESIDUAL
+from hgc.cache.schedules.rows import constants, keep_between
+from hgc.cache.schedules.settings import Settings
 
 
-def magcache(
-    anatomy: Anatomy,
-    magnitudes: Sequence[float],
-    *,
-    threshold: float = 0.12,
-    longest: int = 2,
-    retention: float = 0.2,
-) -> Plan:
-    """Computes `steps_by_magnitude` and keeps whole predictions in between. Raises PlanRefused."""
-    steps = len(magnitudes)
-    keys = steps_by_magnitude(magnitudes, threshold, longest, retention)
-    rows = constants(anatomy, steps) | {PREDICTION: keep_between(steps, keys, RESIDUAL)}
-    origin = Origin("magcache", {"threshold": threshold, "longest": longest, "retention": retention})
-    return Plan(origin, steps, anatomy.model, rows, forecasts={PREDICTION: RESIDUAL})
+@dataclass(frozen=True)
+class MagCache(Settings):
+    """Computes the steps of `keys` and keeps whole predictions in between."""
 
+    threshold: Annotated[float, Interval(ge=0, le=100)] = 0.12
+    longest: Annotated[int, Interval(ge=1)] = 2
+    retention: Annotated[float, Interval(ge=0, le=1)] = 0.2
 
-def steps_by_magnitude(
-    magnitudes: Sequence[float], threshold: float, longest: int, retention: float
-) -> tuple[int, ...]:
-    """The steps that are computed. Raises PlanRefused for values out of range."""
-    in_range("threshold", threshold, 0, 100)
-    in_range("retention", retention, 0, 1)
-    if longest < 1:
-        raise PlanRefused(f"longest {longest}: at least 1 step is kept in a row")
-    steps = len(magnitudes)
-    keys = list(range(max(1, int(retention * steps + 0.5))))
-    product, error, waited = 1.0, 0.0, 0
-    for step in range(len(keys), steps):
-        product, waited = product * magnitudes[step], waited + 1
-        error += abs(1 - product)
-        if error > threshold or waited > longest:
-            keys.append(step)
-            product, error, waited = 1.0, 0.0, 0
-    return tuple(keys)
+    def plan(self, anatomy: Anatomy, magnitudes: Sequence[float]) -> Plan:
+        """`magnitudes` has an entry for each step."""
+        steps = len(magnitudes)
+        rows = constants(anatomy, steps) | {PREDICTION: keep_between(steps, self.keys(magnitudes), RESIDUAL)}
+        origin = Origin("magcache", self.knobs)
+        return Plan(origin, steps, anatomy.model, rows, forecasts={PREDICTION: RESIDUAL})
+
+    def keys(self, magnitudes: Sequence[float]) -> tuple[int, ...]:
+        """The steps that are computed."""
+        steps = len(magnitudes)
+        keys = list(range(max(1, int(self.retention * steps + 0.5))))
+        product, error, waited = 1.0, 0.0, 0
+        for step in range(len(keys), steps):
+            product, waited = product * magnitudes[step], waited + 1
+            error += abs(1 - product)
+            if error > self.threshold or waited > self.longest:
+                keys.append(step)
+                product, error, waited = 1.0, 0.0, 0
+        return tuple(keys)

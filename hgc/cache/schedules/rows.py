@@ -91,9 +91,3 @@ def kept_residuals(anatomy: Anatomy, layers: int) -> list[str]:
     consumed = {name for layer in refreshed for site in layer for name in site.inputs}
     firsts = {names[0] for names in anatomy.residuals.values()}
     return [site.name for site in anatomy.control_residuals if site.name in consumed - firsts]
-
-
-def in_range(what: str, value: float, low: float, high: float) -> None:
-    """Raises PlanRefused for a setting outside its range, with both numbers."""
-    if not low <= value <= high:
-        raise PlanRefused(f"{what} {value}: choose between {low} and {high}")

@@ -9,64 +9,54 @@ for SDXL). Under ControlNet the released code is not known to run; here its resi
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from math import floor
+from typing import Annotated
 
 import numpy as np
+from annotated_types import Interval
 from numpy.polynomial import chebyshev
 
 from hgc.cache.anatomy import Anatomy
 from hgc.cache.bases import lagrange
 from hgc.cache.origin import Origin
 from hgc.cache.plan import Plan
-from hgc.cache.rules import Forecast, PlanRefused, Weighing
-from hgc.cache.schedules.rows import constants, cut_site, in_range, keep_between
+from hgc.cache.rules import Forecast, Weighing
+from hgc.cache.schedules.rows import constants, cut_site, keep_between
+from hgc.cache.schedules.settings import Settings
 
-MOST_DEGREE = 8
 
+@dataclass(frozen=True)
+class Spectrum(Settings):
+    """Computes `growing_windows` and forecasts in between."""
 
-def spectrum(
-    anatomy: Anatomy,
-    steps: int,
-    *,
-    degree: int = 4,
-    ridge: float = 0.1,
-    warm: int = 5,
-    window: float = 2.0,
-    growth: float = 0.75,
-    blend: float = 0.5,
-) -> Plan:
-    """Computes `growing_windows(steps, warm, window, growth)` and forecasts in between. Raises PlanRefused."""
-    if not 1 <= degree <= MOST_DEGREE:
-        raise PlanRefused(f"degree {degree}: choose between 1 and {MOST_DEGREE}")
-    in_range("ridge", ridge, 1e-6, 10)
-    in_range("blend", blend, 0, 1)
-    keys = growing_windows(steps, warm, window, growth)
+    degree: Annotated[int, Interval(ge=1, le=8)] = 4
+    ridge: Annotated[float, Interval(ge=1e-6, le=10)] = 0.1
+    warm: Annotated[int, Interval(ge=1)] = 5
+    window: Annotated[float, Interval(ge=1, le=100)] = 2.0
+    growth: Annotated[float, Interval(ge=0, le=100)] = 0.75
+    blend: Annotated[float, Interval(ge=0, le=1)] = 0.5
 
-    def weights(past: Sequence[int], at: int) -> list[float]:
-        fitted = np.array(ridge_weights(past, at, steps, degree, ridge))
-        local = np.zeros(len(past))
-        local[-2:] = lagrange(past[-2:], at)  # a single value is repeated
-        return [float(weight) for weight in blend * fitted + (1 - blend) * local]
+    def plan(self, anatomy: Anatomy, steps: int) -> Plan:
+        keys = growing_windows(steps, self.warm, self.window, self.growth)
 
-    forecast = weighed(steps, keys, weights)
-    last = cut_site(anatomy, 0)
-    rows = constants(anatomy, steps) | {last: keep_between(steps, keys, forecast)}
-    origin = Origin(
-        "spectrum",
-        {"degree": degree, "ridge": ridge, "warm": warm, "window": window, "growth": growth, "blend": blend},
-    )
-    return Plan(origin, steps, anatomy.model, rows, forecasts={last: forecast})
+        def weights(past: Sequence[int], at: int) -> list[float]:
+            fitted = np.array(ridge_weights(past, at, steps, self.degree, self.ridge))
+            local = np.zeros(len(past))
+            local[-2:] = lagrange(past[-2:], at)  # a single value is repeated
+            return [float(weight) for weight in self.blend * fitted + (1 - self.blend) * local]
+
+        forecast = weighed(steps, keys, weights)
+        last = cut_site(anatomy, 0)
+        rows = constants(anatomy, steps) | {last: keep_between(steps, keys, forecast)}
+        return Plan(Origin("spectrum", self.knobs), steps, anatomy.model, rows, forecasts={last: forecast})
 
 
 def growing_windows(steps: int, warm: int, window: float, growth: float) -> tuple[int, ...]:
     """The first `warm` steps, then one in every window, which begins as `window` steps and grows by `growth` each time.
 
-    A window counts as many steps as it has whole ones. Raises PlanRefused for settings out of range.
+    A window counts as many steps as it has whole ones.
     """
-    if not warm >= 1:
-        raise PlanRefused(f"warm {warm}: at least 1 step is computed first")
-    in_range("window", window, 1, 100)
-    in_range("growth", growth, 0, 100)
     keys, waited = list(range(min(warm, steps))), 0
     for step in range(warm, steps):
         if (waited + 1) % floor(window) == 0:

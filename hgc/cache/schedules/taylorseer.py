@@ -9,33 +9,36 @@ transformer; kept here is what enters the UNet's output layers.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from math import factorial
+from typing import Annotated
 
 import numpy as np
+from annotated_types import Interval
 
 from hgc.cache.anatomy import Anatomy
 from hgc.cache.bases import differences
 from hgc.cache.origin import Origin
 from hgc.cache.plan import Plan
-from hgc.cache.rules import PlanRefused
 from hgc.cache.schedules.rows import constants, cut_site, keep_between
+from hgc.cache.schedules.settings import Settings
 from hgc.cache.schedules.spectrum import weighed
 
-ORDERS = (1, 2, 3)
 
+@dataclass(frozen=True)
+class TaylorSeer(Settings):
+    """Computes the first `warm` steps and every `interval`-th after them."""
 
-def taylorseer(anatomy: Anatomy, steps: int, *, interval: int = 3, order: int = 1, warm: int = 3) -> Plan:
-    """Computes the first `warm` steps and every `interval`-th after them. Raises PlanRefused."""
-    if order not in ORDERS:
-        raise PlanRefused(f"order {order}: choose 1, 2 or 3")
-    if interval < 1 or warm < 1:
-        raise PlanRefused(f"interval {interval} and warm {warm}: both at least 1")
-    keys = (*range(min(warm, steps)), *range(warm - 1 + interval, steps, interval))
-    forecast = weighed(steps, keys, lambda past, at: series(past, at, order))
-    last = cut_site(anatomy, 0)
-    rows = constants(anatomy, steps) | {last: keep_between(steps, keys, forecast)}
-    origin = Origin("taylorseer", {"interval": interval, "order": order, "warm": warm})
-    return Plan(origin, steps, anatomy.model, rows, forecasts={last: forecast})
+    interval: Annotated[int, Interval(ge=1)] = 3
+    order: Annotated[int, Interval(ge=1, le=3)] = 1
+    warm: Annotated[int, Interval(ge=1)] = 3
+
+    def plan(self, anatomy: Anatomy, steps: int) -> Plan:
+        keys = (*range(min(self.warm, steps)), *range(self.warm - 1 + self.interval, steps, self.interval))
+        forecast = weighed(steps, keys, lambda past, at: series(past, at, self.order))
+        last = cut_site(anatomy, 0)
+        rows = constants(anatomy, steps) | {last: keep_between(steps, keys, forecast)}
+        return Plan(Origin("taylorseer", self.knobs), steps, anatomy.model, rows, forecasts={last: forecast})
 
 
 def series(past: Sequence[int], at: int, order: int) -> list[float]:

@@ -8,8 +8,8 @@ from typing import Any
 
 import gradio as gr
 
+from hgc.cache import schedules
 from hgc.planning.methods import DEFAULT_METHOD, METHODS
-from hgc.request import CacheSettings
 from hgc.ui.components.inputs import chosen
 from hgc.ui.playground import hgc_settings
 from hgc.ui.playground.hgc_ladder import ladder
@@ -120,7 +120,7 @@ def _missed_calibration() -> MissedCalibration:
 
 def build_cache_panel() -> CachePanel:
     """Lays the panel out, with the settings' own defaults until the model can say what a preset means."""
-    now = CacheSettings()
+    now = schedules.HGC()
     with gr.Column(elem_classes="card", elem_id="cache-card"):
         gr.HTML('<h2>Caches</h2><p class="aside">How the second picture saves work.</p>')
         parts = _method() | _budget()
@@ -224,7 +224,7 @@ def trust_in(verify: float | None) -> float:
 
 
 def read_settings(values: Sequence[Any]) -> dict[str, Any]:
-    """The panel's values as fields of CacheSettings."""
+    """The panel's values as fields of HGC's settings."""
     coarse, fine, similarity, key_share, layer_share, order, *at_run_time, gate, attention_every, fusion = values
     adaptive, threshold, release, most = at_run_time
     dynamic = {"threshold": threshold, "release": min(release, threshold), "most": most or None} if adaptive else {}
@@ -241,7 +241,7 @@ def read_settings(values: Sequence[Any]) -> dict[str, Any]:
     } | dynamic
 
 
-def write_settings(settings: CacheSettings) -> list[Any]:
+def write_settings(settings: schedules.HGC) -> list[Any]:
     """Settings as the panel's values; shares as short as the sliders show them would change the plan, so they stay."""
     return [
         settings.coarse,
@@ -258,7 +258,7 @@ def write_settings(settings: CacheSettings) -> list[Any]:
     ]
 
 
-def _written_rule(settings: CacheSettings) -> list[Any]:
+def _written_rule(settings: schedules.HGC) -> list[Any]:
     """Threshold, release and the most refreshed steps; what is not in use stays as it stands."""
     if settings.threshold is None:
         return [gr.skip()] * 3

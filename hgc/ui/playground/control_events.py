@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from hgc.cache.schedules import HGC
 from hgc.control.annotators import ANNOTATORS, LINES
 from hgc.control.canvas import fit, on_sheet
 from hgc.control.images import WHITE, ImageRefused
@@ -15,7 +16,6 @@ from hgc.control.reading import Reading
 from hgc.landscapes import examples
 from hgc.models.presets import CONTROLS
 from hgc.refused import Refused
-from hgc.request import CacheSettings
 from hgc.ui.components.easel import CANVAS_PX
 from hgc.ui.components.inputs import chosen
 from hgc.ui.pictures import png_url
@@ -132,7 +132,7 @@ class ControlEvents:
         if example.cache is None:
             return (gr.skip(),) * (len(BY_HAND) + len(self._panel.settings))
         by_hand = tuple(figures.aside(example.about) if value == BY_HAND[1] else value for value in BY_HAND)
-        return *by_hand, *write_settings(CacheSettings(**example.cache))
+        return *by_hand, *write_settings(HGC(**example.cache))
 
     def edit(self, *drawing: Any) -> tuple[Any, ...]:
         """Puts the map of the photo on the canvas of its kind; without a map, nothing happens but what is said."""

@@ -8,8 +8,8 @@ from typing import Any
 
 import gradio as gr
 
+from hgc.cache.schedules import HGC
 from hgc.planning.methods import Method
-from hgc.request import CacheSettings
 
 WITH_SWITCH_JS = "(on) => ({__type__: 'update', interactive: on})"
 
@@ -35,7 +35,7 @@ def switches(now: Method) -> dict[str, Any]:
         }
 
 
-def coarse(now: CacheSettings) -> dict[str, Any]:
+def coarse(now: HGC) -> dict[str, Any]:
     """How much of the blocks is computed, and when."""
     fields: dict[str, Any] = {
         "similarity": gr.Checkbox(
@@ -47,7 +47,7 @@ def coarse(now: CacheSettings) -> dict[str, Any]:
         ),
         "key_share": gr.Slider(
             0.05,
-            1,
+            HGC.bounds["lambda_inter"].le,
             now.lambda_inter,
             step=0.01,
             label="Key steps (λ inter)",
@@ -55,8 +55,8 @@ def coarse(now: CacheSettings) -> dict[str, Any]:
             elem_id="key-share",
         ),
         "layer_share": gr.Slider(
-            0,
-            1,
+            HGC.bounds["lambda_intra"].ge,
+            HGC.bounds["lambda_intra"].le,
             now.lambda_intra,
             step=0.01,
             label="Refreshed layers (λ intra)",
@@ -119,12 +119,12 @@ def _at_run_time() -> dict[str, Any]:
     return {"adaptive": adaptive} | numbers
 
 
-def fine(now: CacheSettings) -> dict[str, Any]:
+def fine(now: HGC) -> dict[str, Any]:
     """How long words and guidance are attended to."""
     return {
         "gate": gr.Slider(
             0.05,
-            1,
+            HGC.bounds["gate"].le,
             now.gate,
             step=0.01,
             label="Gate",
@@ -132,8 +132,8 @@ def fine(now: CacheSettings) -> dict[str, Any]:
             elem_id="gate",
         ),
         "attention_every": gr.Slider(
-            1,
-            10,
+            HGC.bounds["attention_every"].ge,
+            HGC.bounds["attention_every"].le,
             now.attention_every,
             step=1,
             label="Attention every n-th time",
