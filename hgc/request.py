@@ -261,7 +261,9 @@ class Recipe(BaseModel):
                 if where in ("request", "control_png", "plan", "source", "mask", "second", "second.map")
                 else f" (given: {_shown(first['input'])})"
             )
-            reason = "there is no such field" if first["type"] in UNKNOWN else first["msg"].removeprefix("Value error, ")
+            reason = (
+                "there is no such field" if first["type"] in UNKNOWN else first["msg"].removeprefix("Value error, ")
+            )
             raise RequestRefused(f"{where}: {reason}{given}") from error
 
     def but(self, **fields: Any) -> Self:
