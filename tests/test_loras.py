@@ -22,8 +22,9 @@ from hgc.models.loading import load
 from hgc.models.loras import PLACE, add_lora, added_loras, forget_lora, lora_named, loras_for
 from hgc.models.refusals import ModelUnavailable
 from hgc.request import Recipe, Request, RequestRefused
+from hgc.studio.comparing import pixels_of
 from hgc.studio.judge import Judge
-from hgc.studio.studio import Studio, pixels_of
+from hgc.studio.studio import Studio
 from hgc.ui.playground.lora_panel import NONE, build_lora_panel, loras_here
 
 pytestmark = pytest.mark.filterwarnings("ignore:Already found a `peft_config`:UserWarning")  # diffusers, by hand

@@ -27,8 +27,9 @@ from hgc.planning import Task
 from hgc.refused import Refused
 from hgc.request import Request
 from hgc.results.comparison import Comparison
+from hgc.studio.comparing import pixels_of
 from hgc.studio.judge import Judge
-from hgc.studio.studio import Studio, pixels_of
+from hgc.studio.studio import Studio
 
 WIDE, STEPS = (192, 128), 4  # width and height in pixels
 

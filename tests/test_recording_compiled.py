@@ -148,10 +148,10 @@ def test_a_space_takes_packages_from_the_folder_that_is_named(monkeypatch: pytes
 def test_a_studio_compiles_ahead_where_it_is_given_a_folder(studio: Studio, tmp_path: Path) -> None:
     try:
         studio.record_steps(False, packages=tmp_path)
-        assert studio._recordings is not None
-        assert studio._recordings.compiled
+        assert studio.recordings is not None
+        assert studio.recordings.compiled
         studio.record_steps(False)
-        assert studio._recordings is None
+        assert studio.recordings is None
     finally:
         studio.record_steps(False)
 

@@ -128,7 +128,7 @@ def test_a_preview_has_the_colours_of_its_time_of_day(studio: Studio, time: Time
     vae, image = studio.loaded.components["vae"], paint(100, time=time).image
     with torch.no_grad():
         encoded = vae.encode(torch.from_numpy(image).permute(2, 0, 1)[None].float() / 127.5 - 1).latents
-    shown = studio._preview(encoded * vae.config.scaling_factor, (32, 32)).astype(float)
+    shown = studio.preview(encoded * vae.config.scaling_factor, (32, 32)).astype(float)
     assert np.sqrt(np.mean((shown - cv2.resize(image, (32, 32), interpolation=cv2.INTER_AREA)) ** 2)) / 255 < 0.25
 
 

@@ -37,7 +37,7 @@ def staff(studio: Studio) -> Staff:
 @pytest.fixture
 def runner(studio: Studio, staff: Staff) -> Runner:
     """A page's, with two workers."""
-    spread = SpreadStudio(studio.loaded, studio._judge, staff.pool(2))
+    spread = SpreadStudio(studio.loaded, studio.judge, staff.pool(2))
     return Runner(Loader(lambda: spread, several=True).start())
 
 

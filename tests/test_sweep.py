@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from io import BytesIO
 from math import inf, nan
 
@@ -124,7 +125,7 @@ def test_a_number_of_the_plan_takes_the_place_of_budget_and_method_and_switches_
 def test_the_ladder_switches_the_two_caches_and_nothing_else() -> None:
     rungs = [cell.request.cache for cell in Sweep.ladder(BASE).cells]
     assert [(rung.coarse, rung.fine) for rung in rungs] == [(False, False), (True, False), (False, True), (True, True)]
-    assert {rung.model_copy(update={"coarse": True, "fine": True}) for rung in rungs} == {BASE.cache}
+    assert {replace(rung, coarse=True, fine=True) for rung in rungs} == {BASE.cache}
 
 
 def test_further_seeds_draw_every_place_under_each_the_first_seed_first() -> None:

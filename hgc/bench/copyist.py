@@ -23,9 +23,10 @@ from hgc.control import ade20k
 from hgc.judges.labels import Labels
 from hgc.request import Request
 from hgc.results.comparison import Cancelled
+from hgc.studio.comparing import pixels_of
 from hgc.studio.control_map import Prepared
 from hgc.studio.judge import OWN, Judge
-from hgc.studio.studio import Studio, pixels_of
+from hgc.studio.studio import Studio
 from hgc.studio.worker import WORKER
 
 if TYPE_CHECKING:

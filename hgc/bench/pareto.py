@@ -34,10 +34,11 @@ from hgc.spread.here import place_of
 from hgc.spread.pace import Pace
 from hgc.spread.together import in_order, together
 from hgc.spread.work import WorkLost
+from hgc.studio.comparing import pixels_of
 from hgc.studio.control_map import decoded
 from hgc.studio.judge import Judge
 from hgc.studio.scenes import together as together_in_a_call
-from hgc.studio.studio import Studio, pixels_of
+from hgc.studio.studio import Studio
 from hgc.studio.worker import WORKER
 
 CEILING_DB = 99.0  # identical pictures have no PSNR, and means need one
@@ -145,7 +146,7 @@ def _parts(studio: Studio, task: Task, budget: float) -> Iterator[Entry]:
     """HGC's caches, each alone, at what they cost then."""
     both = studio.settings(task.recipe.but(method="hgc", budget=budget))
     for part, name in HGC_PARTS.items():
-        settings = replace(both, **{other: other == part for other in HGC_PARTS})
+        settings = replace(both, coarse=part == "coarse", fine=part == "fine")
         plan = studio.plan(task.recipe.but(method="hgc", budget=None, cache=settings))
         yield Entry(name, round(task.share(plan), 4), plan)
 

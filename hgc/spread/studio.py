@@ -62,7 +62,7 @@ class SpreadStudio(Studio):
     def _compared(self, task: Compare, stop: threading.Event) -> Iterator[Waiting | Given | Progress | Comparison]:
         for news in self.place.run(task, stop):
             if isinstance(news, Comparison):
-                self._note_timing(news.request, news.full, news.cached)
+                self.note_timing(news.request, news.full, news.cached)
             yield news
 
     def inspect(self, found: Comparison, *, cancel: threading.Event | None = None) -> Iterator[Look | Inspection]:

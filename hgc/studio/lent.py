@@ -88,7 +88,7 @@ class LentStudio(Studio):
                 if cancel is not None and cancel.is_set():
                     raise Cancelled("stopped on request")
                 if isinstance(news, Comparison):
-                    self._note_timing(news.request, news.full, news.cached)
+                    self.note_timing(news.request, news.full, news.cached)
                 yield news
 
     def inspect(self, found: Comparison, *, cancel: threading.Event | None = None) -> Iterator[Look | Inspection]:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
-from hashlib import sha256
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -24,7 +22,6 @@ from hgc.cache.recording.ahead import Packages
 from hgc.cache.recording.capture import inductor
 from hgc.cache.recording.rows import Recordings
 from hgc.cache.running.engine import cached
-from hgc.cache.trace import Trace
 from hgc.calibration.curves import ChangeCurves
 from hgc.calibration.files import Calibration
 from hgc.calibration.lines import Adjustment
@@ -33,7 +30,6 @@ from hgc.calibration.subject import Subject
 from hgc.control.images import RGB
 from hgc.control.reading import Reading
 from hgc.evidence import Made
-from hgc.judges.table import title_of
 from hgc.models.adapted import Adapted
 from hgc.models.loaded import Loaded
 from hgc.models.loading import load
@@ -43,24 +39,21 @@ from hgc.planning.calibrations import NotCalibrated, used_by
 from hgc.planning.in_time import InTime
 from hgc.planning.quality import Solution
 from hgc.planning.row_times import RowTimes
-from hgc.planning.task import at_steps
-from hgc.request import ArmName, Lora, Recipe, Request, RequestRefused
-from hgc.results.comparison import Arm, Cancelled, Comparison, Forecast, Pixels, Progress
+from hgc.request import Lora, Recipe, Request, RequestRefused
+from hgc.results.comparison import Arm, Comparison, Forecast, Pixels, Progress
 from hgc.studio import timing
 from hgc.studio.calibrating import Measured, calibrating, known_calibration, place_of
-from hgc.studio.call import call_of, noise_of, stepping
+from hgc.studio.call import call_of
+from hgc.studio.comparing import compared
 from hgc.studio.control_map import Prepared, decoded, prepare_control
-from hgc.studio.cores import take_free_cores
 from hgc.studio.drawn import Drawn
 from hgc.studio.inspection import Inspection, Look, look_into
 from hgc.studio.judge import Judge
-from hgc.studio.preview import LatentPreview, Previews, lane_of, pixels
+from hgc.studio.preview import LatentPreview
 from hgc.studio.provenance import Numbers, made_now
 from hgc.studio.worker import WORKER, as_it_goes, on_worker
 from hgc.studio.world import colourful, world_of
 
-Tell = Callable[[Progress], None]
-Stopped = Callable[[], bool]
 WARM_STEPS = 2
 INPAINTED = (4, 9)  # channels of a UNet that diffusers can inpaint with
 
@@ -88,19 +81,19 @@ class Studio:
     lent = False
 
     def __init__(self, loaded: Loaded, judge: Judge) -> None:
-        self.loaded, self._judge = loaded, judge
+        self.loaded, self.judge = loaded, judge
         self.model, self.size = loaded.preset.name, (loaded.preset.size,) * 2
         self.world = world_of(loaded.preset)
         self.device, self.dtype = str(loaded.device), str(loaded.dtype).removeprefix("torch.")
         self.controls, self.samplers = tuple(loaded.controls), loaded.samplers
         vae = loaded.components["vae"]
         colours = torch.from_numpy(colourful()).permute(0, 3, 1, 2).to(loaded.device).float() / 255
-        self._preview = LatentPreview.fit(vae, colours)
+        self.preview = LatentPreview.fit(vae, colours)
         self._timing: dict[str, Timing] = {}
         self._row_times: dict[Hashable, RowTimes] = {}
         self._weights: dict[tuple[str, tuple[Lora, ...]], str] = {}
         self._adapted, self._numbers = Adapted(loaded), Numbers(loaded)
-        self._recordings: Recordings | None = None
+        self.recordings: Recordings | None = None
 
     @classmethod
     @on_worker
@@ -125,14 +118,14 @@ class Studio:
         """
         compiler = inductor if packages is None else Packages(packages)
         compiled = compile or packages is not None
-        self._recordings = Recordings(compile=compiled, compiler=compiler) if on or compiled else None
+        self.recordings = Recordings(compile=compiled, compiler=compiler) if on or compiled else None
 
     def judge_by_networks(self, on: bool = True) -> None:
         """Has pictures of all kinds judged by networks of the Hub's that are here (hgc.judges), or by none of them.
 
         Without this they are asked on an accelerator only. The embedded model keeps its own.
         """
-        self._judge = Judge.of(self.loaded.preset, self.loaded.device, on)
+        self.judge = Judge.of(self.loaded.preset, self.loaded.device, on)
 
     @property
     def inpaints(self) -> bool:
@@ -234,11 +227,6 @@ class Studio:
             self._row_times[shape] = timing.row_times(self, recipe)
         return planning.in_time(recipe, self.blueprint, self._row_times[shape], most_ms)
 
-    @property
-    def records(self) -> bool:
-        """Whether steps that are alike are recorded."""
-        return self._recordings is not None
-
     def settings(self, recipe: Recipe) -> schedules.HGC:
         """HGC's settings for the recipe's budget. Raises OutOfReach."""
         return planning.settings(recipe, self.blueprint)
@@ -282,7 +270,7 @@ class Studio:
         self.accept(request)
         if forecast is None:
             forecast = self.forecast(request) if drawn is None else drawn.forecast(request, self.forecast)
-        return as_it_goes(partial(self._compare, request, forecast, drawn), cancel)
+        return as_it_goes(partial(compared, self, request, forecast, drawn), cancel)
 
     def inspect(self, found: Comparison, *, cancel: threading.Event | None = None) -> Iterator[Look | Inspection]:
         """Makes the picture of every arm once more, watched; yields where it is and, last, what was seen.
@@ -340,57 +328,10 @@ class Studio:
                     f"{'make it with control_map' if 'map' in what else 'resize it'}, or ask for that size"
                 )
 
-    def _compare(
-        self, request: Request, forecast: Forecast, drawn: Drawn | None, tell: Tell, stopped: Stopped
-    ) -> Comparison:
-        if self.loaded.device.type == "cpu":
-            take_free_cores()  # once, so that all arms are computed alike
-        whole, call = schedules.full(self.anatomy(request), request.steps), self.call(request)
-        third = request.rival is not None
-        if stopped():
-            raise Cancelled("stopped before the first step")
-
-        def arm(name: ArmName, wanted: Plan, arms_left: int) -> Arm:
-            own = at_steps(request, wanted.steps)
-            known = None if drawn is None else drawn.find(name, own, wanted)
-            made = known or self._arm(name, request, wanted, call, tell, stopped, arms_left)
-            if drawn is not None:
-                drawn.keep(own, wanted, made)
-            return made
-
-        full = arm("full", whole, 2 + third)
-        plan = forecast.plan
-        cached_arm = arm("cached", plan, 1 + third)
-        self._note_timing(request, full, cached_arm)
-        share = cached_arm.trace.macs.paper / full.trace.macs.paper
-        beside = planning.rival_of(request, share)
-        # Where steps were decided while running, the cost that the rival has to match is known only now.
-        foreseen = forecast.rival is not None and share == forecast.share
-        other = forecast.rival if foreseen or beside is None else self.plan(beside)
-        rival = None if other is None else arm("rival", other, 1)
-        noise = noise_of(self.loaded, request).float().cpu().numpy().tobytes()
-        others = [arm for arm in (cached_arm, rival) if arm is not None]
-        return Comparison(
-            request=request,
-            full=full,
-            cached=cached_arm,
-            likeness={arm.name: self._judge.likeness(full.image, arm.image) for arm in others},
-            digest=sha256(noise + request.picture_digest.encode()).hexdigest()[:12],
-            score_name=title_of(request.control),
-            notes=(
-                *self.check_prompt(request.prompt),
-                *self._judge.notes(request.control),
-                *plan.origin.notes(),
-                *(() if other is None else other.origin.notes("The rival's plan")),
-                *_replay_notes(arm.trace for arm in (full, cached_arm, rival) if arm is not None),
-            ),
-            made=self._made(request),
-            rival=rival,
-        )
-
-    def _made(self, request: Request) -> Made:
-        judge = self._judge.name(request.control)
-        return made_now(self.device, self.dtype, self.weights(request), self._recordings, judge)
+    def made(self, request: Request) -> Made:
+        """What its pictures are made with."""
+        judge = self.judge.name(request.control)
+        return made_now(self.device, self.dtype, self.weights(request), self.recordings, judge)
 
     def weights_under(self, control: str, loras: tuple[Lora, ...] = ()) -> str:
         """The name of the weights that make a picture under this control, as calibrations have it."""
@@ -399,69 +340,11 @@ class Studio:
             self._weights[key] = weights_of(loaded.pipeline(control, self.samplers[0]))
         return self._weights[key]
 
-    def _note_timing(self, request: Request, full: Arm, kept: Arm) -> None:
+    def note_timing(self, request: Request, full: Arm, kept: Arm) -> None:
         """Remembers the times that the next forecasts go by."""
         macs, latency_ms = (full.trace.macs.full, kept.trace.macs.full), (full.latency_ms, kept.latency_ms)
         self._timing[request.sampler] = Timing(macs, latency_ms)
 
-    def _arm(
-        self,
-        name: ArmName,
-        request: Request,
-        plan: Plan,
-        call: Mapping[str, Any],
-        tell: Tell,
-        stopped: Stopped,
-        arms_left: int,
-    ) -> Arm:
-        """One picture in as many steps as its plan has, of the same scheduler, on the same noise and map."""
-        pipe = self.loaded_for(request).pipeline(request.controls, request.sampler, request.task)
-        steps = plan.steps
-        adjustment = self.adjustment(plan, request)
-        width, height = request.size or self.size
-        begun, aside_s = perf_counter(), 0.0
-        previews: list[Pixels] = []
-        coming = Previews(self._preview, lane_of(self.loaded.device))
-
-        def tell_of(small: torch.Tensor) -> None:
-            previews.append(pixels(small, (small.shape[-2], small.shape[-1])))
-            done, spent = len(previews), perf_counter() - begun
-            eta = spent / done * (steps * arms_left - done)
-            tell(Progress(name, done, steps, pixels(small, (height, width)), eta))
-
-        def after_step(_pipe: Any, step: int, _time: Any, state: Mapping[str, Any]) -> dict[str, Any]:
-            nonlocal aside_s
-            called = perf_counter()
-            if stopped():
-                raise Cancelled(f"stopped after step {step + 1} of {steps} of the {name} arm")
-            coming.take(state["latents"])
-            for small in coming.ready():
-                tell_of(small)
-            aside_s += perf_counter() - called
-            return {}
-
-        # On a CPU a clock is read in no time; on an accelerator two events a site would be most of a step's launches.
-        timed = self.loaded.device.type == "cpu"
-        with cached(pipe, plan, adjustment=adjustment, timed=timed, graphs=self._recordings or False) as run:
-            out = pipe(**{**call, **stepping(request, steps)}, callback_on_step_end=after_step)
-            image = pixels_of(out.images)
-        latency_ms = (perf_counter() - begun - aside_s) * 1e3
-        for small in coming.rest():
-            tell_of(small)
-        score = self._judge.score(image, decoded(request.control_png), request.control)
-        return Arm(name, image, run.trace, latency_ms, sum(run.trace.step_ms), score, tuple(previews))
-
     def call(self, request: Request) -> dict[str, Any]:
         """The arguments of the pipeline's call, but for `stepping` the same for every arm."""
         return call_of(self.loaded_for(request), request)
-
-
-def _replay_notes(traces: Iterable[Trace]) -> tuple[str, ...]:
-    """The notes on recordings, once for all arms."""
-    notes = [note for trace in traces if trace.replays is not None for note in trace.replays.notes]
-    return tuple(f"Recorded steps: {note}." for note in dict.fromkeys(notes))
-
-
-def pixels_of(images: torch.Tensor) -> Pixels:
-    """The first of a pipeline's images [B, 3, H, W] in 0..1, as uint8 [H, W, 3]."""
-    return (images[0].float().clamp(0, 1) * 255).round().byte().permute(1, 2, 0).cpu().numpy()

@@ -34,7 +34,7 @@ def row_times(studio: Studio, recipe: Recipe) -> RowTimes:
     """Measured now, on a blank map. Raises PlanRefused where sites cannot be timed."""
     if studio.lent:
         raise PlanRefused("times are not measured on a borrowed accelerator; choose a budget instead")
-    if studio.records:
+    if studio.recordings is not None:
         raise PlanRefused("recorded steps cannot be timed site by site; choose a budget instead, or switch them off")
     return WORKER.run(lambda: _watched(studio, recipe))
 
