@@ -412,7 +412,7 @@ def test_constants_are_computed_once_and_again_when_a_callback_changes_the_promp
 def test_a_gate_that_always_fires_computes_everything_and_one_that_never_does_follows_the_plan(
     pipe: Any, anatomy: Anatomy
 ) -> None:
-    settings: dict[str, Any] = {"lambda_inter": 0.4, "fine": False, "forecast": REPEAT}
+    settings: dict[str, Any] = {"lambda_inter": 0.4, "fine": False, "order": 0}
     plain = tiny.latents(pipe)
     with cached(pipe, schedules.HGC(threshold=1e-9, **settings).plan(anatomy, STEPS)) as eager:
         assert torch.equal(tiny.latents(pipe), plain)

@@ -130,9 +130,9 @@ def _scores(example: Example, seen: Picture, picture: Picture, eyes: Eyes) -> di
     if example.prompt:
         scores["words"] = eyes.words([picture], [example.prompt])["both"]
     if example.control == "segmentation":
-        wanted = snap(seen, PALETTE, "sky", paper=None).labels
-        scores["right"] = float((eyes.labels([picture])[0].numpy() == wanted).mean())
-        scores["miou"] = eyes.segmentation([picture], [wanted])["mean"]
+        labels = snap(seen, PALETTE, "sky", paper=None).labels
+        scores["right"] = float((eyes.labels([picture])[0].numpy() == labels).mean())
+        scores["miou"] = eyes.segmentation([picture], [labels])["mean"]
     elif seen.any():
         scores["f1"] = line_score(picture, seen[:, :, 0])[0]
         pen = skeletonize(seen[:, :, 0] > 0)

@@ -193,10 +193,10 @@ class _Exhibition:
                 self._keep(news)
                 todo = left[task.recipe.seed]
                 todo.pop(news.key, None)
-                told = pace.after() if news.drawn else ""
-                if told and not todo:
+                rate = pace.after() if news.drawn else ""
+                if rate and not todo:
                     finished += 1
-                    self.tell(f"{sampler}: {finished} of {len(own)} pictures; {told}")
+                    self.tell(f"{sampler}: {finished} of {len(own)} pictures; {rate}")
 
     def _missing(self, exhibit: Exhibit, sampler: str, plans: Mapping[str, Plan]) -> dict[str, Plan]:
         """Plans by their pictures' keys."""

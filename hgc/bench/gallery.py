@@ -102,13 +102,13 @@ def exhibits(folder: Path) -> list[Exhibit]:
     if not folder.is_dir():
         raise BenchRefused(f"--data {folder}: there is no such folder")
     ways = (_of_parquet, _of_datasets, _of_lines, _of_pairs)
-    found = next((shown for way in ways if (shown := list(way(folder)))), [])
-    if not found:
+    pictures = next((shown for way in ways if (shown := list(way(folder)))), [])
+    if not pictures:
         raise BenchRefused(
             f"--data {folder}: no pictures were found; it needs images/ (and annotations/ of the same names), a "
             "prompt.json or .jsonl of target, source and prompt, or .parquet files with a column image"
         )
-    return sorted(found, key=lambda one: one.name)
+    return sorted(pictures, key=lambda one: one.name)
 
 
 def is_coco(shown: Sequence[Exhibit]) -> bool:
@@ -134,9 +134,9 @@ def _files(folder: Path, names: Sequence[str]) -> dict[str, Path]:
             if place.parent.name in ANNOTATIONS and name in IMAGES:
                 continue  # val2017 beneath annotations holds no pictures
             inside = [place / split for split in ("validation", "val2017", "val", "test") if (place / split).is_dir()]
-            found = sorted(path for path in (inside or [place])[0].rglob("*") if path.suffix.lower() in PICTURES)
-            if found:
-                return {path.stem: path for path in found}
+            paths = sorted(path for path in (inside or [place])[0].rglob("*") if path.suffix.lower() in PICTURES)
+            if paths:
+                return {path.stem: path for path in paths}
     return {}
 
 

@@ -136,7 +136,7 @@ class Attack:
         plans, table = json.loads(shelf.read_bytes()), shelf.with_suffix(".npz").read_bytes()
         linked = link_of(self._record.request).query.partition("=")[2]
         return {
-            "a recording": lambda: [comparison_of(found).figures() for found in read_archive(draw.archive(files))],
+            "a recording": lambda: [comparison_of(run).figures() for run in read_archive(draw.archive(files))],
             "a plan": lambda: Plan.from_json(draw.text(self._plan)),
             "a request": lambda: Request.parse(draw.text(request)).own_plan,
             "a request's fields": lambda: Request.parse(draw.changed(request)).picture_digest,
@@ -180,14 +180,14 @@ class Attack:
         if self._draw.random.random() < 0.05:
             data = self._draw.anything()
         given = self.latest = f"{name} {json.dumps(data)[:300]}"
-        event, told = self._server.call(name, data, PATIENCE_S)
+        event, answer = self._server.call(name, data, PATIENCE_S)
         if event == "complete":
             return name, given, self._alive("taken")
-        if event == "http" and str(told).startswith("4"):
+        if event == "http" and str(answer).startswith("4"):
             return name, given, self._alive("refused")
-        if event != "error" or not isinstance(told, dict) or not told.get("error"):
-            raise Gave(f"{name} {given}: answered {event} {str(told)[:300]}")
-        _check_sentence(given, str(told["error"]))
+        if event != "error" or not isinstance(answer, dict) or not answer.get("error"):
+            raise Gave(f"{name} {given}: answered {event} {str(answer)[:300]}")
+        _check_sentence(given, str(answer["error"]))
         return name, given, self._alive("refused")
 
     def _tool(self) -> tuple[str, str, str]:
@@ -197,11 +197,11 @@ class Attack:
         sound = {name: value for name, value in self._sound.items() if name != "picture"}
         arguments = {n: self._draw.argument(n, s, sound) for n, s in asked.items() if self._draw.random.random() < 0.8}
         given = self.latest = f"{tool['name']} {json.dumps(arguments)[:300]}"
-        told = self._asked(self._server, "tools/call", {"name": tool["name"], "arguments": arguments})
-        if "error" in told:
+        answer = self._asked(self._server, "tools/call", {"name": tool["name"], "arguments": arguments})
+        if "error" in answer:
             return tool["name"], given, self._alive("refused")
-        said = " ".join(str(part.get("text", "")) for part in told["result"]["content"])
-        if told["result"].get("isError"):
+        said = " ".join(str(part.get("text", "")) for part in answer["result"]["content"])
+        if answer["result"].get("isError"):
             if "Something unexpected" in said or "Traceback" in said:
                 raise Gave(f"{tool['name']} {given}: {said[:300]}")
             return tool["name"], given, self._alive("refused")
@@ -210,12 +210,12 @@ class Attack:
     def _asked(self, server: Server, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
         body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
         status, text = server.request("POST", f"{API}/mcp/", body, TOOL_HEADERS, PATIENCE_S)
-        found = re.findall(r"^data: (.*)$", text, re.MULTILINE)
-        if status >= 500 or (status == 200 and not found and not text.startswith("{")):
+        events = re.findall(r"^data: (.*)$", text, re.MULTILINE)
+        if status >= 500 or (status == 200 and not events and not text.startswith("{")):
             raise Gave(f"{method} {str(params)[:300]}: HTTP {status} {text[:200]}")
         if status != 200:
             return {"error": text}
-        answer: dict[str, Any] = json.loads(found[-1] if found else text)
+        answer: dict[str, Any] = json.loads(events[-1] if events else text)
         return answer
 
     def _alive(self, end: str) -> str:
@@ -270,15 +270,15 @@ def _example() -> bytes:
     return buffer.getvalue()
 
 
-def _check_sentence(asked: str, told: str) -> None:
+def _check_sentence(asked: str, sentence: str) -> None:
     if (
-        "Something unexpected" in told
-        or "Traceback" in told
-        or "\n" in told.strip()
-        or not told
-        or len(told) > REFUSAL_CHARS
+        "Something unexpected" in sentence
+        or "Traceback" in sentence
+        or "\n" in sentence.strip()
+        or not sentence
+        or len(sentence) > REFUSAL_CHARS
     ):
-        raise Gave(f"{asked}: was told {told[:300]!r}")
+        raise Gave(f"{asked}: was told {sentence[:300]!r}")
 
 
 def attacks(

@@ -179,9 +179,9 @@ def sdxl_rows() -> list[Row]:
         anatomy = measure(sdxl_networks(control), SDXL_LATENT, TOKENS, model="sdxl")
         whole = plan_macs(schedules.full(anatomy, SDXL_STEPS), anatomy).paper
         for title, plan in sdxl_plans(anatomy).items():
-            macs, told = plan_macs(plan, anatomy), None if control else SDXL_PUBLISHED.get(title)
+            macs, published = plan_macs(plan, anatomy), None if control else SDXL_PUBLISHED.get(title)
             name = f"SDXL{beside}: {title}"
-            table.append(Row(name, macs.paper / 1e12, macs.full / 1e12, macs.paper / whole, told))
+            table.append(Row(name, macs.paper / 1e12, macs.full / 1e12, macs.paper / whole, published))
     return table
 
 

@@ -113,10 +113,10 @@ def compare(studio: Studio, setup: Setup, requests: Sequence[Request], ledger: L
             raise BenchRefused(f"pictures of {first.control} are missing: {news}; the same command goes on from here")
         if isinstance(news, Drawn):
             pages[drawing.page].add(news)
-            told = pace.after(len(news.shown))
+            rate = pace.after(len(news.shown))
             if not pages[drawing.page].missing:
                 there = sum(len(page.group) for page in pages if not page.missing)
-                tell(f"{first.control}, {first.sampler}: {there} of {len(requests)} pictures; {told}")
+                tell(f"{first.control}, {first.sampler}: {there} of {len(requests)} pictures; {rate}")
     shown = [[one for page in pages for one in page.shown.get(i, ())] for i in range(len(entered))]
     rows = [Rows(e.method, e.budget, task.cost(e.plan), row) for e, row in zip(entered, shown, strict=True)]
     return points(first.control, first.sampler, rows)

@@ -155,16 +155,16 @@ class Visitors:
 
     def _finish(self, request: dict[str, Any]) -> str:
         """Runs to the end. Empty where it is right."""
-        event, told = self._server.call("/run_request", [request, False, False], PATIENCE_S)
+        event, answer = self._server.call("/run_request", [request, False, False], PATIENCE_S)
         if event != "complete":
-            return f"answered {event}: {str(told)[:200]}"
-        pictures = "".join(self._digest(told[place]["path"]) for place in (0, 1))
+            return f"answered {event}: {str(answer)[:200]}"
+        pictures = "".join(self._digest(answer[place]["path"]) for place in (0, 1))
         with self._lock:
             first = self._first.setdefault(key_of(request), pictures)
         if first != pictures:
             return "another picture than the first time"
-        asked, made = request["seed"], told[2]["seed"]
-        return "" if asked == made and told[2]["request"]["prompt"] == request["prompt"] else "another run's figures"
+        asked, made = request["seed"], answer[2]["seed"]
+        return "" if asked == made and answer[2]["request"]["prompt"] == request["prompt"] else "another run's figures"
 
     def _digest(self, path: str) -> str:
         parts = urlsplit(self._server.address)

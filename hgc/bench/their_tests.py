@@ -48,15 +48,15 @@ class Theirs:
         lines = [
             f"{title:13} {_counted(ends)}" for title, ends in (("plain", self.plain), ("under a plan", self.planned))
         ]
-        told = f"{self.loops} loops, {self.steps} steps ran under a plan; {len(self.differing)} tests end otherwise"
-        return "\n".join([*lines, told, *self.differing])
+        summary = f"{self.loops} loops, {self.steps} steps ran under a plan; {len(self.differing)} tests end otherwise"
+        return "\n".join([*lines, summary, *self.differing])
 
 
 def run_both(source: Path, chosen: str = CHOSEN) -> Theirs:
     """Runs them twice from a source tree of diffusers. Raises BenchRefused where there are none."""
     plain, _ = run(source, chosen, planned=False)
-    planned, told = run(source, chosen, planned=True)
-    return Theirs(plain, planned, told["loops"], told["steps"])
+    planned, counts = run(source, chosen, planned=True)
+    return Theirs(plain, planned, counts["loops"], counts["steps"])
 
 
 def run(source: Path, chosen: str, *, planned: bool) -> tuple[dict[str, str], dict[str, int]]:

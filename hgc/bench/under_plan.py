@@ -30,8 +30,8 @@ FETCHED, TOKENS = "hf-internal-testing/tiny-random-clip", 77
 class Loop:
     """A pipeline's progress bar, whose block is its loop over the steps: entered, and left, together with a plan."""
 
-    def __init__(self, pipe: Any, bar: Any, call: FrameType, told: dict[str, int]) -> None:
-        self._pipe, self._bar, self._call, self._told = pipe, bar, call, told
+    def __init__(self, pipe: Any, bar: Any, call: FrameType, counts: dict[str, int]) -> None:
+        self._pipe, self._bar, self._call, self._counts = pipe, bar, call, counts
         self._under = ExitStack()
 
     def __enter__(self) -> Any:
@@ -41,19 +41,19 @@ class Loop:
         anatomy = measure(Networks.of(self._pipe), (height, width), tokens)
         steps = len(values["timesteps"])
         self._under.enter_context(cached(self._pipe, schedules.full(anatomy, steps)))
-        self._told["loops"] += 1
-        self._told["steps"] += steps
+        self._counts["loops"] += 1
+        self._counts["steps"] += steps
         return self._under.enter_context(self._bar)
 
     def __exit__(self, *error: Any) -> Any:
         return self._under.__exit__(*error)
 
 
-def _progress_bar(told: dict[str, int], original: Any) -> Any:
+def _progress_bar(counts: dict[str, int], original: Any) -> Any:
     def progress_bar(self: Any, iterable: Any = None, total: int | None = None) -> Any:
         bar, call = original(self, iterable, total), sys._getframe(1)
         with_control = {"unet", "controlnet"} <= self.components.keys() and "timesteps" in call.f_locals
-        return Loop(self, bar, call, told) if with_control and iterable is None else bar
+        return Loop(self, bar, call, counts) if with_control and iterable is None else bar
 
     return progress_bar
 
@@ -74,11 +74,11 @@ def pytest_configure(config: Any) -> None:
     tokenizers: Any = CLIPTokenizer
     tokenizers.from_pretrained = classmethod(_tokenizer(CLIPTokenizer.from_pretrained))
     if REPORT in os.environ:
-        told = {"loops": 0, "steps": 0}
+        counts = {"loops": 0, "steps": 0}
         pipelines: Any = DiffusionPipeline
-        pipelines.progress_bar = _progress_bar(told, DiffusionPipeline.progress_bar)
-        config.add_cleanup(lambda: _report(told))
+        pipelines.progress_bar = _progress_bar(counts, DiffusionPipeline.progress_bar)
+        config.add_cleanup(lambda: _report(counts))
 
 
-def _report(told: dict[str, int]) -> None:
-    Path(os.environ[REPORT]).write_text(json.dumps(told), encoding="utf-8")
+def _report(counts: dict[str, int]) -> None:
+    Path(os.environ[REPORT]).write_text(json.dumps(counts), encoding="utf-8")

@@ -120,5 +120,5 @@ class PoseEstimator:
         drawn = people(control)
         if not drawn:
             return nan
-        found = self.find(image, np.array([person.box for person in drawn]))
-        return float(np.mean([keypoint_similarity(f, p.points, p.area) for f, p in zip(found, drawn, strict=True)]))
+        poses = self.find(image, np.array([person.box for person in drawn]))
+        return float(np.mean([keypoint_similarity(f, p.points, p.area) for f, p in zip(poses, drawn, strict=True)]))

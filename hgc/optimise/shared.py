@@ -176,11 +176,11 @@ def _bytes(place: Place, name: str, most: int) -> bytes:
     """A file's bytes. Raises SharingRefused for one that is larger than plans are."""
     with _told(place):
         url = hf_hub_url(place.repo, name, repo_type=place.kind)
-        found = get_hf_file_metadata(url)
-        if found.size is None or found.size > most:
-            raise SharingRefused(f"{place}: {name} has {found.size or 0:,} bytes, plans have {most:,} at most")
+        metadata = get_hf_file_metadata(url)
+        if metadata.size is None or metadata.size > most:
+            raise SharingRefused(f"{place}: {name} has {metadata.size or 0:,} bytes, plans have {most:,} at most")
         file = BytesIO()
-        http_get(found.location, file, expected_size=found.size)
+        http_get(metadata.location, file, expected_size=metadata.size)
     return file.getvalue()
 
 

@@ -122,17 +122,19 @@ def own_path(subject: Subject, weights: str) -> Path:
     return Path(OWN) / f"{subject.name}-{subject.guidance:g}-{weights}.json"
 
 
-def _kept(wanted: Subject) -> list[Path]:
+def _kept(subject: Subject) -> list[Path]:
     """All files that are named for it, those made here first and the newest of them before the others."""
-    own = sorted(Path(OWN).glob(f"{wanted.name}-*.json"), key=lambda path: path.stat().st_mtime, reverse=True)
-    shipped = CALIBRATIONS / f"{wanted.name}.json"
+    own = sorted(Path(OWN).glob(f"{subject.name}-*.json"), key=lambda path: path.stat().st_mtime, reverse=True)
+    shipped = CALIBRATIONS / f"{subject.name}.json"
     return [*own, shipped] if shipped.exists() else own
 
 
-def _nothing_kept(wanted: Subject) -> str:
-    kept = sorted({path.stem for folder in (CALIBRATIONS, Path(OWN)) for path in folder.glob(f"{wanted.model}-*.json")})
+def _nothing_kept(subject: Subject) -> str:
+    kept = sorted(
+        {path.stem for folder in (CALIBRATIONS, Path(OWN)) for path in folder.glob(f"{subject.model}-*.json")}
+    )
     there = f" (there is {', '.join(kept)})" if kept else ""
     return (
-        f"{wanted.model} is not calibrated for {wanted.control}, {wanted.sampler} and {wanted.steps} steps{there}; "
-        f"make it with: {wanted.command}"
+        f"{subject.model} is not calibrated for {subject.control}, {subject.sampler} and {subject.steps} steps"
+        f"{there}; make it with: {subject.command}"
     )

@@ -67,12 +67,12 @@ def optimised(task: Task, share: float) -> Plan:
 
 def kept_for(recipe: Recipe) -> Kept:
     """The searched plans for a recipe, or for the one most like it. Raises PlanRefused where nothing is kept."""
-    wanted = subject_of(recipe)
-    found = (*shelves(Path(OWN).absolute()), *shelves(PLANS))  # of equals, one's own
-    if not found:
+    subject = subject_of(recipe)
+    candidates = (*shelves(Path(OWN).absolute()), *shelves(PLANS))  # of equals, one's own
+    if not candidates:
         raise PlanRefused("no optimised plans are kept here; make them with: python -m hgc optimize")
-    shelf = min(found, key=lambda shelf: distance(shelf.table.subject, wanted))
-    return Kept(shelf, shelf.table.subject.carried_over(wanted))
+    shelf = min(candidates, key=lambda shelf: distance(shelf.table.subject, subject))
+    return Kept(shelf, shelf.table.subject.carried_over(subject))
 
 
 def measured_on(model: str | None, weights: Callable[[], str]) -> Subject | None:

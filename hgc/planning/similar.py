@@ -26,19 +26,19 @@ class Similar:
 
 def similar_to(task: Task) -> Similar | None:
     """Of the nearest sampler, steps and guidance; None where this model, control and weights were not measured."""
-    wanted = subject_of(task.recipe)
+    subject = subject_of(task.recipe)
     fitting = [
         shelf
         for shelf in optimised.shelves(optimised.PLANS)
-        if (shelf.table.subject.model, shelf.table.subject.control) == (wanted.model, wanted.control)
+        if (shelf.table.subject.model, shelf.table.subject.control) == (subject.model, subject.control)
     ]
     if not fitting:
         return None
-    shelf = min(fitting, key=lambda one: optimised.distance(one.table.subject, wanted))
-    alike = _alike(optimised.PLANS, task.anatomy, shelf.table.subject, wanted.steps, wanted.guidance)
+    shelf = min(fitting, key=lambda one: optimised.distance(one.table.subject, subject))
+    alike = _alike(optimised.PLANS, task.anatomy, shelf.table.subject, subject.steps, subject.guidance)
     if shelf.weights != task.weights or not alike.attends:
         return None
-    return Similar(alike, shelf.table.subject.carried_over(wanted))
+    return Similar(alike, shelf.table.subject.carried_over(subject))
 
 
 @lru_cache(maxsize=64)

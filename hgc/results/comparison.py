@@ -174,19 +174,7 @@ class Comparison:
         for name, arm in self.arms.items():
             figures |= {f"{figure}_{name}": value for figure, value in arm.figures().items()}
         figures |= {f"title_{name}": title for name, title in arm_titles(request).items()}
-        if self.rival is not None:
-            alike, rival = self.likeness["rival"], self.rival
-            figures |= {
-                "rival": request.rival,
-                "plan_rival": rival.trace.plan.name,
-                "psnr_rival": _finite(alike.psnr),
-                "ssim_rival": alike.ssim,
-                "perceptual_rival": alike.perceptual,
-                "steps_rival": rival.steps,
-                "peak_bytes_rival": rival.trace.peak_bytes,
-                "macs_ratio_rival": rival.trace.macs.paper / full.trace.macs.paper,
-                "speedup_rival": _speedup(full, rival),
-            }
+        figures |= self._rival_figures()
         return figures | {
             "macs_ratio": cached.trace.macs.paper / full.trace.macs.paper,
             "speedup": _speedup(full, cached),
@@ -214,6 +202,23 @@ class Comparison:
             "seed": request.seed,
             "sampler": request.sampler,
             "guidance": request.guidance,
+        }
+
+    def _rival_figures(self) -> dict[str, Any]:
+        """Those of the third picture, if there is one."""
+        if self.rival is None:
+            return {}
+        alike, rival = self.likeness["rival"], self.rival
+        return {
+            "rival": self.request.rival,
+            "plan_rival": rival.trace.plan.name,
+            "psnr_rival": _finite(alike.psnr),
+            "ssim_rival": alike.ssim,
+            "perceptual_rival": alike.perceptual,
+            "steps_rival": rival.steps,
+            "peak_bytes_rival": rival.trace.peak_bytes,
+            "macs_ratio_rival": rival.trace.macs.paper / self.full.trace.macs.paper,
+            "speedup_rival": _speedup(self.full, rival),
         }
 
 

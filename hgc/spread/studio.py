@@ -65,10 +65,10 @@ class SpreadStudio(Studio):
                 self.note_timing(news.request, news.full, news.cached)
             yield news
 
-    def inspect(self, found: Comparison, *, cancel: threading.Event | None = None) -> Iterator[Look | Inspection]:
+    def inspect(self, comparison: Comparison, *, cancel: threading.Event | None = None) -> Iterator[Look | Inspection]:
         """As a studio's."""
-        self.accept(found.request)
-        news = self.place.run(Inspect(found), cancel or threading.Event())
+        self.accept(comparison.request)
+        news = self.place.run(Inspect(comparison), cancel or threading.Event())
         return (each for each in news if isinstance(each, Look | Inspection))
 
     def calibrate(

@@ -91,9 +91,9 @@ class LentStudio(Studio):
                     self.note_timing(news.request, news.full, news.cached)
                 yield news
 
-    def inspect(self, found: Comparison, *, cancel: threading.Event | None = None) -> Iterator[Look | Inspection]:
+    def inspect(self, comparison: Comparison, *, cancel: threading.Event | None = None) -> Iterator[Look | Inspection]:
         """As a studio's; a stop is heard between two looks."""
-        with closing(self._inspect_there(found)) as lent:
+        with closing(self._inspect_there(comparison)) as lent:
             for news in lent:
                 if cancel is not None and cancel.is_set():
                     raise Cancelled("stopped on request")
@@ -114,8 +114,8 @@ class LentStudio(Studio):
     def _compare_here(self, request: Request, forecast: Forecast) -> Iterator[Progress | Comparison]:
         yield from super().compare(request, forecast=forecast)
 
-    def _inspect_here(self, found: Comparison) -> Iterator[Look | Inspection]:
-        yield from super().inspect(found)
+    def _inspect_here(self, comparison: Comparison) -> Iterator[Look | Inspection]:
+        yield from super().inspect(comparison)
 
     def _calibrate_here(self, subject: Subject, scenes: int) -> Iterator[Measured | Calibration]:
         yield from super().calibrate(subject, scenes)

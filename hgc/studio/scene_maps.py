@@ -54,9 +54,9 @@ def _straight_lines(scene: Scene, seed: int, size: Size) -> Pixels:
     """The straight ones of the picture's edges, as M-LSD draws them."""
     edges = cv2.resize(scene.edges, size, interpolation=cv2.INTER_NEAREST)
     least = SHORTEST * min(size)
-    found = cv2.HoughLinesP(edges, 1, np.pi / 180, int(least / 2), minLineLength=least, maxLineGap=least / 8)
+    segments = cv2.HoughLinesP(edges, 1, np.pi / 180, int(least / 2), minLineLength=least, maxLineGap=least / 8)
     sheet = np.zeros(size[::-1], np.uint8)
-    for line in [] if found is None else found.reshape(-1, 4):
+    for line in [] if segments is None else segments.reshape(-1, 4):
         cv2.line(sheet, line[:2].tolist(), line[2:].tolist(), 255, 1)
     return _grey(sheet)
 

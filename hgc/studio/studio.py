@@ -272,14 +272,14 @@ class Studio:
             forecast = self.forecast(request) if drawn is None else drawn.forecast(request, self.forecast)
         return as_it_goes(partial(compared, self, request, forecast, drawn), cancel)
 
-    def inspect(self, found: Comparison, *, cancel: threading.Event | None = None) -> Iterator[Look | Inspection]:
+    def inspect(self, comparison: Comparison, *, cancel: threading.Event | None = None) -> Iterator[Look | Inspection]:
         """Makes the picture of every arm once more, watched; yields where it is and, last, what was seen.
 
         Apart from the comparison, because watching takes time and would spoil its figures. Setting `cancel` raises
         Cancelled at the next step. Raises RequestRefused, PlanRefused.
         """
-        self.accept(found.request)
-        return as_it_goes(partial(look_into, self, found), cancel)
+        self.accept(comparison.request)
+        return as_it_goes(partial(look_into, self, comparison), cancel)
 
     def adjustment(self, plan: Plan, recipe: Recipe) -> Adjustment | None:
         """The numbers that the plan's forecasts need. Raises CalibrationRefused."""

@@ -42,8 +42,8 @@ class Header:
 
     def says(self, words: str, kind: str = "") -> Updates:
         """Words under the header; without any its card goes."""
-        told = figures.notes_list([words], kind) if kind else f'<p class="lead">{escape(words)}</p>'
-        return {self.told: told, self.card: gr.update(visible=bool(words))} | self.buttons()
+        notes = figures.notes_list([words], kind) if kind else f'<p class="lead">{escape(words)}</p>'
+        return {self.told: notes, self.card: gr.update(visible=bool(words))} | self.buttons()
 
     def buttons(self, fetch: bool = False) -> Updates:
         return {self.fetch: gr.update(visible=fetch), self.stop: gr.update(visible=False)}

@@ -30,8 +30,8 @@ _USUAL = frozenset({*vars(nn.Module()), "forward", COMPILED, STATE})
 class Constants:
     """The marks of what the constant sites of one run were computed from."""
 
-    def __init__(self, found: Survey) -> None:
-        self._places = found.places
+    def __init__(self, survey: Survey) -> None:
+        self._places = survey.places
         self._marks: dict[str, tuple[Any, ...]] = {}
         self._texts: dict[tuple[str, int], tuple[Seen, Any]] = {}
         self._scales: Any = None

@@ -80,11 +80,11 @@ class Store:
         """Puts a value in front and lets go of those that no branch needs any more."""
         history = [Kept(value.clone(), step, branches), *self._kept.get(key, ())]
         both = [kept for kept in history if kept.branches == 2][:depth]
-        wanted = [kept for i, kept in enumerate(history) if i < depth or kept in both]
+        remaining = [kept for i, kept in enumerate(history) if i < depth or kept in both]
         before = sum(_bytes(kept) for kept in history[1:])
-        self._bytes += sum(_bytes(kept) for kept in wanted) - before
+        self._bytes += sum(_bytes(kept) for kept in remaining) - before
         self.peak_bytes = max(self.peak_bytes, self._bytes)
-        self._kept[key] = wanted
+        self._kept[key] = remaining
 
     def holds(self, key: Key, branches: int) -> bool:
         return any(kept.branches >= branches for kept in self._kept.get(key, ()))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from math import inf
 
 from hgc import limits
@@ -37,41 +37,55 @@ def least_error_within(
 
     Raises OutOfReach below what the cheapest plan costs, which it names.
     """
-    whole = plan_macs(full(anatomy, similarity.steps), anatomy, guidance=guidance, off=off).paper
-    search = _Search(anatomy, similarity, settings, guidance, off)
-
-    def cost(choice: HGC) -> float:
-        plan = hgc_measured(anatomy, similarity, choice, guidance=guidance, off=off)
-        return plan_macs(plan, anatomy, guidance=guidance, off=off).paper / whole
-
-    cheapest = search.cheapest()
-    least = cost(cheapest)
-    within = [(least, cheapest)] if least <= share + ROUNDING else []
-
-    def over(budget: float) -> float:
-        """By how much the plan of the best leg within a budget is over the share; minus infinity without such a leg."""
-        nonlocal least
-        if (found := search.least(budget)) is None:
-            return -inf
-        spent = cost(found)
-        least = min(least, spent)
-        if spent <= share + ROUNDING:
-            within.append((spent, found))
-        return spent - share
-
+    trials = _Trials(_Search(anatomy, similarity, settings, guidance, off), share)
     budget = share  # repeated attention makes a plan cheaper than its leg, a control that is off dearer
     for _ in range(ROUNDS):
-        budget -= over(budget)
+        budget -= trials.over(budget)
         if budget == inf:
             break
-    if all(found == cheapest for _, found in within):
+    if not trials.beyond_cheapest:
         low, high = 0.0, share
         for _ in range(HALVINGS):
             middle = (low + high) / 2
-            low, high = (low, middle) if over(middle) > ROUNDING else (middle, high)
-    if not within:
-        raise OutOfReach(f"budget {share:.0%}: the cheapest plan costs {least:.1%} of full compute; choose more", least)
-    return max(within, key=lambda one: one[0])[1]
+            low, high = (low, middle) if trials.over(middle) > ROUNDING else (middle, high)
+    return trials.best()
+
+
+class _Trials:
+    """Settings that were planned and priced, beginning with the cheapest; those within the share are kept."""
+
+    def __init__(self, search: _Search, share: float) -> None:
+        self._search, self._share = search, share
+        self._within: list[tuple[float, HGC]] = []
+        self._cheapest = search.cheapest()
+        self._least = inf
+        self._price(self._cheapest)
+
+    def over(self, budget: float) -> float:
+        """By how much the plan of the best leg within a budget is over the share; minus infinity without such a leg."""
+        choice = self._search.least(budget)
+        return -inf if choice is None else self._price(choice) - self._share
+
+    def _price(self, choice: HGC) -> float:
+        share = self._search.share(choice)
+        self._least = min(self._least, share)
+        if share <= self._share + ROUNDING:
+            self._within.append((share, choice))
+        return share
+
+    @property
+    def beyond_cheapest(self) -> bool:
+        """Whether any of them but the cheapest is within the share."""
+        return any(choice != self._cheapest for _, choice in self._within)
+
+    def best(self) -> HGC:
+        """Those of most compute. Raises OutOfReach where none is within the share."""
+        if not self._within:
+            raise OutOfReach(
+                f"budget {self._share:.0%}: the cheapest plan costs {self._least:.1%} of full compute; choose more",
+                self._least,
+            )
+        return max(self._within, key=lambda priced: priced[0])[1]
 
 
 @dataclass(frozen=True)
@@ -81,6 +95,17 @@ class _Search:
     settings: HGC
     guidance: bool
     off: Off | None
+
+    @cached_property
+    def _whole(self) -> int:
+        return plan_macs(
+            full(self.anatomy, self.similarity.steps), self.anatomy, guidance=self.guidance, off=self.off
+        ).paper
+
+    def share(self, choice: HGC) -> float:
+        """What the plan of some settings costs, of full compute."""
+        plan = hgc_measured(self.anatomy, self.similarity, choice, guidance=self.guidance, off=self.off)
+        return plan_macs(plan, self.anatomy, guidance=self.guidance, off=self.off).paper / self._whole
 
     def cheapest(self) -> HGC:
         """The settings of the leg that costs least."""
@@ -95,14 +120,14 @@ class _Search:
         None where all cost more.
         """
         steps = self.similarity.steps
-        error, found = min((self._best(count, steps, LINE, budget) for count in self._counts()), key=_error)
-        if found is None:
+        error, choice = min((self._best(count, steps, LINE, budget) for count in self._counts()), key=_error)
+        if choice is None:
             return None
-        count = found.key_count(steps)
+        count = choice.key_count(steps)
         gates = {round(share * steps) for share in GATES if self.guidance} - {0, steps}
         others = [self._best(count, gate, LINE, budget) for gate in sorted(gates)]
         others += [self._best(count, steps, order, budget) for order in (REPEATED, PARABOLA)]
-        return min([(error, found), *((e, d) for e, d in others if d is not None)], key=_error)[1]
+        return min([(error, choice), *((e, d) for e, d in others if d is not None)], key=_error)[1]
 
     def _counts(self) -> list[int]:
         steps = self.similarity.steps

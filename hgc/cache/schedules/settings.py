@@ -23,8 +23,8 @@ class Settings:
     bounds: ClassVar[Mapping[str, Interval]] = {}
 
     def __init_subclass__(cls) -> None:
-        found = {name: _bounds(hint) for name, hint in get_type_hints(cls, include_extras=True).items()}
-        cls.bounds = {name: bounds for name, bounds in found.items() if bounds is not None}
+        intervals = {name: _bounds(hint) for name, hint in get_type_hints(cls, include_extras=True).items()}
+        cls.bounds = {name: bounds for name, bounds in intervals.items() if bounds is not None}
 
     def __post_init__(self) -> None:
         for name, bounds in self.bounds.items():

@@ -108,7 +108,7 @@ class Sheet:
             return []
         count, parts, stats, _ = cv2.connectedComponentsWithStats((self.small == number).astype(np.uint8))
         whole = self.where(name)
-        found = []
+        regions = []
         for part in range(1, count):
             left, top, width, height, area = (int(v) for v in stats[part])
             if area < SPECK_PX:
@@ -125,8 +125,8 @@ class Sheet:
                 )
                 mask = mask & np.asarray(cv2.dilate(own, np.ones((3, 3), np.uint8)), np.uint8)
             if mask.any():
-                found.append(Region(x, y, np.asarray(mask, np.uint8), area / SIZE**2))
-        return sorted(found, key=lambda region: region.y + region.height)
+                regions.append(Region(x, y, np.asarray(mask, np.uint8), area / SIZE**2))
+        return sorted(regions, key=lambda region: region.y + region.height)
 
 
 def member(labels: NDArray[np.uint8], *names: str) -> Mask:

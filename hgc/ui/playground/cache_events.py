@@ -130,9 +130,9 @@ class CacheEvents:
         try:
             solution = self._solution(fields | {"method": wanted.method}, at_least)
         except Refused as error:
-            told = str(error).removeprefix("at_least: ")
+            sentence = str(error).removeprefix("at_least: ")
             # What was asked for before is no longer answered: the form as it stands is settled here.
-            return [*self.follow(*values), gr.skip(), gr.skip(), figures.notes_list([told], "error")]
+            return [*self.follow(*values), gr.skip(), gr.skip(), figures.notes_list([sentence], "error")]
         percent = round(100 * solution.budget, DIGITS)
         *settled, _ = self.settle(wanted.method, None, percent, False, *values[4:])
         return [*settled, percent, None, False, figures.aside(solution.sentence)]
@@ -157,16 +157,16 @@ class CacheEvents:
             return figures.forecast_waiting(in_one_sentence(error))
 
     def _price(self, recipe: Recipe) -> str:
-        titles, told = arm_titles(recipe), ""
+        titles, note = arm_titles(recipe), ""
         try:
             forecast = self._forecast(recipe)
         except PlanRefused as error:
             if recipe.rival is None:
                 raise
-            told, forecast = str(error), self._forecast(recipe.but(rival=None))
+            note, forecast = str(error), self._forecast(recipe.but(rival=None))
         if forecast.share_rival is not None:
-            told = f"{titles['rival']}: {forecast.share_rival:.1%}"
-        return figures.forecast_line(forecast, titles["cached"], told)
+            note = f"{titles['rival']}: {forecast.share_rival:.1%}"
+        return figures.forecast_line(forecast, titles["cached"], note)
 
     def _forecast(self, recipe: Recipe) -> Forecast:
         """The forecast of Run, which takes a method's least where the budget is below that."""

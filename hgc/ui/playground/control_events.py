@@ -64,13 +64,13 @@ class ControlEvents:
 
     def look(self, page: gr.Request, *drawing: Any) -> tuple[Any, ...]:
         """The control map as the model will see it, and the ways to read a photo; nothing where a newer look stands."""
-        control_map, told, stands = self._latest(page, drawing)
+        control_map, sentence, stands = self._latest(page, drawing)
         if not stands:
             return gr.skip(), gr.skip(), gr.skip()
         fetched = drawing[0] == "photo" and _slow(drawing) and control_map is not None
         return (
             seen_picture(control_map),
-            told,
+            sentence,
             gr.update(choices=ways_of(self._loader.studio().controls, drawing[6])) if fetched else gr.skip(),
         )
 
@@ -79,10 +79,10 @@ class ControlEvents:
         visitor = page.session_hash or ""
         number = self._looks.begin(visitor)
         if drawing[0] == "photo" and _slow(drawing):
-            found = self._looks.wait(lambda: self._map(*drawing), visitor, number)
+            reading = self._looks.wait(lambda: self._map(*drawing), visitor, number)
         else:
-            found = self._map(*drawing)
-        return *(found or (None, "")), found is not None and self._looks.stands(visitor, number)
+            reading = self._map(*drawing)
+        return *(reading or (None, "")), reading is not None and self._looks.stands(visitor, number)
 
     def _map(self, *drawing: Any) -> tuple[Pixels | None, str]:
         """The control map, None where there is none, and what is to be said about it."""
@@ -100,11 +100,11 @@ class ControlEvents:
 
     def receive(self, page: gr.Request, *drawing: Any) -> tuple[Any, ...]:
         """A photo just dropped; one that cannot be read is not left standing there as a broken picture."""
-        control_map, told, stands = self._latest(page, ("photo", *drawing[1:]))
+        control_map, sentence, stands = self._latest(page, ("photo", *drawing[1:]))
         # The path as it is, no gr.skip(): that would make gradio build the input anew, without our way of reading it.
         if not stands:
             return drawing[3], gr.skip(), gr.skip()
-        return drawing[3] if self._readable(drawing[3]) else None, seen_picture(control_map), told
+        return drawing[3] if self._readable(drawing[3]) else None, seen_picture(control_map), sentence
 
     def choose(self, which: str, source: str, annotator: str) -> tuple[Any, Any, str]:
         """A source and a way to read a photo that fit the control that was chosen, and the sources that do."""
@@ -136,14 +136,14 @@ class ControlEvents:
 
     def edit(self, *drawing: Any) -> tuple[Any, ...]:
         """Puts the map of the photo on the canvas of its kind; without a map, nothing happens but what is said."""
-        control_map, told = self._map(*drawing)
+        control_map, sentence = self._map(*drawing)
         if control_map is None:
-            return gr.skip(), gr.skip(), gr.skip(), told
+            return gr.skip(), gr.skip(), gr.skip(), sentence
         control = fitted(drawn(*drawing), self._loader.studio()).control
         if control not in DRAWN:
             refusal = NOT_DRAWN.format(CONTROLS[control].lower())
             return gr.skip(), gr.skip(), gr.skip(), figures.notes_list([refusal], "error")
-        return *_on_canvas(control_map, control), told
+        return *_on_canvas(control_map, control), sentence
 
     def trace(self, *drawing: Any) -> tuple[Any, ...]:
         """A bare sheet over the photo as it is framed, on the canvas of the kind that its annotator makes."""

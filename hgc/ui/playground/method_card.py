@@ -45,9 +45,9 @@ def _measured(method: Method, measured: dict[str, tuple[Rung, ...]]) -> str:
     )
 
 
-def told(found: Sequence[Rung]) -> str:
+def told(rungs: Sequence[Rung]) -> str:
     """Likeness at each cost, in words."""
-    return " · ".join(f"{rung.psnr:.1f} dB at {rung.share:.0%}" for rung in found)
+    return " · ".join(f"{rung.psnr:.1f} dB at {rung.share:.0%}" for rung in rungs)
 
 
 def _chart(method: Method, own: Sequence[Rung]) -> str:
@@ -73,9 +73,9 @@ def _chart(method: Method, own: Sequence[Rung]) -> str:
     )
 
 
-def _line(found: Sequence[Rung], kind: str) -> str:
-    places = " ".join(f"{_x(rung.share):.1f},{_y(rung.psnr):.1f}" for rung in found)
-    return f'<polyline class="{kind}" points="{places}"/>' if found else ""
+def _line(rungs: Sequence[Rung], kind: str) -> str:
+    places = " ".join(f"{_x(rung.share):.1f},{_y(rung.psnr):.1f}" for rung in rungs)
+    return f'<polyline class="{kind}" points="{places}"/>' if rungs else ""
 
 
 def _x(share: float) -> float:

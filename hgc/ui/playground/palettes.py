@@ -16,7 +16,7 @@ def palettes(sets: Sequence[LabelSet]) -> list[Swatches]:
 def _palette(labels: LabelSet, others: Sequence[LabelSet]) -> Swatches:
     titles = {name: class_title(name) for name in labels.palette}
     like = {
-        other.name: {title: class_title(found) for name, title in titles.items() if (found := other.like(name))}
+        other.name: {title: class_title(match) for name, title in titles.items() if (match := other.like(name))}
         for other in others
     }
     colours = {titles[name]: colour for name, colour in labels.palette.items()}

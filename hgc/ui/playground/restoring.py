@@ -38,7 +38,7 @@ def _holds(part: Any, value: Any) -> bool:
 def beyond(page: Playground, request: Request) -> list[str]:
     """Settings that the form or the loaded model does not have, in words."""
     values, studio = field_values(page, request), page.runner.loader.studio()
-    told = [
+    sentences = [
         f"{part.label} {values[name]:g} lies beyond the form's {part.minimum:g} to {part.maximum:g}; "
         "Run again uses it all the same"
         for name, part in page.fields.items()
@@ -48,10 +48,10 @@ def beyond(page: Playground, request: Request) -> list[str]:
     if request.model != studio.model:
         made, loaded = title_of(request.model), title_of(studio.model)
         remedy = "" if missing else "; choose that model in the list above and bring the picture back once more"
-        told.append(f"Made with {made}, and loaded is {loaded}: what both have is on the form{remedy}.")
+        sentences.append(f"Made with {made}, and loaded is {loaded}: what both have is on the form{remedy}.")
     elif request.sampler not in studio.samplers:
-        told.append(f"{title_of(studio.model)} has no sampler '{request.sampler}': the form keeps its own.")
-    return [*told, missing] if missing else told
+        sentences.append(f"{title_of(studio.model)} has no sampler '{request.sampler}': the form keeps its own.")
+    return [*sentences, missing] if missing else sentences
 
 
 def restored_form(page: Playground, request: Request, with_map: bool = True) -> Updates:
@@ -126,10 +126,10 @@ class Restoring:
     def check(self, run: str | None, name: str | None) -> Any:
         """Whether the run that has just finished is the original again."""
 
-        original, found = self._runner.originals.find(name), self._runner.runs.find(run)
-        if original is None or found is None or found.recorded:
+        original, second = self._runner.originals.find(name), self._runner.runs.find(run)
+        if original is None or second is None or second.recorded:
             return ""
-        return verdict_text(compared(original, found))
+        return verdict_text(compared(original, second))
 
 
 def wire_restoring(restoring: Restoring, p: Playground) -> None:

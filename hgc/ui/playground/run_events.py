@@ -69,11 +69,11 @@ class RunEvents:
 
     def take_again(self, page: gr.Request, name: str, original: str | None) -> Updates:
         """Takes up a request that was brought back, as it is, whatever the form says by now."""
-        press, found = Press.read(name, page.session_hash), self._runner.originals.find(original)
-        if found is None:
+        press, source = Press.read(name, page.session_hash), self._runner.originals.find(original)
+        if source is None:
             return self._failed(press, RequestRefused("This picture is no longer kept here: restore it once more."))
         try:
-            self._runner.planned.keep(self._runner.plan(found.request), press.name)
+            self._runner.planned.keep(self._runner.plan(source.request), press.name)
         except Exception as error:
             return self._failed(press, error)
         return self._pressing.unchanged
@@ -138,18 +138,18 @@ class RunEvents:
         """Says that the visitor's latest press was stopped, if it was."""
         if not self._jobs.stopped(press):
             return self._pressing.unchanged
-        told = run_told("Stopped.", "Nothing of this run was kept.", "stopped")
-        return {self._results.told: told} | self._before(press, before) | self._pressing.ready
+        message = run_told("Stopped.", "Nothing of this run was kept.", "stopped")
+        return {self._results.told: message} | self._before(press, before) | self._pressing.ready
 
     def _failed(self, press: Press, error: Exception, before: str | None = None) -> Updates:
         sentence = in_one_sentence(error)
         if not self._jobs.stands(press):
             return self._ended(press, before)
         if isinstance(error, OutOfReach):
-            told = run_told("Not at this cost:", sentence, "stopped")
+            message = run_told("Not at this cost:", sentence, "stopped")
         else:
-            told = run_told("This cannot be run:", sentence, "refused")
-        return {self._results.told: told} | self._before(press, before) | self._pressing.ready
+            message = run_told("This cannot be run:", sentence, "refused")
+        return {self._results.told: message} | self._before(press, before) | self._pressing.ready
 
     def _before(self, press: Press, before: str | None) -> Updates:
         """The run that stood there before a press whose own has begun."""

@@ -56,8 +56,8 @@ class Sharing:
             return {card.card: gr.update(visible=True), card.words: refused_text(in_one_sentence(error))}
         lost = [] if shared.has_map else [MAP_LEFT_BEHIND]
         notes = [*lost, *beyond(self._page, shared.request)]
-        told = {card.card: gr.update(visible=True), card.words: linked_text(notes)} if notes else {}
-        return filled | {card.again: gr.update(visible=False)} | told
+        updates = {card.card: gr.update(visible=True), card.words: linked_text(notes)} if notes else {}
+        return filled | {card.again: gr.update(visible=False)} | updates
 
 
 def wire_sharing(page: gr.Blocks, p: Playground, restoring: Restoring) -> None:

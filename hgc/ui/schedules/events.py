@@ -152,14 +152,14 @@ class ScheduleEvents:
         """The answer to a change; after a refusal the plan that was there, and why."""
         try:
             name, now = change()
-            told = headline(now.draft.plan, self._runner.loader.studio().forecast(now.planned))
+            words = headline(now.draft.plan, self._runner.loader.studio().forecast(now.planned))
         except Exception as error:
             return [desk, gr.skip(), gr.skip(), notes_list([self._why(desk, error)], "error"), *[gr.skip()] * 3]
         draft = now.draft
         return [
             name,
             now.grid.data(now.ground.play(draft.plan)),
-            told,
+            words,
             notes_list(remarks(draft.plan)),
             gr.update(interactive=bool(draft.past)),
             gr.update(interactive=bool(draft.future)),

@@ -149,8 +149,8 @@ class SearchEvents:
             yield {self._card.told: progress(now.words, now.share) + rungs_table(going.found)}
         yield self._ended(aside("Found; Optimised goes by these plans from now on.") + rungs_table(going.found))
 
-    def _ended(self, told: str) -> Updates:
-        return {self._card.told: told} | self._card.pressing.ready
+    def _ended(self, message: str) -> Updates:
+        return {self._card.told: message} | self._card.pressing.ready
 
     def _asked(self, studio: Studio, values: tuple[Any, ...]) -> Search:
         """Raises RequestRefused."""

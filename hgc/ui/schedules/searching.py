@@ -42,14 +42,14 @@ class Searching:
         """How far it is, now and then; what was found is kept before it is told. Raises Cancelled."""
         if self.studio.lent:
             raise RequestRefused(LENT)
-        told: SimpleQueue[Any] = SimpleQueue()
-        worker = threading.Thread(target=self._work, args=(told,), name="search plans", daemon=True)
+        queue: SimpleQueue[Any] = SimpleQueue()
+        worker = threading.Thread(target=self._work, args=(queue,), name="search plans", daemon=True)
         begun, first = perf_counter(), None
         worker.start()
         yield Now("Looking at what is kept.", 0)
         while True:
             try:
-                news = told.get(timeout=LOOK_S)
+                news = queue.get(timeout=LOOK_S)
             except Empty:
                 continue
             if news is None:
@@ -61,19 +61,19 @@ class Searching:
             left = (perf_counter() - begun) / (made - first) * (most - made) if made > first else None
             yield Now(_words(made, most, left), made / most)
 
-    def _work(self, told: SimpleQueue[Any]) -> None:
+    def _work(self, queue: SimpleQueue[Any]) -> None:
         from hgc.spread.plan_search import SearchAt
 
         try:
-            at = SearchAt(self.search, self.studio, at=lambda made, most: told.put((made, most)), stop=self.stop)
+            at = SearchAt(self.search, self.studio, at=lambda made, most: queue.put((made, most)), stop=self.stop)
             out = Path(optimised.OWN) / f"{self.search.subject.name}.json"
             for shelf, rung in at.shelves(self._before(out, at), self._beside()):
                 shelf.write(out)
                 optimised.shelves.cache_clear()
                 self.found.append(rung)
-            told.put(None)
+            queue.put(None)
         except Exception as error:
-            told.put(error)
+            queue.put(error)
 
     def _before(self, out: Path, at: Any) -> Shelf | None:
         """The plans made here for these settings, on whichever weights; else those that come with Studio."""
