@@ -56,6 +56,7 @@ PURE = [
 ]
 DISTRIBUTIONS = {
     "PIL": "pillow",
+    "annotated_types": "annotated-types",
     "cv2": "opencv-python-headless",
     "skimage": "scikit-image",
     "yaml": "PyYAML",

@@ -93,7 +93,7 @@ def peers(
     control: Control = "segmentation",
     sampler: SamplerName = "ddim",
     steps: Steps = 20,
-    seed: Annotated[int, typer.Option(help="Of scene and noise.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the scene and of the noise.")] = 0,
     interval: Annotated[int, typer.Option(help="DeepCache's N.")] = DUELS.deepcache.interval,
     branch: Annotated[int, typer.Option(help="DeepCache's branch.")] = DUELS.deepcache.branch,
     gate: Annotated[int, typer.Option(help="T-GATE's gate step.")] = DUELS.tgate.gate_step,
@@ -231,7 +231,7 @@ def workers(
 @in_one_line
 def diffusers(
     source: Annotated[Path, typer.Argument(help="A source tree of diffusers, with its tests.")],
-    chosen: Annotated[str, typer.Option("--only", help="As pytest's -k.")] = "FastTests",
+    chosen: Annotated[str, typer.Option("--only", help="Run only these tests, as pytest's -k.")] = "FastTests",
 ) -> None:
     """Run diffusers' own tests of ControlNet pipelines, plain and under a plan that computes everything."""
     theirs = run_both(source, chosen)

@@ -39,7 +39,7 @@ def calibrate(
     on: Where = HERE,
     count: Count = None,
 ) -> None:
-    """Measure how fast each layer changes and how to adjust kept values. A stopped call is continued by the next."""
+    """Measure how fast each layer changes and how to adjust kept values. If you stop it, the next call continues."""
     if scenes < 1 or longest < 1:
         raise RequestRefused(f"--scenes {scenes} and --longest {longest}: both at least 1")
     check_place(out)
@@ -71,7 +71,7 @@ def distil(
     device: Device = None,
     dtype: Dtype = None,
 ) -> None:
-    """Fit scale and shift of a Block Caching plan by distillation. A stopped call is continued by the next.
+    """Fit scale and shift of a Block Caching plan by distillation. If you stop it, the next call continues.
 
     The result is for this plan only; at other budgets Block Caching uses another calibration.
     """

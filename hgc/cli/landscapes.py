@@ -51,7 +51,7 @@ def train(
     scenes: Annotated[int, typer.Option(help="How many pictures the denoiser learns from.")] = 8192,
     more: Annotated[
         list[str] | None,
-        typer.Option(help="With --start-from: STAGE=MINUTES that a stage goes on for; may be given several times."),
+        typer.Option(help="With --start-from: STAGE=MINUTES to train a stage for; may be given several times."),
     ] = None,
 ) -> None:
     """Train the embedded Landscapes model, from nothing unless told otherwise."""

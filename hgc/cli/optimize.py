@@ -50,7 +50,7 @@ def optimize(
     count: Count = None,
     work: Annotated[Path, typer.Option(help="Folder for runs; a later call continues there.")] = WORK,
 ) -> None:
-    """Search the plan closest to the full run for every budget. A stopped call is continued by the next.
+    """Search the plan closest to the full run for every budget. If you stop it, the next call continues.
 
     The search starts from plans that are kept already, also those for other weights or guidance. Likeness is that of
     the final latents to the full run's, in dB.

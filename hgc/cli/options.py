@@ -37,7 +37,10 @@ AtLeast = Annotated[
 ]
 AtMost = Annotated[
     float | None,
-    typer.Option("--at-most-ms", help="Instead of a budget: the time of a picture on this device, timed first."),
+    typer.Option(
+        "--at-most-ms",
+        help="Instead of a budget: the longest that a picture may take on this device; a few steps are timed first.",
+    ),
 ]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, xpu or mps; by default the best one here.")]
 Dtype = Annotated[str | None, typer.Option(help="float32, bfloat16 or float16.")]
@@ -47,7 +50,10 @@ Graphs = Annotated[
 ]
 Compile = Annotated[
     bool,
-    typer.Option("--compile/--no-compile", help="Compile such steps: minutes once, rounds differently (not measured)."),
+    typer.Option(
+        "--compile/--no-compile",
+        help="Compile such steps: takes minutes once and rounds numbers differently (not measured).",
+    ),
 ]
 Ahead = Annotated[
     Path | None,

@@ -63,7 +63,7 @@ def pareto(
     ),
     out: Annotated[Path | None, typer.Option(help="JSON; charts in an HTML file beside it.")] = None,
 ) -> None:
-    """Measure cost and likeness of every method. A stopped call is continued by the next."""
+    """Measure cost and likeness of every method. If you stop it, the next call continues."""
 
     if out is not None:
         check_place(out)

@@ -64,7 +64,7 @@ def sweep(
     token: Token = None,
     as_json: AsJson = False,
 ) -> None:
-    """Draw one picture for many values of one or two settings. A stopped call is continued by the next."""
+    """Draw one picture for many values of one or two settings. If you stop it, the next call continues."""
     first, second = Axis.read(x), None if y is None else Axis.read(y)
     axes = [axis for axis in (first, second) if axis is not None]
     check_place(out, folder=True)

@@ -124,7 +124,7 @@ METHODS: Mapping[str, Method] = {
         Method(
             "tgate",
             "T-GATE",
-            "Lets the words act early only: attention to them and their guidance end at a gate.",
+            "Uses the words only early: their attention and their guidance end at a gate.",
             "one branch of both networks is computed in every step",
             solving.tgate,
             fine=True,
@@ -154,7 +154,7 @@ METHODS: Mapping[str, Method] = {
         Method(
             "step_skip",
             "Step skipping",
-            "Leaves out whole steps, chosen beforehand, and goes on along a line (after TeaCache, EasyCache).",
+            "Leaves out whole steps, chosen beforehand, and continues along a line (after TeaCache, EasyCache).",
             "one step is always computed",
             solving.step_skip,
             coarse=True,
@@ -164,7 +164,7 @@ METHODS: Mapping[str, Method] = {
         Method(
             "spectrum",
             "Spectrum",
-            "Forecasts the last feature by Chebyshev polynomials over ever wider windows.",
+            "Forecasts the last feature by Chebyshev polynomials; computed steps lie further and further apart.",
             "one step is always computed",
             solving.spectrum,
             coarse=True,
@@ -206,7 +206,7 @@ METHODS: Mapping[str, Method] = {
         Method(
             "fewer_steps",
             "Fewer steps",
-            "Nothing is kept, the sampler takes fewer steps: what every cache has to beat.",
+            "Keeps nothing; the sampler takes fewer steps. Every cache has to beat this.",
             "one step is always computed",
             solving.fewer_steps,
         ),

@@ -21,11 +21,15 @@ class Preset:
 PRESETS: Mapping[str, Preset] = {
     preset.name.lower(): preset
     for preset in (
-        Preset("Exact", None, "Only what changes no bit: work that does not depend on the step is done once."),
+        Preset("Exact", None, "Changes no bit of the picture: work that does not depend on the step is done once."),
         Preset("Quality", 0.65, "A third less compute; differences are hard to find even side by side."),
-        Preset("Balanced", 0.50, "Half the compute for a picture most people take for the same."),
+        Preset("Balanced", 0.50, "Half the compute; most people take the two pictures for the same."),
         Preset("Paper", 0.368, "The share of compute that the HGC paper reports (6.70 of 18.22 T MACs)."),
-        Preset("Turbo", 0.20, "Five times less compute: a searched plan stays close, methods by rule give a likeness."),
+        Preset(
+            "Turbo",
+            0.20,
+            "Five times less compute: a searched plan stays close, with other methods the picture is only similar.",
+        ),
     )
 }
 

@@ -83,7 +83,7 @@ def _model_column() -> dict[str, Any]:
             filterable=False,
             visible=False,
             label="What it predicts",
-            info="A file of SD 2.x does not say. Choose the other where pictures are only noise or burnt.",
+            info="A file of SD 2.x does not say. Choose the other one if pictures are only noise or burnt.",
             elem_id="own-prediction",
         )
         return {"what": what, "what_note": what_note, "name": name, "name_note": name_note, "prediction": prediction}

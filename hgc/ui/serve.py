@@ -43,7 +43,9 @@ def serve(page: gr.Blocks, arguments: Sequence[str]) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="app.py", description="Opens HGC Studio in the browser.")
     parser.add_argument("--no-history", action="store_true", help="keep nothing of what is run")
-    parser.add_argument("--graphs", action="store_true", help="record steps alike and replay them (CUDA; not measured)")
+    parser.add_argument(
+        "--graphs", action="store_true", help="record steps that are alike and replay them (CUDA; not measured)"
+    )
     parser.add_argument("--on", default="here", help=f"here, ray or ray://HOST:PORT; {COUNT} says how many workers")
     parser.add_argument("--host", help=f"the name or address to serve at; further names of the page in {HOSTS}")
     parser.add_argument("--port", type=int, help=f"the port to serve at; the first free one from {PORT} by default")

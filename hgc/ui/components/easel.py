@@ -97,7 +97,7 @@ sheet of {CANVAS_PX} pixels; [ and ] change it."><output>{brush_px}</output></la
 <span class="history">
 <button type="button" class="quiet" data-do="undo" title="Ctrl+Z" aria-disabled="true">Undo</button>
 <button type="button" class="quiet" data-do="redo" title="Ctrl+Y" aria-disabled="true">Redo</button>
-<button type="button" class="quiet" data-do="clear" title="A bare sheet; Undo brings it back">Clear</button></span>
+<button type="button" class="quiet" data-do="clear" title="Empties the sheet; Undo restores it">Clear</button></span>
 </div>
 <div class="sheet"><canvas width="{CANVAS_PX}" height="{CANVAS_PX}" tabindex="0" role="application"
 aria-label="{escape(label)}. Drag to draw; by keyboard: arrows move, Space puts the tool down and lifts it."

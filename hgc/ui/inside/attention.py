@@ -79,7 +79,7 @@ def attention_view(seen: Inspection, arm: ArmName, title: str, word: int, layer:
         ]
         caption += (
             f" In the difference orange is more in {escape(title)}, blue less, full colour {widest:.1%}. The cache "
-            "keeps what a layer puts out, not its map: shown is the map of the step whose output was kept."
+            "keeps a layer's output, not its attention map; the map of the step that was kept is shown."
         )
     return f'<div class="triple">{"".join(figures)}</div><p class="aside">{caption}</p>'
 

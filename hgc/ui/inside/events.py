@@ -29,9 +29,9 @@ FORGOTTEN = (
     "<p>Only the latest runs are. Run it again to open it up.</p></div>"
 )
 UNSEEN = (
-    '<p class="aside">Not looked at yet. It takes every picture once more, apart from the comparison, so that the '
-    "times above stay fair: one press fills in the attention maps, the drift of every cell and how fast blocks "
-    "change.</p>"
+    '<p class="aside">Not looked at yet. One press makes every picture once more, to show the attention maps, the '
+    "drift of every cell and how fast blocks change. It is done apart from the comparison, so that the times above "
+    "stay fair.</p>"
 )
 LOOKING = '<p class="aside" role="status">Looking: waiting for the model.</p>'
 NOT_KEPT = "This run is no longer kept: run it again, then look."

@@ -26,8 +26,8 @@ MEMORY_HINT = "The most memory that the cache took."
 PSNR_HINT = "Peak signal-to-noise ratio against the full picture; higher is more similar."
 SSIM_HINT = "Structural similarity to the full picture; 1 is the same."
 PERCEPTUAL_HINT = (
-    "How differently a network that knows such pictures sees the two: LPIPS, in the embedded model's world on the "
-    "features of its own segmenter; 0 is the same, lower is more alike."
+    "How different the pictures look to a network: LPIPS, for Landscapes on the features of its own segmenter. 0 is "
+    "the same, lower is more alike."
 )
 CONTROL_HINT = "The control is read back from each picture and compared with your map; "
 EXACT = (

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from hgc.ui.playground.restoring import Restoring
     from hgc.ui.playground.tab import Playground
 
-WITHOUT_MAP = "The map is too large for a link and stays behind; a downloaded picture carries it."
-MAP_LEFT_BEHIND = "The link came without its map: draw one, or ask for a downloaded picture, which carries it."
+WITHOUT_MAP = "The map is too large for a link and is left out; a downloaded picture contains it."
+MAP_LEFT_BEHIND = "The link came without its map: draw one, or ask for a downloaded picture, which contains it."
 
 
 class Sharing:

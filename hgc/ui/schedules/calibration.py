@@ -58,7 +58,7 @@ def build_calibration(playground: Playground, tab: gr.Tab) -> None:
                 8,
                 step=1,
                 label="Scenes",
-                info="More are steadier; a scene takes as long as a full picture.",
+                info="More give a steadier result; a scene takes as long as a full picture.",
                 elem_id="calibration-scenes",
             )
             press = build_press()

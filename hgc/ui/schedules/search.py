@@ -38,8 +38,8 @@ INTRO = (
 )
 STOPPED = "Stopped. All runs are kept: Search goes on from there."
 ELSEWHERE = (
-    "Plans are searched only from a browser on the machine that serves this page, since everybody's Optimised goes by "
-    "them: search with `hgc optimize` on a machine of yours."
+    "Plans are searched only from a browser on the machine that serves this page, because Optimised uses them for "
+    "everybody: search with `hgc optimize` on a machine of yours."
 )
 
 

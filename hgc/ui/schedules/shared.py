@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from hgc.optimise.shelf import Shelf
 
 INTRO = (
-    "<h3>Plans that others share</h3><p class='aside'>From a repository of the Hub's, of models or of data sets. What "
-    "is brought is checked before it is kept, and takes the place of plans of the same settings here.</p>"
+    "<h3>Plans that others share</h3><p class='aside'>From a model or data set repository on the "
+    "Hub. Plans are checked before they are kept, and they replace those for the same settings here.</p>"
 )
 ELSEWHERE = (
-    "Plans are brought only from a browser on the machine that serves this page, since everybody's Optimised goes by "
-    "them: have them brought there with `hgc plans pull`."
+    "Plans are brought only from a browser on the machine that serves this page, because Optimised uses them for "
+    "everybody: have them brought there with `hgc plans pull`."
 )
 WORKING = aside("Asking for the plans.").replace("<p", '<p role="status"', 1)
 

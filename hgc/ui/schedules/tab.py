@@ -29,8 +29,8 @@ LEGEND = "".join(
     )
 )
 HOW = (
-    f'<div class="plan-legend">{LEGEND}</div><p class="aside">Press a cell, or draw over several. By keyboard: arrows '
-    "go, Space takes the next in turn, C, R and F choose, Enter opens a block to its layers, Ctrl+Z undoes.</p>"
+    f'<div class="plan-legend">{LEGEND}</div><p class="aside">Press a cell, or draw over several. By keyboard: arrow '
+    "keys move, Space goes through the actions, C, R and F choose one, Enter opens a block's layers, Ctrl+Z undoes.</p>"
 )
 # One edit after the other: each starts from the plan that the one before left.
 EDIT_QUEUE: dict[str, Any] = {"concurrency_id": "edit", "concurrency_limit": 1, "trigger_mode": "multiple"}
@@ -65,8 +65,8 @@ def build_schedules(playground: Playground, tab: gr.Tab, tabs: gr.Tabs) -> None:
     with gr.Column(elem_id="schedules"):
         with gr.Column(elem_classes="card", elem_id="plan-card"):
             gr.HTML(
-                '<h2>Plan</h2><p class="aside">What every step computes and what it keeps. Whatever you change is '
-                "costed at once; what cannot be run is refused.</p>"
+                '<h2>Plan</h2><p class="aside">What every step computes and what it keeps. The cost of a '
+                "change is shown at once; a plan that cannot be run is refused.</p>"
             )
             schedules = _plan_card()
         build_search(playground, tab)
