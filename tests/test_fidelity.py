@@ -156,7 +156,7 @@ class TestForms:
                 place = "abc".index(one.words)
                 whole_picture = Image.fromarray(np.asarray(rows["image"][place]))
                 np.testing.assert_array_equal(
-                    one.pixels(64), gallery._square(whole_picture, 64, Image.Resampling.LANCZOS)
+                    one.pixels(64), gallery.square(whole_picture, 64, Image.Resampling.LANCZOS)
                 )
                 numbers = one.numbers(64)
                 assert numbers is not None

@@ -112,7 +112,7 @@ def test_the_greatest_budget_that_keeps_to_the_time_is_found(studio: Studio, met
         found = within_ms(task, times, most_ms)
         assert found.ms == tried[round(100 * found.budget)] <= most_ms
         assert all(ms > most_ms for percent, ms in tried.items() if percent > 100 * found.budget)
-    with pytest.raises(TimeOutOfReach, match="allow as much, or take fewer steps than 6 or another method") as refused:
+    with pytest.raises(TimeOutOfReach, match="fewer steps than 6") as refused:
         within_ms(task, times, least - 0.01)
     assert refused.value.nearest == min(tried) / 100
 
@@ -157,13 +157,13 @@ def test_what_cannot_be_timed_is_said(studio: Studio, monkeypatch: pytest.Monkey
     with pytest.raises(PlanRefused, match="never timed here"):
         replace(made_up(studio), own={}).picture_ms(schedules.full(studio.anatomy(), 2), studio.anatomy())
     for most_ms in (0, -1, float("nan"), float("inf")):
-        with pytest.raises(PlanRefused, match="choose from 1 to 86,400,000"):
+        with pytest.raises(PlanRefused, match=r"1 to 86,400,000"):
             studio.in_time(recipe(), most_ms)
     monkeypatch.setattr(studio, "_row_times", {})
-    monkeypatch.setattr(studio, "_recordings", Recordings())
-    with pytest.raises(PlanRefused, match="recorded steps cannot be timed"):
+    monkeypatch.setattr(studio, "recordings", Recordings())
+    with pytest.raises(PlanRefused, match="recorded"):
         studio.in_time(recipe(), 1000)
-    monkeypatch.setattr(studio, "_recordings", None)
+    monkeypatch.setattr(studio, "recordings", None)
     monkeypatch.setattr(studio, "lent", True, raising=False)
     with pytest.raises(PlanRefused, match="borrowed"):
         studio.in_time(recipe(), 1000)

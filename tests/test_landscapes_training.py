@@ -207,7 +207,7 @@ def test_a_stopped_reader_ends_with_the_same_weights(tmp_path: Path, monkeypatch
         return list(train_reader(painted, plan, Budget(4), CPU, work, 0).parameters())
 
     straight = trained_in(tmp_path / "straight")
-    real, seen = eyes._moods, []
+    real, seen = eyes.drawn_moods, []
 
     def killed(*args: object) -> tuple[torch.Tensor, torch.Tensor]:
         seen.append(1)
@@ -215,7 +215,7 @@ def test_a_stopped_reader_ends_with_the_same_weights(tmp_path: Path, monkeypatch
             raise KeyboardInterrupt
         return real(*args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(eyes, "_moods", killed)
+    monkeypatch.setattr(eyes, "drawn_moods", killed)
     with pytest.raises(KeyboardInterrupt):
         trained_in(tmp_path / "resumed")
     assert load_checkpoint(tmp_path / "resumed" / "reader.ckpt")["step"] == 2

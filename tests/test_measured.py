@@ -10,7 +10,7 @@ import pytest
 
 from hgc.planning.measured import FIGURES, long_band, noise_band, rungs
 from hgc.planning.methods import METHODS
-from hgc.ui.playground.figures import _table_band
+from hgc.ui.playground.figures import table_band
 from hgc.ui.playground.method_card import method_card
 
 SETTING = {"model": "landscapes", "control": "segmentation", "sampler": "ddim", "steps": 20}
@@ -47,7 +47,7 @@ def test_three_arms_are_held_against_the_band_too() -> None:
     band = long_band(SETTING)
     assert band is not None
     values = SETTING | {"title_cached": "HGC", "title_rival": "Fewer steps"}
-    told = _table_band(values | {"psnr": band.psnr + 1, "psnr_rival": band.psnr - 1})
+    told = table_band(values | {"psnr": band.psnr + 1, "psnr_rival": band.psnr - 1})
     assert f"in 100 steps has {band.psnr:.1f} dB" in told
     noise = noise_band(SETTING)
     assert noise is not None
@@ -59,9 +59,9 @@ def test_three_arms_are_held_against_the_band_too() -> None:
     assert noise_band(SETTING | {"steps": 10}) is None
     assert f"the mean of {band.scenes} scenes: " in told
     assert told.endswith("dB. Closer than that: HGC.</p>")
-    assert "HGC, Fewer steps." in _table_band(values | {"psnr": None, "psnr_rival": band.psnr})
-    assert "None of these is as close." in _table_band(values | {"psnr": 20.0, "psnr_rival": 20.0})
-    assert _table_band(values | {"steps": 10, "psnr": 20.0, "psnr_rival": 20.0}) == ""
+    assert "HGC, Fewer steps." in table_band(values | {"psnr": None, "psnr_rival": band.psnr})
+    assert "None of these is as close." in table_band(values | {"psnr": 20.0, "psnr_rival": 20.0})
+    assert table_band(values | {"steps": 10, "psnr": 20.0, "psnr_rival": 20.0}) == ""
 
 
 def test_the_band_is_of_these_settings_only() -> None:

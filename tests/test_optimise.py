@@ -215,7 +215,7 @@ def test_dynamic_programming_finds_what_trying_all_finds(predictor: Predictor) -
     def added_up(depths: str) -> tuple[float, float] | None:
         state, error, cost = ((0,), (0,)), 0.0, predictor.cost(Course.full(1))
         for step, letter in enumerate(depths[1:], 1):
-            state, more = dynamic._advance(state, step, letter)
+            state, more = dynamic.advance(state, step, letter)
             if more is None:
                 return None
             error, cost = error + more, cost + predictor.step_cost(letter)

@@ -16,7 +16,6 @@ from hgc import planning
 from hgc.__main__ import app
 from hgc.cache.plan import PlanRefused
 from hgc.metrics import pooled_miou
-from hgc.planning import measured as tables
 from hgc.planning import quality
 from hgc.planning.measured import FIGURES, Measured, Shown, measured
 from hgc.planning.quality import TargetOutOfReach
@@ -98,7 +97,7 @@ def test_a_target_that_only_exact_savings_reach_is_said(studio: Studio, drawn: D
 
 def test_out_of_reach_names_the_nearest_and_its_cost(studio: Studio, drawn: Drawn) -> None:
     drawn("deepcache", b20=[shown(30)] * 10, b50=[*[shown(41)] * 9, shown(39.5)])
-    with pytest.raises(TargetOutOfReach, match=r"45 dB in nine of ten pictures; nearest is 41 dB at 50%") as refused:
+    with pytest.raises(TargetOutOfReach, match=r"45 dB.*41 dB at 50%") as refused:
         studio.solution(recipe(method="deepcache"))
     assert refused.value.nearest == 0.5
     assert studio.solution(recipe("41 dB", method="deepcache")).budget == 0.5
@@ -115,7 +114,7 @@ def test_the_control_score_is_that_of_all_pixels_and_surer_with_more_pictures(st
     )
     assert (found.budget, found.mean) == (0.2, pytest.approx(own / whole))
     assert 0.9 <= found.confidence < 1
-    draws = quality._values(Target("control", 0.97), pictures)
+    draws = quality.values_of(Target("control", 0.97), pictures)
     error = 0.1 * np.sqrt(0.1 * 0.9 / 10)  # of a mean of ten, one of which is a tenth less
     assert draws.std() == pytest.approx(error, rel=0.1)
 
@@ -136,7 +135,7 @@ def test_settings_that_were_not_measured_are_said(studio: Studio) -> None:
 
 def test_what_nobody_measured_is_refused(studio: Studio, drawn: Drawn, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn(b50=[shown(50)] * 8)
-    with pytest.raises(PlanRefused, match=r"Spectrum was not measured .* optimised: choose one of these"):
+    with pytest.raises(PlanRefused, match=r"Spectrum.*optimised"):
         studio.solution(recipe(method="spectrum"))
     monkeypatch.setattr(quality.optimised, "measured_on", lambda model, weights: None)
     with pytest.raises(PlanRefused, match="landscapes with these weights"):
@@ -193,10 +192,10 @@ def studio_budget(points: tuple[Measured, ...]) -> float:
 
 
 def test_tables_of_one_budget_give_way_to_the_one_of_most_pictures() -> None:
-    counts = {
-        table: len(next(p for p in tables._points(f"{table}-segmentation-ddim") if p["method"] == "optimised")["each"])
-        for table in ("methods", "optimised")
-    }
+    counts = {}
+    for table in ("methods", "optimised"):
+        points = json.loads((FIGURES / f"{table}-segmentation-ddim.json").read_text())["points"]
+        counts[table] = len(next(p for p in points if p["method"] == "optimised")["each"])
     assert counts["methods"] != counts["optimised"]
     (point,) = [p for p in measured("optimised", "segmentation", "ddim") if p.budget == 0.5]
     assert len(point.pictures) == max(counts.values())

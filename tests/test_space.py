@@ -162,7 +162,7 @@ def test_the_tracked_files_that_exist_are_the_spaces(checkout: Path) -> None:
 
 def test_outside_git_nothing_can_be_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    with pytest.raises(SpaceRefused, match="push from a git clone"):
+    with pytest.raises(SpaceRefused, match="git clone"):
         space_files(tmp_path)
 
 
@@ -244,7 +244,7 @@ def test_a_checkout_with_problems_is_not_pushed(checkout: Path) -> None:
 @pytest.mark.parametrize("repo_id", ["studio", "/studio", "somebody/", "a/b/c", "somebody/my studio"])
 def test_a_name_that_is_none_is_refused(checkout: Path, repo_id: str) -> None:
     hub = FakeHub()
-    with pytest.raises(SpaceRefused, match="is not a name for a Space"):
+    with pytest.raises(SpaceRefused, match="name for a Space"):
         push(checkout, repo_id, api=hub)
     assert hub.calls == []
 

@@ -29,6 +29,7 @@ from hgc.spread.facts import Facts, WorkersDiffer, check_alike, code_digest, mix
 from hgc.spread.here import Here
 from hgc.spread.line import Line
 from hgc.spread.on import On, OnRefused
+from hgc.spread.pool import Pool
 from hgc.spread.together import in_order, together
 from hgc.spread.work import Given, NoWorkers, Waiting, WorkerLost, WorkLost
 from hgc.studio.studio import Studio
@@ -188,7 +189,7 @@ def test_a_lost_workers_task_is_begun_again_by_another(staff: Staff) -> None:
 def test_what_three_workers_are_lost_over_is_not_given_to_a_fourth(staff: Staff) -> None:
     pool = staff.pool(2)
     poison = Fail(MemoryError("no room"))
-    with pytest.raises(WorkLost, match=r"given to 3 workers, each of which was lost \(worker \d: out of memory"):
+    with pytest.raises(WorkLost, match=r"3 workers.*out of memory"):
         list(pool.run(poison, NEVER))
     until(lambda: len(pool.facts) == 2)
     assert list(pool.run(Count(1), NEVER))[-1] == 1
@@ -214,8 +215,7 @@ def test_an_error_that_cannot_be_sent_is_told_in_its_words(staff: Staff) -> None
 
 
 def test_without_any_worker_left_it_says_why(staff: Staff) -> None:
-    pool = staff.pool(1)
-    pool._hire = _nobody
+    pool = Pool(lambda number: _nobody(number) if staff.hands else staff(number), 1).open()
     staff.hands[0].dead = True
     with pytest.raises(NoWorkers, match="no devices are free"):
         list(pool.run(Count(1), NEVER))

@@ -80,7 +80,7 @@ def test_a_page_with_other_weights_is_refused(address: str, monkeypatch: pytest.
 
 def test_a_page_that_is_not_open_is_refused() -> None:
     with (
-        pytest.raises(NoWorkers, match=r"cannot be reached .*; is it open\?"),
+        pytest.raises(NoWorkers, match="cannot be reached"),
         On.read(workers="http://127.0.0.1:9").studio("landscapes"),
     ):
         pass

@@ -54,8 +54,8 @@ class Visitor:
     def __init__(self, runner: Runner, request: Request) -> None:
         self.request, self.stop, self.news = request, threading.Event(), list[Any]()
         self._underway: Underway[Running | str] = runner.begin(runner.plan(request), self.stop, "", None)
-        self._watching = threading.Thread(target=self._watch, daemon=True)
-        self._watching.start()
+        self.watching = threading.Thread(target=self._watch, daemon=True)
+        self.watching.start()
 
     def _watch(self) -> None:
         for news in self._underway.watch():
@@ -70,7 +70,7 @@ class Visitor:
         return any(isinstance(each, Running) and each.latest for each in self.news)
 
     def finished(self, runner: Runner) -> Comparison:
-        self._watching.join(120)
+        self.watching.join(120)
         comparison = runner.runs.find(self.news[-1])
         assert comparison is not None
         return comparison
@@ -111,7 +111,7 @@ def test_whoever_stops_in_the_line_leaves_it(runner: Runner, base: Request) -> N
     waiting = Visitor(runner, base.but(seed=2))
     until(lambda: waiting.place() == 1)
     waiting.stop.set()
-    waiting._watching.join(60)
+    waiting.watching.join(60)
     assert not waiting.drawing()
     for visitor in running:
         visitor.finished(runner)

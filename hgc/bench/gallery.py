@@ -59,7 +59,7 @@ class Exhibit:
 
     def pixels(self, size: int) -> Pixels:
         """The middle of the picture, uint8 [size, size, 3]. Raises ImageRefused."""
-        return _square(decode(self.picture).image, size, Image.Resampling.LANCZOS)
+        return square(decode(self.picture).image, size, Image.Resampling.LANCZOS)
 
     def numbers(self, size: int) -> Pixels | None:
         """The same part of its label map, uint8 [size, size]; None where that is in colours. Raises BenchRefused."""
@@ -74,12 +74,12 @@ class Exhibit:
             raise BenchRefused(f"{self.name}: its label map cannot be read; save it as PNG") from error
         if numbers.max(initial=0) > 255:
             raise BenchRefused(f"{self.name}: its label map has numbers to {numbers.max()}; at most 255 are read")
-        return _square(Image.fromarray(numbers.astype(np.uint8)), size, Image.Resampling.NEAREST)
+        return square(Image.fromarray(numbers.astype(np.uint8)), size, Image.Resampling.NEAREST)
 
     def colours(self, size: int) -> Pixels | None:
         """The same part of its condition, uint8 [size, size, 3]; a label map in colours is one. Raises ImageRefused."""
         source = self.condition if self.condition is not None else self.labels
-        return None if source is None else _square(decode(source).image, size, Image.Resampling.NEAREST)
+        return None if source is None else square(decode(source).image, size, Image.Resampling.NEAREST)
 
 
 def _content(source: Source) -> Source:
@@ -90,7 +90,7 @@ def _content(source: Source) -> Source:
         return source
 
 
-def _square(image: Image.Image, size: int, resampling: Image.Resampling) -> Pixels:
+def square(image: Image.Image, size: int, resampling: Image.Resampling) -> Pixels:
     side = min(image.size)
     left, top = (image.width - side) // 2, (image.height - side) // 2
     cut = image.crop((left, top, left + side, top + side)).resize((size, size), resampling)

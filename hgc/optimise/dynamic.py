@@ -49,7 +49,7 @@ class Dynamic:
             onward: dict[State, Leg] = {}
             for state, leg in legs.items():
                 for letter in self._letters:
-                    after, error = self._advance(state, step, letter)
+                    after, error = self.advance(state, step, letter)
                     if error is None:
                         continue
                     cost = leg.cost + self._costs[letter]
@@ -84,7 +84,7 @@ class Dynamic:
                 low = price
         return Course(best.depths, "2" * self._steps)
 
-    def _advance(self, state: State, step: int, letter: str) -> tuple[State, float | None]:
+    def advance(self, state: State, step: int, letter: str) -> tuple[State, float | None]:
         """The state after a step and the error it adds; None where the state is left behind as too old."""
         everything, predicted = state
         if letter == FULL:

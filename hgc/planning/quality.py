@@ -90,7 +90,7 @@ def solve(task: Task) -> Solution:
         raise PlanRefused("at_least: no target; give one, such as 45 dB or 99% of the control score")
     target, method, points = Target.parse(task.recipe.at_least), method_of(task.recipe.method), _points(task)
     for point in points:
-        values = _values(target, point.pictures)
+        values = values_of(target, point.pictures)
         if (confidence := float((values >= target.least).mean())) >= SURE:
             mean, count = _mean(target, point.pictures), len(point.pictures)
             elsewhere = _elsewhere(task.recipe, point)
@@ -98,7 +98,7 @@ def solve(task: Task) -> Solution:
     if method.name in EXACT:
         share = task.share(schedules.exact(task.anatomy, task.steps))
         return Solution(target, method.name, 1.0, share, inf if target.measure == "psnr" else 1.0, 1.0, 0, {})
-    reached = {point: _sure(_values(target, point.pictures)) for point in points}
+    reached = {point: _sure(values_of(target, point.pictures)) for point in points}
     nearest = max(reached, key=lambda point: reached[point])
     most = f"{target.told(round(reached[nearest], 3))} at {nearest.share:.0%} of full compute"
     raise TargetOutOfReach(
@@ -142,7 +142,7 @@ def _elsewhere(recipe: Recipe, point: Measured) -> Knobs:
     return subject.carried_over(wanted) | {words: words for words, differs in unlike.items() if differs}
 
 
-def _values(target: Target, pictures: Sequence[Shown]) -> NDArray[np.float64]:
+def values_of(target: Target, pictures: Sequence[Shown]) -> NDArray[np.float64]:
     """Values to compare with the target: PSNR by picture, or the part of the control score that is kept, by draw."""
     if target.measure == "psnr":
         return np.array([one.psnr for one in pictures])
@@ -158,7 +158,7 @@ def _sure(values: NDArray[np.float64]) -> float:
 
 def _mean(target: Target, pictures: Sequence[Shown]) -> float:
     whole = np.ones((1, len(pictures)))
-    return float((_values(target, pictures) if target.measure == "psnr" else _kept_score(whole, pictures)).mean())
+    return float((values_of(target, pictures) if target.measure == "psnr" else _kept_score(whole, pictures)).mean())
 
 
 def _kept_score(weights: NDArray[np.float64], pictures: Sequence[Shown]) -> NDArray[np.float64]:

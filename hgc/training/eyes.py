@@ -169,7 +169,7 @@ def train_reader(
         pictures, moods = painted()
 
         def loss_of(step: int) -> Tensor:
-            images, answers = _moods(pictures, moods, plan.batch, generator(seed, READER_STAGE, step))
+            images, answers = drawn_moods(pictures, moods, plan.batch, generator(seed, READER_STAGE, step))
             times, seasons = model(images.to(compute.device))
             when, season = answers.to(compute.device).unbind(dim=1)
             return F.cross_entropy(times, when) + F.cross_entropy(seasons, season)
@@ -180,7 +180,7 @@ def train_reader(
     return model
 
 
-def _moods(pictures: Tensor, moods: Tensor, batch: int, draw: torch.Generator) -> tuple[Tensor, Tensor]:
+def drawn_moods(pictures: Tensor, moods: Tensor, batch: int, draw: torch.Generator) -> tuple[Tensor, Tensor]:
     """Pictures as a model might draw them: mirrored, grainy, each channel a little brighter or darker."""
     picks = torch.randint(len(pictures), (batch,), generator=draw)
     images = pictures[picks].permute(0, 3, 1, 2).float() / 255

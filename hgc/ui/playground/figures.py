@@ -148,11 +148,11 @@ def arms_table(values: Mapping[str, Any]) -> str:
     body = "".join(_table_row(*row) for row in rows)
     return (
         f'<table class="arms-table"><thead><tr><td class="what"></td>{head}</tr></thead><tbody>{body}</tbody></table>'
-        f"{_table_band(values)}"
+        f"{table_band(values)}"
     )
 
 
-def _table_band(values: Mapping[str, Any]) -> str:
+def table_band(values: Mapping[str, Any]) -> str:
     """For comparison: how similar a picture with more steps is; nothing where that was not measured."""
     band = long_band(values)
     if band is None:
