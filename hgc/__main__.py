@@ -16,7 +16,7 @@ from hgc.cli.space import space
 from hgc.cli.sweep import sweep
 
 app = typer.Typer(help="HGC Studio from the shell.", no_args_is_help=True, add_completion=False)
-bench = typer.Typer(help="Figures that anyone can repeat.", no_args_is_help=True)
+bench = typer.Typer(help="Measure figures that anyone can repeat.", no_args_is_help=True)
 app.add_typer(bench, name="bench")
 app.add_typer(models, name="models")
 app.add_typer(plans, name="plans")

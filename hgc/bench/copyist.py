@@ -1,4 +1,4 @@
-"""Draws an exhibit by several plans and judges what comes of it, on whichever worker; a task carries its pictures."""
+"""Draws an exhibit by several plans and judges the results, on any worker; a task holds the pictures that it needs."""
 
 from __future__ import annotations
 

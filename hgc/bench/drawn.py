@@ -1,4 +1,4 @@
-"""The pictures that a data set was drawn as: a ledger of them, and the table that is made of it."""
+"""The pictures drawn for a data set: a ledger of them, and the table that is made of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Breaks it anew: hostile inputs for every endpoint, MCP tool, file format and command, and whether anything gave way.
+"""Hostile inputs for every endpoint, MCP tool, file format and command, and a report of what broke.
 
 Everything goes to a server of its own on 127.0.0.1 and ends by itself, in count and in time.
 """

@@ -1,4 +1,4 @@
-"""Inputs as somebody makes them who means harm, or a program written in a hurry: drawn from a schema, seeded."""
+"""Hostile and careless inputs, drawn from a schema by a seed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Eight visitors at once, for long: mixed runs with cancels and closed tabs; none wrong, none hung, memory flat.
+"""Eight visitors at once for a long time, who also cancel and close tabs: counts wrong and hung runs, watches memory.
 
 Every run is small and known: what comes back is held against the same request made alone, pixel by pixel.
 """

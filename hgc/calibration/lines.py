@@ -1,4 +1,4 @@
-"""Scale-shift adjustment: what a kept value wants to become, for each channel, step and age. Numbers only, no torch.
+"""Scale-shift adjustment: how a kept value is adjusted, for each channel, step and age. Numbers only, no torch.
 
 Block Caching (arXiv 2312.03209, sec. 3.3) learns one scale and one shift for each channel of each reused output, with
 the denoiser frozen. Here they are the least-squares line from the output of an earlier step to that of a later one, in

@@ -131,7 +131,7 @@ def _studio(model: str, device: str | None, dtype: str | None, judge: bool | Non
 
 
 def list_methods(as_json: AsJson = False) -> None:
-    """The methods that --method and --rival know, each with a reason."""
+    """List the methods for --method and --rival, with a reason for each."""
     table = [{"name": known.name, "title": known.title, "reason": known.reason} for known in METHODS.values()]
     text = "\n".join(f"{row['name']:<21}{row['title']}: {row['reason']}" for row in table)
     typer.echo(json.dumps(table) if as_json else text)

@@ -54,7 +54,7 @@ def train(
         typer.Option(help="With --start-from: STAGE=MINUTES to train a stage for; may be given several times."),
     ] = None,
 ) -> None:
-    """Train the embedded Landscapes model, from nothing unless told otherwise."""
+    """Train the embedded Landscapes model, from scratch unless --start-from is given."""
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     recipe = tiny_recipe() if tiny else Recipe(scenes=scenes)

@@ -1,4 +1,4 @@
-"""Does the picture still follow the drawing, and how far is it from another to an eye that knows such pictures?
+"""How well a picture follows its drawing, and how different two pictures look to a network that knows such ones.
 
 The first is the protocol of ControlNet++ (arXiv 2404.07987): the condition is read back from the picture and compared.
 Pictures of the embedded model are judged by its own small networks, all others by networks of the Hub's (hgc.judges).

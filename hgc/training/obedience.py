@@ -1,4 +1,4 @@
-"""Does the picture to be obey its map already? A reader of labels from latents, and the loss that asks it.
+"""A loss for following the map: a network reads labels from latents, before the picture is finished.
 
 After ControlNet++ (arXiv 2404.07987): what a step promises as its clean picture is read back and compared with the
 map. There the decoded picture is read; reading latents costs a twentieth of a training step, and the segmenter that

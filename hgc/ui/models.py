@@ -1,4 +1,4 @@
-"""The answers to the model picker: a model that is here is loaded, and the form becomes as it wants it."""
+"""The answers to the model picker: a model that is here is loaded, and the form is set up for it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Opens the page at an address: the one that was asked for, or the next that is free, and then it says so."""
+"""Opens the page at an address: the one that was asked for, or the next that is free, which is then said."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether who asks sits at the machine that serves the page.
+"""Whether a visitor sits at the machine that serves the page.
 
 Only there may paths be named, and what everybody shares be changed.
 """

@@ -1,4 +1,4 @@
-"""Timesteps that nobody has to wait for.
+"""A scheduler's timesteps beside the GPU, so that reading one does not wait for it.
 
 Schedulers look their constants up by the timestep, in tables on the CPU. Where the timestep lies on an accelerator,
 each look-up reads it back, and the host waits until the device has done all that came before: in a step of DDIM more

@@ -1,4 +1,4 @@
-"""The opponent of every cache: nothing kept, the solver given fewer steps."""
+"""Fewer steps and nothing kept: what every cache has to beat."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hybrid-Grained Cache (arXiv 2511.11031) by measured similarity: HGC's own rules, placed where full runs say.
+"""Hybrid-Grained Cache (arXiv 2511.11031) by measured similarity: HGC's rules, with steps chosen by full runs.
 
 The paper chooses the moments to refresh by feature similarity, and gives no formula. What is the paper's and what is
 our reading of its parts stands at the top of hgc.py; here is our reading of *similarity*, measured beforehand:

@@ -1,4 +1,4 @@
-"""Searches plans on the page: what it costs is said before; stopped, it goes on where it was, here or in the shell."""
+"""Searches plans on the page: the cost is shown first, and a stopped search continues, here or in the shell."""
 
 from __future__ import annotations
 
