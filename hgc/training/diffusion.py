@@ -101,29 +101,12 @@ def train_denoiser(
 ) -> Denoiser:
     """Train, or go on training; returns the averaged weights. `on_save` is shown them at every checkpoint."""
     torch.manual_seed(seed)
-    model = Denoiser(plan.sizes, tokenizer).to(compute.device, memory_format=compute.layout)  # type: ignore[call-overload]
-    _forget_unseen_words(model, tokenizer)
-    optimizer = Pair(model, plan.rate, plan.matrix_rate)
-    average: Any = AveragedModel(model, multi_avg_fn=_growing(plan.ema))
-    pace, losses = Pace(budget), []
-    path = work / "denoiser.ckpt"
-    if path.exists():
-        state = load_checkpoint(path)
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        average.load_state_dict(state["average"])
-        pace, losses = Pace(budget, state["step"], state["spent_s"]), state["losses"]
+    training = _Training.begun(plan, tokenizer, budget, compute, work / "denoiser.ckpt")
+    model, pace = training.model, training.pace
     prompts = Prompts(_tokens(tokenizer, dataset.captions), _tokens(tokenizer, [""])[0], plan.prompt_dropout)
     alphas = build_scheduler().alphas_cumprod.float()
     obedience = Obedience(reader, compute.put(torch.from_numpy(dataset.class_weights)), plan.obedience)
-    whole, recent = dataset.latents.shape[-1], []
-
-    def save() -> None:
-        record = {"step": pace.step, "spent_s": pace.spent_s, "losses": losses, "average": average.state_dict()}
-        save_checkpoint(path, {"model": model.state_dict(), "optimizer": optimizer.state_dict(), **record})
-        if on_save:
-            on_save(average.module.eval(), pace.step)
-
+    whole = dataset.latents.shape[-1]
     model.train()
     model.attend_for_training()
     while not pace.finished():
@@ -133,18 +116,70 @@ def train_denoiser(
         loss = diffusion_loss(model, batch, alphas, plan.snr_cap, obedience, compute, draw)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step(warm_constant_decay(pace.step, pace.progress, plan.warmup, plan.decay_from))
-        pace.step += 1
-        average.update_parameters(model)
-        recent.append(float(loss.detach()))
-        if pace.step % 20 == 0:
-            losses.append([pace.step, round(sum(recent) / len(recent), 5)])
-            recent.clear()
-            log.info("denoiser %s", json.dumps({"at": losses[-1], "progress": round(pace.progress, 4), "side": side}))
+        training.step(warm_constant_decay(pace.step, pace.progress, plan.warmup, plan.decay_from))
+        training.note(float(loss.detach()), side)
         if pace.time_to_save(plan.save_every):
-            save()
-    save()
-    return average.module.eval()
+            training.save(on_save)
+    training.save(on_save)
+    return training.averaged
+
+
+@dataclass
+class _Training:
+    """The state of a training, which a checkpoint keeps and a later one goes on from."""
+
+    model: Denoiser
+    optimizer: Pair
+    average: Any
+    path: Path
+    pace: Pace
+    losses: list[list[float]] = field(default_factory=list)
+    recent: list[float] = field(default_factory=list)
+
+    @classmethod
+    def begun(
+        cls, plan: DiffusionPlan, tokenizer: CLIPTokenizer, budget: Budget, compute: Compute, path: Path
+    ) -> "_Training":
+        """Anew, or as the checkpoint has it. Raises CheckpointError for a damaged one."""
+        model = Denoiser(plan.sizes, tokenizer).to(compute.device, memory_format=compute.layout)  # type: ignore[call-overload]
+        _forget_unseen_words(model, tokenizer)
+        optimizer = Pair(model, plan.rate, plan.matrix_rate)
+        average: Any = AveragedModel(model, multi_avg_fn=_growing(plan.ema))
+        if not path.exists():
+            return cls(model, optimizer, average, path, Pace(budget))
+        state = load_checkpoint(path)
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        average.load_state_dict(state["average"])
+        return cls(model, optimizer, average, path, Pace(budget, state["step"], state["spent_s"]), state["losses"])
+
+    @property
+    def averaged(self) -> Denoiser:
+        averaged: Denoiser = self.average.module.eval()
+        return averaged
+
+    def step(self, rate: float) -> None:
+        """One step of the optimizer, by the gradients that there are."""
+        self.optimizer.step(rate)
+        self.pace.step += 1
+        self.average.update_parameters(self.model)
+
+    def note(self, loss: float, side: int) -> None:
+        """Keeps the mean of every twenty losses."""
+        self.recent.append(loss)
+        if self.pace.step % 20 == 0:
+            self.losses.append([self.pace.step, round(sum(self.recent) / len(self.recent), 5)])
+            self.recent.clear()
+            news = {"at": self.losses[-1], "progress": round(self.pace.progress, 4), "side": side}
+            log.info("denoiser %s", json.dumps(news))
+
+    def save(self, on_save: Callable[[Denoiser, int], None] | None) -> None:
+        """Writes the checkpoint, then shows the averaged weights."""
+        record = {"step": self.pace.step, "spent_s": self.pace.spent_s, "losses": self.losses}
+        states = {"model": self.model, "optimizer": self.optimizer, "average": self.average}
+        save_checkpoint(self.path, {name: part.state_dict() for name, part in states.items()} | record)
+        if on_save:
+            on_save(self.averaged, self.pace.step)
 
 
 def _growing(decay: float) -> Callable[[Any, Any, Any], None]:
