@@ -44,9 +44,9 @@ from hgc.studio.studio import Studio
 from hgc.studio.inspection import Inspection
 
 scene = paint(9_000_005)
-png = studio.prepare_control(colour_map(scene.labels), "segmentation").png
+png = studio.prepare_control(colour_map(scene.labels), "segmentation", size=(128, 128)).png
 settings = CacheSettings(lambda_inter=0.5, gate=0.5, order=0)
-request = Request.make(png, prompt=scene.caption, steps=2, cache=settings.model_dump())
+request = Request.make(png, size=(128, 128), prompt=scene.caption, steps=2, cache=settings.model_dump())
 assert studio.forecast(request).latency_ms is None
 *progress, lent = studio.compare(request)
 assert isinstance(lent, Comparison) and isinstance(lent.cached.trace, Trace)
