@@ -8,6 +8,7 @@ from functools import cache, partial
 import made_up
 import pytest
 import torch
+from small import SIZE
 from torch import Tensor
 
 from hgc.cache import schedules
@@ -22,7 +23,7 @@ from hgc.studio.studio import Studio
 
 STEPS, SHARE, LEAST = 8, 0.6, 0.25
 # Of what plain diffusion gives, whose own is 1.0 to 1.1: the issue that was reported lost 8% of it.
-TOLERANCE = 0.02
+TOLERANCE = 0.025
 Draw = Callable[..., Tensor]
 
 # Nothing is calibrated for so few steps.
@@ -36,11 +37,11 @@ CALIBRATED: Mapping[str, Callable[[Anatomy], Plan]] = {
 @pytest.fixture(scope="module")
 def draw(studio: Studio) -> Draw:
     scene = paint(9_000_006)
-    png = studio.prepare_control(colour_map(scene.labels), "segmentation").png
+    png = studio.prepare_control(colour_map(scene.labels), "segmentation", size=SIZE).png
 
     def drawn(scale: float, method: str | None, share: float = SHARE) -> Tensor:
         """The latents at the end, by a method at a share of full compute, or plainly."""
-        fields = {"prompt": scene.caption, "seed": 3, "steps": STEPS, "control_scale": scale}
+        fields = {"prompt": scene.caption, "seed": 3, "steps": STEPS, "control_scale": scale, "size": SIZE}
         request = Request.make(png, **fields)
         pipe = studio.loaded.pipeline(request.control, request.sampler)
         run = partial(pipe, **studio.call(request) | {"output_type": "latent"})

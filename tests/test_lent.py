@@ -22,7 +22,6 @@ ROOT = Path(__file__).parent.parent
 
 BEGIN = """
 import json, os, sys
-from hgc.cache.schedules import HGC
 from hgc.ui.loader import loader_here, load_lent, Loader
 assert "torch" not in sys.modules, "spaces has to be imported first"
 import spaces
@@ -35,7 +34,9 @@ device.move = lambda callback=None: None
 from hgc.studio.lent import LentStudio
 studio = Loader(lambda: LentStudio.load(device="cpu")).load().studio()
 import threading
+from dataclasses import asdict
 import numpy as np
+from hgc.cache.schedules import HGC
 from hgc.cache.trace import Trace
 from hgc.landscapes.labels import colour_map
 from hgc.landscapes.scene import paint
@@ -45,9 +46,9 @@ from hgc.studio.studio import Studio
 from hgc.studio.inspection import Inspection
 
 scene = paint(9_000_005)
-png = studio.prepare_control(colour_map(scene.labels), "segmentation").png
+png = studio.prepare_control(colour_map(scene.labels), "segmentation", size=(128, 128)).png
 settings = HGC(lambda_inter=0.5, gate=0.5, order=0)
-request = Request.make(png, prompt=scene.caption, steps=2, cache=asdict(settings))
+request = Request.make(png, size=(128, 128), prompt=scene.caption, steps=2, cache=asdict(settings))
 assert studio.forecast(request).latency_ms is None
 *progress, lent = studio.compare(request)
 assert isinstance(lent, Comparison) and isinstance(lent.cached.trace, Trace)

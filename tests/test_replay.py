@@ -17,6 +17,7 @@ from zipfile import ZipFile
 import numpy as np
 import pytest
 from records import record as made_up
+from small import SIZE
 from typer.testing import CliRunner
 
 from hgc.__main__ import app
@@ -36,8 +37,8 @@ STEPS = 3
 
 def run(studio: Studio, **fields: Any) -> Comparison:
     example = examples.gallery()[0]
-    png = studio.prepare_control(example.pixels, example.control).png
-    *_, last = studio.compare(Request.make(png, **{"prompt": example.prompt, "steps": STEPS} | fields))
+    png = studio.prepare_control(example.pixels, example.control, size=SIZE).png
+    *_, last = studio.compare(Request.make(png, size=SIZE, **{"prompt": example.prompt, "steps": STEPS} | fields))
     assert isinstance(last, Comparison)
     return last
 

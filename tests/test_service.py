@@ -17,6 +17,7 @@ import pytest
 import torch
 from diffusers import UNet2DConditionModel
 from PIL import Image
+from small import SIZE
 from typer.testing import CliRunner
 
 from hgc.__main__ import app
@@ -48,8 +49,8 @@ STEPS = 4
 
 def request(studio: Studio, control: str = "segmentation", **fields: Any) -> Request:
     drawn = colour_map(SCENE.labels) if control == "segmentation" else np.repeat(SCENE.edges[:, :, None], 3, axis=2)
-    png = studio.prepare_control(drawn, control).png
-    return Request.make(png, **{"control": control, "prompt": SCENE.caption, "steps": STEPS} | fields)
+    png = studio.prepare_control(drawn, control, size=SIZE).png
+    return Request.make(png, **{"control": control, "size": SIZE, "prompt": SCENE.caption, "steps": STEPS} | fields)
 
 
 def compared(studio: Studio, request: Request) -> Comparison:
@@ -75,11 +76,10 @@ def found(balanced: list[Progress | Comparison]) -> Comparison:
 def test_the_full_arm_is_the_plain_pipeline_bit_for_bit(studio: Studio, control: str, sampler: str) -> None:
     asked = request(studio, control, sampler=sampler, cache=HGC(coarse=False, fine=False))
     comparison = compared(studio, asked)
-    noise = torch.randn(
-        1, studio.loaded.components["unet"].config.in_channels, 32, 32, generator=torch.Generator().manual_seed(0)
-    )
+    channels = studio.loaded.components["unet"].config.in_channels
+    noise = torch.randn(1, channels, *(side // 8 for side in SIZE), generator=torch.Generator().manual_seed(0))
     pipe = studio.loaded.pipeline(control, sampler)
-    image = Image.fromarray(np.array(studio.prepare_control(_drawn(control), control).map))
+    image = Image.fromarray(np.array(studio.prepare_control(_drawn(control), control, size=SIZE).map))
     plain = pipe(
         SCENE.caption,
         image=image,
@@ -104,9 +104,9 @@ def test_a_comparison_tells_everything(balanced: list[Progress | Comparison], fo
     assert [(p.arm, p.step) for p in progress if isinstance(p, Progress)] == [
         (arm, step) for arm in ("full", "cached") for step in range(1, STEPS + 1)
     ]
-    assert all(isinstance(p, Progress) and p.preview is not None and p.preview.shape == (256, 256, 3) for p in progress)
+    assert all(isinstance(p, Progress) and p.preview is not None and p.preview.shape == (*SIZE, 3) for p in progress)
     for arm in comparison.arms.values():
-        assert [small.shape for small in arm.previews] == [(32, 32, 3)] * STEPS
+        assert [small.shape for small in arm.previews] == [(16, 16, 3)] * STEPS
         away = [np.abs(small.astype(float) - arm.image[4::8, 4::8]).mean() for small in arm.previews]
         assert away[-1] < away[0], "they come nearer to the picture"
     figures = comparison.figures()
@@ -115,7 +115,7 @@ def test_a_comparison_tells_everything(balanced: list[Progress | Comparison], fo
     assert figures["attention_misses"] > 0
     assert not figures["identical"]
     assert 0 < figures["perceptual"] < 4
-    assert comparison.difference().shape == (256, 256)
+    assert comparison.difference().shape == SIZE
     assert comparison.difference().max() > 0
     assert comparison.difference("cached", "cached").max() == 0
     assert comparison.rival is None

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from small import SIZE
 from workers import FACTS, Count, Fail, Staff
 
 from hgc.bench.setup import BenchRefused
@@ -349,8 +350,8 @@ def test_a_worker_lends_itself_to_who_had_it_before() -> None:
 @pytest.fixture(scope="module")
 def sweep(studio: Studio) -> Sweep[Request]:
     scene = paint(9_000_005)
-    png = studio.prepare_control(colour_map(scene.labels), "segmentation").png
-    base = Request.make(png, prompt=scene.caption, steps=2)
+    png = studio.prepare_control(colour_map(scene.labels), "segmentation", size=SIZE).png
+    base = Request.make(png, size=SIZE, prompt=scene.caption, steps=2)
     return Sweep(base, Axis("method", ("hgc", "deepcache", "step_skip")), Axis("budget", (0.05, 0.8)))
 
 

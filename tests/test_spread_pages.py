@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from serving import served
+from small import SIZE
 
 from hgc.landscapes.labels import colour_map
 from hgc.landscapes.scene import paint
@@ -41,8 +42,8 @@ def address(studio: Studio) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def request_of(studio: Studio) -> Request:
     scene = paint(9_000_006)
-    png = studio.prepare_control(colour_map(scene.labels), "segmentation").png
-    return Request.make(png, prompt=scene.caption, steps=2, method="step_skip", budget=0.6)
+    png = studio.prepare_control(colour_map(scene.labels), "segmentation", size=SIZE).png
+    return Request.make(png, size=SIZE, prompt=scene.caption, steps=2, method="step_skip", budget=0.6)
 
 
 def test_a_sweep_by_a_page_is_the_sweep_here(address: str, studio: Studio, request_of: Request) -> None:

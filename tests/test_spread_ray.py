@@ -235,6 +235,24 @@ def test_a_table_of_fidelity_by_workers_is_the_one_made_here(either: list[On], t
     assert drawn("there", *THERE) == ("", there), "nothing was drawn again"
 
 
+def test_a_table_of_every_method_by_workers_is_the_one_made_here(either: list[On], tmp_path: Path) -> None:
+    few = ["--scenes", "2", "--no-drawings", "--batch", "1", "--alone", "1", "--steps", "2", "--long", "0"]
+    few += ["--control", "segmentation", "--budget", "0.7", "--method", "step_skip", "--method", "fewer_steps"]
+
+    def drawn(place: str, *more: str) -> list[dict[str, Any]]:
+        """The figures of every picture, but for times."""
+        told("bench", "pareto", *few, "--work", str(tmp_path / f"{place}.jsonl"), "--out", str(tmp_path / place), *more)
+        points = json.loads((tmp_path / place).read_text())["points"]
+        return [each | {"latency_ms": None} for point in points for each in point.pop("each")]
+
+    there = drawn("there.json", *THERE)
+    assert len(there) == 6
+    assert there == drawn("here.json")
+    kept = (tmp_path / "there.json.jsonl").read_bytes()
+    drawn("there.json", *THERE)
+    assert (tmp_path / "there.json.jsonl").read_bytes() == kept, "nothing was drawn again"
+
+
 def marked(mark: str) -> dict[psutil.Process, list[str]]:
     """Programs that were started with this mark in their environment, and by what they start; with their words."""
     every = ((each, each.info) for each in psutil.process_iter(["environ", "cmdline"]))
@@ -293,7 +311,7 @@ def test_a_full_disk_is_one_sentence_and_keeps_what_is_there(tmp_path: Path) -> 
     """No file is brought to the disk any more once the folder is there, which comes with the first run in it."""
     mark = os.urandom(8).hex()
     few = ("--x", "seed=0..7", "--steps", "2", "--method", "step_skip", "--budget", "0.7")
-    with swept(tmp_path, environment(mark), *few, code=FULL_DISK) as process:
+    with swept(tmp_path, environment(mark), *few, count=1, code=FULL_DISK) as process:
         said = process.communicate(timeout=240)[0].decode()
     assert process.returncode == 2, said
     assert "cannot be written (No space left on device): name another place or make room" in said

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from serving import forgotten_loops
+from small import SIZE
 from workers import Staff
 
 from hgc.landscapes.labels import colour_map
@@ -44,8 +45,8 @@ def runner(studio: Studio, staff: Staff) -> Runner:
 @pytest.fixture(scope="module")
 def base(studio: Studio) -> Request:
     scene = paint(9_000_008)
-    png = studio.prepare_control(colour_map(scene.labels), "segmentation").png
-    return Request.make(png, prompt=scene.caption, steps=2, method="step_skip", budget=0.7)
+    png = studio.prepare_control(colour_map(scene.labels), "segmentation", size=SIZE).png
+    return Request.make(png, size=SIZE, prompt=scene.caption, steps=2, method="step_skip", budget=0.7)
 
 
 class Visitor:

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from serving import forgotten_loops
+from small import SIZE
 from typer.testing import CliRunner
 
 from hgc.__main__ import app
@@ -43,8 +44,8 @@ STEPS = 4
 
 @pytest.fixture(scope="module")
 def base(studio: Studio) -> Request:
-    png = studio.prepare_control(colour_map(SCENE.labels), "segmentation").png
-    return Request.make(png, prompt=SCENE.caption, steps=STEPS, rival="fewer_steps")
+    png = studio.prepare_control(colour_map(SCENE.labels), "segmentation", size=SIZE).png
+    return Request.make(png, size=SIZE, prompt=SCENE.caption, steps=STEPS, rival="fewer_steps")
 
 
 @pytest.fixture(scope="module")

@@ -1,13 +1,18 @@
 """How many threads compute a picture on a CPU that others use as well.
 
 OpenMP's threads wait for each other after every loop, of which a denoising step has hundreds. Where a thread has no
-core of its own, the others wait awake for it, each time as long as the system lets another program run: beside some
-twenty runnable threads on two cores, a step of the embedded model took 52 to 60 s on two threads, nine tenths of it
-waiting, and 6 to 10 s on one (two runs each; seconds of processor time a step: 6.4 and 0.6). Sleeping instead of
-waiting awake makes every loop slower on an idle machine. So there are as many threads as there are free cores.
+core of its own, the others wait awake for it, each time as long as the system lets another program run. Sleeping
+instead of waiting awake makes every loop slower on an idle machine. So there are as many threads as there are free
+cores.
 
-That is not so everywhere: on two cores under Linux 6.18, beside eight busy programs and others that came and went, two
-steps took 40.3 and 32.8 s on the one thread that is chosen here and 23.9 and 11.7 s on two, taken in turn.
+Four steps of the embedded model on two cores under Linux 6.18, one and two threads in turn beside so many busy programs
+(seconds, medians of three or four pairs):
+
+| beside | one thread | two threads |
+|---|---|---|
+| none | 1.01 | 0.66 |
+| 1 / 2 / 4 / 8 loops in Python | 1.01 / 1.57 / 2.7 / 5.1 | 2.0 / 2.5 / 6.1 / 30 |
+| 1 / 2 / 4 that multiply matrices on two threads each | 1.5 / 2.7 / 5.4 | 2.8 / 25 / 34 |
 """
 
 from __future__ import annotations

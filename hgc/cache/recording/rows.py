@@ -91,6 +91,10 @@ class Recordings:
             self._captures[device] = self._capture_for(device)
         return self._captures[device]
 
+    def records(self, net: nn.Module) -> bool:
+        """Whether calls can be recorded where the network's weights lie."""
+        return self.capture(next(net.parameters()).device) is not None
+
     def reel(self, net: nn.Module) -> tuple[Reel, bool]:
         """The network's rows, and whether earlier ones were let go because the network has changed."""
         known = self._reels.get(net)

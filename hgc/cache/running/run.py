@@ -70,7 +70,8 @@ class Run:
         self._survey = survey(self._networks)
         # A module that every step computes is left alone, unless somebody looks.
         anatomy = anatomy_of(self._survey, plan.model, {})
-        self._everything = watching.all or recordings is not None  # which times every row's sites when it is met first
+        # A row that may be recorded is met once with all its sites timed.
+        self._everything = watching.all or (recordings is not None and recordings.records(self._networks.unet))
         self._attended = frozenset(anatomy.by_name) if self._everything else attended(plan, anatomy)
         handed = (*plan.table, *([anatomy.glimpsed] if plan.gate is not None and plan.gate.by else []))
         self._session = None if recordings is None else Session(recordings, self, handed, watching.onlooker)
