@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import FrozenInstanceError
 from typing import Any
 
 import made_up
@@ -15,6 +16,7 @@ from hgc.cache.anatomy.macs import measure
 from hgc.cache.anatomy.networks import Networks
 from hgc.cache.rehearsal import rehearse
 from hgc.cache.rules import LINE, Forecast, Gate, PlanRefused
+from hgc.planning.methods import METHODS
 
 STEPS = 20
 
@@ -221,3 +223,46 @@ def test_any_kept_row_may_be_forecast_on_any_basis(anatomy: Anatomy, basis: Fore
         assert plan.forecast == basis
         assert "CRCFCF" in plan.table.values()
         rehearse(plan, anatomy)
+
+
+SETTINGS = [
+    kind for kind in vars(schedules).values() if isinstance(kind, type) and issubclass(kind, schedules.Settings)
+]
+METHODS_BY_RULE = [kind for kind in SETTINGS if kind is not schedules.Settings]
+NEEDED: dict[str, dict[str, Any]] = {
+    "BlockCaching": {"share": 0.5},
+    "EncoderPropagation": {"keys": (0, 1)},
+    "FewerSteps": {"count": 3},
+    "GuidanceReuse": {"keys": (0, 1)},
+    "HGC": {"threshold": 9.9},
+}
+
+
+def test_every_method_by_rule_has_settings_of_its_own_in_its_own_file() -> None:
+    assert len({kind.__module__ for kind in METHODS_BY_RULE}) == len(METHODS_BY_RULE)
+    assert len(METHODS_BY_RULE) == len(METHODS.keys() - {"optimised"})
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [(kind, name) for kind in METHODS_BY_RULE for name in kind.bounds],
+    ids=lambda one: getattr(one, "__name__", one),
+)
+def test_a_setting_is_taken_at_its_bounds_and_refused_beyond(kind: type[schedules.Settings], name: str) -> None:
+    bounds: Any = kind.bounds[name]
+    given = {key: value for key, value in NEEDED.get(kind.__name__, {}).items() if (key, name) != ("share", "delta")}
+    for ends, step in (((bounds.ge, bounds.gt), -1e-6), ((bounds.le, bounds.lt), 1e-6)):
+        inside, outside = ends
+        if inside is not None:
+            assert getattr(kind(**given | {name: inside}), name) == inside
+            outside = inside + (step if isinstance(inside, float) else int(step * 1e6))
+        if outside is not None:
+            with pytest.raises(PlanRefused, match=rf"^{name} "):
+                kind(**given | {name: outside})
+
+
+def test_settings_are_frozen_and_stand_whole_in_the_origin(anatomy: Anatomy) -> None:
+    settings = schedules.TGate(gate_step=4, warm=1)
+    with pytest.raises(FrozenInstanceError):
+        settings.warm = 2  # type: ignore[misc]
+    assert schedules.TGate(**settings.plan(anatomy, 8).origin.knobs) == settings
