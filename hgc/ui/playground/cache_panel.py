@@ -174,7 +174,7 @@ def _budget() -> dict[str, Any]:
     at_least = gr.Textbox(
         "",
         label="Or at least, or at most",
-        info="How similar to the full picture (45 dB, 99% of its control score), or how long (2 s). Sets the budget.",
+        info="How similar to the full picture (45 dB, 99% of its control score), or how long (2 s). Sets the budget.",
         placeholder="45 dB",
         max_length=40,
         elem_id="at-least",
