@@ -23,6 +23,10 @@ def _told(name: str) -> str:
     return str(Recipe.model_fields[name].description)
 
 
+Image = Annotated[
+    Path | None,
+    typer.Option(help="A control map or drawing; with --annotator, a photo. Inpainting is given --source and --mask."),
+]
 Model = Annotated[str, typer.Option(help=_told("model"))]
 Control = Annotated[str, typer.Option(help=_told("control"))]
 SamplerName = Annotated[str, typer.Option(help=_told("sampler"))]

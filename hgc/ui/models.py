@@ -10,6 +10,7 @@ import gradio as gr
 from hgc.control import ade20k, coco_stuff
 from hgc.control.images import ImageRefused
 from hgc.control.label_sets import taken_over
+from hgc.control.pictures import INPAINT
 from hgc.landscapes.labels import LABELS
 from hgc.models import hub
 from hgc.models.presets import ModelPreset
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from hgc.studio.studio import Studio
     from hgc.ui.playground.tab import Playground
 
+CANNY = slice(6, 10)  # where the thresholds of both controls are among what is chosen on the form
 SETS = (LABELS, ade20k.LABELS, coco_stuff.LABELS)  # that a drawing may be in
 NOT_PAINTED = "Your painted areas stay on their canvas, but this model has no control of areas here: {}use a photo."
 NO_CLASS = "Of your painted areas these have no class here and are left bare: {}."
@@ -56,10 +58,11 @@ class ModelEvents:
         page, header = self._page, self._header
         panel = page.control
         control = [*panel.map, panel.painting, panel.more.second.painting, panel.offered, panel.examples_panel]
+        control += [*panel.reading.canny, *panel.more.second.reading.canny]
         picture = [page.picture.sampler, page.picture.steps, page.picture.guidance]
         return [*header.parts, *control, *picture, *page.control.more.fitted, *header.own.answers]
 
-    def choose(self, model: str, *chosen: str) -> Iterator[Updates]:
+    def choose(self, model: str, *chosen: Any) -> Iterator[Updates]:
         """Loads a model that is here; of another it is said what would have to be fetched; one's own has a form."""
         own = self._header.own
         if model == OWN_MODEL:
@@ -80,7 +83,7 @@ class ModelEvents:
             return
         yield self._fit(studio, *chosen)
 
-    def fetch(self, page: gr.Request, model: str, *chosen: str) -> Iterator[Updates]:
+    def fetch(self, page: gr.Request, model: str, *chosen: Any) -> Iterator[Updates]:
         """Fetches the chosen model with its first control, tells how far it is, and loads it."""
         from hgc.models.fetching import sources_of
 
@@ -95,7 +98,7 @@ class ModelEvents:
         yield {self._header.picker: gr.update(choices=model_choices())}
         yield from self.choose(model, *chosen)
 
-    def arrive(self, *chosen: str) -> Updates:
+    def arrive(self, *chosen: Any) -> Updates:
         """When a page opens: what is here now, and the form as the loaded model wants it."""
         choices: Updates = {self._header.picker: gr.update(choices=model_choices())}
         try:
@@ -103,41 +106,50 @@ class ModelEvents:
         except Refused:
             return choices
         loras, picture = self._page.control.more.loras, self._page.picture
-        offered = loras.offer(studio)
+        offered = loras.offer(studio) | self._thresholds(studio, *chosen[CANNY])
         if not self._loader.changed:
             return choices | offered
         fit = self._fit(studio, *chosen)
         kept = (picture.sampler, picture.steps, picture.guidance, *loras.fitted)
         return {part: update for part, update in fit.items() if part not in kept} | offered | self._header.says("")
 
-    def _fit(self, studio: Studio, *chosen: str) -> Updates:
+    def _thresholds(self, studio: Studio, *standing: float) -> Updates:
+        """Canny's thresholds of both controls: the model's own, but for a pair that no model has: a person set it."""
+        panel, own = self._page.control, {preset.canny for preset in known_models().values()}
+        pairs = zip((panel.reading.canny, panel.more.second.reading.canny), (standing[:2], standing[2:]), strict=True)
+        fit = [part for part, pair in pairs if tuple(pair) in own]
+        return {part: value for canny in fit for part, value in zip(canny, studio.loaded.preset.canny, strict=True)}
+
+    def _fit(self, studio: Studio, *chosen: Any) -> Updates:
         """The form for a model, with its preset's settings, and what of the form no longer applies.
 
         What is chosen of source, annotator and sampler stays among the choices: events under way still hold it.
         """
-        source, annotator, which, painting, second, sampler, *loras = chosen
+        source, annotator, which, painting, second, sampler = chosen[: CANNY.start]
         page, preset, panel = self._page, studio.loaded.preset, self._page.control
         titles = [] if studio.world.examples else control_titles(tuple(preset.controls), studio.controls)
         kept = which if which in [name for _, name in titles] else AUTO
+        if studio.controls == (INPAINT,):
+            kept = INPAINT
         sources = sources_of(studio.controls, kept)
         ways = ways_of(studio.controls, kept)
-        way = annotator if annotator in [name for _, name in ways] else ways[0][1]
+        way = annotator if kept == INPAINT or annotator in [name for _, name in ways] else ways[0][1]
         sheet, bare = self._taken_over(painting, studio)
         second_sheet, second_bare = self._taken_over(second, studio)
         notes = [preset.note] if preset.note else []
-        if source not in sources:
+        if source not in sources and sources:
             lines = "draw lines, or " if "lines" in sources else ""
             notes.append(NOT_PAINTED.format(lines) if source == "paint" else NO_LINES)
         lost = dict.fromkeys((*(bare if source == "paint" else ()), *second_bare))
         if lost:
             notes.append(NO_CLASS.format(", ".join(map(class_title, lost))))
-        loras_offered, gone = panel.more.loras.fit(studio, loras)
+        loras_offered, gone = panel.more.loras.fit(studio, chosen[CANNY.stop :])
         notes += [NO_LORA.format(name) for name in gone]
         titled = [(SAMPLER_TITLES.get(name, name), name) for name in studio.samplers]
         return {
             self._header.masthead: figures.masthead("ready", figures.ready_words(studio)),
             self._header.picker: gr.update(choices=model_choices(), value=studio.model),
-            panel.source: source if source in sources else sources[0],
+            panel.source: source if source in sources or not sources else sources[0],
             panel.offered: offering(sources),
             panel.annotator: gr.update(choices=_with(ways, annotator), value=way),
             panel.which: gr.update(choices=[(AS_DRAWN, AUTO), *titles], value=kept, visible=bool(titles)),
@@ -149,6 +161,7 @@ class ModelEvents:
             page.picture.guidance: preset.guidance,
             **panel.more.fit(studio),
             **loras_offered,
+            **self._thresholds(studio, *chosen[CANNY]),
         } | self._header.says(" ".join(notes))
 
     def _taken_over(self, painting: str | None, studio: Studio) -> tuple[dict[str, str], tuple[str, ...]]:
@@ -183,7 +196,8 @@ def wire_models(p: Playground, header: Header, greeted: Any) -> None:
     """Choosing and fetching, then the forecast and the map as the new model has them."""
     events, caches = ModelEvents(p, header), CacheEvents(p)
     panel, sampler = p.control, p.picture.sampler
-    form = [*panel.map, panel.painting, panel.more.second.painting, sampler, *panel.more.loras.names]
+    canny = [*panel.reading.canny, *panel.more.second.reading.canny]
+    form = [*panel.map, panel.painting, panel.more.second.painting, sampler, *canny, *panel.more.loras.names]
     given = [header.picker, *form]
     shown = events.shown
     arrived = greeted.then(events.arrive, form, shown, **QUIET)

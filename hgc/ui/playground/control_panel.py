@@ -55,6 +55,7 @@ class ControlPanel:
             self.annotator,
             self.more.size,
             self.which,
+            *self.more.source.read,
             *self.reading.fields,
         ]
 

@@ -38,7 +38,7 @@ class SecondPanel:
 
     @property
     def drawing(self) -> list[Any]:
-        """The inputs of `more.second_map`."""
+        """The inputs of `more.second_map`, after those of the picture to begin from."""
         drawn = [self.control, self.way, self.painting, self.lines, self.photo, self.annotator]
         return [*drawn, *self.reading.fields]
 
