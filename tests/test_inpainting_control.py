@@ -161,7 +161,7 @@ def test_a_model_with_no_other_control_is_asked_for_it_at_once() -> None:
         events = ModelEvents(page, build_header(page.runner.loader))
     first, second = page.control.reading.canny, page.control.more.second.reading.canny
     assert [part.value for part in (*first, *second)] == [50, 120] * 2, "as the page opens, with Landscapes"
-    form: list[Any] = ["lines", "canny", AUTO, None, None, "ddim"]
+    form: list[Any] = ["lines", "canny", AUTO, None, None, "ddim", "edges"]
     assert len(form) == CANNY.start
     loras = [NONE] * len(page.control.more.loras.names)
     fit = events._fit(studio, *form, 50, 120, 30, 120, *loras)
@@ -169,6 +169,8 @@ def test_a_model_with_no_other_control_is_asked_for_it_at_once() -> None:
     assert fit[page.control.source] == "lines"
     assert [fit[part] for part in first] == [100, 200]
     assert not set(second) & set(fit), "30 was set by hand"
+    assert fit[page.control.more.second.control]["value"] == NONE
+    assert "no control of canny edges" in fit[events._header.told]
     assert [events.arrive(*form, 30, 90, 50, 120, *loras)[part] for part in second] == [100, 200]
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from hgc.cli.options import with_own
 from hgc.control.images import Decoded, decode
 from hgc.control.pictures import INPAINT, as_inpainting_map, as_mask, as_source
 from hgc.control.reading import Reading
@@ -23,7 +24,12 @@ def read_pictures(options: Mapping[str, Any], studio: Studio, reading: Reading |
 
     Raises RequestRefused, ImageRefused.
     """
-    words = dict(options) | {"source": None, "mask": None, "second": None, "loras": options["loras"] or ()}
+    words = with_own(options, studio.loaded.preset) | {
+        "source": None,
+        "mask": None,
+        "second": None,
+        "loras": options["loras"] or (),
+    }
     size = Recipe.parse(words).size or studio.size
     given = {name: decode(options[name]).pixels for name in ("source", "mask") if options[name] is not None}
     if len(given) == 2 and given["source"].shape[:2] != given["mask"].shape[:2]:

@@ -225,7 +225,8 @@ def prepare(studio: Studio, given: Drawn) -> tuple[Prepared, tuple[str, ...]]:
     if given.anew is not None:
         size = given.size or studio.size
         mask = as_mask(stretched(given.anew, size), size)
-        prepared = replace(prepared, map=as_inpainting_map(prepared.map, mask))
+        notes = (*prepared.notes, "what you painted over is black here: it is made anew")
+        prepared = replace(prepared, map=as_inpainting_map(prepared.map, mask), notes=notes)
     return prepared, (*given.notes, *prepared.notes)
 
 
@@ -254,8 +255,6 @@ def seen_text(notes: tuple[str, ...], given: Drawn | None = None) -> str:
     areas = given is None or given.control == "segmentation"
     exact = "Exact colours: no pixel was snapped." if areas else "Left as it is."
     untouched = "White lines on black: left as they are." if lines else exact
-    if given is not None and given.control == INPAINT:
-        untouched = "The picture to begin from. What you painted over is black: it is made anew."
     by_annotator = given is not None and given.annotator is not None
     remarks = notes_list(notes) or ("" if by_annotator else f'<p class="aside">{untouched}</p>')
     return f"<h3>As the model sees it</h3><p>{kind}</p>{remarks}"
