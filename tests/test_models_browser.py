@@ -62,6 +62,16 @@ def sheet(page: Page) -> Any:
     return page.locator("#lines canvas").first.evaluate("canvas => canvas.toDataURL()")
 
 
+def thresholds(page: Page) -> list[str]:
+    """Canny's."""
+    page.get_by_text("Use a photo").first.click()
+    low = page.locator("#low input[type=number]")
+    if not low.is_visible():
+        page.locator("#thresholds").get_by_text("Crop, resolution and thresholds").click()
+    expect(low).to_be_visible()
+    return [page.locator(f"#{name} input[type=number]").input_value() for name in ("low", "high")]
+
+
 def painted(page: Page) -> Any:
     """What is on the canvas for areas."""
     return page.locator("#painting canvas").evaluate("canvas => canvas.toDataURL()")
@@ -78,12 +88,15 @@ def hexed(colour: Any) -> str:
 
 
 def test_another_model_is_chosen_drawn_for_and_run(page: Page) -> None:
+    assert thresholds(page) == ["50", "120"], "Landscapes' own"
     page.get_by_text("Draw lines").click()
     line(page)
     drawn = sheet(page)
     page.get_by_text("Paint areas").click()
     model(page, "Stable Diffusion 1.5 ·")
     loaded(page, "Sd15")
+    assert thresholds(page) == ["100", "200"]
+    page.get_by_text("Draw lines").click()
     expect(page.locator("#model-told")).to_contain_text("Your painted areas stay on their canvas")
     expect(page.locator("#lines canvas").first).to_be_visible()
     expect(page.get_by_text("Paint areas")).to_be_hidden()
@@ -199,6 +212,17 @@ def test_an_id_that_is_not_here_is_fetched_stopped_and_taken_up_again(
         assert hub.sent[text] == small(hub, text), "what had come is not sent again"
         page.locator("#own-open").click()
         loaded(page, "Mine")
+        # A control of the loaded model that is not here is offered in the same way, and then chosen still.
+        expect(page.locator("#which")).to_be_visible()
+        choose(page, "#which", "Inpainting (weights not here)")
+        expect(page.locator("#model-told")).to_contain_text(f"{smallhub.INPAINT} is not on this machine")
+        weights = "diffusion_pytorch_model.safetensors"
+        before = hub.sent[weights]
+        page.locator("#fetch").click()
+        expect(page.locator("#which input")).to_have_value("Inpainting")
+        expect(page.locator("#model-card")).to_be_hidden()
+        assert hub.sent[weights] - before == hub.files[smallhub.INPAINT][weights].stat().st_size
+        expect(page.locator("#forecast .meter")).to_be_visible()
 
 
 def small(hub: loopback.Hub, name: str) -> int:

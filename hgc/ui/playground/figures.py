@@ -8,7 +8,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from hgc.charts.quantity import giga, seconds, size
-from hgc.judges.table import UNSCORED
+from hgc.judges import UNSCORED
 from hgc.planning.measured import long_band, noise_band
 from hgc.spread.here import place_of
 from hgc.ui.playground.titles import ARM_NAMES, SAMPLER_TITLES
