@@ -65,6 +65,7 @@ def sheet(page: Page) -> Any:
 def thresholds(page: Page) -> list[str]:
     """Canny's."""
     page.get_by_text("Use a photo").first.click()
+    expect(page.locator("#thresholds")).to_be_visible()
     low = page.locator("#low input[type=number]")
     if not low.is_visible():
         page.locator("#thresholds").get_by_text("Crop, resolution and thresholds").click()
@@ -95,13 +96,13 @@ def test_another_model_is_chosen_drawn_for_and_run(page: Page) -> None:
     page.get_by_text("Paint areas").click()
     model(page, "Stable Diffusion 1.5 ·")
     loaded(page, "Sd15")
-    assert thresholds(page) == ["100", "200"]
-    page.get_by_text("Draw lines").click()
     expect(page.locator("#model-told")).to_contain_text("Your painted areas stay on their canvas")
     expect(page.locator("#lines canvas").first).to_be_visible()
     expect(page.get_by_text("Paint areas")).to_be_hidden()
     expect(page.locator("#examples")).to_be_hidden()
     assert sheet(page) == drawn, "the drawing stays"
+    assert thresholds(page) == ["100", "200"]
+    page.get_by_text("Draw lines").click()
     fewer_steps(page)
     expect(page.locator("#guidance input[type=number]")).to_have_value("7.5")
     expect(page.locator("#sampler input")).to_have_value("UniPC")
