@@ -64,7 +64,7 @@ def sheet(page: Page) -> Any:
 
 def thresholds(page: Page) -> list[str]:
     """Canny's."""
-    page.get_by_text("Use a photo").first.click()
+    page.locator("#source").get_by_text("Use a photo").click()
     expect(page.locator("#thresholds")).to_be_visible()
     low = page.locator("#low input[type=number]")
     if not low.is_visible():
@@ -102,7 +102,7 @@ def test_another_model_is_chosen_drawn_for_and_run(page: Page) -> None:
     expect(page.locator("#examples")).to_be_hidden()
     assert sheet(page) == drawn, "the drawing stays"
     assert thresholds(page) == ["100", "200"]
-    page.get_by_text("Draw lines").click()
+    page.locator("#source").get_by_text("Draw lines").click()
     fewer_steps(page)
     expect(page.locator("#guidance input[type=number]")).to_have_value("7.5")
     expect(page.locator("#sampler input")).to_have_value("UniPC")
