@@ -29,7 +29,7 @@ from transformers import CLIPTextModel, CLIPTextModelWithProjection
 from hgc.models.presets import presets
 
 SD15, SD21, SDXL = (presets()[name].source for name in ("sd15", "sd21", "sdxl"))
-CANNY, DEPTH = presets()["sd15"].controls["edges"], presets()["sd15"].controls["depth"]
+CANNY, DEPTH, INPAINT = (presets()["sd15"].controls[name] for name in ("edges", "depth", "inpaint"))
 CANNY21 = presets()["sd21"].controls["edges"]
 XL_CANNY, UNION = presets()["sdxl"].controls["edges"], presets()["sdxl-union"].controls["edges"]
 LIGHTNING = "ByteDance/SDXL-Lightning"
@@ -81,6 +81,7 @@ def build(home: Path) -> Path:
     published(home, SDXL, work / "xl")
     nets = {
         CANNY: tiny.controlnet(**tiny.SMALL["sd"]),
+        INPAINT: tiny.controlnet(**tiny.SMALL["sd"]),
         CANNY21: tiny.controlnet(**SMALL21),
         XL_CANNY: tiny.controlnet(**XL),
         UNION: tiny.union(**XL),

@@ -17,6 +17,7 @@ from hgc.control.annotators import ANNOTATORS, AnnotatorUnavailable, annotate
 from hgc.control.images import ImageRefused
 from hgc.control.reading import Reading
 from hgc.landscapes.labels import PALETTE
+from hgc.request import Request
 from hgc.studio.control_map import Prepared, prepare_control
 from hgc.studio.world import LANDSCAPES
 from hgc.ui.playground import reading_panel
@@ -194,3 +195,13 @@ def test_a_control_of_soft_lines_is_given_grey_ones() -> None:
     soft, hard = (prepared(photo, control, "lineart_standard").map for control in ("lineart", "edges"))
     assert set(np.unique(hard)) == {0, 255}
     assert len(np.unique(soft)) > 20
+
+
+def test_a_large_photo_is_a_map_that_a_request_can_carry() -> None:
+    """At SDXL's size: its colours are coarsened no further than it takes, and that is said."""
+    noise = np.random.default_rng(0).integers(0, 256, (1024, 1024, 3), np.uint8)
+    for photo, said in ((noise, "coarsened to"), (noise // 32 * 32, "")):
+        made = prepare_control(photo, "tile", (1024, 1024), LANDSCAPES.sets)
+        assert Request.make(made.png, control="tile").control_bytes == made.png
+        assert said in " ".join(made.notes)
+        assert np.abs(made.map.astype(int) - photo).max() < 32

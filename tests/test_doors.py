@@ -68,7 +68,8 @@ class Planner(Studio):
         self.model, self.size, self.device, self.dtype = anatomy.model, (SIZE, SIZE), "cpu", "float32"
         self.controls, self.samplers = ("segmentation", "edges"), ("ddim",)
         self._anatomy, self._timing = anatomy, {}
-        preset = SimpleNamespace(source="nowhere", controls={})
+        own = {"steps": STEPS, "sampler": "ddim", "guidance": 2.0}
+        preset = SimpleNamespace(source="nowhere", controls={}, **own)
         self.loaded: Any = SimpleNamespace(preset=preset)  # whose weights name sweeps' files
         self._known: dict[str, Plan | Refused] = {}
         self.noted: list[tuple[Recipe, Forecast]] = []

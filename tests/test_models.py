@@ -101,7 +101,7 @@ def test_two_controls_of_their_own(on_small_hub: Path) -> None:
 
 def test_what_is_here_is_what_can_be_chosen() -> None:
     loaded = load("sd15", device="cpu")
-    assert list(loaded.controls) == ["edges"]
+    assert list(loaded.controls) == ["edges", "inpaint"]
     assert loaded.controls.ready == {}  # type: ignore[attr-defined]
     with pytest.raises(ModelUnavailable, match=r"'depth' is not here; fetch it with `hgc models fetch lllyasviel"):
         loaded.pipeline("depth", "unipc")

@@ -62,6 +62,17 @@ def sheet(page: Page) -> Any:
     return page.locator("#lines canvas").first.evaluate("canvas => canvas.toDataURL()")
 
 
+def thresholds(page: Page) -> list[str]:
+    """Canny's."""
+    page.locator("#source").get_by_text("Use a photo").click()
+    expect(page.locator("#thresholds")).to_be_visible()
+    low = page.locator("#low input[type=number]")
+    if not low.is_visible():
+        page.locator("#thresholds").get_by_text("Crop, resolution and thresholds").click()
+    expect(low).to_be_visible()
+    return [page.locator(f"#{name} input[type=number]").input_value() for name in ("low", "high")]
+
+
 def painted(page: Page) -> Any:
     """What is on the canvas for areas."""
     return page.locator("#painting canvas").evaluate("canvas => canvas.toDataURL()")
@@ -78,6 +89,7 @@ def hexed(colour: Any) -> str:
 
 
 def test_another_model_is_chosen_drawn_for_and_run(page: Page) -> None:
+    assert thresholds(page) == ["50", "120"], "Landscapes' own"
     page.get_by_text("Draw lines").click()
     line(page)
     drawn = sheet(page)
@@ -89,6 +101,8 @@ def test_another_model_is_chosen_drawn_for_and_run(page: Page) -> None:
     expect(page.get_by_text("Paint areas")).to_be_hidden()
     expect(page.locator("#examples")).to_be_hidden()
     assert sheet(page) == drawn, "the drawing stays"
+    assert thresholds(page) == ["100", "200"]
+    page.locator("#source").get_by_text("Draw lines").click()
     fewer_steps(page)
     expect(page.locator("#guidance input[type=number]")).to_have_value("7.5")
     expect(page.locator("#sampler input")).to_have_value("UniPC")
@@ -199,6 +213,17 @@ def test_an_id_that_is_not_here_is_fetched_stopped_and_taken_up_again(
         assert hub.sent[text] == small(hub, text), "what had come is not sent again"
         page.locator("#own-open").click()
         loaded(page, "Mine")
+        # A control of the loaded model that is not here is offered in the same way, and then chosen still.
+        expect(page.locator("#which")).to_be_visible()
+        choose(page, "#which", "Inpainting (weights not here)")
+        expect(page.locator("#model-told")).to_contain_text(f"{smallhub.INPAINT} is not on this machine")
+        weights = "diffusion_pytorch_model.safetensors"
+        before = hub.sent[weights]
+        page.locator("#fetch").click()
+        expect(page.locator("#which input")).to_have_value("Inpainting")
+        expect(page.locator("#model-card")).to_be_hidden()
+        assert hub.sent[weights] - before == hub.files[smallhub.INPAINT][weights].stat().st_size
+        expect(page.locator("#forecast .meter")).to_be_visible()
 
 
 def small(hub: loopback.Hub, name: str) -> int:

@@ -141,13 +141,13 @@ def test_an_upload_decides_the_size_until_somebody_does(tmp_path: Path) -> None:
 def test_a_second_map_is_drawn_or_read_at_the_size() -> None:
     studio, lines = studio_of("sdxl"), np.zeros((512, 512, 4), np.uint8)
     lines[250:262, 40:470] = (0, 0, 0, 255)
-    drawn = second_map(studio, WIDE, "edges", "lines", None, png_url(lines), None, "canny").map
+    drawn = second_map(studio, WIDE, None, WHOLE, None, "edges", "lines", None, png_url(lines), None, "canny").map
     assert drawn.shape == (WIDE[1], WIDE[0], 3)
     assert drawn[WIDE[1] // 2, WIDE[0] // 2].tolist() == [255] * 3, "the sheet is the whole picture"
     with pytest.raises(ImageRefused, match=NO_SECOND_MAP):
-        second_map(studio, WIDE, "edges", "lines", None, None, None, "canny")
+        second_map(studio, WIDE, None, WHOLE, None, "edges", "lines", None, None, None, "canny")
     with pytest.raises(ImageRefused, match=NO_SECOND_MAP):
-        second_map(studio, WIDE, "depth", "photo", None, None, None, "canny")
+        second_map(studio, WIDE, None, WHOLE, None, "depth", "photo", None, None, None, "canny")
 
 
 def test_only_what_is_painted_over_is_made_anew(tmp_path: Path) -> None:
@@ -174,10 +174,11 @@ def test_what_is_not_here_is_marked_before_it_is_chosen() -> None:
 def test_the_control_that_is_priced_is_the_one_that_reads_the_map(tmp_path: Path) -> None:
     path, canvas, studio = tmp_path / "photo.png", png_url(np.zeros((512, 512, 4), np.uint8)), studio_of("sdxl")
     Image.new("RGB", (8, 8)).save(path)
+    begun = (str(path), PART, png_url(np.full((512, 512, 4), 255, np.uint8)))
     for which in (AUTO, *CONTROLS):
         for way in (*ANNOTATORS, *READY):
             for source in ("paint", "lines", "photo"):
-                given = fitted(drawn(source, canvas, canvas, str(path), way, OWN, which), studio)
+                given = fitted(drawn(source, canvas, canvas, str(path), way, OWN, which, *begun), studio)
                 assert given.control == control_of(source, way, which, studio.controls)
                 if source == "photo" and way in ANNOTATORS and which != AUTO:
                     chosen = given.control if given.control in studio.controls else which
@@ -262,7 +263,7 @@ def test_a_second_control_is_painted_and_read_as_the_first_is(tmp_path: Path) ->
     sky, tree = (studio.world.sets[0].palette[name] for name in ("sky", "tree"))
     sheet = np.full((256, 256, 4), (*sky, 255), np.uint8)
     sheet[128:, 64:192] = (*tree, 255)
-    painted = second_map(studio, WIDE, "segmentation", "paint", png_url(sheet), None, None, AS_MAP)
+    painted = second_map(studio, WIDE, None, WHOLE, None, "segmentation", "paint", png_url(sheet), None, None, AS_MAP)
     first, _ = prepare(studio, fitted(drawn("paint", png_url(sheet), None, None, "canny", written(WIDE)), studio))
     np.testing.assert_array_equal(painted.map, first.map)
     assert {tuple(colour) for colour in painted.map.reshape(-1, 3).tolist()} == {sky, tree}
@@ -274,14 +275,14 @@ def test_a_second_control_is_painted_and_read_as_the_first_is(tmp_path: Path) ->
     changed = (("fill", *plain[1:]), (*plain[:2], 10, 20, *plain[4:]), (*plain[:9], 64))
     maps = []
     for reading in (plain, *changed):
-        second = second_map(studio, WIDE, "edges", "photo", None, None, photo, "canny", *reading)
-        given = drawn("photo", None, None, photo, "canny", written(WIDE), "edges", *reading)
+        second = second_map(studio, WIDE, None, WHOLE, None, "edges", "photo", None, None, photo, "canny", *reading)
+        given = drawn("photo", None, None, photo, "canny", written(WIDE), "edges", None, WHOLE, None, *reading)
         np.testing.assert_array_equal(second.map, prepare(studio, fitted(given, studio))[0].map)
         maps.append(second.map)
     assert all(not np.array_equal(maps[0], other) for other in maps[1:])
     for control, way in (("depth", "lines"), ("edges", "paint"), ("depth", "paint")):
         with pytest.raises(ImageRefused, match="reads no"):
-            second_map(studio, WIDE, control, way, png_url(sheet), png_url(sheet), None, AS_MAP)
+            second_map(studio, WIDE, None, WHOLE, None, control, way, png_url(sheet), png_url(sheet), None, AS_MAP)
 
 
 def test_a_second_control_offers_what_it_reads() -> None:

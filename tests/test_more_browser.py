@@ -13,7 +13,7 @@ from opened import Visitors, app, opened
 from PIL import Image
 from playwright.sync_api import Page, expect
 from test_app_browser import choose, fewer_steps, finished, natural_size
-from test_models_browser import line, loaded, model
+from test_models_browser import line, loaded, model, own
 
 from hgc.models.loras import add_lora
 
@@ -137,6 +137,48 @@ def test_what_is_painted_over_a_picture_is_made_anew(page: Page, slope: Path) ->
     expect(page.locator("#picture-size input")).to_have_value("256x192")
     expect(page.locator("#begin-from img")).to_be_visible()
     expect(page.locator("#mask canvas").first).to_be_visible()
+
+
+def test_an_inpainting_control_reads_the_picture_and_its_mask(page: Page, slope: Path) -> None:
+    """Choosing it opens where both are given; no other map is asked for, and the drawing is there afterwards."""
+    page.get_by_text("Draw lines").first.click()
+    line(page)
+    model(page, "Stable Diffusion 1.5 ·")
+    loaded(page, "Sd15")
+    expect(page.locator("#which")).to_be_visible()
+    choose(page, "#which", "Inpainting")
+    expect(page.locator("#seen-notes")).to_contain_text("give it one under More to draw from")
+    for part in ("#source", "#lines canvas", "#photo"):
+        expect(page.locator(part).first).to_be_hidden()
+    sized(page, "256x192")
+    page.locator("#begin-from input[type=file]").set_input_files(slope)
+    expect(page.locator("#seen-notes")).to_contain_text("paint over the part to change")
+    line(page, where="#mask")
+    expect(page.locator("#seen-notes")).to_contain_text("What you painted over is black here")
+    expect(page.locator("#seen img")).to_be_visible()
+    fewer_steps(page)
+    page.locator("#run").click()
+    finished(page)
+    assert natural_size(page.locator("#stage img").first) == WIDE
+    expect(page.locator("#figures")).to_contain_text("Control score")
+    choose(page, "#which", "Canny edges")
+    expect(page.locator("#lines canvas").first).to_be_visible()
+    choose(page, "#second", "Inpainting")
+    expect(page.locator("#second-notes")).to_contain_text("What you painted over is black here")
+    expect(page.locator("#second-photo")).to_be_hidden()
+
+
+def test_a_lora_is_added_on_the_page(page: Page, small_hub: Path) -> None:
+    model(page, "Stable Diffusion 1.5 ·")
+    loaded(page, "Sd15")
+    own(page, what=str(small_hub / "files" / "lora_peft.safetensors"), name="ink")
+    expect(page.locator("#own-told")).to_contain_text("is a LoRA for the model that is loaded")
+    expect(page.locator("#own-open")).to_have_text("Add")
+    page.locator("#own-open").click()
+    expect(page.locator("#model-told")).to_contain_text("The LoRA ink is in the list under LoRAs")
+    page.locator("#loras").get_by_text("LoRAs", exact=True).click()
+    choose(page, "#lora-1", "ink")
+    expect(page.locator("#forecast .meter")).to_be_visible()
 
 
 def test_loras_are_picked_weighed_and_come_back(page: Page, small_hub: Path, folder: Path) -> None:

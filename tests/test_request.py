@@ -12,7 +12,9 @@ from PIL import Image
 from hgc.cache.origin import Origin
 from hgc.cache.plan import Plan
 from hgc.cache.schedules import HGC
-from hgc.cli.options import RECIPE
+from hgc.calibration.subject import Subject
+from hgc.cli.options import RECIPE, subject_of, with_own
+from hgc.models.presets import presets
 from hgc.request import Recipe, Request, RequestRefused
 
 
@@ -114,3 +116,12 @@ def test_a_plan_of_its_own_travels_with_the_request() -> None:
 def test_the_shell_has_an_option_for_every_field_of_a_recipe() -> None:
     """What a plan decides is asked for by --plan, --method and --budget."""
     assert set(RECIPE) == set(Recipe.model_fields) - {"cache", "plan", "method", "budget", "at_least"}
+
+
+def test_the_shell_goes_by_the_models_own_settings_unless_told_others() -> None:
+    turbo = presets()["sdxl-turbo"]
+    given = {"steps": None, "sampler": None, "guidance": 2.0, "size": None}
+    assert with_own(given, turbo) == {"steps": 4, "sampler": "euler", "guidance": 2.0, "size": None}
+    assert subject_of("sdxl-turbo", "edges", None, None, 3.0) == Subject("sdxl-turbo", "edges", "euler", 4, 3.0)
+    own = presets()["landscapes"]
+    assert all(getattr(own, name) == Recipe.model_fields[name].default for name in ("steps", "sampler", "guidance"))

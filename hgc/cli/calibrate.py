@@ -10,9 +10,19 @@ import typer
 
 from hgc.calibration.distil import Fit
 from hgc.calibration.files import Calibration
-from hgc.calibration.subject import Subject
-from hgc.cli.options import Control, Count, Device, Dtype, Guidance, Model, SamplerName, Steps, Where, in_one_line
-from hgc.models.presets import GUIDANCE
+from hgc.cli.options import (
+    Control,
+    Count,
+    Device,
+    Dtype,
+    Model,
+    OwnGuidance,
+    OwnSampler,
+    OwnSteps,
+    Where,
+    in_one_line,
+    subject_of,
+)
 from hgc.request import RequestRefused
 from hgc.spread.here import place_of
 from hgc.spread.measure import scenes_at
@@ -29,9 +39,9 @@ def calibrate(
     out: Annotated[Path, typer.Option(help="The curves' JSON; the adjustment's numbers go beside it as .npz.")],
     model: Model = "landscapes",
     control: Control = "segmentation",
-    sampler: SamplerName = "ddim",
-    steps: Steps = 20,
-    guidance: Guidance = GUIDANCE,
+    sampler: OwnSampler = None,
+    steps: OwnSteps = None,
+    guidance: OwnGuidance = None,
     scenes: Annotated[int, typer.Option(help="How many scenes, each with prompt, map and seed of its own.")] = 32,
     longest: Annotated[int, typer.Option(help="The oldest kept value that is adjusted, in steps.")] = 4,
     device: Device = None,
@@ -43,7 +53,7 @@ def calibrate(
     if scenes < 1 or longest < 1:
         raise RequestRefused(f"--scenes {scenes} and --longest {longest}: both at least 1")
     check_place(out)
-    subject = Subject(model, control, sampler, steps, guidance)
+    subject = subject_of(model, control, sampler, steps, guidance)
     with On.read(on, count).studio(model, device, dtype) as studio:
         place = place_of(studio)
         pace: Pace | None = None

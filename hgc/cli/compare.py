@@ -20,6 +20,7 @@ from hgc.cli.options import (
     Device,
     Dtype,
     Graphs,
+    Image,
     MethodName,
     PlanName,
     asks_for_recipe,
@@ -27,9 +28,8 @@ from hgc.cli.options import (
     in_one_line,
     read_text,
 )
-from hgc.cli.pictures import read_pictures
+from hgc.cli.pictures import map_of, read_image, read_pictures
 from hgc.cli.results import finished, told, write
-from hgc.control.images import decode
 from hgc.control.reading import Reading
 from hgc.planning.in_time import InTime
 from hgc.planning.methods import DEFAULT_METHOD, METHODS
@@ -43,11 +43,11 @@ from hgc.whole import check_place
 @in_one_line
 @asks_for_recipe
 def compare(
-    image: Annotated[Path, typer.Option(help="A control map or drawing; with --annotator, a photo.")],
     out: Annotated[
         Path, typer.Option(help="Folder for the pictures, the request, and the trace as JSON, CSV and for Perfetto.")
     ],
     recipe: dict[str, Any],
+    image: Image = None,
     plan: PlanName = "paper",
     method: MethodName = DEFAULT_METHOD,
     budget: Budget = None,
@@ -78,7 +78,7 @@ def compare(
     check_place(out, folder=True)
     how = {"framing": framing, "position": position, "low_threshold": low, "high_threshold": high}
     how["resolution_px"] = resolution
-    reading, picture = Reading.parse(how), decode(image)
+    reading, picture = Reading.parse(how), read_image(image, recipe)
     studio = _studio(recipe["model"], device, dtype, judge)
     studio.record_steps(graphs, compile=compile, packages=packages)
     asked = Recipe.parse(read_pictures(recipe, studio, reading) | chosen(plan, method, budget, at_least, at_most_ms))
@@ -86,11 +86,11 @@ def compare(
         typer.echo("Timing a few steps on this device …", err=True)
     solved = _solved(studio, asked, at_most_ms)
     asked = asked if solved is None else asked.but(budget=solved.budget)
-    prepared = studio.prepare_control(picture.pixels, asked.control, annotator, reading, asked.size)
+    prepared = map_of(picture, studio, asked, annotator, reading)
     request = asked.with_map(prepared.png)
     comparison = finished(studio, request, quiet=as_json)
     write(comparison, out, charts)
-    notes = [*([] if solved is None else [solved.sentence]), *picture.notes, *prepared.notes]
+    notes = [*([] if solved is None else [solved.sentence]), *prepared.notes]
     typer.echo(json.dumps(result_of(comparison, notes)) if as_json else told(comparison, [*notes, *comparison.notes]))
 
 

@@ -8,9 +8,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hgc.calibration.subject import Subject
-from hgc.cli.options import Control, Count, Device, Dtype, Guidance, Model, SamplerName, Steps, Where, in_one_line
-from hgc.models.presets import GUIDANCE
+from hgc.cli.options import (
+    Control,
+    Count,
+    Device,
+    Dtype,
+    Model,
+    OwnGuidance,
+    OwnSampler,
+    OwnSteps,
+    Where,
+    in_one_line,
+    subject_of,
+)
 from hgc.optimise.search import Runs
 from hgc.optimise.shelf import Shelf, stretched
 from hgc.spread.here import kinds_told
@@ -41,9 +51,9 @@ def optimize(
     side: Annotated[int, typer.Option(help="Side of the cut-outs in pixels; fewer are faster.")] = SIDE,
     model: Model = "landscapes",
     control: Control = "segmentation",
-    sampler: SamplerName = "ddim",
-    steps: Steps = 20,
-    guidance: Guidance = GUIDANCE,
+    sampler: OwnSampler = None,
+    steps: OwnSteps = None,
+    guidance: OwnGuidance = None,
     device: Device = None,
     dtype: Dtype = None,
     on: Where = HERE,
@@ -57,7 +67,8 @@ def optimize(
     """
 
     check_place(out)
-    subject, seeds = Subject(model, control, sampler, steps, guidance), VERIFYING_SEEDS if verify else CALIBRATION_SEEDS
+    subject = subject_of(model, control, sampler, steps, guidance)
+    seeds = VERIFYING_SEEDS if verify else CALIBRATION_SEEDS
     search = Search(subject, tuple(sorted(budget or BUDGETS)), tries, scenes, side, seeds)
     search.check()
     shelf = Shelf.read(out) if out.exists() or verify else None
@@ -71,7 +82,7 @@ def optimize(
         else:
             typer.echo(f"{subject}: {cost_words(search, cost_of(search, studio), UNTIMED)}", err=True)
             others = () if start is None else Shelf.read(start).rungs
-            beside = [replace(rung, course=stretched(rung.course, steps)) for rung in others]
+            beside = [replace(rung, course=stretched(rung.course, subject.steps)) for rung in others]
             for plans, rung in searching.shelves(shelf, beside, at_least):
                 plans.write(out)
                 _say(rung)

@@ -12,6 +12,8 @@ import typer
 
 from hgc import limits
 from hgc.cache.plan import Plan
+from hgc.calibration.subject import Subject
+from hgc.models.presets import ModelPreset
 from hgc.planning.methods import DEFAULT_METHOD
 from hgc.planning.presets import by_budget
 from hgc.refused import Refused
@@ -23,8 +25,20 @@ def _told(name: str) -> str:
     return str(Recipe.model_fields[name].description)
 
 
+def _own(name: str) -> str:
+    """The same for one that a model has its own value of."""
+    return f"{_told(name)} By default the model's own."
+
+
+Image = Annotated[
+    Path | None,
+    typer.Option(help="A control map or drawing; with --annotator, a photo. Inpainting is given --source and --mask."),
+]
 Model = Annotated[str, typer.Option(help=_told("model"))]
 Control = Annotated[str, typer.Option(help=_told("control"))]
+OwnSampler = Annotated[str | None, typer.Option("--sampler", help=_own("sampler"))]
+OwnSteps = Annotated[int | None, typer.Option("--steps", help=_own("steps"))]
+OwnGuidance = Annotated[float | None, typer.Option("--guidance", help=_own("guidance"))]
 SamplerName = Annotated[str, typer.Option(help=_told("sampler"))]
 Steps = Annotated[int, typer.Option(help=_told("steps"))]
 Guidance = Annotated[float, typer.Option(help=_told("guidance"))]
@@ -81,9 +95,9 @@ TYPES: Mapping[str, Any] = {
     "prompt": str,
     "negative_prompt": str,
     "seed": int,
-    "steps": int,
-    "sampler": str,
-    "guidance": float,
+    "steps": int | None,
+    "sampler": str | None,
+    "guidance": float | None,
     "control_scale": float,
     "control_start": float,
     "control_end": float,
@@ -101,14 +115,36 @@ WRITTEN = {
     "second": "Such as depth=near.png; then strength, from, until: ,0.5,0,0.8.",
     "loras": "Such as ink=0.8,line=1.",
 }
+# What a model has its own value of, which stands where nothing is given.
+OWN = ("steps", "sampler", "guidance")
 RECIPE: Mapping[str, Any] = {
-    name: Annotated[kind, typer.Option(help=" ".join([_told(name), *([WRITTEN[name]] if name in WRITTEN else [])]))]
+    name: Annotated[
+        kind,
+        typer.Option(
+            help=_own(name) if name in OWN else " ".join([_told(name), *([WRITTEN[name]] if name in WRITTEN else [])])
+        ),
+    ]
     for name, kind in TYPES.items()
 }
 
 
+def with_own(options: Mapping[str, Any], preset: ModelPreset) -> dict[str, Any]:
+    """The options, with the model's own value of what was not given."""
+    return {name: getattr(preset, name) if name in OWN and value is None else value for name, value in options.items()}
+
+
+def subject_of(model: str, control: str, sampler: str | None, steps: int | None, guidance: float | None) -> Subject:
+    """What is measured, by the model's own settings where none are given. Raises ModelUnavailable."""
+    from hgc.models.loading import preset_of
+
+    given = {"sampler": sampler, "steps": steps, "guidance": guidance}
+    return Subject(model, control, **(given if None not in given.values() else with_own(given, preset_of(model))))
+
+
 def _default(name: str) -> Any:
-    """A Recipe's own; an option has no empty tuple."""
+    """A Recipe's own, nothing where it goes by the model; an option has no empty tuple."""
+    if name in OWN:
+        return None
     default = Recipe.model_fields[name].default
     return None if default == () else default
 

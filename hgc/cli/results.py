@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from math import isnan
 from pathlib import Path
 
 import typer
@@ -46,6 +47,17 @@ def write(comparison: Comparison, out: Path, charts: bool = False) -> None:
     write_folder(out, files)
 
 
+def _scores(comparison: Comparison) -> str:
+    full, kept, judge = comparison.full.control_score, comparison.cached.control_score, comparison.made.judge
+    if isnan(full) and isnan(kept):
+        return "not scored"
+    return f"full {_score(full)}, cached {_score(kept)}{f' ({judge})' if judge else ''}"
+
+
+def _score(score: float) -> str:
+    return "not scored" if isnan(score) else f"{score:.3f}"
+
+
 def told(comparison: Comparison, notes: Iterable[str] = ()) -> str:
     """A few lines on what the cache did."""
     f = comparison.figures()
@@ -55,15 +67,14 @@ def told(comparison: Comparison, notes: Iterable[str] = ()) -> str:
         f"{f['latency_ms_cached']:.0f} ms instead of {f['latency_ms_full']:.0f} ms, {f['speedup']:.2f} times as fast,"
         f" on {f['device']} in {f['dtype']}: {f['steps']} steps, {f['sampler']}, seed {f['seed']}",
         f"likeness: {_alike(comparison.likeness['cached'])}",
-        f"{comparison.score_name}: full {comparison.full.control_score:.3f}, "
-        f"cached {comparison.cached.control_score:.3f}{f' ({comparison.made.judge})' if comparison.made.judge else ''}",
+        f"{comparison.score_name}: {_scores(comparison)}",
         f"cross-attention: {f['attention_hits']} hits, {f['attention_misses']} computed",
     ]
     if comparison.rival is not None:
         lines.append(
             f"rival at the same cost, {f['plan_rival']}: {f['macs_rival'] / 1e9:.1f} G MACs, "
             f"{f['latency_ms_rival']:.0f} ms, {_alike(comparison.likeness['rival'])}, "
-            f"{comparison.score_name} {comparison.rival.control_score:.3f}"
+            f"{comparison.score_name} {_score(comparison.rival.control_score)}"
         )
     if f["nothing_reused"]:
         lines.append("the cache did nothing: it kept no value that depends on the step")

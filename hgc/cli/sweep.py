@@ -18,6 +18,7 @@ from hgc.cli.options import (
     Count,
     Device,
     Dtype,
+    Image,
     MethodName,
     PlanName,
     Token,
@@ -27,8 +28,7 @@ from hgc.cli.options import (
     chosen,
     in_one_line,
 )
-from hgc.cli.pictures import read_pictures
-from hgc.control.images import decode
+from hgc.cli.pictures import map_of, read_image, read_pictures
 from hgc.planning.methods import DEFAULT_METHOD
 from hgc.planning.road import HGC
 from hgc.request import Recipe, Request, RequestRefused
@@ -45,10 +45,10 @@ from hgc.whole import check_place, write_folder
 @in_one_line
 @asks_for_recipe
 def sweep(
-    image: Annotated[Path, typer.Option(help="A control map or drawing; with --annotator, a photo.")],
     out: Annotated[Path, typer.Option(help="Folder; runs that are in it are not drawn again.")],
     x: Annotated[str, typer.Option(help="A setting and its values: 'budget=0.2, 0.35' or 'steps=10..30 by 10'.")],
     recipe: dict[str, Any],
+    image: Image = None,
     y: Annotated[str | None, typer.Option(help="A second setting, for the rows.")] = None,
     seeds: Annotated[str, typer.Option(help="Draw every cell with each of these seeds, e.g. '0..4'.")] = "",
     plan: PlanName = "paper",
@@ -68,11 +68,11 @@ def sweep(
     first, second = Axis.read(x), None if y is None else Axis.read(y)
     axes = [axis for axis in (first, second) if axis is not None]
     check_place(out, folder=True)
-    picture = decode(image)
+    picture = read_image(image, recipe)
     with On.read(on, count, workers, token).studio(recipe["model"], device, dtype) as studio:
         fields = read_pictures(recipe, studio) | _asked(axes, plan, method, budget, at_least)
         base = base_of(Recipe.parse(fields), axes, studio.blueprint)
-        control_png = studio.prepare_control(picture.pixels, base.control, annotator, None, base.size).png
+        control_png = map_of(picture, studio, base, annotator).png
         asked = Sweep(base, first, second, parse_seeds(seeds)).on_map(control_png)
         folder = Folder(out, f"{digest(Path(studio.loaded.preset.source))} {studio.device} {studio.dtype}")
         rows = _draw(studio, asked, folder)

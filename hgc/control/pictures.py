@@ -1,8 +1,11 @@
-"""The pictures that a request carries beside its control map: one to begin from, and the mask of what is made anew."""
+"""The pictures that a request carries beside its control map: one to begin from, and the mask of what is made anew.
+
+An inpainting control reads both: its map is made from them.
+"""
 
 from __future__ import annotations
 
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from io import BytesIO
 from typing import Any
 
@@ -12,10 +15,11 @@ from PIL import Image
 from hgc import limits
 
 from .canvas import Pixels, fit, on_sheet, painted
-from .images import BLACK, WHITE
+from .images import BLACK, WHITE, decode
 from .reading import Reading
 
 QUALITIES = (95, 85, 70)
+INPAINT = "inpaint"  # the control whose map is the picture to begin from, without what is made anew
 
 
 def as_source(picture: Pixels, size: tuple[int, int], reading: Reading | None = None) -> str:
@@ -38,6 +42,12 @@ def as_mask(picture: Pixels, size: tuple[int, int], reading: Reading | None = No
     bright = drawn if picture.shape[2] == 4 else rgb.max(axis=2) > 127
     mask = np.repeat(bright[:, :, None].astype(np.uint8) * np.uint8(255), 3, axis=2)
     return _encoded(Image.fromarray(_framed(mask, size, reading or Reading(), BLACK, labels=True)), "PNG")
+
+
+def as_inpainting_map(picture: Pixels, mask: str) -> Pixels:
+    """The map of an inpainting control: a picture uint8 [H, W, 3], black where a mask of its size has it made anew."""
+    anew = decode(b64decode(mask)).pixels.max(axis=2, keepdims=True) > 127
+    return np.where(anew, np.uint8(0), picture)
 
 
 def _framed(

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import torch
 
 from hgc.control.annotators import ANNOTATORS, WEIGHTS
+from hgc.judges import UNSCORED
 from hgc.judges.lines import line_score
 from hgc.judges.networks import Network, Pixels
 from hgc.models.refusals import ModelUnavailable
@@ -65,7 +66,6 @@ MEASURES: Mapping[str, Measure] = {
     "lineart": Measure("line art SSIM", annotator="lineart"),
     "anime": Measure("line art SSIM", annotator="lineart_anime"),
 }
-UNSCORED = "control score"  # of a control that no judge reads back
 COCO_SEGMENTER = "facebook/mask2former-swin-large-coco-panoptic"
 LPIPS_NETWORK = "timm/vgg16.tv_in1k"
 CLIP_NETWORK = "openai/clip-vit-large-patch14"

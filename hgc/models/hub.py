@@ -38,7 +38,9 @@ def state_of(preset: ModelPreset) -> str:
     if preset.source in missing:
         return "gone" if preset.local else f"to fetch, {preset.size_bytes / 1e9:.1f} GB"
     here = [name for name, source in preset.controls.items() if is_here(source)]
-    return "to fetch, its LoRA" if missing else f"here, {len(here)} of {len(preset.controls)} controls"
+    if missing:
+        return "to fetch, its LoRA"
+    return "here" if len(here) == len(preset.controls) else f"here, {len(here)} of {len(preset.controls)} controls"
 
 
 def snapshot(repo: str, name: str) -> Path | None:

@@ -81,6 +81,8 @@ def preset_of(what: str) -> ModelPreset:
         folder = hub.model_folder(what)
         if folder is None:
             raise ModelUnavailable(f"{what} is not here; fetch it with `hgc models fetch {what}`")
+    if folder is None and (what.startswith((".", "/", "~")) or what.endswith(".safetensors")):
+        raise ModelUnavailable(f"there is no file or folder {what[:200]} on this machine; check the path")
     if folder is None:
         raise ModelUnavailable(
             f"unknown model '{what[:80]}'; known are {', '.join(known)}, ids of the Hub, and folders and files on this "
@@ -114,7 +116,7 @@ def _preset_of_file(path: Path) -> ModelPreset:
     tensors = Tensors.of(path)
     if tensors.holds != "checkpoint":
         raise ModelUnavailable(
-            f"{path.name} holds a {tensors.holds}, not a whole model; give it beside one (`controls`, `loras`, `vae`)"
+            f"{path.name} holds a {tensors.holds}, not a whole model; name a model, and give this beside it"
         )
     if tensors.without_text:
         raise ModelUnavailable(NO_TEXT.format(path.name))

@@ -6,12 +6,11 @@ from typing import Any
 
 import torch
 
+from hgc.control.pictures import INPAINT
 from hgc.models.loaded import Loaded
 from hgc.planning.task import at_steps
 from hgc.request import Request
 from hgc.studio.control_map import decoded
-
-INPAINT = "inpaint"  # the control whose network was taught that -1 is to be made anew
 
 
 def call_of(loaded: Loaded, request: Request) -> dict[str, Any]:
@@ -55,7 +54,10 @@ def _seeded(request: Request) -> torch.Generator:
 
 
 def _map(request: Request, control: str, encoded: str) -> torch.Tensor:
-    """A control's map [1, 3, H, W] in 0..1; that of inpainting is -1 where the request's mask has it made anew."""
+    """A control's map [1, 3, H, W] in 0..1; that of inpainting is -1 where the request's mask has it made anew.
+
+    Its network was taught so.
+    """
     values = _tensor(encoded)
     if control != INPAINT or request.mask is None:
         return values

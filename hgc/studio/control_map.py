@@ -9,6 +9,7 @@ from io import BytesIO
 
 from PIL import Image
 
+from hgc import limits
 from hgc.control.annotators import ANNOTATORS, LINES, annotate, serves
 from hgc.control.canvas import Kind, Pixels, fit, on_sheet, snap
 from hgc.control.images import BLACK, RGB, WHITE, ImageRefused, decode
@@ -56,7 +57,7 @@ def prepare_control(
         if control == "segmentation":
             return _classes(framed, framed.at("labels"), sets, ())
         if control not in LINES:
-            return framed.prepared(framed.at("photo")[:, :, :3], ())
+            return _carried(framed.prepared(framed.at("photo")[:, :, :3], ()))
         lines = edge_map(framed.at("photo"))
         return framed.prepared(lines.map, lines.notes)
     _check_kind(annotator, control)
@@ -64,10 +65,21 @@ def prepare_control(
     if control == "segmentation":
         return _classes(framed, made.map, sets, made.notes, paper=None)
     if control != "edges":
-        return framed.prepared(made.map, made.notes)
+        return _carried(framed.prepared(made.map, made.notes))
     lines = detected(made.map)
     # An annotator that found no lines has said so already.
     return framed.prepared(lines.map, made.notes or lines.notes)
+
+
+def _carried(prepared: Prepared) -> Prepared:
+    """A map that a request can carry: a large photo's colours are coarsened as far as it takes, and that is said."""
+    carried, levels = prepared, 256
+    while len(carried.png) * 4 / 3 > limits.CONTROL_PNG_CHARS:
+        levels //= 2
+        note = f"its colours were coarsened to {levels} levels, so that a request can carry it"
+        step = 256 // levels
+        carried = Prepared(prepared.map // step * step, (*prepared.notes, note))
+    return carried
 
 
 def _check_kind(annotator: str, control: str) -> None:

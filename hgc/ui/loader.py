@@ -106,15 +106,15 @@ class Loader:
         """Whether another model may be chosen here."""
         return self._load_other is not None
 
-    def change(self, model: str, preset: ModelPreset | None = None) -> Studio:
+    def change(self, model: str, preset: ModelPreset | None = None, anew: bool = False) -> Studio:
         """Loads another model in this one's place, which stays where that fails; the same one where its preset is
-        another now. Raises ModelUnavailable.
+        another now, or `anew`. Raises ModelUnavailable.
         """
         if self._load_other is None:
             raise ModelNotReady("This page keeps to its model: open one of your own with `python app.py`.")
         with self._turn:
             studio = self.studio()
-            if studio.model != model or (preset is not None and studio.loaded.preset != preset):
+            if anew or studio.model != model or (preset is not None and studio.loaded.preset != preset):
                 studio = self._studio = self._load_other(model)
                 self.changed = True
         return studio

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from hgc.models import hub
-from hgc.models.presets import ModelPreset, presets
+from hgc.models.presets import CONTROLS, ModelPreset, presets
 from hgc.models.refusals import ModelUnavailable
 from hgc.models.remembered import remembered
 from hgc.ui.own_model_panel import OwnModelPanel, build_own_model
@@ -54,6 +54,15 @@ class Header:
         size = f"about {(preset.size_bytes + preset.control_bytes) / 1e9:.1f} GB with one ControlNet"
         words = f"{preset.title} is not on this machine: {size}{licence}. Nothing is fetched before you say so."
         return self.says(words) | self.buttons(fetch=True)
+
+
+def offered_controls(preset: ModelPreset, controls: Sequence[str]) -> str:
+    """In words, the size of a model's controls that are not here."""
+    titles = ", ".join(CONTROLS[name] for name in controls)
+    sources = sorted({preset.controls[name] for name in controls})
+    absent = f"{' and '.join(sources)} {'is' if len(sources) == 1 else 'are'} not on this machine"
+    size = f"about {len(sources) * preset.control_bytes / 1e9:.1f} GB"
+    return f"{titles}: {absent}, {size}. The licence is on the Hub. Nothing is fetched before you say so."
 
 
 def known_models() -> Mapping[str, ModelPreset]:

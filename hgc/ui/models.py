@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -10,14 +10,15 @@ import gradio as gr
 from hgc.control import ade20k, coco_stuff
 from hgc.control.images import ImageRefused
 from hgc.control.label_sets import taken_over
+from hgc.control.pictures import INPAINT
 from hgc.landscapes.labels import LABELS
 from hgc.models import hub
-from hgc.models.presets import ModelPreset
+from hgc.models.presets import CONTROLS, ModelPreset
 from hgc.refused import Refused
 from hgc.ui.components.easel import from_url
 from hgc.ui.components.inputs import chosen
 from hgc.ui.model_fetching import Fetching
-from hgc.ui.model_header import OWN_MODEL, Header, Updates, known_models, model_choices
+from hgc.ui.model_header import OWN_MODEL, Header, Updates, known_models, model_choices, offered_controls
 from hgc.ui.own_model_events import OwnModelEvents
 from hgc.ui.pictures import png_url
 from hgc.ui.playground import figures
@@ -27,6 +28,7 @@ from hgc.ui.playground.control_panel import AS_DRAWN
 from hgc.ui.playground.drawing import AUTO, offering, sources_of
 from hgc.ui.playground.palettes import class_title, palettes
 from hgc.ui.playground.reading_panel import control_titles, ways_of
+from hgc.ui.playground.second_panel import NONE
 from hgc.ui.playground.settling import settle_after
 from hgc.ui.playground.titles import SAMPLER_TITLES
 from hgc.ui.queueing import LOOK_QUEUE, QUIET
@@ -36,8 +38,12 @@ if TYPE_CHECKING:
     from hgc.studio.studio import Studio
     from hgc.ui.playground.tab import Playground
 
+WHICH, SECOND = 2, 6  # where the controls are among what is chosen on the form
+CANNY = slice(7, 11)  # and the thresholds of both
 SETS = (LABELS, ade20k.LABELS, coco_stuff.LABELS)  # that a drawing may be in
 NOT_PAINTED = "Your painted areas stay on their canvas, but this model has no control of areas here: {}use a photo."
+NO_KIND = "The map is no longer {}, which this model does not read: it goes by what is drawn."
+NO_SECOND = "The second control is off: this model has no control of {}."
 NO_CLASS = "Of your painted areas these have no class here and are left bare: {}."
 NO_LINES = "Your lines stay on their canvas, but this model has no control of lines here: use a photo."
 NO_LORA = "The LoRA {} is not for this model."
@@ -56,10 +62,11 @@ class ModelEvents:
         page, header = self._page, self._header
         panel = page.control
         control = [*panel.map, panel.painting, panel.more.second.painting, panel.offered, panel.examples_panel]
+        control += [*panel.reading.canny, *panel.more.second.reading.canny]
         picture = [page.picture.sampler, page.picture.steps, page.picture.guidance]
         return [*header.parts, *control, *picture, *page.control.more.fitted, *header.own.answers]
 
-    def choose(self, model: str, *chosen: str) -> Iterator[Updates]:
+    def choose(self, model: str, *chosen: Any) -> Iterator[Updates]:
         """Loads a model that is here; of another it is said what would have to be fetched; one's own has a form."""
         own = self._header.own
         if model == OWN_MODEL:
@@ -80,10 +87,28 @@ class ModelEvents:
             return
         yield self._fit(studio, *chosen)
 
-    def fetch(self, page: gr.Request, model: str, *chosen: str) -> Iterator[Updates]:
-        """Fetches the chosen model with its first control, tells how far it is, and loads it."""
+    def lacking(self, model: str, which: str, second: str) -> Updates:
+        """Offers the chosen controls of the loaded model that are not here; without any, the card goes."""
+        studio = self._loader.studio()
+        return self._says([], studio, which, second) if model == studio.model else {self._header.told: gr.skip()}
+
+    def _says(self, notes: Sequence[str], studio: Studio, *controls: str) -> Updates:
+        """Notes on the loaded model, and the offer of its chosen controls that are not here."""
+        absent = _absent(studio, *controls)
+        offered = [offered_controls(studio.loaded.preset, absent)] if absent else []
+        return self._header.says(" ".join([*notes, *offered])) | self._header.buttons(fetch=bool(absent))
+
+    def fetch(self, page: gr.Request, model: str, *chosen: Any) -> Iterator[Updates]:
+        """Fetches the chosen model with its first control, or what is chosen and not here of the loaded one's; tells
+        how far it is, and loads it.
+        """
         from hgc.models.fetching import sources_of
 
+        studio = self._loader.studio()
+        absent = _absent(studio, chosen[WHICH], chosen[SECOND]) if model == studio.model else []
+        if absent:
+            yield from self._fetch_controls(page, studio, absent, *chosen)
+            return
         if (preset := known_models().get(model)) is None:
             yield self._unknown(model)
             return
@@ -95,49 +120,84 @@ class ModelEvents:
         yield {self._header.picker: gr.update(choices=model_choices())}
         yield from self.choose(model, *chosen)
 
-    def arrive(self, *chosen: str) -> Updates:
+    def _fetch_controls(
+        self, page: gr.Request, studio: Studio, absent: Sequence[str], *chosen: Any
+    ) -> Iterator[Updates]:
+        """Fetches controls of the loaded model, which is then loaded with them; the form stays as it is."""
+        preset = studio.loaded.preset
+        title = " and ".join(CONTROLS[name].lower() for name in absent)
+        error = yield from self.fetching.run(page, title, lambda: [preset.controls[name] for name in absent])
+        if error is None:
+            yield self._header.says(f"Loading {preset.title} with {title}.")
+            try:
+                studio = self._loader.change(studio.model, preset, anew=True)
+            except Refused as refused:
+                error = refused
+        if error is not None:
+            yield self._header.says(in_one_sentence(error), "error") | self._header.buttons(fetch=True)
+            return
+        yield self._fit_again(studio, *chosen)
+
+    def arrive(self, *chosen: Any) -> Updates:
         """When a page opens: what is here now, and the form as the loaded model wants it."""
         choices: Updates = {self._header.picker: gr.update(choices=model_choices())}
         try:
             studio = self._loader.studio()
         except Refused:
             return choices
-        loras, picture = self._page.control.more.loras, self._page.picture
-        offered = loras.offer(studio)
         if not self._loader.changed:
-            return choices | offered
+            return choices | self._page.control.more.loras.offer(studio) | self._thresholds(studio, *chosen[CANNY])
+        return self._fit_again(studio, *chosen)
+
+    def _fit_again(self, studio: Studio, *chosen: Any) -> Updates:
+        """The form for the model that it was for, with the visitor's own settings of the picture and LoRAs."""
+        loras, picture = self._page.control.more.loras, self._page.picture
         fit = self._fit(studio, *chosen)
         kept = (picture.sampler, picture.steps, picture.guidance, *loras.fitted)
-        return {part: update for part, update in fit.items() if part not in kept} | offered | self._header.says("")
+        offered = loras.offer(studio) | self._says([], studio, chosen[WHICH], chosen[SECOND])
+        return {part: update for part, update in fit.items() if part not in kept} | offered
 
-    def _fit(self, studio: Studio, *chosen: str) -> Updates:
+    def _thresholds(self, studio: Studio, *standing: float) -> Updates:
+        """Canny's thresholds of both controls: the model's own, but for a pair that no model has: a person set it."""
+        panel, own = self._page.control, {preset.canny for preset in known_models().values()}
+        pairs = zip((panel.reading.canny, panel.more.second.reading.canny), (standing[:2], standing[2:]), strict=True)
+        fit = [part for part, pair in pairs if tuple(pair) in own]
+        return {part: value for canny in fit for part, value in zip(canny, studio.loaded.preset.canny, strict=True)}
+
+    def _fit(self, studio: Studio, *chosen: Any) -> Updates:
         """The form for a model, with its preset's settings, and what of the form no longer applies.
 
         What is chosen of source, annotator and sampler stays among the choices: events under way still hold it.
         """
-        source, annotator, which, painting, second, sampler, *loras = chosen
+        source, annotator, which, painting, beside, sampler, second = chosen[: CANNY.start]
         page, preset, panel = self._page, studio.loaded.preset, self._page.control
         titles = [] if studio.world.examples else control_titles(tuple(preset.controls), studio.controls)
         kept = which if which in [name for _, name in titles] else AUTO
+        if studio.controls == (INPAINT,):
+            kept = INPAINT
         sources = sources_of(studio.controls, kept)
         ways = ways_of(studio.controls, kept)
-        way = annotator if annotator in [name for _, name in ways] else ways[0][1]
+        way = annotator if kept == INPAINT or annotator in [name for _, name in ways] else ways[0][1]
         sheet, bare = self._taken_over(painting, studio)
-        second_sheet, second_bare = self._taken_over(second, studio)
+        second_sheet, second_bare = self._taken_over(beside, studio)
         notes = [preset.note] if preset.note else []
-        if source not in sources:
+        if kept == AUTO != which:
+            notes.append(NO_KIND.format(CONTROLS.get(which, which).lower()))
+        if second != NONE and second not in preset.controls:
+            notes.append(NO_SECOND.format(CONTROLS.get(second, second).lower()))
+        if source not in sources and sources:
             lines = "draw lines, or " if "lines" in sources else ""
             notes.append(NOT_PAINTED.format(lines) if source == "paint" else NO_LINES)
         lost = dict.fromkeys((*(bare if source == "paint" else ()), *second_bare))
         if lost:
             notes.append(NO_CLASS.format(", ".join(map(class_title, lost))))
-        loras_offered, gone = panel.more.loras.fit(studio, loras)
+        loras_offered, gone = panel.more.loras.fit(studio, chosen[CANNY.stop :])
         notes += [NO_LORA.format(name) for name in gone]
         titled = [(SAMPLER_TITLES.get(name, name), name) for name in studio.samplers]
         return {
             self._header.masthead: figures.masthead("ready", figures.ready_words(studio)),
             self._header.picker: gr.update(choices=model_choices(), value=studio.model),
-            panel.source: source if source in sources else sources[0],
+            panel.source: source if source in sources or not sources else sources[0],
             panel.offered: offering(sources),
             panel.annotator: gr.update(choices=_with(ways, annotator), value=way),
             panel.which: gr.update(choices=[(AS_DRAWN, AUTO), *titles], value=kept, visible=bool(titles)),
@@ -147,9 +207,10 @@ class ModelEvents:
             page.picture.sampler: gr.update(choices=_with(titled, sampler), value=preset.sampler),
             page.picture.steps: preset.steps,
             page.picture.guidance: preset.guidance,
-            **panel.more.fit(studio),
+            **panel.more.fit(studio, second),
             **loras_offered,
-        } | self._header.says(" ".join(notes))
+            **self._thresholds(studio, *chosen[CANNY]),
+        } | self._says(notes, studio, kept, second)
 
     def _taken_over(self, painting: str | None, studio: Studio) -> tuple[dict[str, str], tuple[str, ...]]:
         """The painted areas in the model's own colours, nothing where they are; and the classes that it has not."""
@@ -175,6 +236,11 @@ def _with(choices: list[tuple[str, str]], chosen: str) -> list[tuple[str, str]]:
     return choices if known else [*choices, (f"{SAMPLER_TITLES.get(chosen, chosen)} (not for this model)", chosen)]
 
 
+def _absent(studio: Studio, *controls: str) -> list[str]:
+    """Those of a model's controls whose weights are not here."""
+    return [name for name in controls if name in studio.loaded.preset.controls and name not in studio.controls]
+
+
 def _controls_here(preset: ModelPreset) -> bool:
     return preset.local or any(hub.is_here(source) for source in preset.controls.values())
 
@@ -183,11 +249,14 @@ def wire_models(p: Playground, header: Header, greeted: Any) -> None:
     """Choosing and fetching, then the forecast and the map as the new model has them."""
     events, caches = ModelEvents(p, header), CacheEvents(p)
     panel, sampler = p.control, p.picture.sampler
-    form = [*panel.map, panel.painting, panel.more.second.painting, sampler, *panel.more.loras.names]
+    canny = [*panel.reading.canny, *panel.more.second.reading.canny]
+    second = panel.more.second
+    form = [*panel.map, panel.painting, second.painting, sampler, second.control, *canny, *panel.more.loras.names]
     given = [header.picker, *form]
     shown = events.shown
     arrived = greeted.then(events.arrive, form, shown, **QUIET)
-    mine, own = OwnModelEvents(header, p.runner.loader, events.fetching, events.choose), header.own
+    own, loras = header.own, panel.more.loras
+    mine = OwnModelEvents(header, p.runner.loader, events.fetching, events.choose, loras)
     alone = {"concurrency_limit": 1, "concurrency_id": "models", **QUIET}
     opened = own.open.click(mine.open, [*own.fields, *form], shown, **alone)
     gr.on([own.look.click, own.what.submit], mine.look, own.fields, own.answers, **QUIET)
@@ -203,4 +272,7 @@ def wire_models(p: Playground, header: Header, greeted: Any) -> None:
     seen = [panel.seen, panel.notes, panel.annotator]
     for begun in (arrived, *changed):
         begun.then(ControlEvents(p).look, panel.drawing, seen, **LOOK_QUEUE, **QUIET)
+    asked = [header.picker, panel.which, second.control]
+    for control in (panel.which, second.control):
+        chosen(control)(events.lacking, asked, [*header.parts], **QUIET)
     header.stop.click(events.fetching.stop, None, None, queue=False, **QUIET)

@@ -7,13 +7,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hgc.models import hub
 from hgc.models.presets import CONTROLS, ModelPreset
 from hgc.models.refusals import ModelUnavailable
 from hgc.models.remembered import remembered
 from hgc.refused import Refused
+
+if TYPE_CHECKING:
+    from hgc.studio.studio import Studio
 
 HUB_ID = r"[\w.-]+/[\w.-]+(:[^:]+)?"
 ELSEWHERE = (
@@ -98,6 +101,23 @@ def recognise(asked: Asked, here: bool) -> ModelPreset:
         first = next(iter(preset.controls.values()))
         raise Fault("control", f"No ControlNet for it is here: name one of yours, or fetch {first} by its id.")
     return replace(preset, precision=asked.precision, tiled=asked.tiled, offload=asked.offload)
+
+
+def lora_words(asked: Asked, loaded: Studio) -> str:
+    """In words, a LoRA that the form names and how it is taken; nothing where it names something else."""
+    from hgc.models.loras import lora_file
+    from hgc.models.tensors import Tensors
+
+    try:
+        tensors = Tensors.of(lora_file(asked.what))
+    except ModelUnavailable:
+        return ""
+    if tensors.holds != "lora":
+        return ""
+    fits = tensors.text_width in (None, loaded.loaded.components["unet"].config.cross_attention_dim)
+    if fits:
+        return f"{tensors.path.name} is a LoRA for the model that is loaded. Add it, then choose it under LoRAs."
+    return f"{tensors.path.name} is a LoRA for another family than the model that is loaded. It can be added for that."
 
 
 def check_permitted(asked: Asked, here: bool) -> None:

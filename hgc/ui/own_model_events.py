@@ -8,18 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from hgc.models.loras import add_lora
 from hgc.models.refusals import ModelUnavailable
 from hgc.models.remembered import forget, remember
 from hgc.refused import Refused
 from hgc.ui.model_fetching import Fetching
 from hgc.ui.model_header import Header, Updates, known_models, model_choices
-from hgc.ui.own_model import Asked, Fault, check_permitted, recognise, sentence, words_of
+from hgc.ui.own_model import Asked, Fault, check_permitted, lora_words, recognise, sentence, words_of
 from hgc.ui.own_model_panel import noted
 from hgc.ui.runner import in_one_sentence
 from hgc.ui.whereabouts import at_this_machine
 
 if TYPE_CHECKING:
     from hgc.ui.loader import Loader
+    from hgc.ui.playground.lora_panel import LoraPanel
 
 Choose = Callable[..., Iterator[Updates]]
 
@@ -27,8 +29,9 @@ Choose = Callable[..., Iterator[Updates]]
 class OwnModelEvents:
     """Of one page; `choose` loads a model by its name, as the picker does."""
 
-    def __init__(self, header: Header, loader: Loader, fetching: Fetching, choose: Choose) -> None:
+    def __init__(self, header: Header, loader: Loader, fetching: Fetching, choose: Choose, loras: LoraPanel) -> None:
         self._header, self._loader, self._fetching, self._choose = header, loader, fetching, choose
+        self._loras = loras
 
     def look(self, page: gr.Request, *values: Any) -> Updates:
         """The form's model: what it is, its memory, and whether it can be opened or has to be fetched."""
@@ -41,6 +44,15 @@ class OwnModelEvents:
             check_permitted(asked, at_this_machine(page))
             if asked.missing:
                 return blank | noted(own) | self._offered(asked)
+            if words := lora_words(asked, self._loader.studio()):
+                return (
+                    blank
+                    | noted(own)
+                    | {
+                        own.told: f'<p class="lead">{escape(words)}</p>',
+                        own.open: gr.update(value="Add", visible=True),
+                    }
+                )
             preset = recognise(asked, at_this_machine(page))
             words = words_of(preset, asked.kind if asked.control else None)
         except Fault as fault:
@@ -48,7 +60,7 @@ class OwnModelEvents:
         except Refused as error:
             return blank | noted(own) | {own.told: sentence(in_one_sentence(error))}
         predicting = {own.prediction: gr.update(visible=asks_prediction(preset.source))}
-        return blank | noted(own) | predicting | {own.told: words, own.open: gr.update(visible=True)}
+        return blank | noted(own) | predicting | {own.told: words, own.open: gr.update(value="Open", visible=True)}
 
     def _offered(self, asked: Asked) -> Updates:
         """Size and licence of what is not here, as the Hub says them."""
@@ -84,6 +96,12 @@ class OwnModelEvents:
         own, fields = self._header.own, len(self._header.own.fields)
         asked, chosen = Asked.of(values[:fields]), values[fields:]
         try:
+            check_permitted(asked, at_this_machine(page))
+            if lora_words(asked, studio := self._loader.studio()):
+                name = add_lora(asked.what, asked.name or None)
+                said = self._header.says(f"The LoRA {name} is in the list under LoRAs now, for models of its family.")
+                yield {own.panel: gr.update(visible=False)} | said | self._loras.offer(studio)
+                return
             preset = recognise(asked, at_this_machine(page))
             before = known_models().get(preset.name)
             remember(preset)

@@ -71,7 +71,7 @@ def _model_column() -> dict[str, Any]:
         what = gr.Textbox(
             label="Your model",
             placeholder="someone/their-model, a folder, or a .safetensors file",
-            info="An id of the Hub, a folder in diffusers' format, or one file: SD 1.5, SD 2.1 or SDXL.",
+            info="An id of the Hub, a folder in diffusers' format, or one file: SD 1.5, 2.1, SDXL, or a LoRA.",
             elem_id="own-what",
         )
         what_note = _note()

@@ -12,6 +12,7 @@ from hgc.cache.schedules import HGC
 from hgc.control.annotators import ANNOTATORS, LINES
 from hgc.control.canvas import fit, on_sheet
 from hgc.control.images import WHITE, ImageRefused
+from hgc.control.pictures import INPAINT
 from hgc.control.reading import Reading
 from hgc.landscapes import examples
 from hgc.models.presets import CONTROLS
@@ -25,6 +26,7 @@ from hgc.ui.playground.cache_panel import write_settings
 from hgc.ui.playground.drawing import (
     AS_LINES,
     AUTO,
+    NothingYet,
     drawn,
     fitted,
     offering,
@@ -61,13 +63,14 @@ class ControlEvents:
 
     def __init__(self, playground: Playground) -> None:
         self._loader, self._looks, self._panel = playground.runner.loader, playground.looks, playground.cache
+        self._control = playground.control
 
     def look(self, page: gr.Request, *drawing: Any) -> tuple[Any, ...]:
         """The control map as the model will see it, and the ways to read a photo; nothing where a newer look stands."""
         control_map, sentence, stands = self._latest(page, drawing)
         if not stands:
             return gr.skip(), gr.skip(), gr.skip()
-        fetched = drawing[0] == "photo" and _slow(drawing) and control_map is not None
+        fetched = _slow(drawing) and control_map is not None
         return (
             seen_picture(control_map),
             sentence,
@@ -78,22 +81,29 @@ class ControlEvents:
         """`_map` of a drawing, and whether it is the visitor's latest still."""
         visitor = page.session_hash or ""
         number = self._looks.begin(visitor)
-        if drawing[0] == "photo" and _slow(drawing):
+        if _slow(drawing):
             reading = self._looks.wait(lambda: self._map(*drawing), visitor, number)
         else:
             reading = self._map(*drawing)
         return *(reading or (None, "")), reading is not None and self._looks.stands(visitor, number)
 
+    def look_begun(self, page: gr.Request, *drawing: Any) -> tuple[Any, ...]:
+        """The same after a change of the picture to begin from, which inpainting alone reads."""
+        return self.look(page, *drawing) if drawing[6] == INPAINT else (gr.skip(),) * 3
+
     def _map(self, *drawing: Any) -> tuple[Pixels | None, str]:
         """The control map, None where there is none, and what is to be said about it."""
-        if drawing[0] == "photo" and drawing[3] is None:
+        source = None if drawing[6] == INPAINT else drawing[0]
+        if source == "photo" and drawing[3] is None:
             return None, NO_PHOTO
-        if drawing[0] == "lines" and not drawing[2]:
+        if source == "lines" and not drawing[2]:
             return None, NO_LINES
         try:
             given, studio = drawn(*drawing), self._loader.studio()
             given = fitted(given, studio)
             prepared, notes = prepare(studio, given)
+        except NothingYet as lack:
+            return None, f"<h3>As the model sees it</h3>{figures.aside(str(lack))}"
         except Exception as error:
             return None, figures.notes_list([in_one_sentence(error)], "error")
         return prepared.map, seen_text(notes, given)
@@ -106,14 +116,22 @@ class ControlEvents:
             return drawing[3], gr.skip(), gr.skip()
         return drawing[3] if self._readable(drawing[3]) else None, seen_picture(control_map), sentence
 
-    def choose(self, which: str, source: str, annotator: str) -> tuple[Any, Any, str]:
-        """A source and a way to read a photo that fit the control that was chosen, and the sources that do."""
-        controls = self._loader.studio().controls
-        ways, sources = ways_of(controls, which), sources_of(controls, which)
+    def choose(self, which: str, source: str, annotator: str) -> dict[Any, Any]:
+        """A source and a way to read a photo that fit the control that was chosen, and the sources that do.
+
+        What inpainting reads is opened instead.
+        """
+        controls, panel = self._loader.studio().controls, self._control
+        sources = sources_of(controls, which)
+        offered: dict[Any, Any] = {panel.offered: offering(sources)}
+        if which == INPAINT:
+            return offered | panel.more.begins()
+        ways = ways_of(controls, which)
         names = [name for _, name in ways]
         way = annotator if annotator in names else names[0]
-        kept = gr.skip() if source in sources else sources[0]
-        return kept, gr.update(choices=ways, value=way), offering(sources)
+        if source not in sources:
+            offered[panel.source] = sources[0]
+        return offered | {panel.annotator: gr.update(choices=ways, value=way)}
 
     def _readable(self, path: str | None) -> bool:
         try:
@@ -172,8 +190,9 @@ def _on_canvas(picture: Pixels, control: str) -> tuple[Any, Any, Any]:
 
 
 def _slow(drawing: Sequence[Any]) -> bool:
-    """Whether the photo's annotator runs a network, whose weights may have to be fetched first."""
-    return drawing[4] in ANNOTATORS and ANNOTATORS[drawing[4]].needs_weights
+    """Whether a photo's annotator runs a network, whose weights may have to be fetched first."""
+    photo = drawing[0] == "photo" and drawing[6] != INPAINT
+    return photo and drawing[4] in ANNOTATORS and ANNOTATORS[drawing[4]].needs_weights
 
 
 # Said at once in the browser: what stands there of the choice before goes. A place of the map's own size stays.
@@ -196,6 +215,8 @@ def wire_control(p: Playground) -> None:
     sizes = [panel.more.size.change, *(part.input for part in panel.reading.settings)]
     strokes = [panel.painting.input, panel.lines.input, *sizes]
     answer_last(strokes, events.look, panel.drawing, looked, **LOOK_QUEUE)
+    begun = [part.change for part in panel.more.source.read]
+    answer_last(begun, events.look_begun, panel.drawing, looked, **LOOK_QUEUE)
     readings = [chosen(panel.reading.annotator), panel.reading.framing.input]
     choices = [panel.source.input, panel.photo.clear, *readings]
     busy: dict[str, Any] = {"js": BUSY_JS, "api_visibility": "private", "queue": False, "show_progress": "hidden"}
@@ -204,7 +225,8 @@ def wire_control(p: Playground) -> None:
     gr.on(choices, events.look, panel.drawing, looked, trigger_mode="multiple", **LOOK_QUEUE, **QUIET)
     panel.photo.upload(events.receive, panel.drawing, [panel.photo, *seen], **LOOK_QUEUE, **QUIET)
     asked = [panel.which, panel.source, panel.annotator]
-    picked = chosen(panel.which)(events.choose, asked, [*asked[1:], panel.offered], **QUIET)
+    fitted_to = [*asked[1:], panel.offered, *panel.more.begun]
+    picked = chosen(panel.which)(events.choose, asked, fitted_to, **QUIET)
     picked.then(events.look, panel.drawing, looked, **LOOK_QUEUE, **QUIET)
     canvases = [panel.source, panel.painting, panel.lines]
     edited = panel.edit.click(events.edit, panel.drawing, [*canvases, panel.notes], **LOOK_QUEUE, **QUIET)

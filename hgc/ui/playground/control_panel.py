@@ -55,6 +55,7 @@ class ControlPanel:
             self.annotator,
             self.more.size,
             self.which,
+            *self.more.source.read,
             *self.reading.fields,
         ]
 
@@ -77,7 +78,7 @@ def build_control_panel() -> ControlPanel:
             [(AS_DRAWN, AUTO)],
             AUTO,
             label="Kind of map",
-            info="Areas and lines can be drawn. For the others, give a photo or a finished map.",
+            info="Areas and lines can be drawn. Inpainting reads the picture to begin from, others a photo or map.",
             visible=False,
             elem_id="which",
         )

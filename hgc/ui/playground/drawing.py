@@ -14,12 +14,14 @@ from hgc.control.annotators import ANNOTATORS, LINES, read_by, serves
 from hgc.control.canvas import Pixels
 from hgc.control.images import ImageRefused, decode
 from hgc.control.lines import edge_map
+from hgc.control.pictures import INPAINT, as_inpainting_map, as_mask
 from hgc.control.reading import Reading
 from hgc.models.presets import CONTROLS
 from hgc.ui.components.easel import CANVAS_PX, from_url
 from hgc.ui.pictures import png_url
 from hgc.ui.playground.figures import notes_list
 from hgc.ui.playground.size import OWN, Size, size_of
+from hgc.ui.playground.source_panel import PART, WHOLE
 
 if TYPE_CHECKING:
     from hgc.studio.control_map import Prepared
@@ -45,6 +47,9 @@ READY: Mapping[str, tuple[str, str]] = {
 }
 
 
+NOTHING_BEGUN = "This control reads a picture to begin from: give it one under More to draw from."
+NOTHING_ANEW = "Under More to draw from, choose Only what I paint over and paint over the part to change."
+
 # The fields of a Reading that the panel has, in its order.
 READING = (
     "framing",
@@ -60,18 +65,33 @@ READING = (
 )
 
 
+class NothingYet(ImageRefused):
+    """A map that waits for something else on the page; the message says for what."""
+
+
 def sources_of(controls: Collection[str], which: str) -> tuple[Source, ...]:
-    """The ways to a map of the chosen control, or of any that a model has: few can be drawn, all be read or given."""
+    """The ways to a map of the chosen control, or of any that a model has: few can be drawn, all be read or given.
+
+    Inpainting's has none: it is made from the picture to begin from.
+    """
+    if which == INPAINT:
+        return ()
     asked = controls if which == AUTO else (which,)
     drawn = {"paint": "segmentation" in asked, "lines": any(name in LINES for name in asked), "photo": True}
     return tuple(source for source in SOURCES if drawn[source])
 
 
-def offering(sources: Collection[str], choice: str = "source") -> str:
-    """A style under which no other way to a map can be chosen: what stands in a list, events under way still hold."""
-    hidden = [f"#{choice} label:nth-of-type({n})" for n, source in enumerate(SOURCES, 1) if source not in sources]
+def offering(sources: Collection[str], of: str = "") -> str:
+    """A style under which no other way to a map can be chosen: what stands in a list, events under way still hold.
+
+    `of` begins the names of a second panel's components.
+    """
+    choice = f"#{of}way" if of else "#source"
+    hidden = [f"{choice} label:nth-of-type({n})" for n, source in enumerate(SOURCES, 1) if source not in sources]
     if len(sources) == 1:  # a photo is drawn on where there is a canvas
-        hidden += ["#on-canvas"] if choice == "source" else [f"#{choice}"]
+        hidden += [choice] if of else ["#on-canvas"]
+    if not sources:
+        hidden += [choice, "#tracing", *(f"#{of}{source}-panel" for source in SOURCES)]
     return f"<style>{', '.join(hidden)} {{ display: none !important }}</style>" if hidden else ""
 
 
@@ -90,7 +110,10 @@ def sheet_of(picture: Pixels, control: str) -> Pixels:
 
 @dataclass(frozen=True)
 class Drawn:
-    """A drawing or photo: pixels uint8 [H, W, 3 or 4], the control that reads them, and how they become a map."""
+    """A drawing or photo: pixels uint8 [H, W, 3 or 4], the control that reads them, and how they become a map.
+
+    `anew` is the sheet of what is painted over an inpainting control's picture, uint8 [side, side, 4].
+    """
 
     picture: Pixels
     control: str
@@ -98,6 +121,7 @@ class Drawn:
     notes: tuple[str, ...] = ()
     reading: Reading | None = None
     size: Size | None = None
+    anew: Pixels | None = None
 
 
 def drawn(
@@ -108,17 +132,37 @@ def drawn(
     annotator: str,
     size: str = OWN,
     which: str = AUTO,
+    begun: str | None = None,
+    part: str = WHOLE,
+    mask: str | None = None,
     *reading: Any,
 ) -> Drawn:
     """Reads the panel's inputs, the last in the order of `READING`. Raises ImageRefused where there is nothing to read.
 
-    A canvas is clean, and its sheet is the whole of the picture, whatever the size.
+    A canvas is clean, and its sheet is the whole of the picture, whatever the size. `begun`, `part` and `mask` are the
+    picture to begin from and what is painted over it, which inpainting's map is made from.
     """
     asked, control = size_of(size), kind_drawn(source, annotator, which)
+    if control == INPAINT:
+        return replace(inpainted(begun, part, mask), size=asked)
     if source == "photo":
         given = read_photo(photo, annotator, dict(zip(READING, reading, strict=False)))
         return replace(given, control=control, size=asked)
     return Drawn(stretched(from_url(lines if source == "lines" else painting), asked), control, size=asked)
+
+
+def inpainted(begun: str | None, part: str, mask: str | None) -> Drawn:
+    """What an inpainting control reads: the picture to begin from, and what is painted over it.
+
+    Raises NothingYet, ImageRefused.
+    """
+    if begun is None:
+        raise NothingYet(NOTHING_BEGUN)
+    sheet = from_url(mask)
+    if part != PART or not sheet[..., 3].any():
+        raise NothingYet(NOTHING_ANEW)
+    decoded = decode(Path(begun))
+    return Drawn(decoded.pixels[:, :, :3], INPAINT, notes=decoded.notes, anew=sheet)
 
 
 def stretched(sheet: Pixels, size: Size | None) -> Pixels:
@@ -142,6 +186,8 @@ def read_photo(path: str | None, annotator: str, how: Mapping[str, Any] | None =
 
 def kind_drawn(source: str, annotator: str, which: str) -> str:
     """The kind of map that a source makes: as it was chosen, where that reads what is drawn or how a photo is read."""
+    if which == INPAINT:
+        return INPAINT
     if source == "lines":
         return which if which in LINES else "edges"
     if source != "photo":
@@ -176,6 +222,11 @@ def prepare(studio: Studio, given: Drawn) -> tuple[Prepared, tuple[str, ...]]:
     """The map as the model will see it and all that is to be said of it. Raises ImageRefused, AnnotatorUnavailable."""
     given = fitted(given, studio)
     prepared = studio.prepare_control(given.picture, given.control, given.annotator, given.reading, given.size)
+    if given.anew is not None:
+        size = given.size or studio.size
+        mask = as_mask(stretched(given.anew, size), size)
+        notes = (*prepared.notes, "what you painted over is black here: it is made anew")
+        prepared = replace(prepared, map=as_inpainting_map(prepared.map, mask), notes=notes)
     return prepared, (*given.notes, *prepared.notes)
 
 

@@ -8,6 +8,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from hgc.charts.quantity import giga, seconds, size
+from hgc.judges import UNSCORED
 from hgc.planning.measured import long_band, noise_band
 from hgc.spread.here import place_of
 from hgc.ui.playground.titles import ARM_NAMES, SAMPLER_TITLES
@@ -113,7 +114,7 @@ def _tiles(values: Mapping[str, Any]) -> str:
         _tile("SSIM", f"{values['ssim']:.3f}", "1 is the same", SSIM_HINT),
         _tile("Perceptual difference", *_perceptual(values["perceptual"]), PERCEPTUAL_HINT),
         _tile(
-            f"Control, {values['control_score_name']}",
+            _scored(values["control_score_name"]),
             *_scores(values["control_score_full"], values["control_score_cached"], values["control_score_name"]),
             _control_hint(values),
         ),
@@ -139,7 +140,7 @@ def arms_table(values: Mapping[str, Any]) -> str:
             ["–", _perceptual(values["perceptual"])[0], _perceptual(values["perceptual_rival"])[0]],
         ),
         (
-            f"Control, {values['control_score_name']}",
+            _scored(values["control_score_name"]),
             _control_hint(values),
             [_score(values[f"control_score_{name}"], values["control_score_name"]) for name in names],
         ),
@@ -187,6 +188,11 @@ def _control_hint(values: Mapping[str, Any]) -> str:
     perfect = "0 is perfect." if _is_error(values["control_score_name"]) else "100% is perfect."
     judge = values.get("judge")
     return f"{CONTROL_HINT}{perfect}{f' Judged by {judge}.' if judge else ''}"
+
+
+def _scored(score_name: str) -> str:
+    """The title of the control's score, with its name where a judge knows one."""
+    return "Control score" if score_name == UNSCORED else f"Control, {score_name}"
 
 
 def _is_error(score_name: str) -> bool:

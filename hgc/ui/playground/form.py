@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from hgc.control.images import decode
+from hgc.control.pictures import INPAINT
 from hgc.planning.methods import METHODS
 from hgc.planning.presets import preset_of
 from hgc.refused import Refused
@@ -149,6 +150,8 @@ def _on_canvas(page: Playground, request: Request) -> dict[Any, Any]:
         which = request.control if request.control in studio.loaded.preset.controls else AUTO
         ways = gr.update(choices=ways_of(studio.controls, request.control), value=AS_MAP)
         offered = offering(sources_of(studio.controls, which))
+        if which == INPAINT:  # whose picture and mask come back where they are given
+            return {panel.which: which, panel.offered: offered, **seen}
         chosen = {panel.source: "photo", panel.which: which, panel.annotator: ways, panel.offered: offered}
         return {**chosen, panel.photo: shown, **seen}
     source, canvas = ("paint", panel.painting) if request.control == "segmentation" else ("lines", panel.lines)

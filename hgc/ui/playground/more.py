@@ -13,11 +13,11 @@ import numpy as np
 
 from hgc.control.canvas import fit, on_sheet
 from hgc.control.images import WHITE, ImageRefused, decode
-from hgc.control.pictures import as_mask, as_source
+from hgc.control.pictures import INPAINT, as_mask, as_source
 from hgc.request import SecondControl
 from hgc.ui.components.easel import CANVAS_PX, from_url
 from hgc.ui.pictures import png_url
-from hgc.ui.playground.drawing import AS_MAP, READING, Drawn, read_photo, sources_of, stretched
+from hgc.ui.playground.drawing import AS_MAP, READING, Drawn, inpainted, prepare, read_photo, sources_of, stretched
 from hgc.ui.playground.lora_panel import INPUTS, lora_fields
 from hgc.ui.playground.second_panel import NONE
 from hgc.ui.playground.size import OWN, Size
@@ -41,7 +41,8 @@ def more_fields(studio: Studio, size: Size | None, values: Sequence[Any]) -> dic
     drawing, weights, source = pictures[:DRAWING], pictures[DRAWING : DRAWING + WEIGHTS], pictures[DRAWING + WEIGHTS :]
     fields = lora_fields(loras)
     if drawing[0] != NONE:
-        prepared = second_map(studio, size, *drawing)
+        begun = (source[0], *source[2:])
+        prepared = second_map(studio, size, *begun, *drawing)
         fields["second"] = _second(drawing[0], b64encode(prepared.png).decode(), weights)
     return fields | source_fields(size or studio.size, *source)
 
@@ -59,6 +60,9 @@ def priced_fields(
 def second_map(
     studio: Studio,
     size: Size | None,
+    begun: str | None,
+    part: str,
+    mask: str | None,
     control: str,
     way: str,
     painting: str | None,
@@ -67,7 +71,12 @@ def second_map(
     annotator: str,
     *reading: Any,
 ) -> Prepared:
-    """The second control's map as the model will see it; `reading` is in the order of `READING`. Raises Refused."""
+    """The second control's map as the model will see it; `reading` is in the order of `READING`. Raises Refused.
+
+    `begun`, `part` and `mask` are the picture to begin from and what is painted over it, which inpainting reads.
+    """
+    if control == INPAINT:
+        return _noted(*prepare(studio, replace(inpainted(begun, part, mask), size=size)))
     sheet = {"paint": painting, "lines": lines}.get(way, photo)
     if not sheet:
         raise ImageRefused(NO_SECOND_MAP)
@@ -79,7 +88,12 @@ def second_map(
     else:
         given = read_photo(photo, annotator, dict(zip(READING, reading, strict=False)))
     prepared = studio.prepare_control(given.picture, control, given.annotator, given.reading, size)
-    return replace(prepared, notes=(*given.notes, *prepared.notes))
+    return _noted(prepared, (*given.notes, *prepared.notes))
+
+
+def _noted(prepared: Prepared, notes: tuple[str, ...]) -> Prepared:
+    """A map with all that is to be said of it."""
+    return replace(prepared, notes=notes)
 
 
 def source_fields(size: Size, picture: str | None, strength: float, part: str, mask: str | None) -> dict[str, Any]:
@@ -127,14 +141,15 @@ def _second_written(panel: MorePanel, second: SecondControl | None) -> dict[Any,
     part = panel.second
     if second is None:
         return {part.control: NONE, part.photo: None}
+    weights = {part.scale: second.scale, part.start: second.start, part.end: second.end}
+    if second.control == INPAINT:  # whose picture and mask come back where they are given
+        return {part.control: INPAINT, **weights}
     return {
         part.control: second.control,
         part.way: "photo",
         part.photo: _pixels(second.map),
         part.annotator: AS_MAP,
-        part.scale: second.scale,
-        part.start: second.start,
-        part.end: second.end,
+        **weights,
     }
 
 

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from hgc.control.images import ImageRefused, decode
+from hgc.control.pictures import INPAINT
 from hgc.refused import Refused
 from hgc.ui.components.inputs import chosen
 from hgc.ui.playground import figures
-from hgc.ui.playground.drawing import AS_MAP, offering, seen_picture, sources_of
+from hgc.ui.playground.drawing import AS_MAP, NothingYet, offering, seen_picture, sources_of
 from hgc.ui.playground.more import second_map, under_mask
 from hgc.ui.playground.reading_panel import ways_of
 from hgc.ui.playground.second_panel import NONE
@@ -22,6 +23,7 @@ from hgc.ui.runner import in_one_sentence
 if TYPE_CHECKING:
     from hgc.ui.playground.tab import Playground
 
+CONTROL = 3  # the place of the second control among the inputs of `more.second_map`
 FOLLOWED = "It is followed beside the first map."
 
 
@@ -34,23 +36,31 @@ class MoreEvents:
     def choose(self, control: str, way: str, annotator: str) -> dict[Any, Any]:
         """The ways to a second control's map; drawn by hand where it reads areas or lines."""
         part, controls = self._panel.second, self._loader.studio().controls
+        if control == INPAINT:
+            return {part.offered: offering((), "second-")} | self._panel.begins()
         ways, sources = ([], ()) if control == NONE else (ways_of(controls, control), sources_of(controls, control))
         known = annotator in [name for _, name in ways]
         return {
             part.way: way if way in sources else "photo",
-            part.offered: offering(sources, "second-way"),
+            part.offered: offering(sources, "second-"),
             part.annotator: gr.update(choices=ways, value=annotator if known else AS_MAP),
         }
 
-    def look(self, size: str, control: str, *drawing: Any) -> tuple[str, str]:
+    def look(self, size: str, *drawing: Any) -> tuple[str, str]:
         """The second map as the model will see it, and what is to be said of it."""
-        if control == NONE:
+        if drawing[CONTROL] == NONE:
             return seen_picture(None), ""
         try:
-            prepared = second_map(self._loader.studio(), size_of(size), control, *drawing)
+            prepared = second_map(self._loader.studio(), size_of(size), *drawing)
+        except NothingYet as lack:
+            return seen_picture(None), figures.aside(str(lack))
         except Exception as error:
             return seen_picture(None), figures.notes_list([in_one_sentence(error)], "error")
         return seen_picture(prepared.map), figures.notes_list(prepared.notes) or figures.aside(FOLLOWED)
+
+    def look_begun(self, size: str, *drawing: Any) -> tuple[Any, Any]:
+        """The same after a change of the picture to begin from, which inpainting alone reads."""
+        return self.look(size, *drawing) if drawing[CONTROL] == INPAINT else (gr.skip(), gr.skip())
 
     def shape(self, size: str) -> str:
         """A style that gives the canvases the size's proportions, or in one sentence why it is none."""
@@ -94,16 +104,16 @@ def wire_more(p: Playground) -> None:
     """Every change of the second drawing is looked at; the canvases follow the size."""
     events, more = MoreEvents(p), p.control.more
     second, source = more.second, more.source
-    looked, seen = [more.size, *second.drawing], [second.seen, second.notes]
+    looked, seen = [more.size, *source.read, *second.drawing], [second.seen, second.notes]
     chosen_anew = [second.control, second.way, second.annotator]
-    ways = answer_last(
-        [second.control.change], events.choose, chosen_anew, [second.way, second.offered, second.annotator]
-    )
+    fitted_to = [second.way, second.offered, second.annotator, *more.begun]
+    ways = answer_last([second.control.change], events.choose, chosen_anew, fitted_to)
     ways.then(events.look, looked, seen, trigger_mode="always_last", **LOOK_QUEUE, **QUIET)
     changes = [second.painting.change, second.lines.change, second.photo.change, second.way.change, more.size.change]
     changes += [chosen(second.annotator), second.reading.framing.input]
     changes += [part.input for part in second.reading.settings]
     answer_last(changes, events.look, looked, seen, **LOOK_QUEUE)
+    answer_last([part.change for part in source.read], events.look_begun, looked, seen, **LOOK_QUEUE)
     answer_last([more.size.change], events.shape, [more.size], more.shape)
     shown = [more.size.change, source.picture.change]
     answer_last(shown, events.lay_under, [more.size, source.picture], source.under, **LOOK_QUEUE)

@@ -11,9 +11,9 @@ from hgc.models.presets import presets
 from hgc.ui.components.inputs import ModelsList
 from hgc.ui.playground.figures import aside
 from hgc.ui.playground.lora_panel import LoraPanel, build_lora_panel
-from hgc.ui.playground.second_panel import SecondPanel, build_second_panel, second_choices
+from hgc.ui.playground.second_panel import NONE, SecondPanel, build_second_panel, second_choices
 from hgc.ui.playground.size import OWN, free, size_choices
-from hgc.ui.playground.source_panel import WHOLE, SourcePanel, build_source_panel
+from hgc.ui.playground.source_panel import PART, WHOLE, SourcePanel, build_source_panel
 
 if TYPE_CHECKING:
     from hgc.studio.studio import Studio
@@ -25,6 +25,7 @@ LANDSCAPES_SIZE = presets()["landscapes"].size
 class MorePanel:
     """The components; `shape` gives the canvases the proportions of the size."""
 
+    folded: gr.Accordion
     size: gr.Dropdown
     one_size: gr.HTML
     shape: gr.HTML
@@ -36,6 +37,15 @@ class MorePanel:
     def inputs(self) -> list[Any]:
         """All that makes fields of a request, but for the size, which is one itself."""
         return [*self.second.drawing, *self.second.weights, *self.source.fields, *self.loras.inputs]
+
+    @property
+    def begun(self) -> list[Any]:
+        """The outputs of `begins`."""
+        return [self.folded, self.source.part]
+
+    def begins(self) -> dict[Any, Any]:
+        """Opens what an inpainting control reads."""
+        return {self.folded: gr.update(open=True), self.source.part: PART}
 
     @property
     def cost(self) -> list[Any]:
@@ -50,8 +60,8 @@ class MorePanel:
         own = [self.size, self.one_size, self.second.control, self.source.part, self.source.no_mask]
         return [*own, *self.loras.fitted]
 
-    def fit(self, studio: Studio) -> dict[Any, Any]:
-        """The updates that offer what a model can use."""
+    def fit(self, studio: Studio, second: str) -> dict[Any, Any]:
+        """The updates that offer what a model can use; a `second` control that was chosen goes if it cannot."""
         preset, sizes = studio.loaded.preset, free(studio)
         size = {} if sizes else {"value": OWN}
         masks = studio.inpaints
@@ -59,7 +69,10 @@ class MorePanel:
         return {
             self.size: gr.update(choices=size_choices(preset.size), visible=sizes, **size),
             self.one_size: gr.update(value=one_size_text(preset.title, preset.size), visible=not sizes),
-            self.second.control: gr.update(choices=second_choices(tuple(preset.controls), studio.controls)),
+            self.second.control: gr.update(
+                choices=second_choices(tuple(preset.controls), studio.controls),
+                **({} if second in preset.controls else {"value": NONE}),
+            ),
             self.source.part: gr.update(visible=masks, **part),
             self.source.no_mask: gr.update(visible=not masks),
         }
@@ -72,7 +85,7 @@ def one_size_text(title: str, side: int) -> str:
 def build_more_panel() -> MorePanel:
     """Lays it out as the embedded model uses it."""
     landscapes = presets()["landscapes"]
-    with gr.Accordion("More to draw from", open=False, elem_id="more"):
+    with gr.Accordion("More to draw from", open=False, elem_id="more") as folded:
         size = ModelsList(
             size_choices(LANDSCAPES_SIZE),
             value=OWN,
@@ -86,4 +99,4 @@ def build_more_panel() -> MorePanel:
         second = build_second_panel()
         source = build_source_panel()
         one_size = gr.HTML(one_size_text(landscapes.title, landscapes.size), elem_id="one-size")
-    return MorePanel(size, one_size, shape, second, source, build_lora_panel())
+    return MorePanel(folded, size, one_size, shape, second, source, build_lora_panel())

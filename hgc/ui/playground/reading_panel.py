@@ -20,8 +20,6 @@ UNFETCHED = "downloads its weights first"
 NOT_HERE = "weights not here"
 # Detectors that find other things at another size of the photo.
 RESIZED = tuple(known.name for known in ANNOTATORS.values() if known.kind not in ("shuffle", "segmentation"))
-# Its map is no picture: what is masked stands there as a number that no picture holds.
-UNDRAWN = ("inpaint",)
 
 
 @dataclass(frozen=True)
@@ -46,10 +44,15 @@ class ReadingPanel:
         return [self.framing, *self.settings]
 
     @property
+    def canny(self) -> list[gr.Slider]:
+        """Canny's thresholds."""
+        return [self.low, self.high]
+
+    @property
     def settings(self) -> list[Any]:
         """Those of them that are set step by step."""
-        canny, lines = [self.low, self.high], [self.sigma, self.threshold, self.score, self.length]
-        return [self.position, *canny, *lines, self.hands, self.resolution]
+        lines = [self.sigma, self.threshold, self.score, self.length]
+        return [self.position, *self.canny, *lines, self.hands, self.resolution]
 
 
 def annotator_choices(controls: Sequence[str] = LANDSCAPES) -> list[tuple[str, str]]:
@@ -73,8 +76,8 @@ def annotator_choices(controls: Sequence[str] = LANDSCAPES) -> list[tuple[str, s
 
 def control_titles(controls: Sequence[str], here: Collection[str]) -> list[tuple[str, str]]:
     """A model's controls by title; those whose weights would have to be fetched are marked."""
-    drawn = [name for name in CONTROLS if name in controls and name not in UNDRAWN]
-    return [(CONTROLS[name] + ("" if name in here else f" ({NOT_HERE})"), name) for name in drawn]
+    known = [name for name in CONTROLS if name in controls]
+    return [(CONTROLS[name] + ("" if name in here else f" ({NOT_HERE})"), name) for name in known]
 
 
 def ways_to(control: str) -> list[tuple[str, str]]:
@@ -98,7 +101,7 @@ def ways_of(controls: Sequence[str], which: str) -> list[tuple[str, str]]:
 
 
 def build_reading_panel(of: str = "", way: str = "canny") -> ReadingPanel:
-    """Lays it out; Canny's thresholds stand where the embedded model's control was trained.
+    """Lays it out; Canny's thresholds stand where the embedded model's control was trained, until another is loaded.
 
     `of` begins the names of its components where a page has a second one, `way` is how a photo is read at first.
     """

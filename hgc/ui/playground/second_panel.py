@@ -38,7 +38,7 @@ class SecondPanel:
 
     @property
     def drawing(self) -> list[Any]:
-        """The inputs of `more.second_map`."""
+        """The inputs of `more.second_map`, after those of the picture to begin from."""
         drawn = [self.control, self.way, self.painting, self.lines, self.photo, self.annotator]
         return [*drawn, *self.reading.fields]
 
@@ -123,8 +123,8 @@ def _strength_and_window() -> tuple[gr.Slider, gr.Slider, gr.Slider]:
     )
     with gr.Row():
         before, after = (
-            "The share of the steps at the beginning that ignore it.",
-            "The share of the steps after which it is ignored.",
+            "Ignored before this share of the steps.",
+            "Ignored after this share of the steps.",
         )
         start = gr.Slider(0, 1, 0, step=0.05, label="From", info=before, elem_id="second-from", min_width=140)
         end = gr.Slider(0, 1, 1, step=0.05, label="Until", info=after, elem_id="second-until", min_width=140)

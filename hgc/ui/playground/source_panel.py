@@ -33,6 +33,11 @@ class SourcePanel:
         """The inputs of `more.source_fields`."""
         return [self.picture, self.strength, self.part, self.mask]
 
+    @property
+    def read(self) -> list[Any]:
+        """Those of them that an inpainting control's map is made from."""
+        return [self.picture, self.part, self.mask]
+
 
 def build_source_panel() -> SourcePanel:
     """Lays it out, without a picture."""
