@@ -13,7 +13,10 @@ import numpy as np
 import pytest
 import tiny
 import torch
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
 from PIL import Image
+from serving import served
 from typer.testing import CliRunner
 
 from hgc.__main__ import app
@@ -30,6 +33,7 @@ from hgc.results.comparison import Comparison
 from hgc.studio.comparing import pixels_of
 from hgc.studio.judge import Judge
 from hgc.studio.studio import Studio
+from hgc.ui import Loader
 
 WIDE, STEPS = (192, 128), 4  # width and height in pixels
 
@@ -272,3 +276,20 @@ def test_a_union_reads_two_maps_in_one_network(task: str) -> None:
     assert counted.total == made.full.trace.macs + made.cached.trace.macs == forecast.macs_full + forecast.macs
     assert made.cached.trace.macs.paper / made.full.trace.macs.paper <= 0.6
     assert np.array_equal(made.full.image, plain(studio, request))
+
+
+def test_the_api_takes_whatever_controls_the_model_has(tmp_path: Path) -> None:
+    """A file of another kind than labels and lines is a finished map."""
+    path = tmp_path / "depth.png"
+    path.write_bytes(b64decode(picture(size=(128, 128))))
+    file = handle_file(str(path))
+    with served(Loader(lambda: studio_of("sd")).start()) as page:
+        client = Client(page.local_url, verbose=False)
+        shown, notes = client.predict(file, "depth", None, api_name="/control_map")
+        assert np.array_equal(np.array(Image.open(shown)), np.array(Image.open(path)))
+        assert notes == []
+        run = {"picture": file, "control": "depth", "steps": 2, "method": "step_skip", "budget": 0.7}
+        figures = client.predict(**run, with_trace=True, api_name="/compare")[2]
+        assert figures["request"]["control"] == "depth"
+        with pytest.raises(AppError, match=r"'pose'.*depth"):
+            client.predict(file, "pose", None, api_name="/control_map")

@@ -7,11 +7,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from math import isfinite
-from typing import Any, Literal
+from typing import Any
 
 import gradio as gr
 
 from hgc.cache.trace import Trace
+from hgc.models.presets import CONTROLS
 from hgc.planning.methods import DEFAULT_METHOD, METHODS
 from hgc.planning.presets import PRESETS, by_budget
 from hgc.planning.quality import Solution
@@ -21,11 +22,10 @@ from hgc.results.exports import result_of, to_csv, to_perfetto
 from hgc.ui.arguments import arguments, inputs_of
 from hgc.ui.blocks import json_input
 from hgc.ui.components.inputs import photo_input
-from hgc.ui.playground.drawing import AS_LABELS, AS_LINES, Drawn, prepare, read_photo
+from hgc.ui.playground.drawing import AS_LABELS, AS_LINES, AS_MAP, Drawn, prepare, read_photo
 from hgc.ui.queueing import ENDPOINTS_QUEUE
 from hgc.ui.runner import Runner, in_one_sentence, made
 
-CONTROLS = ("segmentation", "edges")
 WINDOW = ("control_scale", "control_start", "control_end")
 RUN = ("steps", "guidance", *WINDOW, "loras")
 WORDS = ("prompt", "negative_prompt", "seed", "steps", "sampler", "guidance")
@@ -222,8 +222,8 @@ def _add_control_map(runner: Runner) -> None:
 
         Args:
             picture: a drawing or a photo.
-            control: segmentation or edges.
-            annotator: how to read a photo, e.g. canny; none for a drawing.
+            control: segmentation, edges, or another that the loaded model has: depth, pose …
+            annotator: how to read a photo, e.g. canny; none for a drawing or a finished map.
             reading: framing (crop, fit or fill), position of the crop 0 to 1, low_threshold and high_threshold of
                 canny, sigma_px and line_threshold of lineart_standard, line_score and line_length of mlsd, hands of
                 openpose, resolution_px of any; what is left out is as without it.
@@ -258,8 +258,8 @@ def _add_compare(runner: Runner) -> None:
 
         Args:
             picture: a drawing or a photo.
-            control: segmentation or edges.
-            annotator: how to read a photo, e.g. canny; none for a drawing.
+            control: segmentation, edges, or another that the loaded model has: depth, pose …
+            annotator: how to read a photo, e.g. canny; none for a drawing or a finished map.
             preset: Exact, Quality, Balanced, Paper or Turbo; not read when cache settings are given.
             cache: cache settings as settings_for returns them.
             with_trace: adds the trace, the table as executed, to the figures.
@@ -294,12 +294,8 @@ def drawing_inputs() -> list[Any]:
 
 
 def given_file(
-    picture: str | None,
-    control: Literal["segmentation", "edges"] | str,
-    annotator: str | None,
-    reading: Mapping[str, Any] | None = None,
+    picture: str | None, control: str, annotator: str | None, reading: Mapping[str, Any] | None = None
 ) -> Drawn:
-    """A caller's file, read by the control that was asked for. Raises ImageRefused."""
-    ready = AS_LABELS if control == "segmentation" else AS_LINES
-    read = read_photo(picture, annotator or ready, reading)
-    return replace(read, control="edges" if control == "edges" else "segmentation")
+    """A caller's file for this control: read by the annotator, or a finished map without one. Raises ImageRefused."""
+    ready = {"segmentation": AS_LABELS, "edges": AS_LINES}.get(control, AS_MAP)
+    return replace(read_photo(picture, annotator or ready, reading), control=control)

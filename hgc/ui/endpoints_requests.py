@@ -124,7 +124,7 @@ def _add_calibrate(runner: Runner) -> None:
         """How far every layer's output moves from step to step, over painted scenes; goes on where it was.
 
         Args:
-            control: segmentation or edges.
+            control: segmentation, edges, or another that the loaded model has.
             steps: denoising steps.
             sampler: ddim, dpmpp, unipc or euler.
             guidance: guidance scale.

@@ -30,8 +30,8 @@ def build_sweep_endpoint(runner: Runner) -> None:
 
         Args:
             picture: a drawing or a photo.
-            control: segmentation or edges.
-            annotator: how to read a photo, e.g. canny; none for a drawing.
+            control: segmentation, edges, or another that the loaded model has: depth, pose …
+            annotator: how to read a photo, e.g. canny; none for a drawing or a finished map.
             settings: fields of the request by name, e.g. prompt, seed, steps, method, budget, cache, rival.
             x: the setting of the columns and its values, e.g. "gate=0.4, 0.8" or "steps=10..30 by 10".
             y: the same for the rows; empty for one row.
