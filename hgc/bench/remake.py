@@ -86,9 +86,8 @@ def _figures() -> Iterator[Step]:
         )
         yield pareto(f"optimised-{control}-ddim", control, f"--long 0 --alone 0 {DUEL}")
         solvers = " ".join(f"--sampler {solver}" for solver in SOLVERS)
-        yield pareto(
-            f"optimised-{control}-solvers", control, f"--scenes 8 --no-drawings --long 0 --alone 0 {solvers} {DUEL}"
-        )
+        words = f"--scenes 8 {PLAIN} {solvers} {DUEL} --method hgc"
+        yield pareto(f"solvers-{control}", control, words)
     for control in CONTROLS:
         yield pareto(f"rivals-{control}-ddim", control, f"--scenes 8 {PLAIN} {RIVALS}")
     held_out = f"--scenes 0 --long 0 --alone 0 {DUEL} --method hgc"

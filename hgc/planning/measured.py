@@ -20,7 +20,7 @@ WORDS = "Landscapes, 20 steps of DDIM"
 LONG_STEPS = 100  # of the reference in the -long tables
 # Where one budget is in several, the table of most pictures counts; drawings by other hands are in the first two.
 TABLES = tuple(f"{name}-{{control}}-ddim" for name in ("optimised", "quality", "methods", "hgc", "rivals", "low"))
-SOLVERS = "optimised-{control}-solvers"
+SOLVERS = "solvers-{control}"
 
 
 @dataclass(frozen=True)
