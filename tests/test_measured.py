@@ -55,7 +55,7 @@ def test_three_arms_are_held_against_the_band_too() -> None:
         next(p for p in points("null-segmentation-ddim") if "seed" in p["method"])["psnr"]
     )
     assert f", one from other noise {noise.psnr:.1f} dB" in told
-    assert noise_band(SETTING | {"control": "edges"}) is None
+    assert noise_band(SETTING | {"control": "depth"}) is None
     assert noise_band(SETTING | {"steps": 10}) is None
     assert f"the mean of {band.scenes} scenes: " in told
     assert told.endswith("dB. Closer than that: HGC.</p>")
@@ -69,5 +69,8 @@ def test_the_band_is_of_these_settings_only() -> None:
     full = next(p for p in points("optimised-segmentation-long") if p["method"] == "full")
     assert band is not None
     assert band.psnr == pytest.approx(full["psnr_long"])
-    for other in ({"control": "edges"}, {"sampler": "unipc"}, {"steps": 30}, {"model": "sd15"}):
+    edges, longer = long_band(SETTING | {"control": "edges"}), points("null-edges-ddim")
+    assert edges is not None
+    assert (edges.steps, edges.psnr) == (200, next(p["psnr"] for p in longer if p["method"] == "200 steps"))
+    for other in ({"control": "depth"}, {"sampler": "unipc"}, {"steps": 30}, {"model": "sd15"}):
         assert long_band(SETTING | other) is None

@@ -106,8 +106,10 @@ def _bands() -> Iterator[Step]:
         out = f"assets/figures/{name}.json"
         return Step(f"figures {name}", f"bench pareto --control segmentation {PLAIN} {options} --out {out}", (out,))
 
-    yield pareto("null-segmentation-ddim", "--scenes 8 --null 8 --null-steps 50 --method fewer_steps --budget 0.368")
     for control in CONTROLS:
+        out = f"assets/figures/null-{control}-ddim.json"
+        null = f"{PLAIN} --scenes 8 --null 8 --null-steps 50 --null-steps 200 --method fewer_steps --budget 0.368"
+        yield Step(f"figures null-{control}-ddim", f"bench pareto --control {control} {null} --out {out}", (out,))
         out = f"assets/figures/low-{control}-ddim.json"
         low = f"{PLAIN} --scenes 8 --budget 0.1 --budget 0.15 {DUEL} --method hgc"
         yield Step(f"figures low-{control}-ddim", f"bench pareto --control {control} {low} --out {out}", (out,))

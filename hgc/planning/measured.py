@@ -21,6 +21,7 @@ LONG_STEPS = 100  # of the reference in the -long tables
 # Where one budget is in several, the table of most pictures counts; drawings by other hands are in the first two.
 TABLES = tuple(f"{name}-{{control}}-ddim" for name in ("optimised", "quality", "methods", "hgc", "rivals", "low"))
 SOLVERS = "solvers-{control}"
+NULL = "null-{control}-ddim"  # other noise, and more steps
 
 
 @dataclass(frozen=True)
@@ -109,14 +110,18 @@ def long_band(figures: Mapping[str, Any]) -> Band | None:
     for point in _points(f"optimised-{figures['control']}-long"):
         if point["method"] == "full":
             return Band(LONG_STEPS, fmean(one["psnr_long"] for one in point["each"]), point["pictures"])
-    return None
+    longer = [point for point in _points(NULL.format(**figures)) if point["budget"] > 1]
+    if not longer:
+        return None
+    longest = max(longer, key=lambda point: float(point["budget"]))
+    return Band(round(longest["budget"] * STEPS), longest["psnr"], longest["pictures"])
 
 
 def noise_band(figures: Mapping[str, Any]) -> Band | None:
     """How like the full picture is to the same one from other noise; None as above."""
     if any(figures.get(name) != value for name, value in SETTING.items()):
         return None
-    points = _points(f"null-{figures['control']}-ddim")
+    points = _points(NULL.format(**figures))
     return next((Band(STEPS, p["psnr"], p["pictures"]) for p in points if p["method"] == "other seed"), None)
 
 
