@@ -171,7 +171,11 @@ def test_a_model_with_no_other_control_is_asked_for_it_at_once() -> None:
     assert not set(second) & set(fit), "30 was set by hand"
     assert fit[page.control.more.second.control]["value"] == NONE
     assert "no control of canny edges" in fit[events._header.told]
-    assert [events.arrive(*form, 30, 90, 50, 120, *loras)[part] for part in second] == [100, 200]
+    arrived = events.arrive(*form, 30, 90, 50, 120, *loras)
+    assert [arrived[part] for part in second] == [100, 200]
+    picker = events._header.picker
+    assert not picker.interactive
+    assert arrived[picker]["interactive"], "chosen before, a model would be taken back by the page's own answer"
 
 
 def test_the_shell_makes_its_map_from_source_and_mask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

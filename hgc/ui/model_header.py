@@ -90,6 +90,7 @@ def build_header(loader: Loader) -> Header:
             label="Model",
             container=False,
             filterable=False,
+            interactive=False,  # until the page has arrived, whose form would undo a choice
             visible=loader.choice,
             elem_id="model",
             scale=0,

@@ -140,14 +140,16 @@ class ModelEvents:
 
     def arrive(self, *chosen: Any) -> Updates:
         """When a page opens: what is here now, and the form as the loaded model wants it."""
-        choices: Updates = {self._header.picker: gr.update(choices=model_choices())}
+        picker = self._header.picker
+        choices: Updates = {picker: gr.update(choices=model_choices(), interactive=True)}
         try:
             studio = self._loader.studio()
         except Refused:
             return choices
         if not self._loader.changed:
             return choices | self._page.control.more.loras.offer(studio) | self._thresholds(studio, *chosen[CANNY])
-        return self._fit_again(studio, *chosen)
+        fit = self._fit_again(studio, *chosen)
+        return fit | {picker: fit[picker] | {"interactive": True}}
 
     def _fit_again(self, studio: Studio, *chosen: Any) -> Updates:
         """The form for the model that it was for, with the visitor's own settings of the picture and LoRAs."""
