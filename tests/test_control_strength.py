@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import cache, partial
+from typing import Any
 
 import made_up
 import pytest
@@ -23,7 +24,7 @@ from hgc.studio.studio import Studio
 
 STEPS, SHARE, LEAST = 8, 0.6, 0.25
 # Of what plain diffusion gives, whose own is 1.0 to 1.1: the issue that was reported lost 8% of it.
-TOLERANCE = 0.025
+TOLERANCE = 0.02
 Draw = Callable[..., Tensor]
 
 # Nothing is calibrated for so few steps.
@@ -37,11 +38,11 @@ CALIBRATED: Mapping[str, Callable[[Anatomy], Plan]] = {
 @pytest.fixture(scope="module")
 def draw(studio: Studio) -> Draw:
     scene = paint(9_000_006)
-    png = studio.prepare_control(colour_map(scene.labels), "segmentation", size=SIZE).png
 
-    def drawn(scale: float, method: str | None, share: float = SHARE) -> Tensor:
+    def drawn(scale: float, method: str | None, share: float = SHARE, size: tuple[int, int] = SIZE) -> Tensor:
         """The latents at the end, by a method at a share of full compute, or plainly."""
-        fields = {"prompt": scene.caption, "seed": 3, "steps": STEPS, "control_scale": scale, "size": SIZE}
+        png = studio.prepare_control(colour_map(scene.labels), "segmentation", size=size).png
+        fields = {"prompt": scene.caption, "seed": 3, "steps": STEPS, "control_scale": scale, "size": size}
         request = Request.make(png, **fields)
         pipe = studio.loaded.pipeline(request.control, request.sampler)
         run = partial(pipe, **studio.call(request) | {"output_type": "latent"})
@@ -66,10 +67,10 @@ def planned(studio: Studio, recipe: Request) -> Plan:
         return studio.plan(error.at_least(recipe))
 
 
-def strength(draw: Draw, method: str | None, *share: float) -> float:
+def strength(draw: Draw, method: str | None, **how: Any) -> float:
     """How far twice the strength moves the latents from those without control, beside how far once does."""
-    off = draw(0.0, None)
-    return float((draw(2.0, method, *share) - off).norm() / (draw(1.0, method, *share) - off).norm())
+    off = draw(0.0, None, **how)
+    return float((draw(2.0, method, **how) - off).norm() / (draw(1.0, method, **how) - off).norm())
 
 
 @pytest.mark.parametrize("method", [name for name in METHODS if name != "fewer_steps"])  # which keeps nothing
@@ -79,6 +80,7 @@ def test_the_control_is_as_strong_as_in_full(draw: Draw, method: str) -> None:
     assert strength(draw, method) == pytest.approx(strength(draw, None), rel=TOLERANCE)
 
 
-def test_hgc_keeps_it_at_its_least(draw: Draw) -> None:
+def test_hgc_keeps_it_at_its_least(draw: Draw, studio: Studio) -> None:
     """By a timetable, straight lines over few key steps overshot it by 8% at a fifth of the compute."""
-    assert strength(draw, "hgc", LEAST) == pytest.approx(strength(draw, None), rel=TOLERANCE)
+    whole = {"share": LEAST, "size": studio.size}
+    assert strength(draw, "hgc", **whole) == pytest.approx(strength(draw, None, **whole), rel=TOLERANCE)

@@ -497,3 +497,18 @@ def test_a_replay_runs_none_of_the_modules(own: Bench) -> None:
         patch.setattr(type(conv), "forward", forward)
         tiny.latents(own.pipe, output_type="latent")
     assert called == []
+
+
+def test_where_nothing_can_be_recorded_no_module_more_is_attended() -> None:
+    pipe = tiny.small_pipeline("sd", "text", True)
+    plan = plans(anatomy_of(pipe))["deepcache"]
+
+    def attended(graphs: Recordings | bool) -> set[str]:
+        with cached(pipe, plan, graphs=graphs):
+            tiny.latents(pipe, steps=STEPS)
+            return {name for name, module in pipe.unet.named_modules() if "forward" in vars(module)}
+
+    without = attended(False)
+    assert without
+    assert attended(True) == without
+    assert attended(taped()[0]) > without
