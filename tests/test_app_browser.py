@@ -126,7 +126,7 @@ def test_paint_run_and_look_inside(page: Page) -> None:
     page.locator(".looks label:has([value=heat])").click()
     assert natural_size(page.locator("[data-pair='full cached'] .picture")) == (256, 256)
     expect(page.locator("#badges")).to_contain_text("Same noise, same map, same scheduler")
-    expect(page.locator("#forecast")).to_contain_text("for the full picture")
+    expect(page.locator("#forecast .forecast")).to_contain_text("for the full picture")
 
     page.get_by_role("tab", name="Inside").click()
     states = next(part for part in chart(page, "states") if part["name"] == "cells")
@@ -189,7 +189,7 @@ def test_presets_write_the_settings_and_the_forecast(page: Page) -> None:
     forecast = page.locator("#forecast b").nth(1)
     before = forecast.inner_text()
     page.get_by_test_id("Turbo-radio-label").click()
-    expect(forecast).not_to_have_text(before)
+    expect(forecast).not_to_have_text(before, use_inner_text=True)
     assert float(re.sub(r"[^\d.]", "", forecast.inner_text())) <= 20
     expect(page.locator("#budget input[type=number]")).to_have_value("20")
     page.get_by_test_id("Exact-radio-label").click()
@@ -228,8 +228,8 @@ def test_two_methods_stand_beside_the_full_picture(page: Page) -> None:
     expect(page.locator("#method-reason")).to_contain_text("outermost ones always")
     page.get_by_test_id("Balanced-radio-label").click()
     choose(page, "#rival-choice", "Fewer steps")
-    expect(page.locator("#forecast")).to_contain_text("DeepCache")
-    expect(page.locator("#forecast")).to_contain_text("Fewer steps")
+    expect(page.locator("#forecast .forecast")).to_contain_text("DeepCache")
+    expect(page.locator("#forecast .forecast")).to_contain_text("Fewer steps")
     fewer_steps(page)
     page.locator("#run").click()
     expect(page.locator(".arms-table thead th")).to_have_text(["Full", "DeepCache", "Fewer steps"], timeout=RUN_MS)
@@ -252,7 +252,7 @@ def test_the_switches_show_what_a_method_keeps_and_pressing_one_takes_hgc(page: 
     expect(coarse).to_be_checked()
     expect(page.locator("#method input")).to_have_value("HGC")
     expect(page.locator("#hgc-settings")).to_be_visible()
-    expect(page.locator("#forecast")).to_contain_text("HGC")
+    expect(page.locator("#forecast .forecast")).to_contain_text("HGC")
     expect(fine).to_be_checked()
 
 
@@ -270,7 +270,7 @@ def test_a_press_stands_whatever_answer_is_under_way(page: Page) -> None:
     pressed.append(True)
     for route in held:
         route.continue_()
-    expect(page.locator("#forecast")).to_contain_text("Exact savings")  # both switches are off
+    expect(page.locator("#forecast .forecast")).to_contain_text("Exact savings")  # both switches are off
     page.wait_for_timeout(1500)
     expect(page.locator("#by-hand input")).to_be_checked()
     expect(page.locator("#method input")).to_have_value("HGC")
@@ -280,7 +280,7 @@ def test_a_press_stands_whatever_answer_is_under_way(page: Page) -> None:
 
 def test_the_ladder_sets_both_switches_and_tells_what_each_cache_was_measured_to_give(page: Page) -> None:
     choose(page, "#method", "HGC")
-    expect(page.locator("#forecast")).to_contain_text("HGC")  # the last that the method's choice brings
+    expect(page.locator("#forecast .forecast")).to_contain_text("HGC")  # the last that the method's choice brings
     ladder = page.locator("#hgc-ladder")
     for title, name, coarse, fine in (
         ("Fine alone", "hgc fine", False, True),
@@ -290,11 +290,11 @@ def test_the_ladder_sets_both_switches_and_tells_what_each_cache_was_measured_to
         row = ladder.locator(f"dt:has-text('{title}') + dd")
         for rung in rungs(name, "segmentation", TABLES):
             expect(row).to_contain_text(f"{rung.psnr:.1f} dB at {rung.share:.0%}")
-        before = page.locator("#forecast").inner_text()
+        before = page.locator("#forecast .forecast").inner_text()
         ladder.get_by_role("button", name=title).click()
         expect(page.locator("#coarse input")).to_be_checked(checked=coarse)
         expect(page.locator("#fine input")).to_be_checked(checked=fine)
-        expect(page.locator("#forecast")).not_to_have_text(before)
+        expect(page.locator("#forecast .forecast")).not_to_have_text(before, use_inner_text=True)
 
 
 def test_a_share_out_of_reach_is_said_calmly_and_the_least_is_taken(page: Page) -> None:
@@ -302,7 +302,7 @@ def test_a_share_out_of_reach_is_said_calmly_and_the_least_is_taken(page: Page) 
     expect(page.locator("#preset-reason")).to_contain_text("T-GATE cannot go down to 36.8%")
     expect(page.locator("#preset-reason")).to_contain_text("Run takes its least")
     expect(page.locator("#cache-card .error")).to_have_count(0)
-    expect(page.locator("#forecast")).to_contain_text("T-GATE")
+    expect(page.locator("#forecast .forecast")).to_contain_text("T-GATE")
 
 
 def test_a_target_of_quality_sets_the_budget_and_says_how_surely(page: Page) -> None:
@@ -316,7 +316,7 @@ def test_a_target_of_quality_sets_the_budget_and_says_how_surely(page: Page) -> 
     expect(page.locator("#preset input:checked")).to_have_count(0)
     share = float(re.findall(r"at (\d+)% of full", told.inner_text())[0])
     assert float(budget.input_value()) == pytest.approx(share, abs=1)
-    expect(page.locator("#forecast")).to_contain_text(re.compile(rf"\({share - 1:.0f}\.|\({share:.0f}\."))
+    expect(page.locator("#forecast .forecast")).to_contain_text(re.compile(rf"\({share - 1:.0f}\.|\({share:.0f}\."))
     target.fill("much")
     target.press("Enter")
     expect(told).to_contain_text("rite a PSNR such as 45 dB")
@@ -364,7 +364,7 @@ def test_wrong_numbers_are_said_beside_their_field_and_everything_stays(page: Pa
     write(page.locator("#seed input"), "7")
     expect(page.locator("#seed .wrong")).to_have_count(0)
     page.get_by_text("More settings").click()
-    steps, forecast = page.locator("#steps input[type=number]"), page.locator("#forecast")
+    steps, forecast = page.locator("#steps input[type=number]"), page.locator("#forecast .forecast")
     expect(forecast).to_contain_text("of 128 G MACs")
     at_20 = forecast.inner_text()
     write(steps, "100")
@@ -414,7 +414,7 @@ def test_a_reload_brings_drawing_words_and_settings_back(page: Page, visitors: V
     page.locator("#coarse-settings button").first.click()
     write(page.locator("#key-share input[type=number]"), "0.6")
     page.locator("#key-share input[type=number]").press("Enter")
-    expect(page.locator("#forecast")).to_contain_text("HGC: 73.9 G of 128 G MACs")  # more key steps than its budget has
+    expect(page.locator("#forecast .forecast")).to_contain_text("HGC: 73.9 G of 128 G MACs")  # more key steps than its budget has
     expect(page.locator("#seen img")).not_to_have_attribute("src", before)
     seen, painted = page.locator("#seen img").get_attribute("src") or "", colour_share(page, PALETTE["house"])
     other = page.context.new_page()  # in another tab, something else
@@ -423,12 +423,12 @@ def test_a_reload_brings_drawing_words_and_settings_back(page: Page, visitors: V
     expect(other.locator("#prompt textarea")).to_have_value("a lake at dusk")
     other.locator("#prompt textarea").fill("in another tab")
     other.close()
-    forecast = page.locator("#forecast").inner_text()
+    forecast = page.locator("#forecast .forecast").inner_text()
     page.reload()
     ready(page)
     expect(page.locator("#prompt textarea")).to_have_value("a lake at dusk")
     expect(page.locator("#method input")).to_have_value("HGC")
-    expect(page.locator("#forecast")).to_have_text(forecast, use_inner_text=True)
+    expect(page.locator("#forecast .forecast")).to_have_text(forecast, use_inner_text=True)
     expect(page.locator("#preset-reason")).to_contain_text("Your own settings")
     page.locator("#coarse-settings button").first.click()
     expect(page.locator("#key-share input[type=number]")).to_have_value("0.6")
@@ -458,7 +458,7 @@ def test_a_list_that_is_only_passed_by_changes_nothing(page: Page) -> None:
     choose(page, "#method", "HGC")
     page.locator("#coarse-settings button").first.click()
     write(page.locator("#key-share input[type=number]"), "0.6")
-    expect(page.locator("#forecast")).to_contain_text("HGC: 73.9 G of 128 G MACs")
+    expect(page.locator("#forecast .forecast")).to_contain_text("HGC: 73.9 G of 128 G MACs")
     asked: list[Any] = []
     page.on("request", lambda request: asked.append(request.url) if request.method == "POST" else None)
     page.locator("#method input").focus()
@@ -470,7 +470,7 @@ def test_a_list_that_is_only_passed_by_changes_nothing(page: Page) -> None:
     page.locator("#method input").focus()
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Enter")
-    expect(page.locator("#forecast")).not_to_contain_text("HGC")
+    expect(page.locator("#forecast .forecast")).not_to_contain_text("HGC")
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -230,7 +230,7 @@ def test_every_arm_can_be_opened(page: Page) -> None:
     expect(page.locator("#preset-reason")).to_contain_text("came from the cache")
     page.locator("#rival-choice input").click()
     page.get_by_role("option", name="Fewer steps").click()
-    expect(page.locator("#forecast")).to_contain_text("Fewer steps")
+    expect(page.locator("#forecast .forecast")).to_contain_text("Fewer steps")
     page.locator("#run").click()
     page.get_by_role("tab", name="Inside").click()
     arms = page.locator("#arm label")

@@ -63,7 +63,7 @@ def added(folder: Path, file: Path, name: str) -> None:
 
 
 def macs(page: Page) -> str:
-    return page.locator("#forecast").inner_text()
+    return page.locator("#forecast .forecast").inner_text()
 
 
 def test_union_takes_lines_and_depth_together_at_a_size_that_is_not_square(
@@ -83,7 +83,7 @@ def test_union_takes_lines_and_depth_together_at_a_size_that_is_not_square(
     expect(page.locator("#second-notes")).to_contain_text("no map yet")
     page.locator("#second-photo input[type=file]").set_input_files(slope)
     expect(page.locator("#second-notes")).to_contain_text("It is followed beside the first map")
-    expect(page.locator("#forecast")).not_to_have_text(alone)
+    expect(page.locator("#forecast .forecast")).not_to_have_text(alone, use_inner_text=True)
     page.locator("#run").click()
     finished(page)
     assert natural_size(page.locator("#stage img").first) == WIDE
@@ -200,11 +200,11 @@ def test_loras_are_picked_weighed_and_come_back(page: Page, small_hub: Path, fol
     page.locator("#lora-weight-1 input").fill("0.5")
     expect(page.locator("#lora-row-2")).to_be_visible()
     expect(page.locator("#lora-row-3")).to_be_hidden()
-    expect(page.locator("#forecast")).not_to_have_text(alone)
+    expect(page.locator("#forecast .forecast")).not_to_have_text(alone, use_inner_text=True)
     page.locator("#lora-2 input").fill("nobody")
     page.locator("#lora-2 input").press("Enter")
     page.locator("#lora-2 input").press("Tab")
-    expect(page.locator("#forecast")).to_contain_text(re.compile("unknown LoRA 'nobody'; added are .*peft, kohya"))
+    expect(page.locator("#forecast .forecast")).to_contain_text(re.compile("unknown LoRA 'nobody'; added are .*peft, kohya"))
     choose(page, "#lora-2", "peft")
     expect(page.locator("#forecast .meter")).to_be_visible()
     page.locator("#run").click()
