@@ -199,7 +199,8 @@ def test_a_run_goes_on_with_the_calibration_that_its_plan_was_made_from(anatomy:
 def test_what_was_distilled_for_a_plan_is_not_taken_for_another(anatomy: Anatomy, keep: Keep) -> None:
     """At other budgets another calibration is; without one it is refused in a sentence."""
     shipped = keep(SHIPPED)
-    told = Distilled("Block Caching at 70.0% of full compute", table_name(planned(anatomy).table))
+    closed_form = planned(anatomy)
+    told = Distilled(0.7, closed_form.origin.knobs["delta"], 1.0, 1.0, table_name(closed_form.table))
     distilled = keep(OWN, scale=0.5, distilled=told)
     assert Calibration.read(Path(OWN)).curves.distilled_for == told
     assert planned(anatomy).fitted == {distilled.adjustment.digest}
@@ -210,7 +211,7 @@ def test_what_was_distilled_for_a_plan_is_not_taken_for_another(anatomy: Anatomy
     with pytest.raises(CalibrationRefused, match=r"Block Caching at 70\.0%"):
         used_by(edited, request(), OURS)
     Path(SHIPPED).unlink()
-    with pytest.raises(CalibrationRefused, match=r"another plan.*: python -m"):
+    with pytest.raises(CalibrationRefused, match=r"this is 60.*: python -m"):
         planned(anatomy, budget=0.6)
 
 

@@ -142,7 +142,7 @@ def test_distil_from_the_shell(studio: Studio, tmp_path: Path, monkeypatch: pyte
     assert found.adjustment.digest != Calibration.read(measured).adjustment.digest
     assert sorted(file.suffix for file in out.parent.iterdir()) == [".json", ".npz"]
     assert found.curves.distilled_for is not None
-    assert found.curves.distilled_for.plan == "Block Caching at 80.0% of full compute"
+    assert str(found.curves.distilled_for) == "Block Caching at 80.0% of full compute"
     again = CliRunner().invoke(app, ["distil", "--calibration", str(out), "--out", str(tmp_path / "e.json")])
     assert again.exit_code == 2
     assert "distilled already, for Block Caching at 80.0% of full compute; give the calibration" in again.stderr

@@ -92,6 +92,11 @@ def _plain(method: str) -> Callable[[Knobs], str]:
     return lambda knobs: method.replace("_", " ")
 
 
+def _block_caching(knobs: Knobs) -> str:
+    groups = [f" {group} ×{knobs[group]:g}" for group in ("control", "output") if knobs.get(group, 1.0) != 1.0]
+    return f"block caching δ={knobs['delta']:.3g}{','.join(groups)}"
+
+
 def _deepcache(knobs: Knobs) -> str:
     around = "" if knobs["centre"] is None else f" around {knobs['centre']}"
     deeper = f" branch {knobs['branch']}" if knobs["branch"] else ""
@@ -100,7 +105,7 @@ def _deepcache(knobs: Knobs) -> str:
 
 _TITLES: Mapping[str, Callable[[Knobs], str]] = {
     "hgc": lambda knobs: "hgc by measured similarity" if knobs.get("similarity") else "hgc",
-    "block_caching": lambda knobs: f"block caching δ={knobs['delta']:.3g}",
+    "block_caching": _block_caching,
     "deepcache": _deepcache,
     "tgate": lambda knobs: f"tgate m={knobs['gate_step']}",
     "fewer_steps": lambda knobs: f"fewer steps: {knobs['count']} of {knobs['steps']}",

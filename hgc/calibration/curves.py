@@ -14,17 +14,27 @@ from typing import Any
 from hgc.cache.rules import CalibrationRefused
 from hgc.calibration.subject import AGAIN, Subject
 
+ROUNDING = 1e-9
+
 
 @dataclass(frozen=True)
 class Distilled:
-    """The one plan that scale and shift were fitted for: in words, and its table's name (`table_name`)."""
+    """The one Block Caching plan that scale and shift were fitted for: its settings, the share of full compute it is
+    for, and its table's name (`table_name`)."""
 
-    plan: str
+    share: float
+    delta: float
+    control: float
+    output: float
     table: str
 
     def __post_init__(self) -> None:
-        if not isinstance(self.plan, str) or not isinstance(self.table, str):
-            raise TypeError(f"distilled for {self.plan!r}, table {self.table!r}: both are words")
+        numbers = self.share, self.delta, self.control, self.output
+        if not isinstance(self.table, str) or not all(isinstance(n, float) and isfinite(n) for n in numbers):
+            raise TypeError(f"distilled for {numbers}, table {self.table!r}: four numbers and a word")
+
+    def __str__(self) -> str:
+        return f"Block Caching at {self.share:.1%} of full compute"
 
 
 def table_name(table: Mapping[str, str]) -> str:
@@ -123,8 +133,16 @@ class ChangeCurves:
         """Raises CalibrationRefused when scale and shift were distilled for a plan of another table."""
         if self.distilled_for is not None and self.distilled_for.table != table_name(table):
             raise CalibrationRefused(
-                f"scale and shift {self.adjustment} were distilled for {self.distilled_for.plan} alone, and this is "
+                f"scale and shift {self.adjustment} were distilled for {self.distilled_for} alone, and this is "
                 f"another plan; choose that one, or get some for every plan: {self.subject.command}"
+            )
+
+    def check_share(self, share: float) -> None:
+        """Raises CalibrationRefused when scale and shift were distilled for another share of full compute."""
+        if self.distilled_for is not None and abs(self.distilled_for.share - share) > ROUNDING:
+            raise CalibrationRefused(
+                f"scale and shift {self.adjustment} were distilled for {self.distilled_for} alone, and this is "
+                f"{share:.1%}; choose that one, or get some for every plan: {self.subject.command}"
             )
 
     def as_dict(self) -> dict[str, Any]:

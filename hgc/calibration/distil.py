@@ -80,12 +80,14 @@ class Moving:
         return [self.moves[key] for key in used]
 
     def arrived(self) -> Adjustment:
-        """The lines as they stand, in half precision; those that the plan does not take are as they were."""
-        scale, shift = ({site: n.copy() for site, n in rows.items()} for rows in (self._start.scale, self._start.shift))
+        """The lines as they stand, in half precision; those that the plan does not take change nothing."""
+        scale = {site: np.ones_like(numbers) for site, numbers in self._start.scale.items()}
+        shift = {site: np.zeros_like(numbers) for site, numbers in self._start.shift.items()}
         for (site, since, step), move in self.moves.items():
-            by_scale, by_shift = move.detach().cpu().numpy()
-            scale[site][step, step - since - 1] += by_scale.astype(np.float16)
-            shift[site][step, step - since - 1] += (self._spread[site] * by_shift).astype(np.float16)
+            by_scale, by_shift = move.detach().cpu().numpy().astype(np.float16)
+            of_scale, of_shift = self._start.at(site, since, step)
+            scale[site][step, step - since - 1] = of_scale + by_scale
+            shift[site][step, step - since - 1] = of_shift + np.float16(self._spread[site]) * by_shift
         return Adjustment(self._start.subject, scale, shift)
 
 

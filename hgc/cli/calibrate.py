@@ -29,7 +29,7 @@ from hgc.spread.measure import scenes_at
 from hgc.spread.on import HERE, On
 from hgc.spread.pace import Pace
 from hgc.studio.calibrating import Measured, calibrating, state_beside
-from hgc.studio.distilling import Distillation
+from hgc.studio.distilling import CHOSEN_BY, Distillation
 from hgc.studio.studio import Studio
 from hgc.whole import check_place
 
@@ -97,11 +97,14 @@ def distil(
 
     out.parent.mkdir(parents=True, exist_ok=True)
     state = out.with_name(out.name + ".unfinished.pt")
-    learned = distillation.learned(fit, state, told)
+    settings = distillation.chosen(min(scenes, CHOSEN_BY))
+    learned = distillation.learned(settings, fit, state, told)
     learned.write(out)
-    errors = distillation.errors(learned, held_out)
+    errors = distillation.errors(settings, learned, held_out)
     state.unlink()
+    distances = ", ".join(f"{name} {error:.2%}" for name, error in errors.items())
     typer.echo(
-        f"{out}: {distillation}, {distillation.subject}; distance of the last latents from the full run's "
-        f"on {held_out} other scenes: {', '.join(f'{name} {error:.2%}' for name, error in errors.items())}"
+        f"{out}: {distillation}, {distillation.subject}; delta {settings.delta:.3g}, control {settings.control:g}, "
+        f"output {settings.output:g}; distance of the last latents from the full run's on {held_out} other scenes: "
+        f"{distances}"
     )

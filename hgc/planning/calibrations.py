@@ -76,8 +76,9 @@ def planned(of: Recipe, plan_from: Callable[[Calibration], Plan], weights: str) 
     """
     refusals = []
     for calibration in fitting(of, weights):
-        plan = plan_from(calibration.read())
+        measured = calibration.read()
         try:
+            plan = plan_from(measured)
             check_lines(calibration.curves, plan)
         except CalibrationRefused as refusal:
             refusals.append(refusal)
@@ -123,10 +124,10 @@ def own_path(subject: Subject, weights: str) -> Path:
 
 
 def _kept(subject: Subject) -> list[Path]:
-    """All files that are named for it, those made here first and the newest of them before the others."""
+    """All files that are named for it: those made here, the newest first, then what is shipped, the distilled first."""
     own = sorted(Path(OWN).glob(f"{subject.name}-*.json"), key=lambda path: path.stat().st_mtime, reverse=True)
-    shipped = CALIBRATIONS / f"{subject.name}.json"
-    return [*own, shipped] if shipped.exists() else own
+    distilled, closed_form = CALIBRATIONS.glob(f"{subject.name}-*.json"), CALIBRATIONS.glob(f"{subject.name}.json")
+    return [*own, *sorted(distilled), *closed_form]
 
 
 def _nothing_kept(subject: Subject) -> str:

@@ -6,11 +6,13 @@ Each raises OutOfReach for a share below its least.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from hgc.cache import schedules
 from hgc.cache.anatomy import PREDICTION
 from hgc.cache.plan import Plan, PlanRefused
 from hgc.cache.rules import REPEAT, Forecast
+from hgc.calibration.curves import Distilled
 from hgc.calibration.files import Calibration
 from hgc.planning.calibrations import planned
 from hgc.planning.hgc_settings import plan_with, settings_within
@@ -24,14 +26,21 @@ def hgc(task: Task, share: float) -> Plan:
 
 
 def block_caching(task: Task, share: float) -> Plan:
-    """Kept values are scaled and shifted as measured, which is known up to some age."""
+    """Kept values are scaled and shifted as measured, which is known up to some age, or as distilled for this share."""
 
     def plan(calibration: Calibration) -> Plan:
-        fitted = Forecast("scale_shift", fitted=calibration.adjustment.digest)
-        settings = schedules.BlockCaching(share=share, forecast=fitted, longest=calibration.adjustment.longest)
-        return settings.plan(task.anatomy, task.steps, calibration.curves, guidance=task.guided, off=task.off)
+        curves, lines = calibration.curves, Forecast("scale_shift", fitted=calibration.adjustment.digest)
+        curves.check_share(share)
+        settings = settings_of(curves.distilled_for) if curves.distilled_for else schedules.BlockCaching(share=share)
+        adjusted = replace(settings, forecast=lines, longest=calibration.adjustment.longest)
+        return adjusted.plan(task.anatomy, task.steps, curves, guidance=task.guided, off=task.off)
 
     return planned(task.recipe, plan, task.weights)
+
+
+def settings_of(distilled: Distilled) -> schedules.BlockCaching:
+    """Those that the lines of a distilled calibration were fitted for."""
+    return schedules.BlockCaching(delta=distilled.delta, control=distilled.control, output=distilled.output)
 
 
 def deepcache(task: Task, share: float) -> Plan:

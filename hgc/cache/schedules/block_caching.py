@@ -30,7 +30,8 @@ from hgc.cache.schedules.settings import Settings
 
 LAYERS = (Kind.RESNET, Kind.TRANSFORMER, Kind.RESIDUAL)
 ADDED = (Kind.SELF_ATTENTION, Kind.CROSS_ATTENTION, Kind.FEED_FORWARD, Kind.RESIDUAL)
-HALVINGS = 20
+TRIED = 40  # thresholds, from the smallest change to the greatest sum; then so many halvings below the first that fits
+HALVINGS = 6
 METHOD = "block_caching"
 Off = Sequence[Collection[str]] | None
 
@@ -41,7 +42,8 @@ class BlockCaching(Settings):
 
     Give `delta`, or the `share` of full paper-convention MACs to stay within, for which delta is solved. No value is
     kept for more than `longest` steps. `forecast` with basis `scale_shift` is the paper's adjustment; give it the
-    greatest age that was calibrated as `longest`.
+    greatest age that was calibrated as `longest`. Two groups of blocks have a threshold of their own: delta times
+    `control` for the ControlNets and their residuals, delta times `output` for the decoder's last block.
     """
 
     delta: Annotated[float, Interval(ge=0, lt=inf)] | None = None
@@ -49,6 +51,8 @@ class BlockCaching(Settings):
     kinds: tuple[Kind, ...] = LAYERS
     forecast: Forecast = REPEAT
     longest: Annotated[int, Interval(ge=1)] | None = None
+    control: Annotated[float, Interval(gt=0, lt=inf)] = 1.0
+    output: Annotated[float, Interval(gt=0, lt=inf)] = 1.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -65,7 +69,8 @@ class BlockCaching(Settings):
         sites = [site.name for site in anatomy.of(*self.kinds) if not site.constant]
         if not sites:
             raise PlanRefused(f"{anatomy.model} has none of {', '.join(self.kinds)} to keep; choose other kinds")
-        changes = {name: curves.of(name) for name in sites}
+        factors = self._factors(anatomy)
+        changes = {name: [change / factors.get(name, 1.0) for change in curves.of(name)] for name in sites}
 
         def plan(delta: float) -> Plan:
             kept = _rows(anatomy, changes, delta, self.forecast, self.longest or steps, off)
@@ -76,8 +81,13 @@ class BlockCaching(Settings):
             return plan(self.delta or 0.0)
         cost = partial(plan_macs, anatomy=anatomy, guidance=guidance, off=off)
         whole = cost(full(anatomy, steps)).paper
-        widest = max(sum(curve) for curve in changes.values())
-        return _within(self.share, plan, lambda trial: cost(trial).paper / whole, widest)
+        return _within(self.share, plan, lambda trial: cost(trial).paper / whole, _thresholds(changes))
+
+    def _factors(self, anatomy: Anatomy) -> Mapping[str, float]:
+        """The multiple of delta of every site of the two groups."""
+        last_block = ".".join(anatomy.decoder[-1].name.split(".")[:3])
+        control = dict.fromkeys(anatomy.control_sites, self.control)
+        return control | {site.name: self.output for site in anatomy.within(last_block)}
 
 
 def delta_of(plan: Plan) -> float | None:
@@ -87,14 +97,30 @@ def delta_of(plan: Plan) -> float | None:
     return delta if isinstance(delta, float) else None
 
 
-def _within(share: float, plan: Callable[[float], Plan], cost: Callable[[Plan], float], widest: float) -> Plan:
-    """The plan of the smallest delta that costs at most `share` of full compute, by halving."""
-    if cost(everything := plan(0)) <= share:
-        return everything
-    if (least := cost(plan(widest))) > share + ROUNDING:
+def _thresholds(changes: Mapping[str, Sequence[float]]) -> list[float]:
+    """Nothing, then a geometric row from the smallest change of a step to the greatest sum of a site."""
+    widest = max(sum(curve) for curve in changes.values())
+    smallest = min((change for curve in changes.values() for change in curve if change > 0), default=widest)
+    return [0.0, *(smallest * (widest / smallest) ** (i / (TRIED - 1)) for i in range(TRIED))] if widest else [0.0]
+
+
+def _within(
+    share: float, plan: Callable[[float], Plan], cost: Callable[[Plan], float], thresholds: Sequence[float]
+) -> Plan:
+    """The plan of the smallest delta that costs at most `share` of full compute.
+
+    A greater delta can cost more: blocks that are refreshed in other steps run what another one's refresh had saved.
+    So the thresholds are tried upwards, and the first that fits is halved towards the one below.
+    """
+    least, low = inf, 0.0
+    for high in thresholds:
+        least = min(least, spent := cost(plan(high)))
+        if spent <= share + ROUNDING:
+            break
+        low = high
+    else:
         raise OutOfReach(f"budget {share:.0%}: the cheapest plan costs {least:.1%} of full compute; choose more", least)
-    low, high = 0.0, widest
-    for _ in range(HALVINGS):
+    for _ in range(HALVINGS if high else 0):
         middle = (low + high) / 2
         low, high = (low, middle) if cost(plan(middle)) <= share + ROUNDING else (middle, high)
     return plan(high)
