@@ -27,7 +27,8 @@ from hgc.cache.anatomy import Anatomy
 from hgc.cache.anatomy.macs import measure
 from hgc.cache.anatomy.networks import Networks
 from hgc.cache.plan import Plan
-from hgc.cache.running.caller import Caller, NotCached, arguments, caller
+from hgc.cache.running.belonging import NotCached
+from hgc.cache.running.caller import Caller, arguments, caller
 from hgc.cache.running.engine import cached as run_cached
 from hgc.cache.running.patching import replaced_forwards
 from hgc.cache.running.run import Run

@@ -21,7 +21,7 @@ from hgc.cache.anatomy import State
 from hgc.cache.anatomy.macs import anatomy
 from hgc.cache.plan import PlanRefused
 from hgc.cache.rehearsal import plan_macs
-from hgc.cache.running.caller import NotCached
+from hgc.cache.running.belonging import NotCached
 from hgc.enabled import handle_of
 from hgc.models.loading import load
 from hgc.models.own import own_model

@@ -25,7 +25,7 @@ from hgc.cache.origin import Origin
 from hgc.cache.plan import Plan
 from hgc.cache.rehearsal import plan_macs
 from hgc.cache.rules import Forecast, FrequencySplit, Gate, PlanRefused
-from hgc.cache.running.caller import NotCached
+from hgc.cache.running.belonging import NotCached
 from hgc.cache.running.engine import cached
 
 STEPS = 6

@@ -203,12 +203,13 @@ def _advance(plan: Plan, memory: _Memory, result: Mapping[str, State], step: int
             memory.note(site, step, seen.of(site))
 
 
-def attended(plan: Plan, anatomy: Anatomy) -> frozenset[str]:
+def attended(plan: Plan, anatomy: Anatomy, *, everything: bool = False) -> frozenset[str]:
     """The sites and blocks whose modules the engine has to stand before: those the plan keeps, or passes by.
 
-    All others are computed whenever their network is. A plan that is amended while it runs may pass by anything.
+    All others are computed whenever their network is, and left alone unless somebody looks at `everything`. A plan that
+    is amended while it runs may pass by anything.
     """
-    if plan.gate is not None or plan.verification is not None:
+    if everything or plan.gate is not None or plan.verification is not None:
         return frozenset((*anatomy.by_name, *(block.name for block in anatomy.blocks)))
     names = set(plan.table)
     for actions in {frozenset(column.items()) for column in plan.columns}:
