@@ -26,7 +26,7 @@ from hgc.__main__ import app
 from hgc.bench.pareto import Setup, entries
 from hgc.cache import schedules
 from hgc.cache.anatomy import Anatomy
-from hgc.cache.anatomy.macs import measure
+from hgc.cache.anatomy.measured import measure
 from hgc.cache.anatomy.networks import Networks
 from hgc.cache.plan import Plan, PlanRefused
 from hgc.cache.plan_edit import Ground, edited

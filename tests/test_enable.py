@@ -18,7 +18,7 @@ import hgc
 from hgc.__main__ import app
 from hgc.cache import schedules
 from hgc.cache.anatomy import State
-from hgc.cache.anatomy.macs import anatomy
+from hgc.cache.anatomy.measured import anatomy
 from hgc.cache.plan import PlanRefused
 from hgc.cache.rehearsal import plan_macs
 from hgc.cache.running.belonging import NotCached

@@ -18,7 +18,8 @@ from diffusers import DDIMScheduler
 
 from hgc.cache import schedules
 from hgc.cache.anatomy import PREDICTION, UNGUIDED, Anatomy, Kind, State
-from hgc.cache.anatomy.macs import MacCounter, measure
+from hgc.cache.anatomy.macs import MacCounter
+from hgc.cache.anatomy.measured import measure
 from hgc.cache.anatomy.networks import Networks
 from hgc.cache.forecast import by_frequency
 from hgc.cache.origin import Origin

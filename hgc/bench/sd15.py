@@ -26,7 +26,7 @@ from hgc.bench.paper import FAMILIES, GUIDANCE, TINY, TOKENS, call_of, networks_
 from hgc.bench.setup import BenchRefused
 from hgc.bench.table import text_table
 from hgc.cache import schedules
-from hgc.cache.anatomy.macs import measure
+from hgc.cache.anatomy.measured import measure
 from hgc.cache.anatomy.networks import Networks
 from hgc.cache.plan import Plan, PlanRefused
 from hgc.cache.recording.rows import Recordings

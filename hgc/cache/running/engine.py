@@ -21,7 +21,7 @@ from hgc.cache.rules import PlanRefused
 from hgc.cache.running.belonging import NotCached
 from hgc.cache.running.patching import replaced_forwards
 from hgc.cache.running.run import Run
-from hgc.cache.running.values import Watching, Witness
+from hgc.cache.running.watching import Watching, Witness
 
 
 @contextmanager

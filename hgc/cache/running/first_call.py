@@ -11,15 +11,17 @@ import torch
 
 from hgc.cache.anatomy import Anatomy, Site
 from hgc.cache.anatomy.layers import Survey
-from hgc.cache.anatomy.macs import measure
+from hgc.cache.anatomy.measured import measure
 from hgc.cache.anatomy.networks import Networks
 from hgc.cache.plan import Plan
 from hgc.cache.rehearsal import check, rehearse
 from hgc.cache.running.caller import Caller
 from hgc.cache.running.clock import Clock, Step
 from hgc.cache.running.constants import Constants
-from hgc.cache.running.recorder import Recorder, Stopwatch
-from hgc.cache.running.values import Values, Watching
+from hgc.cache.running.recorder import Recorder
+from hgc.cache.running.stopwatch import Stopwatch
+from hgc.cache.running.values import Values
+from hgc.cache.running.watching import Watching
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from hgc.cache.anatomy import State, upstream
+from hgc.cache.anatomy import State
+from hgc.cache.anatomy.states import upstream
 from hgc.cache.running.clock import Step
 from hgc.cache.running.first_call import Pass
 

@@ -13,7 +13,7 @@ from hgc.cache.anatomy.sites import anatomy_of, survey
 from hgc.cache.plan import Plan
 from hgc.cache.recording.rows import Recordings
 from hgc.cache.recording.session import Session
-from hgc.cache.rehearsal import attended
+from hgc.cache.running.attended import attended
 from hgc.cache.running.belonging import Belonging
 from hgc.cache.running.caller import caller
 from hgc.cache.running.first_call import Given, Pass
@@ -22,7 +22,7 @@ from hgc.cache.running.module_calls import ModuleCalls
 from hgc.cache.running.network_calls import NetworkCalls
 from hgc.cache.running.patching import Beyond
 from hgc.cache.running.timetable import Timetable
-from hgc.cache.running.values import Watching
+from hgc.cache.running.watching import Watching
 from hgc.cache.trace import Trace
 
 
