@@ -21,6 +21,7 @@ from hgc.bench.setup import BenchRefused
 from hgc.bench.workers import measure
 from hgc.landscapes.labels import colour_map
 from hgc.landscapes.scene import paint
+from hgc.ledger import append_line
 from hgc.planning.methods import BelowLeast
 from hgc.request import Recipe, Request, RequestRefused
 from hgc.results.comparison import Cancelled
@@ -37,7 +38,7 @@ from hgc.studio.studio import Studio
 from hgc.sweep import Axis, Sweep
 from hgc.sweep.run import Job, Outcome, Underway, run_cells
 from hgc.ui.explore.grid import price_line, progress_bar
-from hgc.whole import PlaceRefused, append_line
+from hgc.unwritable import PlaceRefused
 
 NEVER = threading.Event()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from hgc import limits
+from hgc import deadline
 from hgc.cache.anatomy import FINE, KEPT, PREDICTION, UNGUIDED, Anatomy, Kind, Macs, State
 from hgc.cache.anatomy.states import states, upstream
 from hgc.cache.plan import Action, Plan
@@ -138,7 +138,7 @@ def rehearse(
     In `guess` mode the ControlNets see the guided branch only. `off[i]` names the ControlNets whose scale is zero in
     step i, outside their window. Raises PlanRefused where the plan keeps a value that was never computed.
     """
-    limits.check_time()
+    deadline.check_time()
     check(plan, anatomy, plan.steps)
     memory, rows, counts, looks = _Memory(starts=_late_starts(off or ())), [], [], list[Macs]()
     feature = plan.gate is not None and plan.gate.by == "feature"

@@ -31,7 +31,7 @@ from hgc.spread.pace import Pace
 from hgc.studio.calibrating import Measured, calibrating, state_beside
 from hgc.studio.distilling import Distillation
 from hgc.studio.studio import Studio
-from hgc.whole import check_place
+from hgc.unwritable import check_place
 
 
 @in_one_line

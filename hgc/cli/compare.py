@@ -37,7 +37,7 @@ from hgc.planning.quality import Solution
 from hgc.request import Recipe, Request
 from hgc.results.exports import result_of
 from hgc.studio.studio import Studio
-from hgc.whole import check_place
+from hgc.unwritable import check_place
 
 
 @in_one_line

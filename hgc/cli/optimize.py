@@ -28,7 +28,7 @@ from hgc.spread.on import HERE, On
 from hgc.spread.plan_cost import cost_of, cost_words
 from hgc.spread.plan_search import BUDGETS, SCENES, SIDE, TRIES, WORK, Search, SearchAt
 from hgc.studio.calibrating import CALIBRATION_SEEDS
-from hgc.whole import check_place
+from hgc.unwritable import check_place
 
 if TYPE_CHECKING:
     from hgc.optimise.shelf import Rung

@@ -135,7 +135,7 @@ def with_own(options: Mapping[str, Any], preset: ModelPreset) -> dict[str, Any]:
 
 def subject_of(model: str, control: str, sampler: str | None, steps: int | None, guidance: float | None) -> Subject:
     """What is measured, by the model's own settings where none are given. Raises ModelUnavailable."""
-    from hgc.models.loading import preset_of
+    from hgc.models.named import preset_of
 
     given = {"sampler": sampler, "steps": steps, "guidance": guidance}
     return Subject(model, control, **(given if None not in given.values() else with_own(given, preset_of(model))))

@@ -25,7 +25,8 @@ from hgc.spread.on import HERE, On
 from hgc.studio.scenes import painted
 from hgc.studio.studio import Studio
 from hgc.training.dataset import EVALUATION_SEEDS
-from hgc.whole import check_place, write_whole
+from hgc.unwritable import check_place
+from hgc.whole import write_whole
 
 BUDGETS = (0.2, 0.368, 0.5, 0.65)
 

@@ -22,7 +22,8 @@ from hgc.request import Request, RequestRefused
 from hgc.results.again import Again, Original, compared
 from hgc.results.records import comparison_of, record_of
 from hgc.studio.studio import Studio
-from hgc.whole import check_place, write_whole
+from hgc.unwritable import check_place
+from hgc.whole import write_whole
 
 
 @in_one_line

@@ -39,7 +39,8 @@ from hgc.sweep import Axis, Cell, Sweep, base_of, parse_seeds
 from hgc.sweep.folder import Folder, png_of, sheet
 from hgc.sweep.run import Underway, run_cells
 from hgc.sweep.table import Record, as_csv, as_parquet, figures_of, record
-from hgc.whole import check_place, write_folder
+from hgc.unwritable import check_place
+from hgc.whole import write_folder
 
 
 @in_one_line

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Hashable, Iterator
-from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -51,25 +50,12 @@ from hgc.studio.inspection import Inspection, Look, look_into
 from hgc.studio.judge import Judge
 from hgc.studio.preview import LatentPreview
 from hgc.studio.provenance import Numbers, made_now
+from hgc.studio.timing import Timing
 from hgc.studio.worker import WORKER, as_it_goes, on_worker
 from hgc.studio.world import colourful, world_of
 
 WARM_STEPS = 2
 INPAINTED = (4, 9)  # channels of a UNet that diffusers can inpaint with
-
-
-@dataclass(frozen=True)
-class Timing:
-    """The times of the last comparison in this process: two points of cost against time."""
-
-    macs: tuple[int, int]
-    latency_ms: tuple[float, float]
-
-    def latency_of(self, macs: int) -> float:
-        """Time for that many MACs: on the line through both points, or in proportion where they lie too close."""
-        (x0, x1), (y0, y1) = self.macs, self.latency_ms
-        apart = x0 > 1.2 * x1 and y0 > y1
-        return y0 + (macs - x0) * (y1 - y0) / (x1 - x0) if apart else y0 * macs / x0
 
 
 class Studio:

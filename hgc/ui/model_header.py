@@ -13,6 +13,7 @@ from hgc.models import hub
 from hgc.models.presets import CONTROLS, ModelPreset, presets
 from hgc.models.refusals import ModelUnavailable
 from hgc.models.remembered import remembered
+from hgc.ui.masthead import masthead
 from hgc.ui.own_model_panel import OwnModelPanel, build_own_model
 from hgc.ui.playground import figures
 
@@ -83,7 +84,7 @@ def model_choices() -> list[tuple[str, str]]:
 def build_header(loader: Loader) -> Header:
     """Lays it out."""
     with gr.Row(elem_id="top", equal_height=True):
-        masthead = gr.HTML(figures.masthead("loading", "Loading the model"), elem_id="header")
+        head = gr.HTML(masthead("loading", "Loading the model"), elem_id="header")
         picker = gr.Dropdown(
             model_choices(),
             value="landscapes",
@@ -100,4 +101,4 @@ def build_header(loader: Loader) -> Header:
         told = gr.HTML("", elem_id="model-told")
         fetch = gr.Button("Fetch", variant="primary", elem_id="fetch", min_width=90, scale=0)
         stop = gr.Button("Stop", visible=False, elem_id="stop-fetching", min_width=90, scale=0)
-    return Header(masthead, picker, card, told, fetch, stop, build_own_model())
+    return Header(head, picker, card, told, fetch, stop, build_own_model())

@@ -17,11 +17,11 @@ from hgc.models.presets import CONTROLS, ModelPreset
 from hgc.refused import Refused
 from hgc.ui.components.easel import from_url
 from hgc.ui.components.inputs import chosen
+from hgc.ui.masthead import masthead, ready_words
 from hgc.ui.model_fetching import Fetching
 from hgc.ui.model_header import OWN_MODEL, Header, Updates, known_models, model_choices, offered_controls
 from hgc.ui.own_model_events import OwnModelEvents
 from hgc.ui.pictures import png_url
-from hgc.ui.playground import figures
 from hgc.ui.playground.cache_events import CacheEvents, asked_of
 from hgc.ui.playground.control_events import ControlEvents
 from hgc.ui.playground.control_panel import AS_DRAWN
@@ -79,7 +79,7 @@ class ModelEvents:
         if (not preset.local and hub.missing_of(preset)) or not _controls_here(preset):
             yield self._header.offers(preset)
             return
-        yield {self._header.masthead: figures.masthead("loading", f"Loading {preset.title}"), **self._header.says("")}
+        yield {self._header.masthead: masthead("loading", f"Loading {preset.title}"), **self._header.says("")}
         try:
             studio = self._loader.change(model, known_models()[model])
         except Exception as error:
@@ -197,7 +197,7 @@ class ModelEvents:
         notes += [NO_LORA.format(name) for name in gone]
         titled = [(SAMPLER_TITLES.get(name, name), name) for name in studio.samplers]
         return {
-            self._header.masthead: figures.masthead("ready", figures.ready_words(studio)),
+            self._header.masthead: masthead("ready", ready_words(studio)),
             self._header.picker: gr.update(choices=model_choices(), value=studio.model),
             panel.source: source if source in sources or not sources else sources[0],
             panel.offered: offering(sources),
@@ -229,7 +229,7 @@ class ModelEvents:
     def _standing(self) -> Updates:
         """The model that is loaded still."""
         studio = self._loader.studio()
-        ready = figures.masthead("ready", figures.ready_words(studio))
+        ready = masthead("ready", ready_words(studio))
         return {self._header.masthead: ready, self._header.picker: gr.update(value=studio.model)}
 
 

@@ -16,8 +16,10 @@ from hgc.request import Recipe
 from hgc.share import NAME
 from hgc.target import milliseconds
 from hgc.ui.components.inputs import chosen
+from hgc.ui.masthead import masthead, ready_words
 from hgc.ui.playground import figures
 from hgc.ui.playground.cache_panel import CUSTOM_REASON, read_settings, write_settings
+from hgc.ui.playground.forecast_line import forecast_line, forecast_waiting
 from hgc.ui.playground.lora_panel import INPUTS
 from hgc.ui.playground.method_card import method_card
 from hgc.ui.playground.more import priced_fields
@@ -152,9 +154,9 @@ class CacheEvents:
             fields |= wanted.fields(read_settings(settings)) if plan is None else {"plan": plan.as_dict()}
             return self._price(self._recipe(fields | {"rival": rival_of(rival)}))
         except PlanRefused:
-            return figures.forecast_waiting(NOT_AS_SET)
+            return forecast_waiting(NOT_AS_SET)
         except Exception as error:
-            return figures.forecast_waiting(in_one_sentence(error))
+            return forecast_waiting(in_one_sentence(error))
 
     def _price(self, recipe: Recipe) -> str:
         titles, note = arm_titles(recipe), ""
@@ -166,7 +168,7 @@ class CacheEvents:
             note, forecast = str(error), self._forecast(recipe.but(rival=None))
         if forecast.share_rival is not None:
             note = f"{titles['rival']}: {forecast.share_rival:.1%}"
-        return figures.forecast_line(forecast, titles["cached"], note)
+        return forecast_line(forecast, titles["cached"], note)
 
     def _forecast(self, recipe: Recipe) -> Forecast:
         """The forecast of Run, which takes a method's least where the budget is below that."""
@@ -181,8 +183,8 @@ class CacheEvents:
         try:
             studio = self._loader.studio()
         except Refused as error:
-            return [figures.masthead("failed", "Model not loaded"), figures.forecast_waiting(str(error))]
-        return [figures.masthead("ready", figures.ready_words(studio)), gr.skip()]
+            return [masthead("failed", "Model not loaded"), forecast_waiting(str(error))]
+        return [masthead("ready", ready_words(studio)), gr.skip()]
 
 
 def _read(values: Sequence[Any], controls: Sequence[str]) -> tuple[Wanted, dict[str, Any], Sequence[Any]]:

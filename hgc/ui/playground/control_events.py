@@ -10,7 +10,7 @@ import gradio as gr
 
 from hgc.cache.schedules import HGC
 from hgc.control.annotators import ANNOTATORS, LINES
-from hgc.control.canvas import fit, on_sheet
+from hgc.control.fitting import fit, on_sheet
 from hgc.control.images import WHITE, ImageRefused
 from hgc.control.pictures import INPAINT
 from hgc.control.reading import Reading
