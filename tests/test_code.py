@@ -37,7 +37,6 @@ ROWS = [
     {"hgc.calibration", "hgc.control", "hgc.judges", "hgc.landscapes", "hgc.metrics", "hgc.request"},
     {"hgc.cache", "hgc.models"},
     {
-        "hgc.deadline",
         "hgc.json_text",
         "hgc.ledger",
         "hgc.limits",
@@ -152,7 +151,7 @@ def test_imports_run_downwards() -> None:
 
 def test_the_cache_knows_nothing_of_the_rest() -> None:
     """But for the ground that everything stands on."""
-    ground = ("hgc.deadline", "hgc.json_text", "hgc.limits", "hgc.refused")
+    ground = ("hgc.json_text", "hgc.limits", "hgc.refused")
     outside = {
         f"{path} imports {name}"
         for path in tracked("hgc/cache/*.py")

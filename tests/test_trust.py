@@ -20,7 +20,7 @@ from gradio.utils import get_upload_folder
 from PIL import Image
 from serving import served
 
-from hgc import deadline
+from hgc.cache import deadline
 from hgc.refused import REFUSAL_CHARS
 from hgc.request import Recipe
 from hgc.studio.studio import Studio

@@ -1,4 +1,4 @@
-"""The shapes of SD 1.5 and SDXL: the paper's counts on the meta device, and pipelines with random weights to time."""
+"""The papers' MACs of SD 1.5 and SDXL, counted on the meta device."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from hgc import deadline
+from hgc.cache import deadline
 from hgc.cache.anatomy import FINE, KEPT, PREDICTION, UNGUIDED, Anatomy, Kind, Macs, State
 from hgc.cache.anatomy.states import states, upstream
 from hgc.cache.plan import Action, Plan

@@ -1,4 +1,4 @@
-"""Drawing to control map: snap colours to classes, fit the model's size."""
+"""Drawing to control map: every colour becomes that of a class."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Networks from single files: a checkpoint, a ControlNet, another VAE, LoRAs; told by their tensors."""
+"""Networks from single files: a checkpoint, a ControlNet, another VAE; told by their tensors."""
 
 from __future__ import annotations
 

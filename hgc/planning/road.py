@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hgc import deadline
-from hgc.cache import schedules
+from hgc.cache import deadline, schedules
 from hgc.cache.plan import Plan
 from hgc.cache.rehearsal import check, rehearse
 from hgc.cache.rules import Verification

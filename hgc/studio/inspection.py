@@ -14,6 +14,7 @@ from hgc.cache.anatomy import Kind
 from hgc.cache.running.attention_look import AttentionLook, Maps
 from hgc.cache.running.drift_look import DriftLook, spans, with_drift
 from hgc.cache.running.engine import cached
+from hgc.cache.running.watching import both
 from hgc.cache.trace import Trace
 from hgc.models.words import Word, words_of
 from hgc.request import ArmName
@@ -22,7 +23,6 @@ from hgc.studio.call import stepping
 
 if TYPE_CHECKING:
     from hgc.studio.studio import Studio
-from hgc.cache.running.watching import both
 
 Map = NDArray[np.float16]
 

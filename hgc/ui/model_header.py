@@ -15,7 +15,7 @@ from hgc.models.refusals import ModelUnavailable
 from hgc.models.remembered import remembered
 from hgc.ui.masthead import masthead
 from hgc.ui.own_model_panel import OwnModelPanel, build_own_model
-from hgc.ui.playground import figures
+from hgc.ui.remarks import notes_list
 
 if TYPE_CHECKING:
     from hgc.ui.loader import Loader
@@ -43,7 +43,7 @@ class Header:
 
     def says(self, words: str, kind: str = "") -> Updates:
         """Words under the header; without any its card goes."""
-        notes = figures.notes_list([words], kind) if kind else f'<p class="lead">{escape(words)}</p>'
+        notes = notes_list([words], kind) if kind else f'<p class="lead">{escape(words)}</p>'
         return {self.told: notes, self.card: gr.update(visible=bool(words))} | self.buttons()
 
     def buttons(self, fetch: bool = False) -> Updates:

@@ -32,7 +32,7 @@ from hgc.ui.playground.second_panel import NONE
 from hgc.ui.playground.settling import settle_after
 from hgc.ui.playground.titles import SAMPLER_TITLES
 from hgc.ui.queueing import LOOK_QUEUE, QUIET
-from hgc.ui.runner import in_one_sentence
+from hgc.ui.refusals import in_one_sentence
 
 if TYPE_CHECKING:
     from hgc.studio.studio import Studio

@@ -1,4 +1,4 @@
-"""Pictures inside the page, without loss; those of every step are sent once and turned over in the browser."""
+"""Pictures inside the page, without loss."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from math import inf
 
-from hgc import deadline
+from hgc.cache import deadline
 from hgc.cache.anatomy import Anatomy
 from hgc.cache.rehearsal import plan_macs
 from hgc.cache.schedules.between import Leg

@@ -21,7 +21,7 @@ from hgc.ui.playground.form import form_outputs, read_recipe, write_form
 from hgc.ui.playground.wanted import HGC, control_of, within_reach
 from hgc.ui.pressing import Jobs, Press, Step, Updates, wire_start, wire_stop
 from hgc.ui.queueing import QUIET
-from hgc.ui.runner import in_one_sentence
+from hgc.ui.refusals import in_one_sentence
 from hgc.ui.sessions import Kept
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Pieces of the page as HTML: figures, verdict, badges, notes, the forecast. Pure functions."""
+"""The figures of a run as HTML: tiles, a table of three arms, the verdict, badges. Pure functions."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from hgc.charts.quantity import giga, seconds, size
 from hgc.judges import UNSCORED
 from hgc.planning.measured import long_band, noise_band
 from hgc.ui.playground.titles import ARM_NAMES, SAMPLER_TITLES
+from hgc.ui.remarks import aside
 
 if TYPE_CHECKING:
     from hgc.results.comparison import Comparison
@@ -262,14 +263,3 @@ def badges(values: Mapping[str, Any], notes: Iterable[str] = ()) -> str:
 
 def _badge(kind: str, html: str) -> str:
     return f'<span class="badge {kind}">{html}</span>'
-
-
-def aside(text: str) -> str:
-    """A quiet remark."""
-    return f'<p class="aside">{escape(text)}</p>'
-
-
-def notes_list(notes: Iterable[str], kind: str = "note") -> str:
-    """Short remarks under a control; nothing at all when there are none."""
-    items = "".join(f"<li>{escape(note[:1].upper() + note[1:])}</li>" for note in notes)
-    return f'<div role="status"><ul class="notes {kind}">{items}</ul></div>' if items else ""
