@@ -65,7 +65,6 @@ def optimize(
     The search starts from plans that are kept already, also those for other weights or guidance. Likeness is that of
     the final latents to the full run's, in dB.
     """
-
     check_place(out)
     subject = subject_of(model, control, sampler, steps, guidance)
     seeds = VERIFYING_SEEDS if verify else CALIBRATION_SEEDS
@@ -81,14 +80,18 @@ def optimize(
             _verify(shelf, searching.runs(shelf.table, "verifying"), searching.knows(shelf))
         else:
             typer.echo(f"{subject}: {cost_words(search, cost_of(search, studio), UNTIMED)}", err=True)
-            others = () if start is None else Shelf.read(start).rungs
-            beside = [replace(rung, course=stretched(rung.course, subject.steps)) for rung in others]
-            for plans, rung in searching.shelves(shelf, beside, at_least):
+            for plans, rung in searching.shelves(shelf, _beside(start, subject.steps), at_least):
                 plans.write(out)
                 _say(rung)
         several = kinds_told(studio)
     if several:
         typer.echo(several, err=True)
+
+
+def _beside(start: Path | None, steps: int) -> list[Rung]:
+    """Kept plans of other settings, in so many steps."""
+    rungs = () if start is None else Shelf.read(start).rungs
+    return [replace(rung, course=stretched(rung.course, steps)) for rung in rungs]
 
 
 def _say(rung: Rung) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -182,19 +182,14 @@ class ModelEvents:
         way = annotator if kept == INPAINT or annotator in [name for _, name in ways] else ways[0][1]
         sheet, bare = self._taken_over(painting, studio)
         second_sheet, second_bare = self._taken_over(beside, studio)
+        lost = dict.fromkeys((*(bare if source == "paint" else ()), *second_bare))
+        loras_offered, gone = panel.more.loras.fit(studio, chosen[CANNY.stop :])
         notes = [preset.note] if preset.note else []
         if kept == AUTO != which:
             notes.append(NO_KIND.format(CONTROLS.get(which, which).lower()))
         if second != NONE and second not in preset.controls:
             notes.append(NO_SECOND.format(CONTROLS.get(second, second).lower()))
-        if source not in sources and sources:
-            lines = "draw lines, or " if "lines" in sources else ""
-            notes.append(NOT_PAINTED.format(lines) if source == "paint" else NO_LINES)
-        lost = dict.fromkeys((*(bare if source == "paint" else ()), *second_bare))
-        if lost:
-            notes.append(NO_CLASS.format(", ".join(map(class_title, lost))))
-        loras_offered, gone = panel.more.loras.fit(studio, chosen[CANNY.stop :])
-        notes += [NO_LORA.format(name) for name in gone]
+        notes += [*_no_source(source, sources), *_no_classes(lost), *(NO_LORA.format(name) for name in gone)]
         titled = [(SAMPLER_TITLES.get(name, name), name) for name in studio.samplers]
         return {
             self._header.masthead: masthead("ready", ready_words(studio)),
@@ -231,6 +226,19 @@ class ModelEvents:
         studio = self._loader.studio()
         ready = masthead("ready", ready_words(studio))
         return {self._header.masthead: ready, self._header.picker: gr.update(value=studio.model)}
+
+
+def _no_source(chosen: str, sources: Sequence[str]) -> list[str]:
+    """That a model has not the way to a map that was chosen."""
+    if chosen in sources or not sources:
+        return []
+    lines = "draw lines, or " if "lines" in sources else ""
+    return [NOT_PAINTED.format(lines) if chosen == "paint" else NO_LINES]
+
+
+def _no_classes(lost: Collection[str]) -> list[str]:
+    """That what was painted as these classes was left out."""
+    return [NO_CLASS.format(", ".join(map(class_title, lost)))] if lost else []
 
 
 def _with(choices: list[tuple[str, str]], chosen: str) -> list[tuple[str, str]]:
