@@ -40,7 +40,7 @@ from hgc.planning.methods import METHODS, BelowLeast
 from hgc.planning.presets import by_budget
 from hgc.refused import Refused
 from hgc.request import Lora, Recipe, Request
-from hgc.results.comparison import Forecast
+from hgc.results.forecast import Forecast
 from hgc.share import LinkRefused, link_of, read_link
 from hgc.studio.control_map import Prepared, prepare_control
 from hgc.studio.studio import Studio

@@ -36,7 +36,8 @@ from hgc.spread.together import in_order, together
 from hgc.spread.work import Given, NoWorkers, Waiting, WorkerLost, WorkLost
 from hgc.studio.studio import Studio
 from hgc.sweep import Axis, Sweep
-from hgc.sweep.run import Job, Outcome, Underway, run_cells
+from hgc.sweep.pricing import Job
+from hgc.sweep.run import Outcome, Underway, run_cells
 from hgc.ui.explore.grid import price_line, progress_bar
 from hgc.unwritable import PlaceRefused
 

@@ -39,7 +39,8 @@ from hgc.planning.in_time import InTime
 from hgc.planning.quality import Solution
 from hgc.planning.row_times import RowTimes
 from hgc.request import Lora, Recipe, Request, RequestRefused
-from hgc.results.comparison import Arm, Comparison, Forecast, Pixels, Progress
+from hgc.results.comparison import Arm, Comparison, Pixels, Progress
+from hgc.results.forecast import Forecast
 from hgc.studio import timing
 from hgc.studio.calibrating import Measured, calibrating, known_calibration, place_of
 from hgc.studio.call import call_of

@@ -12,7 +12,7 @@ from hgc.planning.methods import DEFAULT_METHOD
 from hgc.planning.presets import by_budget
 from hgc.planning.quality import Solution
 from hgc.request import Recipe, RequestRefused
-from hgc.results.comparison import Forecast
+from hgc.results.forecast import Forecast
 from hgc.ui.arguments import arguments
 from hgc.ui.refusals import refusals
 from hgc.ui.runner import Runner

@@ -29,7 +29,8 @@ from hgc.ui.underway import Underway
 if TYPE_CHECKING:
     from hgc.request import ArmName
     from hgc.results.again import Original
-    from hgc.results.comparison import Forecast, Progress
+    from hgc.results.comparison import Progress
+    from hgc.results.forecast import Forecast
     from hgc.studio.inspection import Inspection, Look
     from hgc.ui.playground.drawing import Sheet
 

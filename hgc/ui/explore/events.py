@@ -109,7 +109,7 @@ class ExploreEvents:
 
     def price(self, source: str, annotator: str, which: str, *values: Any) -> str:
         """How many runs there will be and how long they take; or in one sentence why not."""
-        from hgc.sweep.run import jobs
+        from hgc.sweep.pricing import jobs
 
         try:
             studio = self._runner.loader.studio()

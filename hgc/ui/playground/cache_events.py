@@ -34,7 +34,7 @@ from hgc.ui.remarks import aside, notes_list
 if TYPE_CHECKING:
     from hgc.planning.in_time import InTime
     from hgc.planning.quality import Solution
-    from hgc.results.comparison import Forecast
+    from hgc.results.forecast import Forecast
     from hgc.ui.playground.cache_panel import CachePanel
     from hgc.ui.playground.tab import Playground
 

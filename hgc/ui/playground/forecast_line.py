@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from hgc.charts.quantity import giga, seconds
 
 if TYPE_CHECKING:
-    from hgc.results.comparison import Forecast
+    from hgc.results.forecast import Forecast
 
 
 def forecast_line(forecast: Forecast, title: str = "Cached arm", rival: str = "") -> str:

@@ -25,7 +25,7 @@ from hgc.ui.remarks import aside, notes_list
 
 if TYPE_CHECKING:
     from hgc.calibration.files import Calibration
-    from hgc.ui.playground.cache_panel import MissedCalibration
+    from hgc.ui.playground.calibrating_panel import MissedCalibration
     from hgc.ui.playground.tab import Playground
 
 

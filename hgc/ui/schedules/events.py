@@ -32,7 +32,7 @@ from hgc.ui.remarks import notes_list
 from hgc.ui.sessions import Kept
 
 if TYPE_CHECKING:
-    from hgc.results.comparison import Forecast
+    from hgc.results.forecast import Forecast
     from hgc.ui.playground.tab import Playground
 
 DESKS_KEPT = 64
