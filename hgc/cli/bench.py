@@ -38,8 +38,8 @@ from hgc.cli.options import (
     Steps,
     Where,
     chosen,
-    in_one_line,
 )
+from hgc.cli.refusals import in_one_line
 from hgc.planning.methods import DEFAULT_METHOD, METHODS
 from hgc.request import RequestRefused
 from hgc.spread.here import place_of

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from hgc import limits
+from hgc.cli.files import read_text
 from hgc.cli.options import (
     Ahead,
     AsJson,
@@ -25,10 +26,9 @@ from hgc.cli.options import (
     PlanName,
     asks_for_recipe,
     chosen,
-    in_one_line,
-    read_text,
 )
 from hgc.cli.pictures import map_of, read_image, read_pictures
+from hgc.cli.refusals import in_one_line
 from hgc.cli.results import finished, told, write
 from hgc.control.reading import Reading
 from hgc.planning.in_time import InTime

@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from hgc.cli.options import Device, Dtype, in_one_line
+from hgc.cli.options import Device, Dtype
+from hgc.cli.refusals import in_one_line
 from hgc.models import hub
 from hgc.models.fetching import FetchProgress, fetch, offer, sources_of
 from hgc.models.loras import add_lora, added_loras, forget_lora

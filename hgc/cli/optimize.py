@@ -8,22 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hgc.cli.options import (
-    Control,
-    Count,
-    Device,
-    Dtype,
-    Model,
-    OwnGuidance,
-    OwnSampler,
-    OwnSteps,
-    Where,
-    in_one_line,
-    subject_of,
-)
+from hgc.cli.options import Control, Count, Device, Dtype, Model, OwnGuidance, OwnSampler, OwnSteps, Where, subject_of
+from hgc.cli.refusals import in_one_line
+from hgc.cli.studios import studio_on
 from hgc.optimise.search import Runs
 from hgc.optimise.shelf import Shelf, stretched
-from hgc.spread.here import kinds_told
 from hgc.spread.on import HERE, On
 from hgc.spread.plan_cost import cost_of, cost_words
 from hgc.spread.plan_search import BUDGETS, SCENES, SIDE, TRIES, WORK, Search, SearchAt
@@ -74,7 +63,7 @@ def optimize(
     if shelf is not None:
         same = subject if verify else replace(subject, guidance=shelf.table.subject.guidance)
         shelf.table.subject.check(same, f"plans {out.name}", "give another --out")
-    with On.read(on, count).studio(model, device, dtype) as studio:
+    with studio_on(On.read(on, count), model, device, dtype) as studio:
         searching = SearchAt(search, studio, work, tell=lambda news: typer.echo(news, err=True))
         if shelf is not None and verify:
             _verify(shelf, searching.runs(shelf.table, "verifying"), searching.knows(shelf))
@@ -83,9 +72,6 @@ def optimize(
             for plans, rung in searching.shelves(shelf, _beside(start, subject.steps), at_least):
                 plans.write(out)
                 _say(rung)
-        several = kinds_told(studio)
-    if several:
-        typer.echo(several, err=True)
 
 
 def _beside(start: Path | None, steps: int) -> list[Rung]:

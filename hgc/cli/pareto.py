@@ -16,12 +16,13 @@ from hgc.bench.album import digest
 from hgc.bench.points import NULL_STEPS, Ledger, Point, charted, text
 from hgc.charts.document import Chart, as_page
 from hgc.charts.pareto import pareto_chart
-from hgc.cli.options import Count, Device, Dtype, Guidance, Model, Steps, Where, in_one_line
+from hgc.cli.options import Count, Device, Dtype, Guidance, Model, Steps, Where
+from hgc.cli.refusals import in_one_line
+from hgc.cli.studios import studio_on
 from hgc.landscapes import examples
 from hgc.models.presets import GUIDANCE
 from hgc.planning.methods import METHODS, method_of
 from hgc.request import Request, RequestRefused
-from hgc.spread.here import kinds_told
 from hgc.spread.on import HERE, On
 from hgc.studio.scenes import painted
 from hgc.studio.studio import Studio
@@ -73,7 +74,7 @@ def pareto(
         raise RequestRefused(f"--scenes {scenes}: choose 1 or more, or 0 for the drawings alone")
     more = tuple(null_steps or NULL_STEPS)
     setup = bench.Setup(methods, tuple(budget or BUDGETS), batch, alone, long, null, more, parts)
-    with On.read(on, count).studio(model, device, dtype) as studio:
+    with studio_on(On.read(on, count), model, device, dtype) as studio:
         key = f"{digest(Path(studio.loaded.preset.source))} {studio.device} {studio.dtype} long {long}"
         ledger, points = Ledger(work, key), list[Point]()
         for solver, kind in product(sampler or ["ddim"], control or studio.controls):
@@ -81,11 +82,8 @@ def pareto(
             asked = [painted(studio, first_seed + i, fields) for i in range(scenes)]
             asked += _drawn(studio, fields) if drawings else []
             points += bench.compare(studio, setup, asked, ledger, lambda news: typer.echo(news, err=True))
-        several = kinds_told(studio)
     pictures = f"{scenes} scenes of seeds from {first_seed}{', and the drawings' if drawings else ''}"
     measured_on = f"{pictures}; {steps} steps, guidance {guidance:g}, {_drawn_on(studio, setup, points)}, {model}"
-    if several:
-        typer.echo(several, err=True)
     typer.echo(text(points, measured_on))
     if out is not None:
         _write(out, points, measured_on)

@@ -8,7 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
-from hgc.cli.options import AsJson, Device, Dtype, Model, PlanName, Steps, chosen, in_one_line, read_file
+from hgc.cli.files import read_file
+from hgc.cli.options import AsJson, Device, Dtype, Model, PlanName, Steps, chosen
+from hgc.cli.refusals import in_one_line
 from hgc.cli.results import finished, told, write
 from hgc.control.chunks import SIGNATURE
 from hgc.evidence import Signed, read_signed
