@@ -18,7 +18,7 @@ __all__ = ["Plan", "Request", "Studio", "Trace", "anatomy", "cached", "disable",
 
 _NEEDS_TORCH = {
     "Studio": "hgc.studio.studio",
-    "anatomy": "hgc.cache.anatomy.macs",
+    "anatomy": "hgc.cache.anatomy.measured",
     "cached": "hgc.enabled",
     "disable": "hgc.enabled",
     "enable": "hgc.enabled",

@@ -24,14 +24,15 @@ from torch import nn
 from hgc import limits, planning
 from hgc.cache import schedules
 from hgc.cache.anatomy import Anatomy
-from hgc.cache.anatomy.macs import measure
+from hgc.cache.anatomy.measured import measure
 from hgc.cache.anatomy.networks import Networks
 from hgc.cache.plan import Plan
-from hgc.cache.running.caller import Caller, NotCached, arguments, caller
+from hgc.cache.running.belonging import NotCached
+from hgc.cache.running.caller import Caller, arguments, caller
 from hgc.cache.running.engine import cached as run_cached
 from hgc.cache.running.patching import replaced_forwards
 from hgc.cache.running.run import Run
-from hgc.cache.running.values import Watching
+from hgc.cache.running.watching import Watching
 from hgc.cache.trace import Trace
 from hgc.calibration.lines import Adjustment
 from hgc.calibration.measure import weights_of

@@ -5,15 +5,6 @@ Page, endpoints, MCP tools, shell and every file that is read go by these.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
-from time import thread_time
-from typing import Any
-
-from hgc.refused import Refused
-
 STEPS = 200
 GUIDANCE = 30.0
 PROMPT_CHARS = 2_000  # CLIP reads 77 tokens
@@ -51,42 +42,3 @@ NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
 # Twelve hex digits that name a content.
 DIGEST = r"^[0-9a-f]{12}$"
 ARM = r"^[a-z_]{1,24}$"
-
-PLANNING_S = 30.0  # of one core; the slowest plan within these limits, Optimised in 200 steps, takes 19
-
-
-def parsed(text: str) -> Any:
-    """JSON as plain data. Raises ValueError in one sentence, for hostile nesting and endless numbers as well."""
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"invalid JSON at line {error.lineno}") from error
-    except RecursionError as error:
-        raise ValueError("JSON nested too deeply") from error
-
-
-class TooLong(Refused, ValueError):
-    """Planning that took longer than it may."""
-
-
-_deadline: ContextVar[float | None] = ContextVar("planning ends at", default=None)
-
-
-@contextmanager
-def planning(limit_s: float = PLANNING_S) -> Iterator[None]:
-    """Everything that is planned inside has so much time in all; the outermost of several counts. Raises TooLong."""
-    if _deadline.get() is not None:
-        yield
-        return
-    mark = _deadline.set(thread_time() + limit_s)
-    try:
-        yield
-    finally:
-        _deadline.reset(mark)
-
-
-def check_time() -> None:
-    """Called by what planning does over and over. Raises TooLong."""
-    deadline = _deadline.get()
-    if deadline is not None and thread_time() > deadline:
-        raise TooLong("planning took longer than is allowed here: ask for fewer steps or another method")

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from hgc.bench.paper import SDXL_SHAPES
+from hgc.bench.shapes import SDXL_SHAPES
 from hgc.models.presets import SD15_SHAPES
 
 SD15: dict[str, Any] = dict(SD15_SHAPES)

@@ -18,7 +18,8 @@ from hgc.history import opening
 from hgc.landscapes.labels import PALETTE
 from hgc.models.presets import presets
 from hgc.request import Recipe, Request
-from hgc.results.comparison import Comparison, Forecast, Progress
+from hgc.results.comparison import Comparison, Progress
+from hgc.results.forecast import Forecast
 from hgc.results.records import comparison_of
 from hgc.studio.control_map import Prepared, prepare_control
 from hgc.studio.world import LANDSCAPES

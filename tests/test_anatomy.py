@@ -26,7 +26,8 @@ from published import SD15, SD21, SDXL, SDXL_DECODER
 
 from hgc.cache import schedules
 from hgc.cache.anatomy import Anatomy, Kind, Macs, State
-from hgc.cache.anatomy.macs import MacCounter, measure
+from hgc.cache.anatomy.macs import MacCounter
+from hgc.cache.anatomy.measured import measure
 from hgc.cache.anatomy.networks import Networks, scaled_residuals
 from hgc.cache.anatomy.sites import survey
 from hgc.cache.anatomy.twin import structure, twin
@@ -34,7 +35,7 @@ from hgc.cache.origin import Origin
 from hgc.cache.plan import Plan
 from hgc.cache.rehearsal import plan_macs
 from hgc.cache.rules import PlanRefused
-from hgc.cache.running.caller import NotCached
+from hgc.cache.running.belonging import NotCached
 from hgc.cache.running.engine import cached
 
 STEPS = 4

@@ -414,7 +414,8 @@ def test_a_reload_brings_drawing_words_and_settings_back(page: Page, visitors: V
     page.locator("#coarse-settings button").first.click()
     write(page.locator("#key-share input[type=number]"), "0.6")
     page.locator("#key-share input[type=number]").press("Enter")
-    expect(page.locator("#forecast .forecast")).to_contain_text("HGC: 73.9 G of 128 G MACs")  # more key steps than its budget has
+    # More key steps than its budget has.
+    expect(page.locator("#forecast .forecast")).to_contain_text("HGC: 73.9 G of 128 G MACs")
     expect(page.locator("#seen img")).not_to_have_attribute("src", before)
     seen, painted = page.locator("#seen img").get_attribute("src") or "", colour_share(page, PALETTE["house"])
     other = page.context.new_page()  # in another tab, something else

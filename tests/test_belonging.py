@@ -14,10 +14,10 @@ from diffusers import DDIMScheduler, StableDiffusionControlNetImg2ImgPipeline
 
 from hgc.cache import schedules
 from hgc.cache.anatomy import Anatomy
-from hgc.cache.anatomy.macs import measure
+from hgc.cache.anatomy.measured import measure
 from hgc.cache.anatomy.networks import Networks
 from hgc.cache.plan import Plan
-from hgc.cache.running.caller import NotCached
+from hgc.cache.running.belonging import NotCached
 from hgc.cache.running.engine import cached
 
 STEPS = 4

@@ -19,7 +19,8 @@ from typer.testing import CliRunner
 from hgc.__main__ import app
 from hgc.cache import schedules
 from hgc.cache.anatomy import Anatomy, Kind, State
-from hgc.cache.anatomy.macs import MacCounter, measure
+from hgc.cache.anatomy.macs import MacCounter
+from hgc.cache.anatomy.measured import measure
 from hgc.cache.anatomy.networks import Networks
 from hgc.cache.origin import Origin
 from hgc.cache.plan import Plan

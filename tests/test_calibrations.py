@@ -23,7 +23,7 @@ from hgc import planning
 from hgc.__main__ import app
 from hgc.cache import schedules
 from hgc.cache.anatomy import Anatomy, State
-from hgc.cache.anatomy.macs import measure
+from hgc.cache.anatomy.measured import measure
 from hgc.cache.anatomy.networks import Networks
 from hgc.cache.plan import Plan
 from hgc.cache.rules import REPEAT, CalibrationRefused

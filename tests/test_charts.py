@@ -14,7 +14,7 @@ from plotly.graph_objects import Figure
 
 from hgc.cache import schedules
 from hgc.cache.anatomy import Kind, State
-from hgc.cache.anatomy.macs import measure
+from hgc.cache.anatomy.measured import measure
 from hgc.cache.anatomy.sites import Networks
 from hgc.cache.origin import Origin
 from hgc.cache.plan import Plan

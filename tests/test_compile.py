@@ -13,7 +13,7 @@ from torch import nn
 
 from hgc.cache import schedules
 from hgc.cache.anatomy import Anatomy, Macs
-from hgc.cache.anatomy.macs import measure
+from hgc.cache.anatomy.measured import measure
 from hgc.cache.anatomy.networks import Networks
 from hgc.cache.origin import Origin
 from hgc.cache.plan import Plan

@@ -21,7 +21,7 @@ from torch.nn.utils import parametrize
 
 from hgc.cache import schedules
 from hgc.cache.anatomy import Kind, State
-from hgc.cache.anatomy.macs import measure
+from hgc.cache.anatomy.measured import measure
 from hgc.cache.anatomy.networks import Networks
 from hgc.cache.running.engine import cached
 from hgc.cache.running.run import Run

@@ -11,7 +11,8 @@ from hypothesis.extra.numpy import arrays
 from PIL import Image, ImageDraw
 from skimage.color import deltaE_cie76, rgb2lab
 
-from hgc.control.canvas import Framing, Kind, fit, on_sheet, snap
+from hgc.control.canvas import Framing, Kind, snap
+from hgc.control.fitting import fit, on_sheet
 from hgc.landscapes.labels import COLOURS, PALETTE
 
 

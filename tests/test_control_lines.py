@@ -11,7 +11,7 @@ import pytest
 from sketched import SKETCHES, picture, score
 from skimage import data
 
-from hgc.control.canvas import fit
+from hgc.control.fitting import fit
 from hgc.control.lines import DARK_PEN, LIGHT_PEN, NO_SKETCH, NONE_FOUND, detected, edge_map
 from hgc.landscapes.scene import paint
 from hgc.metrics import edge_f1

@@ -26,7 +26,7 @@ from hgc.__main__ import app
 from hgc.bench.pareto import Setup, entries
 from hgc.cache import schedules
 from hgc.cache.anatomy import Anatomy
-from hgc.cache.anatomy.macs import measure
+from hgc.cache.anatomy.measured import measure
 from hgc.cache.anatomy.networks import Networks
 from hgc.cache.plan import Plan, PlanRefused
 from hgc.cache.plan_edit import Ground, edited
@@ -40,7 +40,7 @@ from hgc.planning.methods import METHODS, BelowLeast
 from hgc.planning.presets import by_budget
 from hgc.refused import Refused
 from hgc.request import Lora, Recipe, Request
-from hgc.results.comparison import Forecast
+from hgc.results.forecast import Forecast
 from hgc.share import LinkRefused, link_of, read_link
 from hgc.studio.control_map import Prepared, prepare_control
 from hgc.studio.studio import Studio

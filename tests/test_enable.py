@@ -18,10 +18,10 @@ import hgc
 from hgc.__main__ import app
 from hgc.cache import schedules
 from hgc.cache.anatomy import State
-from hgc.cache.anatomy.macs import anatomy
+from hgc.cache.anatomy.measured import anatomy
 from hgc.cache.plan import PlanRefused
 from hgc.cache.rehearsal import plan_macs
-from hgc.cache.running.caller import NotCached
+from hgc.cache.running.belonging import NotCached
 from hgc.enabled import handle_of
 from hgc.models.loading import load
 from hgc.models.own import own_model

@@ -18,14 +18,15 @@ from diffusers import DDIMScheduler
 
 from hgc.cache import schedules
 from hgc.cache.anatomy import PREDICTION, UNGUIDED, Anatomy, Kind, State
-from hgc.cache.anatomy.macs import MacCounter, measure
+from hgc.cache.anatomy.macs import MacCounter
+from hgc.cache.anatomy.measured import measure
 from hgc.cache.anatomy.networks import Networks
 from hgc.cache.forecast import by_frequency
 from hgc.cache.origin import Origin
 from hgc.cache.plan import Plan
 from hgc.cache.rehearsal import plan_macs
 from hgc.cache.rules import Forecast, FrequencySplit, Gate, PlanRefused
-from hgc.cache.running.caller import NotCached
+from hgc.cache.running.belonging import NotCached
 from hgc.cache.running.engine import cached
 
 STEPS = 6

@@ -12,7 +12,7 @@ import tiny
 
 from hgc.cache import schedules
 from hgc.cache.anatomy import UNGUIDED, State
-from hgc.cache.anatomy.macs import measure
+from hgc.cache.anatomy.measured import measure
 from hgc.cache.anatomy.sites import Networks
 from hgc.cache.running.engine import cached
 from hgc.cache.trace import Trace

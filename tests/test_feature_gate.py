@@ -16,7 +16,8 @@ from test_schedules_families import SIZE, off
 
 from hgc.cache import schedules
 from hgc.cache.anatomy import Anatomy
-from hgc.cache.anatomy.macs import NetworkMacs, measure
+from hgc.cache.anatomy.macs import NetworkMacs
+from hgc.cache.anatomy.measured import measure
 from hgc.cache.anatomy.networks import Networks
 from hgc.cache.origin import Origin
 from hgc.cache.plan import Plan

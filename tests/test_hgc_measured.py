@@ -17,7 +17,7 @@ import torch
 from hgc import planning
 from hgc.cache import schedules
 from hgc.cache.anatomy import UNGUIDED, Anatomy, Kind, State
-from hgc.cache.anatomy.macs import measure
+from hgc.cache.anatomy.measured import measure
 from hgc.cache.anatomy.networks import Networks
 from hgc.cache.bases import weights
 from hgc.cache.plan import PlanRefused

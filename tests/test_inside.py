@@ -25,10 +25,11 @@ from hgc.calibration.curves import ChangeCurves
 from hgc.calibration.subject import Subject
 from hgc.models.words import Word
 from hgc.studio.inspection import Inspection
+from hgc.ui.components.by_step import figure_by_step, urls, words_by_step
+from hgc.ui.components.heat import EQUAL, LESS, MORE, two_sided
 from hgc.ui.components.stepper import did, step_of
 from hgc.ui.inside.attention import TOGETHER, attention_view, layer_choices, totals
 from hgc.ui.inside.change import ChangeEvents
-from hgc.ui.pictures import EQUAL, LESS, MORE, figure_by_step, two_sided, urls, words_by_step
 
 LAYER = "unet.mid_block.attentions.0.transformer_blocks.0.attn2"
 OTHER = "controlnet.mid_block.attentions.0.transformer_blocks.0.attn2"

@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 
 from hgc.cache import schedules
 from hgc.cache.anatomy import UNGUIDED, Kind, State
-from hgc.cache.anatomy.macs import measure
+from hgc.cache.anatomy.measured import measure
 from hgc.cache.anatomy.networks import Networks
 from hgc.cache.plan import Plan
+from hgc.cache.running.attention_look import AttentionLook, word_shares
+from hgc.cache.running.drift_look import DriftLook, last_computed, spans, with_drift
 from hgc.cache.running.engine import cached
-from hgc.cache.running.looking import AttentionLook, DriftLook, last_computed, spans, with_drift, word_shares
 from hgc.cache.trace import Cell, Trace
 from hgc.models.words import words_of
 

@@ -18,7 +18,8 @@ from typer.testing import CliRunner
 from hgc.__main__ import app
 from hgc.bench import paper
 from hgc.cache.anatomy import Kind, Macs
-from hgc.cache.anatomy.macs import MacCounter, NetworkMacs, measure
+from hgc.cache.anatomy.macs import MacCounter, NetworkMacs
+from hgc.cache.anatomy.measured import measure
 from hgc.cache.anatomy.sites import Networks
 
 

@@ -18,8 +18,9 @@ from typer.testing import CliRunner
 from hgc.__main__ import app
 from hgc.cache.anatomy.twin import twin
 from hgc.models import memory
-from hgc.models.loading import load, preset_of
+from hgc.models.loading import load
 from hgc.models.memory import Fused, Memory, PeakBytes, memory_of
+from hgc.models.named import preset_of
 
 CPU = torch.device("cpu")
 

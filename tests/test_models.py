@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from hgc.__main__ import app
 from hgc.cache import schedules
-from hgc.cache.anatomy.macs import anatomy
+from hgc.cache.anatomy.measured import anatomy
 from hgc.cache.running.engine import cached
 from hgc.models import hub
 from hgc.models.families import FAMILIES

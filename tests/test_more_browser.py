@@ -204,7 +204,9 @@ def test_loras_are_picked_weighed_and_come_back(page: Page, small_hub: Path, fol
     page.locator("#lora-2 input").fill("nobody")
     page.locator("#lora-2 input").press("Enter")
     page.locator("#lora-2 input").press("Tab")
-    expect(page.locator("#forecast .forecast")).to_contain_text(re.compile("unknown LoRA 'nobody'; added are .*peft, kohya"))
+    expect(page.locator("#forecast .forecast")).to_contain_text(
+        re.compile("unknown LoRA 'nobody'; added are .*peft, kohya")
+    )
     choose(page, "#lora-2", "peft")
     expect(page.locator("#forecast .meter")).to_be_visible()
     page.locator("#run").click()

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from hgc.__main__ import app
 from hgc.cache import schedules
-from hgc.cache.running import recorder
+from hgc.cache.running import stopwatch
 from hgc.cache.running.engine import cached
 from hgc.models.loading import from_preset, load
 from hgc.models.loras import add_lora
@@ -81,7 +81,7 @@ def moved(network: nn.Module, device: torch.device) -> nn.Module:
 @pytest.mark.filterwarnings("ignore:Accessing the data pointer of FakeTensor")
 def test_only_the_networks_of_one_turn_are_on_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
     """A GPU that is not there: what torch does with fake tensors fails where those of two devices meet."""
-    monkeypatch.setitem(recorder.EVENTS, "cuda", Event)  # type: ignore[arg-type]
+    monkeypatch.setitem(stopwatch.EVENTS, "cuda", Event)  # type: ignore[arg-type]
     there: list[tuple[Turn, set[str]]] = []
     begin = Turns.begin
 

@@ -15,7 +15,7 @@ import torch
 from tiny import control_image, control_pipeline, small_pipeline
 
 from hgc.cache.anatomy import PREDICTION, UNGUIDED, Anatomy
-from hgc.cache.anatomy.macs import measure as count
+from hgc.cache.anatomy.measured import measure as count
 from hgc.cache.anatomy.networks import Networks
 from hgc.cache.origin import Origin
 from hgc.cache.plan import Plan, PlanRefused

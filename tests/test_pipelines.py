@@ -27,7 +27,8 @@ from diffusers import (
 
 from hgc.cache import schedules
 from hgc.cache.anatomy import PREDICTION, UNGUIDED, Anatomy, Kind, State
-from hgc.cache.anatomy.macs import NetworkMacs, measure
+from hgc.cache.anatomy.macs import NetworkMacs
+from hgc.cache.anatomy.measured import measure
 from hgc.cache.anatomy.networks import Networks
 from hgc.cache.origin import Origin
 from hgc.cache.plan import Plan

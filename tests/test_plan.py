@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from hgc.bench.paper import sd15
 from hgc.cache import schedules
-from hgc.cache.anatomy import PREDICTION, UNGUIDED, Anatomy, Kind, State, blame, states
+from hgc.cache.anatomy import PREDICTION, UNGUIDED, Anatomy, Kind, State
+from hgc.cache.anatomy.states import blame, states
 from hgc.cache.origin import Origin
 from hgc.cache.plan import Action, Plan
 from hgc.cache.rehearsal import plan_macs, rehearse

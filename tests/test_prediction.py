@@ -11,7 +11,8 @@ from typer.testing import CliRunner
 
 from hgc.__main__ import app
 from hgc.models.loaded import SAMPLERS
-from hgc.models.loading import load, preset_of
+from hgc.models.loading import load
+from hgc.models.named import preset_of
 from hgc.models.own import own_model, recognised, with_prediction
 from hgc.models.refusals import ModelUnavailable
 from hgc.models.remembered import remembered

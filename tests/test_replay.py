@@ -29,7 +29,8 @@ from hgc.results.again import Original, compared
 from hgc.results.comparison import Comparison
 from hgc.results.records import comparison_of, record_of, signed
 from hgc.studio.studio import Studio
-from hgc.whole import PlaceRefused, write_folder
+from hgc.unwritable import PlaceRefused
+from hgc.whole import write_folder
 
 ROOT = Path(__file__).parent.parent
 STEPS = 3

@@ -17,7 +17,7 @@ from naive import Naive
 
 from hgc.cache import schedules
 from hgc.cache.anatomy import PREDICTION, Anatomy, State
-from hgc.cache.anatomy.macs import measure
+from hgc.cache.anatomy.measured import measure
 from hgc.cache.anatomy.networks import Networks
 from hgc.cache.origin import Origin
 from hgc.cache.plan import Plan, PlanRefused

@@ -12,7 +12,7 @@ import torch
 
 from hgc.cache import schedules
 from hgc.cache.anatomy import PREDICTION, UNGUIDED, Anatomy, Kind, State
-from hgc.cache.anatomy.macs import measure
+from hgc.cache.anatomy.measured import measure
 from hgc.cache.anatomy.networks import Networks
 from hgc.cache.rehearsal import rehearse
 from hgc.cache.rules import LINE, Forecast, Gate, PlanRefused

@@ -18,7 +18,8 @@ from naive import Naive
 
 from hgc.cache import schedules
 from hgc.cache.anatomy import PREDICTION, UNGUIDED, Anatomy
-from hgc.cache.anatomy.macs import NetworkMacs, measure
+from hgc.cache.anatomy.macs import NetworkMacs
+from hgc.cache.anatomy.measured import measure
 from hgc.cache.anatomy.networks import Networks
 from hgc.cache.origin import Origin
 from hgc.cache.plan import Plan

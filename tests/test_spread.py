@@ -21,6 +21,7 @@ from hgc.bench.setup import BenchRefused
 from hgc.bench.workers import measure
 from hgc.landscapes.labels import colour_map
 from hgc.landscapes.scene import paint
+from hgc.ledger import append_line, lines_of
 from hgc.planning.methods import BelowLeast
 from hgc.request import Recipe, Request, RequestRefused
 from hgc.results.comparison import Cancelled
@@ -35,9 +36,10 @@ from hgc.spread.together import in_order, together
 from hgc.spread.work import Given, NoWorkers, Waiting, WorkerLost, WorkLost
 from hgc.studio.studio import Studio
 from hgc.sweep import Axis, Sweep
-from hgc.sweep.run import Job, Outcome, Underway, run_cells
+from hgc.sweep.pricing import Job
+from hgc.sweep.run import Outcome, Underway, run_cells
 from hgc.ui.explore.grid import price_line, progress_bar
-from hgc.whole import PlaceRefused, append_line
+from hgc.unwritable import PlaceRefused
 
 NEVER = threading.Event()
 
@@ -428,6 +430,16 @@ def test_a_line_that_does_not_fit_the_disk_is_told_in_a_sentence() -> None:
     """/dev/full takes nothing: so do the ledgers of tables and searches end."""
     with pytest.raises(PlaceRefused, match=r"'/dev/full' cannot be written \(No space left on device\)"):
         append_line(Path("/dev/full"), {"key": "a run"})
+
+
+def test_a_ledger_leaves_out_the_line_that_was_being_written(tmp_path: Path) -> None:
+    ledger = tmp_path / "runs" / "ledger.jsonl"
+    assert list(lines_of(ledger)) == []
+    append_line(ledger, {"key": "first"})
+    with ledger.open("a") as file:
+        file.write('\n{"key": "cut o')
+    append_line(ledger, {"key": "second"})
+    assert list(lines_of(ledger)) == [{"key": "first"}, {"key": "second"}]
 
 
 def test_what_is_sent_and_what_comes_back_can_be_sent(studio: Studio, sweep: Sweep[Request]) -> None:

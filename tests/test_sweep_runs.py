@@ -30,7 +30,8 @@ from hgc.studio.drawn import Drawn
 from hgc.studio.studio import Studio
 from hgc.sweep import Axis, Cell, Sweep
 from hgc.sweep.folder import sheet
-from hgc.sweep.run import Outcome, Underway, jobs, run_cells
+from hgc.sweep.pricing import jobs
+from hgc.sweep.run import Outcome, Underway, run_cells
 from hgc.sweep.table import as_csv, as_parquet, points, records
 from hgc.ui import Loader
 from hgc.ui.playground.drawing import Sheet

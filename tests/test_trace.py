@@ -12,7 +12,7 @@ from torch import nn
 
 from hgc.cache import schedules
 from hgc.cache.anatomy import Kind, State
-from hgc.cache.anatomy.macs import measure
+from hgc.cache.anatomy.measured import measure
 from hgc.cache.anatomy.sites import Networks
 from hgc.cache.rules import Gate
 from hgc.cache.running.engine import cached

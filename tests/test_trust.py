@@ -20,13 +20,14 @@ from gradio.utils import get_upload_folder
 from PIL import Image
 from serving import served
 
-from hgc import limits
+from hgc.cache import deadline
 from hgc.refused import REFUSAL_CHARS
 from hgc.request import Recipe
 from hgc.studio.studio import Studio
 from hgc.ui import Loader
 from hgc.ui.blocks import NOT_UPLOADED, uploaded
-from hgc.ui.doors import Hosts, whole_characters
+from hgc.ui.doors import Hosts
+from hgc.ui.half_characters import whole_characters
 from hgc.ui.serve import PortTaken, free_port
 
 pytestmark = [
@@ -250,7 +251,7 @@ def test_settings_of_a_sweep_are_fields(http: httpx.Client, secret: Path) -> Non
 
 def test_planning_ends_in_time(studio: Studio) -> None:
     recipe = Recipe(method="hgc", budget=0.4, steps=200)
-    with limits.planning(0.05), pytest.raises(limits.TooLong, match="fewer steps"):
+    with deadline.planning(0.05), pytest.raises(deadline.TooLong, match="fewer steps"):
         studio.plan(recipe)
     assert studio.plan(recipe.but(steps=8)).steps == 8
 

@@ -34,9 +34,11 @@ from hgc.ui.components.heat import heat_levels, heat_scale, heat_top, inferno
 from hgc.ui.loader import ModelNotReady, loader_here
 from hgc.ui.pictures import png_url
 from hgc.ui.playground.drawing import drawn, sheet_of
-from hgc.ui.playground.figures import badges, figures_row, notes_list, verdict
+from hgc.ui.playground.figures import badges, figures_row, verdict
 from hgc.ui.playground.stage import run_told, stage_running
-from hgc.ui.runner import in_one_sentence, made
+from hgc.ui.refusals import in_one_sentence
+from hgc.ui.remarks import notes_list
+from hgc.ui.runner import made
 from hgc.ui.sessions import Kept
 
 # gradio's own statistics, told by pandas; the warning lands in whatever test the server answers meanwhile.

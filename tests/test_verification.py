@@ -13,7 +13,8 @@ import torch
 
 from hgc.cache import schedules
 from hgc.cache.anatomy import KEPT, PREDICTION, UNGUIDED, Anatomy, Kind, State
-from hgc.cache.anatomy.macs import MacCounter, measure
+from hgc.cache.anatomy.macs import MacCounter
+from hgc.cache.anatomy.measured import measure
 from hgc.cache.anatomy.networks import Networks
 from hgc.cache.origin import Origin
 from hgc.cache.plan import Plan, PlanRefused

@@ -25,7 +25,7 @@ from torch.utils._pytree import tree_leaves
 
 from hgc.cache.plan import Plan
 from hgc.cache.rules import Gate
-from hgc.cache.running import recorder
+from hgc.cache.running import stopwatch
 from hgc.cache.running.engine import cached
 from hgc.cache.running.timetable import Timetable
 
@@ -107,7 +107,7 @@ def plans(family: str = "sd") -> Mapping[str, Plan]:
 @pytest.fixture(autouse=True)
 def _events(monkeypatch: pytest.MonkeyPatch) -> None:
     if not torch.cuda.is_available():
-        monkeypatch.setitem(recorder.EVENTS, "cuda", Event)  # type: ignore[arg-type]
+        monkeypatch.setitem(stopwatch.EVENTS, "cuda", Event)  # type: ignore[arg-type]
 
 
 # One of every way in which a value is kept, continued or left out.

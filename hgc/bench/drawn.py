@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from io import BytesIO
 from pathlib import Path
@@ -12,9 +12,10 @@ from statistics import fmean, median
 import numpy as np
 
 from hgc.judges.pictures import FEATURES, frechet_distance
+from hgc.ledger import append_line, lines_of
 from hgc.metrics import pooled_miou
 from hgc.planning.methods import METHODS
-from hgc.whole import append_line, write_whole
+from hgc.whole import write_whole
 
 FULL = "full"
 
@@ -67,12 +68,9 @@ class Ledger:
         self._path = folder / f"ledger-{shard[0]}-of-{shard[1]}.jsonl"
         self._known: dict[str, Drawn] = {}
         for path in sorted(folder.glob("ledger-*.jsonl")):
-            for line in path.read_text().splitlines():
-                try:
-                    record = json.loads(line)
+            for record in lines_of(path):
+                with suppress(ValueError, KeyError, TypeError):
                     self._known[record["key"]] = Drawn(**record["drawn"])
-                except (ValueError, KeyError, TypeError):
-                    continue  # the line that was being written when a run was stopped
 
     def known(self, key: str) -> Drawn | None:
         return self._known.get(key)

@@ -35,7 +35,7 @@ from hgc.spread.together import in_order, together
 from hgc.spread.work import WorkLost
 from hgc.studio.studio import Studio
 from hgc.studio.worker import WORKER
-from hgc.whole import check_place
+from hgc.unwritable import check_place
 
 Tell = Callable[[str], None]
 

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from hgc import limits
+from hgc import json_text
 from hgc.bench.setup import BenchRefused
 from hgc.control.images import decode
 
@@ -160,7 +160,7 @@ def _of_lines(folder: Path) -> Iterator[Exhibit]:
             if not line.strip():
                 continue
             try:
-                entry = limits.parsed(line)
+                entry = json_text.parsed(line)
                 target = entry.get("target") or entry.get("image") or entry["file_name"]
                 source = entry.get("source") or entry.get("conditioning_image")
                 words = str(next((entry[name] for name in WORDS if name in entry), DEFAULT_WORDS))
@@ -253,6 +253,6 @@ def _bytes(value: Any) -> bytes:
 
 def _json(path: Path) -> Any:
     try:
-        return limits.parsed(path.read_text())
+        return json_text.parsed(path.read_text())
     except (OSError, ValueError) as error:
         raise BenchRefused(f"{path.name}: {error}") from error

@@ -31,7 +31,8 @@ from diffusers import DDIMScheduler, StableDiffusionPipeline
 from hgc.bench.setup import BenchRefused
 from hgc.bench.table import text_table
 from hgc.cache.anatomy import Anatomy, Macs
-from hgc.cache.anatomy.macs import NetworkMacs, measure
+from hgc.cache.anatomy.macs import NetworkMacs
+from hgc.cache.anatomy.measured import measure
 from hgc.cache.anatomy.networks import Networks
 from hgc.cache.plan import Plan
 from hgc.cache.running.engine import cached

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from math import nan
 from pathlib import Path
@@ -14,10 +14,10 @@ from hgc.bench.table import text_table
 from hgc.cache.anatomy import Macs
 from hgc.cache.plan import Plan
 from hgc.charts import pareto as charts
+from hgc.ledger import append_line, lines_of
 from hgc.metrics import pooled_miou
 from hgc.planning.methods import METHODS
 from hgc.request import Request
-from hgc.whole import append_line
 
 FULL = "full"
 # Rows of the null band: full pictures that differ from the full run's by noise or number of steps.
@@ -58,12 +58,9 @@ class Ledger:
     def __init__(self, path: Path, key: str) -> None:
         self._path, self._key = path, key
         self._known: dict[str, Shown] = {}
-        for line in path.read_text().splitlines() if path.exists() else ():
-            try:
-                record = json.loads(line)
+        for record in lines_of(path):
+            with suppress(KeyError, TypeError):
                 self._known[record["key"]] = Shown(**record["shown"])
-            except (json.JSONDecodeError, KeyError, TypeError):
-                continue  # the line that was being written when the run was stopped
 
     def known(self, request: Request, plan: Plan, together: int) -> Shown | None:
         """The picture as drawn with so many in one call."""

@@ -22,11 +22,12 @@ import torch
 
 from hgc import planning
 from hgc.bench.machine import Machine, busy_s, machine_now, peak_bytes
-from hgc.bench.paper import FAMILIES, GUIDANCE, TINY, TOKENS, call_of, networks_of, random_pipeline
+from hgc.bench.random_pipeline import call_of, random_pipeline
 from hgc.bench.setup import BenchRefused
+from hgc.bench.shapes import FAMILIES, GUIDANCE, TINY, TOKENS, networks_of
 from hgc.bench.table import text_table
 from hgc.cache import schedules
-from hgc.cache.anatomy.macs import measure
+from hgc.cache.anatomy.measured import measure
 from hgc.cache.anatomy.networks import Networks
 from hgc.cache.plan import Plan, PlanRefused
 from hgc.cache.recording.rows import Recordings

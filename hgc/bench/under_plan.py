@@ -18,7 +18,7 @@ from diffusers import DiffusionPipeline
 from transformers import CLIPTokenizer
 
 from hgc.cache import schedules
-from hgc.cache.anatomy.macs import measure
+from hgc.cache.anatomy.measured import measure
 from hgc.cache.anatomy.networks import Networks
 from hgc.cache.running.engine import cached
 from hgc.landscapes.tokenizer import build_tokenizer

@@ -11,7 +11,7 @@ from functools import cached_property
 from hashlib import sha256
 from typing import Any, Literal, get_args
 
-from hgc import limits
+from hgc import json_text, limits
 from hgc.cache.origin import Origin
 from hgc.cache.rules import LINE, Forecast, FrequencySplit, Gate, PlanRefused, Verification
 
@@ -196,7 +196,7 @@ class Plan:
         if len(text) > limits.PLAN_BYTES:
             raise PlanRefused(f"not a plan: {len(text):,} characters, at most {limits.PLAN_BYTES:,} are read")
         try:
-            data = limits.parsed(text)
+            data = json_text.parsed(text)
         except ValueError as error:
             raise PlanRefused(f"not a plan: {error}; export the plan again") from error
         return cls.from_dict(data)

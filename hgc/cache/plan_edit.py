@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from hgc.cache.anatomy import PREDICTION, Anatomy, State, blame
+from hgc.cache.anatomy import PREDICTION, Anatomy, State
+from hgc.cache.anatomy.states import blame
 from hgc.cache.plan import LETTERS, Action, Plan
 from hgc.cache.rehearsal import Rehearsal, Unweighed, rehearse
 from hgc.cache.rules import LINE, PlanRefused, Weighing

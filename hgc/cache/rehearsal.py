@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from hgc import limits
-from hgc.cache.anatomy import FINE, KEPT, PREDICTION, UNGUIDED, Anatomy, Kind, Macs, Site, State, states, upstream
+from hgc.cache import deadline
+from hgc.cache.anatomy import FINE, KEPT, PREDICTION, UNGUIDED, Anatomy, Kind, Macs, State
+from hgc.cache.anatomy.states import states, upstream
 from hgc.cache.plan import Action, Plan
 from hgc.cache.rules import REPEAT, RESIDUAL, Forecast, PlanRefused
 
@@ -137,7 +138,7 @@ def rehearse(
     In `guess` mode the ControlNets see the guided branch only. `off[i]` names the ControlNets whose scale is zero in
     step i, outside their window. Raises PlanRefused where the plan keeps a value that was never computed.
     """
-    limits.check_time()
+    deadline.check_time()
     check(plan, anatomy, plan.steps)
     memory, rows, counts, looks = _Memory(starts=_late_starts(off or ())), [], [], list[Macs]()
     feature = plan.gate is not None and plan.gate.by == "feature"
@@ -201,31 +202,6 @@ def _advance(plan: Plan, memory: _Memory, result: Mapping[str, State], step: int
             memory.require(plan, site, step, state, seen.of(site))
         elif state is State.COMPUTED:
             memory.note(site, step, seen.of(site))
-
-
-def attended(plan: Plan, anatomy: Anatomy) -> frozenset[str]:
-    """The sites and blocks whose modules the engine has to stand before: those the plan keeps, or passes by.
-
-    All others are computed whenever their network is. A plan that is amended while it runs may pass by anything.
-    """
-    if plan.gate is not None or plan.verification is not None:
-        return frozenset((*anatomy.by_name, *(block.name for block in anatomy.blocks)))
-    names = set(plan.table)
-    for actions in {frozenset(column.items()) for column in plan.columns}:
-        result = states(anatomy, dict(actions))
-        if result[PREDICTION] is not State.COMPUTED:
-            continue  # the UNet is not called at all, and neither is anything in a ControlNet
-        idle = anatomy.idle(result)
-        names |= {block.name for block in anatomy.blocks if block.name in idle}
-        names |= {site.name for site in anatomy if _passed_by(anatomy, result, idle, site)}
-    return frozenset(names)
-
-
-def _passed_by(anatomy: Anatomy, result: Mapping[str, State], idle: Collection[str], site: Site) -> bool:
-    """Whether a site's module is met in a step that does not compute it."""
-    if result[site.name] is State.COMPUTED or site.block in idle or anatomy.network_of(site.name) in idle:
-        return False
-    return site.parent is None or result[site.parent] is State.COMPUTED
 
 
 def plan_macs(

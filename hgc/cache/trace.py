@@ -10,7 +10,7 @@ from hashlib import sha256
 from math import inf
 from typing import Any
 
-from hgc import limits
+from hgc import json_text, limits
 from hgc.cache.anatomy import Kind, Macs, State
 from hgc.cache.plan import Plan
 
@@ -147,7 +147,7 @@ class Trace:
         if len(text) > limits.TRACE_CHARS:
             raise ValueError(f"not a trace: {len(text):,} characters, at most {limits.TRACE_CHARS:,} are read")
         try:
-            data = limits.parsed(text)
+            data = json_text.parsed(text)
             cells = {
                 name: tuple(Cell(**{**cell, "state": State(cell["state"])}) for cell in row)
                 for name, row in data["cells"].items()

@@ -22,6 +22,7 @@ from hgc.bench.film import film as filmed
 from hgc.bench.hostile import attacks
 from hgc.bench.hostile_inputs import Drawing
 from hgc.bench.server import served
+from hgc.bench.shapes import FAMILIES
 from hgc.bench.soak import Visitors
 from hgc.bench.their_tests import run_both
 from hgc.cache.schedules import DeepCache
@@ -37,8 +38,8 @@ from hgc.cli.options import (
     Steps,
     Where,
     chosen,
-    in_one_line,
 )
+from hgc.cli.refusals import in_one_line
 from hgc.planning.methods import DEFAULT_METHOD, METHODS
 from hgc.request import RequestRefused
 from hgc.spread.here import place_of
@@ -55,8 +56,8 @@ def paper(
     as_json: AsJson = False,
 ) -> None:
     """Count the papers' MACs on the shapes of SD 1.5 with ControlNet, or on SDXL's."""
-    if shapes not in counts.FAMILIES:
-        raise RequestRefused(f"unknown shapes '{shapes[:40]}'; known are {', '.join(counts.FAMILIES)}")
+    if shapes not in FAMILIES:
+        raise RequestRefused(f"unknown shapes '{shapes[:40]}'; known are {', '.join(FAMILIES)}")
     table = counts.rows() if shapes == "sd15" else counts.sdxl_rows()
     shown = counts.text(table) if shapes == "sd15" else counts.sdxl_text(table)
     typer.echo(json.dumps([asdict(row) for row in table]) if as_json else shown)

@@ -10,19 +10,8 @@ import typer
 
 from hgc.calibration.distil import Fit
 from hgc.calibration.files import Calibration
-from hgc.cli.options import (
-    Control,
-    Count,
-    Device,
-    Dtype,
-    Model,
-    OwnGuidance,
-    OwnSampler,
-    OwnSteps,
-    Where,
-    in_one_line,
-    subject_of,
-)
+from hgc.cli.options import Control, Count, Device, Dtype, Model, OwnGuidance, OwnSampler, OwnSteps, Where, subject_of
+from hgc.cli.refusals import in_one_line
 from hgc.request import RequestRefused
 from hgc.spread.here import place_of
 from hgc.spread.measure import scenes_at
@@ -31,7 +20,7 @@ from hgc.spread.pace import Pace
 from hgc.studio.calibrating import Measured, calibrating, state_beside
 from hgc.studio.distilling import CHOSEN_BY, Distillation
 from hgc.studio.studio import Studio
-from hgc.whole import check_place
+from hgc.unwritable import check_place
 
 
 @in_one_line

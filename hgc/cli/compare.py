@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from hgc import limits
+from hgc.cli.files import read_text
 from hgc.cli.options import (
     Ahead,
     AsJson,
@@ -25,10 +26,9 @@ from hgc.cli.options import (
     PlanName,
     asks_for_recipe,
     chosen,
-    in_one_line,
-    read_text,
 )
 from hgc.cli.pictures import map_of, read_image, read_pictures
+from hgc.cli.refusals import in_one_line
 from hgc.cli.results import finished, told, write
 from hgc.control.reading import Reading
 from hgc.planning.in_time import InTime
@@ -37,7 +37,7 @@ from hgc.planning.quality import Solution
 from hgc.request import Recipe, Request
 from hgc.results.exports import result_of
 from hgc.studio.studio import Studio
-from hgc.whole import check_place
+from hgc.unwritable import check_place
 
 
 @in_one_line
@@ -82,23 +82,25 @@ def compare(
     studio = _studio(recipe["model"], device, dtype, judge)
     studio.record_steps(graphs, compile=compile, packages=packages)
     asked = Recipe.parse(read_pictures(recipe, studio, reading) | chosen(plan, method, budget, at_least, at_most_ms))
-    if at_most_ms is not None:
-        typer.echo("Timing a few steps on this device …", err=True)
-    solved = _solved(studio, asked, at_most_ms)
-    asked = asked if solved is None else asked.but(budget=solved.budget)
+    asked, notes = _within_target(studio, asked, at_most_ms)
     prepared = map_of(picture, studio, asked, annotator, reading)
-    request = asked.with_map(prepared.png)
-    comparison = finished(studio, request, quiet=as_json)
+    comparison = finished(studio, asked.with_map(prepared.png), quiet=as_json)
     write(comparison, out, charts)
-    notes = [*([] if solved is None else [solved.sentence]), *prepared.notes]
+    notes += prepared.notes
     typer.echo(json.dumps(result_of(comparison, notes)) if as_json else told(comparison, [*notes, *comparison.notes]))
 
 
-def _solved(studio: Studio, asked: Recipe, at_most_ms: float | None) -> Solution | InTime | None:
-    """The budget for a target of quality or of time; None without one."""
+def _within_target(studio: Studio, asked: Recipe, at_most_ms: float | None) -> tuple[Recipe, list[str]]:
+    """The recipe at the budget for its target of quality or of time, and that in words; as it is without a target."""
+    if at_most_ms is None and asked.at_least is None:
+        return asked, []
+    solved: Solution | InTime
     if at_most_ms is not None:
-        return studio.in_time(asked, at_most_ms)
-    return None if asked.at_least is None else studio.solution(asked)
+        typer.echo("Timing a few steps on this device …", err=True)
+        solved = studio.in_time(asked, at_most_ms)
+    else:
+        solved = studio.solution(asked)
+    return asked.but(budget=solved.budget), [solved.sentence]
 
 
 @in_one_line

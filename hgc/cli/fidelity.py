@@ -10,8 +10,9 @@ import typer
 
 from hgc.bench import fidelity as table
 from hgc.bench.setup import BenchRefused
-from hgc.cli.options import AsJson, Count, Device, Dtype, Model, Where, in_one_line
-from hgc.spread.here import kinds_told
+from hgc.cli.options import AsJson, Count, Device, Dtype, Model, Where
+from hgc.cli.refusals import in_one_line
+from hgc.cli.studios import studio_on
 from hgc.spread.on import HERE, On
 
 
@@ -56,11 +57,8 @@ def fidelity(
         limit=limit,
         shard=_parts(shard),
     )
-    with On.read(on, count).studio(model, device, dtype) as studio:
+    with studio_on(On.read(on, count), model, device, dtype) as studio:
         measured = table.fidelity(studio, setting, tell=lambda news: typer.echo(news, err=True))
-        several = kinds_told(studio)
-    if several:
-        typer.echo(several, err=True)
     typer.echo(json.dumps(table.data(measured)) if as_json else table.text(measured))
 
 

@@ -14,7 +14,8 @@ from hgc.bench import drawings as trials
 from hgc.bench.landscapes import Bench
 from hgc.bench.remake import Remake, as_process, steps
 from hgc.bench.setup import PARTS, Setup
-from hgc.cli.options import AsJson, Steps, in_one_line
+from hgc.cli.options import AsJson, Steps
+from hgc.cli.refusals import in_one_line
 from hgc.landscapes.artist import Artist
 from hgc.models.presets import presets
 from hgc.training.export import STAGES

@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from hgc.cli.options import Device, Dtype, in_one_line
+from hgc.cli.options import Device, Dtype
+from hgc.cli.refusals import in_one_line
 from hgc.models import hub
 from hgc.models.fetching import FetchProgress, fetch, offer, sources_of
 from hgc.models.loras import add_lora, added_loras, forget_lora
@@ -73,8 +74,8 @@ def memory(
 ) -> None:
     """Show how much memory a picture needs with a model, how much is free, and what would help."""
     from hgc.models.devices import best_device, device_named, dtype_named
-    from hgc.models.loading import preset_of
     from hgc.models.memory import memory_of
+    from hgc.models.named import preset_of
     from hgc.request import Recipe
 
     if size is not None:
@@ -106,7 +107,7 @@ def add_model(
 ) -> None:
     """Add your own model or LoRA under a name, for the page and every command (runs/models.json)."""
     from hgc.models.devices import best_device, dtype_named
-    from hgc.models.loading import preset_of
+    from hgc.models.named import preset_of
     from hgc.models.own import called, with_control, with_lora, with_prediction, with_vae
     from hgc.models.prediction import asks_prediction, prediction_words
     from hgc.models.tensors import Tensors

@@ -8,27 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hgc.cli.options import (
-    Control,
-    Count,
-    Device,
-    Dtype,
-    Model,
-    OwnGuidance,
-    OwnSampler,
-    OwnSteps,
-    Where,
-    in_one_line,
-    subject_of,
-)
+from hgc.cli.options import Control, Count, Device, Dtype, Model, OwnGuidance, OwnSampler, OwnSteps, Where, subject_of
+from hgc.cli.refusals import in_one_line
+from hgc.cli.studios import studio_on
 from hgc.optimise.search import Runs
 from hgc.optimise.shelf import Shelf, stretched
-from hgc.spread.here import kinds_told
 from hgc.spread.on import HERE, On
 from hgc.spread.plan_cost import cost_of, cost_words
 from hgc.spread.plan_search import BUDGETS, SCENES, SIDE, TRIES, WORK, Search, SearchAt
 from hgc.studio.calibrating import CALIBRATION_SEEDS
-from hgc.whole import check_place
+from hgc.unwritable import check_place
 
 if TYPE_CHECKING:
     from hgc.optimise.shelf import Rung
@@ -65,7 +54,6 @@ def optimize(
     The search starts from plans that are kept already, also those for other weights or guidance. Likeness is that of
     the final latents to the full run's, in dB.
     """
-
     check_place(out)
     subject = subject_of(model, control, sampler, steps, guidance)
     seeds = VERIFYING_SEEDS if verify else CALIBRATION_SEEDS
@@ -75,20 +63,21 @@ def optimize(
     if shelf is not None:
         same = subject if verify else replace(subject, guidance=shelf.table.subject.guidance)
         shelf.table.subject.check(same, f"plans {out.name}", "give another --out")
-    with On.read(on, count).studio(model, device, dtype) as studio:
+    with studio_on(On.read(on, count), model, device, dtype) as studio:
         searching = SearchAt(search, studio, work, tell=lambda news: typer.echo(news, err=True))
         if shelf is not None and verify:
             _verify(shelf, searching.runs(shelf.table, "verifying"), searching.knows(shelf))
         else:
             typer.echo(f"{subject}: {cost_words(search, cost_of(search, studio), UNTIMED)}", err=True)
-            others = () if start is None else Shelf.read(start).rungs
-            beside = [replace(rung, course=stretched(rung.course, subject.steps)) for rung in others]
-            for plans, rung in searching.shelves(shelf, beside, at_least):
+            for plans, rung in searching.shelves(shelf, _beside(start, subject.steps), at_least):
                 plans.write(out)
                 _say(rung)
-        several = kinds_told(studio)
-    if several:
-        typer.echo(several, err=True)
+
+
+def _beside(start: Path | None, steps: int) -> list[Rung]:
+    """Kept plans of other settings, in so many steps."""
+    rungs = () if start is None else Shelf.read(start).rungs
+    return [replace(rung, course=stretched(rung.course, steps)) for rung in rungs]
 
 
 def _say(rung: Rung) -> None:

@@ -1,4 +1,4 @@
-"""Options that several commands share, files that they are given, and how a refusal is told."""
+"""Options that several commands share, and the recipe that they ask for."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from collections.abc import Callable, Mapping
 from functools import wraps
 from inspect import Parameter, Signature, signature
 from pathlib import Path
-from typing import Annotated, Any, ParamSpec
+from typing import Annotated, Any
 
 import typer
 
 from hgc import limits
 from hgc.cache.plan import Plan
 from hgc.calibration.subject import Subject
+from hgc.cli.files import read_text
 from hgc.models.presets import ModelPreset
 from hgc.planning.methods import DEFAULT_METHOD
 from hgc.planning.presets import by_budget
-from hgc.refused import Refused
 from hgc.request import Recipe, RequestRefused
 
 
@@ -135,7 +135,7 @@ def with_own(options: Mapping[str, Any], preset: ModelPreset) -> dict[str, Any]:
 
 def subject_of(model: str, control: str, sampler: str | None, steps: int | None, guidance: float | None) -> Subject:
     """What is measured, by the model's own settings where none are given. Raises ModelUnavailable."""
-    from hgc.models.loading import preset_of
+    from hgc.models.named import preset_of
 
     given = {"sampler": sampler, "steps": steps, "guidance": guidance}
     return Subject(model, control, **(given if None not in given.values() else with_own(given, preset_of(model))))
@@ -166,40 +166,6 @@ def asks_for_recipe(command: Callable[..., None]) -> Callable[..., None]:
     with_recipe.__signature__ = Signature(listed)  # type: ignore[attr-defined]
     with_recipe.__annotations__ = {parameter.name: parameter.annotation for parameter in listed}
     return with_recipe
-
-
-def read_file(path: Path, most_bytes: int, what: str) -> bytes:
-    """Raises RequestRefused for what is not there, no file, or larger than `what` may be."""
-    try:
-        if not path.is_file():
-            raise RequestRefused(f"{_shown(path)}: {_missing(path)}; give {what}")
-        with path.open("rb") as file:
-            data = file.read(most_bytes + 1)
-    except (OSError, ValueError) as error:
-        if isinstance(error, RequestRefused):
-            raise
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise RequestRefused(f"{_shown(path)}: {reason}; give {what}") from error
-    if len(data) > most_bytes:
-        raise RequestRefused(f"{_shown(path)}: more than the {most_bytes:,} bytes that are read; give {what}")
-    return data
-
-
-def read_text(path: Path, most_bytes: int, what: str) -> str:
-    """The same as UTF-8. Raises RequestRefused."""
-    try:
-        return read_file(path, most_bytes, what).decode()
-    except UnicodeDecodeError as error:
-        raise RequestRefused(f"{_shown(path)}: not a text file; give {what}") from error
-
-
-def _missing(path: Path) -> str:
-    return "Is a directory" if path.is_dir() else "no file" if path.exists() else "No such file or directory"
-
-
-def _shown(path: Path) -> str:
-    text = str(path)
-    return text if len(text) <= 120 else f"{text[:117]}…"
 
 
 def chosen(
@@ -235,20 +201,3 @@ def _preset_or_share(plan: str) -> str | float:
         return float(plan)
     except ValueError:
         return plan
-
-
-P = ParamSpec("P")
-
-
-def in_one_line(command: Callable[P, None]) -> Callable[P, None]:
-    """Refusals as one line on the error stream and exit status 2, never a stack trace."""
-
-    @wraps(command)
-    def told(*args: P.args, **kwargs: P.kwargs) -> None:
-        try:
-            command(*args, **kwargs)
-        except Refused as error:
-            typer.echo(str(error), err=True)
-            raise typer.Exit(2) from error
-
-    return told

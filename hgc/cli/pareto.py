@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
+from itertools import product
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,20 +13,22 @@ import typer
 
 from hgc.bench import pareto as bench
 from hgc.bench.album import digest
-from hgc.bench.points import NULL_STEPS, Ledger, charted, text
+from hgc.bench.points import NULL_STEPS, Ledger, Point, charted, text
 from hgc.charts.document import Chart, as_page
 from hgc.charts.pareto import pareto_chart
-from hgc.cli.options import Count, Device, Dtype, Guidance, Model, Steps, Where, in_one_line
+from hgc.cli.options import Count, Device, Dtype, Guidance, Model, Steps, Where
+from hgc.cli.refusals import in_one_line
+from hgc.cli.studios import studio_on
 from hgc.landscapes import examples
 from hgc.models.presets import GUIDANCE
 from hgc.planning.methods import METHODS, method_of
 from hgc.request import Request, RequestRefused
-from hgc.spread.here import kinds_told
 from hgc.spread.on import HERE, On
 from hgc.studio.scenes import painted
 from hgc.studio.studio import Studio
 from hgc.training.dataset import EVALUATION_SEEDS
-from hgc.whole import check_place, write_whole
+from hgc.unwritable import check_place
+from hgc.whole import write_whole
 
 BUDGETS = (0.2, 0.368, 0.5, 0.65)
 
@@ -64,7 +67,6 @@ def pareto(
     out: Annotated[Path | None, typer.Option(help="JSON; charts in an HTML file beside it.")] = None,
 ) -> None:
     """Measure cost and likeness of every method. If you stop it, the next call continues."""
-
     if out is not None:
         check_place(out)
     methods = tuple(method_of(name).name for name in method) if method else tuple(METHODS)
@@ -72,24 +74,16 @@ def pareto(
         raise RequestRefused(f"--scenes {scenes}: choose 1 or more, or 0 for the drawings alone")
     more = tuple(null_steps or NULL_STEPS)
     setup = bench.Setup(methods, tuple(budget or BUDGETS), batch, alone, long, null, more, parts)
-    with On.read(on, count).studio(model, device, dtype) as studio:
+    with studio_on(On.read(on, count), model, device, dtype) as studio:
         key = f"{digest(Path(studio.loaded.preset.source))} {studio.device} {studio.dtype} long {long}"
-        ledger, points = Ledger(work, key), []
-        for solver in sampler or ["ddim"]:
-            for kind in control or studio.controls:
-                fields = {"model": model, "control": kind, "sampler": solver, "steps": steps, "guidance": guidance}
-                asked = [painted(studio, first_seed + i, fields) for i in range(scenes)]
-                asked += _drawn(studio, fields) if drawings else []
-                points += bench.compare(studio, setup, asked, ledger, lambda news: typer.echo(news, err=True))
-        several = kinds_told(studio)
-    threads = sorted({one.threads for point in points for one in point.each})
-    where = f"{studio.device}, {studio.dtype}, {' and '.join(map(str, threads))} threads"
-    measured_on = (
-        f"{scenes} scenes of seeds from {first_seed}{', and the drawings' if drawings else ''}; {steps} steps, "
-        f"guidance {guidance:g}, the first {alone} one in a call, the others {batch} together; {where}, {model}"
-    )
-    if several:
-        typer.echo(several, err=True)
+        ledger, points = Ledger(work, key), list[Point]()
+        for solver, kind in product(sampler or ["ddim"], control or studio.controls):
+            fields = {"model": model, "control": kind, "sampler": solver, "steps": steps, "guidance": guidance}
+            asked = [painted(studio, first_seed + i, fields) for i in range(scenes)]
+            asked += _drawn(studio, fields) if drawings else []
+            points += bench.compare(studio, setup, asked, ledger, lambda news: typer.echo(news, err=True))
+    pictures = f"{scenes} scenes of seeds from {first_seed}{', and the drawings' if drawings else ''}"
+    measured_on = f"{pictures}; {steps} steps, guidance {guidance:g}, {_drawn_on(studio, setup, points)}, {model}"
     typer.echo(text(points, measured_on))
     if out is not None:
         _write(out, points, measured_on)
@@ -109,8 +103,14 @@ def _drawn(studio: Studio, fields: dict[str, Any]) -> list[Request]:
     ]
 
 
-def _write(out: Path, points: Sequence[Any], measured_on: str) -> None:
+def _drawn_on(studio: Studio, setup: bench.Setup, points: Sequence[Point]) -> str:
+    """How many were drawn together, and where, in words."""
+    threads = sorted({one.threads for point in points for one in point.each})
+    where = f"{studio.device}, {studio.dtype}, {' and '.join(map(str, threads))} threads"
+    return f"the first {setup.alone} one in a call, the others {setup.batch} together; {where}"
 
+
+def _write(out: Path, points: Sequence[Point], measured_on: str) -> None:
     groups = dict.fromkeys((point.control, point.sampler) for point in points)
     charts = [
         Chart(

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hgc.cli.options import in_one_line
+from hgc.cli.refusals import in_one_line
 from hgc.optimise.shared import Place, SharingRefused, offered, pull, push
 from hgc.optimise.shelf import Shelf
 from hgc.planning.optimised import OWN, PLANS, shelves

@@ -8,7 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
-from hgc.cli.options import AsJson, Device, Dtype, Model, PlanName, Steps, chosen, in_one_line, read_file
+from hgc.cli.files import read_file
+from hgc.cli.options import AsJson, Device, Dtype, Model, PlanName, Steps, chosen
+from hgc.cli.refusals import in_one_line
 from hgc.cli.results import finished, told, write
 from hgc.control.chunks import SIGNATURE
 from hgc.evidence import Signed, read_signed
@@ -22,7 +24,8 @@ from hgc.request import Request, RequestRefused
 from hgc.results.again import Again, Original, compared
 from hgc.results.records import comparison_of, record_of
 from hgc.studio.studio import Studio
-from hgc.whole import check_place, write_whole
+from hgc.unwritable import check_place
+from hgc.whole import write_whole
 
 
 @in_one_line

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hgc.cli.options import in_one_line
+from hgc.cli.refusals import in_one_line
 from hgc.space import push
 
 

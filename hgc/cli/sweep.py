@@ -26,20 +26,21 @@ from hgc.cli.options import (
     Workers,
     asks_for_recipe,
     chosen,
-    in_one_line,
 )
 from hgc.cli.pictures import map_of, read_image, read_pictures
+from hgc.cli.refusals import in_one_line
+from hgc.cli.studios import studio_on
 from hgc.planning.methods import DEFAULT_METHOD
 from hgc.planning.road import HGC
 from hgc.request import Recipe, Request, RequestRefused
-from hgc.spread.here import kinds_told
 from hgc.spread.on import HERE, On
 from hgc.studio.studio import Studio
 from hgc.sweep import Axis, Cell, Sweep, base_of, parse_seeds
 from hgc.sweep.folder import Folder, png_of, sheet
 from hgc.sweep.run import Underway, run_cells
 from hgc.sweep.table import Record, as_csv, as_parquet, figures_of, record
-from hgc.whole import check_place, write_folder
+from hgc.unwritable import check_place
+from hgc.whole import write_folder
 
 
 @in_one_line
@@ -69,18 +70,15 @@ def sweep(
     axes = [axis for axis in (first, second) if axis is not None]
     check_place(out, folder=True)
     picture = read_image(image, recipe)
-    with On.read(on, count, workers, token).studio(recipe["model"], device, dtype) as studio:
+    with studio_on(On.read(on, count, workers, token), recipe["model"], device, dtype) as studio:
         fields = read_pictures(recipe, studio) | _asked(axes, plan, method, budget, at_least)
         base = base_of(Recipe.parse(fields), axes, studio.blueprint)
         control_png = map_of(picture, studio, base, annotator).png
         asked = Sweep(base, first, second, parse_seeds(seeds)).on_map(control_png)
         folder = Folder(out, f"{digest(Path(studio.loaded.preset.source))} {studio.device} {studio.dtype}")
         rows = _draw(studio, asked, folder)
-        several = kinds_told(studio)
     _write(asked, folder, rows, out)
     shown = list(rows.values())
-    if several:
-        typer.echo(several, err=True)
     typer.echo(
         json.dumps(shown) if as_json else f"{_told(asked, rows)}\n{out}: {len(shown)} runs, sweep.csv, sheet.png"
     )

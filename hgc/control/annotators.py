@@ -21,7 +21,8 @@ import numpy as np
 
 from hgc.refused import Refused
 
-from .canvas import Pixels, fit, snap
+from .canvas import Pixels, snap
+from .fitting import fit
 from .images import RGB
 
 # As controls are called.

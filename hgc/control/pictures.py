@@ -14,7 +14,8 @@ from PIL import Image
 
 from hgc import limits
 
-from .canvas import Pixels, fit, on_sheet, painted
+from .canvas import Pixels, painted
+from .fitting import fit, on_sheet
 from .images import BLACK, WHITE, decode
 from .reading import Reading
 

@@ -11,9 +11,9 @@ from typing import Any
 
 from torch import nn
 
-from hgc.models.files import add_loras
+from hgc.models.library_errors import told
 from hgc.models.loaded import Loaded
-from hgc.models.loading import told
+from hgc.models.lora_weights import add_loras
 from hgc.models.loras import lora_named
 
 KEPT = 4

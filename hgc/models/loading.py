@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,26 +10,20 @@ from typing import Any
 import diffusers
 import torch
 from diffusers import AutoencoderKL
-from diffusers.utils import logging as diffusers_logging
-from safetensors import SafetensorError
-from transformers.utils import logging as transformers_logging
 
 from hgc.models import hub
-from hgc.models.configs import read_config
 from hgc.models.controlnets import ControlNets, check_fits, folder_of, load_folder
 from hgc.models.devices import best_device, device_named, dtype_named
-from hgc.models.families import FAMILIES, family_of
-from hgc.models.files import add_loras, checkpoint_parts, load_controlnet, load_vae
+from hgc.models.families import FAMILIES
+from hgc.models.files import checkpoint_parts, load_controlnet, load_vae
+from hgc.models.library_errors import told
 from hgc.models.loaded import Loaded
+from hgc.models.lora_weights import add_loras
 from hgc.models.loras import lora_file
+from hgc.models.named import not_here, preset_of
 from hgc.models.offload import HOME, TURNS, Turns
-from hgc.models.prediction import predicting, prediction_of
-from hgc.models.presets import ModelPreset, presets
+from hgc.models.presets import ModelPreset
 from hgc.models.refusals import ModelUnavailable
-from hgc.models.remembered import remembered
-from hgc.models.tensors import Tensors
-
-NO_TEXT = "{} has no text encoder that reads a prompt (SDXL's refiner is such a model); choose the base model"
 
 
 def load(
@@ -66,64 +59,6 @@ def load(
     if tiled or preset.tiled:
         loaded.components["vae"].enable_tiling()
     return loaded
-
-
-def preset_of(what: str) -> ModelPreset:
-    """The preset of a model by its name, id, folder or file. Raises ModelUnavailable."""
-    known = {**presets(), **remembered()}
-    if what in known:
-        return known[what]
-    path = Path(what).expanduser()
-    if path.is_file():
-        return _preset_of_file(path.resolve())
-    folder = path.resolve() if path.is_dir() else None
-    if folder is None and what.count("/") == 1 and not what.startswith((".", "/")):
-        folder = hub.model_folder(what)
-        if folder is None:
-            raise ModelUnavailable(f"{what} is not here; fetch it with `hgc models fetch {what}`")
-    if folder is None and (what.startswith((".", "/", "~")) or what.endswith(".safetensors")):
-        raise ModelUnavailable(f"there is no file or folder {what[:200]} on this machine; check the path")
-    if folder is None:
-        raise ModelUnavailable(
-            f"unknown model '{what[:80]}'; known are {', '.join(known)}, ids of the Hub, and folders and files on this "
-            "machine"
-        )
-    return _preset_of_folder(folder, what)
-
-
-def _preset_of_folder(folder: Path, source: str) -> ModelPreset:
-    """A preset for a folder in diffusers' format, with all that its family usually wants. Raises ModelUnavailable."""
-    index = folder / "model_index.json"
-    if not index.exists():
-        raise ModelUnavailable(f"{source} has no model_index.json: choose a folder in diffusers' format")
-    listed = read_config(index)
-    kind, unet = str(listed.get("_class_name")), folder / "unet" / "config.json"
-    if not kind.startswith("StableDiffusion") or kind.startswith("StableDiffusion3") or not unet.exists():
-        raise ModelUnavailable(f"{source} is a {kind}, which cannot be run here; choose Stable Diffusion or SDXL")
-    if (listed.get("text_encoder") or [None])[0] is None:
-        raise ModelUnavailable(NO_TEXT.format(source))
-    if missing := hub.lacking(folder):
-        raise ModelUnavailable(f"{source} is not whole: no weights of {', '.join(missing)}; fetch or copy it again")
-    config = read_config(unet)
-    base = presets()[family_of(config).base]
-    size = config.get("sample_size", base.size // 8) * 8
-    own = str(folder) if Path(source).expanduser().exists() else source
-    return replace(base, name=Path(source).name, title=Path(source).name, source=own, size=size, licence="")
-
-
-def _preset_of_file(path: Path) -> ModelPreset:
-    """A preset for a checkpoint in one file. Raises ModelUnavailable."""
-    tensors = Tensors.of(path)
-    if tensors.holds != "checkpoint":
-        raise ModelUnavailable(
-            f"{path.name} holds a {tensors.holds}, not a whole model; name a model, and give this beside it"
-        )
-    if tensors.without_text:
-        raise ModelUnavailable(NO_TEXT.format(path.name))
-    base = presets()[FAMILIES[tensors.family].base]
-    preset = replace(base, name=path.stem, title=path.stem, source=str(path), licence="")
-    predicted = prediction_of(tensors)
-    return preset if predicted is None else predicting(preset, predicted.schedule)
 
 
 def from_preset(
@@ -171,14 +106,6 @@ def from_preset(
     return Loaded(preset, components, controls, device, dtype, turns)
 
 
-def not_here(preset: ModelPreset) -> str:
-    """The remedy for a model that is not on this machine."""
-    return (
-        f"{preset.title} is not here ({preset.source}, about {preset.size_bytes / 1e9:.1f} GB, licence "
-        f"{preset.licence}); fetch it with `hgc models fetch {preset.name}`, or choose Landscapes"
-    )
-
-
 def _components(
     preset: ModelPreset, folder: Path, device: torch.device, dtype: torch.dtype, vae: str | None
 ) -> dict[str, Any]:
@@ -220,20 +147,3 @@ def _other_vae(source: str, known: Any, dtype: torch.dtype) -> Any:
     return AutoencoderKL.from_pretrained(
         folder, dtype=dtype, low_cpu_mem_usage=False, local_files_only=True, use_safetensors=True
     )
-
-
-@contextmanager
-def told(preset: ModelPreset) -> Iterator[None]:
-    """The libraries' errors as one sentence; none of their progress bars and remarks."""
-    before = diffusers_logging.get_verbosity()
-    diffusers_logging.disable_progress_bar()
-    transformers_logging.disable_progress_bar()
-    diffusers_logging.set_verbosity_error()
-    try:
-        yield
-    except (OSError, ValueError, SafetensorError) as error:
-        reason = str(error).strip().split("\n")[0][:160]
-        remedy = "clone again, or make them with `hgc train`" if preset.name == "landscapes" else "fetch them again"
-        raise ModelUnavailable(f"{preset.title}: the weights are not complete ({reason}); {remedy}") from error
-    finally:
-        diffusers_logging.set_verbosity(before)

@@ -17,7 +17,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from hgc.cache.anatomy.macs import run_once
+from hgc.cache.anatomy.measured import run_once
 from hgc.cache.anatomy.networks import Networks
 from hgc.models.outline import outline_of
 from hgc.models.presets import ModelPreset

@@ -14,7 +14,7 @@ from hgc.models import hub
 from hgc.models.configs import read_config
 from hgc.models.controlnets import KINDS, check_fits, folder_of
 from hgc.models.files import configs_for, controlnet_like
-from hgc.models.loading import told
+from hgc.models.library_errors import told
 from hgc.models.presets import ModelPreset
 from hgc.models.refusals import ModelUnavailable
 from hgc.models.tensors import Tensors

@@ -11,10 +11,10 @@ import torch
 from hgc import limits
 from hgc.models.devices import dtype_named
 from hgc.models.families import FAMILIES
-from hgc.models.files import check_family
-from hgc.models.loading import preset_of
+from hgc.models.lora_weights import check_family
 from hgc.models.loras import lora_file
 from hgc.models.memory import Memory, memory_of
+from hgc.models.named import preset_of
 from hgc.models.outline import outline_of
 from hgc.models.prediction import predicting, prediction_named, prediction_words
 from hgc.models.presets import CONTROLS, ModelPreset, presets

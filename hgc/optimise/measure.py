@@ -19,7 +19,7 @@ from hgc.cache.origin import Origin
 from hgc.cache.plan import Plan
 from hgc.cache.rules import CalibrationRefused
 from hgc.cache.running.engine import cached
-from hgc.cache.running.values import Witness
+from hgc.cache.running.watching import Witness
 from hgc.cache.schedules import cut_site, decoder_layers, kept_residuals
 from hgc.calibration.files import of_its_kind, read_arrays, write_arrays
 from hgc.calibration.subject import Subject

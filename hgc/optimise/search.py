@@ -17,13 +17,13 @@ from hgc.cache.origin import Origin
 from hgc.cache.plan import Plan
 from hgc.cache.rules import PlanRefused
 from hgc.cache.schedules import OutOfReach
+from hgc.ledger import append_line
 from hgc.optimise.course import CAUTIONS, Course
 from hgc.optimise.dynamic import Dynamic
 from hgc.optimise.neighbours import ROUNDING, descended, fitted, neighbours
 from hgc.optimise.predict import Predictor
 from hgc.optimise.shelf import Rung
 from hgc.optimise.trials import Fidelity, Trials
-from hgc.whole import append_line
 
 DESCENT = 40  # moves downhill in prediction, at most, before anything is run
 POWERS = (1, 2)  # errors that point the same way, and errors independent of each other

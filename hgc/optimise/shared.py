@@ -21,7 +21,7 @@ from huggingface_hub import CommitOperationAdd, HfApi, constants, get_hf_file_me
 from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, OfflineModeIsEnabled, RepositoryNotFoundError
 from huggingface_hub.file_download import http_get
 
-from hgc import limits
+from hgc import json_text, limits
 from hgc.optimise.predict import ErrorTable
 from hgc.optimise.shelf import Shelf
 from hgc.refused import NO_ZIP, Refused
@@ -106,7 +106,7 @@ def offered(place: Place) -> tuple[str, ...]:
 def read(data: bytes, table: bytes, where: str) -> Shelf:
     """A shelf from the bytes of its two files. Raises SharingRefused for what is malformed or hostile."""
     try:
-        limits.parsed(data.decode())
+        json_text.parsed(data.decode())
         with ZipFile(BytesIO(table)) as archive:
             unpacked = sum(part.file_size for part in archive.infolist())
         if unpacked > limits.TABLE_UNPACKED_BYTES:

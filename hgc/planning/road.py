@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hgc import limits
-from hgc.cache import schedules
+from hgc.cache import deadline, schedules
 from hgc.cache.plan import Plan
 from hgc.cache.rehearsal import check, rehearse
 from hgc.cache.rules import Verification
@@ -21,7 +20,7 @@ from hgc.request import Recipe
 HGC = "hgc"
 
 
-@limits.planning()
+@deadline.planning()
 def plan(recipe: Recipe, blueprint: Blueprint) -> Plan:
     """The plan of a recipe's second picture, one that can be run on this model; verified where the recipe asks for it.
 
@@ -65,14 +64,14 @@ def rival_of(recipe: Recipe, share: float) -> Recipe | None:
     return recipe.but(method=recipe.rival, budget=budget, at_least=None, plan=None, rival=None, verify=None)
 
 
-@limits.planning()
+@deadline.planning()
 def solution(recipe: Recipe, blueprint: Blueprint) -> Solution:
     """The budget of the recipe's method for its target, and how surely it gives that. Raises PlanRefused."""
     blueprint.check(recipe)
     return solve(Task(recipe, blueprint))
 
 
-@limits.planning()
+@deadline.planning()
 def in_time(recipe: Recipe, blueprint: Blueprint, times: RowTimes, most_ms: float) -> InTime:
     """The greatest budget of the recipe's method that keeps to a time. Raises PlanRefused."""
     blueprint.check(recipe)
@@ -85,7 +84,7 @@ def with_budget(recipe: R, blueprint: Blueprint) -> R:
     return solved(recipe, Task(recipe, blueprint))
 
 
-@limits.planning()
+@deadline.planning()
 def settings(recipe: Recipe, blueprint: Blueprint) -> schedules.HGC:
     """HGC's settings for the recipe's budget, whatever its method; without a budget those that it has.
 

@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hgc.cache.anatomy import Kind, Macs, State
-from hgc.cache.plan import Plan
+from hgc.cache.anatomy import Kind, State
 from hgc.cache.trace import Trace
 from hgc.evidence import Made
 from hgc.metrics import difference
@@ -36,24 +35,6 @@ class Progress:
     steps: int
     preview: Pixels | None
     eta_s: float | None
-
-
-@dataclass(frozen=True)
-class Forecast:
-    """The cost of a request before it runs, per image; times are None until this process has measured a run.
-
-    `share` and `share_rival` are the plans' parts of full compute in the paper's convention. `rival` is the plan at
-    that cost, which holds as long as nothing is decided while running; None without a rival.
-    """
-
-    macs: Macs
-    macs_full: Macs
-    share: float
-    latency_ms: float | None
-    latency_ms_full: float | None
-    plan: Plan
-    share_rival: float | None = None
-    rival: Plan | None = None
 
 
 @dataclass(frozen=True)

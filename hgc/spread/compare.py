@@ -11,7 +11,8 @@ from hgc.request import Request
 from hgc.studio.drawn import Drawn
 
 if TYPE_CHECKING:
-    from hgc.results.comparison import Comparison, Forecast
+    from hgc.results.comparison import Comparison
+    from hgc.results.forecast import Forecast
     from hgc.spread.desk import Desk
 
 

@@ -10,7 +10,8 @@ from hgc.calibration.subject import Subject
 from hgc.models.loaded import Loaded
 from hgc.models.loading import load
 from hgc.request import Request
-from hgc.results.comparison import Comparison, Forecast, Progress
+from hgc.results.comparison import Comparison, Progress
+from hgc.results.forecast import Forecast
 from hgc.spread.compare import Compare, Inspect
 from hgc.spread.facts import Facts, check_alike
 from hgc.spread.measure import scenes_at

@@ -18,7 +18,8 @@ from hgc.cache.trace import Trace
 from hgc.judges.table import title_of
 from hgc.planning.task import at_steps
 from hgc.request import ArmName, Request
-from hgc.results.comparison import Arm, Cancelled, Comparison, Forecast, Pixels, Progress
+from hgc.results.comparison import Arm, Cancelled, Comparison, Pixels, Progress
+from hgc.results.forecast import Forecast
 from hgc.studio.call import noise_of, stepping
 from hgc.studio.control_map import decoded
 from hgc.studio.cores import take_free_cores

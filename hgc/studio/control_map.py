@@ -11,7 +11,8 @@ from PIL import Image
 
 from hgc import limits
 from hgc.control.annotators import ANNOTATORS, LINES, annotate, serves
-from hgc.control.canvas import Kind, Pixels, fit, on_sheet, snap
+from hgc.control.canvas import Kind, Pixels, snap
+from hgc.control.fitting import fit, on_sheet
 from hgc.control.images import BLACK, RGB, WHITE, ImageRefused, decode
 from hgc.control.label_sets import LabelSet, plain, set_of
 from hgc.control.lines import detected, edge_map

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from hgc.cache.plan import Plan, PlanRefused
 from hgc.request import ArmName, Recipe, Request, RequestRefused
-from hgc.results.comparison import Arm, Forecast
+from hgc.results.comparison import Arm
+from hgc.results.forecast import Forecast
 
 # What of a request its cost does not depend on.
 COSTS_NOTHING = {"prompt", "negative_prompt", "seed", "control_png"}

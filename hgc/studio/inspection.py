@@ -8,13 +8,13 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from hgc.cache.anatomy import Kind
+from hgc.cache.running.attention_look import AttentionLook, Maps
+from hgc.cache.running.drift_look import DriftLook, spans, with_drift
 from hgc.cache.running.engine import cached
-from hgc.cache.running.looking import AttentionLook, DriftLook, Maps, spans, with_drift
-from hgc.cache.running.values import Witness
+from hgc.cache.running.watching import both
 from hgc.cache.trace import Trace
 from hgc.models.words import Word, words_of
 from hgc.request import ArmName
@@ -106,16 +106,6 @@ def _drifts(traces: Mapping[ArmName, Trace]) -> dict[ArmName, DriftLook]:
     steps, images = traces["full"].steps, traces["full"].images
     shared = DriftLook(images, spans(*(trace for trace in traces.values() if trace.steps == steps)))
     return {name: shared if trace.steps == steps else DriftLook(images, spans(trace)) for name, trace in traces.items()}
-
-
-def both(*witnesses: Witness) -> Witness:
-    """One witness that tells several."""
-
-    def told(kind: Kind, site: str, step: int, value: torch.Tensor) -> None:
-        for witness in witnesses:
-            witness(kind, site, step, value)
-
-    return told
 
 
 def _after_step(

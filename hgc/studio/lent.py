@@ -20,7 +20,8 @@ from hgc.models.loaded import Loaded
 from hgc.models.loading import load
 from hgc.planning import Blueprint
 from hgc.request import Recipe, Request
-from hgc.results.comparison import Cancelled, Comparison, Forecast, Progress
+from hgc.results.comparison import Cancelled, Comparison, Progress
+from hgc.results.forecast import Forecast
 from hgc.studio.calibrating import Measured
 from hgc.studio.drawn import Drawn
 from hgc.studio.inspection import Inspection, Look

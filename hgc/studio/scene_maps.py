@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping
 import cv2
 import numpy as np
 
-from hgc.control.canvas import Pixels, fit
+from hgc.control.canvas import Pixels
 from hgc.control.figures import draw_people
+from hgc.control.fitting import fit
 from hgc.landscapes.relief import depth_map, normal_map
 from hgc.landscapes.scene import Scene, depth_of
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Hashable, Iterator
-from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ import torch
 from hgc import limits, planning
 from hgc.cache import schedules
 from hgc.cache.anatomy import Anatomy, Macs
-from hgc.cache.anatomy.macs import measure
+from hgc.cache.anatomy.measured import measure
 from hgc.cache.anatomy.networks import Networks
 from hgc.cache.plan import Plan
 from hgc.cache.recording.ahead import Packages
@@ -40,7 +39,8 @@ from hgc.planning.in_time import InTime
 from hgc.planning.quality import Solution
 from hgc.planning.row_times import RowTimes
 from hgc.request import Lora, Recipe, Request, RequestRefused
-from hgc.results.comparison import Arm, Comparison, Forecast, Pixels, Progress
+from hgc.results.comparison import Arm, Comparison, Pixels, Progress
+from hgc.results.forecast import Forecast
 from hgc.studio import timing
 from hgc.studio.calibrating import Measured, calibrating, known_calibration, place_of
 from hgc.studio.call import call_of
@@ -51,25 +51,12 @@ from hgc.studio.inspection import Inspection, Look, look_into
 from hgc.studio.judge import Judge
 from hgc.studio.preview import LatentPreview
 from hgc.studio.provenance import Numbers, made_now
+from hgc.studio.timing import Timing
 from hgc.studio.worker import WORKER, as_it_goes, on_worker
 from hgc.studio.world import colourful, world_of
 
 WARM_STEPS = 2
 INPAINTED = (4, 9)  # channels of a UNet that diffusers can inpaint with
-
-
-@dataclass(frozen=True)
-class Timing:
-    """The times of the last comparison in this process: two points of cost against time."""
-
-    macs: tuple[int, int]
-    latency_ms: tuple[float, float]
-
-    def latency_of(self, macs: int) -> float:
-        """Time for that many MACs: on the line through both points, or in proportion where they lie too close."""
-        (x0, x1), (y0, y1) = self.macs, self.latency_ms
-        apart = x0 > 1.2 * x1 and y0 > y1
-        return y0 + (macs - x0) * (y1 - y0) / (x1 - x0) if apart else y0 * macs / x0
 
 
 class Studio:

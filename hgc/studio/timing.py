@@ -1,8 +1,9 @@
-"""A few steps run and watched to learn what every site takes on this device, at a recipe's shape."""
+"""Times on this device: of every site, from a few watched steps; of pictures, from the last comparison."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable
+from dataclasses import dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -62,3 +63,17 @@ def _watched(studio: Studio, recipe: Recipe) -> RowTimes:
     with cached(pipe, plan, timed=True) as run:
         pipe(**{**call, **stepping(request, plan.steps)})
     return RowTimes.of(run.trace, (perf_counter() - begun) * 1e3)
+
+
+@dataclass(frozen=True)
+class Timing:
+    """The times of the last comparison in this process: two points of cost against time."""
+
+    macs: tuple[int, int]
+    latency_ms: tuple[float, float]
+
+    def latency_of(self, macs: int) -> float:
+        """Time for that many MACs: on the line through both points, or in proportion where they lie too close."""
+        (x0, x1), (y0, y1) = self.macs, self.latency_ms
+        apart = x0 > 1.2 * x1 and y0 > y1
+        return y0 + (macs - x0) * (y1 - y0) / (x1 - x0) if apart else y0 * macs / x0

@@ -10,8 +10,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from hgc.cache.plan import PlanRefused
-from hgc.request import Recipe, Request, RequestRefused
+from hgc.request import Request
 from hgc.results.comparison import Comparison, Progress
 from hgc.spread.compare import Compare
 from hgc.spread.here import place_of
@@ -19,6 +18,7 @@ from hgc.spread.together import Take, together
 from hgc.spread.work import Place, WorkLost
 from hgc.studio.drawn import Drawn
 from hgc.sweep.grid import Cell
+from hgc.sweep.pricing import Job, jobs
 
 if TYPE_CHECKING:
     from hgc.studio.studio import Studio
@@ -50,28 +50,6 @@ class Outcome:
     refusal: str = ""
 
 
-@dataclass(frozen=True)
-class Job:
-    """A run before it is drawn: the MACs, with attention, of the arms that no run before it draws; or its refusal.
-
-    `latency_ms` is what they will take, None until this process has measured a run.
-    """
-
-    macs: int = 0
-    latency_ms: float | None = 0.0
-    refusal: str = ""
-
-
-def jobs(studio: Studio, cells: Sequence[Cell[Recipe]]) -> list[Job]:
-    """The cost of drawing these runs, in their order."""
-    return _jobs(studio, cells, Drawn())
-
-
-def _jobs(studio: Studio, cells: Sequence[Cell[Recipe]], drawn: Drawn) -> list[Job]:
-    pricing = _Pricing(studio, drawn)
-    return [pricing.job(cell) for cell in cells]
-
-
 def run_cells(
     studio: Studio,
     cells: Sequence[Cell[Request]],
@@ -85,7 +63,7 @@ def run_cells(
     worker. The runs are done at `place`, by default the studio's own.
     """
     drawn, place = Drawn(), place or place_of(studio)
-    planned = dict(zip([cell.key for cell in cells], _jobs(studio, cells, drawn), strict=True))
+    planned = dict(zip([cell.key for cell in cells], jobs(studio, cells, drawn), strict=True))
     for cell in cells:
         if refusal := planned[cell.key].refusal:
             yield Outcome(cell, None, refusal)
@@ -169,27 +147,3 @@ class _Pace:
         """A run is over."""
         self._here.pop(cell.key, None)
         self._done += self._planned[cell.key].macs
-
-
-class _Pricing:
-    """The cost that every run adds to those before it."""
-
-    def __init__(self, studio: Studio, drawn: Drawn) -> None:
-        self._studio, self._drawn = studio, drawn
-        self._paid: set[tuple[str, str]] = set()
-
-    def job(self, cell: Cell[Recipe]) -> Job:
-        request = cell.request
-        try:
-            forecast = self._drawn.forecast(request, self._studio.forecast)
-        except (PlanRefused, RequestRefused) as error:
-            return Job(refusal=str(error))
-        picture, plan = request.picture_digest, forecast.plan.digest
-        arms = {(picture, ""): (forecast.macs_full.full, forecast.latency_ms_full)}
-        arms[picture, plan] = kept = (forecast.macs.full, forecast.latency_ms)
-        if request.rival:
-            arms[picture, f"{request.rival} at {plan}"] = kept
-        new = [cost for name, cost in arms.items() if name not in self._paid]
-        self._paid |= arms.keys()
-        clocks = [clock for _, clock in new if clock is not None]
-        return Job(sum(macs for macs, _ in new), sum(clocks) if len(clocks) == len(new) else None)

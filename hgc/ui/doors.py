@@ -6,7 +6,6 @@ A page at localhost is within reach of every website that its owner visits: a na
 
 from __future__ import annotations
 
-import json
 import logging
 import socket
 from collections.abc import Mapping
@@ -18,6 +17,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hgc import limits
+from hgc.ui.half_characters import sendable
 
 log = logging.getLogger(__name__)
 
@@ -138,31 +138,3 @@ def bounded(receive: Receive) -> Receive:
         return message if bytes_in <= limits.BODY_BYTES else {"type": "http.disconnect"}
 
     return counted
-
-
-def sendable(receive: Receive) -> Receive:
-    """A request without half characters: JSON can name them, and no answer that repeats one can be sent."""
-
-    async def whole() -> Message:
-        message = await receive()
-        if message["type"] != "http.request":
-            return message
-        parts = [message.get("body", b"")]
-        while message.get("more_body"):
-            message = await receive()
-            if message["type"] != "http.request":
-                return message
-            parts.append(message.get("body", b""))
-        return {"type": "http.request", "body": whole_characters(b"".join(parts)), "more_body": False}
-
-    return whole
-
-
-def whole_characters(body: bytes) -> bytes:
-    """JSON with a question mark for every half of a character; what is no JSON stays as it is."""
-    if b"\\ud" not in body.lower():
-        return body
-    try:
-        return json.dumps(json.loads(body), ensure_ascii=False).encode("utf-8", "replace")
-    except (ValueError, RecursionError):
-        return body

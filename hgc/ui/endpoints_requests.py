@@ -22,8 +22,8 @@ from hgc.results.exports import result_of
 from hgc.results.records import record_of
 from hgc.spread.here import place_of
 from hgc.ui.blocks import json_input
-from hgc.ui.endpoints import refusals
 from hgc.ui.queueing import ENDPOINTS_QUEUE
+from hgc.ui.refusals import refusals
 from hgc.ui.runner import Runner
 from hgc.ui.schedules.events import sites_of
 

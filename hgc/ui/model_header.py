@@ -13,8 +13,9 @@ from hgc.models import hub
 from hgc.models.presets import CONTROLS, ModelPreset, presets
 from hgc.models.refusals import ModelUnavailable
 from hgc.models.remembered import remembered
+from hgc.ui.masthead import masthead
 from hgc.ui.own_model_panel import OwnModelPanel, build_own_model
-from hgc.ui.playground import figures
+from hgc.ui.remarks import notes_list
 
 if TYPE_CHECKING:
     from hgc.ui.loader import Loader
@@ -42,7 +43,7 @@ class Header:
 
     def says(self, words: str, kind: str = "") -> Updates:
         """Words under the header; without any its card goes."""
-        notes = figures.notes_list([words], kind) if kind else f'<p class="lead">{escape(words)}</p>'
+        notes = notes_list([words], kind) if kind else f'<p class="lead">{escape(words)}</p>'
         return {self.told: notes, self.card: gr.update(visible=bool(words))} | self.buttons()
 
     def buttons(self, fetch: bool = False) -> Updates:
@@ -83,7 +84,7 @@ def model_choices() -> list[tuple[str, str]]:
 def build_header(loader: Loader) -> Header:
     """Lays it out."""
     with gr.Row(elem_id="top", equal_height=True):
-        masthead = gr.HTML(figures.masthead("loading", "Loading the model"), elem_id="header")
+        head = gr.HTML(masthead("loading", "Loading the model"), elem_id="header")
         picker = gr.Dropdown(
             model_choices(),
             value="landscapes",
@@ -100,4 +101,4 @@ def build_header(loader: Loader) -> Header:
         told = gr.HTML("", elem_id="model-told")
         fetch = gr.Button("Fetch", variant="primary", elem_id="fetch", min_width=90, scale=0)
         stop = gr.Button("Stop", visible=False, elem_id="stop-fetching", min_width=90, scale=0)
-    return Header(masthead, picker, card, told, fetch, stop, build_own_model())
+    return Header(head, picker, card, told, fetch, stop, build_own_model())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -17,11 +17,11 @@ from hgc.models.presets import CONTROLS, ModelPreset
 from hgc.refused import Refused
 from hgc.ui.components.easel import from_url
 from hgc.ui.components.inputs import chosen
+from hgc.ui.masthead import masthead, ready_words
 from hgc.ui.model_fetching import Fetching
 from hgc.ui.model_header import OWN_MODEL, Header, Updates, known_models, model_choices, offered_controls
 from hgc.ui.own_model_events import OwnModelEvents
 from hgc.ui.pictures import png_url
-from hgc.ui.playground import figures
 from hgc.ui.playground.cache_events import CacheEvents, asked_of
 from hgc.ui.playground.control_events import ControlEvents
 from hgc.ui.playground.control_panel import AS_DRAWN
@@ -32,7 +32,7 @@ from hgc.ui.playground.second_panel import NONE
 from hgc.ui.playground.settling import settle_after
 from hgc.ui.playground.titles import SAMPLER_TITLES
 from hgc.ui.queueing import LOOK_QUEUE, QUIET
-from hgc.ui.runner import in_one_sentence
+from hgc.ui.refusals import in_one_sentence
 
 if TYPE_CHECKING:
     from hgc.studio.studio import Studio
@@ -79,7 +79,7 @@ class ModelEvents:
         if (not preset.local and hub.missing_of(preset)) or not _controls_here(preset):
             yield self._header.offers(preset)
             return
-        yield {self._header.masthead: figures.masthead("loading", f"Loading {preset.title}"), **self._header.says("")}
+        yield {self._header.masthead: masthead("loading", f"Loading {preset.title}"), **self._header.says("")}
         try:
             studio = self._loader.change(model, known_models()[model])
         except Exception as error:
@@ -182,22 +182,17 @@ class ModelEvents:
         way = annotator if kept == INPAINT or annotator in [name for _, name in ways] else ways[0][1]
         sheet, bare = self._taken_over(painting, studio)
         second_sheet, second_bare = self._taken_over(beside, studio)
+        lost = dict.fromkeys((*(bare if source == "paint" else ()), *second_bare))
+        loras_offered, gone = panel.more.loras.fit(studio, chosen[CANNY.stop :])
         notes = [preset.note] if preset.note else []
         if kept == AUTO != which:
             notes.append(NO_KIND.format(CONTROLS.get(which, which).lower()))
         if second != NONE and second not in preset.controls:
             notes.append(NO_SECOND.format(CONTROLS.get(second, second).lower()))
-        if source not in sources and sources:
-            lines = "draw lines, or " if "lines" in sources else ""
-            notes.append(NOT_PAINTED.format(lines) if source == "paint" else NO_LINES)
-        lost = dict.fromkeys((*(bare if source == "paint" else ()), *second_bare))
-        if lost:
-            notes.append(NO_CLASS.format(", ".join(map(class_title, lost))))
-        loras_offered, gone = panel.more.loras.fit(studio, chosen[CANNY.stop :])
-        notes += [NO_LORA.format(name) for name in gone]
+        notes += [*_no_source(source, sources), *_no_classes(lost), *(NO_LORA.format(name) for name in gone)]
         titled = [(SAMPLER_TITLES.get(name, name), name) for name in studio.samplers]
         return {
-            self._header.masthead: figures.masthead("ready", figures.ready_words(studio)),
+            self._header.masthead: masthead("ready", ready_words(studio)),
             self._header.picker: gr.update(choices=model_choices(), value=studio.model),
             panel.source: source if source in sources or not sources else sources[0],
             panel.offered: offering(sources),
@@ -229,8 +224,21 @@ class ModelEvents:
     def _standing(self) -> Updates:
         """The model that is loaded still."""
         studio = self._loader.studio()
-        ready = figures.masthead("ready", figures.ready_words(studio))
+        ready = masthead("ready", ready_words(studio))
         return {self._header.masthead: ready, self._header.picker: gr.update(value=studio.model)}
+
+
+def _no_source(chosen: str, sources: Sequence[str]) -> list[str]:
+    """That a model has not the way to a map that was chosen."""
+    if chosen in sources or not sources:
+        return []
+    lines = "draw lines, or " if "lines" in sources else ""
+    return [NOT_PAINTED.format(lines) if chosen == "paint" else NO_LINES]
+
+
+def _no_classes(lost: Collection[str]) -> list[str]:
+    """That what was painted as these classes was left out."""
+    return [NO_CLASS.format(", ".join(map(class_title, lost)))] if lost else []
 
 
 def _with(choices: list[tuple[str, str]], chosen: str) -> list[tuple[str, str]]:

@@ -16,7 +16,7 @@ from hgc.ui.model_fetching import Fetching
 from hgc.ui.model_header import Header, Updates, known_models, model_choices
 from hgc.ui.own_model import Asked, Fault, check_permitted, lora_words, recognise, sentence, words_of
 from hgc.ui.own_model_panel import noted
-from hgc.ui.runner import in_one_sentence
+from hgc.ui.refusals import in_one_sentence
 from hgc.ui.whereabouts import at_this_machine
 
 if TYPE_CHECKING:

@@ -16,7 +16,6 @@ from hgc.control.images import ImageRefused
 from hgc.history import NOWHERE, History, HistoryRefused, Place
 from hgc.planning import with_budget
 from hgc.planning.methods import BelowLeast
-from hgc.refused import Refused
 from hgc.request import Request
 from hgc.results.comparison import Cancelled, Comparison
 from hgc.results.opened import Opened
@@ -30,7 +29,8 @@ from hgc.ui.underway import Underway
 if TYPE_CHECKING:
     from hgc.request import ArmName
     from hgc.results.again import Original
-    from hgc.results.comparison import Forecast, Progress
+    from hgc.results.comparison import Progress
+    from hgc.results.forecast import Forecast
     from hgc.studio.inspection import Inspection, Look
     from hgc.ui.playground.drawing import Sheet
 
@@ -169,11 +169,3 @@ def made(control_png: bytes, fields: Mapping[str, Any], cache: Mapping[str, Any]
     settings = dict(cache) if isinstance(cache, Mapping) else cache
     shared = {"model": model, "cache": settings} | dict(fields)
     return Request.parse(shared | {"control_png": b64encode(control_png).decode()})
-
-
-def in_one_sentence(error: Exception) -> str:
-    """An error in the page's words: a refusal as it is, anything else without its insides."""
-    if isinstance(error, Refused):
-        return str(error)
-    log.error("a run failed", exc_info=error)
-    return f"Something unexpected happened ({type(error).__name__}); the server's log has the details, try again."

@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 
 import torch
 
-from hgc.cache.anatomy import KEPT, UNGUIDED, Anatomy, Kind, State, states
+from hgc.cache.anatomy import KEPT, UNGUIDED, Anatomy, Kind, State
+from hgc.cache.anatomy.states import states
 from hgc.cache.plan import Action, Plan
 from hgc.cache.rehearsal import decided
 from hgc.cache.rules import PlanRefused
-from hgc.cache.running.gate import ChangeGate, FeatureGate, Meter
+from hgc.cache.running.gate import ChangeGate, FeatureGate
+from hgc.cache.running.meter import Meter
 from hgc.cache.running.verification import Verdict, Verifier
 
 PLANNED = "planned"

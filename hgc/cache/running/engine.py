@@ -18,10 +18,10 @@ from hgc.cache.forecast import Lines
 from hgc.cache.plan import Plan
 from hgc.cache.recording.rows import Recordings
 from hgc.cache.rules import PlanRefused
-from hgc.cache.running.caller import NotCached
+from hgc.cache.running.belonging import NotCached
 from hgc.cache.running.patching import replaced_forwards
 from hgc.cache.running.run import Run
-from hgc.cache.running.values import Watching, Witness
+from hgc.cache.running.watching import Watching, Witness
 
 
 @contextmanager

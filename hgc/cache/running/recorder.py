@@ -4,46 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
-from time import perf_counter
 from typing import Any
 
 import torch
 
-from hgc.cache.anatomy import PREDICTION, UNGUIDED, Anatomy, Macs, State, blame
+from hgc.cache.anatomy import PREDICTION, UNGUIDED, Anatomy, Macs, State
+from hgc.cache.anatomy.states import blame
 from hgc.cache.plan import Plan
 from hgc.cache.running.clock import PLANNED, Step
+from hgc.cache.running.stopwatch import Stopwatch
 from hgc.cache.trace import Cell, Replays, Trace, TracedSite
 
-# Where calls return before the work is done.
-EVENTS: Mapping[str, Any] = {"cuda": torch.cuda.Event, "xpu": torch.xpu.Event, "mps": torch.mps.event.Event}
-
 GLIMPSED = "computed for the gate"
-
-
-class Stopwatch:
-    """`start()` gives a mark, `stop(mark)` a span; `latency_ms(span)` may be asked once the run is over."""
-
-    def __init__(self, device: torch.device) -> None:
-        self._event = EVENTS.get(device.type)
-
-    def start(self) -> Any:
-        return perf_counter() if self._event is None else self._mark(self._event)
-
-    def stop(self, mark: Any) -> Any:
-        return (perf_counter() - mark) * 1e3 if self._event is None else (mark, self._mark(self._event))
-
-    def latency_ms(self, span: Any) -> float:
-        if self._event is None:
-            return float(span)
-        begin, end = span
-        end.synchronize()
-        return float(begin.elapsed_time(end))
-
-    @staticmethod
-    def _mark(kind: Any) -> Any:
-        event = kind(enable_timing=True)
-        event.record()
-        return event
 
 
 Spans = Mapping[str, tuple[Any, ...]]

@@ -2,46 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import torch
 
 from hgc.cache.anatomy import PREDICTION, UNGUIDED, Anatomy, Kind, State
-from hgc.cache.forecast import Lines, by_frequency, per_channel, relative_l1
+from hgc.cache.forecast import by_frequency, per_channel, relative_l1
 from hgc.cache.plan import Action, Plan
 from hgc.cache.rules import LINE, REPEAT, RESIDUAL, CalibrationRefused, Forecast
 from hgc.cache.running.clock import Step
 from hgc.cache.running.recorder import Recorder
 from hgc.cache.running.store import Adjust, Kept, Key, Part, Store, Wanted
 from hgc.cache.running.verification import verified
+from hgc.cache.running.watching import Watching
 
 UNFORESEEN = "; no weights for these past steps, a {} instead"
 ATTENTION = (Kind.SELF_ATTENTION, Kind.CROSS_ATTENTION)
-
-Witness = Callable[[Kind, str, int, torch.Tensor], None]  # a site's kind and name, the step, the computed value
-
-
-@dataclass(frozen=True)
-class Watching:
-    """The company of a run beside its plan: who looks on, and the numbers that scale-shift forecasts need."""
-
-    observe: bool = False
-    witness: Witness | None = None
-    adjustment: Lines | None = None
-    timed: bool = False
-
-    @property
-    def all(self) -> bool:
-        """Whether somebody looks at sites that the plan says nothing of."""
-        return self.timed or self.onlooker
-
-    @property
-    def onlooker(self) -> bool:
-        """Whether somebody is to see every computed value."""
-        return self.observe or self.witness is not None
 
 
 class Values:

@@ -19,7 +19,7 @@ import torch
 from hgc.cache.anatomy import FINE, UNGUIDED, Anatomy
 from hgc.cache.plan import Plan
 from hgc.cache.rules import Verification
-from hgc.cache.running.gate import Meter
+from hgc.cache.running.meter import Meter
 
 
 @dataclass(frozen=True)

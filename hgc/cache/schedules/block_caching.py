@@ -17,7 +17,8 @@ from typing import Annotated
 
 from annotated_types import Interval
 
-from hgc.cache.anatomy import Anatomy, Kind, State, states
+from hgc.cache.anatomy import Anatomy, Kind, State
+from hgc.cache.anatomy.states import states
 from hgc.cache.origin import Origin
 from hgc.cache.plan import Action, Plan
 from hgc.cache.rehearsal import plan_macs

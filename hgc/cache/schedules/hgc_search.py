@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from math import inf
 
-from hgc import limits
+from hgc.cache import deadline
 from hgc.cache.anatomy import Anatomy
 from hgc.cache.rehearsal import plan_macs
 from hgc.cache.schedules.between import Leg
@@ -134,7 +134,7 @@ class _Search:
         return sorted({max(1, round(steps * i / MOST_COUNTS)) for i in range(1, MOST_COUNTS)})
 
     def _best(self, count: int, gate_step: int, order: int, budget: float) -> tuple[float, HGC | None]:
-        limits.check_time()
+        deadline.check_time()
         steps = self.similarity.steps
         within = [leg for leg in self._legs(count, gate_step, order) if leg.cost <= (budget + ROUNDING) * steps]
         if not within:

@@ -1,4 +1,4 @@
-"""The difference of two pictures as a heat map, and the scale it was drawn on."""
+"""Differences in colours: of two pictures as a heat map with its scale, and signed ones in two colours."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from hgc.control.canvas import Pixels
 # Below this the map would show the noise of rounding as if it were something.
 LEAST_TOP = 0.02
 TICKS = 5
+# Blue where the full arm has more, orange where the cached one has, dark where both agree: the arms' own colours.
+LESS, EQUAL, MORE = (126, 176, 226), (20, 24, 30), (240, 166, 30)
 
 
 def heat_top(difference: NDArray[np.float32]) -> float:
@@ -46,6 +48,13 @@ def heat_scale(top: float) -> str:
         f'<div class="ticks">{ticks}</div></div><p class="aside">Mean difference of the three channels, in percent of '
         "full brightness; below, in levels of 255. One scale for all pairs of this run.</p>"
     )
+
+
+def two_sided(difference: NDArray[np.floating], top: float) -> Pixels:
+    """Colours uint8 [h, w, 3] of a signed difference [h, w]: `top` and more is the brightest."""
+    level = np.clip(difference / top, -1, 1)[..., None]
+    ends = np.where(level < 0, np.array(LESS), np.array(MORE))
+    return np.asarray(np.array(EQUAL) + np.abs(level) * (ends - np.array(EQUAL))).round().astype(np.uint8)
 
 
 def _rgb(colour: str) -> tuple[float, float, float]:

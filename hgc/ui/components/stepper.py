@@ -10,7 +10,8 @@ import numpy as np
 from hgc.cache.anatomy import State
 from hgc.cache.trace import Trace
 from hgc.charts.quantity import giga, seconds
-from hgc.ui.pictures import figure_by_step, two_sided, words_by_step
+from hgc.ui.components.by_step import figure_by_step, words_by_step
+from hgc.ui.components.heat import two_sided
 
 if TYPE_CHECKING:
     from hgc.control.canvas import Pixels

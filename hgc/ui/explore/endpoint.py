@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
 from hgc.request import RequestRefused
 from hgc.sweep import Axis, Sweep, base_of, parse_seeds
-from hgc.ui.endpoints import drawing_inputs, given_file, refusals
+from hgc.ui.endpoints import drawing_inputs, given_file
 from hgc.ui.playground.drawing import prepare
 from hgc.ui.queueing import ENDPOINTS_QUEUE
+from hgc.ui.refusals import refusals
 from hgc.ui.runner import Runner, made
+
+if TYPE_CHECKING:
+    from hgc.studio.studio import Studio
 
 
 def build_sweep_endpoint(runner: Runner) -> None:
@@ -37,10 +41,6 @@ def build_sweep_endpoint(runner: Runner) -> None:
             y: the same for the rows; empty for one row.
             seeds: draws every place under each of these, e.g. "0..2"; empty for the request's own.
         """
-        from hgc.sweep.folder import sheet
-        from hgc.sweep.run import Outcome, run_cells
-        from hgc.sweep.table import records
-
         with refusals():
             studio, given = runner.loader.studio(), given_file(picture, control, annotator)
             if settings is not None and not isinstance(settings, dict):
@@ -49,10 +49,7 @@ def build_sweep_endpoint(runner: Runner) -> None:
             base = made(prepare(studio, given)[0].png, fields, fields.pop("cache", {}), studio.model)
             first, second = Axis.read(x or ""), Axis.read(y) if y and y.strip() else None
             base = base_of(base, [axis for axis in (first, second) if axis is not None], studio.blueprint)
-            asked = Sweep(base, first, second, parse_seeds(seeds or ""))
-            outcomes = [news for news in run_cells(studio, asked.cells) if isinstance(news, Outcome)]
-            pictures = {out.cell.key: out.comparison.cached.image for out in outcomes if out.comparison is not None}
-            return list(records(asked, outcomes).values()), sheet(asked, pictures)
+            return _swept(studio, Sweep(base, first, second, parse_seeds(seeds or "")))
 
     with gr.Column(visible=False):
         inputs = [
@@ -64,3 +61,14 @@ def build_sweep_endpoint(runner: Runner) -> None:
         ]
         outputs = [gr.JSON(label="runs"), gr.Image(format="png", label="pictures")]
         gr.Button(visible=False).click(sweep, inputs, outputs, api_name="sweep", **ENDPOINTS_QUEUE)
+
+
+def _swept(studio: Studio, asked: Sweep) -> tuple[list[dict[str, Any]], Any]:
+    """The figures of every run, and the sheet of all pictures."""
+    from hgc.sweep.folder import sheet
+    from hgc.sweep.run import Outcome, run_cells
+    from hgc.sweep.table import records
+
+    outcomes = [news for news in run_cells(studio, asked.cells) if isinstance(news, Outcome)]
+    pictures = {out.cell.key: out.comparison.cached.image for out in outcomes if out.comparison is not None}
+    return list(records(asked, outcomes).values()), sheet(asked, pictures)

@@ -21,7 +21,7 @@ from hgc.ui.playground.form import form_outputs, read_recipe, write_form
 from hgc.ui.playground.wanted import HGC, control_of, within_reach
 from hgc.ui.pressing import Jobs, Press, Step, Updates, wire_start, wire_stop
 from hgc.ui.queueing import QUIET
-from hgc.ui.runner import in_one_sentence
+from hgc.ui.refusals import in_one_sentence
 from hgc.ui.sessions import Kept
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ class ExploreEvents:
 
     def price(self, source: str, annotator: str, which: str, *values: Any) -> str:
         """How many runs there will be and how long they take; or in one sentence why not."""
-        from hgc.sweep.run import jobs
+        from hgc.sweep.pricing import jobs
 
         try:
             studio = self._runner.loader.studio()

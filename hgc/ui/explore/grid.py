@@ -16,7 +16,8 @@ from hgc.ui.playground.stage import preview_url
 if TYPE_CHECKING:
     from hgc.results.comparison import Comparison
     from hgc.sweep import Cell
-    from hgc.sweep.run import Job, Outcome, Underway
+    from hgc.sweep.pricing import Job
+    from hgc.sweep.run import Outcome, Underway
 
 
 Outcomes = Mapping[str, "Outcome"]

@@ -23,7 +23,9 @@ from hgc.ui.playground.restoring import Restoring, beyond
 from hgc.ui.playground.session import wire_brought_back
 from hgc.ui.playground.titles import method_title
 from hgc.ui.queueing import QUIET
-from hgc.ui.runner import Runner, in_one_sentence
+from hgc.ui.refusals import in_one_sentence
+from hgc.ui.remarks import notes_list
+from hgc.ui.runner import Runner
 
 if TYPE_CHECKING:
     from hgc.ui.playground.tab import Playground
@@ -54,7 +56,7 @@ class HistoryEvents:
             entries, total = history.entries(search, owner, limit), history.count(search, owner)
             kept_bytes = history.size_bytes()
         except Exception as error:
-            return {tab.grid: figures.notes_list([in_one_sentence(error)], "error")}
+            return {tab.grid: notes_list([in_one_sentence(error)], "error")}
         return {
             tab.grid: history_views.runs_grid(entries, chosen or (), bool(search.strip())),
             tab.count: history_views.count_line(len(entries), total, kept_bytes),
@@ -90,7 +92,7 @@ class HistoryEvents:
             records = [self._runner.history.load(name, owner) for name in names if len(names) < 3]
             shown = self._one(*records) if len(records) == 1 else self._two(arm, *records) if records else {}
         except Exception as error:
-            shown = {tab.facts: figures.notes_list([in_one_sentence(error)], "error")}
+            shown = {tab.facts: notes_list([in_one_sentence(error)], "error")}
         return frame | shown
 
     def _one(self, record: Record) -> Updates:

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from hgc.cache.anatomy import Kind, State
 from hgc.cache.trace import Trace
 from hgc.charts.attention import layer_titles
-from hgc.ui.components.heat import heat_map
+from hgc.ui.components.by_step import figure_by_step, words_by_step
+from hgc.ui.components.heat import heat_map, two_sided
 from hgc.ui.components.stepper import step_of
-from hgc.ui.pictures import figure_by_step, two_sided, words_by_step
 
 if TYPE_CHECKING:
     from hgc.control.canvas import Pixels

@@ -12,8 +12,9 @@ from hgc.charts import attention_chart, drift_chart, latency_chart, macs_chart, 
 from hgc.results.exports import EXPORTS
 from hgc.ui.components.stepper import pictures, stepper
 from hgc.ui.inside.attention import NO_WORDS, TOGETHER, attention_view, layer_choices, totals
-from hgc.ui.playground.figures import notes_list
-from hgc.ui.runner import Runner, in_one_sentence
+from hgc.ui.refusals import in_one_sentence
+from hgc.ui.remarks import notes_list
+from hgc.ui.runner import Runner
 
 if TYPE_CHECKING:
     from hgc.results.opened import Opened

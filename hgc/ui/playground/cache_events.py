@@ -16,8 +16,9 @@ from hgc.request import Recipe
 from hgc.share import NAME
 from hgc.target import milliseconds
 from hgc.ui.components.inputs import chosen
-from hgc.ui.playground import figures
+from hgc.ui.masthead import masthead, ready_words
 from hgc.ui.playground.cache_panel import CUSTOM_REASON, read_settings, write_settings
+from hgc.ui.playground.forecast_line import forecast_line, forecast_waiting
 from hgc.ui.playground.lora_panel import INPUTS
 from hgc.ui.playground.method_card import method_card
 from hgc.ui.playground.more import priced_fields
@@ -27,18 +28,19 @@ from hgc.ui.playground.settling import settle_after, wire_settling
 from hgc.ui.playground.titles import rival_of
 from hgc.ui.playground.wanted import DIGITS, HGC, Wanted, control_of, within_reach
 from hgc.ui.queueing import QUIET, answer_last
-from hgc.ui.runner import in_one_sentence
+from hgc.ui.refusals import in_one_sentence
+from hgc.ui.remarks import aside, notes_list
 
 if TYPE_CHECKING:
     from hgc.planning.in_time import InTime
     from hgc.planning.quality import Solution
-    from hgc.results.comparison import Forecast
+    from hgc.results.forecast import Forecast
     from hgc.ui.playground.cache_panel import CachePanel
     from hgc.ui.playground.tab import Playground
 
 COST_FIELDS = ("steps", "sampler", "guidance", "control_scale", "control_start", "control_end")
 MORE_END = len(COST_FIELDS) + 7 + INPUTS  # those of MorePanel.cost follow
-BY_HAND = (None, figures.aside(CUSTOM_REASON), HGC, method_card(METHODS[HGC]), True)
+BY_HAND = (None, aside(CUSTOM_REASON), HGC, method_card(METHODS[HGC]), True)
 NO_TARGET = ("", "", "")
 BY_HAND_JS = f"() => hgc.setByHand({json.dumps((*BY_HAND, *NO_TARGET))})"
 NOT_BY_HAND_JS = f"() => {json.dumps((False, *NO_TARGET))}"
@@ -132,10 +134,10 @@ class CacheEvents:
         except Refused as error:
             sentence = str(error).removeprefix("at_least: ")
             # What was asked for before is no longer answered: the form as it stands is settled here.
-            return [*self.follow(*values), gr.skip(), gr.skip(), figures.notes_list([sentence], "error")]
+            return [*self.follow(*values), gr.skip(), gr.skip(), notes_list([sentence], "error")]
         percent = round(100 * solution.budget, DIGITS)
         *settled, _ = self.settle(wanted.method, None, percent, False, *values[4:])
-        return [*settled, percent, None, False, figures.aside(solution.sentence)]
+        return [*settled, percent, None, False, aside(solution.sentence)]
 
     def _solution(self, fields: dict[str, Any], target: str) -> Solution | InTime:
         """The budget for a likeness, or for a time on this device. Raises PlanRefused, RequestRefused."""
@@ -152,9 +154,9 @@ class CacheEvents:
             fields |= wanted.fields(read_settings(settings)) if plan is None else {"plan": plan.as_dict()}
             return self._price(self._recipe(fields | {"rival": rival_of(rival)}))
         except PlanRefused:
-            return figures.forecast_waiting(NOT_AS_SET)
+            return forecast_waiting(NOT_AS_SET)
         except Exception as error:
-            return figures.forecast_waiting(in_one_sentence(error))
+            return forecast_waiting(in_one_sentence(error))
 
     def _price(self, recipe: Recipe) -> str:
         titles, note = arm_titles(recipe), ""
@@ -166,7 +168,7 @@ class CacheEvents:
             note, forecast = str(error), self._forecast(recipe.but(rival=None))
         if forecast.share_rival is not None:
             note = f"{titles['rival']}: {forecast.share_rival:.1%}"
-        return figures.forecast_line(forecast, titles["cached"], note)
+        return forecast_line(forecast, titles["cached"], note)
 
     def _forecast(self, recipe: Recipe) -> Forecast:
         """The forecast of Run, which takes a method's least where the budget is below that."""
@@ -181,8 +183,8 @@ class CacheEvents:
         try:
             studio = self._loader.studio()
         except Refused as error:
-            return [figures.masthead("failed", "Model not loaded"), figures.forecast_waiting(str(error))]
-        return [figures.masthead("ready", figures.ready_words(studio)), gr.skip()]
+            return [masthead("failed", "Model not loaded"), forecast_waiting(str(error))]
+        return [masthead("ready", ready_words(studio)), gr.skip()]
 
 
 def _read(values: Sequence[Any], controls: Sequence[str]) -> tuple[Wanted, dict[str, Any], Sequence[Any]]:
@@ -203,7 +205,7 @@ def _told(wanted: Wanted, sentence: str) -> list[Any]:
     percent = gr.skip() if named is None else round(100 * wanted.share)
     return [
         method_card(METHODS[wanted.method]),
-        figures.aside(sentence[:1].upper() + sentence[1:] or reason),
+        aside(sentence[:1].upper() + sentence[1:] or reason),
         percent,
     ]
 

@@ -12,28 +12,18 @@ from hgc.cache import schedules
 from hgc.planning.methods import DEFAULT_METHOD, METHODS
 from hgc.ui.components.inputs import chosen
 from hgc.ui.playground import hgc_settings
+from hgc.ui.playground.calibrating_panel import MissedCalibration, build_missed_calibration
 from hgc.ui.playground.hgc_ladder import ladder
 from hgc.ui.playground.method_card import method_card
 from hgc.ui.playground.settling import answer_field
 from hgc.ui.playground.titles import NO_RIVAL, RIVALS
 from hgc.ui.playground.wanted import HGC
-from hgc.ui.pressing import Pressing, build_press
 
 PRESET_NAMES = ("Exact", "Quality", "Balanced", "Paper", "Turbo")
 FIRST_PRESET = "Paper"
 CUSTOM_REASON = "Your own settings."
 ALWAYS = 100  # percent, from which on no forecast is verified
 ONLY_HGC_JS = f"(method) => ({{__type__: 'update', visible: method === '{HGC}'}})"
-
-
-@dataclass(frozen=True)
-class MissedCalibration:
-    """The offer to calibrate; `row` stands there only where that is missed. Its curves are drawn in Schedules."""
-
-    row: gr.Column
-    told: gr.HTML
-    pressing: Pressing
-    chart: None = None
 
 
 @dataclass(frozen=True)
@@ -108,16 +98,6 @@ class CachePanel:
         ]
 
 
-def _missed_calibration() -> MissedCalibration:
-    with gr.Column(visible=False, elem_id="missed-calibration") as row:
-        text = gr.HTML("", elem_id="missed-told")
-        with gr.Row():
-            press = build_press()
-            run = gr.Button("Calibrate", size="md", elem_id="calibrate-here", scale=0, min_width=110)
-            stop = gr.Button("Stop", size="md", interactive=False, elem_id="calibrate-here-stop", scale=0, min_width=70)
-    return MissedCalibration(row, text, Pressing(press, (run,), stop))
-
-
 def build_cache_panel() -> CachePanel:
     """Lays the panel out, with the settings' own defaults until the model can say what a preset means."""
     now = schedules.HGC()
@@ -161,7 +141,7 @@ def _budget() -> dict[str, Any]:
         elem_classes="segmented",
     )
     reason = gr.HTML("", elem_id="preset-reason")
-    missed = _missed_calibration()
+    missed = build_missed_calibration()
     budget = gr.Slider(
         5,
         100,

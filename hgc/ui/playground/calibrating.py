@@ -10,10 +10,10 @@ import gradio as gr
 from hgc.charts.quantity import duration
 from hgc.planning.calibrations import NotCalibrated
 from hgc.ui.playground.cache_events import CacheEvents, asked_of
-from hgc.ui.playground.figures import aside
 from hgc.ui.playground.settling import settle_after
 from hgc.ui.pressing import Step, Updates, wire_start, wire_stop
 from hgc.ui.queueing import answer_last
+from hgc.ui.remarks import aside
 from hgc.ui.schedules.calibration import CalibrationEvents
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import gradio as gr
 
 from hgc.cache.schedules import HGC
 from hgc.control.annotators import ANNOTATORS, LINES
-from hgc.control.canvas import fit, on_sheet
+from hgc.control.fitting import fit, on_sheet
 from hgc.control.images import WHITE, ImageRefused
 from hgc.control.pictures import INPAINT
 from hgc.control.reading import Reading
@@ -20,7 +20,6 @@ from hgc.refused import Refused
 from hgc.ui.components.easel import CANVAS_PX
 from hgc.ui.components.inputs import chosen
 from hgc.ui.pictures import png_url
-from hgc.ui.playground import figures
 from hgc.ui.playground.cache_events import BY_HAND, by_hand_of
 from hgc.ui.playground.cache_panel import write_settings
 from hgc.ui.playground.drawing import (
@@ -40,7 +39,8 @@ from hgc.ui.playground.drawing import (
 )
 from hgc.ui.playground.reading_panel import ways_of
 from hgc.ui.queueing import LOOK_QUEUE, QUIET, answer_last
-from hgc.ui.runner import in_one_sentence
+from hgc.ui.refusals import in_one_sentence
+from hgc.ui.remarks import aside, notes_list
 
 if TYPE_CHECKING:
     from hgc.control.canvas import Pixels
@@ -103,9 +103,9 @@ class ControlEvents:
             given = fitted(given, studio)
             prepared, notes = prepare(studio, given)
         except NothingYet as lack:
-            return None, f"<h3>As the model sees it</h3>{figures.aside(str(lack))}"
+            return None, f"<h3>As the model sees it</h3>{aside(str(lack))}"
         except Exception as error:
-            return None, figures.notes_list([in_one_sentence(error)], "error")
+            return None, notes_list([in_one_sentence(error)], "error")
         return prepared.map, seen_text(notes, given)
 
     def receive(self, page: gr.Request, *drawing: Any) -> tuple[Any, ...]:
@@ -149,7 +149,7 @@ class ControlEvents:
         """The method by hand with the example's settings, and what it shows."""
         if example.cache is None:
             return (gr.skip(),) * (len(BY_HAND) + len(self._panel.settings))
-        by_hand = tuple(figures.aside(example.about) if value == BY_HAND[1] else value for value in BY_HAND)
+        by_hand = tuple(aside(example.about) if value == BY_HAND[1] else value for value in BY_HAND)
         return *by_hand, *write_settings(HGC(**example.cache))
 
     def edit(self, *drawing: Any) -> tuple[Any, ...]:
@@ -160,7 +160,7 @@ class ControlEvents:
         control = fitted(drawn(*drawing), self._loader.studio()).control
         if control not in DRAWN:
             refusal = NOT_DRAWN.format(CONTROLS[control].lower())
-            return gr.skip(), gr.skip(), gr.skip(), figures.notes_list([refusal], "error")
+            return gr.skip(), gr.skip(), gr.skip(), notes_list([refusal], "error")
         return *_on_canvas(control_map, control), sentence
 
     def trace(self, *drawing: Any) -> tuple[Any, ...]:
@@ -168,10 +168,10 @@ class ControlEvents:
         try:
             given = drawn(*drawing)
         except Refused as error:
-            return *(gr.skip(),) * 5, figures.notes_list([in_one_sentence(error)], "error")
+            return *(gr.skip(),) * 5, notes_list([in_one_sentence(error)], "error")
         if drawing[6] not in (AUTO, *DRAWN):
             refusal = NOT_DRAWN.format(CONTROLS[drawing[6]].lower())
-            return *(gr.skip(),) * 5, figures.notes_list([refusal], "error")
+            return *(gr.skip(),) * 5, notes_list([refusal], "error")
         reading, side = given.reading or Reading(), (CANVAS_PX, CANVAS_PX)
         photo = on_sheet(fit(given.picture, side, "photo", reading.framing, reading.position), side, WHITE)
         canvases = ("paint", "", gr.skip()) if given.control == "segmentation" else ("lines", gr.skip(), "")
@@ -180,7 +180,7 @@ class ControlEvents:
     def read(self, prompt: str) -> Any:
         """The words of a prompt that the model will not understand."""
         notes = self._loader.studio().check_prompt(prompt) if self._loader.ready else ()
-        return gr.update(value=figures.notes_list(notes), visible=bool(notes))
+        return gr.update(value=notes_list(notes), visible=bool(notes))
 
 
 def _on_canvas(picture: Pixels, control: str) -> tuple[Any, Any, Any]:

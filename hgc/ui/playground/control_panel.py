@@ -74,23 +74,7 @@ def build_control_panel() -> ControlPanel:
     first = examples.gallery()[0]
     with gr.Column(elem_classes="card", elem_id="control-card"):
         gr.HTML('<h2>Control</h2><p class="aside">The picture will follow this map.</p>')
-        which = models_list(
-            [(AS_DRAWN, AUTO)],
-            AUTO,
-            label="Kind of map",
-            info="Areas and lines can be drawn. Inpainting reads the picture to begin from, others a photo or map.",
-            visible=False,
-            elem_id="which",
-        )
-        source = gr.Radio(
-            [("Paint areas", "paint"), ("Draw lines", "lines"), ("Use a photo", "photo")],
-            value="paint",
-            show_label=False,
-            label="Where the map comes from",
-            elem_id="source",
-            elem_classes="segmented",
-        )
-        offered = gr.HTML("", elem_id="offered-sources")
+        which, source, offered = _kind_and_source()
         with gr.Row(visible=False, elem_id="tracing") as tracing:
             under = gr.HTML("", elem_id="under", min_width=140)
             lift = gr.Button("Take the photo away", size="md", elem_id="lift", scale=0, min_width=190)
@@ -130,6 +114,27 @@ def build_control_panel() -> ControlPanel:
         examples_panel,
         more,
     )
+
+
+def _kind_and_source() -> tuple[gr.Dropdown, gr.Radio, gr.HTML]:
+    """Which kind of map, and where it comes from."""
+    which = models_list(
+        [(AS_DRAWN, AUTO)],
+        AUTO,
+        label="Kind of map",
+        info="Areas and lines can be drawn. Inpainting reads the picture to begin from, others a photo or map.",
+        visible=False,
+        elem_id="which",
+    )
+    source = gr.Radio(
+        [("Paint areas", "paint"), ("Draw lines", "lines"), ("Use a photo", "photo")],
+        value="paint",
+        show_label=False,
+        label="Where the map comes from",
+        elem_id="source",
+        elem_classes="segmented",
+    )
+    return which, source, gr.HTML("", elem_id="offered-sources")
 
 
 def _seen(first: Example) -> tuple[gr.HTML, gr.HTML]:

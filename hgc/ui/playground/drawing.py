@@ -19,9 +19,9 @@ from hgc.control.reading import Reading
 from hgc.models.presets import CONTROLS
 from hgc.ui.components.easel import CANVAS_PX, from_url
 from hgc.ui.pictures import png_url
-from hgc.ui.playground.figures import notes_list
 from hgc.ui.playground.size import OWN, Size, size_of
 from hgc.ui.playground.source_panel import PART, WHOLE
+from hgc.ui.remarks import notes_list
 
 if TYPE_CHECKING:
     from hgc.studio.control_map import Prepared

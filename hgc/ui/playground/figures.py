@@ -1,4 +1,4 @@
-"""Pieces of the page as HTML: figures, verdict, badges, notes, the forecast. Pure functions."""
+"""The figures of a run as HTML: tiles, a table of three arms, the verdict, badges. Pure functions."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 from hgc.charts.quantity import giga, seconds, size
 from hgc.judges import UNSCORED
 from hgc.planning.measured import long_band, noise_band
-from hgc.spread.here import place_of
 from hgc.ui.playground.titles import ARM_NAMES, SAMPLER_TITLES
+from hgc.ui.remarks import aside
 
 if TYPE_CHECKING:
-    from hgc.results.comparison import Comparison, Forecast
-    from hgc.studio.studio import Studio
+    from hgc.results.comparison import Comparison
 
 NOTHING_DONE = (
     '<div class="verdict warn" role="status"><b>The caches did nothing.</b> They kept no value in any step; only work '
@@ -35,21 +34,6 @@ EXACT = (
     '<div class="verdict good" role="status"><b>Bit-identical to the plain pipeline.</b> Only work that does not '
     "depend on the step was saved.</div>"
 )
-
-
-def masthead(kind: str, status: str) -> str:
-    """The page's name, what it is for, and how the model stands: loading, ready or failed."""
-    return (
-        '<header class="masthead"><div class="brand"><h1>HGC Studio</h1>'
-        "<p>Draw a landscape and see it made twice: in full, and with a cache that still follows it.</p></div>"
-        f'<span class="status {kind}" role="status"><i></i>{escape(status)}</span></header>'
-    )
-
-
-def ready_words(studio: Studio) -> str:
-    """The loaded model, its device and its precision, in a few words; and the workers, where there are several."""
-    workers = f" · {several} workers" if (several := place_of(studio).size) > 1 else ""
-    return f"{studio.model.capitalize()} · {studio.device.upper()} · {studio.dtype}{workers}"
 
 
 def figures_waiting() -> str:
@@ -279,36 +263,3 @@ def badges(values: Mapping[str, Any], notes: Iterable[str] = ()) -> str:
 
 def _badge(kind: str, html: str) -> str:
     return f'<span class="badge {kind}">{html}</span>'
-
-
-def aside(text: str) -> str:
-    """A quiet remark."""
-    return f'<p class="aside">{escape(text)}</p>'
-
-
-def notes_list(notes: Iterable[str], kind: str = "note") -> str:
-    """Short remarks under a control; nothing at all when there are none."""
-    items = "".join(f"<li>{escape(note[:1].upper() + note[1:])}</li>" for note in notes)
-    return f'<div role="status"><ul class="notes {kind}">{items}</ul></div>' if items else ""
-
-
-def forecast_line(forecast: Forecast, title: str = "Cached arm", rival: str = "") -> str:
-    """The cost of the run before it starts; `title` names the second picture, `rival` tells of the third."""
-    share = f"{forecast.share:.1%}"
-    cost = f"<b>{giga(forecast.macs.paper)}</b> of {giga(forecast.macs_full.paper)} MACs <b>({share})</b>"
-    if forecast.latency_ms is None or forecast.latency_ms_full is None:
-        clock = "time is known after the first run"
-    else:
-        whole = seconds(forecast.latency_ms_full)
-        clock = f'about <b>{seconds(forecast.latency_ms)}</b><i class="wide"> after {whole} for the full picture</i>'
-    meter = f'<div class="meter" aria-hidden="true"><i style="width:{min(forecast.share, 1):.1%}"></i></div>'
-    third = f"<br><span>{escape(rival)}</span>" if rival else ""
-    return f'<div class="forecast">{meter}<div>{escape(title)}: {cost}<br><span>{clock}</span>{third}</div></div>'
-
-
-def forecast_waiting(text: str) -> str:
-    """The same place, while there is nothing to forecast with."""
-    return (
-        '<div class="forecast waiting"><div class="meter" aria-hidden="true"><i></i></div>'
-        f"<div>{escape(text)}</div></div>"
-    )

@@ -24,7 +24,6 @@ from hgc.ui.playground.drawing import (
     sheet_of,
     sources_of,
 )
-from hgc.ui.playground.figures import aside
 from hgc.ui.playground.method_card import method_card
 from hgc.ui.playground.more import more_fields, more_written
 from hgc.ui.playground.own_plan import own_plan
@@ -33,6 +32,7 @@ from hgc.ui.playground.reading_panel import ways_of
 from hgc.ui.playground.size import size_of, written
 from hgc.ui.playground.titles import NO_RIVAL, rival_of
 from hgc.ui.playground.wanted import DIGITS, HGC, Wanted
+from hgc.ui.remarks import aside
 
 if TYPE_CHECKING:
     from hgc.cache.plan import Plan

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hgc.control.canvas import fit, on_sheet
+from hgc.control.fitting import fit, on_sheet
 from hgc.control.images import WHITE, ImageRefused, decode
 from hgc.control.pictures import INPAINT, as_mask, as_source
 from hgc.request import SecondControl

@@ -11,14 +11,14 @@ from hgc.control.images import ImageRefused, decode
 from hgc.control.pictures import INPAINT
 from hgc.refused import Refused
 from hgc.ui.components.inputs import chosen
-from hgc.ui.playground import figures
 from hgc.ui.playground.drawing import AS_MAP, NothingYet, offering, seen_picture, sources_of
 from hgc.ui.playground.more import second_map, under_mask
 from hgc.ui.playground.reading_panel import ways_of
 from hgc.ui.playground.second_panel import NONE
 from hgc.ui.playground.size import OWN, free, size_like, size_of, written
 from hgc.ui.queueing import LOOK_QUEUE, QUIET, answer_last
-from hgc.ui.runner import in_one_sentence
+from hgc.ui.refusals import in_one_sentence
+from hgc.ui.remarks import aside, notes_list
 
 if TYPE_CHECKING:
     from hgc.ui.playground.tab import Playground
@@ -53,10 +53,10 @@ class MoreEvents:
         try:
             prepared = second_map(self._loader.studio(), size_of(size), *drawing)
         except NothingYet as lack:
-            return seen_picture(None), figures.aside(str(lack))
+            return seen_picture(None), aside(str(lack))
         except Exception as error:
-            return seen_picture(None), figures.notes_list([in_one_sentence(error)], "error")
-        return seen_picture(prepared.map), figures.notes_list(prepared.notes) or figures.aside(FOLLOWED)
+            return seen_picture(None), notes_list([in_one_sentence(error)], "error")
+        return seen_picture(prepared.map), notes_list(prepared.notes) or aside(FOLLOWED)
 
     def look_begun(self, size: str, *drawing: Any) -> tuple[Any, Any]:
         """The same after a change of the picture to begin from, which inpainting alone reads."""
@@ -67,7 +67,7 @@ class MoreEvents:
         try:
             asked = size_of(size)
         except Refused as error:
-            return figures.notes_list([str(error)], "error")
+            return notes_list([str(error)], "error")
         ratio = "1" if asked is None else f"{asked[0]} / {asked[1]}"
         return f"<style>#control-card .sheet canvas {{ aspect-ratio: {ratio} }}</style>"
 

@@ -9,11 +9,11 @@ import gradio as gr
 
 from hgc.models.presets import presets
 from hgc.ui.components.inputs import ModelsList
-from hgc.ui.playground.figures import aside
 from hgc.ui.playground.lora_panel import LoraPanel, build_lora_panel
 from hgc.ui.playground.second_panel import NONE, SecondPanel, build_second_panel, second_choices
 from hgc.ui.playground.size import OWN, free, size_choices
 from hgc.ui.playground.source_panel import PART, WHOLE, SourcePanel, build_source_panel
+from hgc.ui.remarks import aside
 
 if TYPE_CHECKING:
     from hgc.studio.studio import Studio

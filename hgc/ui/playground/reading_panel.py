@@ -142,13 +142,17 @@ def build_reading_panel(of: str = "", way: str = "canny") -> ReadingPanel:
                 "The shorter side of the photo as the detector sees it. Lower finds coarser things; 0 is the map's own."
             )
             resolution = _slider(f"{of}resolution", (0, 1536, 64), 0, "Resolution, pixels", hint)
+    _wire(annotator, [canny, lineart, mlsd, pose, sized], framing, position)
+    return ReadingPanel(annotator, framing, position, low, high, sigma, threshold, score, length, hands, resolution)
+
+
+def _wire(annotator: gr.Dropdown, parts: Sequence[gr.Column], framing: gr.Radio, position: gr.Slider) -> None:
+    """Only what the chosen way to read a photo goes by is seen."""
     shown_for = [("canny",), ("lineart_standard",), ("mlsd",), ("openpose",), RESIZED]
     visible = f"{json.dumps(shown_for)}.map((names) => ({{__type__: 'update', visible: names.includes(chosen)}}))"
-    parts = [canny, lineart, mlsd, pose, sized]
-    annotator.change(None, annotator, parts, js=f"(chosen) => {visible}", api_visibility="private")
+    annotator.change(None, annotator, [*parts], js=f"(chosen) => {visible}", api_visibility="private")
     only_crop = "(chosen) => ({__type__: 'update', visible: chosen === 'crop'})"
     framing.change(None, framing, position, js=only_crop, api_visibility="private")
-    return ReadingPanel(annotator, framing, position, low, high, sigma, threshold, score, length, hands, resolution)
 
 
 def _slider(name: str, reach: tuple[float, float, float], start: float, label: str, hint: str) -> gr.Slider:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from hgc.ui.playground.figures import notes_list
 from hgc.ui.playground.stage import preview_url
+from hgc.ui.remarks import notes_list
 
 if TYPE_CHECKING:
     from hgc.evidence import Signed

@@ -19,7 +19,7 @@ from hgc.ui.playground.lora_panel import loras_here
 from hgc.ui.playground.restored_card import refused_text, restored_text, verdict_text
 from hgc.ui.playground.session import wire_brought_back
 from hgc.ui.queueing import QUIET
-from hgc.ui.runner import in_one_sentence
+from hgc.ui.refusals import in_one_sentence
 
 if TYPE_CHECKING:
     from hgc.studio.studio import Studio

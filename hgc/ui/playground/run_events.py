@@ -18,7 +18,8 @@ from hgc.ui.playground.drawing import Sheet, drawn, fitted, prepare, seen_pictur
 from hgc.ui.playground.form import read_form
 from hgc.ui.playground.stage import run_told, stage_running, waits_told
 from hgc.ui.pressing import Press, Step, Updates, wire_start, wire_stop
-from hgc.ui.runner import Running, in_one_sentence
+from hgc.ui.refusals import in_one_sentence
+from hgc.ui.runner import Running
 
 if TYPE_CHECKING:
     from hgc.ui.playground.tab import Playground

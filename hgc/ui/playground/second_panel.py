@@ -66,48 +66,54 @@ def build_second_panel() -> SecondPanel:
         elem_id="second",
     )
     with gr.Column(visible=False, elem_id="second-body") as body:
-        way = gr.Radio(
-            [("Paint areas", "paint"), ("Draw lines", "lines"), ("Use a photo", "photo")],
-            value="photo",
-            show_label=False,
-            label="Where the second map comes from",
-            elem_id="second-way",
-            elem_classes="segmented",
-        )
-        offered = gr.HTML("", elem_id="second-offered")
-        with gr.Column(visible=False, elem_id="second-paint-panel") as paint_panel:
-            painting = build_easel(
-                None, label="Canvas for the second areas", sets=palettes([LABELS]), elem_id="second-painting"
-            )
-        with gr.Column(visible=False, elem_id="second-lines-panel") as lines_panel:
-            lines = build_easel(
-                None,
-                label="Canvas for the second lines",
-                sets=[swatches("pen", {"pen": PEN}, "pen")],
-                tools=("brush", "line", "eraser"),
-                brush_px=6,
-                elem_id="second-lines",
-            )
-        with gr.Column(elem_id="second-photo-panel") as photo_panel:
-            photo = photo_input(
-                label="Photo or finished map for the second control",
-                show_label=False,
-                sources=["upload", "clipboard"],
-                height=180,
-                buttons=[],
-                elem_id="second-photo",
-                elem_classes="photo",
-                placeholder="Drop a photo or a finished map here, or click to choose one",
-            )
-            reading = build_reading_panel("second-", AS_MAP)
+        way, offered, painting, lines, photo, reading = _map()
         with gr.Row(elem_id="second-seen-row", elem_classes="seen-row", equal_height=False):
             seen = gr.HTML(seen_picture(None), elem_id="second-seen", elem_classes="seen", min_width=128)
             notes = gr.HTML("", elem_id="second-notes", elem_classes="seen-notes", min_width=140)
         scale, start, end = _strength_and_window()
     shown_when(control, f"value !== '{NONE}'", body)
+    return SecondPanel(control, body, way, offered, painting, lines, photo, reading, scale, start, end, seen, notes)
+
+
+def _map() -> tuple[gr.Radio, gr.HTML, gr.HTML, gr.HTML, gr.Image, ReadingPanel]:
+    """Where its map comes from: painted, drawn, or read from a photo."""
+    way = gr.Radio(
+        [("Paint areas", "paint"), ("Draw lines", "lines"), ("Use a photo", "photo")],
+        value="photo",
+        show_label=False,
+        label="Where the second map comes from",
+        elem_id="second-way",
+        elem_classes="segmented",
+    )
+    offered = gr.HTML("", elem_id="second-offered")
+    with gr.Column(visible=False, elem_id="second-paint-panel") as paint_panel:
+        painting = build_easel(
+            None, label="Canvas for the second areas", sets=palettes([LABELS]), elem_id="second-painting"
+        )
+    with gr.Column(visible=False, elem_id="second-lines-panel") as lines_panel:
+        lines = build_easel(
+            None,
+            label="Canvas for the second lines",
+            sets=[swatches("pen", {"pen": PEN}, "pen")],
+            tools=("brush", "line", "eraser"),
+            brush_px=6,
+            elem_id="second-lines",
+        )
+    with gr.Column(elem_id="second-photo-panel") as photo_panel:
+        photo = photo_input(
+            label="Photo or finished map for the second control",
+            show_label=False,
+            sources=["upload", "clipboard"],
+            height=180,
+            buttons=[],
+            elem_id="second-photo",
+            elem_classes="photo",
+            placeholder="Drop a photo or a finished map here, or click to choose one",
+        )
+        reading = build_reading_panel("second-", AS_MAP)
     for name, part in (("paint", paint_panel), ("lines", lines_panel), ("photo", photo_panel)):
         shown_when(way, f"value === '{name}'", part)
-    return SecondPanel(control, body, way, offered, painting, lines, photo, reading, scale, start, end, seen, notes)
+    return way, offered, painting, lines, photo, reading
 
 
 def _strength_and_window() -> tuple[gr.Slider, gr.Slider, gr.Slider]:

@@ -9,12 +9,12 @@ import gradio as gr
 
 from hgc.share import NAME, link_of, read_link
 from hgc.ui.playground.drawing import Sheet, drawn, fitted, prepare
-from hgc.ui.playground.figures import notes_list
 from hgc.ui.playground.form import read_form
 from hgc.ui.playground.restored_card import linked_text, refused_text
 from hgc.ui.playground.restoring import beyond, restored_form
 from hgc.ui.queueing import QUIET
-from hgc.ui.runner import in_one_sentence
+from hgc.ui.refusals import in_one_sentence
+from hgc.ui.remarks import notes_list
 
 if TYPE_CHECKING:
     from hgc.ui.playground.restoring import Restoring

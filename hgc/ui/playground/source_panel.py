@@ -9,7 +9,7 @@ import gradio as gr
 
 from hgc.ui.components.easel import build_easel, swatches
 from hgc.ui.components.inputs import photo_input, shown_when
-from hgc.ui.playground.figures import aside
+from hgc.ui.remarks import aside
 
 WHOLE, PART = "whole", "part"
 MASK = (230, 75, 60)

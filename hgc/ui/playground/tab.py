@@ -8,12 +8,12 @@ from typing import Any
 import gradio as gr
 
 from hgc.history import Record
-from hgc.ui.playground import figures
 from hgc.ui.playground.cache_events import wire_cache, wire_price
 from hgc.ui.playground.cache_panel import CachePanel, build_cache_panel
 from hgc.ui.playground.calibrating import CalibratingHere
 from hgc.ui.playground.control_events import wire_control
 from hgc.ui.playground.control_panel import ControlPanel, build_control_panel
+from hgc.ui.playground.forecast_line import forecast_waiting
 from hgc.ui.playground.looks import Looks
 from hgc.ui.playground.more_events import wire_more
 from hgc.ui.playground.own_plan import OwnPlan, build_own_plan, wire_own_plan
@@ -97,9 +97,7 @@ def build_playground(runner: Runner, opening: Record | None = None) -> Playgroun
 
 def _run_bar() -> tuple[Pressing, gr.HTML]:
     with gr.Row(elem_id="run-bar"):
-        forecast = gr.HTML(
-            figures.forecast_waiting("The model is loading."), elem_id="forecast", min_width=120, scale=1
-        )
+        forecast = gr.HTML(forecast_waiting("The model is loading."), elem_id="forecast", min_width=120, scale=1)
         press = build_press()
         run = gr.Button("Run", variant="primary", elem_id="run", min_width=76, scale=0)
         stop = gr.Button("Stop", interactive=False, elem_id="stop", min_width=64, scale=0)

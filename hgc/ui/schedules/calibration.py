@@ -16,16 +16,16 @@ from hgc.calibration.subject import Subject
 from hgc.charts.drift import curves_chart
 from hgc.charts.quantity import duration
 from hgc.results.comparison import Cancelled
-from hgc.ui.playground.figures import aside, notes_list
 from hgc.ui.playground.titles import subject_words
 from hgc.ui.playground.wanted import control_of
 from hgc.ui.pressing import Jobs, Press, Pressing, Step, Updates, build_press, wire_start, wire_stop
 from hgc.ui.queueing import QUIET
-from hgc.ui.runner import in_one_sentence
+from hgc.ui.refusals import in_one_sentence
+from hgc.ui.remarks import aside, notes_list
 
 if TYPE_CHECKING:
     from hgc.calibration.files import Calibration
-    from hgc.ui.playground.cache_panel import MissedCalibration
+    from hgc.ui.playground.calibrating_panel import MissedCalibration
     from hgc.ui.playground.tab import Playground
 
 

@@ -24,15 +24,15 @@ from hgc.planning.methods import BelowLeast
 from hgc.planning.presets import by_budget
 from hgc.planning.task import control_off
 from hgc.request import Recipe, RequestRefused
-from hgc.ui.playground.figures import notes_list
 from hgc.ui.playground.form import read_recipe
 from hgc.ui.playground.own_plan import adopted
 from hgc.ui.playground.wanted import control_of
-from hgc.ui.runner import in_one_sentence
+from hgc.ui.refusals import in_one_sentence
+from hgc.ui.remarks import notes_list
 from hgc.ui.sessions import Kept
 
 if TYPE_CHECKING:
-    from hgc.results.comparison import Forecast
+    from hgc.results.forecast import Forecast
     from hgc.ui.playground.tab import Playground
 
 DESKS_KEPT = 64

@@ -14,12 +14,12 @@ from hgc import limits
 from hgc.calibration.subject import Subject
 from hgc.request import RequestRefused
 from hgc.results.comparison import Cancelled
-from hgc.ui.playground.figures import aside, notes_list
 from hgc.ui.playground.titles import subject_words
 from hgc.ui.playground.wanted import control_of
 from hgc.ui.pressing import Jobs, Press, Pressing, Step, Updates, build_press, wire_start, wire_stop
 from hgc.ui.queueing import QUIET
-from hgc.ui.runner import in_one_sentence
+from hgc.ui.refusals import in_one_sentence
+from hgc.ui.remarks import aside, notes_list
 from hgc.ui.schedules.searching import Searching
 from hgc.ui.schedules.shared import build_shared
 from hgc.ui.whereabouts import at_this_machine

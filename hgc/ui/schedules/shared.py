@@ -11,10 +11,10 @@ import gradio as gr
 
 from hgc.planning import optimised
 from hgc.refused import Refused
-from hgc.ui.playground.figures import aside, notes_list
 from hgc.ui.playground.titles import subject_words
 from hgc.ui.queueing import QUIET
-from hgc.ui.runner import in_one_sentence
+from hgc.ui.refusals import in_one_sentence
+from hgc.ui.remarks import aside, notes_list
 from hgc.ui.whereabouts import at_this_machine
 
 if TYPE_CHECKING:

@@ -76,27 +76,7 @@ def build_schedules(playground: Playground, tab: gr.Tab, tabs: gr.Tabs) -> None:
 
 def _plan_card() -> Schedules:
     desk = gr.State(None)
-    with gr.Row(elem_id="plan-sources", equal_height=True):
-        take = gr.Button("Take the Playground's plan", size="md", elem_id="plan-take", scale=0, min_width=230)
-        method = gr.Dropdown(
-            [(known.title, known.name) for known in METHODS.values()],
-            value="hgc",
-            label="Or make one: method",
-            filterable=False,
-            elem_id="plan-method",
-            min_width=170,
-        )
-        budget = gr.Slider(
-            5,
-            100,
-            37,
-            step=1,
-            label="Budget, % of full compute",
-            info="The most that the plan may compute.",
-            elem_id="plan-budget",
-        )
-        make = gr.Button("Make", size="md", elem_id="plan-make", scale=0, min_width=80)
-        upload = gr.UploadButton("Open a JSON file", size="md", elem_id="plan-open", scale=0, min_width=170)
+    take, method, budget, make, upload = _sources()
     headline = gr.HTML(EMPTY, elem_id="plan-headline")
     with gr.Row(elem_id="plan-tools", equal_height=True):
         brush = gr.Radio(
@@ -124,6 +104,32 @@ def _plan_card() -> Schedules:
     )
     gr.HTML(HOW, elem_id="plan-how")
     return Schedules(desk, take, method, budget, make, upload, headline, brush, undo, redo, use, notes, grid)
+
+
+def _sources() -> tuple[gr.Button, gr.Dropdown, gr.Slider, gr.Button, gr.UploadButton]:
+    """Where a plan comes from: the Playground, a method within a budget, or a file."""
+    with gr.Row(elem_id="plan-sources", equal_height=True):
+        take = gr.Button("Take the Playground's plan", size="md", elem_id="plan-take", scale=0, min_width=230)
+        method = gr.Dropdown(
+            [(known.title, known.name) for known in METHODS.values()],
+            value="hgc",
+            label="Or make one: method",
+            filterable=False,
+            elem_id="plan-method",
+            min_width=170,
+        )
+        budget = gr.Slider(
+            5,
+            100,
+            37,
+            step=1,
+            label="Budget, % of full compute",
+            info="The most that the plan may compute.",
+            elem_id="plan-budget",
+        )
+        make = gr.Button("Make", size="md", elem_id="plan-make", scale=0, min_width=80)
+        upload = gr.UploadButton("Open a JSON file", size="md", elem_id="plan-open", scale=0, min_width=170)
+    return take, method, budget, make, upload
 
 
 def _wire(s: Schedules, events: ScheduleEvents, p: Playground, tab: gr.Tab, tabs: gr.Tabs) -> None:

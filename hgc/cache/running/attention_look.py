@@ -1,4 +1,4 @@
-"""Looking into a run: attention maps of executed queries and keys, and how far values move. Nothing stays on a module.
+"""Attention maps of the queries and keys that a run executes. Nothing stays on a module.
 
 look = AttentionLook(pipe, anatomy, words)
 with cached(pipe, plan, witness=look), look.at_queries():
@@ -8,9 +8,8 @@ look.maps["unet.mid_block.attentions.0.transformer_blocks.0.attn2"][step]
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -18,15 +17,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from hgc.cache.anatomy import Anatomy, Kind, State
+from hgc.cache.anatomy import Anatomy, Kind
 from hgc.cache.anatomy.layers import prompt_attentions
 from hgc.cache.anatomy.networks import Networks
 from hgc.cache.anatomy.sites import survey
-from hgc.cache.forecast import relative_l1
 from hgc.cache.running.patching import replaced_forwards
-from hgc.cache.trace import Cell, Trace
 
-Span = tuple[str, int, int]  # a site, a step, and the earlier step that it is compared with
 Maps = dict[str, dict[int, NDArray[np.float16]]]  # by cross-attention and step: [words, h, w]
 
 
@@ -75,70 +71,6 @@ def word_shares(
     q, k = (part.float().unflatten(-1, (heads, -1)).transpose(0, 1) for part in (query, key))  # [heads, ·, dim]
     shares = torch.softmax(q @ k.transpose(1, 2) * scale, dim=-1).mean(0)  # [places, tokens]
     return torch.stack([shares[:, sorted(tokens)].sum(1) for tokens in words]) if words else shares[:0, :0]
-
-
-def last_computed(row: Sequence[Cell]) -> list[int | None]:
-    """For every step of a site the latest step before it in which the site was computed."""
-    steps: list[int | None] = []
-    latest = None
-    for step, cell in enumerate(row):
-        steps.append(latest)
-        if cell.state is State.COMPUTED:
-            latest = step
-    return steps
-
-
-def spans(*traces: Trace) -> set[Span]:
-    """Every pair of steps whose values have to be compared to fill in the drift of these traces."""
-    return {
-        (name, step, earlier)
-        for trace in traces
-        for name, row in trace.cells.items()
-        for step, earlier in enumerate(last_computed(row))
-        if earlier is not None and row[step].state is not State.ABSENT
-    }
-
-
-def with_drift(trace: Trace, moved: Mapping[Span, float]) -> Trace:
-    """The same trace with the drift of every cell that was measured."""
-    cells = {
-        name: tuple(
-            cell if earlier is None else replace(cell, drift=moved.get((name, step, earlier)))
-            for step, (cell, earlier) in enumerate(zip(row, last_computed(row), strict=True))
-        )
-        for name, row in trace.cells.items()
-    }
-    return replace(trace, cells=cells)
-
-
-class DriftLook:
-    """A witness of a run that computes everything: the relative L1 change of the values of every span asked for."""
-
-    def __init__(self, images: int, spans: Collection[Span]) -> None:
-        self._images = images
-        self._earlier: dict[tuple[str, int], list[int]] = {}
-        self._until: dict[tuple[str, int], int] = {}
-        for site, step, earlier in spans:
-            self._earlier.setdefault((site, step), []).append(earlier)
-            self._until[site, earlier] = max(step, self._until.get((site, earlier), step))
-        self._values: dict[str, dict[int, torch.Tensor]] = {}
-        self._moved: dict[Span, torch.Tensor] = {}
-
-    def __call__(self, kind: Kind, site: str, step: int, value: torch.Tensor) -> None:
-        """Compares a value's guided half with the earlier ones, and keeps it while a later step wants it."""
-        guided, past = value[-self._images :], self._values.setdefault(site, {})
-        for earlier in self._earlier.get((site, step), ()):
-            if earlier in past:
-                self._moved[site, step, earlier] = relative_l1(guided, past[earlier])
-        for earlier in [old for old in past if self._until[site, old] <= step]:
-            del past[earlier]
-        if (site, step) in self._until:
-            past[step] = guided.clone()
-
-    @property
-    def moved(self) -> dict[Span, float]:
-        """Read once the run is over, so that nothing waits for a device in between."""
-        return {span: float(change) for span, change in self._moved.items()}
 
 
 def _size(anatomy: Anatomy, name: str) -> tuple[int, int]:
