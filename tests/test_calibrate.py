@@ -367,6 +367,33 @@ def test_delta_is_solved_for_a_share(anatomy: Anatomy) -> None:
     assert least < share(delta=99, kinds=schedules.ADDED)
 
 
+@pytest.mark.parametrize("share", [0.2, 0.368, 0.5])
+@pytest.mark.parametrize("control", ["segmentation", "edges"])
+def test_a_budget_is_used_although_a_greater_threshold_can_cost_more(
+    studio: Studio, control: str, share: float
+) -> None:
+    """Halving alone stopped at 83% and 85% of a budget of a fifth."""
+    curves = Calibration.read(ASSETS / "calibration" / f"landscapes-{control}-ddim-20.json").curves
+    anatomy = studio.anatomy()
+    whole = plan_macs(schedules.full(anatomy, 20), anatomy).paper
+    plan = schedules.BlockCaching(share=share, longest=4).plan(anatomy, 20, curves)
+    assert 0.92 * share * whole < plan_macs(plan, anatomy).paper <= share * whole
+
+
+def test_groups_of_blocks_have_thresholds_of_their_own(anatomy: Anatomy) -> None:
+    """Half the threshold for a group is twice the change in it; the other blocks' rows stay."""
+    curves = made_up.curves(anatomy, 7)
+    kinds = (Kind.CROSS_ATTENTION,)  # none of them is cut off by another
+    groups = {"control": "controlnet.", "output": f"unet.up_blocks.{len(tiny.CHANNELS) - 1}."}
+    plain = schedules.BlockCaching(delta=0.4, kinds=kinds).plan(anatomy, 7, curves)
+    for name, prefix in groups.items():
+        own = schedules.BlockCaching(delta=0.4, kinds=kinds, **{name: 0.5}).plan(anatomy, 7, curves)
+        doubled = {s: tuple(2 * c for c in row) if s.startswith(prefix) else row for s, row in curves.mean.items()}
+        expected = schedules.BlockCaching(delta=0.4, kinds=kinds).plan(anatomy, 7, replace(curves, mean=doubled))
+        assert own.table == expected.table != plain.table
+        assert f"{name} ×0.5" in own.name
+
+
 def test_key_steps_lie_where_the_change_adds_up(anatomy: Anatomy) -> None:
     curves = made_up.curves(anatomy, 12)
     assert schedules.key_steps_from(curves, 7) == (0, 1, 3, 5, 7, 9, 10)

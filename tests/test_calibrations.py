@@ -26,6 +26,7 @@ from hgc.cache.anatomy import Anatomy, State
 from hgc.cache.anatomy.measured import measure
 from hgc.cache.anatomy.networks import Networks
 from hgc.cache.plan import Plan
+from hgc.cache.rehearsal import plan_macs
 from hgc.cache.rules import REPEAT, CalibrationRefused
 from hgc.calibration.curves import Distilled, table_name
 from hgc.calibration.files import Calibration
@@ -298,12 +299,29 @@ def test_what_is_calibrated_on_the_page_is_what_runs_go_by(
     assert result.notes[-2:] == (f"The {words}", f"The rival's {words}")
 
 
+@pytest.mark.parametrize("budget", [0.2, 0.3, 0.368, 0.5])
+@pytest.mark.parametrize("control", ["segmentation", "edges"])
+def test_a_share_that_was_distilled_has_lines_of_its_own_and_others_those_in_closed_form(
+    studio: Studio, control: str, budget: float
+) -> None:
+    file = f"landscapes-{control}-ddim-20" + ("" if budget == 0.3 else f"-at-{budget}")
+    shipped = Calibration.read(ASSETS / "calibration" / f"{file}.json")
+    asked = painted(studio, steps=20, control=control, budget=budget)
+    plan, anatomy = studio.plan(asked), studio.anatomy()
+    assert plan.fitted == {shipped.adjustment.digest}
+    distilled = shipped.curves.distilled_for
+    assert (distilled is None) == (budget == 0.3)
+    if distilled is not None:
+        assert (plan.origin.knobs["control"], plan.origin.knobs["output"]) == (distilled.control, distilled.output)
+    whole = plan_macs(schedules.full(anatomy, 20), anatomy).paper
+    assert 0.9 * budget * whole < plan_macs(plan, anatomy).paper <= budget * whole
+
+
 def test_block_caching_runs_on_what_is_shipped_and_scales_what_it_keeps(studio: Studio) -> None:
     asked, drawn = painted(studio, steps=20, budget=0.5), Drawn()
     forecast = studio.forecast(asked)
     plan = forecast.plan
-    shipped = Calibration.read(ASSETS / "calibration" / "landscapes-segmentation-ddim-20.json")
-    assert plan.fitted == {shipped.adjustment.digest}
+    assert plan.fitted
     *_, scaled = studio.compare(asked, drawn=drawn)
     assert isinstance(scaled, Comparison)
     assert scaled.cached.trace.macs == forecast.macs

@@ -29,6 +29,7 @@ from hgc.request import Recipe, Request, RequestRefused
 from hgc.results.comparison import Comparison, Progress
 from hgc.studio.studio import Studio
 from hgc.ui import Loader
+from hgc.ui.arguments import made
 from hgc.ui.components.easel import CANVAS_PX, from_url
 from hgc.ui.components.heat import heat_levels, heat_scale, heat_top, inferno
 from hgc.ui.loader import ModelNotReady, loader_here
@@ -38,7 +39,6 @@ from hgc.ui.playground.figures import badges, figures_row, verdict
 from hgc.ui.playground.stage import run_told, stage_running
 from hgc.ui.refusals import in_one_sentence
 from hgc.ui.remarks import notes_list
-from hgc.ui.runner import made
 from hgc.ui.sessions import Kept
 
 # gradio's own statistics, told by pandas; the warning lands in whatever test the server answers meanwhile.

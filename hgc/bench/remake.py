@@ -19,18 +19,20 @@ from hgc.bench.setup import CONTROLS, BenchRefused
 from hgc.whole import write_whole
 
 SOLVERS = ("dpmpp", "unipc")
-BUDGETS = "--budget 0.2 --budget 0.368 --budget 0.5"
+SHARES = ("0.2", "0.368", "0.5")
+BUDGETS = " ".join(f"--budget {share}" for share in SHARES)
 DUEL = "--method optimised --method fewer_steps"
 HGC = "--method hgc --method fewer_steps"
 PLAIN = "--no-drawings --long 0 --alone 0"
 HGC_SCENES = {"segmentation": 16, "edges": 8}
+BLOCKS = "--method block_caching --method fewer_steps"
 OTHERS = (
-    "--method optimised --method block_caching --method deepcache --method tgate --method encoder_propagation "
-    "--method guidance_reuse --method step_skip --method fewer_steps"
+    "--method optimised --method deepcache --method tgate --method encoder_propagation --method guidance_reuse "
+    "--method step_skip --method fewer_steps"
 )
 RIVALS = (
-    "--method optimised --method hgc --method block_caching --method spectrum --method taylorseer --method easycache "
-    "--method magcache --method deepcache --method step_skip --method fewer_steps"
+    "--method optimised --method hgc --method spectrum --method taylorseer --method easycache --method magcache "
+    "--method deepcache --method step_skip --method fewer_steps"
 )
 CARRIED = ("steps 10", "steps 30", "steps 50", "guidance 1", "guidance 4", "guidance 7.5")
 MODEL = "assets/models/landscapes"
@@ -57,9 +59,15 @@ def steps() -> list[Step]:
 
 def _calibrations() -> Iterator[Step]:
     for control in CONTROLS:
-        out = f"assets/calibration/landscapes-{control}-ddim-20"
-        words = f"calibrate --control {control} --scenes 16 --out {out}.json"
-        yield Step(f"calibration {control}", words, (f"{out}.json", f"{out}.npz"))
+        for sampler, scenes in (("ddim", 16), *((solver, 8) for solver in SOLVERS)):
+            out = f"assets/calibration/landscapes-{control}-{sampler}-20"
+            words = f"calibrate --control {control} --sampler {sampler} --scenes {scenes} --out {out}.json"
+            yield Step(f"calibration {control} {sampler}", words, (f"{out}.json", f"{out}.npz"))
+        measured = f"assets/calibration/landscapes-{control}-ddim-20"
+        for share in SHARES:
+            out = f"{measured}-at-{share}"
+            words = f"distil --calibration {measured}.json --budget {share} --held-out 8 --out {out}.json"
+            yield Step(f"calibration {control} ddim, distilled at {share}", words, (f"{out}.json", f"{out}.npz"))
 
 
 def _plans() -> Iterator[Step]:
@@ -81,12 +89,13 @@ def _figures() -> Iterator[Step]:
 
     for control in CONTROLS:
         yield pareto(f"methods-{control}-ddim", control, f"--no-drawings --long 0 --alone 5 {OTHERS}")
+        yield pareto(f"block-caching-{control}-ddim", control, f"--no-drawings --long 0 --alone 5 {BLOCKS}")
         yield pareto(
             f"hgc-{control}-ddim", control, f"--scenes {HGC_SCENES[control]} --no-drawings --long 0 --alone 0 {HGC}"
         )
         yield pareto(f"optimised-{control}-ddim", control, f"--long 0 --alone 0 {DUEL}")
         solvers = " ".join(f"--sampler {solver}" for solver in SOLVERS)
-        words = f"--scenes 8 {PLAIN} {solvers} {DUEL} --method hgc"
+        words = f"--scenes 8 {PLAIN} {solvers} {DUEL} --method hgc --method block_caching"
         yield pareto(f"solvers-{control}", control, words)
     for control in CONTROLS:
         yield pareto(f"rivals-{control}-ddim", control, f"--scenes 8 {PLAIN} {RIVALS}")

@@ -19,7 +19,8 @@ SETTING = {"model": "landscapes", "sampler": SAMPLER, "steps": STEPS}
 WORDS = "Landscapes, 20 steps of DDIM"
 LONG_STEPS = 100  # of the reference in the -long tables
 # Where one budget is in several, the table of most pictures counts; drawings by other hands are in the first two.
-TABLES = tuple(f"{name}-{{control}}-ddim" for name in ("optimised", "quality", "methods", "hgc", "rivals", "low"))
+METHOD_TABLES = ("methods", "block-caching", "hgc", "rivals")
+TABLES = tuple(f"{name}-{{control}}-ddim" for name in ("optimised", "quality", *METHOD_TABLES, "low"))
 SOLVERS = "solvers-{control}"
 NULL = "null-{control}-ddim"  # other noise, and more steps
 
@@ -93,7 +94,7 @@ def _shown(one: Mapping[str, Any], whole: Mapping[str, Any]) -> Shown:
     return Shown(one["psnr"], *scores, one.get("overlaps", {}), whole.get("overlaps", {}))
 
 
-def rungs(method: str, control: str, tables: Sequence[str] = ("methods", "hgc", "rivals")) -> tuple[Rung, ...]:
+def rungs(method: str, control: str, tables: Sequence[str] = METHOD_TABLES) -> tuple[Rung, ...]:
     """The measured costs of a method by the first of these tables that has it, the cheapest first; empty where none
     has."""
     for table in tables:

@@ -1,8 +1,10 @@
-"""An endpoint's arguments: a Recipe's fields with their own defaults and words, beside those that the endpoint has."""
+"""An endpoint's arguments: a Recipe's fields with their own defaults and words, beside those that the endpoint has;
+and the request they make."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from base64 import b64encode
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from inspect import Parameter, Signature, getdoc, signature
 from types import NoneType
@@ -11,7 +13,7 @@ from typing import Annotated, Any, get_args, get_origin
 import gradio as gr
 
 from hgc.models.presets import SAMPLER_NAMES
-from hgc.request import Recipe
+from hgc.request import Recipe, Request
 from hgc.ui.blocks import json_input
 
 FIELDS = "fields"
@@ -82,3 +84,10 @@ def _input(parameter: Parameter) -> gr.Component:
     if int in kinds or float in kinds:
         return gr.Number(default, precision=0 if int in kinds else None, label=name)
     return gr.Textbox(default, label=name) if str in kinds else json_input(name)
+
+
+def made(control_png: bytes, fields: Mapping[str, Any], cache: Mapping[str, Any], model: str) -> Request:
+    """A request from the form's fields. Raises RequestRefused."""
+    settings = dict(cache) if isinstance(cache, Mapping) else cache
+    shared = {"model": model, "cache": settings} | dict(fields)
+    return Request.parse(shared | {"control_png": b64encode(control_png).decode()})

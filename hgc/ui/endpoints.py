@@ -15,14 +15,15 @@ from hgc.planning.methods import DEFAULT_METHOD, METHODS
 from hgc.planning.presets import PRESETS
 from hgc.request import RequestRefused
 from hgc.results.exports import result_of, to_csv, to_perfetto
-from hgc.ui.arguments import arguments, inputs_of
+from hgc.ui.arguments import arguments, inputs_of, made
 from hgc.ui.blocks import json_input
 from hgc.ui.components.inputs import photo_input
 from hgc.ui.endpoints_forecasts import WINDOW, add_forecasts, asked_for
+from hgc.ui.endpoints_requests import finished
 from hgc.ui.playground.drawing import AS_LABELS, AS_LINES, AS_MAP, Drawn, prepare, read_photo
 from hgc.ui.queueing import ENDPOINTS_QUEUE
 from hgc.ui.refusals import refusals
-from hgc.ui.runner import Runner, made
+from hgc.ui.runner import Runner
 
 WORDS = ("prompt", "negative_prompt", "seed", "steps", "sampler", "guidance")
 CACHES = ("preset", "cache", "with_trace", "rival", "method", "budget", "verify", "reading", "at_least", "loras")
@@ -146,7 +147,7 @@ def _add_compare(runner: Runner) -> None:
             prepared, notes = prepare(studio, given)
             asked = fields | {"control": given.control, "rival": fields["rival"] or None}
             asked |= asked_for(method, preset if budget is None else budget, cache, fields["at_least"])
-            comparison = runner.finish(made(prepared.png, asked, {}, studio.model))
+            comparison = finished(runner, made(prepared.png, asked, {}, studio.model))
             figures, third = result_of(comparison, notes, with_trace), comparison.rival
             return comparison.full.image, comparison.cached.image, figures, None if third is None else third.image
 

@@ -18,6 +18,7 @@ from hgc.charts.plan_grid import PlanGrid
 from hgc.history.archive import write_archive
 from hgc.planning.calibrations import subject_of
 from hgc.request import GUIDANCE, Recipe, Request, RequestRefused
+from hgc.results.comparison import Comparison
 from hgc.results.exports import result_of
 from hgc.results.records import record_of
 from hgc.spread.here import place_of
@@ -51,7 +52,7 @@ def _add_run(runner: Runner) -> None:
             with_recording: adds all of the run as result["recording"], a zip in base64, which `hgc replay` shows.
         """
         with refusals():
-            comparison = runner.finish(Request.parse(request))
+            comparison = finished(runner, Request.parse(request))
             rival = None if comparison.rival is None else comparison.rival.image
             result = result_of(comparison, with_trace=with_trace)
             if with_recording:
@@ -165,3 +166,11 @@ def _step(step: Any, plan: Plan) -> int:
     if type(step) is not int or not 0 <= step < plan.steps:
         raise RequestRefused(f"step {step!r} of a cell: choose 0 to {plan.steps - 1}")
     return step
+
+
+def finished(runner: Runner, request: Request) -> Comparison:
+    """The comparison alone, for a program that does not follow the progress. Raises Refused."""
+    *_, last = runner.loader.studio().compare(request)
+    if not isinstance(last, Comparison):
+        raise RuntimeError("the run ended without a comparison")
+    return last

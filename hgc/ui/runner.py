@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import logging
 import threading
-from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import gradio as gr
 
@@ -154,18 +153,3 @@ class Runner:
             log.info("stopped by the visitor")
         finally:
             stop.set()
-
-    def finish(self, request: Request) -> Comparison:
-        """The comparison alone, for a caller who does not follow the progress. Raises Refused."""
-
-        *_, last = self.loader.studio().compare(request)
-        if not isinstance(last, Comparison):
-            raise RuntimeError("the run ended without a comparison")
-        return last
-
-
-def made(control_png: bytes, fields: Mapping[str, Any], cache: Mapping[str, Any], model: str) -> Request:
-    """A request from the form's fields. Raises RequestRefused."""
-    settings = dict(cache) if isinstance(cache, Mapping) else cache
-    shared = {"model": model, "cache": settings} | dict(fields)
-    return Request.parse(shared | {"control_png": b64encode(control_png).decode()})

@@ -26,7 +26,10 @@ from hgc.cache.rules import REPEAT, Forecast, PlanRefused
 from hgc.cache.schedules.budget import ROUNDING, OutOfReach
 from hgc.cache.schedules.curves import Curves
 from hgc.cache.schedules.plain import full
-from hgc.cache.schedules.rows import Rows, constants
+from hgc.cache.schedules.rows import (
+    Rows,
+    constants,
+)
 from hgc.cache.schedules.settings import Settings
 
 LAYERS = (Kind.RESNET, Kind.TRANSFORMER, Kind.RESIDUAL)

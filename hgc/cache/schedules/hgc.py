@@ -29,20 +29,23 @@ from typing import Annotated, ClassVar
 from annotated_types import Interval
 
 from hgc import limits
-from hgc.cache.anatomy import PREDICTION, UNGUIDED, Anatomy, Kind
+from hgc.cache.anatomy import UNGUIDED, Anatomy, Kind
 from hgc.cache.origin import Origin
 from hgc.cache.plan import Fusion, Plan
 from hgc.cache.rules import Forecast, Gate, PlanRefused
-from hgc.cache.schedules.curves import Curves
-from hgc.cache.schedules.rows import (
-    Rows,
-    checked_keys,
-    constants,
+from hgc.cache.schedules.decoder_layers import (
     cut_site,
     decoder_layers,
+)
+from hgc.cache.schedules.key_steps import (
+    checked_keys,
+    key_steps,
+)
+from hgc.cache.schedules.rows import (
+    Rows,
+    constants,
     keep_between,
     keep_control,
-    key_steps,
     once_control_is_on,
 )
 from hgc.cache.schedules.settings import Settings
@@ -176,26 +179,3 @@ def fine_rows(anatomy: Anatomy, steps: int, keys: Iterable[int], gate_step: int,
     attention = "".join("C" if step in fresh else "R" for step in range(steps))
     branch = "C" * gate_step + "R" * (steps - gate_step)
     return {s.name: attention for s in anatomy.of(Kind.CROSS_ATTENTION)} | {UNGUIDED: branch}
-
-
-def key_steps_from(curves: Curves, count: int, site: str = PREDICTION, *, warm: int = 2) -> tuple[int, ...]:
-    """`count` key steps, the first `warm` always, the rest where the change of `site` has added up to equal parts.
-
-    This is our reading of "similarity" in the paper, which gives no formula. Raises PlanRefused when count is not
-    between 1 and the curves' steps, or the site was not measured.
-    """
-    steps, changes = curves.steps, curves.of(site)
-    if not 1 <= count <= steps:
-        raise PlanRefused(f"{count} key steps of {steps}: choose between 1 and {steps}")
-    warm = min(warm, count)
-    chosen = list(range(warm))
-    for i in range(count - warm):
-        left = [(step, change) for step, change in enumerate(changes) if step > chosen[-1]]
-        part, gone = sum(change for _, change in left) / (count - warm - i + 1), 0.0
-        latest = steps - (count - warm - i)
-        for step, change in left:
-            gone += change
-            if gone >= part or step == latest:
-                chosen.append(step)
-                break
-    return tuple(chosen)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from hgc.cache.anatomy import Anatomy
 from hgc.cache.origin import Origin
 from hgc.cache.plan import Plan
-from hgc.cache.schedules.rows import constants
+from hgc.cache.schedules.rows import (
+    constants,
+)
 
 
 def full(anatomy: Anatomy, steps: int) -> Plan:

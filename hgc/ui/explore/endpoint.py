@@ -8,11 +8,12 @@ import gradio as gr
 
 from hgc.request import RequestRefused
 from hgc.sweep import Axis, Sweep, base_of, parse_seeds
+from hgc.ui.arguments import made
 from hgc.ui.endpoints import drawing_inputs, given_file
 from hgc.ui.playground.drawing import prepare
 from hgc.ui.queueing import ENDPOINTS_QUEUE
 from hgc.ui.refusals import refusals
-from hgc.ui.runner import Runner, made
+from hgc.ui.runner import Runner
 
 if TYPE_CHECKING:
     from hgc.studio.studio import Studio
