@@ -309,6 +309,18 @@ def test_the_pile_is_drawn_with_its_threshold_and_a_dot_where_computed(refreshed
     assert not accumulated_chart(rows[0], trace, found, None).layout.shapes
 
 
+def test_a_group_with_a_threshold_of_its_own_has_its_line(refreshed: tuple[Trace, ChangeCurves]) -> None:
+    trace, _ = refreshed
+    assert schedules.thresholds_of(trace.plan, trace.cells) == dict.fromkeys(trace.cells, DELTA)
+    knobs = {"delta": DELTA, "control": 0.5, "output": 2.0}
+    grouped = schedules.thresholds_of(replace(trace.plan, origin=Origin("block_caching", knobs)), trace.cells)
+    assert grouped is not None
+    last = max(name.split(".")[2] for name in trace.cells if name.startswith("unet.up_blocks."))
+    for name, threshold in grouped.items():
+        factor = 0.5 if name.startswith("controlnet.") else 2.0 if name.startswith(f"unet.up_blocks.{last}.") else 1.0
+        assert threshold == factor * DELTA or not name.startswith(("unet.", "controlnet."))
+
+
 def test_the_block_shown_first_is_the_one_in_which_most_piles_up(refreshed: tuple[Trace, ChangeCurves]) -> None:
     trace, found = refreshed
     still = changing_rows(trace, found)[3]
@@ -346,6 +358,7 @@ def test_change_curves_are_drawn_with_their_spread(refreshed: tuple[Trace, Chang
 )
 def test_other_plans_have_no_delta(origin: Origin) -> None:
     assert schedules.delta_of(Plan(origin, 4, "tiny")) is None
+    assert schedules.thresholds_of(Plan(origin, 4, "tiny"), ["unet.mid_block"]) is None
 
 
 @pytest.mark.parametrize(

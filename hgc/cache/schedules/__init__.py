@@ -3,34 +3,21 @@
 Plain data, no torch.
 """
 
-from hgc.cache.schedules.block_caching import ADDED, LAYERS, BlockCaching, delta_of
+from hgc.cache.schedules.block_caching import ADDED, LAYERS, BlockCaching, delta_of, thresholds_of
 from hgc.cache.schedules.budget import Off, OutOfReach, most_within, under_budget
-from hgc.cache.schedules.decoder_layers import (
-    cut_site,
-    decoder_layers,
-    kept_residuals,
-)
+from hgc.cache.schedules.decoder_layers import cut_site, decoder_layers, kept_residuals
 from hgc.cache.schedules.deepcache import DeepCache, power_around
 from hgc.cache.schedules.easycache import EasyCache, threshold_for, warm_steps
 from hgc.cache.schedules.encoder_propagation import EncoderPropagation
 from hgc.cache.schedules.fewer_steps import FewerSteps
 from hgc.cache.schedules.guidance_reuse import GuidanceReuse
-from hgc.cache.schedules.hgc import (
-    HGC,
-)
+from hgc.cache.schedules.hgc import HGC
 from hgc.cache.schedules.hgc_measured import hgc_measured
 from hgc.cache.schedules.hgc_search import least_error_within
-from hgc.cache.schedules.key_steps import (
-    key_steps,
-    key_steps_from,
-)
+from hgc.cache.schedules.key_steps import key_steps, key_steps_from
 from hgc.cache.schedules.magcache import MagCache
 from hgc.cache.schedules.plain import exact, full
-from hgc.cache.schedules.rows import (
-    constants,
-    keep_between,
-    keep_control,
-)
+from hgc.cache.schedules.rows import constants, keep_between, keep_control
 from hgc.cache.schedules.settings import Settings
 from hgc.cache.schedules.similarity import Similarity, key_steps_by
 from hgc.cache.schedules.spectrum import Spectrum, growing_windows
@@ -75,6 +62,7 @@ __all__ = [
     "most_within",
     "power_around",
     "threshold_for",
+    "thresholds_of",
     "under_budget",
     "warm_steps",
 ]

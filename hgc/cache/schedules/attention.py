@@ -9,9 +9,7 @@ from hgc.cache.anatomy import Anatomy, Kind, State
 from hgc.cache.plan import Plan
 from hgc.cache.rehearsal import rehearse
 from hgc.cache.rules import PlanRefused
-from hgc.cache.schedules.rows import (
-    Rows,
-)
+from hgc.cache.schedules.rows import Rows
 from hgc.cache.schedules.similarity import Similarity
 
 

@@ -15,15 +15,9 @@ from hgc.cache.origin import Origin
 from hgc.cache.plan import Plan
 from hgc.cache.rehearsal import plan_macs
 from hgc.cache.rules import Forecast
-from hgc.cache.schedules.decoder_layers import (
-    cut_site,
-    kept_residuals,
-)
+from hgc.cache.schedules.decoder_layers import cut_site, kept_residuals
 from hgc.cache.schedules.plain import full
-from hgc.cache.schedules.rows import (
-    Rows,
-    constants,
-)
+from hgc.cache.schedules.rows import Rows, constants
 from hgc.cache.schedules.similarity import Past, Similarity
 
 PRICES = tuple(1e-3 * 2 ** (i / 2) for i in range(34))

@@ -9,7 +9,7 @@ and projections are computed in every step, which bounds the saving. On Landscap
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from math import inf
@@ -26,10 +26,7 @@ from hgc.cache.rules import REPEAT, Forecast, PlanRefused
 from hgc.cache.schedules.budget import ROUNDING, OutOfReach
 from hgc.cache.schedules.curves import Curves
 from hgc.cache.schedules.plain import full
-from hgc.cache.schedules.rows import (
-    Rows,
-    constants,
-)
+from hgc.cache.schedules.rows import Rows, constants
 from hgc.cache.schedules.settings import Settings
 
 LAYERS = (Kind.RESNET, Kind.TRANSFORMER, Kind.RESIDUAL)
@@ -73,8 +70,8 @@ class BlockCaching(Settings):
         sites = [site.name for site in anatomy.of(*self.kinds) if not site.constant]
         if not sites:
             raise PlanRefused(f"{anatomy.model} has none of {', '.join(self.kinds)} to keep; choose other kinds")
-        factors = self._factors(anatomy)
-        changes = {name: [change / factors.get(name, 1.0) for change in curves.of(name)] for name in sites}
+        factors = _factors(sites, self.control, self.output)
+        changes = {name: [change / factors[name] for change in curves.of(name)] for name in sites}
 
         def plan(delta: float) -> Plan:
             kept = _rows(anatomy, changes, delta, self.forecast, self.longest or steps, off)
@@ -87,18 +84,29 @@ class BlockCaching(Settings):
         whole = cost(full(anatomy, steps)).paper
         return _within(self.share, plan, lambda trial: cost(trial).paper / whole, _thresholds(changes))
 
-    def _factors(self, anatomy: Anatomy) -> Mapping[str, float]:
-        """The multiple of delta of every site of the two groups."""
-        last_block = ".".join(anatomy.decoder[-1].name.split(".")[:3])
-        control = dict.fromkeys(anatomy.control_sites, self.control)
-        return control | {site.name: self.output for site in anatomy.within(last_block)}
-
 
 def delta_of(plan: Plan) -> float | None:
     """The threshold that a plan of this method went by; None for any other plan's and for one edited since."""
     origin = plan.origin
     delta = origin.knobs.get("delta") if origin.method == METHOD and not origin.edited else None
     return delta if isinstance(delta, float) else None
+
+
+def thresholds_of(plan: Plan, sites: Iterable[str]) -> Mapping[str, float] | None:
+    """Of each of these sites the threshold that a plan of this method went by; None as for `delta_of`."""
+    delta, knobs = delta_of(plan), plan.origin.knobs
+    if delta is None:
+        return None
+    factors = _factors(sites, float(str(knobs.get("control", 1.0))), float(str(knobs.get("output", 1.0))))
+    return {name: factor * delta for name, factor in factors.items()}
+
+
+def _factors(sites: Iterable[str], control: float, output: float) -> dict[str, float]:
+    """The multiple of delta of every site; the last block of the decoder is the one of the highest number."""
+    names = list(sites)
+    blocks = {name: int(name.split(".")[2]) for name in names if name.startswith("unet.up_blocks.")}
+    last = max(blocks.values(), default=-1)
+    return {name: output if blocks.get(name) == last else 1.0 if name.startswith("unet") else control for name in names}
 
 
 def _thresholds(changes: Mapping[str, Sequence[float]]) -> list[float]:

@@ -11,9 +11,7 @@ from typing import TypeVar
 from hgc.cache.anatomy import Anatomy
 from hgc.cache.rehearsal import plan_macs
 from hgc.cache.rules import PlanRefused
-from hgc.cache.schedules.hgc import (
-    HGC,
-)
+from hgc.cache.schedules.hgc import HGC
 from hgc.cache.schedules.plain import full
 
 ROUNDING = 1e-9

@@ -12,13 +12,8 @@ from hgc.cache.anatomy import Anatomy
 from hgc.cache.origin import Origin
 from hgc.cache.plan import Plan
 from hgc.cache.rules import REPEAT, Forecast, PlanRefused
-from hgc.cache.schedules.decoder_layers import (
-    cut_site,
-)
-from hgc.cache.schedules.rows import (
-    constants,
-    keep_between,
-)
+from hgc.cache.schedules.decoder_layers import cut_site
+from hgc.cache.schedules.rows import constants, keep_between
 from hgc.cache.schedules.settings import Settings
 
 

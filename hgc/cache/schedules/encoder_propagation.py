@@ -8,11 +8,7 @@ from hgc.cache.anatomy import Anatomy, Kind
 from hgc.cache.origin import Origin
 from hgc.cache.plan import Plan
 from hgc.cache.rules import REPEAT, Forecast
-from hgc.cache.schedules.rows import (
-    constants,
-    keep_between,
-    keep_control,
-)
+from hgc.cache.schedules.rows import constants, keep_between, keep_control
 from hgc.cache.schedules.settings import Settings
 
 

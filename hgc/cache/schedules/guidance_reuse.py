@@ -11,10 +11,7 @@ from hgc.cache.anatomy import UNGUIDED, Anatomy
 from hgc.cache.origin import Origin
 from hgc.cache.plan import Plan
 from hgc.cache.rules import LINE, Forecast, FrequencySplit
-from hgc.cache.schedules.rows import (
-    constants,
-    keep_between,
-)
+from hgc.cache.schedules.rows import constants, keep_between
 from hgc.cache.schedules.settings import Settings
 
 

@@ -33,21 +33,9 @@ from hgc.cache.anatomy import UNGUIDED, Anatomy, Kind
 from hgc.cache.origin import Origin
 from hgc.cache.plan import Fusion, Plan
 from hgc.cache.rules import Forecast, Gate, PlanRefused
-from hgc.cache.schedules.decoder_layers import (
-    cut_site,
-    decoder_layers,
-)
-from hgc.cache.schedules.key_steps import (
-    checked_keys,
-    key_steps,
-)
-from hgc.cache.schedules.rows import (
-    Rows,
-    constants,
-    keep_between,
-    keep_control,
-    once_control_is_on,
-)
+from hgc.cache.schedules.decoder_layers import cut_site, decoder_layers
+from hgc.cache.schedules.key_steps import checked_keys, key_steps
+from hgc.cache.schedules.rows import Rows, constants, keep_between, keep_control, once_control_is_on
 from hgc.cache.schedules.settings import Settings
 
 Share = Annotated[float, Interval(ge=0, le=1)]

@@ -11,9 +11,7 @@ from hgc.cache.anatomy import Anatomy
 from hgc.cache.rehearsal import plan_macs
 from hgc.cache.schedules.between import Leg
 from hgc.cache.schedules.budget import OutOfReach
-from hgc.cache.schedules.hgc import (
-    HGC,
-)
+from hgc.cache.schedules.hgc import HGC
 from hgc.cache.schedules.hgc_measured import ROUNDING, Off, density, hgc_measured, legs_of
 from hgc.cache.schedules.plain import full
 from hgc.cache.schedules.similarity import Similarity

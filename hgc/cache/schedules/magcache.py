@@ -19,10 +19,7 @@ from hgc.cache.anatomy import PREDICTION, Anatomy
 from hgc.cache.origin import Origin
 from hgc.cache.plan import Plan
 from hgc.cache.rules import RESIDUAL
-from hgc.cache.schedules.rows import (
-    constants,
-    keep_between,
-)
+from hgc.cache.schedules.rows import constants, keep_between
 from hgc.cache.schedules.settings import Settings
 
 

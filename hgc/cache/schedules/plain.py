@@ -5,9 +5,7 @@ from __future__ import annotations
 from hgc.cache.anatomy import Anatomy
 from hgc.cache.origin import Origin
 from hgc.cache.plan import Plan
-from hgc.cache.schedules.rows import (
-    constants,
-)
+from hgc.cache.schedules.rows import constants
 
 
 def full(anatomy: Anatomy, steps: int) -> Plan:

@@ -22,13 +22,8 @@ from hgc.cache.bases import lagrange
 from hgc.cache.origin import Origin
 from hgc.cache.plan import Plan
 from hgc.cache.rules import Forecast, Weighing
-from hgc.cache.schedules.decoder_layers import (
-    cut_site,
-)
-from hgc.cache.schedules.rows import (
-    constants,
-    keep_between,
-)
+from hgc.cache.schedules.decoder_layers import cut_site
+from hgc.cache.schedules.rows import constants, keep_between
 from hgc.cache.schedules.settings import Settings
 
 

@@ -20,13 +20,8 @@ from hgc.cache.anatomy import Anatomy
 from hgc.cache.bases import differences
 from hgc.cache.origin import Origin
 from hgc.cache.plan import Plan
-from hgc.cache.schedules.decoder_layers import (
-    cut_site,
-)
-from hgc.cache.schedules.rows import (
-    constants,
-    keep_between,
-)
+from hgc.cache.schedules.decoder_layers import cut_site
+from hgc.cache.schedules.rows import constants, keep_between
 from hgc.cache.schedules.settings import Settings
 from hgc.cache.schedules.spectrum import weighed
 

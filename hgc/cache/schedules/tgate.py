@@ -11,11 +11,7 @@ from hgc.cache.anatomy import UNGUIDED, Anatomy, Kind
 from hgc.cache.origin import Origin
 from hgc.cache.plan import Plan
 from hgc.cache.rules import PlanRefused
-from hgc.cache.schedules.rows import (
-    Rows,
-    constants,
-    once_control_is_on,
-)
+from hgc.cache.schedules.rows import Rows, constants, once_control_is_on
 from hgc.cache.schedules.settings import Settings
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from hgc.cache.rules import CalibrationRefused
-from hgc.cache.schedules import delta_of
+from hgc.cache.schedules import delta_of, thresholds_of
 from hgc.calibration.curves import ChangeCurves
 from hgc.charts.change import accumulated_chart, change_chart, changing_rows, most_piled
 from hgc.charts.rows import Row
@@ -135,4 +135,6 @@ def told(opened: Opened, curves: ChangeCurves) -> str:
 
 def _charts(opened: Opened, curves: ChangeCurves, row: Row) -> list[Any]:
     trace = opened.trace
-    return [accumulated_chart(row, trace, curves, delta_of(trace.plan)), change_chart(row, curves)]
+    thresholds = thresholds_of(trace.plan, trace.cells)
+    delta = None if thresholds is None else thresholds[row.main[0].name]  # all layers of a block have the same
+    return [accumulated_chart(row, trace, curves, delta), change_chart(row, curves)]
