@@ -25,7 +25,6 @@ DUEL = "--method optimised --method fewer_steps"
 HGC = "--method hgc --method fewer_steps"
 PLAIN = "--no-drawings --long 0 --alone 0"
 HGC_SCENES = {"segmentation": 16, "edges": 8}
-BLOCKS = "--method block_caching --method fewer_steps"
 OTHERS = (
     "--method optimised --method deepcache --method tgate --method encoder_propagation --method guidance_reuse "
     "--method step_skip --method fewer_steps"
@@ -89,7 +88,7 @@ def _figures() -> Iterator[Step]:
 
     for control in CONTROLS:
         yield pareto(f"methods-{control}-ddim", control, f"--no-drawings --long 0 --alone 5 {OTHERS}")
-        yield pareto(f"block-caching-{control}-ddim", control, f"--no-drawings --long 0 --alone 5 {BLOCKS}")
+        yield pareto(f"block-caching-{control}-ddim", control, f"{PLAIN} --method block_caching")
         yield pareto(
             f"hgc-{control}-ddim", control, f"--scenes {HGC_SCENES[control]} --no-drawings --long 0 --alone 0 {HGC}"
         )

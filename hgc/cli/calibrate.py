@@ -70,7 +70,8 @@ def distil(
     device: Device = None,
     dtype: Dtype = None,
 ) -> None:
-    """Fit scale and shift of a Block Caching plan by distillation. If you stop it, the next call continues.
+    """Choose a Block Caching plan within a budget and fit its scale and shift by distillation. If you stop it, the
+    next call continues.
 
     The result is for this plan only; at other budgets Block Caching uses another calibration.
     """
