@@ -13,10 +13,8 @@ from hgc.planning.methods import METHODS, BelowLeast, arm_titles
 from hgc.planning.presets import PRESETS, by_budget
 from hgc.refused import Refused
 from hgc.request import Recipe
-from hgc.share import NAME
 from hgc.target import milliseconds
 from hgc.ui.components.inputs import chosen
-from hgc.ui.masthead import masthead, ready_words
 from hgc.ui.playground.cache_panel import CUSTOM_REASON, read_settings, write_settings
 from hgc.ui.playground.forecast_line import forecast_line, forecast_waiting
 from hgc.ui.playground.lora_panel import INPUTS
@@ -27,7 +25,7 @@ from hgc.ui.playground.reading_panel import LANDSCAPES
 from hgc.ui.playground.settling import settle_after, wire_settling
 from hgc.ui.playground.titles import rival_of
 from hgc.ui.playground.wanted import DIGITS, HGC, Wanted, control_of, within_reach
-from hgc.ui.queueing import QUIET, answer_last
+from hgc.ui.queueing import answer_last
 from hgc.ui.refusals import in_one_sentence
 from hgc.ui.remarks import aside, notes_list
 
@@ -178,14 +176,6 @@ class CacheEvents:
         except BelowLeast as error:
             return studio.forecast(error.at_least(recipe))
 
-    def greet(self) -> list[Any]:
-        """Waits for the model, then says which it is, or why there is none."""
-        try:
-            studio = self._loader.studio()
-        except Refused as error:
-            return [masthead("failed", "Model not loaded"), forecast_waiting(str(error))]
-        return [masthead("ready", ready_words(studio)), gr.skip()]
-
 
 def _read(values: Sequence[Any], controls: Sequence[str]) -> tuple[Wanted, dict[str, Any], Sequence[Any]]:
     """The values of `cost_inputs`: what is wanted, the request's fields, and the rest."""
@@ -270,16 +260,3 @@ def asked_of(p: Playground) -> list[Any]:
 
 def _cost_fields(p: Playground) -> list[Any]:
     return [*(p.picture.fields[name] for name in COST_FIELDS), *p.control.more.cost]
-
-
-def linked(page: gr.Request) -> bool:
-    """Whether the page was opened by a link to a form, whose settings stay as they are."""
-    return NAME in page.query_params
-
-
-def wire_greeting(opened: Any, p: Playground, header: gr.HTML) -> Any:
-    """The first events of a page, when it has opened and the form stands as its visitor left it; the last of them."""
-    events = CacheEvents(p)
-    begun = settle_after(opened.then, events.follow, p, asked_of(p), unless=linked, concurrency_limit=None)
-    greeted = begun.then(events.greet, None, [header, p.forecast], concurrency_limit=None, **QUIET)
-    return greeted.then(events.price, [*cost_inputs(p), p.own.name], p.forecast, **QUIET)

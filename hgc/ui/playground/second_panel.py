@@ -9,10 +9,10 @@ from typing import Any
 import gradio as gr
 
 from hgc.landscapes.labels import LABELS
-from hgc.ui.components.easel import build_easel, swatches
+from hgc.ui.components.easel import build_easel
 from hgc.ui.components.inputs import models_list, photo_input, shown_when
 from hgc.ui.playground.drawing import AS_MAP, PEN, seen_picture
-from hgc.ui.playground.palettes import palettes
+from hgc.ui.playground.palettes import palettes, swatches
 from hgc.ui.playground.reading_panel import LANDSCAPES, ReadingPanel, build_reading_panel, control_titles
 
 NONE = "none"
