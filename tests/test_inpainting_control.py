@@ -32,11 +32,11 @@ from hgc.ui.playground.drawing import AS_MAP, AUTO, NothingYet, Sheet, drawn, in
 from hgc.ui.playground.form import read_form, write_form
 from hgc.ui.playground.more import second_map
 from hgc.ui.playground.more_events import MoreEvents
-from hgc.ui.playground.reading_panel import control_titles
 from hgc.ui.playground.second_panel import NONE, second_choices
 from hgc.ui.playground.size import written
 from hgc.ui.playground.source_panel import MASK, PART, WHOLE
 from hgc.ui.playground.tab import Playground, build_playground
+from hgc.ui.playground.titles import control_titles
 from hgc.ui.playground.wanted import control_of
 from hgc.ui.runner import Runner
 

@@ -27,10 +27,10 @@ from hgc.ui.playground.control_events import ControlEvents
 from hgc.ui.playground.control_panel import AS_DRAWN
 from hgc.ui.playground.drawing import AUTO, offering, sources_of
 from hgc.ui.playground.palettes import class_title, palettes
-from hgc.ui.playground.reading_panel import control_titles, ways_of
+from hgc.ui.playground.reading_ways import ways_of
 from hgc.ui.playground.second_panel import NONE
 from hgc.ui.playground.settling import settle_after
-from hgc.ui.playground.titles import SAMPLER_TITLES
+from hgc.ui.playground.titles import SAMPLER_TITLES, control_titles
 from hgc.ui.queueing import LOOK_QUEUE, QUIET
 from hgc.ui.refusals import in_one_sentence
 

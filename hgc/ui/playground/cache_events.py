@@ -21,7 +21,7 @@ from hgc.ui.playground.lora_panel import INPUTS
 from hgc.ui.playground.method_card import method_card
 from hgc.ui.playground.more import priced_fields
 from hgc.ui.playground.own_plan import own_plan
-from hgc.ui.playground.reading_panel import LANDSCAPES
+from hgc.ui.playground.reading_ways import LANDSCAPES
 from hgc.ui.playground.settling import settle_after, wire_settling
 from hgc.ui.playground.titles import rival_of
 from hgc.ui.playground.wanted import DIGITS, HGC, Wanted, control_of, within_reach

@@ -37,7 +37,7 @@ from hgc.ui.playground.drawing import (
     sources_of,
     under_sheet,
 )
-from hgc.ui.playground.reading_panel import ways_of
+from hgc.ui.playground.reading_ways import ways_of
 from hgc.ui.queueing import LOOK_QUEUE, QUIET, answer_last
 from hgc.ui.refusals import in_one_sentence
 from hgc.ui.remarks import aside, notes_list

@@ -13,7 +13,7 @@ from hgc.refused import Refused
 from hgc.ui.components.inputs import chosen
 from hgc.ui.playground.drawing import AS_MAP, NothingYet, offering, seen_picture, sources_of
 from hgc.ui.playground.more import second_map, under_mask
-from hgc.ui.playground.reading_panel import ways_of
+from hgc.ui.playground.reading_ways import ways_of
 from hgc.ui.playground.second_panel import NONE
 from hgc.ui.playground.size import OWN, free, size_like, size_of, written
 from hgc.ui.queueing import LOOK_QUEUE, QUIET, answer_last

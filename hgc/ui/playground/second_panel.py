@@ -13,7 +13,9 @@ from hgc.ui.components.easel import build_easel
 from hgc.ui.components.inputs import models_list, photo_input, shown_when
 from hgc.ui.playground.drawing import AS_MAP, PEN, seen_picture
 from hgc.ui.playground.palettes import palettes, swatches
-from hgc.ui.playground.reading_panel import LANDSCAPES, ReadingPanel, build_reading_panel, control_titles
+from hgc.ui.playground.reading_panel import ReadingPanel, build_reading_panel
+from hgc.ui.playground.reading_ways import LANDSCAPES
+from hgc.ui.playground.titles import control_titles
 
 NONE = "none"
 
