@@ -123,7 +123,7 @@ def thresholds(p: Playground, studio: Studio, *standing: float) -> dict[Any, Any
 
 
 def more_fitted(panel: MorePanel, studio: Studio, second: str) -> dict[Any, Any]:
-    """The updates of more to draw from that offer what a model can use; a `second` control that was chosen goes if it cannot."""
+    """What a model can use of more to draw from; a `second` control that was chosen goes if it cannot."""
     preset, sizes = studio.loaded.preset, free(studio)
     size = {} if sizes else {"value": OWN}
     masks = studio.inpaints
