@@ -31,8 +31,8 @@ from hgc.ui.playground.control_events import ControlEvents
 from hgc.ui.playground.drawing import AS_MAP, AUTO, NothingYet, Sheet, drawn, inpainted, prepare
 from hgc.ui.playground.form import read_form, write_form
 from hgc.ui.playground.model_fit import CANNY
-from hgc.ui.playground.more import second_map
 from hgc.ui.playground.more_events import MoreEvents
+from hgc.ui.playground.second_map import second_map
 from hgc.ui.playground.second_panel import NONE, second_choices
 from hgc.ui.playground.size import written
 from hgc.ui.playground.source_panel import MASK, PART, WHOLE

@@ -34,9 +34,10 @@ from hgc.ui.playground.calibrating import unmeasured
 from hgc.ui.playground.control_events import ControlEvents
 from hgc.ui.playground.drawing import AS_MAP, AUTO, READY, Sheet, drawn, fitted, prepare
 from hgc.ui.playground.form import read_form, write_form
-from hgc.ui.playground.more import NO_SECOND_MAP, priced_fields, second_map, source_fields
 from hgc.ui.playground.more_events import MoreEvents
+from hgc.ui.playground.more_fields import priced_fields, source_fields
 from hgc.ui.playground.reading_ways import ways_of, ways_to
+from hgc.ui.playground.second_map import NO_SECOND_MAP, second_map
 from hgc.ui.playground.second_panel import NONE, second_choices
 from hgc.ui.playground.settling import settling_outputs
 from hgc.ui.playground.size import OWN, size_choices, size_like, size_of, written

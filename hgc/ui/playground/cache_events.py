@@ -19,7 +19,7 @@ from hgc.ui.playground.cache_panel import CUSTOM_REASON, read_settings, write_se
 from hgc.ui.playground.forecast_line import forecast_line, forecast_waiting
 from hgc.ui.playground.lora_panel import INPUTS
 from hgc.ui.playground.method_card import method_card
-from hgc.ui.playground.more import priced_fields
+from hgc.ui.playground.more_fields import priced_fields
 from hgc.ui.playground.own_plan import own_plan
 from hgc.ui.playground.reading_ways import LANDSCAPES
 from hgc.ui.playground.settling import settle_after, wire_settling

@@ -31,12 +31,10 @@ from hgc.ui.playground.drawing import (
     offering,
     prepare,
     read_photo,
-    seen_picture,
-    seen_text,
     sheet_of,
     sources_of,
-    under_sheet,
 )
+from hgc.ui.playground.map_seen import NO_LINES, NO_PHOTO, READING, READING_SLOWLY, seen_picture, seen_text, under_sheet
 from hgc.ui.playground.reading_ways import ways_of
 from hgc.ui.queueing import LOOK_QUEUE, QUIET, answer_last
 from hgc.ui.refusals import in_one_sentence
@@ -47,15 +45,8 @@ if TYPE_CHECKING:
     from hgc.landscapes.examples import Example
     from hgc.ui.playground.tab import Playground
 
-NO_PHOTO = '<h3>As the model sees it</h3><p class="aside">Drop a photo to see its map here.</p>'
-READING = '<h3>As the model sees it</h3><p class="aside busy" role="status">Reading your photo…</p>'
-READING_SLOWLY = (
-    '<h3>As the model sees it</h3><p class="aside busy" role="status">Reading your photo. The first time, this '
-    "detector's weights are fetched, which can take a minute; you can choose another meanwhile.</p>"
-)
 DRAWN = ("segmentation", *LINES)
 NOT_DRAWN = "Maps of this kind ({}) cannot be painted here: the map is used as it was read from the photo."
-NO_LINES = '<h3>As the model sees it</h3><p class="aside">Draw some lines to see their map here.</p>'
 
 
 class ControlEvents:
