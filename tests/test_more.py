@@ -29,7 +29,8 @@ from hgc.studio.judge import Judge
 from hgc.studio.studio import Studio
 from hgc.ui import Loader
 from hgc.ui.pictures import png_url
-from hgc.ui.playground.cache_events import CacheEvents, asked_of
+from hgc.ui.playground.asked import asked_of
+from hgc.ui.playground.cache_events import CacheEvents
 from hgc.ui.playground.calibrating import unmeasured
 from hgc.ui.playground.control_events import ControlEvents
 from hgc.ui.playground.drawing import AS_MAP, AUTO, READY, Sheet, drawn, fitted, prepare

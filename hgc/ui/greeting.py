@@ -9,7 +9,9 @@ import gradio as gr
 from hgc.refused import Refused
 from hgc.share import NAME
 from hgc.ui.masthead import masthead, ready_words
-from hgc.ui.playground.cache_events import CacheEvents, asked_of, cost_inputs
+from hgc.ui.playground.asked import asked_of
+from hgc.ui.playground.cache_events import CacheEvents
+from hgc.ui.playground.forecast_events import ForecastEvents, priced_of
 from hgc.ui.playground.forecast_line import forecast_waiting
 from hgc.ui.playground.settling import settle_after
 from hgc.ui.queueing import QUIET
@@ -35,8 +37,7 @@ def greet(loader: Loader) -> list[Any]:
 
 def wire_greeting(opened: Any, p: Playground, header: gr.HTML) -> Any:
     """The first events of a page, when it has opened and the form stands as its visitor left it; the last of them."""
-    events = CacheEvents(p)
-    begun = settle_after(opened.then, events.follow, p, asked_of(p), unless=linked, concurrency_limit=None)
+    begun = settle_after(opened.then, CacheEvents(p).follow, p, asked_of(p), unless=linked, concurrency_limit=None)
     loader = p.runner.loader
     greeted = begun.then(lambda: greet(loader), None, [header, p.forecast], concurrency_limit=None, **QUIET)
-    return greeted.then(events.price, [*cost_inputs(p), p.own.name], p.forecast, **QUIET)
+    return greeted.then(ForecastEvents(p).price, priced_of(p), p.forecast, **QUIET)

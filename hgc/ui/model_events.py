@@ -15,7 +15,8 @@ from hgc.ui.masthead import masthead, ready_words
 from hgc.ui.model_fetching import Fetching
 from hgc.ui.model_header import OWN_MODEL, Header, Updates, known_models, model_choices, offered_controls
 from hgc.ui.own_model_events import OwnModelEvents
-from hgc.ui.playground.cache_events import CacheEvents, asked_of
+from hgc.ui.playground.asked import asked_of
+from hgc.ui.playground.cache_events import CacheEvents
 from hgc.ui.playground.control_events import ControlEvents
 from hgc.ui.playground.model_fit import CANNY, SECOND, WHICH, fitted, fitted_by, fitted_parts, loras_offered, thresholds
 from hgc.ui.playground.settling import settle_after

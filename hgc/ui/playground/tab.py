@@ -8,11 +8,12 @@ from typing import Any
 import gradio as gr
 
 from hgc.history import Record
-from hgc.ui.playground.cache_events import wire_cache, wire_price
+from hgc.ui.playground.cache_events import wire_cache
 from hgc.ui.playground.cache_panel import CachePanel, build_cache_panel
 from hgc.ui.playground.calibrating import CalibratingHere
 from hgc.ui.playground.control_events import wire_control
 from hgc.ui.playground.control_panel import ControlPanel, build_control_panel
+from hgc.ui.playground.forecast_events import wire_price
 from hgc.ui.playground.forecast_line import forecast_waiting
 from hgc.ui.playground.looks import Looks
 from hgc.ui.playground.more_events import wire_more
