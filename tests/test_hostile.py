@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from serving import served
 
-from hgc.bench.hostile import Attack, Gave, Report, attacks
+from hgc.bench.hostile import Attack, Gave, attacks
 from hgc.bench.hostile_inputs import Drawing
+from hgc.bench.hostile_report import Report
 from hgc.bench.server import DEEP, Server
 from hgc.studio.studio import Studio
 from hgc.ui import Loader
