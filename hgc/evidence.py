@@ -128,6 +128,18 @@ class Signed:
     def altered(self) -> bool:
         return pixels_digest(self.pixels) != self.evidence.pixels_digest
 
+    def told(self, settings: Mapping[str, str]) -> str:
+        """What it says of itself, in lines for the shell; `settings` are its request's, in words by title."""
+        evidence = self.evidence
+        lines = [
+            f"the {evidence.arm} picture, made {evidence.made.words}",
+            f"plan {evidence.plan.name} ({evidence.plan.digest}), trace {evidence.trace_digest}",
+            *(f"{title}: {value}" for title, value in settings.items()),
+        ]
+        if self.altered:
+            lines.append("its pixels are not those it was saved with: the picture was edited")
+        return "\n".join(lines)
+
 
 def pixels_digest(pixels: Pixels) -> str:
     """SHA-256 of a picture's shape and values, 64 hex digits; the file it stands in does not matter."""

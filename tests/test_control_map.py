@@ -20,7 +20,7 @@ from hgc.landscapes.labels import PALETTE
 from hgc.request import Request
 from hgc.studio.control_map import Prepared, prepare_control
 from hgc.studio.world import LANDSCAPES
-from hgc.ui.playground import reading_panel
+from hgc.ui.playground import reading_ways
 from hgc.ui.playground.looks import Looks
 
 SIDE = 128
@@ -139,7 +139,7 @@ def test_the_files_of_a_detector_are_those_it_looks_for(name: str, tmp_path: Pat
 
 def test_what_has_to_be_fetched_is_marked_before_it_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(annotators.Annotator, "ready", lambda known: known.name in ("canny", "pidinet"))
-    marked = {name for label, name in reading_panel.annotator_choices() if "downloads its weights first" in label}
+    marked = {name for label, name in reading_ways.annotator_choices() if "downloads its weights first" in label}
     assert marked == {"hed", "scribble_hed", "mlsd", "lineart", "lineart_coarse", "lineart_anime"}
 
 

@@ -7,6 +7,7 @@ import struct
 import zlib
 from base64 import b64encode
 from collections.abc import Callable
+from dataclasses import replace
 from io import BytesIO
 from typing import Any
 
@@ -264,3 +265,13 @@ def test_the_plan_is_the_one_that_was_run() -> None:
     other = Plan(Origin("other"), 2, "landscapes", {"unet": "CR"})
     png = signed_png(picture(), Request.make(CONTROL_PNG), other, "full", "1" * 12, MADE)
     assert read_signed(png).evidence.plan == other
+
+
+def test_a_picture_is_told_in_lines_and_an_edited_one_says_so() -> None:
+    signed = read_signed(saved())
+    lines = signed.told({"Seed": "7"}).splitlines()
+    assert lines[0].startswith("the cached picture, made ")
+    assert lines[1] == f"plan {PLAN.name} ({PLAN.digest}), trace {'0' * 12}"
+    assert lines[2:] == ["Seed: 7"]
+    edited = replace(signed, pixels=255 - signed.pixels)
+    assert edited.told({}).endswith("the picture was edited")

@@ -10,9 +10,12 @@ from typing import Any
 
 import pytest
 from serving import served
+from typer import Exit, Typer
 
-from hgc.bench.hostile import Attack, Gave, Report, attacks
+from hgc.bench.hostile import Attack, Gave, attacks
+from hgc.bench.hostile_commands import loaded_once
 from hgc.bench.hostile_inputs import Drawing
+from hgc.bench.hostile_report import Report
 from hgc.bench.server import DEEP, Server
 from hgc.studio.studio import Studio
 from hgc.ui import Loader
@@ -68,3 +71,20 @@ def test_what_gives_way_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attack, "_readers", {"a plan": broken})
     with pytest.raises(Gave, match="KeyError"):
         attack.once("file")
+
+
+def test_the_shell_in_this_process_tells_refusals_from_accidents(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Studio, "load", Studio.load)  # put back afterwards
+    app = Typer()
+
+    @app.command()
+    def refused() -> None:
+        raise Exit(2)
+
+    @app.command()
+    def broken() -> None:
+        raise ZeroDivisionError("by accident")
+
+    invoke = loaded_once(app)
+    assert invoke(["refused"]) == (2, "")
+    assert "Traceback: ZeroDivisionError('by accident')" in invoke(["broken"])[1]

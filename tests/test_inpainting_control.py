@@ -24,19 +24,20 @@ from hgc.request import Request
 from hgc.studio.judge import Judge
 from hgc.studio.studio import Studio
 from hgc.ui import Loader
+from hgc.ui.model_events import ModelEvents
 from hgc.ui.model_header import build_header
-from hgc.ui.models import CANNY, ModelEvents
 from hgc.ui.pictures import png_url
 from hgc.ui.playground.control_events import ControlEvents
 from hgc.ui.playground.drawing import AS_MAP, AUTO, NothingYet, Sheet, drawn, inpainted, prepare
 from hgc.ui.playground.form import read_form, write_form
-from hgc.ui.playground.more import second_map
+from hgc.ui.playground.model_fit import CANNY
 from hgc.ui.playground.more_events import MoreEvents
-from hgc.ui.playground.reading_panel import control_titles
+from hgc.ui.playground.second_map import second_map
 from hgc.ui.playground.second_panel import NONE, second_choices
 from hgc.ui.playground.size import written
 from hgc.ui.playground.source_panel import MASK, PART, WHOLE
 from hgc.ui.playground.tab import Playground, build_playground
+from hgc.ui.playground.titles import control_titles
 from hgc.ui.playground.wanted import control_of
 from hgc.ui.runner import Runner
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from hgc.landscapes.caption import vocabulary
-from hgc.landscapes.colours import Mood
+from hgc.landscapes.colours import Mood, plain_colours
 from hgc.landscapes.labels import CLASSES, label
-from hgc.landscapes.painter.paint import Painted, paint_map, plain_colours
+from hgc.landscapes.painter.paint import Painted, paint_map
 from hgc.landscapes.scene import paint
 from hgc.metrics import edge_score
 from hgc.training.dataset import hand_scene

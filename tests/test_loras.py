@@ -26,6 +26,7 @@ from hgc.studio.comparing import pixels_of
 from hgc.studio.judge import Judge
 from hgc.studio.studio import Studio
 from hgc.ui.playground.lora_panel import NONE, build_lora_panel, loras_here
+from hgc.ui.playground.model_fit import loras_fitted, loras_offered
 
 pytestmark = pytest.mark.filterwarnings("ignore:Already found a `peft_config`:UserWarning")  # diffusers, by hand
 SIZE = (128, 128)
@@ -91,11 +92,11 @@ def test_the_page_offers_what_the_model_can_take(studio: Studio, on_small_hub: P
         panel = build_lora_panel()
     assert loras_here(studio) == ("ink", "line")
     assert loras_for(wider) == ()
-    offered = panel.offer(studio)
+    offered = loras_offered(panel, studio)
     assert [name for _, name in offered[panel.names[0]]["choices"]] == [NONE, "ink", "line"]
     assert offered[panel.body]["visible"]
     (on_small_hub / "lora_peft.safetensors").rename(on_small_hub / "away.safetensors")
-    fit, gone = panel.fit(studio, ["line", "ink", *[NONE] * 6])
+    fit, gone = loras_fitted(panel, studio, ["line", "ink", *[NONE] * 6])
     assert gone == ["ink"]
     assert "value" not in fit[panel.names[0]]
     assert fit[panel.names[1]]["value"] == NONE

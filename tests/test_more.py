@@ -29,19 +29,22 @@ from hgc.studio.judge import Judge
 from hgc.studio.studio import Studio
 from hgc.ui import Loader
 from hgc.ui.pictures import png_url
-from hgc.ui.playground.cache_events import CacheEvents, asked_of
+from hgc.ui.playground.asked import asked_of
+from hgc.ui.playground.cache_events import CacheEvents
 from hgc.ui.playground.calibrating import unmeasured
 from hgc.ui.playground.control_events import ControlEvents
 from hgc.ui.playground.drawing import AS_MAP, AUTO, READY, Sheet, drawn, fitted, prepare
 from hgc.ui.playground.form import read_form, write_form
-from hgc.ui.playground.more import NO_SECOND_MAP, priced_fields, second_map, source_fields
 from hgc.ui.playground.more_events import MoreEvents
-from hgc.ui.playground.reading_panel import NOT_HERE, ways_of, ways_to
+from hgc.ui.playground.more_fields import priced_fields, source_fields
+from hgc.ui.playground.reading_ways import ways_of, ways_to
+from hgc.ui.playground.second_map import NO_SECOND_MAP, second_map
 from hgc.ui.playground.second_panel import NONE, second_choices
 from hgc.ui.playground.settling import settling_outputs
 from hgc.ui.playground.size import OWN, size_choices, size_like, size_of, written
 from hgc.ui.playground.source_panel import MASK, PART, WHOLE
 from hgc.ui.playground.tab import Playground, build_playground
+from hgc.ui.playground.titles import NOT_HERE
 from hgc.ui.playground.wanted import HGC, control_of
 from hgc.ui.runner import Runner
 

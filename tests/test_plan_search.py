@@ -20,7 +20,8 @@ from hgc.results.comparison import Cancelled
 from hgc.spread.plan_cost import cost_of, cost_words
 from hgc.spread.plan_search import Search, SearchAt
 from hgc.studio.studio import Studio
-from hgc.ui.schedules.search import ELSEWHERE, SearchEvents, shares_of
+from hgc.ui.schedules.rungs import shares_of
+from hgc.ui.schedules.search import ELSEWHERE, SearchEvents
 
 FEW = Search(Subject("sdxl-union", "segmentation", "euler", 4, 5.0), (0.6,), tries=3, scenes=2, side=64)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from time import monotonic, sleep
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -23,8 +22,8 @@ from hgc.spread.studio import SpreadStudio
 from hgc.spread.work import Waiting
 from hgc.studio.studio import Studio
 from hgc.ui import Loader, build, runs_at
+from hgc.ui.greeting import greet
 from hgc.ui.page import QUEUE_SIZE
-from hgc.ui.playground.cache_events import CacheEvents
 from hgc.ui.playground.stage import waits_told
 from hgc.ui.runner import Runner, Running
 from hgc.ui.underway import Underway
@@ -137,7 +136,7 @@ def test_runs_are_let_into_the_line_where_there_is_one(studio: Studio, several: 
 
 def test_a_page_that_opens_says_how_many_workers_there_are(runner: Runner, studio: Studio) -> None:
     for here, says in ((runner, " · 2 workers<"), (Runner(Loader(lambda: studio).start()), f"· {studio.dtype}<")):
-        said, _ = CacheEvents(SimpleNamespace(runner=here, cache=None)).greet()  # type: ignore[arg-type]
+        said, _ = greet(here.loader)
         assert says in said
 
 

@@ -1,4 +1,4 @@
-"""Hostile inputs for every endpoint, MCP tool, file format and command, and a report of what broke.
+"""Hostile inputs for every endpoint, MCP tool, file format and command.
 
 Everything goes to a server of its own on 127.0.0.1 and ends by itself, in count and in time.
 """
@@ -8,9 +8,7 @@ from __future__ import annotations
 import json
 import re
 import tempfile
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from http.client import HTTPException
 from io import BytesIO
 from pathlib import Path
@@ -20,6 +18,7 @@ from typing import Any
 from PIL import Image
 
 from hgc.bench.hostile_inputs import Drawing
+from hgc.bench.hostile_report import Fault, Report
 from hgc.bench.server import API, Server
 from hgc.cache.plan import Plan
 from hgc.cache.trace import Trace
@@ -36,7 +35,6 @@ from hgc.results.records import comparison_of
 from hgc.share import link_of, read_link
 from hgc.sweep import Axis, parse_seeds
 
-KINDS = ("file", "endpoint", "tool", "command")
 TURNS = ("file", "endpoint", "file", "tool", "file", "endpoint", "file", "file", "tool", "file")
 EVERY_COMMAND = 40  # a command starts what it needs anew
 PATIENCE_S = 120.0
@@ -44,53 +42,6 @@ SLOWEST_FILE_S = 30.0
 TOOL_HEADERS = {"Accept": "application/json, text/event-stream"}
 # What the shell answers with: the exit status, and all that it wrote.
 Invoke = Callable[[list[str]], tuple[int, str]]
-
-
-@dataclass(frozen=True)
-class Fault:
-    """An input that something gave way to, and how."""
-
-    kind: str
-    target: str
-    given: str
-    what: str
-
-    @property
-    def text(self) -> str:
-        return f"{self.kind} {self.target}: {self.what}\n    given {self.given}"
-
-
-@dataclass
-class Report:
-    """The outcome of all inputs, by kind: taken or refused. Memory is the server's, before and after."""
-
-    seed: int
-    taken: Counter[str] = field(default_factory=Counter)
-    refused: Counter[str] = field(default_factory=Counter)
-    faults: list[Fault] = field(default_factory=list)
-    memory_bytes: tuple[int, int] = (0, 0)
-    seconds: float = 0.0
-
-    @property
-    def inputs(self) -> int:
-        return sum(self.taken.values()) + sum(self.refused.values()) + len(self.faults)
-
-    def text(self) -> str:
-        """The figures in a few lines, and every fault."""
-        kinds = ", ".join(f"{kind}s {self.taken[kind]} taken {self.refused[kind]} refused" for kind in KINDS)
-        before, after = (size / 2**20 for size in self.memory_bytes)
-        lines = [
-            f"{self.inputs:,} hostile inputs of seed {self.seed} in {self.seconds:.0f} s: {len(self.faults)} faults",
-            f"{kinds}",
-            f"memory of the server {before:.0f} MB before, {after:.0f} MB after",
-        ]
-        return "\n".join([*lines, *(fault.text for fault in self.faults)])
-
-    @property
-    def line(self) -> str:
-        """How far it is, on one line."""
-        now_mb = self.memory_bytes[1] / 2**20
-        return f"{self.inputs:,} in {self.seconds:.0f} s: {len(self.faults)} faults, the server has {now_mb:.0f} MB"
 
 
 class Gave(Exception):

@@ -9,6 +9,7 @@ from typing import Any
 
 from hgc.cache.anatomy import Anatomy, Kind, State
 from hgc.cache.rehearsal import Rehearsal
+from hgc.cache.rules import PlanRefused
 from hgc.cache.trace import TracedSite
 from hgc.charts.rows import Row, block_rows, site_title
 
@@ -31,11 +32,13 @@ class PlanGrid:
     def rows(self) -> Mapping[str, Row]:
         return {row.title: row for row in block_rows(self)}
 
-    def sites_of(self, key: str) -> Sequence[str] | None:
-        """The sites that a row stands for; None for a row that there is not."""
+    def sites_of(self, key: str) -> Sequence[str]:
+        """The sites that a row stands for. Raises PlanRefused for a row that there is not."""
         if key in self.rows:
             return [site.name for site in self.rows[key].main]
-        return [key] if key in self.anatomy else None
+        if key not in self.anatomy:
+            raise PlanRefused(f"this model has no row '{key[:40]}'; open the plan again")
+        return [key]
 
     def title_of(self, name: str) -> str:
         """The title of a site for people: its row where it stands alone in one, otherwise its own title."""

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, replace
-from functools import cache
 from pathlib import Path
 from tempfile import gettempdir
 from typing import Annotated
 
 import typer
-from typer.testing import CliRunner
 
 from hgc.bench import page as visits
 from hgc.bench import paper as counts
@@ -20,6 +18,7 @@ from hgc.bench import speed as timing
 from hgc.bench import workers as team
 from hgc.bench.film import film as filmed
 from hgc.bench.hostile import attacks
+from hgc.bench.hostile_commands import loaded_once
 from hgc.bench.hostile_inputs import Drawing
 from hgc.bench.server import served
 from hgc.bench.shapes import FAMILIES
@@ -175,9 +174,11 @@ def hostile(
     seed: Seed = 0,
 ) -> None:
     """Try hostile inputs on every endpoint, MCP tool, file format and command, on 127.0.0.1 only."""
-    printed = 0
+    from hgc.__main__ import app  # which imports this file
+
+    printed, shell = 0, loaded_once(app)
     with served(HGC_HISTORY="history.sqlite") as server:
-        for report in attacks(Drawing(seed), inputs, minutes, server, _invoked()):
+        for report in attacks(Drawing(seed), inputs, minutes, server, shell):
             report.seed = seed
             for fault in report.faults[printed:]:
                 typer.echo(fault.text, err=True)
@@ -239,18 +240,3 @@ def diffusers(
     typer.echo(theirs.text())
     if theirs.differing:
         raise typer.Exit(1)
-
-
-def _invoked():  # type: ignore[no-untyped-def]
-    """The shell as a function, with the embedded model loaded once for all commands."""
-    from hgc.__main__ import app  # which imports this file
-
-    load = Studio.load
-    Studio.load = cache(load)  # type: ignore[method-assign]
-
-    def invoke(arguments: list[str]) -> tuple[int, str]:
-        done = CliRunner().invoke(app, arguments)
-        accident = done.exception is not None and not isinstance(done.exception, SystemExit)
-        return done.exit_code, done.output + (f"Traceback: {done.exception!r}" if accident else "")
-
-    return invoke

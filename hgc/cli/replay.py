@@ -13,7 +13,7 @@ from hgc.cli.options import AsJson, Device, Dtype, Model, PlanName, Steps, chose
 from hgc.cli.refusals import in_one_line
 from hgc.cli.results import finished, told, write
 from hgc.control.chunks import SIGNATURE
-from hgc.evidence import Signed, read_signed
+from hgc.evidence import read_signed
 from hgc.history import OPENING, read_archive, write_archive
 from hgc.history.archive import MAX_ARCHIVE_BYTES
 from hgc.history.differences import settings_of
@@ -62,7 +62,9 @@ Shown = tuple[str, Original, dict[str, Any]]
 
 def _picture(data: bytes) -> list[Shown]:
     signed = read_signed(data)
-    return [(_about(signed), Original.of_picture(signed), {"request": signed.evidence.request.model_dump(mode="json")})]
+    request = signed.evidence.request
+    text = signed.told({title: value for title, value in settings_of(request).items() if title != "Control map"})
+    return [(text, Original.of_picture(signed), {"request": request.model_dump(mode="json")})]
 
 
 def _archive(data: bytes, out: Path | None) -> list[Shown]:
@@ -74,18 +76,6 @@ def _archive(data: bytes, out: Path | None) -> list[Shown]:
         text = "\n".join([f"recorded {record.made.words}", told(comparison, comparison.notes)])
         shown.append((text, Original.of_record(record), comparison.figures()))
     return shown
-
-
-def _about(signed: Signed) -> str:
-    evidence = signed.evidence
-    lines = [
-        f"the {evidence.arm} picture, made {evidence.made.words}",
-        f"plan {evidence.plan.name} ({evidence.plan.digest}), trace {evidence.trace_digest}",
-        *(f"{title}: {value}" for title, value in settings_of(evidence.request).items() if title != "Control map"),
-    ]
-    if signed.altered:
-        lines.append("its pixels are not those it was saved with: the picture was edited")
-    return "\n".join(lines)
 
 
 def _made_again(shown: list[Shown], device: str | None, dtype: str | None, *, quiet: bool) -> bool:

@@ -6,6 +6,8 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from hgc.landscapes.labels import label
+
 Time = Literal["dawn", "day", "sunset", "night"]
 Season = Literal["spring", "summer", "autumn", "winter"]
 TIMES: tuple[Time, ...] = get_args(Time)
@@ -190,3 +192,20 @@ class Mood:
         stops = np.array(self.light.sky, dtype=np.float32)
         at = np.linspace(0.0, 1.0, height)
         return np.stack([np.interp(at, (0.0, 0.55, 1.0), stops[:, c]) for c in range(3)], axis=1).astype(np.float32)
+
+
+def plain_colours(mood: Mood) -> tuple[Colour, ...]:
+    """One colour for each class, for specks too small to be shaded."""
+    growth, light = mood.growth, mood.light
+    colours = {
+        "sky": light.sky[1],
+        "sun_moon": light.disc,
+        "cloud": light.cloud[0],
+        "mountain": mood.lit(growth.rock, 0.2),
+        "grass": mood.snow(False, 0.2) if growth.snowy else mood.lit(growth.grass, 0.2),
+        "water": mood.lit(growth.water),
+        "path": mood.lit(growth.path),
+        "tree": mood.shaded(growth.leaves[0]),
+        "house": mood.lit((236, 212, 180)),
+    }
+    return tuple(colours[name] for name in sorted(colours, key=label))

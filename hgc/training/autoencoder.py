@@ -11,10 +11,10 @@ import torch.nn.functional as F
 from diffusers import AutoencoderTiny
 from torch import Tensor
 
-from hgc.training.checkpoint import load_checkpoint, save_checkpoint
+from hgc.training.checkpoint import begin_stage, save_stage
 from hgc.training.compute import Compute, generator
 from hgc.training.optim import Pair
-from hgc.training.pace import Budget, Pace, warm_constant_decay
+from hgc.training.pace import Budget, warm_constant_decay
 
 log = logging.getLogger(__name__)
 
@@ -92,26 +92,8 @@ def train_autoencoder(
     torch.manual_seed(seed)
     model = build_autoencoder(plan).to(compute.device, memory_format=compute.layout)
     optimizer = Pair(model, plan.rate, plan.matrix_rate)
-    pace, losses = Pace(budget), []
-    path = work / "autoencoder.ckpt"
-    if path.exists():
-        state = load_checkpoint(path)
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        pace, losses = Pace(budget, state["step"], state["spent_s"]), state["losses"]
-
-    def save() -> None:
-        save_checkpoint(
-            path,
-            {
-                "model": model.state_dict(),
-                "optimizer": optimizer.state_dict(),
-                "step": pace.step,
-                "spent_s": pace.spent_s,
-                "losses": losses,
-            },
-        )
-
+    parts, path = {"model": model, "optimizer": optimizer}, work / "autoencoder.ckpt"
+    pace, losses = begin_stage(path, parts, budget)
     if pace.finished():
         return model.eval()
     images = painted()
@@ -126,8 +108,8 @@ def train_autoencoder(
             losses.append([pace.step, round(float(loss.detach()), 5), round(psnr, 2)])
             log.info("autoencoder %s", json.dumps({"at": losses[-1], "progress": round(pace.progress, 4)}))
         if pace.time_to_save(plan.save_every):
-            save()
-    save()
+            save_stage(path, parts, pace, losses)
+    save_stage(path, parts, pace, losses)
     return model.eval()
 
 

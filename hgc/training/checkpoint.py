@@ -1,13 +1,15 @@
-"""Training state on disk: written whole or not at all, checked when read."""
+"""Training state on disk: what a stage goes on from, written whole or not at all and checked when read."""
 
 import hashlib
 import io
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from hgc.refused import Refused
+from hgc.training.pace import Budget, Pace
 from hgc.whole import write_whole
 
 MAGIC = b"HGC-CKP1"
@@ -16,6 +18,25 @@ _DIGEST_BYTES = 32
 
 class CheckpointError(Refused, RuntimeError):
     """A checkpoint file that must not be trained on."""
+
+
+Losses = list[list[float]]  # a row of step and figures each
+
+
+def save_stage(path: Path, parts: Mapping[str, Any], pace: Pace, losses: Losses) -> None:
+    """Writes what a stage goes on from: its networks and optimizer by name, steps and seconds so far, its losses."""
+    states = {name: part.state_dict() for name, part in parts.items()}
+    save_checkpoint(path, states | {"step": pace.step, "spent_s": pace.spent_s, "losses": losses})
+
+
+def begin_stage(path: Path, parts: Mapping[str, Any], budget: Budget) -> tuple[Pace, Losses]:
+    """The pace and losses of a stage, anew, or with its parts as the checkpoint has them. Raises CheckpointError."""
+    if not path.exists():
+        return Pace(budget), []
+    state = load_checkpoint(path)
+    for name, part in parts.items():
+        part.load_state_dict(state[name])
+    return Pace(budget, state["step"], state["spent_s"]), state["losses"]
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:

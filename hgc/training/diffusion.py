@@ -14,7 +14,7 @@ from transformers import CLIPTokenizer
 
 from hgc.landscapes.tokenizer import word_ids
 from hgc.training.batch import Batch, Prompts, draw_batch
-from hgc.training.checkpoint import load_checkpoint, save_checkpoint
+from hgc.training.checkpoint import begin_stage, save_stage
 from hgc.training.compute import Compute, generator
 from hgc.training.dataset import Dataset
 from hgc.training.denoiser import Denoiser, DenoiserPlan, build_scheduler
@@ -145,13 +145,9 @@ class _Training:
         _forget_unseen_words(model, tokenizer)
         optimizer = Pair(model, plan.rate, plan.matrix_rate)
         average: Any = AveragedModel(model, multi_avg_fn=_growing(plan.ema))
-        if not path.exists():
-            return cls(model, optimizer, average, path, Pace(budget))
-        state = load_checkpoint(path)
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        average.load_state_dict(state["average"])
-        return cls(model, optimizer, average, path, Pace(budget, state["step"], state["spent_s"]), state["losses"])
+        parts: dict[str, Any] = {"model": model, "optimizer": optimizer, "average": average}
+        pace, losses = begin_stage(path, parts, budget)
+        return cls(**parts, path=path, pace=pace, losses=losses)
 
     @property
     def averaged(self) -> Denoiser:
@@ -175,9 +171,8 @@ class _Training:
 
     def save(self, on_save: Callable[[Denoiser, int], None] | None) -> None:
         """Writes the checkpoint, then shows the averaged weights."""
-        record = {"step": self.pace.step, "spent_s": self.pace.spent_s, "losses": self.losses}
-        states = {"model": self.model, "optimizer": self.optimizer, "average": self.average}
-        save_checkpoint(self.path, {name: part.state_dict() for name, part in states.items()} | record)
+        parts = {"model": self.model, "optimizer": self.optimizer, "average": self.average}
+        save_stage(self.path, parts, self.pace, self.losses)
         if on_save:
             on_save(self.averaged, self.pace.step)
 

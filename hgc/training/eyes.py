@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 from hgc.landscapes.eyes import READER_CHANNELS, SEGMENTER_CHANNELS, Reader, Segmenter
 from hgc.landscapes.labels import CLASSES
-from hgc.training.checkpoint import load_checkpoint, save_checkpoint
+from hgc.training.checkpoint import begin_stage, save_stage
 from hgc.training.compute import Compute, generator
 from hgc.training.optim import Pair
-from hgc.training.pace import Budget, Pace, warm_constant_decay
+from hgc.training.pace import Budget, warm_constant_decay
 
 log = logging.getLogger(__name__)
 
@@ -52,17 +52,8 @@ def fit(
     `prepared` is called only where steps are left to do; what it gives is asked for the loss of each step.
     """
     optimizer = Pair(model, plan.rate, plan.matrix_rate)
-    pace, losses, path = Pace(budget), [], work / f"{name}.ckpt"
-    if path.exists():
-        state: dict[str, Any] = load_checkpoint(path)
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        pace, losses = Pace(budget, state["step"], state["spent_s"]), state["losses"]
-
-    def save() -> None:
-        record = {"step": pace.step, "spent_s": pace.spent_s, "losses": losses}
-        save_checkpoint(path, {"model": model.state_dict(), "optimizer": optimizer.state_dict(), **record})
-
+    parts, path = {"model": model, "optimizer": optimizer}, work / f"{name}.ckpt"
+    pace, losses = begin_stage(path, parts, budget)
     if pace.finished():
         model.eval()
         return
@@ -77,8 +68,8 @@ def fit(
             losses.append([pace.step, round(float(loss.detach()), 5)])
             log.info("%s %s", name, json.dumps({"at": losses[-1], "progress": round(pace.progress, 4)}))
         if pace.time_to_save(plan.save_every):
-            save()
-    save()
+            save_stage(path, parts, pace, losses)
+    save_stage(path, parts, pace, losses)
     model.eval()
 
 

@@ -26,7 +26,6 @@ from hgc.ui.blocks import json_input
 from hgc.ui.queueing import ENDPOINTS_QUEUE
 from hgc.ui.refusals import refusals
 from hgc.ui.runner import Runner
-from hgc.ui.schedules.events import sites_of
 
 
 def build_request_endpoints(runner: Runner) -> None:
@@ -101,7 +100,7 @@ def _add_edit_plan(runner: Runner) -> None:
             if type(guidance) not in (int, float):
                 raise RequestRefused(f"guidance: {reprlib.repr(guidance)} is not a number")
             ground = Ground(grid.anatomy, guidance=guidance > 1)
-            places = [(sites_of(grid, row), _step(step, known)) for row, step in _pairs(cells)]
+            places = [(grid.sites_of(row), _step(step, known)) for row, step in _pairs(cells)]
             changed = edited(known, ground, places, action_named(action))
             played, whole = ground.play(changed), ground.play(Plan(Origin("full"), known.steps, known.model))
             return {

@@ -16,6 +16,7 @@ from hgc.ui.model_fetching import Fetching
 from hgc.ui.model_header import Header, Updates, known_models, model_choices
 from hgc.ui.own_model import Asked, Fault, check_permitted, lora_words, recognise, sentence, words_of
 from hgc.ui.own_model_panel import noted
+from hgc.ui.playground.model_fit import loras_offered
 from hgc.ui.refusals import in_one_sentence
 from hgc.ui.whereabouts import at_this_machine
 
@@ -100,7 +101,7 @@ class OwnModelEvents:
             if lora_words(asked, studio := self._loader.studio()):
                 name = add_lora(asked.what, asked.name or None)
                 said = self._header.says(f"The LoRA {name} is in the list under LoRAs now, for models of its family.")
-                yield {own.panel: gr.update(visible=False)} | said | self._loras.offer(studio)
+                yield {own.panel: gr.update(visible=False)} | said | loras_offered(self._loras, studio)
                 return
             preset = recognise(asked, at_this_machine(page))
             before = known_models().get(preset.name)

@@ -16,14 +16,14 @@ from hgc.ui.endpoints_requests import build_request_endpoints
 from hgc.ui.explore.endpoint import build_sweep_endpoint
 from hgc.ui.explore.events import wire_explore
 from hgc.ui.explore.tab import build_explore
+from hgc.ui.greeting import wire_greeting
 from hgc.ui.history.events import wire_history
 from hgc.ui.history.tab import build_history
 from hgc.ui.how.tab import build_how
 from hgc.ui.inside.tab import build_inside
 from hgc.ui.loader import Loader
+from hgc.ui.model_events import wire_models
 from hgc.ui.model_header import build_header
-from hgc.ui.models import wire_models
-from hgc.ui.playground.cache_events import wire_greeting
 from hgc.ui.playground.restoring import Restoring, wire_recording, wire_restoring
 from hgc.ui.playground.session import wire_session
 from hgc.ui.playground.sharing import wire_sharing

@@ -4,7 +4,7 @@ Plain data, no torch.
 """
 
 from hgc.cache.schedules.block_caching import ADDED, LAYERS, BlockCaching, delta_of, thresholds_of
-from hgc.cache.schedules.budget import Off, OutOfReach, most_within, under_budget
+from hgc.cache.schedules.budget import OutOfReach, most_within
 from hgc.cache.schedules.decoder_layers import cut_site, decoder_layers, kept_residuals
 from hgc.cache.schedules.deepcache import DeepCache, power_around
 from hgc.cache.schedules.easycache import EasyCache, threshold_for, warm_steps
@@ -12,8 +12,9 @@ from hgc.cache.schedules.encoder_propagation import EncoderPropagation
 from hgc.cache.schedules.fewer_steps import FewerSteps
 from hgc.cache.schedules.guidance_reuse import GuidanceReuse
 from hgc.cache.schedules.hgc import HGC
-from hgc.cache.schedules.hgc_measured import hgc_measured
-from hgc.cache.schedules.hgc_search import least_error_within
+from hgc.cache.schedules.hgc_budget import under_budget
+from hgc.cache.schedules.hgc_measured import Off, hgc_measured
+from hgc.cache.schedules.hgc_measured_budget import least_error_within
 from hgc.cache.schedules.key_steps import key_steps, key_steps_from
 from hgc.cache.schedules.magcache import MagCache
 from hgc.cache.schedules.plain import exact, full

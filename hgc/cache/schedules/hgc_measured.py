@@ -26,12 +26,12 @@ from hgc.cache.plan import Plan
 from hgc.cache.rules import REPEAT, Forecast
 from hgc.cache.schedules.attention import attention_rows
 from hgc.cache.schedules.between import EVERYTHING, Between, Layers, Leg, costs_of
+from hgc.cache.schedules.budget import ROUNDING
 from hgc.cache.schedules.decoder_layers import cut_site, decoder_layers, kept_residuals
 from hgc.cache.schedules.hgc import HGC
 from hgc.cache.schedules.rows import Rows, constants
 from hgc.cache.schedules.similarity import Similarity, key_steps_by
 
-ROUNDING = 1e-9
 Off = tuple[frozenset[str], ...]
 
 

@@ -6,8 +6,9 @@ from numpy.typing import NDArray
 
 from hgc.landscapes.canvas import BIG
 from hgc.landscapes.colours import Colour, mix
+from hgc.landscapes.painter.masks import inset, shifted
 from hgc.landscapes.painter.mountains import hanging
-from hgc.landscapes.painter.sheet import Region, Sheet, inset, shifted
+from hgc.landscapes.painter.sheet import Region, Sheet
 
 LAND = ("mountain", "grass", "path", "tree", "house")
 BEHIND = ("sky", "sun_moon", "cloud", "mountain", "water")

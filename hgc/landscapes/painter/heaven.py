@@ -5,7 +5,8 @@ import numpy as np
 
 from hgc.landscapes.canvas import BIG
 from hgc.landscapes.colours import Colour, mix
-from hgc.landscapes.painter.sheet import Region, Sheet, inset, shifted
+from hgc.landscapes.painter.masks import inset, shifted
+from hgc.landscapes.painter.sheet import Region, Sheet
 
 HALO = ((1.5, 0.16), (0.7, 0.26))  # of the disc's radius beyond its outline; share of the glow
 CRATERS = ((-0.35, -0.2, 0.24), (0.3, 0.25, 0.17), (0.15, -0.45, 0.12))

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hgc.landscapes.canvas import BIG, SIZE
-from hgc.landscapes.colours import Colour, Mood
-from hgc.landscapes.labels import CLASSES, label
+from hgc.landscapes.colours import Mood, plain_colours
+from hgc.landscapes.labels import CLASSES
 from hgc.landscapes.painter import ground, heaven, home, mountains, wood
 from hgc.landscapes.painter.sheet import Region, Sheet
 
@@ -69,20 +69,3 @@ def _light(sheet: Sheet, suns: list[Region]) -> None:
     largest = max(suns, key=lambda region: region.share, default=None)
     sheet.sun_x = largest.x + largest.width / 2 if largest else sheet.rng.uniform(0.2, 0.8) * BIG
     sheet.side = -1 if sheet.sun_x < BIG / 2 else 1
-
-
-def plain_colours(mood: Mood) -> tuple[Colour, ...]:
-    """One colour for each class, for specks too small to be shaded."""
-    growth, light = mood.growth, mood.light
-    colours = {
-        "sky": light.sky[1],
-        "sun_moon": light.disc,
-        "cloud": light.cloud[0],
-        "mountain": mood.lit(growth.rock, 0.2),
-        "grass": mood.snow(False, 0.2) if growth.snowy else mood.lit(growth.grass, 0.2),
-        "water": mood.lit(growth.water),
-        "path": mood.lit(growth.path),
-        "tree": mood.shaded(growth.leaves[0]),
-        "house": mood.lit((236, 212, 180)),
-    }
-    return tuple(colours[name] for name in sorted(colours, key=label))

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from hgc.landscapes.canvas import BIG, SCALE, SIZE
 from hgc.landscapes.colours import Colour, Mood
-from hgc.landscapes.labels import CLASSES, label
+from hgc.landscapes.labels import label
+from hgc.landscapes.painter.masks import Mask, member, shifted
 
-Mask = NDArray[np.uint8]  # [h, w], 0 or 1
 SPECK_PX = 10  # a region of fewer pixels of the map only gets its class's plain colour
 
 
@@ -127,30 +127,3 @@ class Sheet:
             if mask.any():
                 regions.append(Region(x, y, np.asarray(mask, np.uint8), area / SIZE**2))
         return sorted(regions, key=lambda region: region.y + region.height)
-
-
-def member(labels: NDArray[np.uint8], *names: str) -> Mask:
-    """Mask of the pixels of one class, or of several."""
-    if len(names) == 1:
-        return (labels == label(names[0])).view(np.uint8)
-    table = np.zeros(256, np.uint8)
-    table[[CLASSES.index(name) for name in names]] = 1
-    return np.asarray(cv2.LUT(labels, table), np.uint8)
-
-
-def shifted(mask: NDArray, dx: int, dy: int) -> NDArray:
-    """The mask moved by (dx, dy) pixels; zeros come in."""
-    height, width = mask.shape
-    moved = np.zeros_like(mask)
-    if abs(dx) >= width or abs(dy) >= height:
-        return moved
-    moved[max(0, dy) : height + min(0, dy), max(0, dx) : width + min(0, dx)] = mask[
-        max(0, -dy) : height - max(0, dy), max(0, -dx) : width - max(0, dx)
-    ]
-    return moved
-
-
-def inset(mask: Mask) -> NDArray[np.float32]:
-    """How far [h, w] every pixel of the mask lies from its outline, in pixels; the window's border is an outline."""
-    padded = cv2.copyMakeBorder(mask, 1, 1, 1, 1, cv2.BORDER_CONSTANT)
-    return np.asarray(cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_3)[1:-1, 1:-1], np.float32)

@@ -6,7 +6,8 @@ from numpy.typing import NDArray
 
 from hgc.landscapes.canvas import BIG
 from hgc.landscapes.colours import Colour
-from hgc.landscapes.painter.sheet import Region, Sheet, inset, shifted
+from hgc.landscapes.painter.masks import inset, shifted
+from hgc.landscapes.painter.sheet import Region, Sheet
 
 TRUNK_SHARE = 0.42  # of the greatest width; what is narrower at the foot is trunk
 WOOD_FROM = 1.5  # width over height

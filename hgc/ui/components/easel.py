@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from base64 import b64decode
 from binascii import Error as Base64Error
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from html import escape
 from typing import Any
 
@@ -17,7 +17,7 @@ import gradio as gr
 import numpy as np
 
 from hgc.control.canvas import Pixels
-from hgc.control.images import RGB, ImageRefused, decode_sheet
+from hgc.control.images import ImageRefused, decode_sheet
 from hgc.ui.pictures import PNG_URL, png_url
 
 CANVAS_PX = 512
@@ -27,28 +27,8 @@ TOOLS = {
     "fill": ("Fill", "Click an area: all of it takes the colour."),
     "eraser": ("Eraser", "Bares the sheet again."),
 }
-
-
+# A set of colours: its name, its classes and the one to begin with.
 Swatches = dict[str, Any]
-
-
-def swatches(
-    name: str, colours: Mapping[str, RGB], chosen: str, like: Mapping[str, Mapping[str, str]] | None = None
-) -> Swatches:
-    """A set of colours to paint with, by their titles, and the one to begin with.
-
-    `like` has, for each of the other sets, the title there of what is alike.
-    """
-    others = like or {}
-    classes = [
-        {
-            "name": title,
-            "colour": "#{:02x}{:02x}{:02x}".format(*colour),
-            "like": {other: names[title] for other, names in others.items() if title in names},
-        }
-        for title, colour in colours.items()
-    ]
-    return {"name": name, "classes": classes, "chosen": chosen}
 
 
 def build_easel(

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
-from gradio.processing_utils import save_bytes_to_cache
 
 from hgc.charts.pareto import pareto_chart
 from hgc.refused import Refused
 from hgc.spread.here import place_of
 from hgc.sweep import LADDER_AXIS, Axis, Sweep, base_of, parse_seeds
-from hgc.sweep.table import as_csv, as_parquet, points, records
+from hgc.sweep.table import points, records
 from hgc.ui.explore.grid import grid, price_line, progress_bar, told, waiting
+from hgc.ui.explore.swept import Swept, as_files
 from hgc.ui.explore.tab import NOTHING
 from hgc.ui.playground.drawing import Sheet, drawn, fitted, prepare
 from hgc.ui.playground.form import form_outputs, read_recipe, write_form
@@ -25,33 +24,12 @@ from hgc.ui.refusals import in_one_sentence
 from hgc.ui.sessions import Kept
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from hgc.request import Recipe, Request
-    from hgc.sweep.run import Outcome
+    from hgc.request import Recipe
     from hgc.ui.explore.tab import Explore
     from hgc.ui.playground.tab import Playground
 
 SWEEPS_KEPT = 3
 FORGOTTEN = "This run is no longer kept: run the sweep again, then open it."
-
-
-def as_files(tab: Explore, sweep: Sweep, outcomes: Iterable[Outcome]) -> dict[Any, Any]:
-    """The updates that give both buttons their file; gradio deletes the files in time."""
-    rows = list(records(sweep, outcomes).values())
-    return {
-        tab.csv: save_bytes_to_cache(as_csv(rows).encode(), "sweep.csv", tab.csv.GRADIO_CACHE),
-        tab.parquet: save_bytes_to_cache(as_parquet(rows), "sweep.parquet", tab.parquet.GRADIO_CACHE),
-    }
-
-
-@dataclass
-class Swept:
-    """A sweep and what came of it so far, by the runs' keys; stopped when no more will come."""
-
-    sweep: Sweep[Request]
-    outcomes: dict[str, Outcome] = field(default_factory=dict)
-    stopped: bool = False
 
 
 class ExploreEvents:
@@ -184,7 +162,7 @@ class ExploreEvents:
     def _finished(self, swept: Swept) -> Updates:
         tab, there = self._tab, [out for out in swept.outcomes.values() if out.comparison is not None]
         updates = self._pressing.ready | {
-            tab.progress: gr.update(value=told(_summary(swept)), visible=True),
+            tab.progress: gr.update(value=told(swept.summary), visible=True),
             tab.grid: grid(swept.sweep, swept.outcomes, stopped=swept.stopped),
             tab.charted: gr.update(visible=bool(there)),
         }
@@ -208,13 +186,6 @@ class ExploreEvents:
         if not self._jobs.stands(press):
             return self._ended(press)
         return self._pressing.ready | {self._tab.progress: gr.update(value=told(sentence, "error"), visible=True)}
-
-
-def _summary(swept: Swept) -> str:
-    there = sum(out.comparison is not None for out in swept.outcomes.values())
-    refused = len(swept.outcomes) - there
-    words = f"{there} of {len(swept.sweep.cells)} runs drawn" + (f", {refused} cannot be" if refused else "")
-    return f"Stopped: {words}; the pictures stay." if swept.stopped else f"{words}. Click a picture to open its run."
 
 
 def _sheet_name(press: Press) -> str:

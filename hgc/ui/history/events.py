@@ -21,7 +21,6 @@ from hgc.ui.playground import figures
 from hgc.ui.playground.restored_card import told_text
 from hgc.ui.playground.restoring import Restoring, beyond
 from hgc.ui.playground.session import wire_brought_back
-from hgc.ui.playground.titles import method_title
 from hgc.ui.queueing import QUIET
 from hgc.ui.refusals import in_one_sentence
 from hgc.ui.remarks import notes_list
@@ -108,7 +107,7 @@ class HistoryEvents:
     def _two(self, arm: str, left: Record, right: Record) -> Updates:
 
         apart = unlike(left.request, right.request) | left.made.unlike(right.made)
-        lines = history_views.told_apart(apart) or (_line(left), _line(right))
+        lines = history_views.told_apart(apart) or (history_views.run_line(left), history_views.run_line(right))
         tab, shown = self._tab, [_shown(left, arm, "left", lines[0]), _shown(right, arm, "right", lines[1])]
         pictures, maps = [one.pixels for one in shown], (left.request.control_png, right.request.control_png)
         if pictures[0].shape != pictures[1].shape:
@@ -170,10 +169,6 @@ def refused() -> Iterator[None]:
 def _shared(tags: list[tuple[str, ...]]) -> list[str]:
     """The tags that all of these runs have."""
     return [tag for tag in tags[0] if all(tag in other for other in tags)] if tags else []
-
-
-def _line(record: Record) -> str:
-    return f"{method_title(record.method)}, {record.share:.0%} · seed {record.request.seed}"
 
 
 def _shown(record: Record, arm: str, name: str, line: str) -> Shown:

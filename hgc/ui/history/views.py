@@ -16,7 +16,7 @@ from hgc.ui.playground.titles import method_title
 
 if TYPE_CHECKING:
     from hgc.evidence import Made
-    from hgc.history import Entry
+    from hgc.history import Entry, Record
 
 MAP = TITLES["control_png"]
 EMPTY = (
@@ -150,3 +150,8 @@ def many(number: int) -> str:
 def question(number: int) -> str:
     what = "this run" if number == 1 else f"these {number} runs"
     return f'<p class="lead" role="alert">Delete {what} for good? This cannot be undone.</p>'
+
+
+def run_line(record: Record) -> str:
+    """A run in a few words: method, share of full compute, seed."""
+    return f"{method_title(record.method)}, {record.share:.0%} · seed {record.request.seed}"

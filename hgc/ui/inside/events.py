@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import gradio as gr
 
@@ -12,29 +11,11 @@ from hgc.charts import attention_chart, drift_chart, latency_chart, macs_chart, 
 from hgc.results.exports import EXPORTS
 from hgc.ui.components.stepper import pictures, stepper
 from hgc.ui.inside.attention import NO_WORDS, TOGETHER, attention_view, layer_choices, totals
+from hgc.ui.inside.summary import EMPTY, FORGOTTEN, UNSEEN, summary, under_way
 from hgc.ui.refusals import in_one_sentence
 from hgc.ui.remarks import notes_list
 from hgc.ui.runner import Runner
 
-if TYPE_CHECKING:
-    from hgc.results.opened import Opened
-    from hgc.studio.inspection import Look
-
-
-EMPTY = (
-    '<div class="stage empty" role="status"><span class="mark"></span><h3>Nothing to open up yet</h3>'
-    "<p>Run something in the Playground; what each step computed and reused will appear here.</p></div>"
-)
-FORGOTTEN = (
-    '<div class="stage empty" role="status"><span class="mark"></span><h3>This run is no longer kept</h3>'
-    "<p>Only the latest runs are. Run it again to open it up.</p></div>"
-)
-UNSEEN = (
-    '<p class="aside">Not looked at yet. One press makes every picture once more, to show the attention maps, the '
-    "drift of every cell and how fast blocks change. It is done apart from the comparison, so that the times above "
-    "stay fair.</p>"
-)
-LOOKING = '<p class="aside" role="status">Looking: waiting for the model.</p>'
 NOT_KEPT = "This run is no longer kept: run it again, then look."
 MIME = {"json": "application/json", "csv": "text/csv", "html": "text/html"}
 
@@ -85,7 +66,7 @@ class InsideEvents:
         try:
             for news in self._runner.look(run):
                 if not isinstance(news, Inspection):
-                    yield [_under_way(news, self._runner.opened(run, news.arm)), gr.skip()]
+                    yield [under_way(news, self._runner.opened(run, news.arm)), gr.skip()]
             if self._runner.inspections.find(run) is None:
                 refusal = NOT_KEPT
         except Exception as error:
@@ -129,28 +110,6 @@ class InsideEvents:
             return None
         stem = f"hgc-{opened.trace.digest}"
         return {"name": f"{stem}-{name}", "type": MIME[name.rpartition(".")[2]], "text": EXPORTS[name](opened)}
-
-
-def summary(opened: Opened) -> str:
-    trace, request = opened.trace, opened.comparison.request
-    words = f"by <b>{escape(opened.title)}</b>, plan “{escape(trace.plan.name)}”, seed {request.seed}."
-    if opened.name == "full":
-        words = f"<b>Everything</b> was computed in {trace.steps} steps, seed {request.seed}."
-    else:
-        words = f"<b>{1 - opened.share:.1%}</b> of the work was left out in {trace.steps} steps {words}"
-    return f'<p class="lead">{words} Trace <code>{trace.digest}</code></p>'
-
-
-def _under_way(look: Look, opened: Opened | None) -> str:
-    """Where a look is, of the steps of all arms."""
-    arms = list(opened.comparison.arms.values()) if opened is not None else []
-    before = [arm.steps for arm in arms[: [arm.name for arm in arms].index(look.arm)]] if arms else []
-    whole = sum(arm.steps for arm in arms) or look.steps
-    title = opened.titles[look.arm] if opened is not None else look.arm
-    return (
-        f'<p class="aside" role="status">Looking: {escape(title)}, step {look.step} of {look.steps}.</p>'
-        f'<progress class="look" max="{whole}" value="{sum(before) + look.step}" aria-label="Looking"></progress>'
-    )
 
 
 def _telling(words: list[tuple[str, int]]) -> int:

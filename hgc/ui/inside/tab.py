@@ -13,7 +13,8 @@ import gradio as gr
 
 from hgc.ui.components.inputs import chosen
 from hgc.ui.inside.change import build_change, wire_change
-from hgc.ui.inside.events import EMPTY, LOOKING, UNSEEN, InsideEvents
+from hgc.ui.inside.events import InsideEvents
+from hgc.ui.inside.summary import EMPTY, LOOKING, UNSEEN
 from hgc.ui.queueing import MODEL_QUEUE, QUIET
 from hgc.ui.runner import Runner
 

@@ -1,45 +1,31 @@
-"""The events of presets, budget and cache settings, and the forecast that follows them."""
+"""The events of presets, budget and cache settings: each is planned, and the answer written into the form."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from hgc.cache.plan import PlanRefused
-from hgc.planning.methods import METHODS, BelowLeast, arm_titles
+from hgc.planning.methods import METHODS
 from hgc.planning.presets import PRESETS, by_budget
 from hgc.refused import Refused
 from hgc.request import Recipe
-from hgc.share import NAME
 from hgc.target import milliseconds
 from hgc.ui.components.inputs import chosen
-from hgc.ui.masthead import masthead, ready_words
-from hgc.ui.playground.cache_panel import CUSTOM_REASON, read_settings, write_settings
-from hgc.ui.playground.forecast_line import forecast_line, forecast_waiting
-from hgc.ui.playground.lora_panel import INPUTS
+from hgc.ui.playground.asked import asked_of, read_asked, recipe_of
+from hgc.ui.playground.cache_panel import CUSTOM_REASON, write_settings
 from hgc.ui.playground.method_card import method_card
-from hgc.ui.playground.more import priced_fields
-from hgc.ui.playground.own_plan import own_plan
-from hgc.ui.playground.reading_panel import LANDSCAPES
 from hgc.ui.playground.settling import settle_after, wire_settling
-from hgc.ui.playground.titles import rival_of
-from hgc.ui.playground.wanted import DIGITS, HGC, Wanted, control_of, within_reach
-from hgc.ui.queueing import QUIET, answer_last
-from hgc.ui.refusals import in_one_sentence
+from hgc.ui.playground.wanted import DIGITS, HGC, Wanted, within_reach
 from hgc.ui.remarks import aside, notes_list
 
 if TYPE_CHECKING:
     from hgc.planning.in_time import InTime
     from hgc.planning.quality import Solution
-    from hgc.results.forecast import Forecast
     from hgc.ui.playground.cache_panel import CachePanel
     from hgc.ui.playground.tab import Playground
 
-COST_FIELDS = ("steps", "sampler", "guidance", "control_scale", "control_start", "control_end")
-MORE_END = len(COST_FIELDS) + 7 + INPUTS  # those of MorePanel.cost follow
 BY_HAND = (None, aside(CUSTOM_REASON), HGC, method_card(METHODS[HGC]), True)
 NO_TARGET = ("", "", "")
 BY_HAND_JS = f"() => hgc.setByHand({json.dumps((*BY_HAND, *NO_TARGET))})"
@@ -51,27 +37,18 @@ NOTHING_TOLD_JS = "(target) => (target.trim() ? {__type__: 'update'} : '')"
 TARGET_JS = "(_, target, ...values) => (target.trim() ? hgc.asking([target, ...values]) : ['', target, ...values])"
 
 
-NOT_AS_SET = "This cannot be run as it is set: see under Method why."
-
-
 class CacheEvents:
     """The answers to the panel's inputs."""
 
     def __init__(self, playground: Playground) -> None:
-        self._page, self._runner, self._panel = playground, playground.runner, playground.cache
-        self._loader = playground.runner.loader
-
-    @property
-    def _controls(self) -> Sequence[str]:
-        """Those of the loaded model; while one is loading, those of the model that the page opens with."""
-        return self._loader.studio().controls if self._loader.ready else LANDSCAPES
+        self._panel, self._loader = playground.cache, playground.runner.loader
 
     def settle(self, *values: Any) -> list[Any]:
         """The method's settings for the share that is set, and why one would take them."""
-        wanted, fields, _ = _read(values, self._controls)
+        wanted, fields, _ = read_asked(self._loader, values)
         try:
             studio = self._loader.studio()
-            reach = within_reach(studio, self._recipe(fields | by_budget(wanted.method, wanted.share)))
+            reach = within_reach(studio, recipe_of(self._loader, fields | by_budget(wanted.method, wanted.share)))
             settings = self._settings(reach.recipe)
         except Refused as error:
             return [*[gr.skip()] * len(self._panel.settings), *_told(wanted, str(error))]
@@ -79,17 +56,19 @@ class CacheEvents:
 
     def lacks(self, *values: Any) -> Refused | None:
         """The refusal, where the wanted method cannot plan at all for these values."""
-        wanted, fields, _ = _read(values, self._controls)
+        wanted, fields, _ = read_asked(self._loader, values)
         try:
-            within_reach(self._loader.studio(), self._recipe(fields | by_budget(wanted.method, wanted.share)))
+            within_reach(
+                self._loader.studio(), recipe_of(self._loader, fields | by_budget(wanted.method, wanted.share))
+            )
         except Refused as error:
             return error
         return None
 
     def plain(self, *values: Any) -> Recipe:
         """The same run with exact savings only, which every form can be costed by."""
-        _, fields, _ = _read(values, self._controls)
-        return self._recipe(fields | {"method": HGC, "budget": 1.0})
+        _, fields, _ = read_asked(self._loader, values)
+        return recipe_of(self._loader, fields | {"method": HGC, "budget": 1.0})
 
     def _settings(self, recipe: Recipe) -> list[Any]:
         """The panel's values: HGC's settings for the budget, and the switches as the method has them.
@@ -104,12 +83,9 @@ class CacheEvents:
         coarse, fine = (False, False) if settings.off else (method.coarse, method.fine)
         return [coarse, fine, *write_settings(settings)[2:]]
 
-    def _recipe(self, fields: dict[str, Any]) -> Recipe:
-        return Recipe.parse({"model": self._loader.studio().model} | fields)
-
     def follow(self, *values: Any) -> list[Any]:
         """The same, where nobody has set them by hand."""
-        wanted, *_ = _read(values, self._controls)
+        wanted, *_ = read_asked(self._loader, values)
         if wanted.by_hand:
             return [*[gr.skip()] * len(self._panel.settings), *_told(wanted, "")]
         return self.settle(*values)
@@ -128,7 +104,7 @@ class CacheEvents:
         """
         if not at_least.strip():
             return []
-        wanted, fields, _ = _read(values, self._controls)
+        wanted, fields, _ = read_asked(self._loader, values)
         try:
             solution = self._solution(fields | {"method": wanted.method}, at_least)
         except Refused as error:
@@ -142,60 +118,8 @@ class CacheEvents:
     def _solution(self, fields: dict[str, Any], target: str) -> Solution | InTime:
         """The budget for a likeness, or for a time on this device. Raises PlanRefused, RequestRefused."""
         if (most_ms := milliseconds(target)) is not None:
-            return self._loader.studio().in_time(self._recipe(fields | {"budget": 1.0}), most_ms)
-        return self._loader.studio().solution(self._recipe(fields | {"at_least": target}))
-
-    def price(self, *values: Any) -> str:
-        """The forecast cost of the second picture with these settings, and of the third."""
-        wanted, fields, rest = _read(values, self._controls)
-        rival, *settings, own = rest
-        try:
-            plan = own_plan(self._runner, own)
-            fields |= wanted.fields(read_settings(settings)) if plan is None else {"plan": plan.as_dict()}
-            return self._price(self._recipe(fields | {"rival": rival_of(rival)}))
-        except PlanRefused:
-            return forecast_waiting(NOT_AS_SET)
-        except Exception as error:
-            return forecast_waiting(in_one_sentence(error))
-
-    def _price(self, recipe: Recipe) -> str:
-        titles, note = arm_titles(recipe), ""
-        try:
-            forecast = self._forecast(recipe)
-        except PlanRefused as error:
-            if recipe.rival is None:
-                raise
-            note, forecast = str(error), self._forecast(recipe.but(rival=None))
-        if forecast.share_rival is not None:
-            note = f"{titles['rival']}: {forecast.share_rival:.1%}"
-        return forecast_line(forecast, titles["cached"], note)
-
-    def _forecast(self, recipe: Recipe) -> Forecast:
-        """The forecast of Run, which takes a method's least where the budget is below that."""
-        studio = self._loader.studio()
-        try:
-            return studio.forecast(recipe)
-        except BelowLeast as error:
-            return studio.forecast(error.at_least(recipe))
-
-    def greet(self) -> list[Any]:
-        """Waits for the model, then says which it is, or why there is none."""
-        try:
-            studio = self._loader.studio()
-        except Refused as error:
-            return [masthead("failed", "Model not loaded"), forecast_waiting(str(error))]
-        return [masthead("ready", ready_words(studio)), gr.skip()]
-
-
-def _read(values: Sequence[Any], controls: Sequence[str]) -> tuple[Wanted, dict[str, Any], Sequence[Any]]:
-    """The values of `cost_inputs`: what is wanted, the request's fields, and the rest."""
-    method, preset, percent, hand, source, annotator, which, *rest = values
-    fields = dict(zip(COST_FIELDS, rest, strict=False)) | {"control": control_of(source, annotator, which, controls)}
-    return (
-        Wanted(method, preset, percent, hand),
-        fields | priced_fields(*rest[len(COST_FIELDS) : MORE_END]),
-        rest[MORE_END:],
-    )
+            return self._loader.studio().in_time(recipe_of(self._loader, fields | {"budget": 1.0}), most_ms)
+        return self._loader.studio().solution(recipe_of(self._loader, fields | {"at_least": target}))
 
 
 def _told(wanted: Wanted, sentence: str) -> list[Any]:
@@ -246,40 +170,6 @@ def wire_cache(p: Playground) -> None:
     wire_settling(p)
 
 
-def wire_price(p: Playground) -> None:
-    """Whatever changes the cost is priced anew, by whomever it is written: a person, a preset, a run brought back."""
-    priced = [*cost_inputs(p), p.own.name]
-    changed = [component.change for component in (*priced, p.cache.answer, p.results.run_id)]
-    answer_last(changed, CacheEvents(p).price, priced, p.forecast)
-
-
 def by_hand_of(panel: CachePanel) -> list[Any]:
     """The outputs of BY_HAND."""
     return [panel.preset, panel.reason, panel.method, panel.method_reason, panel.hand]
-
-
-def cost_inputs(p: Playground) -> list[Any]:
-    """The inputs that the forecast depends on."""
-    return [*asked_of(p), p.cache.rival, *p.cache.settings]
-
-
-def asked_of(p: Playground) -> list[Any]:
-    """The inputs of `CacheEvents.settle`."""
-    return [*p.cache.wanted, *p.control.map, *_cost_fields(p)]
-
-
-def _cost_fields(p: Playground) -> list[Any]:
-    return [*(p.picture.fields[name] for name in COST_FIELDS), *p.control.more.cost]
-
-
-def linked(page: gr.Request) -> bool:
-    """Whether the page was opened by a link to a form, whose settings stay as they are."""
-    return NAME in page.query_params
-
-
-def wire_greeting(opened: Any, p: Playground, header: gr.HTML) -> Any:
-    """The first events of a page, when it has opened and the form stands as its visitor left it; the last of them."""
-    events = CacheEvents(p)
-    begun = settle_after(opened.then, events.follow, p, asked_of(p), unless=linked, concurrency_limit=None)
-    greeted = begun.then(events.greet, None, [header, p.forecast], concurrency_limit=None, **QUIET)
-    return greeted.then(events.price, [*cost_inputs(p), p.own.name], p.forecast, **QUIET)

@@ -9,7 +9,8 @@ import gradio as gr
 
 from hgc.charts.quantity import duration
 from hgc.planning.calibrations import NotCalibrated
-from hgc.ui.playground.cache_events import CacheEvents, asked_of
+from hgc.ui.playground.asked import asked_of
+from hgc.ui.playground.cache_events import CacheEvents
 from hgc.ui.playground.settling import settle_after
 from hgc.ui.pressing import Step, Updates, wire_start, wire_stop
 from hgc.ui.queueing import answer_last

@@ -1,4 +1,4 @@
-"""The events of drawing: the map as the model sees it, examples taken up, words read."""
+"""The events of drawing: the map as the model sees it, a photo's map edited, a photo traced."""
 
 from __future__ import annotations
 
@@ -8,20 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from hgc.cache.schedules import HGC
 from hgc.control.annotators import ANNOTATORS, LINES
 from hgc.control.fitting import fit, on_sheet
 from hgc.control.images import WHITE, ImageRefused
 from hgc.control.pictures import INPAINT
 from hgc.control.reading import Reading
-from hgc.landscapes import examples
 from hgc.models.presets import CONTROLS
 from hgc.refused import Refused
 from hgc.ui.components.easel import CANVAS_PX
 from hgc.ui.components.inputs import chosen
 from hgc.ui.pictures import png_url
-from hgc.ui.playground.cache_events import BY_HAND, by_hand_of
-from hgc.ui.playground.cache_panel import write_settings
 from hgc.ui.playground.drawing import (
     AS_LINES,
     AUTO,
@@ -31,38 +27,28 @@ from hgc.ui.playground.drawing import (
     offering,
     prepare,
     read_photo,
-    seen_picture,
-    seen_text,
     sheet_of,
     sources_of,
-    under_sheet,
 )
-from hgc.ui.playground.reading_panel import ways_of
+from hgc.ui.playground.map_seen import NO_LINES, NO_PHOTO, READING, READING_SLOWLY, seen_picture, seen_text, under_sheet
+from hgc.ui.playground.reading_ways import ways_of
 from hgc.ui.queueing import LOOK_QUEUE, QUIET, answer_last
 from hgc.ui.refusals import in_one_sentence
 from hgc.ui.remarks import aside, notes_list
 
 if TYPE_CHECKING:
     from hgc.control.canvas import Pixels
-    from hgc.landscapes.examples import Example
     from hgc.ui.playground.tab import Playground
 
-NO_PHOTO = '<h3>As the model sees it</h3><p class="aside">Drop a photo to see its map here.</p>'
-READING = '<h3>As the model sees it</h3><p class="aside busy" role="status">Reading your photo…</p>'
-READING_SLOWLY = (
-    '<h3>As the model sees it</h3><p class="aside busy" role="status">Reading your photo. The first time, this '
-    "detector's weights are fetched, which can take a minute; you can choose another meanwhile.</p>"
-)
 DRAWN = ("segmentation", *LINES)
 NOT_DRAWN = "Maps of this kind ({}) cannot be painted here: the map is used as it was read from the photo."
-NO_LINES = '<h3>As the model sees it</h3><p class="aside">Draw some lines to see their map here.</p>'
 
 
 class ControlEvents:
     """The answers to the panel's inputs."""
 
     def __init__(self, playground: Playground) -> None:
-        self._loader, self._looks, self._panel = playground.runner.loader, playground.looks, playground.cache
+        self._loader, self._looks = playground.runner.loader, playground.looks
         self._control = playground.control
 
     def look(self, page: gr.Request, *drawing: Any) -> tuple[Any, ...]:
@@ -140,18 +126,6 @@ class ControlEvents:
             return False
         return True
 
-    def take(self, event: gr.SelectData) -> tuple[Any, ...]:
-        """Puts an example on the canvas of its kind, with its words, its seed, and its settings where it has some."""
-        example = examples.gallery()[event.index]
-        return *_on_canvas(example.pixels, example.control), example.prompt, example.seed, *self._caches(example)
-
-    def _caches(self, example: Example) -> tuple[Any, ...]:
-        """The method by hand with the example's settings, and what it shows."""
-        if example.cache is None:
-            return (gr.skip(),) * (len(BY_HAND) + len(self._panel.settings))
-        by_hand = tuple(aside(example.about) if value == BY_HAND[1] else value for value in BY_HAND)
-        return *by_hand, *write_settings(HGC(**example.cache))
-
     def edit(self, *drawing: Any) -> tuple[Any, ...]:
         """Puts the map of the photo on the canvas of its kind; without a map, nothing happens but what is said."""
         control_map, sentence = self._map(*drawing)
@@ -161,7 +135,7 @@ class ControlEvents:
         if control not in DRAWN:
             refusal = NOT_DRAWN.format(CONTROLS[control].lower())
             return gr.skip(), gr.skip(), gr.skip(), notes_list([refusal], "error")
-        return *_on_canvas(control_map, control), sentence
+        return *on_canvas(control_map, control), sentence
 
     def trace(self, *drawing: Any) -> tuple[Any, ...]:
         """A bare sheet over the photo as it is framed, on the canvas of the kind that its annotator makes."""
@@ -177,13 +151,8 @@ class ControlEvents:
         canvases = ("paint", "", gr.skip()) if given.control == "segmentation" else ("lines", gr.skip(), "")
         return *canvases, under_sheet(photo), gr.update(visible=True), gr.skip()
 
-    def read(self, prompt: str) -> Any:
-        """The words of a prompt that the model will not understand."""
-        notes = self._loader.studio().check_prompt(prompt) if self._loader.ready else ()
-        return gr.update(value=notes_list(notes), visible=bool(notes))
 
-
-def _on_canvas(picture: Pixels, control: str) -> tuple[Any, Any, Any]:
+def on_canvas(picture: Pixels, control: str) -> tuple[Any, Any, Any]:
     """Values of the choice of source and of both canvases; the other canvas keeps what it has."""
     sheet = png_url(sheet_of(picture, control))
     return ("paint", sheet, gr.skip()) if control == "segmentation" else ("lines", gr.skip(), sheet)
@@ -204,7 +173,6 @@ BUSY_JS = f"""(source, photo, chosen) => {{
 
 
 LIFT_JS = "() => ['', {__type__: 'update', visible: false}]"
-SET_JS = "(hand) => { if (hand) hgc.setByHand([]); }"
 
 
 def wire_control(p: Playground) -> None:
@@ -231,14 +199,8 @@ def wire_control(p: Playground) -> None:
     canvases = [panel.source, panel.painting, panel.lines]
     edited = panel.edit.click(events.edit, panel.drawing, [*canvases, panel.notes], **LOOK_QUEUE, **QUIET)
     edited.success(events.look, panel.drawing, looked, **LOOK_QUEUE, **QUIET)
-    filled = [*canvases, p.words.prompt, p.picture.seed, *by_hand_of(p.cache), *p.cache.settings]
     tracing = [*canvases, panel.under, panel.tracing, panel.notes]
     traced = panel.trace.click(events.trace, panel.drawing, tracing, **LOOK_QUEUE, **QUIET)
     traced.success(events.look, panel.drawing, looked, **LOOK_QUEUE, **QUIET)
     lifted: dict[str, Any] = {"js": LIFT_JS, "api_visibility": "private"}
     gr.on([panel.lift.click, panel.gallery.select], None, None, [panel.under, panel.tracing], **lifted)
-    taken = panel.gallery.select(events.take, None, filled, queue=False, **QUIET)
-    taken.then(None, p.cache.hand, None, js=SET_JS, api_visibility="private")
-    taken.then(events.look, panel.drawing, looked, **LOOK_QUEUE, **QUIET)
-    prompt = p.words.prompt
-    prompt.change(events.read, prompt, p.words.notes, trigger_mode="always_last", queue=False, **QUIET)

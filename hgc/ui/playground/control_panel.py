@@ -10,11 +10,12 @@ import gradio as gr
 from hgc.landscapes import examples
 from hgc.landscapes.examples import Example
 from hgc.landscapes.labels import LABELS
-from hgc.ui.components.easel import build_easel, swatches
+from hgc.ui.components.easel import build_easel
 from hgc.ui.components.inputs import models_list, photo_input
-from hgc.ui.playground.drawing import AUTO, PEN, seen_picture, seen_text, sheet_of
+from hgc.ui.playground.drawing import AUTO, PEN, sheet_of
+from hgc.ui.playground.map_seen import seen_picture, seen_text
 from hgc.ui.playground.more_panel import MorePanel, build_more_panel
-from hgc.ui.playground.palettes import palettes
+from hgc.ui.playground.palettes import palettes, swatches
 from hgc.ui.playground.reading_panel import ReadingPanel, build_reading_panel
 
 PEN_PX = 6

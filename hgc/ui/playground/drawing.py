@@ -16,12 +16,9 @@ from hgc.control.images import ImageRefused, decode
 from hgc.control.lines import edge_map
 from hgc.control.pictures import INPAINT, as_inpainting_map, as_mask
 from hgc.control.reading import Reading
-from hgc.models.presets import CONTROLS
 from hgc.ui.components.easel import CANVAS_PX, from_url
-from hgc.ui.pictures import png_url
 from hgc.ui.playground.size import OWN, Size, size_of
 from hgc.ui.playground.source_panel import PART, WHOLE
-from hgc.ui.remarks import notes_list
 
 if TYPE_CHECKING:
     from hgc.studio.control_map import Prepared
@@ -29,7 +26,6 @@ if TYPE_CHECKING:
 
 Source = Literal["paint", "lines", "photo"]
 SOURCES: tuple[Source, ...] = ("paint", "lines", "photo")  # as the panel has them
-MAPS = {"edges": "Edge map", "segmentation": "Segmentation map"}
 
 PEN = (27, 31, 38)
 # Which of a model's controls reads the map: its name, or the one that goes with what is drawn or how it is read.
@@ -228,33 +224,3 @@ def prepare(studio: Studio, given: Drawn) -> tuple[Prepared, tuple[str, ...]]:
         notes = (*prepared.notes, "what you painted over is black here: it is made anew")
         prepared = replace(prepared, map=as_inpainting_map(prepared.map, mask), notes=notes)
     return prepared, (*given.notes, *prepared.notes)
-
-
-def seen_picture(control_map: Pixels | None) -> str:
-    """The map itself, uint8 [H, W, 3]; None leaves its place bare."""
-    if control_map is None:
-        return '<div class="none"></div>'
-    return f'<img alt="The control map as the model sees it" src="{png_url(control_map)}">'
-
-
-def under_sheet(photo: Pixels) -> str:
-    """A photo of the canvas's size under both sheets, paled so that strokes stand out; it is no part of the drawing."""
-    paled = f'linear-gradient(rgb(255 255 255 / 45%) 0 0), url("{png_url(photo)}")'
-    return (
-        f"<style>#control-card .sheet {{ background: {paled} center / cover !important }}</style>"
-        '<p class="aside">Your photo is shown under the canvas. Only what you draw is used.</p>'
-    )
-
-
-def seen_text(notes: tuple[str, ...], given: Drawn | None = None) -> str:
-    """The words beside the map as the model sees it; without a drawing, of the example that the page opens with."""
-    lines = given is not None and given.control in LINES
-    kind = "Segmentation map" if given is None else MAPS.get(given.control, CONTROLS[given.control])
-    if given is not None and given.annotator is not None:
-        kind += f", read from your photo by {ANNOTATORS[given.annotator].label}"
-    areas = given is None or given.control == "segmentation"
-    exact = "Exact colours: no pixel was snapped." if areas else "Left as it is."
-    untouched = "White lines on black: left as they are." if lines else exact
-    by_annotator = given is not None and given.annotator is not None
-    remarks = notes_list(notes) or ("" if by_annotator else f'<p class="aside">{untouched}</p>')
-    return f"<h3>As the model sees it</h3><p>{kind}</p>{remarks}"

@@ -19,16 +19,15 @@ from hgc.ui.playground.drawing import (
     AUTO,
     Drawn,
     offering,
-    seen_picture,
-    seen_text,
     sheet_of,
     sources_of,
 )
+from hgc.ui.playground.map_seen import seen_picture, seen_text
 from hgc.ui.playground.method_card import method_card
-from hgc.ui.playground.more import more_fields, more_written
+from hgc.ui.playground.more_fields import more_fields, more_written
 from hgc.ui.playground.own_plan import own_plan
 from hgc.ui.playground.picture_panel import new_seed
-from hgc.ui.playground.reading_panel import ways_of
+from hgc.ui.playground.reading_ways import ways_of
 from hgc.ui.playground.size import size_of, written
 from hgc.ui.playground.titles import NO_RIVAL, rival_of
 from hgc.ui.playground.wanted import DIGITS, HGC, Wanted

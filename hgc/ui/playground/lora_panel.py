@@ -44,24 +44,8 @@ class LoraPanel:
 
     @property
     def fitted(self) -> list[Any]:
-        """The outputs of `offer` and `fit`."""
+        """The outputs of `model_fit.loras_fitted` and `loras_offered`."""
         return [self.body, *self.names]
-
-    def offer(self, studio: Studio) -> dict[Any, Any]:
-        """The updates that list the LoRAs for a model; what is chosen stays."""
-        known = loras_here(studio)
-        shown = {self.body: gr.update(visible=True)} if known else {}
-        return shown | {part: gr.update(choices=lora_choices(known)) for part in self.names}
-
-    def fit(self, studio: Studio, chosen: Sequence[str]) -> tuple[dict[Any, Any], list[str]]:
-        """The same for a model that has just been chosen, without what it cannot take; and that, by name."""
-        known = loras_here(studio)
-        gone = [name for name in chosen if name not in (None, "", NONE) and name not in known]
-        updates = {self.body: gr.update(visible=bool(known))}
-        for part, name in zip(self.names, chosen, strict=True):
-            taken = {"value": NONE} if name in gone else {}
-            updates[part] = gr.update(choices=lora_choices(known), **taken)
-        return updates, gone
 
     def written(self, loras: Sequence[Lora]) -> dict[Any, Any]:
         """The updates that put a request's LoRAs on the panel; what it has not is taken away."""

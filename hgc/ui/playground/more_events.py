@@ -11,9 +11,10 @@ from hgc.control.images import ImageRefused, decode
 from hgc.control.pictures import INPAINT
 from hgc.refused import Refused
 from hgc.ui.components.inputs import chosen
-from hgc.ui.playground.drawing import AS_MAP, NothingYet, offering, seen_picture, sources_of
-from hgc.ui.playground.more import second_map, under_mask
-from hgc.ui.playground.reading_panel import ways_of
+from hgc.ui.playground.drawing import AS_MAP, NothingYet, offering, sources_of
+from hgc.ui.playground.map_seen import seen_picture, under_mask
+from hgc.ui.playground.reading_ways import ways_of
+from hgc.ui.playground.second_map import second_map
 from hgc.ui.playground.second_panel import NONE
 from hgc.ui.playground.size import OWN, free, size_like, size_of, written
 from hgc.ui.queueing import LOOK_QUEUE, QUIET, answer_last
@@ -23,7 +24,7 @@ from hgc.ui.remarks import aside, notes_list
 if TYPE_CHECKING:
     from hgc.ui.playground.tab import Playground
 
-CONTROL = 3  # the place of the second control among the inputs of `more.second_map`
+CONTROL = 3  # the place of the second control among the inputs of `second_map`
 FOLLOWED = "It is followed beside the first map."
 
 

@@ -10,13 +10,13 @@ import gradio as gr
 from hgc.models.presets import presets
 from hgc.ui.components.inputs import ModelsList
 from hgc.ui.playground.lora_panel import LoraPanel, build_lora_panel
-from hgc.ui.playground.second_panel import NONE, SecondPanel, build_second_panel, second_choices
-from hgc.ui.playground.size import OWN, free, size_choices
-from hgc.ui.playground.source_panel import PART, WHOLE, SourcePanel, build_source_panel
+from hgc.ui.playground.second_panel import SecondPanel, build_second_panel
+from hgc.ui.playground.size import OWN, size_choices
+from hgc.ui.playground.source_panel import PART, SourcePanel, build_source_panel
 from hgc.ui.remarks import aside
 
 if TYPE_CHECKING:
-    from hgc.studio.studio import Studio
+    pass
 
 LANDSCAPES_SIZE = presets()["landscapes"].size
 
@@ -56,26 +56,9 @@ class MorePanel:
 
     @property
     def fitted(self) -> list[Any]:
-        """The outputs of `fit`, and of the LoRAs' own."""
+        """The outputs of `model_fit.more_fitted`, and of the LoRAs' own."""
         own = [self.size, self.one_size, self.second.control, self.source.part, self.source.no_mask]
         return [*own, *self.loras.fitted]
-
-    def fit(self, studio: Studio, second: str) -> dict[Any, Any]:
-        """The updates that offer what a model can use; a `second` control that was chosen goes if it cannot."""
-        preset, sizes = studio.loaded.preset, free(studio)
-        size = {} if sizes else {"value": OWN}
-        masks = studio.inpaints
-        part = {} if masks else {"value": WHOLE}
-        return {
-            self.size: gr.update(choices=size_choices(preset.size), visible=sizes, **size),
-            self.one_size: gr.update(value=one_size_text(preset.title, preset.size), visible=not sizes),
-            self.second.control: gr.update(
-                choices=second_choices(tuple(preset.controls), studio.controls),
-                **({} if second in preset.controls else {"value": NONE}),
-            ),
-            self.source.part: gr.update(visible=masks, **part),
-            self.source.no_mask: gr.update(visible=not masks),
-        }
 
 
 def one_size_text(title: str, side: int) -> str:

@@ -1,11 +1,12 @@
-"""A model's classes as swatches to paint with."""
+"""Sets of colours to paint with: a model's classes, and swatches by their titles."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from hgc.control.images import RGB
 from hgc.control.label_sets import LabelSet, plain
-from hgc.ui.components.easel import Swatches, swatches
+from hgc.ui.components.easel import Swatches
 
 
 def palettes(sets: Sequence[LabelSet]) -> list[Swatches]:
@@ -26,3 +27,22 @@ def _palette(labels: LabelSet, others: Sequence[LabelSet]) -> Swatches:
 def class_title(name: str) -> str:
     """A class as its swatch is called."""
     return plain(name.replace("_", " or "))
+
+
+def swatches(
+    name: str, colours: Mapping[str, RGB], chosen: str, like: Mapping[str, Mapping[str, str]] | None = None
+) -> Swatches:
+    """A set of colours to paint with, by their titles, and the one to begin with.
+
+    `like` has, for each of the other sets, the title there of what is alike.
+    """
+    others = like or {}
+    classes = [
+        {
+            "name": title,
+            "colour": "#{:02x}{:02x}{:02x}".format(*colour),
+            "like": {other: names[title] for other, names in others.items() if title in names},
+        }
+        for title, colour in colours.items()
+    ]
+    return {"name": name, "classes": classes, "chosen": chosen}

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
-from hgc.control.annotators import ANNOTATORS, AnnotatorSettings, read_by, serves
-from hgc.models.presets import CONTROLS, presets
+from hgc.control.annotators import ANNOTATORS, AnnotatorSettings
+from hgc.models.presets import presets
 from hgc.ui.components.inputs import models_list
-from hgc.ui.playground.drawing import AS_MAP, AUTO, READY
+from hgc.ui.playground.reading_ways import annotator_choices, ways_to
 
 FRAMINGS = [("Crop", "crop"), ("Fit: bare bars", "fit"), ("Fill: stretched", "fill")]
-LANDSCAPES = tuple(presets()["landscapes"].controls)
-UNFETCHED = "downloads its weights first"
-NOT_HERE = "weights not here"
 # Detectors that find other things at another size of the photo.
 RESIZED = tuple(known.name for known in ANNOTATORS.values() if known.kind not in ("shuffle", "segmentation"))
 
@@ -53,51 +50,6 @@ class ReadingPanel:
         """Those of them that are set step by step."""
         lines = [self.sigma, self.threshold, self.score, self.length]
         return [self.position, *self.canny, *lines, self.hands, self.resolution]
-
-
-def annotator_choices(controls: Sequence[str] = LANDSCAPES) -> list[tuple[str, str]]:
-    """The ways to read a photo for a model with these controls, those first that need nothing.
-
-    What has to be fetched before is marked.
-    """
-    readable = [known for known in ANNOTATORS.values() if any(serves(known.name, control) for control in controls)]
-    # Landscapes' classes are colours; of other classes a colour says nothing.
-    if tuple(controls) != LANDSCAPES:
-        readable = [known for known in readable if known.name not in ("palette_snap", "content_shuffle")]
-    here = [(f"{known.label}: {known.hint}", known.name) for known in readable if not known.needs_weights]
-    ready = [(title, name) for name, (kind, title) in READY.items() if read_by(kind, controls) in controls]
-    others = [
-        (f"{known.label}: {known.hint}{'' if known.ready() else f' ({UNFETCHED})'}", known.name)
-        for known in readable
-        if known.needs_weights
-    ]
-    return [*here, *ready, *others]
-
-
-def control_titles(controls: Sequence[str], here: Collection[str]) -> list[tuple[str, str]]:
-    """A model's controls by title; those whose weights would have to be fetched are marked."""
-    known = [name for name in CONTROLS if name in controls]
-    return [(CONTROLS[name] + ("" if name in here else f" ({NOT_HERE})"), name) for name in known]
-
-
-def ways_to(control: str) -> list[tuple[str, str]]:
-    """The ways from a photo to a control's map, those first that need nothing; what has to be fetched is marked."""
-    known = [
-        way
-        for way in ANNOTATORS.values()
-        if serves(way.name, control) and (way.kind != "shuffle" or control == way.kind)
-    ]
-    marks = {way.name: "" if way.ready() else f" ({UNFETCHED})" for way in known}
-    read = [(f"{way.label}: {way.hint}{marks[way.name]}", way.name) for way in known]
-    free = [entry for entry in read if not ANNOTATORS[entry[1]].needs_weights]
-    return [*free, (READY[AS_MAP][1], AS_MAP), *(entry for entry in read if entry not in free)]
-
-
-def ways_of(controls: Sequence[str], which: str) -> list[tuple[str, str]]:
-    """The ways to read a photo for the chosen control, or for all that a model has."""
-    if which == AUTO:
-        return annotator_choices(controls)
-    return [way for way in ways_to(which) if way[1] != "palette_snap" or tuple(controls) == LANDSCAPES]
 
 
 def build_reading_panel(of: str = "", way: str = "canny") -> ReadingPanel:

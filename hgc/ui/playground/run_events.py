@@ -14,8 +14,9 @@ from hgc.cache.schedules import OutOfReach
 from hgc.planning.methods import arm_titles
 from hgc.request import RequestRefused
 from hgc.ui.playground import figures
-from hgc.ui.playground.drawing import Sheet, drawn, fitted, prepare, seen_picture, seen_text
+from hgc.ui.playground.drawing import Sheet, drawn, fitted, prepare
 from hgc.ui.playground.form import read_form
+from hgc.ui.playground.map_seen import seen_picture, seen_text
 from hgc.ui.playground.stage import run_told, stage_running, waits_told
 from hgc.ui.pressing import Press, Step, Updates, wire_start, wire_stop
 from hgc.ui.refusals import in_one_sentence

@@ -9,11 +9,14 @@ from typing import Any
 import gradio as gr
 
 from hgc.landscapes.labels import LABELS
-from hgc.ui.components.easel import build_easel, swatches
+from hgc.ui.components.easel import build_easel
 from hgc.ui.components.inputs import models_list, photo_input, shown_when
-from hgc.ui.playground.drawing import AS_MAP, PEN, seen_picture
-from hgc.ui.playground.palettes import palettes
-from hgc.ui.playground.reading_panel import LANDSCAPES, ReadingPanel, build_reading_panel, control_titles
+from hgc.ui.playground.drawing import AS_MAP, PEN
+from hgc.ui.playground.map_seen import seen_picture
+from hgc.ui.playground.palettes import palettes, swatches
+from hgc.ui.playground.reading_panel import ReadingPanel, build_reading_panel
+from hgc.ui.playground.reading_ways import LANDSCAPES
+from hgc.ui.playground.titles import control_titles
 
 NONE = "none"
 
@@ -38,7 +41,7 @@ class SecondPanel:
 
     @property
     def drawing(self) -> list[Any]:
-        """The inputs of `more.second_map`, after those of the picture to begin from."""
+        """The inputs of `second_map`, after those of the picture to begin from."""
         drawn = [self.control, self.way, self.painting, self.lines, self.photo, self.annotator]
         return [*drawn, *self.reading.fields]
 

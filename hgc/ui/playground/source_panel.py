@@ -7,8 +7,9 @@ from typing import Any
 
 import gradio as gr
 
-from hgc.ui.components.easel import build_easel, swatches
+from hgc.ui.components.easel import build_easel
 from hgc.ui.components.inputs import photo_input, shown_when
+from hgc.ui.playground.palettes import swatches
 from hgc.ui.remarks import aside
 
 WHOLE, PART = "whole", "part"

@@ -8,11 +8,13 @@ from typing import Any
 import gradio as gr
 
 from hgc.history import Record
-from hgc.ui.playground.cache_events import wire_cache, wire_price
+from hgc.ui.playground.cache_events import wire_cache
 from hgc.ui.playground.cache_panel import CachePanel, build_cache_panel
 from hgc.ui.playground.calibrating import CalibratingHere
 from hgc.ui.playground.control_events import wire_control
 from hgc.ui.playground.control_panel import ControlPanel, build_control_panel
+from hgc.ui.playground.example_events import wire_examples
+from hgc.ui.playground.forecast_events import wire_price
 from hgc.ui.playground.forecast_line import forecast_waiting
 from hgc.ui.playground.looks import Looks
 from hgc.ui.playground.more_events import wire_more
@@ -22,6 +24,7 @@ from hgc.ui.playground.restored_card import RestoredCard, build_restored_card, b
 from hgc.ui.playground.results import Results, build_results, wire_results
 from hgc.ui.playground.run_events import wire_run
 from hgc.ui.playground.session import wire_remembering
+from hgc.ui.playground.words_events import wire_words
 from hgc.ui.pressing import Pressing, build_press
 from hgc.ui.runner import Runner
 
@@ -87,6 +90,8 @@ def build_playground(runner: Runner, opening: Record | None = None) -> Playgroun
     wire_own_plan(playground)
     wire_cache(playground)
     wire_control(playground)
+    wire_examples(playground)
+    wire_words(playground)
     wire_more(playground)
     wire_price(playground)
     CalibratingHere(playground).wire()

@@ -1,7 +1,8 @@
-"""The page's titles for models, samplers and methods."""
+"""The page's titles for controls, samplers and methods."""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from hgc.models.presets import CONTROLS
@@ -17,8 +18,15 @@ CONTROL_WORDS = {name: title.lower() for name, title in CONTROLS.items()} | {
     "edges": "edges",
 }
 ARM_NAMES: tuple[ArmName, ...] = ("full", "cached", "rival")
+NOT_HERE = "weights not here"
 NO_RIVAL = "nothing"
 RIVALS = [("Nothing", NO_RIVAL), *((METHODS[name].title, name) for name in sorted(METHODS, key="fewer_steps".__ne__))]
+
+
+def control_titles(controls: Sequence[str], here: Collection[str]) -> list[tuple[str, str]]:
+    """A model's controls by title; those whose weights would have to be fetched are marked."""
+    known = [name for name in CONTROLS if name in controls]
+    return [(CONTROLS[name] + ("" if name in here else f" ({NOT_HERE})"), name) for name in known]
 
 
 def method_title(name: str) -> str:

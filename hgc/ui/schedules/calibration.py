@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
-from html import escape
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +21,7 @@ from hgc.ui.pressing import Jobs, Press, Pressing, Step, Updates, build_press, w
 from hgc.ui.queueing import QUIET
 from hgc.ui.refusals import in_one_sentence
 from hgc.ui.remarks import aside, notes_list
+from hgc.ui.schedules.progress import progress
 
 if TYPE_CHECKING:
     from hgc.calibration.files import Calibration
@@ -92,7 +92,7 @@ class CalibrationEvents:
     def note(self, page: gr.Request, name: str) -> str:
         """The note until the calibration begins."""
         self._jobs.note(Press.read(name, page.session_hash))
-        return _progress("Waiting for its turn on the model.", 0)
+        return progress("Waiting for its turn on the model.", 0, "Calibration")
 
     def run(self, page: gr.Request, name: str, scenes: float, *form: Any) -> Iterator[Updates]:
         """Every scene, and the curves of all; `form` is what decides the Playground's control, then its settings."""
@@ -126,7 +126,8 @@ class CalibrationEvents:
             before = news.done if before is None else before
             here = news.done - before
             left = (perf_counter() - begun) / here * (news.wanted - news.done) if here else None
-            yield {self._card.told: _progress(_measuring(news.done, news.wanted, left), news.done / news.wanted)}
+            words = _measuring(news.done, news.wanted, left)
+            yield {self._card.told: progress(words, news.done / news.wanted, "Calibration")}
 
     def _subject(self, source: str, annotator: str, which: str, steps: float, sampler: str, guidance: float) -> Subject:
         studio = self._runner.loader.studio()
@@ -155,13 +156,6 @@ def _measuring(done: int, scenes: int, left_s: float | None) -> str:
     """The progress, and how long the rest will take once a scene was timed."""
     words = f"{done} of {scenes} scenes"
     return words if left_s is None else f"{words}, about {duration(left_s)} left" if left_s else f"{words}: adding up"
-
-
-def _progress(words: str, share: float) -> str:
-    return (
-        f'<div class="calibrating" role="status"><progress max="1" value="{share:.3f}" aria-label="Calibration">'
-        f"</progress><span>{escape(words)}</span></div>"
-    )
 
 
 def _wire(card: CalibrationCard, p: Playground, tab: gr.Tab) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from html import escape
@@ -10,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from hgc import limits
 from hgc.calibration.subject import Subject
 from hgc.request import RequestRefused
 from hgc.results.comparison import Cancelled
@@ -20,12 +18,13 @@ from hgc.ui.pressing import Jobs, Press, Pressing, Step, Updates, build_press, w
 from hgc.ui.queueing import QUIET
 from hgc.ui.refusals import in_one_sentence
 from hgc.ui.remarks import aside, notes_list
+from hgc.ui.schedules.progress import progress
+from hgc.ui.schedules.rungs import rungs_table, shares_of
 from hgc.ui.schedules.searching import Searching
 from hgc.ui.schedules.shared import build_shared
 from hgc.ui.whereabouts import at_this_machine
 
 if TYPE_CHECKING:
-    from hgc.optimise.shelf import Rung
     from hgc.spread.plan_search import Search
     from hgc.studio.studio import Studio
     from hgc.ui.playground.tab import Playground
@@ -120,7 +119,7 @@ class SearchEvents:
     def note(self, page: gr.Request, name: str) -> str:
         """The note until the search begins."""
         self._jobs.note(Press.read(name, page.session_hash))
-        return progress("Waiting for its turn.", 0)
+        return progress("Waiting for its turn.", 0, "Search")
 
     def run(self, page: gr.Request, name: str, *values: Any) -> Iterator[Updates]:
         """The search as it goes, and what it has found."""
@@ -146,7 +145,7 @@ class SearchEvents:
 
     def _news(self, going: Searching) -> Iterator[Updates]:
         for now in going.news():
-            yield {self._card.told: progress(now.words, now.share) + rungs_table(going.found)}
+            yield {self._card.told: progress(now.words, now.share, "Search") + rungs_table(going.found)}
         yield self._ended(aside("Found; Optimised goes by these plans from now on.") + rungs_table(going.found))
 
     def _ended(self, message: str) -> Updates:
@@ -162,38 +161,6 @@ class SearchEvents:
         search = Search(subject, shares_of(budgets), int(tries), int(scenes), int(side))
         search.check()
         return search
-
-
-def shares_of(budgets: str) -> tuple[float, ...]:
-    """Shares of full compute from percentages with commas between. Raises RequestRefused."""
-    if len(budgets) > limits.AXIS_CHARS:
-        raise RequestRefused(f"these budgets are {len(budgets):,} characters long; {limits.AXIS_CHARS:,} are the most")
-    words = [word.strip().removesuffix("%").strip() for word in re.split(r"[,;]", budgets) if word.strip()]
-    try:
-        return tuple(sorted({round(float(word) / 100, 6) for word in words}))
-    except ValueError as error:
-        raise RequestRefused(f"'{budgets[:40]}' are not budgets: write percentages such as 20, 36.8, 50.") from error
-
-
-def rungs_table(rungs: list[Rung]) -> str:
-    """The plan for each budget, as HTML."""
-    if not rungs:
-        return ""
-    rows = "".join(
-        f"<tr><th scope='row'>{rung.budget:.1%}</th><td>{rung.fidelity_db:.1f} ± {rung.error_bar_db:.1f} dB</td>"
-        f"<td>{rung.fewer_steps_db:.1f} dB</td><td>{rung.tried}</td></tr>"
-        for rung in rungs
-    )
-    heads = "".join(f"<th scope='col'>{title}</th>" for title in ("Budget", "Found", "Fewer steps", "Tried"))
-    return f'<table class="found"><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>'
-
-
-def progress(words: str, share: float) -> str:
-    """How far a search is, as HTML."""
-    return (
-        f'<div class="calibrating" role="status"><progress max="1" value="{share:.3f}" aria-label="Search">'
-        f"</progress><span>{escape(words)}</span></div>"
-    )
 
 
 def _wire(card: SearchCard, p: Playground, tab: gr.Tab) -> None:

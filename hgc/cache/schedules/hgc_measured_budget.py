@@ -1,4 +1,4 @@
-"""A small search over HGC's own numbers: those of least predicted error whose plan costs no more than a budget."""
+"""HGC's numbers within a budget by measured similarity: a search for those of least predicted error."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from hgc.cache import deadline
 from hgc.cache.anatomy import Anatomy
 from hgc.cache.rehearsal import plan_macs
 from hgc.cache.schedules.between import Leg
-from hgc.cache.schedules.budget import OutOfReach
+from hgc.cache.schedules.budget import ROUNDING, OutOfReach
 from hgc.cache.schedules.hgc import HGC
-from hgc.cache.schedules.hgc_measured import ROUNDING, Off, density, hgc_measured, legs_of
+from hgc.cache.schedules.hgc_measured import Off, density, hgc_measured, legs_of
 from hgc.cache.schedules.plain import full
 from hgc.cache.schedules.similarity import Similarity
 

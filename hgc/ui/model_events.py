@@ -2,51 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from hgc.control import ade20k, coco_stuff
-from hgc.control.images import ImageRefused
-from hgc.control.label_sets import taken_over
-from hgc.control.pictures import INPAINT
-from hgc.landscapes.labels import LABELS
 from hgc.models import hub
 from hgc.models.presets import CONTROLS, ModelPreset
 from hgc.refused import Refused
-from hgc.ui.components.easel import from_url
 from hgc.ui.components.inputs import chosen
 from hgc.ui.masthead import masthead, ready_words
 from hgc.ui.model_fetching import Fetching
 from hgc.ui.model_header import OWN_MODEL, Header, Updates, known_models, model_choices, offered_controls
 from hgc.ui.own_model_events import OwnModelEvents
-from hgc.ui.pictures import png_url
-from hgc.ui.playground.cache_events import CacheEvents, asked_of
+from hgc.ui.playground.asked import asked_of
+from hgc.ui.playground.cache_events import CacheEvents
 from hgc.ui.playground.control_events import ControlEvents
-from hgc.ui.playground.control_panel import AS_DRAWN
-from hgc.ui.playground.drawing import AUTO, offering, sources_of
-from hgc.ui.playground.palettes import class_title, palettes
-from hgc.ui.playground.reading_panel import control_titles, ways_of
-from hgc.ui.playground.second_panel import NONE
+from hgc.ui.playground.model_fit import CANNY, SECOND, WHICH, fitted, fitted_by, fitted_parts, loras_offered, thresholds
 from hgc.ui.playground.settling import settle_after
-from hgc.ui.playground.titles import SAMPLER_TITLES
 from hgc.ui.queueing import LOOK_QUEUE, QUIET
 from hgc.ui.refusals import in_one_sentence
 
 if TYPE_CHECKING:
     from hgc.studio.studio import Studio
     from hgc.ui.playground.tab import Playground
-
-WHICH, SECOND = 2, 6  # where the controls are among what is chosen on the form
-CANNY = slice(7, 11)  # and the thresholds of both
-SETS = (LABELS, ade20k.LABELS, coco_stuff.LABELS)  # that a drawing may be in
-NOT_PAINTED = "Your painted areas stay on their canvas, but this model has no control of areas here: {}use a photo."
-NO_KIND = "The map is no longer {}, which this model does not read: it goes by what is drawn."
-NO_SECOND = "The second control is off: this model has no control of {}."
-NO_CLASS = "Of your painted areas these have no class here and are left bare: {}."
-NO_LINES = "Your lines stay on their canvas, but this model has no control of lines here: use a photo."
-NO_LORA = "The LoRA {} is not for this model."
 
 
 class ModelEvents:
@@ -59,12 +38,8 @@ class ModelEvents:
     @property
     def shown(self) -> list[Any]:
         """Everything that an answer may change."""
-        page, header = self._page, self._header
-        panel = page.control
-        control = [*panel.map, panel.painting, panel.more.second.painting, panel.offered, panel.examples_panel]
-        control += [*panel.reading.canny, *panel.more.second.reading.canny]
-        picture = [page.picture.sampler, page.picture.steps, page.picture.guidance]
-        return [*header.parts, *control, *picture, *page.control.more.fitted, *header.own.answers]
+        header = self._header
+        return [*header.parts, *fitted_parts(self._page), *header.own.answers]
 
     def choose(self, model: str, *chosen: Any) -> Iterator[Updates]:
         """Loads a model that is here; of another it is said what would have to be fetched; one's own has a form."""
@@ -147,7 +122,11 @@ class ModelEvents:
         except Refused:
             return choices
         if not self._loader.changed:
-            return choices | self._page.control.more.loras.offer(studio) | self._thresholds(studio, *chosen[CANNY])
+            return (
+                choices
+                | loras_offered(self._page.control.more.loras, studio)
+                | thresholds(self._page, studio, *chosen[CANNY])
+            )
         fit = self._fit_again(studio, *chosen)
         return fit | {picker: fit[picker] | {"interactive": True}}
 
@@ -156,67 +135,17 @@ class ModelEvents:
         loras, picture = self._page.control.more.loras, self._page.picture
         fit = self._fit(studio, *chosen)
         kept = (picture.sampler, picture.steps, picture.guidance, *loras.fitted)
-        offered = loras.offer(studio) | self._says([], studio, chosen[WHICH], chosen[SECOND])
+        offered = loras_offered(loras, studio) | self._says([], studio, chosen[WHICH], chosen[SECOND])
         return {part: update for part, update in fit.items() if part not in kept} | offered
 
-    def _thresholds(self, studio: Studio, *standing: float) -> Updates:
-        """Canny's thresholds of both controls: the model's own, but for a pair that no model has: a person set it."""
-        panel, own = self._page.control, {preset.canny for preset in known_models().values()}
-        pairs = zip((panel.reading.canny, panel.more.second.reading.canny), (standing[:2], standing[2:]), strict=True)
-        fit = [part for part, pair in pairs if tuple(pair) in own]
-        return {part: value for canny in fit for part, value in zip(canny, studio.loaded.preset.canny, strict=True)}
-
     def _fit(self, studio: Studio, *chosen: Any) -> Updates:
-        """The form for a model, with its preset's settings, and what of the form no longer applies.
-
-        What is chosen of source, annotator and sampler stays among the choices: events under way still hold it.
-        """
-        source, annotator, which, painting, beside, sampler, second = chosen[: CANNY.start]
-        page, preset, panel = self._page, studio.loaded.preset, self._page.control
-        titles = [] if studio.world.examples else control_titles(tuple(preset.controls), studio.controls)
-        kept = which if which in [name for _, name in titles] else AUTO
-        if studio.controls == (INPAINT,):
-            kept = INPAINT
-        sources = sources_of(studio.controls, kept)
-        ways = ways_of(studio.controls, kept)
-        way = annotator if kept == INPAINT or annotator in [name for _, name in ways] else ways[0][1]
-        sheet, bare = self._taken_over(painting, studio)
-        second_sheet, second_bare = self._taken_over(beside, studio)
-        lost = dict.fromkeys((*(bare if source == "paint" else ()), *second_bare))
-        loras_offered, gone = panel.more.loras.fit(studio, chosen[CANNY.stop :])
-        notes = [preset.note] if preset.note else []
-        if kept == AUTO != which:
-            notes.append(NO_KIND.format(CONTROLS.get(which, which).lower()))
-        if second != NONE and second not in preset.controls:
-            notes.append(NO_SECOND.format(CONTROLS.get(second, second).lower()))
-        notes += [*_no_source(source, sources), *_no_classes(lost), *(NO_LORA.format(name) for name in gone)]
-        titled = [(SAMPLER_TITLES.get(name, name), name) for name in studio.samplers]
+        """The form for a model that has just been loaded, and what is to be said of it."""
+        fit = fitted(self._page, studio, *chosen)
         return {
             self._header.masthead: masthead("ready", ready_words(studio)),
             self._header.picker: gr.update(choices=model_choices(), value=studio.model),
-            panel.source: source if source in sources or not sources else sources[0],
-            panel.offered: offering(sources),
-            panel.annotator: gr.update(choices=_with(ways, annotator), value=way),
-            panel.which: gr.update(choices=[(AS_DRAWN, AUTO), *titles], value=kept, visible=bool(titles)),
-            panel.painting: gr.update(sets=palettes(studio.world.sets), **sheet),
-            panel.more.second.painting: gr.update(sets=palettes(studio.world.sets), **second_sheet),
-            panel.examples_panel: gr.update(visible=studio.world.examples),
-            page.picture.sampler: gr.update(choices=_with(titled, sampler), value=preset.sampler),
-            page.picture.steps: preset.steps,
-            page.picture.guidance: preset.guidance,
-            **panel.more.fit(studio, second),
-            **loras_offered,
-            **self._thresholds(studio, *chosen[CANNY]),
-        } | self._says(notes, studio, kept, second)
-
-    def _taken_over(self, painting: str | None, studio: Studio) -> tuple[dict[str, str], tuple[str, ...]]:
-        """The painted areas in the model's own colours, nothing where they are; and the classes that it has not."""
-        try:
-            sheet = from_url(painting)
-        except ImageRefused:
-            return {}, ()
-        repainted, bare = taken_over(sheet, SETS, studio.world.sets)
-        return {} if repainted is sheet else {"value": png_url(repainted)}, bare
+            **fit.updates,
+        } | self._says(fit.notes, studio, *fit.controls)
 
     def _unknown(self, model: str) -> Updates:
         return self._header.says(f"There is no model '{model[:80]}' any more.", "error") | self._standing()
@@ -226,24 +155,6 @@ class ModelEvents:
         studio = self._loader.studio()
         ready = masthead("ready", ready_words(studio))
         return {self._header.masthead: ready, self._header.picker: gr.update(value=studio.model)}
-
-
-def _no_source(chosen: str, sources: Sequence[str]) -> list[str]:
-    """That a model has not the way to a map that was chosen."""
-    if chosen in sources or not sources:
-        return []
-    lines = "draw lines, or " if "lines" in sources else ""
-    return [NOT_PAINTED.format(lines) if chosen == "paint" else NO_LINES]
-
-
-def _no_classes(lost: Collection[str]) -> list[str]:
-    """That what was painted as these classes was left out."""
-    return [NO_CLASS.format(", ".join(map(class_title, lost)))] if lost else []
-
-
-def _with(choices: list[tuple[str, str]], chosen: str) -> list[tuple[str, str]]:
-    known = chosen in [name for _, name in choices]
-    return choices if known else [*choices, (f"{SAMPLER_TITLES.get(chosen, chosen)} (not for this model)", chosen)]
 
 
 def _absent(studio: Studio, *controls: str) -> list[str]:
@@ -258,10 +169,7 @@ def _controls_here(preset: ModelPreset) -> bool:
 def wire_models(p: Playground, header: Header, greeted: Any) -> None:
     """Choosing and fetching, then the forecast and the map as the new model has them."""
     events, caches = ModelEvents(p, header), CacheEvents(p)
-    panel, sampler = p.control, p.picture.sampler
-    canny = [*panel.reading.canny, *panel.more.second.reading.canny]
-    second = panel.more.second
-    form = [*panel.map, panel.painting, second.painting, sampler, second.control, *canny, *panel.more.loras.names]
+    panel, form = p.control, fitted_by(p)
     given = [header.picker, *form]
     shown = events.shown
     arrived = greeted.then(events.arrive, form, shown, **QUIET)
@@ -282,7 +190,8 @@ def wire_models(p: Playground, header: Header, greeted: Any) -> None:
     seen = [panel.seen, panel.notes, panel.annotator]
     for begun in (arrived, *changed):
         begun.then(ControlEvents(p).look, panel.drawing, seen, **LOOK_QUEUE, **QUIET)
-    asked = [header.picker, panel.which, second.control]
-    for control in (panel.which, second.control):
+    second = panel.more.second.control
+    asked = [header.picker, panel.which, second]
+    for control in (panel.which, second):
         chosen(control)(events.lacking, asked, [*header.parts], **QUIET)
     header.stop.click(events.fetching.stop, None, None, queue=False, **QUIET)

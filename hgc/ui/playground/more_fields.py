@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from base64 import b64decode, b64encode
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hgc.control.fitting import fit, on_sheet
-from hgc.control.images import WHITE, ImageRefused, decode
+from hgc.control.images import ImageRefused, decode
 from hgc.control.pictures import INPAINT, as_mask, as_source
 from hgc.request import SecondControl
 from hgc.ui.components.easel import CANVAS_PX, from_url
 from hgc.ui.pictures import png_url
-from hgc.ui.playground.drawing import AS_MAP, READING, Drawn, inpainted, prepare, read_photo, sources_of, stretched
+from hgc.ui.playground.drawing import AS_MAP, READING, stretched
 from hgc.ui.playground.lora_panel import INPUTS, lora_fields
+from hgc.ui.playground.second_map import second_map
 from hgc.ui.playground.second_panel import NONE
 from hgc.ui.playground.size import OWN, Size
 from hgc.ui.playground.source_panel import MASK, PART, WHOLE
@@ -26,12 +25,10 @@ from hgc.ui.playground.source_panel import MASK, PART, WHOLE
 if TYPE_CHECKING:
     from hgc.control.canvas import Pixels
     from hgc.request import Request
-    from hgc.studio.control_map import Prepared
     from hgc.studio.studio import Studio
     from hgc.ui.playground.more_panel import MorePanel
 
 DRAWING, WEIGHTS = 6 + len(READING), 3  # inputs of the second control
-NO_SECOND_MAP = "The second control has no map yet: draw it or give it a photo, or choose None for it."
 NO_MASK = "Nothing is painted over the picture: paint over the part to change, or change all of it."
 
 
@@ -57,45 +54,6 @@ def priced_fields(
     return fields | ({"source": _blank(), "strength": strength} if picture else {})
 
 
-def second_map(
-    studio: Studio,
-    size: Size | None,
-    begun: str | None,
-    part: str,
-    mask: str | None,
-    control: str,
-    way: str,
-    painting: str | None,
-    lines: str | None,
-    photo: str | None,
-    annotator: str,
-    *reading: Any,
-) -> Prepared:
-    """The second control's map as the model will see it; `reading` is in the order of `READING`. Raises Refused.
-
-    `begun`, `part` and `mask` are the picture to begin from and what is painted over it, which inpainting reads.
-    """
-    if control == INPAINT:
-        return _noted(*prepare(studio, replace(inpainted(begun, part, mask), size=size)))
-    sheet = {"paint": painting, "lines": lines}.get(way, photo)
-    if not sheet:
-        raise ImageRefused(NO_SECOND_MAP)
-    if way not in sources_of((control,), control):
-        what = "lines" if way == "lines" else "areas"
-        raise ImageRefused(f"This second control reads no {what}: give it a photo or a finished map.")
-    if way in ("paint", "lines"):
-        given = Drawn(stretched(from_url(sheet), size), control)
-    else:
-        given = read_photo(photo, annotator, dict(zip(READING, reading, strict=False)))
-    prepared = studio.prepare_control(given.picture, control, given.annotator, given.reading, size)
-    return _noted(prepared, (*given.notes, *prepared.notes))
-
-
-def _noted(prepared: Prepared, notes: tuple[str, ...]) -> Prepared:
-    """A map with all that is to be said of it."""
-    return replace(prepared, notes=notes)
-
-
 def source_fields(size: Size, picture: str | None, strength: float, part: str, mask: str | None) -> dict[str, Any]:
     """The fields of a picture to begin from, cut to the size. Raises ImageRefused."""
     if picture is None:
@@ -107,23 +65,6 @@ def source_fields(size: Size, picture: str | None, strength: float, part: str, m
     if not sheet[..., 3].any():
         raise ImageRefused(NO_MASK)
     return fields | {"mask": as_mask(stretched(sheet, size), size)}
-
-
-def under_mask(size: Size, picture: str | None) -> str:
-    """A style that lays the picture under the mask's sheet, through which it is seen; nothing without one."""
-    if picture is None:
-        return ""
-    try:
-        pixels = decode(Path(picture)).pixels
-    except ImageRefused:
-        return ""
-    scale = min(1, CANVAS_PX / max(size))
-    shape = (round(size[1] * scale), round(size[0] * scale))
-    shown = on_sheet(fit(pixels, shape, "photo"), shape, WHITE)
-    return (
-        f'<style>#mask .sheet {{ background: url("{png_url(shown)}") center / 100% 100% !important }} '
-        "#mask .sheet canvas { opacity: 0.55 }</style>"
-    )
 
 
 def more_written(panel: MorePanel, request: Request) -> dict[Any, Any]:
