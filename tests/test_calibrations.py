@@ -212,7 +212,7 @@ def test_what_was_distilled_for_a_plan_is_not_taken_for_another(anatomy: Anatomy
     with pytest.raises(CalibrationRefused, match=r"Block Caching at 70\.0%"):
         used_by(edited, request(), OURS)
     Path(SHIPPED).unlink()
-    with pytest.raises(CalibrationRefused, match=r"this is 60.*: python -m"):
+    with pytest.raises(CalibrationRefused, match=r"is 60.*: python -m"):
         planned(anatomy, budget=0.6)
 
 
@@ -299,22 +299,25 @@ def test_what_is_calibrated_on_the_page_is_what_runs_go_by(
     assert result.notes[-2:] == (f"The {words}", f"The rival's {words}")
 
 
-@pytest.mark.parametrize("budget", [0.2, 0.3, 0.368, 0.5])
+@pytest.mark.parametrize(
+    ("budget", "distilled_for"),
+    [(0.19, None), (0.2, 0.2), (0.27, 0.2), (0.3, None), (0.45, 0.368), (0.5, 0.5), (0.8, None)],
+)
 @pytest.mark.parametrize("control", ["segmentation", "edges"])
-def test_a_share_that_was_distilled_has_lines_of_its_own_and_others_those_in_closed_form(
-    studio: Studio, control: str, budget: float
+def test_a_distilled_plan_is_taken_for_its_share_and_a_little_above(
+    studio: Studio, control: str, budget: float, distilled_for: float | None
 ) -> None:
-    file = f"landscapes-{control}-ddim-20" + ("" if budget == 0.3 else f"-at-{budget}")
+    """There it is closer to full compute than the dearer plan whose lines are in closed form."""
+    file = f"landscapes-{control}-ddim-20" + (f"-at-{distilled_for}" if distilled_for else "")
     shipped = Calibration.read(ASSETS / "calibration" / f"{file}.json")
     asked = painted(studio, steps=20, control=control, budget=budget)
     plan, anatomy = studio.plan(asked), studio.anatomy()
     assert plan.fitted == {shipped.adjustment.digest}
     distilled = shipped.curves.distilled_for
-    assert (distilled is None) == (budget == 0.3)
+    assert (None if distilled is None else distilled.share) == distilled_for
     if distilled is not None:
         assert (plan.origin.knobs["control"], plan.origin.knobs["output"]) == (distilled.control, distilled.output)
-    whole = plan_macs(schedules.full(anatomy, 20), anatomy).paper
-    assert 0.9 * budget * whole < plan_macs(plan, anatomy).paper <= budget * whole
+    assert plan_macs(plan, anatomy).paper <= budget * plan_macs(schedules.full(anatomy, 20), anatomy).paper
 
 
 def test_block_caching_runs_on_what_is_shipped_and_scales_what_it_keeps(studio: Studio) -> None:

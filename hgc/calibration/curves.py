@@ -15,6 +15,7 @@ from hgc.cache.rules import CalibrationRefused
 from hgc.calibration.subject import AGAIN, Subject
 
 ROUNDING = 1e-9
+REACH = 1.4  # up to so many times its share a distilled plan is closer to full compute than one in closed form
 
 
 @dataclass(frozen=True)
@@ -138,11 +139,12 @@ class ChangeCurves:
             )
 
     def check_share(self, share: float) -> None:
-        """Raises CalibrationRefused when scale and shift were distilled for another share of full compute."""
-        if self.distilled_for is not None and abs(self.distilled_for.share - share) > ROUNDING:
+        """Raises CalibrationRefused when scale and shift were distilled for a greater share, or one far below."""
+        fitted_for = self.distilled_for
+        if fitted_for is not None and not fitted_for.share - ROUNDING <= share <= REACH * fitted_for.share:
             raise CalibrationRefused(
-                f"scale and shift {self.adjustment} were distilled for {self.distilled_for} alone, and this is "
-                f"{share:.1%}; choose that one, or get some for every plan: {self.subject.command}"
+                f"scale and shift {self.adjustment} were distilled for {fitted_for} and a little more, and this "
+                f"is {share:.1%}; choose that one, or get some for every plan: {self.subject.command}"
             )
 
     def as_dict(self) -> dict[str, Any]:

@@ -124,10 +124,13 @@ def own_path(subject: Subject, weights: str) -> Path:
 
 
 def _kept(subject: Subject) -> list[Path]:
-    """All files that are named for it: those made here, the newest first, then what is shipped, the distilled first."""
+    """All files that are named for it: those made here, the newest first, then those that are shipped.
+
+    Of these the distilled come first, the greatest share, by which they are named, before the others.
+    """
     own = sorted(Path(OWN).glob(f"{subject.name}-*.json"), key=lambda path: path.stat().st_mtime, reverse=True)
     distilled, closed_form = CALIBRATIONS.glob(f"{subject.name}-*.json"), CALIBRATIONS.glob(f"{subject.name}.json")
-    return [*own, *sorted(distilled), *closed_form]
+    return [*own, *sorted(distilled, reverse=True), *closed_form]
 
 
 def _nothing_kept(subject: Subject) -> str:

@@ -26,7 +26,7 @@ def hgc(task: Task, share: float) -> Plan:
 
 
 def block_caching(task: Task, share: float) -> Plan:
-    """Kept values are scaled and shifted as measured, which is known up to some age, or as distilled for this share."""
+    """Kept values are scaled and shifted as measured, known up to some age, or as distilled for a share near by."""
 
     def plan(calibration: Calibration) -> Plan:
         curves, lines = calibration.curves, Forecast("scale_shift", fitted=calibration.adjustment.digest)
