@@ -20,6 +20,7 @@ from hgc.landscapes import examples
 from hgc.landscapes.artist import Artist
 from hgc.landscapes.examples import gallery, trials
 from hgc.landscapes.eyes import Reader, Segmenter
+from hgc.landscapes.hand.drawing import Drawing
 from hgc.landscapes.labels import CLASSES, colour_map, label
 from hgc.landscapes.scene import paint
 from hgc.landscapes.tokenizer import build_tokenizer, read_prompt
@@ -136,7 +137,7 @@ def test_perfect_pictures_get_perfect_scores() -> None:
 
 def test_a_picture_that_shows_the_lines_follows_them() -> None:
     """The painter's own pictures, however thick the pen; an empty one follows nothing."""
-    hand = [drawings.Drawing.of(number) for number in range(6)]
+    hand = [Drawing.of(number) for number in range(6)]
     scores = drawings.line_scores([drawing.scene.image for drawing in hand], hand)
     assert scores["f1"] == scores["f1_real"]
     assert scores["followed"] > 0.85

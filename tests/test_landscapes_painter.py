@@ -7,13 +7,13 @@ import pytest
 
 from hgc.landscapes.caption import vocabulary
 from hgc.landscapes.colours import Mood, plain_colours
+from hgc.landscapes.hand.doodles import doodle
+from hgc.landscapes.hand.drawing import hand_scene
+from hgc.landscapes.hand.pens import Pen, borders, outlined
 from hgc.landscapes.labels import CLASSES, label
 from hgc.landscapes.painter.paint import Painted, paint_map
 from hgc.landscapes.scene import paint
 from hgc.metrics import edge_score
-from hgc.training.dataset import hand_scene
-from hgc.training.doodles import doodle
-from hgc.training.pens import Pen, borders, outlined
 
 DAY = Mood("day", "summer")
 WINTER = Mood("day", "winter")

@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 
 from hgc.landscapes.caption import vocabulary
 from hgc.landscapes.colours import SEASONS, TIMES, Mood
+from hgc.landscapes.hand.pens import drawn_edges, drawn_labels
 from hgc.landscapes.labels import CLASSES, PALETTE, colour_map, label
 from hgc.landscapes.scene import edge_map, paint
 from hgc.landscapes.tokenizer import MAX_TOKENS, build_tokenizer, read_prompt
-from hgc.training.pens import drawn_edges, drawn_labels
 
 SEEDS = range(40)
 

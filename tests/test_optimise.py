@@ -281,6 +281,9 @@ def test_an_error_table_stopped_and_resumed_is_the_same(
     np.testing.assert_allclose(resumed.gains["1"], table.gains["1"], rtol=1e-3)
     with pytest.raises(CalibrationRefused, match=r"2 scenes.* 3"):
         measure(trials(images=3), anatomy, SUBJECT, state, lambda done, wanted: None)
+    drawn = InTurn(Scenes(pipe, call(pipe)), anatomy, SUBJECT, drawings=1)
+    with pytest.raises(CalibrationRefused, match=r"0 drawings.*1 drawings"):
+        measure(drawn, anatomy, SUBJECT, state, lambda done, wanted: None)
     other = Subject("tiny", "segmentation", "unipc", STEPS, 4.0)
     with pytest.raises(CalibrationRefused, match="sampler is ddim"):
         measure(trials(other), anatomy, other, state, lambda done, wanted: None)
@@ -367,7 +370,7 @@ def test_runs_made_ahead_of_the_search_change_nothing_that_it_finds(
     """Three at once and in another order: the same plan after as many courses, and no run made twice."""
 
     class Backwards:
-        count, at_once = trials.count, 3
+        count, drawings, at_once = trials.count, trials.drawings, 3
 
         def __init__(self) -> None:
             self.batches: list[list[str]] = []
@@ -410,10 +413,12 @@ def test_what_is_predicted_orders_what_happens(predictor: Predictor, trials: InT
 
 def test_kept_plans_are_written_and_read_whole(table: ErrorTable, tmp_path: Path) -> None:
     rung = Rung(0.5, Course("FF1F.1", "222222"), 0.49, 40.0, 0.5, 30.0, 7)
-    shelf = Shelf(table, (), "abc", "python -m hgc optimize").with_rung(rung)
+    shelf = Shelf(replace(table, drawings=1), (), "abc", "python -m hgc optimize").with_rung(rung)
     path = tmp_path / "plans" / "tiny.json"
     shelf.write(path)
     read = Shelf.read(path)
+    assert (read.table.scenes, read.table.drawings) == (2, 1)
+    assert json.loads(path.read_text())["drawings"] == 1
     assert read.rungs == (rung,)
     assert read.with_rung(rung).rungs == (rung,)
     past = (0, 1)

@@ -54,6 +54,20 @@ def test_a_stopped_search_goes_on_where_it_was_and_costs_no_more_than_was_told()
     ((_, same),) = SearchAt(FEW, studio, work, at=lambda now, most: made.append(now)).shelves()
     assert same == rung
     assert made == [cost.table], "all was run before"
+    assert (shelf.table.scenes, shelf.table.drawings) == (2, 1)
+
+
+@pytest.mark.usefixtures("on_small_hub")
+def test_plans_found_on_painted_scenes_alone_are_run_on_drawings_too() -> None:
+    """Their figures are of other scenes; the search starts from them, with a table of its own."""
+    studio = Studio.load("sdxl-union", "cpu")
+    few = replace(FEW, tries=1)
+    ((shelf, rung),) = SearchAt(few, studio, Path("work")).shelves()
+    older = replace(shelf, table=replace(shelf.table, drawings=0), rungs=(replace(rung, fidelity_db=99.0),))
+    ((found, again),) = SearchAt(few, studio, Path("work")).shelves(older)
+    assert found.table.drawings == 1
+    assert again.fidelity_db < 99
+    assert found.rungs == (again,)
 
 
 @pytest.mark.parametrize(("words", "shares"), [("20, 36.8", (0.2, 0.368)), ("50%;50 ,", (0.5,)), ("", ())])

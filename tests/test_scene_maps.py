@@ -14,6 +14,7 @@ from hgc.control import ade20k
 from hgc.control.canvas import Pixels
 from hgc.control.figures import MOST_PEOPLE, draw_people
 from hgc.judges.pose import JOINTS, people
+from hgc.landscapes.hand.drawing import Drawing
 from hgc.landscapes.labels import label
 from hgc.landscapes.scene import depth_of, edge_map, paint
 from hgc.models.loading import load
@@ -21,7 +22,7 @@ from hgc.models.presets import CONTROLS, presets
 from hgc.studio.control_map import decoded
 from hgc.studio.judge import Judge
 from hgc.studio.scene_maps import canny_map
-from hgc.studio.scenes import painted
+from hgc.studio.scenes import drawn, is_drawn, painted, varied
 from hgc.studio.studio import Studio
 
 SEEDS = (700_000, 700_002, 700_003, 700_007)
@@ -58,6 +59,32 @@ def test_every_control_has_a_map_of_its_own(studio: Studio) -> None:
         for other in CONTROLS:
             same = one == other or {one, other} in [pair & {one, other} for pair in alike]
             assert np.array_equal(maps[one], maps[other]) is same, (one, other)
+
+
+@pytest.mark.parametrize("control", ["segmentation", "edges", "scribble"])
+def test_every_second_scene_of_a_map_that_people_draw_is_a_drawing(studio: Studio, control: str) -> None:
+    """The one seed always gives the same, and another drawing than its neighbour's."""
+    fields = {"control": control, "model": studio.model}
+    asked = [varied(studio, seed, fields) for seed in range(700_000, 700_004)]
+    assert asked[::2] == [painted(studio, seed, fields) for seed in (700_000, 700_002)]
+    assert asked[1::2] == [drawn(studio, seed, fields) for seed in (700_001, 700_003)]
+    assert asked[1].prompt == Drawing.of(700_001).scene.caption
+    assert len({request.control_png for request in asked}) == 4
+
+
+def test_a_drawing_is_seen_as_the_hand_made_it(studio: Studio) -> None:
+    drawing, fields = Drawing.of(700_001), {"model": studio.model}
+    lines = decoded(drawn(studio, 700_001, fields | {"control": "edges"}).control_png)
+    np.testing.assert_array_equal(lines, drawing.line_map)
+    areas = decoded(drawn(studio, 700_001, fields | {"control": "segmentation"}).control_png)
+    for name in np.unique(drawing.scene.labels):
+        assert len(np.unique(areas[drawing.scene.labels == name], axis=0)) == 1
+
+
+def test_what_nobody_draws_is_painted_at_every_seed(studio: Studio) -> None:
+    fields = {"control": "depth", "model": studio.model}
+    assert varied(studio, 700_001, fields) == painted(studio, 700_001, fields)
+    assert [is_drawn(700_001, control) for control in ("depth", "pose", "tile", "edges")] == [False] * 3 + [True]
 
 
 @pytest.mark.parametrize("control", ["edges", "softedge", "scribble", "lineart", "anime", "lines"])

@@ -19,38 +19,16 @@ from hgc.landscapes import examples
 from hgc.landscapes.artist import Artist, Picture, Sitting
 from hgc.landscapes.canvas import SIZE
 from hgc.landscapes.examples import Example
+from hgc.landscapes.hand.drawing import Drawing
 from hgc.landscapes.labels import LABELS, PALETTE
-from hgc.landscapes.scene import EDGE_HIGH, EDGE_LOW, Scene
+from hgc.landscapes.scene import EDGE_HIGH, EDGE_LOW
 from hgc.landscapes.tiles import tiled
 from hgc.metrics import edge_score, extract_edges
 from hgc.studio.control_map import prepare_control
-from hgc.training.dataset import EVALUATION_SEEDS, hand_scene
-from hgc.training.pens import Pen, outlined
 
-PEN_STREAM = 41  # keeps the pen's shake apart from the drawing's
 PAIRS, SIDE = 4, 160
 FLAT = 4.0  # standard deviation of every channel, of 255
 HAND_PX = 4.0  # a pen is thicker than an edge, and shakes
-
-
-@dataclass(frozen=True)
-class Drawing:
-    """A drawing and what the painter makes of it; `lines` uint8 [256, 256] are its outlines by somebody's pen."""
-
-    seed: int
-    scene: Scene
-    lines: NDArray[np.uint8]
-
-    @classmethod
-    def of(cls, number: int) -> Drawing:
-        seed = EVALUATION_SEEDS + number
-        scene, rng = hand_scene(seed), np.random.default_rng((PEN_STREAM, seed))
-        return cls(seed, scene, outlined(scene.labels, Pen.any(rng), rng))
-
-    @property
-    def line_map(self) -> Picture:
-        """The lines as the edge control reads them [256, 256, 3]."""
-        return np.repeat(self.lines[..., None], 3, axis=2)
 
 
 def map_scores(pictures: Sequence[Picture], drawings: Sequence[Drawing], eyes: Eyes) -> dict[str, Any]:

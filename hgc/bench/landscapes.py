@@ -25,10 +25,12 @@ from hgc.bench.album import Album, Tell, digest, named
 from hgc.bench.scores import Eyes, edge_scores, null_band, variety
 from hgc.bench.setup import CONTROLS, NOISE_STRIDE, OTHER_NOISES, Run, Setup
 from hgc.landscapes.artist import Artist, Picture, Sitting
+from hgc.landscapes.hand.drawing import Drawing
 from hgc.landscapes.labels import colour_map
 from hgc.landscapes.scene import Scene, paint
 from hgc.metrics import psnr
 from hgc.models.presets import presets
+from hgc.training.dataset import EVALUATION_SEEDS
 from hgc.training.export import weight_bytes
 
 SPEED_ROUNDS = 3
@@ -168,8 +170,8 @@ class Bench:
         return {"f1": made, "f1_reconstructed": rebuilt, "ratio": made / rebuilt if rebuilt else 0.0, "words": words}
 
     @cached_property
-    def _hands(self) -> list[drawings.Drawing]:
-        return [drawings.Drawing.of(number) for number in range(self.setup.hands)]
+    def _hands(self) -> list[Drawing]:
+        return [Drawing.of(EVALUATION_SEEDS + number) for number in range(self.setup.hands)]
 
     def _hand_segmentation(self) -> dict[str, Any]:
         maps = [(drawing, colour_map(drawing.scene.labels)) for drawing in self._hands]
@@ -181,7 +183,7 @@ class Bench:
         pictures = self._drawn_by_hand("edges", [(drawing, drawing.line_map) for drawing in self._hands])
         return drawings.line_scores(pictures, self._hands)
 
-    def _drawn_by_hand(self, control: str, maps: Sequence[tuple[drawings.Drawing, Picture]]) -> list[Picture]:
+    def _drawn_by_hand(self, control: str, maps: Sequence[tuple[Drawing, Picture]]) -> list[Picture]:
         def make(sittings: Sequence[Sitting]) -> list[Picture]:
             return self.artist.draw(control, sittings, self.setup.steps)
 

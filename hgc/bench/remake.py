@@ -78,6 +78,9 @@ def _plans() -> Iterator[Step]:
     out = "assets/plans/landscapes-segmentation-ddim-20"
     words = f"optimize --control segmentation --tries 130 --budget 0.1 --budget 0.15 --out {out}.json"
     yield Step("plans segmentation ddim, low", words, (f"{out}.json", f"{out}.npz"))
+    out = "assets/plans/landscapes-edges-ddim-20"
+    words = f"optimize --control edges --tries 60 --scenes 8 --budget 0.2 --out {out}.json"
+    yield Step("plans edges ddim, on drawings", words, (f"{out}.json", f"{out}.npz"))
 
 
 def _figures() -> Iterator[Step]:

@@ -36,7 +36,7 @@ def optimize(
     start: Annotated[Path | None, typer.Option(help="Plans for other settings, to start from as well.")] = None,
     verify: Annotated[bool, typer.Option(help="Only check the kept plans, on other scenes.")] = False,
     tries: Annotated[int, typer.Option(help="How many plans are tried for each budget.")] = TRIES,
-    scenes: Annotated[int, typer.Option(help="Calibration scenes, run as one batch.")] = SCENES,
+    scenes: Annotated[int, typer.Option(help="Scenes, every second one drawn as by hand; one batch.")] = SCENES,
     side: Annotated[int, typer.Option(help="Side of the cut-outs in pixels; fewer are faster.")] = SIDE,
     model: Model = "landscapes",
     control: Control = "segmentation",

@@ -7,7 +7,7 @@ run's path after every step, so that each step shows its own error and none that
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -114,8 +114,9 @@ def measure(trials: Trials, anatomy: Anatomy, subject: Subject, state: Path, tol
 
     Raises CalibrationRefused when `state` is damaged or of something else.
     """
-    runs, header = runs_of(anatomy, subject.steps), {"subject": asdict(subject), "scenes": trials.count}
-    arrays = _known(state, subject, trials.count)
+    runs, of = runs_of(anatomy, subject.steps), {"scenes": trials.count, "drawings": trials.drawings}
+    header = {"subject": asdict(subject), **of}
+    arrays = _known(state, subject, of)
     done = [name for name in runs if name in arrays]
     for name, measured in trials.measured([name for name in runs if name not in done]):
         arrays |= measured
@@ -124,10 +125,10 @@ def measure(trials: Trials, anatomy: Anatomy, subject: Subject, state: Path, tol
         told(len(done), len(runs))
     # In one order, whichever was there first: means are added up in it.
     in_order = {name: array for name, array in arrays.items() if name not in runs} | {n: arrays[n] for n in runs}
-    return _table(in_order, anatomy, subject, trials.count)
+    return replace(_table(in_order, anatomy, subject, trials.count), drawings=trials.drawings)
 
 
-def _known(state: Path, subject: Subject, scenes: int) -> dict[str, Numbers]:
+def _known(state: Path, subject: Subject, of: Mapping[str, int]) -> dict[str, Numbers]:
     """The arrays in `state`; none where there is no such file. Raises CalibrationRefused."""
     if not state.exists():
         return {}
@@ -135,12 +136,16 @@ def _known(state: Path, subject: Subject, scenes: int) -> dict[str, Numbers]:
     before, arrays = read_arrays(state, where)
     with of_its_kind(where):
         Subject(**before["subject"]).check(subject, where, "delete the file, or give another --work")
-        if before["scenes"] != scenes:
+        measured = {"scenes": before["scenes"], "drawings": before.get("drawings", 0)}
+        if measured != of:
             raise CalibrationRefused(
-                f"{where}: of {before['scenes']} scenes, asked are {scenes}; give --scenes {before['scenes']} or "
-                "delete the file"
+                f"{where}: of {_counted(measured)}, asked are {_counted(of)}; give the same --scenes or delete the file"
             )
     return arrays
+
+
+def _counted(of: Mapping[str, int]) -> str:
+    return f"{of['scenes']} scenes ({of['drawings']} drawings)"
 
 
 def measured_in(

@@ -24,7 +24,7 @@ OUTPUT = "output"  # the prediction that the solver sees, both branches brought 
 
 @dataclass(frozen=True)
 class ErrorTable:
-    """Measurements of full runs of `scenes` scenes.
+    """Measurements of full runs of `scenes` scenes, `drawings` of which are hand-like drawings, the others painted.
 
     `products[site]` are the inner products G, [steps, steps]. `gains[depth][i]` is the error of the output for each
     unit of relative error of the feature kept at that depth in step i; `growth[i]` the error of the final latents for
@@ -38,6 +38,7 @@ class ErrorTable:
     gains: Mapping[str, Numbers]
     growth: Numbers
     attention: Mapping[str, float] = field(default_factory=dict)
+    drawings: int = 0
 
     def weights(self, site: str, at: int, past: tuple[int, ...], ridge: float) -> tuple[float, ...]:
         """The weights of least squares; a whole prediction's are those best for what the solver sees.

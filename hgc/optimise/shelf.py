@@ -54,7 +54,7 @@ class Shelf:
         table = self.table
         parts: dict[str, Mapping[str, Numbers]] = {"products": table.products, "gains": table.gains}
         arrays = {f"{kind} {name}": array for kind, rows in parts.items() for name, array in rows.items()}
-        header = {"subject": asdict(table.subject), "scenes": table.scenes}
+        header = {"subject": asdict(table.subject), "scenes": table.scenes, "drawings": table.drawings}
         path.parent.mkdir(parents=True, exist_ok=True)
         arrays |= {f"attention {name}": np.array(gain) for name, gain in table.attention.items()}
         write_arrays(path.with_suffix(".npz"), header, arrays | {"growth": table.growth})
@@ -62,8 +62,8 @@ class Shelf:
 
     def _as_dict(self) -> dict[str, Any]:
         rungs = [{**asdict(rung), "course": str(rung.course)} for rung in self.rungs]
-        subject = asdict(self.table.subject)
-        return {"subject": subject, "weights": self.weights, "command": self.command, "rungs": rungs}
+        subject, of = asdict(self.table.subject), {"scenes": self.table.scenes, "drawings": self.table.drawings}
+        return {"subject": subject, **of, "weights": self.weights, "command": self.command, "rungs": rungs}
 
     @classmethod
     def read(cls, path: Path) -> Shelf:
@@ -101,7 +101,9 @@ def _read_table(path: Path) -> ErrorTable:
             parts[kind][what] = array
         subject = Subject(**header["subject"])
         attention = {name: float(gain) for name, gain in parts["attention"].items()}
-        return ErrorTable(subject, header["scenes"], parts["products"], parts["gains"], parts["growth"][""], attention)
+        products, gains, growth = parts["products"], parts["gains"], parts["growth"][""]
+        drawings = header.get("drawings", 0)  # earlier searches had none
+        return ErrorTable(subject, header["scenes"], products, gains, growth, attention, drawings)
 
 
 def carried(table: ErrorTable, steps: int) -> ErrorTable:
@@ -122,7 +124,7 @@ def carried(table: ErrorTable, steps: int) -> ErrorTable:
     gains = {depth: mix @ row for depth, row in table.gains.items()}
     subject = replace(table.subject, steps=steps)
     growth = mix @ table.growth * (measured / steps)  # each of more steps moves the latents less
-    return ErrorTable(subject, table.scenes, products, gains, growth, table.attention)
+    return replace(table, subject=subject, products=products, gains=gains, growth=growth)
 
 
 def stretched(course: Course, steps: int) -> Course:

@@ -42,7 +42,8 @@ At = Callable[[int, int], None]
 class Search:
     """The task of a search: for each budget, a share of full compute, the best of `tries` courses.
 
-    They are run on `scenes` painted scenes, seeds from `seeds` on, of whose middle `side` x `side` pixels are run.
+    They are run on `scenes` scenes, every second one a drawing where hands draw the control's maps, seeds from `seeds`
+    on, of whose middle `side` x `side` pixels are run.
     """
 
     subject: Subject
@@ -118,10 +119,16 @@ class SearchAt:
         """Whether plans were found on these weights for these settings."""
         return shelf.weights == self.weights and shelf.table.subject == self.search.subject
 
+    def _goes_on(self, shelf: Shelf) -> bool:
+        """Whether table and figures are of as many scenes and drawings, and so can be compared with new ones."""
+        of = (self.search.scenes, self.search.cutouts.drawings)
+        return self.knows(shelf) and (shelf.table.scenes, shelf.table.drawings) == of
+
     def runs(self, table: ErrorTable, seeds: str = "calibration") -> Runs:
         """Runs of courses, those made before and those to come."""
         search = self.search
-        key = f"{self.weights}, {search.subject}, {search.scenes} {seeds} scenes, {search.side} px, {self._setting}"
+        of = f"{search.scenes} {seeds} scenes, {search.cutouts.drawings} of them drawings"
+        key = f"{self.weights}, {search.subject}, {of}, {search.side} px, {self._setting}"
         return Runs(self._trials, Predictor(self._anatomy, table), self._work / "runs.jsonl", key)
 
     def shelves(
@@ -132,7 +139,7 @@ class SearchAt:
         The search starts from all of it, and from rungs `beside`. With `at_least`, in dB, only the least of the budgets
         is found that gives so much.
         """
-        search, known = self.search, before is not None and self.knows(before)
+        search, known = self.search, before is not None and self._goes_on(before)
         table = before.table if before is not None and known else self._table()
         session = Session(self.runs(table), search.tries, self._tell)
         rungs = () if before is None else before.rungs if known else session.scored(before.rungs)
@@ -183,6 +190,10 @@ class _Counted:
     @property
     def count(self) -> int:
         return self.trials.count
+
+    @property
+    def drawings(self) -> int:
+        return self.trials.drawings
 
     @property
     def at_once(self) -> int:

@@ -17,7 +17,7 @@ from hgc.results.comparison import Cancelled
 from hgc.spread.together import T, in_order
 from hgc.spread.together import together as done_together
 from hgc.spread.work import Place, WorkLost
-from hgc.studio.scenes import cut_out, painted, together
+from hgc.studio.scenes import cut_out, is_drawn, together, varied
 from hgc.studio.worker import WORKER
 
 if TYPE_CHECKING:
@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Cutouts:
-    """`count` painted scenes, of seeds from `first` on, of whose middle `side` x `side` pixels are run as one batch."""
+    """`count` scenes, of seeds from `first` on, of whose middle `side` x `side` pixels are run as one batch.
+
+    Where hands draw the control's maps every second one is a drawing.
+    """
 
     subject: Subject
     first: int
@@ -48,10 +51,19 @@ class Cutouts:
 
     def in_turn(self, studio: Studio) -> InTurn:
         """The scenes on a loaded model."""
-        fields, seeds = asdict(self.subject), range(self.first, self.first + self.count)
-        calls = [studio.call(painted(studio, seed, fields)) for seed in seeds]
+        fields = asdict(self.subject)
+        calls = [studio.call(varied(studio, seed, fields)) for seed in self._seeds]
         scenes = Scenes(self._pipe(studio), cut_out(together(calls), self.side))
-        return InTurn(scenes, studio.anatomy(), self.subject)
+        return InTurn(scenes, studio.anatomy(), self.subject, self.drawings)
+
+    @property
+    def drawings(self) -> int:
+        """How many of the scenes are drawings."""
+        return sum(is_drawn(seed, self.subject.control) for seed in self._seeds)
+
+    @property
+    def _seeds(self) -> range:
+        return range(self.first, self.first + self.count)
 
     def _pipe(self, studio: Studio) -> Any:
         return studio.loaded.pipeline(self.subject.control, self.subject.sampler)
@@ -106,6 +118,10 @@ class TrialsAt:
     @property
     def count(self) -> int:
         return self._cutouts.count
+
+    @property
+    def drawings(self) -> int:
+        return self._cutouts.drawings
 
     @property
     def at_once(self) -> int:

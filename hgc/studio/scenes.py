@@ -1,4 +1,4 @@
-"""Painted scenes as requests, pictures to measure on without anybody's drawing; several drawn in one call."""
+"""Painted scenes and a program's hand-like drawings as requests to measure on; several drawn in one call."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
+from hgc.control.annotators import LINES
 from hgc.control.label_sets import taken_over
+from hgc.landscapes.hand.drawing import Drawing
 from hgc.landscapes.labels import LABELS, colour_map
 from hgc.landscapes.scene import paint
 from hgc.request import Request
@@ -29,9 +32,7 @@ def painted(studio: Studio, seed: int, fields: Mapping[str, Any]) -> Request:
     scene, control = paint(seed), str(fields["control"])
     studio.check_control(control)
     if control == "segmentation":
-        sheet = np.dstack([colour_map(scene.labels), np.full(scene.labels.shape, 255, np.uint8)])
-        drawing, _ = taken_over(sheet, [LABELS], studio.world.sets)
-        png = studio.prepare_control(drawing, control).png
+        png = _areas(studio, scene.labels)
     elif control == "edges":
         png = Prepared(canny_map(scene, studio.size, studio.loaded.preset.canny)).png
     elif control in MAPS:
@@ -39,6 +40,38 @@ def painted(studio: Studio, seed: int, fields: Mapping[str, Any]) -> Request:
     else:
         png = studio.prepare_control(scene.image, control, ANNOTATED.get(control)).png
     return Request.make(png, seed=seed, prompt=scene.caption, **fields)
+
+
+def drawn(studio: Studio, seed: int, fields: Mapping[str, Any]) -> Request:
+    """The request of a hand-like drawing: its caption, and its areas, or its outlines by somebody's pen.
+
+    Raises RequestRefused for a control that the model does not have.
+    """
+    drawing, control = Drawing.of(seed), str(fields["control"])
+    studio.check_control(control)
+    if control == "segmentation":
+        png = _areas(studio, drawing.scene.labels)
+    else:
+        png = studio.prepare_control(drawing.line_map, control).png
+    return Request.make(png, seed=seed, prompt=drawing.scene.caption, **fields)
+
+
+def varied(studio: Studio, seed: int, fields: Mapping[str, Any]) -> Request:
+    """A painted scene's request at even seeds, a drawing's at odd ones where hands draw the control's maps."""
+    of = drawn if is_drawn(seed, str(fields["control"])) else painted
+    return of(studio, seed, fields)
+
+
+def is_drawn(seed: int, control: str) -> bool:
+    """Whether `varied` has a drawing at a seed: of areas and lines, which people draw themselves, at odd ones."""
+    return seed % 2 == 1 and (control == "segmentation" or control in LINES)
+
+
+def _areas(studio: Studio, labels: NDArray[np.uint8]) -> bytes:
+    """A label map in the model's classes, as PNG."""
+    sheet = np.dstack([colour_map(labels), np.full(labels.shape, 255, np.uint8)])
+    drawing, _ = taken_over(sheet, [LABELS], studio.world.sets)
+    return studio.prepare_control(drawing, "segmentation").png
 
 
 def together(calls: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

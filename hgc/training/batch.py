@@ -7,9 +7,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from hgc.landscapes.hand.pens import Pen, drawn_edges, drawn_labels, outlined
 from hgc.landscapes.labels import CLASSES, colour_map
 from hgc.training.dataset import Dataset
-from hgc.training.pens import Pen, drawn_edges, drawn_labels, outlined
 
 PEN_SHARE = 0.55
 

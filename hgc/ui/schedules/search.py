@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 
 SEARCH_QUEUE: dict[str, Any] = {"concurrency_id": "search", "concurrency_limit": 1}
 INTRO = (
-    "<h2>Search for plans</h2><p class='aside'>The search tries many plans for each budget on painted scenes and keeps "
-    "the one closest to the full run. The method Optimised uses it. Model, control, steps, sampler and guidance are "
-    "the Playground's. If you stop it, it continues from there next time.</p>"
+    "<h2>Search for plans</h2><p class='aside'>The search tries many plans for each budget on painted scenes and on "
+    "drawings made by a program, and keeps the one closest to the full run. The method Optimised uses it. Model, "
+    "control, steps, sampler and guidance are the Playground's. If you stop it, it continues from there next time.</p>"
 )
 STOPPED = "Stopped. All runs are kept: Search goes on from there."
 ELSEWHERE = (

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from hgc.landscapes.hand.shapes import Outline, tremor
 from hgc.landscapes.labels import CLASSES
-from hgc.training.shapes import Outline, tremor
 
 Map = NDArray[np.uint8]
 # Of two neighbours the one later in this row owns the line between them: every border is drawn once.

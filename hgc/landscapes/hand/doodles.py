@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hgc.landscapes.canvas import SIZE
+from hgc.landscapes.hand import shapes
+from hgc.landscapes.hand.pens import blobby, wobble
+from hgc.landscapes.hand.shapes import Outline, Shape, by_hand, tremor
 from hgc.landscapes.labels import CLASSES, label
 from hgc.landscapes.scene import paint
-from hgc.training import shapes
-from hgc.training.pens import blobby, wobble
-from hgc.training.shapes import Outline, Shape, by_hand, tremor
 
 Map = NDArray[np.uint8]
 
