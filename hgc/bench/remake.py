@@ -78,9 +78,6 @@ def _plans() -> Iterator[Step]:
     out = "assets/plans/landscapes-segmentation-ddim-20"
     words = f"optimize --control segmentation --tries 130 --budget 0.1 --budget 0.15 --out {out}.json"
     yield Step("plans segmentation ddim, low", words, (f"{out}.json", f"{out}.npz"))
-    out = "assets/plans/landscapes-edges-ddim-20"
-    words = f"optimize --control edges --tries 60 --scenes 8 --budget 0.2 --out {out}.json"
-    yield Step("plans edges ddim, on drawings", words, (f"{out}.json", f"{out}.npz"))
 
 
 def _figures() -> Iterator[Step]:
@@ -91,7 +88,7 @@ def _figures() -> Iterator[Step]:
 
     for control in CONTROLS:
         yield pareto(f"methods-{control}-ddim", control, f"--no-drawings --long 0 --alone 5 {OTHERS}")
-        yield pareto(f"block-caching-{control}-ddim", control, f"{PLAIN} --method block_caching")
+        yield pareto(f"block-caching-{control}-ddim", control, f"--scenes 32 {PLAIN} --method block_caching")
         yield pareto(
             f"hgc-{control}-ddim", control, f"--scenes {HGC_SCENES[control]} --no-drawings --long 0 --alone 0 {HGC}"
         )
