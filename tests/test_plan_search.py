@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -54,6 +55,11 @@ def test_a_stopped_search_goes_on_where_it_was_and_costs_no_more_than_was_told()
     ((_, same),) = SearchAt(FEW, studio, work, at=lambda now, most: made.append(now)).shelves()
     assert same == rung
     assert made == [cost.table], "all was run before"
+    larger = replace(FEW, side=2 * FEW.side, tries=1)
+    ((other, _),) = SearchAt(larger, studio, work).shelves()
+    assert any(not np.array_equal(other.table.products[name], row) for name, row in shelf.table.products.items()), (
+        "a table of larger cut-outs is another"
+    )
     assert (shelf.table.scenes, shelf.table.drawings) == (2, 1)
 
 

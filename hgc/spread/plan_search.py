@@ -168,7 +168,7 @@ class SearchAt:
 
     def _table(self) -> ErrorTable:
         """Measured where the trials are made; what `work` has of it is not measured again."""
-        name = f"{self.search.subject.name}-{self.weights}.npz"
+        name = f"{self.search.subject.name}-{self.weights}-{self.search.side}px.npz"
         pace: Pace | None = None
 
         def tell(done: int, of: int) -> None:
