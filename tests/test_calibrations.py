@@ -299,6 +299,18 @@ def test_what_is_calibrated_on_the_page_is_what_runs_go_by(
     assert result.notes[-2:] == (f"The {words}", f"The rival's {words}")
 
 
+@pytest.mark.parametrize("sampler", ["ddim", "dpmpp", "unipc"])
+@pytest.mark.parametrize("control", ["segmentation", "edges"])
+def test_landscapes_comes_calibrated_for_every_control_and_sampler(studio: Studio, control: str, sampler: str) -> None:
+    """So that what needs a calibration runs there without one being made, and carries nothing over."""
+    for method in ("block_caching", "magcache", "easycache"):
+        asked = painted(studio, steps=20, control=control, sampler=sampler, method=method, budget=0.5)
+        assert studio.plan(asked).origin.carried_over == {}
+    with pytest.raises(NotCalibrated) as refused:
+        studio.plan(painted(studio, steps=11, control=control, sampler=sampler))
+    assert "-at-" not in str(refused.value)
+
+
 @pytest.mark.parametrize(
     ("budget", "distilled_for"),
     [(0.19, None), (0.2, 0.2), (0.27, 0.2), (0.3, None), (0.45, 0.368), (0.5, 0.5), (0.8, None)],

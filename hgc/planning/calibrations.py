@@ -135,7 +135,11 @@ def _kept(subject: Subject) -> list[Path]:
 
 def _nothing_kept(subject: Subject) -> str:
     kept = sorted(
-        {path.stem for folder in (CALIBRATIONS, Path(OWN)) for path in folder.glob(f"{subject.model}-*.json")}
+        {
+            path.stem.partition("-at-")[0]
+            for place in (CALIBRATIONS, Path(OWN))
+            for path in place.glob(f"{subject.model}-*.json")
+        }
     )
     there = f" (there is {', '.join(kept)})" if kept else ""
     return (
