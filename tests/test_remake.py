@@ -10,6 +10,7 @@ import typer
 from hgc.__main__ import app
 from hgc.bench.remake import MODEL, Remake, Step, steps
 from hgc.bench.setup import BenchRefused
+from hgc.calibration.files import read_curves
 
 ASSETS = Path(__file__).parents[1] / "assets"
 THREE = [Step(name, f"make {name}", (f"assets/{name}.json",)) for name in ("plans", "figures", "wall")]
@@ -89,3 +90,13 @@ def test_the_assets_are_all_there_and_known_by_their_weights() -> None:
     for folder in ("calibration", "plans", "figures", "recorded"):
         assert {f"assets/{folder}/{path.name}" for path in (ASSETS / folder).iterdir()} <= files
     assert Remake(ASSETS.parent, steps(), Maker()).stale() == []
+
+
+def test_calibrations_are_of_as_many_scenes_as_their_commands_say() -> None:
+    made = json.loads((ASSETS / "made.json").read_text())
+    calibrated = {step: made[step.name]["command"] for step in steps() if step.words.startswith("calibrate ")}
+    assert len(calibrated) == 6
+    for step, command in calibrated.items():
+        curves = read_curves(ASSETS.parent / step.makes[0])
+        assert f" --scenes {curves.scenes} " in command
+        assert f" --control {curves.subject.control} --sampler {curves.subject.sampler} " in command
