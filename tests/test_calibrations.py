@@ -313,7 +313,7 @@ def test_landscapes_comes_calibrated_for_every_control_and_sampler(studio: Studi
 
 @pytest.mark.parametrize(
     ("budget", "distilled_for"),
-    [(0.19, None), (0.2, 0.2), (0.27, 0.2), (0.3, None), (0.45, 0.368), (0.5, 0.5), (0.8, None)],
+    [(0.19, None), (0.2, 0.2), (0.26, 0.2), (0.3, None), (0.45, 0.368), (0.5, 0.5), (0.8, None)],
 )
 @pytest.mark.parametrize("control", ["segmentation", "edges"])
 def test_a_distilled_plan_is_taken_for_its_share_and_a_little_above(

@@ -15,7 +15,7 @@ from hgc.cache.rules import CalibrationRefused
 from hgc.calibration.subject import AGAIN, Subject
 
 ROUNDING = 1e-9
-REACH = 1.4  # up to so many times its share a distilled plan is closer to full compute than one in closed form
+REACH = 1.3  # up to so many times its share a distilled plan is closer to full compute than one in closed form
 
 
 @dataclass(frozen=True)
