@@ -13,6 +13,7 @@ from typing import Any
 
 from hgc.cache.rules import CalibrationRefused
 from hgc.calibration.subject import AGAIN, Subject
+from hgc.json_text import parsed
 
 ROUNDING = 1e-9
 REACH = 1.3  # up to so many times its share a distilled plan is closer to full compute than one in closed form
@@ -166,10 +167,9 @@ class ChangeCurves:
     def from_json(cls, text: str, where: str = "change curves") -> ChangeCurves:
         """Raises CalibrationRefused when the text, which comes from `where`, is truncated or something else."""
         try:
-            data = json.loads(text)
-        except (json.JSONDecodeError, RecursionError) as error:
-            place = f" (line {error.lineno})" if isinstance(error, json.JSONDecodeError) else ""
-            raise CalibrationRefused(f"{where}: cut off or not JSON{place}; delete it and {AGAIN}") from error
+            data = parsed(text)
+        except ValueError as error:
+            raise CalibrationRefused(f"{where}: cut off or not JSON ({error}); delete it and {AGAIN}") from error
         known = {part.name for part in fields(cls)}
         if not isinstance(data, dict) or not {"subject", "scenes", "mean", "spread"} <= set(data) <= known:
             raise CalibrationRefused(

@@ -5,8 +5,7 @@ None is fetched here: one that is not on this machine is refused with the comman
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,12 +14,11 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from transformers import AutoConfig, AutoImageProcessor, AutoModel
-from transformers.utils import logging
 
 from hgc.models import hub
+from hgc.models.library_errors import told
 from hgc.models.refusals import ModelUnavailable
 
 Pixels = NDArray[np.uint8]
@@ -78,21 +76,8 @@ class Network:
         with self._told():
             return {name: tensor.float() for name, tensor in load_file(self.folder / "model.safetensors").items()}
 
-    @contextmanager
-    def _told(self) -> Iterator[None]:
-        """The libraries' errors as one sentence; none of their progress bars and remarks."""
-        before = logging.get_verbosity()
-        logging.disable_progress_bar()
-        logging.set_verbosity_error()
-        try:
-            yield
-        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-            if isinstance(error, ModelUnavailable):
-                raise
-            reason = str(error).strip().split("\n")[0][:160]
-            raise ModelUnavailable(f"the {self.what} {self.repo} cannot be used ({reason}); fetch it again") from error
-        finally:
-            logging.set_verbosity(before)
+    def _told(self) -> AbstractContextManager[None]:
+        return told(f"the {self.what} {self.repo} cannot be used", "fetch it again")
 
 
 def batch_of(image: Pixels, device: torch.device) -> torch.Tensor:

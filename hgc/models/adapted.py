@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import nn
 
-from hgc.models.library_errors import told
+from hgc.models.library_errors import incomplete, told
 from hgc.models.loaded import Loaded
 from hgc.models.lora_weights import add_loras
 from hgc.models.loras import lora_named
@@ -48,7 +48,7 @@ def adapted(plain: Loaded, loras: Sequence[tuple[Path, float]]) -> Loaded:
     """A model like `plain`, which stays as it is, with more LoRAs than it came with. Raises ModelUnavailable."""
     parts = {name: sharing(plain.components[name]) for name in CHANGED if name in plain.components}
     loaded = replace(plain, components={**plain.components, **parts})
-    with told(plain.preset):
+    with told(*incomplete(plain.preset)):
         add_loras(loaded.pipeline((), plain.preset.sampler), loras, before=[weight for _, weight in plain.preset.loras])
         for net in parts.values():
             net.to(plain.home, plain.dtype).eval()

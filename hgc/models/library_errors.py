@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import torch
 from diffusers.utils import logging as diffusers_logging
 from safetensors import SafetensorError
 from transformers.utils import logging as transformers_logging
@@ -12,19 +13,29 @@ from transformers.utils import logging as transformers_logging
 from hgc.models.presets import ModelPreset
 from hgc.models.refusals import ModelUnavailable
 
+LIBRARIES = (diffusers_logging, transformers_logging)
+
 
 @contextmanager
-def told(preset: ModelPreset) -> Iterator[None]:
-    """The libraries' errors as one sentence; none of their progress bars and remarks."""
-    before = diffusers_logging.get_verbosity()
-    diffusers_logging.disable_progress_bar()
-    transformers_logging.disable_progress_bar()
-    diffusers_logging.set_verbosity_error()
+def told(fault: str, remedy: str) -> Iterator[None]:
+    """Runs what loads weights. Raises ModelUnavailable: the fault, the library's own reason, the remedy."""
+    before = [logging.get_verbosity() for logging in LIBRARIES]
+    for logging in LIBRARIES:
+        logging.disable_progress_bar()
+        logging.set_verbosity_error()
     try:
         yield
-    except (OSError, ValueError, SafetensorError) as error:
+    except (ModelUnavailable, torch.OutOfMemoryError):
+        raise
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         reason = str(error).strip().split("\n")[0][:160]
-        remedy = "clone again, or make them with `hgc train`" if preset.name == "landscapes" else "fetch them again"
-        raise ModelUnavailable(f"{preset.title}: the weights are not complete ({reason}); {remedy}") from error
+        raise ModelUnavailable(f"{fault} ({reason}); {remedy}") from error
     finally:
-        diffusers_logging.set_verbosity(before)
+        for logging, level in zip(LIBRARIES, before, strict=True):
+            logging.set_verbosity(level)
+
+
+def incomplete(preset: ModelPreset) -> tuple[str, str]:
+    """Fault and remedy of a model whose weights cannot be read."""
+    remedy = "clone again, or make them with `hgc train`" if preset.name == "landscapes" else "fetch them again"
+    return f"{preset.title}: the weights are not complete", remedy

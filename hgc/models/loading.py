@@ -16,7 +16,7 @@ from hgc.models.controlnets import ControlNets, check_fits, folder_of, load_fold
 from hgc.models.devices import best_device, device_named, dtype_named
 from hgc.models.families import FAMILIES
 from hgc.models.files import checkpoint_parts, load_controlnet, load_vae
-from hgc.models.library_errors import told
+from hgc.models.library_errors import incomplete, told
 from hgc.models.loaded import Loaded
 from hgc.models.lora_weights import add_loras
 from hgc.models.loras import lora_file
@@ -76,7 +76,7 @@ def from_preset(
     folder = Path(preset.source) if preset.local else hub.model_folder(preset.source)
     if folder is None:
         raise ModelUnavailable(not_here(preset))
-    with told(preset):
+    with told(*incomplete(preset)):
         components = _components(preset, folder, home, dtype, vae)
     if turns is not None:
         for part, turn in TURNS.items():
@@ -88,7 +88,7 @@ def from_preset(
         if where is None:
             raise ModelUnavailable(f"{source} is not here; fetch it with `hgc models fetch {source}`")
         name = next(name for name, own in preset.controls.items() if own == source)
-        with told(preset):
+        with told(*incomplete(preset)):
             if where.is_file():
                 net = load_controlnet(where, components["unet"], preset.title, dtype)
             else:

@@ -14,7 +14,7 @@ from hgc.models import hub
 from hgc.models.configs import read_config
 from hgc.models.controlnets import KINDS, check_fits, folder_of
 from hgc.models.files import configs_for, controlnet_like
-from hgc.models.library_errors import told
+from hgc.models.library_errors import incomplete, told
 from hgc.models.presets import ModelPreset
 from hgc.models.refusals import ModelUnavailable
 from hgc.models.tensors import Tensors
@@ -53,7 +53,7 @@ def outline_of(preset: ModelPreset, control: str | None = None) -> Outline:
         raise ModelUnavailable(f"{preset.title} is not here: its memory cannot be measured")
     single = folder if folder.is_file() else None
     configs = configs_for(preset, single) if single else folder
-    with told(preset), torch.device("meta"):
+    with told(*incomplete(preset)), torch.device("meta"):
         changes = {"in_channels": Tensors.of(single).channels} if single else {}
         unet = UNet2DConditionModel.from_config(_config(configs / "unet") | changes).eval()
         vae = _vae(preset.vae, configs)

@@ -6,8 +6,8 @@ its course, so that a search that was stopped goes on where it was and ends wher
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from math import ceil
@@ -17,7 +17,7 @@ from hgc.cache.origin import Origin
 from hgc.cache.plan import Plan
 from hgc.cache.rules import PlanRefused
 from hgc.cache.schedules import OutOfReach
-from hgc.ledger import append_line
+from hgc.ledger import append_line, lines_of
 from hgc.optimise.course import CAUTIONS, Course
 from hgc.optimise.dynamic import Dynamic
 from hgc.optimise.neighbours import ROUNDING, descended, fitted, neighbours
@@ -39,13 +39,10 @@ class Runs:
         self._trials, self._path, self._key = trials, path, key
         self.made = 0
         self._known: dict[str, Fidelity] = {}
-        for line in path.read_text().splitlines() if path.exists() else ():
-            try:
-                record = json.loads(line)
+        for record in lines_of(path):
+            with suppress(KeyError, TypeError):
                 if record["key"] == key:
                     self._known[record["course"]] = Fidelity(tuple(record["scenes_db"]))
-            except (json.JSONDecodeError, KeyError, TypeError):
-                continue  # the line that was being written when the search was stopped
 
     def of(self, course: Course) -> Fidelity:
         self.all([course])

@@ -14,6 +14,7 @@ from hgc.ui.components.easel import build_easel
 from hgc.ui.components.inputs import models_list, photo_input
 from hgc.ui.playground.drawing import AUTO, PEN, sheet_of
 from hgc.ui.playground.map_seen import seen_picture, seen_text
+from hgc.ui.playground.map_source import build_map_source, show_chosen
 from hgc.ui.playground.more_panel import MorePanel, build_more_panel
 from hgc.ui.playground.palettes import palettes, swatches
 from hgc.ui.playground.reading_panel import ReadingPanel, build_reading_panel
@@ -89,13 +90,7 @@ def build_control_panel() -> ControlPanel:
         with gr.Column(elem_id="examples-panel") as examples_panel:
             gallery = _gallery()
         more = build_more_panel()
-    source.change(
-        None,
-        source,
-        [paint_panel, lines_panel, photo_panel],
-        js="(s) => ['paint', 'lines', 'photo'].map((name) => ({__type__: 'update', visible: s === name}))",
-        api_visibility="private",
-    )
+    show_chosen(source, paint_panel, lines_panel, photo_panel)
     return ControlPanel(
         which,
         source,
@@ -127,14 +122,7 @@ def _kind_and_source() -> tuple[gr.Dropdown, gr.Radio, gr.HTML]:
         visible=False,
         elem_id="which",
     )
-    source = gr.Radio(
-        [("Paint areas", "paint"), ("Draw lines", "lines"), ("Use a photo", "photo")],
-        value="paint",
-        show_label=False,
-        label="Where the map comes from",
-        elem_id="source",
-        elem_classes="segmented",
-    )
+    source = build_map_source("paint", label="Where the map comes from", elem_id="source")
     return which, source, gr.HTML("", elem_id="offered-sources")
 
 

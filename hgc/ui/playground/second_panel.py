@@ -13,6 +13,7 @@ from hgc.ui.components.easel import build_easel
 from hgc.ui.components.inputs import models_list, photo_input, shown_when
 from hgc.ui.playground.drawing import AS_MAP, PEN
 from hgc.ui.playground.map_seen import seen_picture
+from hgc.ui.playground.map_source import build_map_source, show_chosen
 from hgc.ui.playground.palettes import palettes, swatches
 from hgc.ui.playground.reading_panel import ReadingPanel, build_reading_panel
 from hgc.ui.playground.reading_ways import LANDSCAPES
@@ -80,14 +81,7 @@ def build_second_panel() -> SecondPanel:
 
 def _map() -> tuple[gr.Radio, gr.HTML, gr.HTML, gr.HTML, gr.Image, ReadingPanel]:
     """Where its map comes from: painted, drawn, or read from a photo."""
-    way = gr.Radio(
-        [("Paint areas", "paint"), ("Draw lines", "lines"), ("Use a photo", "photo")],
-        value="photo",
-        show_label=False,
-        label="Where the second map comes from",
-        elem_id="second-way",
-        elem_classes="segmented",
-    )
+    way = build_map_source("photo", label="Where the second map comes from", elem_id="second-way")
     offered = gr.HTML("", elem_id="second-offered")
     with gr.Column(visible=False, elem_id="second-paint-panel") as paint_panel:
         painting = build_easel(
@@ -114,8 +108,7 @@ def _map() -> tuple[gr.Radio, gr.HTML, gr.HTML, gr.HTML, gr.Image, ReadingPanel]
             placeholder="Drop a photo or a finished map here, or click to choose one",
         )
         reading = build_reading_panel("second-", AS_MAP)
-    for name, part in (("paint", paint_panel), ("lines", lines_panel), ("photo", photo_panel)):
-        shown_when(way, f"value === '{name}'", part)
+    show_chosen(way, paint_panel, lines_panel, photo_panel)
     return way, offered, painting, lines, photo, reading
 
 
