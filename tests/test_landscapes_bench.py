@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from shutil import copytree
 
 import numpy as np
 import pytest
@@ -19,11 +20,12 @@ from hgc.bench.setup import PARTS, BenchRefused, Setup
 from hgc.landscapes import examples
 from hgc.landscapes.artist import Artist
 from hgc.landscapes.examples import gallery, trials
-from hgc.landscapes.eyes import Reader, Segmenter
+from hgc.landscapes.eyes import MOOD, MOOD_SIDE, Reader, Segmenter
 from hgc.landscapes.hand.drawing import Drawing
 from hgc.landscapes.labels import CLASSES, colour_map, label
 from hgc.landscapes.scene import paint
 from hgc.landscapes.tokenizer import build_tokenizer, read_prompt
+from hgc.landscapes.weather import WEATHERS
 from hgc.training.autoencoder import build_autoencoder
 from hgc.training.compute import Compute
 from hgc.training.dataset import EVALUATION_SEEDS
@@ -69,6 +71,9 @@ def test_every_part_is_measured_and_says_on_what(weights: Path, tmp_path: Path) 
     assert found["speed"]["one_image_s"] > 0
     assert found["hand_segmentation"]["iou_real"].keys() <= {"mean", *CLASSES}
     assert found["hand_edges"]["followed_real"] > 0.6
+    assert found["weather"]["scenes"] == 2
+    assert found["weather"].keys() == {"scenes", *WEATHERS, "ink"}
+    assert "| snowfall | " in card.as_markdown(found)
     assert len(card.goals(found)) == 10
     assert "NOT MET" in card.as_text(found)
 
@@ -89,6 +94,16 @@ def test_a_second_run_draws_nothing_again(weights: Path, tmp_path: Path, monkeyp
     kept[0].unlink()
     with pytest.raises(AssertionError, match="drawn twice"):
         Bench(setup, tmp_path, lambda news: None, weights).report()
+
+
+def test_weather_is_not_asked_for_where_no_reader_reads_it(weights: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    copytree(weights, folder)
+    Reader((8, 8), MOOD_SIDE, tuple(MOOD)).save(folder / "reader")
+    report = Bench(Setup(scenes=1, steps=1, only=("weather",)), tmp_path, lambda news: None, folder).report()
+    assert report["weather"] == {}
+    assert "weather" not in card.as_markdown(report)
+    assert not list(tmp_path.rglob("*.png"))
 
 
 def test_the_null_band_holds_what_was_measured(weights: Path, tmp_path: Path) -> None:

@@ -5,12 +5,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hgc.landscapes.caption import vocabulary
+from hgc.landscapes import tokenizer as tokenizers
+from hgc.landscapes.caption import Asked, asked, vocabulary
 from hgc.landscapes.colours import SEASONS, TIMES, Mood
 from hgc.landscapes.hand.pens import drawn_edges, drawn_labels
 from hgc.landscapes.labels import CLASSES, PALETTE, colour_map, label
 from hgc.landscapes.scene import edge_map, paint
-from hgc.landscapes.tokenizer import MAX_TOKENS, build_tokenizer, read_prompt
+from hgc.landscapes.tokenizer import MAX_TOKENS, build_tokenizer, read_prompt, word_ids
 
 SEEDS = range(40)
 
@@ -114,6 +115,31 @@ def test_prompt_reading_names_unknown_words_and_the_lost_end() -> None:
     assert russian.cut == ()
     long = read_prompt(tokenizer, "lake " * (MAX_TOKENS + 3))
     assert long.cut == ("lake",) * 5  # start and end take two of the tokens
+
+
+@pytest.mark.parametrize(
+    ("prompt", "read"),
+    [
+        ("a foggy autumn scene at night", Asked("night", "autumn", "fog", None)),
+        ("winter on a rainy evening, in ink", Asked("sunset", "winter", "rain", "ink")),
+        ("snowy winter at dawn with snow", Asked("dawn", "winter", None, None)),
+        ("flat illustration of spring in falling snow", Asked(None, "spring", "snowfall", "flat")),
+        ("summer on a clear morning with a pink lake", Asked("dawn", "summer", "clear", None)),
+    ],
+)
+def test_a_prompt_is_read_for_time_season_weather_and_style(prompt: str, read: Asked) -> None:
+    assert asked(prompt) == read
+
+
+def test_a_tokenizer_of_fewer_words_reads_the_others_as_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its model never saw them, though the vocabulary has them now."""
+    words = tuple(word for word in vocabulary() if word not in ("fog", "rain"))
+    monkeypatch.setattr(tokenizers, "vocabulary", lambda: words)
+    before = build_tokenizer()
+    monkeypatch.undo()
+    assert read_prompt(before, "a lake in fog or rain").unknown == ("fog", "or", "rain")
+    assert read_prompt(build_tokenizer(), "a lake in fog or rain").unknown == ("or",)
+    assert len(word_ids(build_tokenizer())) == len(word_ids(before)) + 2
 
 
 @settings(max_examples=15, deadline=None)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from shutil import copytree
 from signal import SIGKILL
 
 import numpy as np
@@ -15,20 +16,26 @@ import torch
 import torch.nn.functional as F
 from diffusers import ControlNetModel, StableDiffusionControlNetPipeline
 from safetensors.torch import load_file
+from transformers import CLIPTextModel
 from typer.testing import CliRunner
 
 from hgc.__main__ import app
+from hgc.landscapes import tokenizer
+from hgc.landscapes.caption import vocabulary
+from hgc.landscapes.eyes import MOOD, MOOD_SIDE, Reader
 from hgc.landscapes.labels import CLASSES
-from hgc.landscapes.scene import Scene
+from hgc.landscapes.tokenizer import build_tokenizer
 from hgc.training import dataset, eyes
 from hgc.training.autoencoder import build_autoencoder
 from hgc.training.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from hgc.training.compute import Compute
-from hgc.training.dataset import READER_SEEDS, lesson, paint_moods
+from hgc.training.dataset import READER_SEEDS, paint_words
 from hgc.training.eyes import ReaderPlan, train_reader
+from hgc.training.lessons import Lesson, lesson
 from hgc.training.obedience import Obedience, ObedienceReader, obedience_loss
 from hgc.training.optim import orthogonalized
 from hgc.training.pace import Budget, Pace, warm_constant_decay
+from hgc.training.published import take_up
 from hgc.training.train import tiny_recipe, train
 
 CPU = Compute("cpu", bf16=False)
@@ -85,6 +92,43 @@ def test_a_training_goes_on_from_finished_weights(trained: Path, tmp_path: Path)
     moved = {name.partition(".")[0] for name in finished if not torch.equal(finished[name], more[name])}
     assert moved == {"unet", "controlnet", "controlnet_edges", "text_encoder"}
     assert load_checkpoint(tmp_path / "work" / "denoiser.ckpt")["step"] == 6
+
+
+def test_words_move_by_their_text_and_new_ones_begin_small(trained: Path, tmp_path: Path) -> None:
+    """As if the finished model had never heard of fog, and of ink as the end of pink only."""
+    unheard = {"fog", "foggy", "ink"}
+    out = tmp_path / "out"
+    copytree(trained / "out", out)
+    earlier = tuple(word for word in vocabulary() if word not in unheard)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tokenizer, "vocabulary", lambda: earlier)
+        known = build_tokenizer()
+    known.save_pretrained(out / "tokenizer")
+    encoder = CLIPTextModel.from_pretrained(out / "text_encoder")
+    encoder.resize_token_embeddings(len(known), mean_resizing=False)
+    learned = torch.arange(len(known), dtype=torch.float32)[:, None].expand(-1, 16) / 1024 + 1
+    encoder.get_input_embeddings().weight.data.copy_(learned)
+    encoder.save_pretrained(out / "text_encoder")
+    take_up(out, tmp_path, tiny_recipe())
+    now, model = build_tokenizer(), load_checkpoint(tmp_path / "denoiser.ckpt")["model"]
+    rows = next(weight for name, weight in model.items() if name.endswith("token_embedding.weight"))
+    assert len(rows) == len(now) != len(known)
+    places = known.get_vocab()
+    for piece, number in now.get_vocab().items():
+        if piece.removesuffix("</w>") in unheard and piece.endswith("</w>"):
+            assert 0.005 < float(rows[number].std()) < 0.05, piece
+        elif piece in places:
+            assert torch.equal(rows[number], learned[places[piece]]), piece
+        else:
+            assert not rows[number].any(), piece
+
+
+def test_a_reader_of_fewer_words_starts_anew(trained: Path, tmp_path: Path) -> None:
+    copytree(trained / "out", tmp_path / "out")
+    Reader((8, 8), MOOD_SIDE, tuple(MOOD)).save(tmp_path / "out" / "reader")
+    take_up(tmp_path / "out", tmp_path, tiny_recipe())
+    assert not (tmp_path / "reader.ckpt").exists()
+    assert (tmp_path / "segmenter.ckpt").exists()
 
 
 def test_going_on_needs_a_finished_model(tmp_path: Path) -> None:
@@ -163,7 +207,7 @@ def test_a_stopped_dataset_is_filled_from_where_it_was(tmp_path: Path, monkeypat
     straight = dataset.fill_dataset(tmp_path / "straight", model, 0, 3, CPU)
     seen: list[int] = []
 
-    def painted(seed: int) -> Scene:
+    def painted(seed: int) -> Lesson:
         seen.append(seed)
         if len(seen) == 3:
             raise KeyboardInterrupt
@@ -201,13 +245,13 @@ def test_a_stopped_reader_ends_with_the_same_weights(tmp_path: Path, monkeypatch
 
     def painted() -> tuple[torch.Tensor, torch.Tensor]:
         asked.append(1)
-        return paint_moods(READER_SEEDS, 4, 32)
+        return paint_words(READER_SEEDS, 4, 32)
 
     def trained_in(work: Path) -> list[torch.Tensor]:
         return list(train_reader(painted, plan, Budget(4), CPU, work, 0).parameters())
 
     straight = trained_in(tmp_path / "straight")
-    real, seen = eyes.drawn_moods, []
+    real, seen = eyes.drawn_words, []
 
     def killed(*args: object) -> tuple[torch.Tensor, torch.Tensor]:
         seen.append(1)
@@ -215,7 +259,7 @@ def test_a_stopped_reader_ends_with_the_same_weights(tmp_path: Path, monkeypatch
             raise KeyboardInterrupt
         return real(*args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(eyes, "drawn_moods", killed)
+    monkeypatch.setattr(eyes, "drawn_words", killed)
     with pytest.raises(KeyboardInterrupt):
         trained_in(tmp_path / "resumed")
     assert load_checkpoint(tmp_path / "resumed" / "reader.ckpt")["step"] == 2

@@ -71,7 +71,7 @@ def as_markdown(report: dict[str, Any]) -> str:
     lines += [f"| {g.what} | {g.measured} | {g.wanted} | {'met' if g.met else 'not met'} |" for g in goals(report)]
     if alone := report.get("words_alone"):
         lines += ["", f"Without a map, time of day and season are read back in {_percent(alone['both'])} of the words."]
-    for table in (_by_class(report), _variety(report), _null_band(report)):
+    for table in (_by_class(report), _weather(report), _variety(report), _null_band(report)):
         lines += ["", *table] if table else []
     return "\n".join(lines)
 
@@ -115,6 +115,16 @@ def _variety(report: dict[str, Any]) -> list[str]:
         if "visible" in variety.get(region, {})
     ]
     head = f"| {variety['seeds']} seeds under one map and prompt | mean colour distance, CIE76 | pixels visibly apart |"
+    return [head, "|---|---|---|", *rows]
+
+
+def _weather(report: dict[str, Any]) -> list[str]:
+    weather = report.get("weather")
+    if not weather:
+        return []
+    asked = [(name, shares) for name, shares in weather.items() if name != "scenes"]
+    rows = [f"| {name} | {_percent(shares['read'])} | {_percent(shares['both'])} |" for name, shares in asked]
+    head = f"| weather or style asked for, {weather['scenes']} maps | read back | time of day and season beside it |"
     return [head, "|---|---|---|", *rows]
 
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from pathlib import Path
 from statistics import fmean, median
 from time import perf_counter
@@ -23,11 +23,13 @@ import torch
 from hgc.bench import drawings
 from hgc.bench.album import Album, Tell, digest, named
 from hgc.bench.scores import Eyes, edge_scores, null_band, variety
-from hgc.bench.setup import CONTROLS, NOISE_STRIDE, OTHER_NOISES, Run, Setup
+from hgc.bench.setup import CONTROLS, MOST_WEATHER_SCENES, NOISE_STRIDE, OTHER_NOISES, Run, Setup
 from hgc.landscapes.artist import Artist, Picture, Sitting
+from hgc.landscapes.caption import inked, weathered
 from hgc.landscapes.hand.drawing import Drawing
 from hgc.landscapes.labels import colour_map
 from hgc.landscapes.scene import Scene, paint
+from hgc.landscapes.weather import WEATHERS, Weather
 from hgc.metrics import psnr
 from hgc.models.presets import presets
 from hgc.training.dataset import EVALUATION_SEEDS
@@ -200,11 +202,36 @@ class Bench:
         drawn = self._drawn(Run("segmentation", self.setup.steps, strength=0.0), self._band())
         return self.eyes.words(drawn, [scene.caption for _, scene in self._band()])
 
+    def _weather(self) -> dict[str, Any]:
+        """Maps under their captions with a weather, or ink, added: is that read back? Nothing where no reader can."""
+        if "weather" not in self.eyes.reader.heads:
+            return {}
+        scenes = self.scenes[:MOST_WEATHER_SCENES]
+        shares: dict[str, Any] = {"scenes": len(scenes)}
+        for name, worded in _WORDED.items():
+            asked = [
+                (seed, replace(one, caption=worded(one.caption, np.random.default_rng(seed)))) for seed, one in scenes
+            ]
+            drawn = self._drawn(Run("segmentation", self.setup.steps), asked)
+            words = self.eyes.words(drawn, [scene.caption for _, scene in asked])
+            shares[name] = {"read": words["style" if name == "ink" else "weather"], "both": words["both"]}
+        return shares
+
     def _variety(self) -> dict[str, Any]:
         runs = [Run("segmentation", self.setup.steps, noise) for noise in (0, *OTHER_NOISES)]
         columns = [self._drawn(run, self._band()) for run in runs]
         groups = list(zip(*columns, strict=True))
         return {"seeds": len(runs), **variety(groups, [scene.labels for _, scene in self._band()])}
+
+
+def _in_weather(weather: Weather, caption: str, rng: np.random.Generator) -> str:
+    return weathered(caption, weather, rng)
+
+
+_WORDED: dict[str, Callable[[str, np.random.Generator], str]] = {
+    **{weather: partial(_in_weather, weather) for weather in WEATHERS},
+    "ink": inked,
+}
 
 
 def control_map(scene: Scene, control: str) -> Picture:

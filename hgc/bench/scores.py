@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 from hgc.bench.setup import OTHER_NOISES, BenchRefused, Run
 from hgc.landscapes.artist import Picture, as_images
 from hgc.landscapes.caption import asked
-from hgc.landscapes.colours import SEASONS, TIMES
-from hgc.landscapes.eyes import Reader, Segmenter, class_iou
+from hgc.landscapes.eyes import Reader, Reading, Segmenter, class_iou
 from hgc.landscapes.labels import CLASSES, label
 from hgc.landscapes.scene import EDGE_HIGH, EDGE_LOW, Scene
 from hgc.metrics import edge_f1, extract_edges, psnr, ssim
@@ -57,20 +56,28 @@ class Eyes:
     def words(self, pictures: Sequence[Picture], prompts: Sequence[str]) -> dict[str, float | int | None]:
         """Share of the pictures whose time of day and season are those of the prompt, where it names one.
 
-        `both` counts the words of either kind together; None where no prompt names any.
+        `both` counts the words of either kind together; None where no prompt names any. Weather and style are told
+        where the reader can read them and a prompt names one.
         """
-        read = torch.cat([self.reader.read(as_images(chunk)) for chunk in _chunks(pictures)]).tolist()
-        times, seasons = [], []
-        for (time, season), prompt in zip(read, prompts, strict=True):
+        hits: dict[str, list[bool]] = {head: [] for head in self.reader.heads}
+        for seen, prompt in zip(self.read(pictures), prompts, strict=True):
             words = asked(prompt)
-            if words.time:
-                times.append(TIMES[time] == words.time)
-            if words.season:
-                seasons.append(SEASONS[season] == words.season)
-        return {
+            for head, found in hits.items():
+                if wanted := getattr(words, head):
+                    found.append(getattr(seen, head) == wanted)
+        times, seasons = hits.pop("time"), hits.pop("season")
+        told: dict[str, float | int | None] = {
             "both": _share(times + seasons), "time": _share(times), "season": _share(seasons),
             "times_named": len(times), "seasons_named": len(seasons),
         }  # fmt: skip
+        for head, found in hits.items():
+            if found:
+                told |= {head: _share(found), f"{head}s_named": len(found)}
+        return told
+
+    def read(self, pictures: Sequence[Picture]) -> list[Reading]:
+        """What each picture shows."""
+        return [reading for chunk in _chunks(pictures) for reading in self.reader.read(as_images(chunk))]
 
 
 def edge_scores(pictures: Sequence[Picture], edge_maps: Sequence[NDArray[np.uint8]]) -> float:

@@ -16,7 +16,9 @@ PARTS = (
     "variety",
     "hand_segmentation",
     "hand_edges",
+    "weather",
 )
+MOST_WEATHER_SCENES = 24
 CONTROLS = ("segmentation", "edges")
 OTHER_NOISES = (1, 2, 3)
 NOISE_STRIDE = 1_000_000
@@ -32,6 +34,7 @@ class Setup:
 
     `hands` is the number of hand-like drawings under each control. `band_scenes` are used for what needs no more of
     them (words without a map) and where a scene is drawn many times (variety, the null band).
+    Weather, for which each scene is drawn five times, takes MOST_WEATHER_SCENES at most.
     """
 
     scenes: int = 200

@@ -1,22 +1,27 @@
-"""Two small networks that look at pictures: one reads the label map back, the other time of day and season."""
+"""Two small networks that look at pictures: one reads the label map back, the other the words that a picture shows."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from hgc.landscapes.colours import SEASONS, TIMES
+from hgc.landscapes.colours import SEASONS, TIMES, Season, Time
 from hgc.landscapes.labels import CLASSES
+from hgc.landscapes.style import STYLES, Style
+from hgc.landscapes.weather import WEATHERS, Weather
 
 _WEIGHTS, _CONFIG = "model.safetensors", "config.json"
 SEGMENTER_CHANNELS = (16, 32, 48, 64, 64)  # of the levels from full size to 1/16
-SIDE = 64  # pixels; a picture's mood is in its large areas
-KNOWN = {"times": list(TIMES), "seasons": list(SEASONS)}
-READER_CHANNELS = (16, 32, 48, 64)  # of the levels from SIDE down to an eighth of it
+MOOD_SIDE = 64  # pixels; a picture's mood is in its large areas
+READER_SIDE = 128  # raindrops and flakes are not
+MOOD: dict[str, tuple[str, ...]] = {"time": TIMES, "season": SEASONS}
+HEADS: dict[str, tuple[str, ...]] = {**MOOD, "weather": WEATHERS, "style": STYLES}
+READER_CHANNELS = (16, 32, 48, 64)  # of the levels from the reader's side down to an eighth of it
 
 
 def save_weights(folder: Path, model: nn.Module, settings: dict[str, Any]) -> None:
@@ -129,40 +134,63 @@ def class_iou(made: Tensor, truth: Tensor) -> dict[str, float]:
     return shares
 
 
-class Reader(nn.Module):
-    """Images [B, 3, H, W] in 0..1 to scores of the times [B, 4] and of the seasons [B, 4]."""
+@dataclass(frozen=True)
+class Reading:
+    """What a reader sees in one picture; None for what it never learned to tell."""
 
-    def __init__(self, channels: tuple[int, ...] = READER_CHANNELS) -> None:
+    time: Time
+    season: Season
+    weather: Weather | None = None
+    style: Style | None = None
+
+
+class Reader(nn.Module):
+    """Images [B, 3, H, W] in 0..1 to scores of the times, seasons, weathers and styles, [B, choices] by head.
+
+    One that was trained before there was weather has the first two `heads` only.
+    """
+
+    def __init__(
+        self,
+        channels: tuple[int, ...] = READER_CHANNELS,
+        side: int = READER_SIDE,
+        heads: tuple[str, ...] = tuple(HEADS),
+    ) -> None:
         super().__init__()
-        self.channels = channels
+        self.channels, self.side, self.heads = channels, side, heads
         inputs = (3, *channels[:-1])
         self.levels = nn.ModuleList(
             nn.Sequential(nn.Conv2d(i, o, 3, padding=1), nn.GroupNorm(o // 8, o), nn.SiLU())
             for i, o in zip(inputs, channels, strict=True)
         )
-        self.time_head = nn.Linear(2 * channels[-1], len(TIMES))
-        self.season_head = nn.Linear(2 * channels[-1], len(SEASONS))
+        for head in heads:
+            self.add_module(f"{head}_head", nn.Linear(2 * channels[-1], len(HEADS[head])))
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        x = F.interpolate(images, (SIDE, SIDE), mode="area") * 2 - 1
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        x = F.interpolate(images, (self.side, self.side), mode="area") * 2 - 1
         for i, level in enumerate(self.levels):
             x = level(F.avg_pool2d(x, 2) if i else x)
         seen = torch.cat([x.mean(dim=(2, 3)), x.amax(dim=(2, 3))], dim=1)  # [B, 2 * channels]
-        return self.time_head(seen), self.season_head(seen)
+        return {head: self.get_submodule(f"{head}_head")(seen) for head in self.heads}
 
     @torch.no_grad()
-    def read(self, images: Tensor) -> Tensor:
-        """Numbers int64 [B, 2] of time of day and season of images [B, 3, H, W] in 0..1."""
-        times, seasons = self(images)
-        return torch.stack([times.argmax(dim=1), seasons.argmax(dim=1)], dim=1)
+    def read(self, images: Tensor) -> list[Reading]:
+        """What images [B, 3, H, W] in 0..1 show."""
+        best = {head: scores.argmax(dim=1).tolist() for head, scores in self(images).items()}
+        chosen = [[HEADS[head][number] for number in numbers] for head, numbers in best.items()]
+        return [Reading(**cast(Any, dict(zip(best, words, strict=True)))) for words in zip(*chosen, strict=True)]
 
     def save(self, folder: Path) -> None:
         """Weights in half precision and what they tell apart."""
-        save_weights(folder, self, {"channels": list(self.channels), **KNOWN})
+        known = {f"{head}s": list(HEADS[head]) for head in self.heads}
+        save_weights(folder, self, {"channels": list(self.channels), "side": self.side, **known})
 
     @classmethod
     def load(cls, folder: Path | str) -> Self:
         """Ready to read, in float32. Raises FileNotFoundError or ValueError with what is missing."""
-        model = cls(tuple(load_settings(Path(folder), "reader", KNOWN)["channels"]))
+        settings = load_settings(Path(folder), "reader", {f"{head}s": list(choices) for head, choices in MOOD.items()})
+        heads = tuple(head for head in HEADS if f"{head}s" in settings)
+        load_settings(Path(folder), "reader", {f"{head}s": list(HEADS[head]) for head in heads})
+        model = cls(tuple(settings["channels"]), settings.get("side", MOOD_SIDE), heads)
         load_weights(Path(folder), model)
         return model

@@ -23,7 +23,7 @@ LINE = 0.85
 def drawn_in(
     style: Style, image: NDArray[np.uint8], labels: NDArray[np.uint8], rng: np.random.Generator
 ) -> NDArray[np.uint8]:
-    """A flat picture uint8 [256, 256, 3] with its labels [256, 256] in a style. Raises ValueError for an unknown one."""
+    """A flat picture uint8 [256, 256, 3], its labels [256, 256] known, in a style. Raises ValueError for an unknown."""
     if style not in STYLES:
         raise ValueError(f"style {style!r} is unknown; known: {', '.join(STYLES)}")
     return image if style == "flat" else _ink(image, labels, rng)

@@ -63,7 +63,9 @@ def _snowfall(image: Sheet, near: Sheet, mood: Mood, rng: np.random.Generator) -
     for rows, radius, shine in ((17, 2, 190), (9, 3, 235), (5, 4, 255)):
         for x, y in _spread(rows, rng):
             cv2.circle(flakes, (round(x), round(y)), radius, shine, -1, cv2.LINE_AA)
-    return _mixed(pale, mix(mood.snow(False), (255, 255, 255), 0.5), 0.92 * _averaged(cv2.GaussianBlur(flakes, (0, 0), 0.9)))
+    return _mixed(
+        pale, mix(mood.snow(False), (255, 255, 255), 0.5), 0.92 * _averaged(cv2.GaussianBlur(flakes, (0, 0), 0.9))
+    )
 
 
 def _seen(colour: Colour, mood: Mood) -> Colour:

@@ -15,13 +15,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hgc.landscapes.canvas import SIZE
-from hgc.landscapes.colours import SEASONS, TIMES
-from hgc.landscapes.hand.drawing import hand_scene
+from hgc.landscapes.eyes import HEADS
 from hgc.landscapes.labels import CLASSES
-from hgc.landscapes.scene import Scene, paint
 from hgc.training.autoencoder import LATENT_CHANNELS
 from hgc.training.checkpoint import CheckpointError
 from hgc.training.compute import Compute
+from hgc.training.lessons import lesson
 from hgc.whole import write_whole
 
 log = logging.getLogger(__name__)
@@ -37,11 +36,6 @@ READER_SEEDS = 600_000
 EVALUATION_SEEDS = 0
 
 
-def lesson(seed: int) -> Scene:
-    """A scene the networks learn from: the painter's own at even seeds, a hand-like drawing at odd ones."""
-    return hand_scene(seed) if seed % 2 else paint(seed)
-
-
 def paint_pictures(first_seed: int, count: int) -> tuple[Tensor, Tensor]:
     """Pictures uint8 [count, 256, 256, 3] and their labels uint8 [count, 256, 256]."""
     scenes = [lesson(first_seed + i) for i in range(count)]
@@ -49,14 +43,14 @@ def paint_pictures(first_seed: int, count: int) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(pictures), torch.from_numpy(np.stack([scene.labels for scene in scenes]))
 
 
-def paint_moods(first_seed: int, count: int, side: int) -> tuple[Tensor, Tensor]:
-    """Pictures averaged down to uint8 [count, side, side, 3], and int64 [count, 2]: numbers of time and season."""
-    pictures, moods = [], []
+def paint_words(first_seed: int, count: int, side: int) -> tuple[Tensor, Tensor]:
+    """Pictures averaged down to uint8 [count, side, side, 3], and int64 [count, heads]: numbers of what they show."""
+    pictures, words = [], []
     for seed in range(first_seed, first_seed + count):
-        scene = lesson(seed)
-        pictures.append(cv2.resize(scene.image, (side, side), interpolation=cv2.INTER_AREA))
-        moods.append((TIMES.index(scene.time), SEASONS.index(scene.season)))
-    return torch.from_numpy(np.stack(pictures)), torch.tensor(moods)
+        taught = lesson(seed)
+        pictures.append(cv2.resize(taught.image, (side, side), interpolation=cv2.INTER_AREA))
+        words.append([choices.index(getattr(taught, head)) for head, choices in HEADS.items()])
+    return torch.from_numpy(np.stack(pictures)), torch.tensor(words)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hgc.landscapes.eyes import READER_CHANNELS, SEGMENTER_CHANNELS, Reader, Segmenter
+from hgc.landscapes.eyes import HEADS, READER_CHANNELS, READER_SIDE, SEGMENTER_CHANNELS, Reader, Segmenter
 from hgc.landscapes.labels import CLASSES
 from hgc.training.checkpoint import begin_stage, save_stage
 from hgc.training.compute import Compute, generator
@@ -134,9 +134,10 @@ def _cutouts(pictures: Tensor, labels: Tensor, plan: SegmenterPlan, draw: torch.
 
 @dataclass(frozen=True)
 class ReaderPlan:
-    """Channels of the levels from SIDE down to an eighth of it, and the pace."""
+    """Channels of the levels from `side` in pixels down to an eighth of it, and the pace."""
 
     channels: tuple[int, ...] = READER_CHANNELS
+    side: int = READER_SIDE
     batch: int = 32
     rate: float = 3e-3
     matrix_rate: float = 0.02
@@ -152,18 +153,20 @@ def train_reader(
     work: Path,
     seed: int,
 ) -> Reader:
-    """Train, or go on training, with state kept in `work`; `painted` gives pictures and moods if still needed."""
+    """Train, or go on training, with state kept in `work`; `painted` gives pictures and words if still needed."""
     torch.manual_seed(seed)
-    model = Reader(plan.channels).to(compute.device)
+    model = Reader(plan.channels, plan.side).to(compute.device)
 
     def prepared() -> Callable[[int], Tensor]:
-        pictures, moods = painted()
+        pictures, words = painted()
 
         def loss_of(step: int) -> Tensor:
-            images, answers = drawn_moods(pictures, moods, plan.batch, generator(seed, READER_STAGE, step))
-            times, seasons = model(images.to(compute.device))
-            when, season = answers.to(compute.device).unbind(dim=1)
-            return F.cross_entropy(times, when) + F.cross_entropy(seasons, season)
+            images, answers = drawn_words(pictures, words, plan.batch, generator(seed, READER_STAGE, step))
+            scores = model(images.to(compute.device))
+            truths = answers.to(compute.device).unbind(dim=1)
+            return torch.stack(
+                [F.cross_entropy(scores[head], truth) for head, truth in zip(HEADS, truths, strict=True)]
+            ).sum()
 
         return loss_of
 
@@ -171,7 +174,7 @@ def train_reader(
     return model
 
 
-def drawn_moods(pictures: Tensor, moods: Tensor, batch: int, draw: torch.Generator) -> tuple[Tensor, Tensor]:
+def drawn_words(pictures: Tensor, words: Tensor, batch: int, draw: torch.Generator) -> tuple[Tensor, Tensor]:
     """Pictures as a model might draw them: mirrored, grainy, each channel a little brighter or darker."""
     picks = torch.randint(len(pictures), (batch,), generator=draw)
     images = pictures[picks].permute(0, 3, 1, 2).float() / 255
@@ -179,4 +182,4 @@ def drawn_moods(pictures: Tensor, moods: Tensor, batch: int, draw: torch.Generat
     grain = 0.02 * torch.randn(images.shape, generator=draw)
     images = (images * gain + grain).clamp(0, 1)
     mirrored = torch.rand(batch, generator=draw) < 0.5
-    return torch.where(mirrored[:, None, None, None], images.flip(3), images), moods[picks]
+    return torch.where(mirrored[:, None, None, None], images.flip(3), images), words[picks]

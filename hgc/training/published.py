@@ -9,10 +9,10 @@ import torch
 from diffusers import AutoencoderTiny, ControlNetModel, UNet2DConditionModel
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
-from transformers import CLIPTextModel
+from transformers import CLIPTextModel, CLIPTokenizer
 
-from hgc.landscapes.eyes import Reader, Segmenter
-from hgc.landscapes.tokenizer import build_tokenizer
+from hgc.landscapes.eyes import HEADS, Reader, Segmenter
+from hgc.landscapes.tokenizer import build_tokenizer, word_ids
 from hgc.training.autoencoder import build_autoencoder
 from hgc.training.checkpoint import CheckpointError, save_checkpoint
 from hgc.training.denoiser import Denoiser
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from hgc.training.train import Recipe
 
 log = logging.getLogger(__name__)
+
+NEW_WORD_STD, NEW_WORD_SEED = 0.02, 0
 
 
 def published_stages(weights: Path) -> dict[str, Any]:
@@ -37,6 +39,7 @@ def take_up(weights: Path, work: Path, recipe: "Recipe") -> None:
     """Write to `work` the checkpoint of every stage that has none there, from finished `weights` and their record.
 
     Steps, time spent and losses go on from training.json; the optimizers' momenta are not published and start anew.
+    A reader that cannot read all that there is to read is left out: a new one takes half a minute.
     Raises CheckpointError where the folder holds no record, RuntimeError where the recipe asks for other sizes.
     """
     stages = published_stages(weights)
@@ -50,6 +53,9 @@ def take_up(weights: Path, work: Path, recipe: "Recipe") -> None:
         if path.exists():
             continue
         model, plan = build()
+        if isinstance(model, Reader) and model.heads != tuple(HEADS):
+            log.info("reader starts anew: that of %s reads %s only", weights, " and ".join(model.heads))
+            continue
         state: dict[str, Any] = {
             "model": model.state_dict(),
             "optimizer": Pair(model, plan.rate, plan.matrix_rate).state_dict(),
@@ -70,12 +76,40 @@ def _autoencoder(weights: Path, recipe: "Recipe") -> nn.Module:
 
 
 def _denoiser(weights: Path, recipe: "Recipe") -> nn.Module:
-    model = Denoiser(recipe.denoiser.sizes, build_tokenizer())
-    _filled(model.text_encoder, CLIPTextModel.from_pretrained(weights / "text_encoder"))
+    tokenizer = build_tokenizer()
+    model = Denoiser(recipe.denoiser.sizes, tokenizer)
+    _understanding(
+        model.text_encoder,
+        CLIPTextModel.from_pretrained(weights / "text_encoder"),
+        CLIPTokenizer.from_pretrained(weights / "tokenizer"),
+        tokenizer,
+    )
     _filled(model.unet, UNet2DConditionModel.from_pretrained(weights / "unet"))
     _filled(model.controlnet, ControlNetModel.from_pretrained(weights / "controlnet"))
     _filled(model.controlnet_edges, ControlNetModel.from_pretrained(weights / "controlnet_edges"))
     return model
+
+
+@torch.no_grad()
+def _understanding(model: CLIPTextModel, finished: CLIPTextModel, known: CLIPTokenizer, now: CLIPTokenizer) -> None:
+    """Fill `model` from the finished one, each piece's row by its text: a larger vocabulary numbers pieces anew.
+
+    Words that were not `known` begin as small noise, and new pieces of words as nothing.
+    """
+    table = model.get_input_embeddings().weight
+    learned = finished.get_input_embeddings().weight.to(torch.float32)
+    noise = torch.randn(table.shape, generator=torch.Generator().manual_seed(NEW_WORD_SEED)) * NEW_WORD_STD
+    rows, places = torch.zeros_like(table), known.get_vocab()
+    words, before = set(word_ids(now)), set(word_ids(known))
+    for piece, number in now.get_vocab().items():
+        place = places.get(piece)
+        if number in words and place not in before:
+            rows[number] = noise[number]
+        elif place is not None:
+            rows[number] = learned[place]
+    name = next(name for name, weight in model.named_parameters() if weight is table)
+    rest = {key: weight.to(torch.float32) for key, weight in finished.state_dict().items()}
+    model.load_state_dict(rest | {name: rows})
 
 
 def _filled(model: nn.Module, finished: nn.Module) -> nn.Module:

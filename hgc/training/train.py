@@ -11,7 +11,6 @@ from pathlib import Path
 
 from torch import Tensor
 
-from hgc.landscapes.eyes import SIDE
 from hgc.landscapes.tiles import save_small
 from hgc.landscapes.tokenizer import build_tokenizer
 from hgc.training.autoencoder import AutoencoderPlan, train_autoencoder
@@ -21,8 +20,8 @@ from hgc.training.dataset import (
     SEGMENTER_SEEDS,
     TRAINING_SEEDS,
     fill_dataset,
-    paint_moods,
     paint_pictures,
+    paint_words,
     settle_scale,
     with_reconstructions,
 )
@@ -143,8 +142,8 @@ def train(
         return with_reconstructions(*pictures, autoencoder, compute)
 
     train_segmenter(segmented, recipe.segmenter, recipe.segmenter_budget, *at).save(out / "segmenter")
-    moods = partial(paint_moods, READER_SEEDS, recipe.reader_scenes, SIDE)
-    train_reader(moods, recipe.reader, recipe.reader_budget, *at).save(out / "reader")
+    words = partial(paint_words, READER_SEEDS, recipe.reader_scenes, recipe.reader.side)
+    train_reader(words, recipe.reader, recipe.reader_budget, *at).save(out / "reader")
     dataset = fill_dataset(work / "shelf", autoencoder, TRAINING_SEEDS, recipe.scenes, compute)
 
     def look(model: Denoiser, step: int) -> None:
