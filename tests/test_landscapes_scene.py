@@ -8,9 +8,11 @@ from hypothesis import strategies as st
 from hgc.landscapes import tokenizer as tokenizers
 from hgc.landscapes.caption import Asked, asked, vocabulary
 from hgc.landscapes.colours import SEASONS, TIMES, Mood
+from hgc.landscapes.hand.doodles import doodle
 from hgc.landscapes.hand.pens import drawn_edges, drawn_labels
 from hgc.landscapes.labels import CLASSES, PALETTE, colour_map, label
-from hgc.landscapes.scene import edge_map, paint
+from hgc.landscapes.relief import HORIZON, near_of_map
+from hgc.landscapes.scene import depth_of, edge_map, paint
 from hgc.landscapes.tokenizer import MAX_TOKENS, build_tokenizer, read_prompt, word_ids
 
 SEEDS = range(40)
@@ -148,3 +150,53 @@ def test_hand_drawn_maps_invent_no_class_and_no_grey(seed: int) -> None:
     scene, rng = paint(seed % 50), np.random.default_rng(seed)
     assert set(np.unique(drawn_labels(scene.labels, len(CLASSES), rng))) <= set(np.unique(scene.labels))
     assert set(np.unique(drawn_edges(scene.edges, rng))) <= {0, 255}
+
+
+def sheet(**bands: tuple[float, float]) -> np.ndarray:
+    """A map of bands from one height to another, over the whole width."""
+    labels = np.zeros((256, 256), np.uint8)
+    for name, (top, foot) in bands.items():
+        labels[int(256 * top) : int(256 * foot)] = label(name)
+    return labels
+
+
+def test_the_nearness_of_a_scenes_map_is_nearly_the_scenes_own() -> None:
+    for seed in SEEDS:
+        near, painted = near_of_map(paint(seed).labels), depth_of(seed)
+        assert np.sqrt(((near - painted) ** 2).mean()) < 0.06, seed
+        assert np.corrcoef(near.ravel(), painted.ravel())[0, 1] > 0.98, seed
+
+
+@pytest.mark.parametrize("seed", range(0, 400, 7))
+def test_any_map_has_a_nearness(seed: int) -> None:
+    labels = doodle(np.random.default_rng(seed))
+    near = near_of_map(labels)
+    assert near.shape == (256, 256)
+    assert near.dtype == np.float32
+    assert (near[labels <= label("cloud")] == 0).all()
+    solid = near[labels > label("cloud")]
+    assert np.isfinite(near).all()
+    assert solid.min(initial=1) > 0
+    assert solid.max(initial=0) <= 1
+
+
+def test_ground_is_a_plane_and_mountains_stay_behind_it() -> None:
+    near = near_of_map(sheet(mountain=(0.2, 0.5), grass=(0.5, 0.7), water=(0.7, 1.0)))
+    assert near[255, 9] == 1
+    assert (np.diff(near[128:, 9]) > 0).all()
+    assert near[127, 9] < 0.13 < near[133, 9]
+    above = near_of_map(sheet(grass=(0.0, 0.3), mountain=(0.3, 0.7), water=(0.7, 1.0)))
+    assert (np.diff(above[:76, 9]) >= 0).all()
+    assert above[75, 9] > above[78, 9] > HORIZON
+
+
+def test_a_thing_is_as_near_as_the_ground_at_its_foot() -> None:
+    labels = sheet(grass=(0.5, 1.0))
+    labels[100:200, 100:120] = label("house")
+    near = near_of_map(labels)
+    assert near[150, 100] == pytest.approx(near[199, 5], abs=0.02)
+    assert near[150, 100] < near[150, 110] < 1.1 * near[199, 5]
+    labels[40:60, 180:220], labels[30:40, 195:200] = label("mountain"), label("tree")  # an island in the air
+    near = near_of_map(labels)
+    assert near[45:58, 183:217].min() >= HORIZON
+    assert near[35, 197] == pytest.approx(HORIZON, rel=0.1)

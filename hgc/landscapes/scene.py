@@ -14,11 +14,11 @@ from hgc.landscapes.canvas import SIZE, Canvas
 from hgc.landscapes.caption import Content, describe
 from hgc.landscapes.colours import SEASONS, TIMES, Mood, Season, Time
 from hgc.landscapes.labels import label
+from hgc.landscapes.relief import RIDGES
 from hgc.landscapes.scenery import paint_cloud, paint_disc, paint_house, paint_pine, paint_round_tree, paint_sky
 from hgc.landscapes.terrain import Hill, paint_hill, paint_lake, paint_path, paint_ridge, rolling
 
 EDGE_LOW, EDGE_HIGH = 50, 120
-RIDGES = 0.06  # how near the nearest of the mountains are: before the sky, behind the ground
 VISIBLE_SHARE = 0.0012  # of the picture's pixels; less of a thing is not worth a word
 
 
