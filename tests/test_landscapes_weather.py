@@ -8,7 +8,8 @@ import pytest
 from hgc.landscapes.caption import asked, inked, vocabulary, weathered
 from hgc.landscapes.colours import Mood
 from hgc.landscapes.hand.drawing import hand_scene
-from hgc.landscapes.labels import label
+from hgc.landscapes.labels import CLASSES, label
+from hgc.landscapes.relief import near_of_map
 from hgc.landscapes.scene import depth_of, paint, paint_with_depth
 from hgc.landscapes.style import STYLES, drawn_in
 from hgc.landscapes.tokenizer import build_tokenizer, read_prompt
@@ -114,6 +115,13 @@ def test_a_lesson_is_its_scene_in_a_weather_and_a_style() -> None:
         assert words.weather in (None, taught.weather)
         assert words.style in (None, taught.style)
         assert bool(taught.caption) == bool(scene.caption)
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_fog_lies_over_a_sheet_full_of_one_thing(name: str) -> None:
+    near = near_of_map(np.full((256, 256), label(name), np.uint8))
+    assert np.isfinite(near).all()
+    laid_over("fog", np.zeros((256, 256, 3), np.uint8), near, DAY, np.random.default_rng(0))
 
 
 def test_most_lessons_are_clear_and_flat() -> None:
