@@ -21,7 +21,7 @@ MOOD_SIDE = 64  # pixels; a picture's mood is in its large areas
 READER_SIDE = 128  # raindrops and flakes are not
 MOOD: dict[str, tuple[str, ...]] = {"time": TIMES, "season": SEASONS}
 HEADS: dict[str, tuple[str, ...]] = {**MOOD, "weather": WEATHERS, "style": STYLES}
-READER_CHANNELS = (16, 32, 48, 64)  # of the levels from the reader's side down to an eighth of it
+READER_CHANNELS = (8, 16, 32, 48, 64)  # of the levels from the reader's side down to a sixteenth of it
 
 
 def save_weights(folder: Path, model: nn.Module, settings: dict[str, Any]) -> None:

@@ -87,7 +87,7 @@ def _softened(near: Sheet, sigma: float) -> Sheet:
     return np.asarray(cv2.GaussianBlur(near, (0, 0), sigma), np.float32)
 
 
-def _averaged(big: Picture) -> Sheet:
+def _averaged(big: cv2.typing.MatLike) -> Sheet:
     """A sheet at double size averaged down, 0..1."""
     return np.asarray(cv2.resize(big, (SIZE, SIZE), interpolation=cv2.INTER_AREA), np.float32) / 255
 
@@ -95,4 +95,4 @@ def _averaged(big: Picture) -> Sheet:
 def _spread(rows: int, rng: np.random.Generator) -> NDArray[np.float64]:
     """Places at double size [rows², 2], one somewhere in each field of a grid, so that none are crowded."""
     fields = np.stack(np.meshgrid(np.arange(rows), np.arange(rows)), axis=-1).reshape(-1, 2)
-    return (fields + rng.uniform(0, 1, fields.shape)) / rows * BIG
+    return np.asarray((fields + rng.uniform(0, 1, fields.shape)) / rows * BIG, np.float64)

@@ -134,7 +134,7 @@ def _cutouts(pictures: Tensor, labels: Tensor, plan: SegmenterPlan, draw: torch.
 
 @dataclass(frozen=True)
 class ReaderPlan:
-    """Channels of the levels from `side` in pixels down to an eighth of it, and the pace."""
+    """Channels of the levels from `side` in pixels down to a sixteenth of it, and the pace."""
 
     channels: tuple[int, ...] = READER_CHANNELS
     side: int = READER_SIDE

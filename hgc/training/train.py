@@ -56,7 +56,7 @@ class Recipe:
     denoiser: DiffusionPlan = field(default_factory=DiffusionPlan)
     autoencoder_budget: Budget = field(default_factory=lambda: minutes(56))
     segmenter_budget: Budget = field(default_factory=lambda: minutes(43.5))
-    reader_budget: Budget = field(default_factory=lambda: Budget(600))
+    reader_budget: Budget = field(default_factory=lambda: Budget(1500))
     obedience_budget: Budget = field(default_factory=lambda: Budget(800))
     denoiser_budget: Budget = field(default_factory=lambda: minutes(183))
     autoencoder_scenes: int = 1500
