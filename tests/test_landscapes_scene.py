@@ -9,6 +9,7 @@ from hgc.landscapes import tokenizer as tokenizers
 from hgc.landscapes.caption import Asked, asked, vocabulary
 from hgc.landscapes.colours import SEASONS, TIMES, Mood
 from hgc.landscapes.hand.doodles import doodle
+from hgc.landscapes.hand.greys import drawn_greys, shaded
 from hgc.landscapes.hand.pens import drawn_edges, drawn_labels
 from hgc.landscapes.labels import CLASSES, PALETTE, colour_map, label
 from hgc.landscapes.relief import HORIZON, near_of_map
@@ -200,3 +201,23 @@ def test_a_thing_is_as_near_as_the_ground_at_its_foot() -> None:
     near = near_of_map(labels)
     assert near[45:58, 183:217].min() >= HORIZON
     assert near[35, 197] == pytest.approx(HORIZON, rel=0.1)
+
+
+def test_greys_vary_and_keep_what_is_nearer_lighter() -> None:
+    labels, near = paint(5).labels, depth_of(5)
+    greys = [drawn_greys(near, labels, np.random.default_rng(seed)) for seed in range(60)]
+    assert len({grey.tobytes() for grey in greys}) > 50  # a few are left as they are
+    assert {grey.dtype for grey in greys} == {np.dtype(np.uint8)}
+    assert min(len(np.unique(grey)) for grey in greys) < 33
+    for grey in greys:
+        assert np.corrcoef(grey.ravel(), near.ravel())[0, 1] > 0.8
+        assert grey[0, 0] == 0
+
+
+def test_a_hand_shades_every_region_in_one_grey() -> None:
+    labels, near = sheet(mountain=(0.3, 0.5), grass=(0.5, 1.0)), np.zeros((256, 256), np.float32)
+    near[76:128], near[128:] = 0.06, np.linspace(0.1, 1, 128, dtype=np.float32)[:, None]
+    flat = shaded(near, labels, np.random.default_rng(0))
+    assert [len(np.unique(flat[labels == label(name)])) for name in ("sky", "mountain", "grass")] == [1, 1, 1]
+    assert flat[0, 0] == 0
+    assert flat[200, 9] == pytest.approx(0.55, abs=0.15)

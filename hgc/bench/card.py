@@ -41,6 +41,8 @@ def goals(report: dict[str, Any]) -> list[Goal]:
             at_least("time of day and season read back from the picture", drawn["words"]["both"], 0.97, "{:.1%}")
     if drawn := report.get("edges"):
         at_least("edges obeyed: F1 of the picture / of reconstructions", drawn["ratio"], 0.80, "{:.3f}")
+    if drawn := report.get("depth"):
+        at_most("depth obeyed: error of the picture / of real renders", drawn["ratio"], 1.5, "{:.2f}")
     if drawn := report.get("hand_segmentation"):
         at_least("hand-like maps obeyed: mIoU of the picture", drawn["miou"], 0.80, "{:.3f}")
     if drawn := report.get("hand_edges"):
