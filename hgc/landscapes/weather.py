@@ -89,7 +89,7 @@ def _softened(near: Sheet, sigma: float) -> Sheet:
 
 def _averaged(big: cv2.typing.MatLike) -> Sheet:
     """A sheet at double size averaged down, 0..1."""
-    return np.asarray(cv2.resize(big, (SIZE, SIZE), interpolation=cv2.INTER_AREA), np.float32) / 255
+    return np.asarray(cv2.resize(big, (SIZE, SIZE), interpolation=cv2.INTER_AREA) / 255, np.float32)
 
 
 def _spread(rows: int, rng: np.random.Generator) -> NDArray[np.float64]:
