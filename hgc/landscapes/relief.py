@@ -31,7 +31,7 @@ def bulge(things: NDArray[np.bool_]) -> NDArray[np.float32]:
     """How far things [H, W] stand out towards the viewer, as parts of their distance: each as round as it is wide."""
     mask = things.astype(np.uint8)
     count, parts = cv2.connectedComponents(mask)
-    inside = np.asarray(cv2.distanceTransform(mask, cv2.DIST_L2, 5) / len(mask), np.float32)
+    inside = np.minimum(cv2.distanceTransform(mask, cv2.DIST_L2, 5) / len(mask), 1)  # endless on a sheet full of it
     radius = np.zeros(count, np.float32)
     np.maximum.at(radius, parts.ravel().astype(np.intp), inside.ravel())
     return np.asarray(np.sqrt(inside * (2 * radius[parts] - inside)), np.float32)
