@@ -14,7 +14,7 @@ from hgc.landscapes.style import Style, drawn_in
 from hgc.landscapes.weather import WEATHERS, Weather, laid_over
 
 STREAM = 67  # keeps a seed's weather and style apart from its scene
-CLEAR, INK = 0.6, 0.15  # of all lessons
+CLEAR, INK = 0.7, 0.1  # of all lessons
 NAMED = 0.9  # of the lessons in another weather or in ink
 NAMED_CLEAR = 0.1  # of the clear ones
 
