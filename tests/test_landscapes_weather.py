@@ -130,5 +130,5 @@ def test_most_lessons_are_clear_and_flat() -> None:
     assert set(weathers) == set(WEATHERS)
     assert set(styles) == set(STYLES)
     assert weathers["clear"] / 2000 == pytest.approx(0.7, abs=0.04)
-    assert all(weathers[other] / 2000 == pytest.approx(0.4 / 3, abs=0.03) for other in WEATHERS if other != "clear")
-    assert styles["ink"] / 2000 == pytest.approx(0.15, abs=0.03)
+    assert all(weathers[other] / 2000 == pytest.approx(0.1, abs=0.03) for other in WEATHERS if other != "clear")
+    assert styles["ink"] / 2000 == pytest.approx(0.1, abs=0.03)
