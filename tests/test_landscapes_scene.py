@@ -191,6 +191,14 @@ def test_ground_is_a_plane_and_mountains_stay_behind_it() -> None:
     assert above[75, 9] > above[78, 9] > HORIZON
 
 
+@pytest.mark.parametrize("name", CLASSES)
+def test_a_sheet_full_of_one_class_has_a_nearness_that_grows_downwards(name: str) -> None:
+    near = near_of_map(np.full((256, 256), label(name), np.uint8))
+    assert np.isfinite(near).all()
+    assert (np.diff(near, axis=0) >= 0).all()
+    assert np.ptp(near, axis=1).max() == 0
+
+
 def test_a_thing_is_as_near_as_the_ground_at_its_foot() -> None:
     labels = sheet(grass=(0.5, 1.0))
     labels[100:200, 100:120] = label("house")
