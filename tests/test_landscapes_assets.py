@@ -11,11 +11,21 @@ from diffusers import ControlNetModel, StableDiffusionControlNetPipeline
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from hgc.landscapes.artist import Artist, as_images
-from hgc.landscapes.colours import SEASONS, TIMES
-from hgc.landscapes.eyes import Reader, Segmenter, class_iou
+from hgc.landscapes.caption import (
+    ADJECTIVES,
+    INK_ENDS,
+    INK_LEADS,
+    STYLE_WORDS,
+    WEATHER_PHRASES,
+    WEATHER_WORDS,
+    vocabulary,
+)
+from hgc.landscapes.eyes import MOOD, MOOD_SIDE, Reader, Segmenter, class_iou
 from hgc.landscapes.labels import colour_map
 from hgc.landscapes.scene import paint
-from hgc.landscapes.tokenizer import build_tokenizer
+from hgc.landscapes.style import STYLES
+from hgc.landscapes.tokenizer import WORD_END, build_tokenizer, known_words, read_prompt
+from hgc.landscapes.weather import WEATHERS
 from hgc.metrics import psnr
 from hgc.training.export import weight_bytes
 
@@ -41,7 +51,21 @@ def test_the_pipeline_is_diffusers_own(pipeline: StableDiffusionControlNetPipeli
     assert type(pipeline.text_encoder) is CLIPTextModel
     assert type(pipeline.tokenizer) is CLIPTokenizer
     assert list(pipeline.unet.config.down_block_types) == ["CrossAttnDownBlock2D"] * 3 + ["DownBlock2D"]
-    assert pipeline.tokenizer.get_vocab() == build_tokenizer().get_vocab()
+
+
+def test_the_tokenizer_knows_all_words_but_those_it_was_not_trained_on(
+    pipeline: StableDiffusionControlNetPipeline,
+) -> None:
+    """A word of weather or ink that these weights never saw is told as unknown, instead of drawn from its letters."""
+    shipped, now, known = pipeline.tokenizer, build_tokenizer(), known_words(pipeline.tokenizer)
+    worded = (WEATHER_PHRASES, WEATHER_WORDS, ADJECTIVES, STYLE_WORDS)
+    phrases = [*INK_LEADS, *INK_ENDS, *(phrase for words in worded for group in words.values() for phrase in group)]
+    unknown = set(vocabulary()) - known
+    assert unknown <= {word for phrase in phrases for word in phrase.split()}
+    for word in known:
+        assert shipped.tokenize(word) == now.tokenize(word) == [word + WORD_END]
+    assert read_prompt(shipped, "winter, " + ", ".join(sorted(unknown))).unknown == tuple(sorted(unknown))
+    assert read_prompt(now, "winter in fog, drawn in ink").unknown == ()
 
 
 def test_the_segmenter_reads_fresh_renders() -> None:
@@ -56,9 +80,10 @@ def test_the_segmenter_reads_fresh_renders() -> None:
 
 def test_the_reader_tells_time_and_season_of_fresh_renders() -> None:
     scenes = [paint(seed) for seed in range(2000, 2100)]
-    moods = torch.tensor([(TIMES.index(scene.time), SEASONS.index(scene.season)) for scene in scenes])
     read = Reader.load(FOLDER / "reader").read(as_images([scene.image for scene in scenes]))
-    assert float((read == moods).float().mean()) >= 0.99
+    times = [seen.time == scene.time for seen, scene in zip(read, scenes, strict=True)]
+    seasons = [seen.season == scene.season for seen, scene in zip(read, scenes, strict=True)]
+    assert fmean(times + seasons) >= 0.99
     assert (FOLDER / "reader" / "model.safetensors").stat().st_size < 300_000
 
 
@@ -70,6 +95,21 @@ def test_a_reader_of_another_world_is_refused(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({**settings, "seasons": ["wet", "dry"]}))
     with pytest.raises(ValueError, match=r"\['wet', 'dry'\].*\['spring'"):
         Reader.load(tmp_path)
+    (tmp_path / "config.json").write_text(json.dumps({**settings, "weathers": ["hail"]}))
+    with pytest.raises(ValueError, match=r"\['hail'\].*\['clear'"):
+        Reader.load(tmp_path)
+
+
+def test_a_reader_reads_what_its_folder_says(tmp_path: Path) -> None:
+    """One from before there was weather says nothing about it."""
+    Reader((8, 8), MOOD_SIDE, tuple(MOOD)).save(tmp_path / "old")
+    Reader((8, 8)).save(tmp_path / "new")
+    old, new = Reader.load(tmp_path / "old"), Reader.load(tmp_path / "new")
+    picture = as_images([paint(2000).image])
+    assert (old.side, new.side) == (64, 128)
+    assert (old.read(picture)[0].weather, old.read(picture)[0].style) == (None, None)
+    assert new.read(picture)[0].weather in WEATHERS
+    assert new.read(picture)[0].style in STYLES
 
 
 def test_a_picture_survives_the_autoencoder() -> None:

@@ -1,6 +1,7 @@
 """The benchmark of the embedded model: every part runs, a stop costs nothing, scores are what they are said to be."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -19,11 +20,13 @@ from hgc.bench.setup import PARTS, BenchRefused, Setup
 from hgc.landscapes import examples
 from hgc.landscapes.artist import Artist
 from hgc.landscapes.examples import gallery, trials
-from hgc.landscapes.eyes import Reader, Segmenter
+from hgc.landscapes.eyes import MOOD, MOOD_SIDE, DepthReader, Reader, Segmenter
 from hgc.landscapes.hand.drawing import Drawing
 from hgc.landscapes.labels import CLASSES, colour_map, label
-from hgc.landscapes.scene import paint
+from hgc.landscapes.relief import depth_map
+from hgc.landscapes.scene import depth_of, paint
 from hgc.landscapes.tokenizer import build_tokenizer, read_prompt
+from hgc.landscapes.weather import WEATHERS
 from hgc.training.autoencoder import build_autoencoder
 from hgc.training.compute import Compute
 from hgc.training.dataset import EVALUATION_SEEDS
@@ -50,6 +53,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     export(folder, *untrained())
     Segmenter((8, 8, 8)).save(folder / "segmenter")
     Reader((8, 8)).save(folder / "reader")
+    DepthReader((8, 8, 8)).save(folder / "depth_reader")
     return folder
 
 
@@ -69,8 +73,50 @@ def test_every_part_is_measured_and_says_on_what(weights: Path, tmp_path: Path) 
     assert found["speed"]["one_image_s"] > 0
     assert found["hand_segmentation"]["iou_real"].keys() <= {"mean", *CLASSES}
     assert found["hand_edges"]["followed_real"] > 0.6
-    assert len(card.goals(found)) == 10
+    assert found["weather"]["scenes"] == 2
+    assert found["weather"].keys() == {"scenes", *WEATHERS, "ink"}
+    assert "| snowfall | " in card.as_markdown(found)
+    assert found["depth"].keys() == {"rmse", "rmse_real", "ratio", "words"}
+    assert found["hand_depth"]["drawings"] == 2
+    assert len(card.goals(found)) == 11
     assert "NOT MET" in card.as_text(found)
+
+
+def test_weights_without_depth_are_measured_without_it(weights: Path, tmp_path: Path) -> None:
+    """Left out unasked, and refused by name."""
+    old = tmp_path / "old"
+    shutil.copytree(weights, old, ignore=shutil.ignore_patterns("controlnet_depth", "depth_reader"))
+    assert Setup().parts(old) == tuple(part for part in PARTS if "depth" not in part)
+    assert Setup().parts(weights) == PARTS
+    result = CliRunner().invoke(app, [*COMMAND, "--weights", str(old), "--only", "depth"])
+    assert result.exit_code == 2
+    assert f"--only depth: {old} has no controlnet_depth; train it, or leave this part out" in result.stderr
+    report = Bench(Setup(only=("size",)), tmp_path, lambda news: None, old).report()
+    assert "size" in report
+    assert not [goal for goal in card.goals(report) if "depth" in goal.what]
+    with pytest.raises(BenchRefused, match="has no depth reader"):
+        Eyes.load(old).depth_error([], [])
+
+
+class Sure(DepthReader):
+    """Reads depth off the red of a picture."""
+
+    def read(self, images: torch.Tensor) -> torch.Tensor:
+        return images[:, 0]
+
+
+def test_depth_is_told_up_to_scale_and_shift() -> None:
+    eyes = Eyes(Segmenter((8, 8, 8)), Reader((8, 8)), Sure((8, 8, 8)))
+    grey = depth_map(depth_of(3), (256, 256))
+    paler = (40 + 0.5 * grey).astype(np.uint8)
+    blank = np.zeros_like(grey)
+    assert eyes.depth_error([grey, grey], [grey, blank]) == pytest.approx(0, abs=1e-6)
+    assert eyes.depth_error([paler], [grey]) < 0.01
+    spread = float((grey[:, :, 0] / 255).std())
+    assert eyes.depth_error([255 - grey], [grey]) == pytest.approx(spread)
+    assert eyes.depth_error([blank], [grey]) == pytest.approx(spread)
+    with pytest.raises(BenchRefused, match="no depth map has any relief"):
+        eyes.depth_error([grey], [blank])
 
 
 def test_a_second_run_draws_nothing_again(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,6 +135,16 @@ def test_a_second_run_draws_nothing_again(weights: Path, tmp_path: Path, monkeyp
     kept[0].unlink()
     with pytest.raises(AssertionError, match="drawn twice"):
         Bench(setup, tmp_path, lambda news: None, weights).report()
+
+
+def test_weather_is_not_asked_for_where_no_reader_reads_it(weights: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(weights, folder)
+    Reader((8, 8), MOOD_SIDE, tuple(MOOD)).save(folder / "reader")
+    report = Bench(Setup(scenes=1, steps=1, only=("weather",)), tmp_path, lambda news: None, folder).report()
+    assert report["weather"] == {}
+    assert "asked for" not in card.as_markdown(report)
+    assert not list(tmp_path.rglob("*.png"))
 
 
 def test_the_null_band_holds_what_was_measured(weights: Path, tmp_path: Path) -> None:
@@ -225,7 +281,7 @@ def test_the_wall_is_always_the_same_and_small_enough(
 def test_the_sheet_of_a_training_shows_scenes_maps_and_three_ways_to_draw(tmp_path: Path) -> None:
     draw_sheet(tmp_path / "sheet.png", *untrained(), Compute("cpu", bf16=False), steps=1)
     sheet = read_png(tmp_path / "sheet.png")
-    assert sheet.shape == (5 * 256, 4 * 256, 3)
+    assert sheet.shape == (6 * 256, 4 * 256, 3)
     scene = paint(EVALUATION_SEEDS + 900)
     assert np.array_equal(sheet[:256, :256], scene.image)
     assert np.array_equal(sheet[256:512, :256], colour_map(scene.labels))

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 import time
 from dataclasses import replace
 from multiprocessing import get_context
@@ -15,24 +16,34 @@ import torch
 import torch.nn.functional as F
 from diffusers import ControlNetModel, StableDiffusionControlNetPipeline
 from safetensors.torch import load_file
+from transformers import CLIPTextModel
 from typer.testing import CliRunner
 
 from hgc.__main__ import app
+from hgc.landscapes import tokenizer
+from hgc.landscapes.caption import vocabulary
+from hgc.landscapes.eyes import MOOD, MOOD_SIDE, DepthReader, Reader
 from hgc.landscapes.labels import CLASSES
-from hgc.landscapes.scene import Scene
+from hgc.landscapes.relief import near_of_map
+from hgc.landscapes.scene import depth_of
+from hgc.landscapes.tokenizer import build_tokenizer
 from hgc.training import dataset, eyes
 from hgc.training.autoencoder import build_autoencoder
+from hgc.training.batch import Prompts, Shares, draw_batch
 from hgc.training.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from hgc.training.compute import Compute
-from hgc.training.dataset import READER_SEEDS, lesson, paint_moods
+from hgc.training.dataset import READER_SEEDS, paint_words
+from hgc.training.denoiser import NETS
 from hgc.training.eyes import ReaderPlan, train_reader
+from hgc.training.lessons import Lesson, lesson
 from hgc.training.obedience import Obedience, ObedienceReader, obedience_loss
 from hgc.training.optim import orthogonalized
 from hgc.training.pace import Budget, Pace, warm_constant_decay
-from hgc.training.train import tiny_recipe, train
+from hgc.training.published import take_up, widened
+from hgc.training.train import longer, tiny_recipe, train
 
 CPU = Compute("cpu", bf16=False)
-SHARDS = ("unet", "controlnet", "controlnet_edges", "vae", "text_encoder", "segmenter")
+SHARDS = ("unet", *NETS.values(), "vae", "text_encoder", "segmenter", "depth_reader")
 
 
 def _weights(out: Path) -> dict[str, torch.Tensor]:
@@ -50,7 +61,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-@pytest.mark.parametrize("control", ["controlnet", "controlnet_edges"])
+@pytest.mark.parametrize("control", NETS.values())
 def test_the_folder_is_a_diffusers_pipeline(trained: Path, control: str) -> None:
     net = ControlNetModel.from_pretrained(trained / "out" / control)
     pipeline = StableDiffusionControlNetPipeline.from_pretrained(trained / "out", controlnet=net)
@@ -68,7 +79,7 @@ def test_the_record_says_how_the_weights_came_to_be(trained: Path) -> None:
     assert record["command"] == "python -m hgc train"
     assert record["seed"] == 0
     assert {name: stage["steps"] for name, stage in record["stages"].items()} == {
-        "autoencoder": 4, "segmenter": 4, "reader": 4, "obedience": 4, "denoiser": 4,
+        "autoencoder": 4, "segmenter": 4, "reader": 4, "depth_reader": 4, "obedience": 4, "denoiser": 4,
     }  # fmt: skip
     assert record["weight_bytes"].keys() >= {"unet/diffusion_pytorch_model.safetensors", "segmenter/model.safetensors"}
 
@@ -83,8 +94,115 @@ def test_a_training_goes_on_from_finished_weights(trained: Path, tmp_path: Path)
     train(tmp_path / "more", tmp_path / "work", compute=CPU, recipe=longer, start_from=trained / "out")
     more = _weights(tmp_path / "more")
     moved = {name.partition(".")[0] for name in finished if not torch.equal(finished[name], more[name])}
-    assert moved == {"unet", "controlnet", "controlnet_edges", "text_encoder"}
+    assert moved == {"unet", *NETS.values(), "text_encoder"}
     assert load_checkpoint(tmp_path / "work" / "denoiser.ckpt")["step"] == 6
+
+
+def test_words_move_by_their_text_and_new_ones_begin_small(trained: Path, tmp_path: Path) -> None:
+    """As if the finished model had never heard of fog, and of ink as the end of pink only."""
+    unheard = {"fog", "foggy", "ink"}
+    out = tmp_path / "out"
+    shutil.copytree(trained / "out", out)
+    earlier = tuple(word for word in vocabulary() if word not in unheard)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tokenizer, "vocabulary", lambda: earlier)
+        known = build_tokenizer()
+    known.save_pretrained(out / "tokenizer")
+    encoder = CLIPTextModel.from_pretrained(out / "text_encoder")
+    encoder.resize_token_embeddings(len(known), mean_resizing=False)
+    learned = torch.arange(len(known), dtype=torch.float32)[:, None].expand(-1, 16) / 1024 + 1
+    encoder.get_input_embeddings().weight.data.copy_(learned)
+    encoder.save_pretrained(out / "text_encoder")
+    take_up(out, tmp_path, tiny_recipe())
+    now, model = build_tokenizer(), load_checkpoint(tmp_path / "denoiser.ckpt")["model"]
+    rows = next(weight for name, weight in model.items() if name.endswith("token_embedding.weight"))
+    assert len(rows) == len(now) != len(known)
+    places = known.get_vocab()
+    for piece, number in now.get_vocab().items():
+        if piece.removesuffix("</w>") in unheard and piece.endswith("</w>"):
+            assert 0.005 < float(rows[number].std()) < 0.05, piece
+        elif piece in places:
+            assert torch.equal(rows[number], learned[places[piece]]), piece
+        else:
+            assert not rows[number].any(), piece
+
+
+def test_a_reader_of_fewer_words_starts_anew(trained: Path, tmp_path: Path) -> None:
+    shutil.copytree(trained / "out", tmp_path / "out")
+    Reader((8, 8), MOOD_SIDE, tuple(MOOD)).save(tmp_path / "out" / "reader")
+    take_up(tmp_path / "out", tmp_path, tiny_recipe())
+    assert not (tmp_path / "reader.ckpt").exists()
+    assert (tmp_path / "segmenter.ckpt").exists()
+
+
+def test_weights_from_before_there_was_depth_are_gone_on_from(trained: Path, tmp_path: Path) -> None:
+    """The label maps' ControlNet is the depth net's beginning; the depth reader is trained from nothing."""
+    old = tmp_path / "old"
+    shutil.copytree(trained / "out", old, ignore=shutil.ignore_patterns("controlnet_depth", "depth_reader"))
+    record = json.loads((old / "training.json").read_text())
+    del record["stages"]["depth_reader"]
+    (old / "training.json").write_text(json.dumps(record))
+    assert longer(tiny_recipe(), old, {"depth_reader": 2}).depth_reader_budget.seconds == 120
+    train(tmp_path / "new", tmp_path / "work", compute=CPU, recipe=tiny_recipe(), start_from=old)
+    new = _weights(tmp_path / "new")
+    assert _alike(new, "controlnet_depth", "controlnet")
+    assert not _alike(new, "controlnet_edges", "controlnet")
+    assert load_checkpoint(tmp_path / "work" / "depth_reader.ckpt")["step"] == 4
+
+
+def _alike(weights: dict[str, torch.Tensor], one: str, other: str) -> bool:
+    names = [name.removeprefix(f"{one}.") for name in weights if name.startswith(f"{one}.")]
+    return all(torch.equal(weights[f"{one}.{name}"], weights[f"{other}.{name}"]) for name in names)
+
+
+def test_a_checkpoint_from_before_there_was_depth_is_gone_on_from(trained: Path, tmp_path: Path) -> None:
+    """Model and average grow by the label maps' ControlNet; steps go on, and so do the losses."""
+    state = load_checkpoint(trained / "work" / "denoiser.ckpt")
+    for part in ("model", "average"):
+        state[part] = {name: weight for name, weight in state[part].items() if "controlnet_depth" not in name}
+    state["optimizer"] = [{"state": {}, "param_groups": []}] * 2
+    grown = widened(state, [{"new": True}])
+    hint = "controlnet_cond_embedding.conv_in.weight"
+    for part, prefix in (("model", ""), ("average", "module.")):
+        here = grown[part]
+        assert torch.equal(here[f"{prefix}controlnet_depth.{hint}"], here[f"{prefix}controlnet.{hint}"]), part
+        assert here[f"{prefix}controlnet_depth.{hint}"] is not here[f"{prefix}controlnet.{hint}"]
+    assert grown["optimizer"] == [{"new": True}]
+    assert widened(grown, []) is grown
+
+    shutil.copytree(trained / "work", tmp_path / "work")
+    save_checkpoint(tmp_path / "work" / "denoiser.ckpt", state)
+    train(tmp_path / "out", tmp_path / "work", compute=CPU, recipe=replace(tiny_recipe(), denoiser_budget=Budget(6)))
+    assert load_checkpoint(tmp_path / "work" / "denoiser.ckpt")["step"] == 6
+    assert not _alike(_weights(tmp_path / "out"), "controlnet_depth", "controlnet")
+
+
+def test_a_batch_holds_samples_of_every_control(tmp_path: Path) -> None:
+    """Maps in the denoiser's order; rare things weigh more under maps and edges, and no more under depth."""
+    torch.manual_seed(0)
+    model = build_autoencoder(tiny_recipe().autoencoder)
+    shelf = dataset.fill_dataset(tmp_path, model, 0, 4, CPU)
+    prompts = Prompts(torch.zeros(4, 5, dtype=torch.long), torch.ones(5, dtype=torch.long), 0.5)
+    batch = draw_batch(shelf, prompts, Shares(3, 2, 4, 1), 16, torch.Generator().manual_seed(0))
+    assert [tuple(control.shape) for control in batch.controls] == [(n, 3, 128, 128) for n in (3, 2, 4)]
+    assert all(control.min() >= 0 and control.max() <= 1 for control in batch.controls)
+    assert len(batch.labels) == 3
+    assert batch.emphasis[:5].max() > 1
+    assert (batch.emphasis[5:] == 1).all()
+    assert torch.equal(batch.controls[2][:, 0], batch.controls[2][:, 2])
+    assert np.abs(shelf.nearness(2) - depth_of(2)).max() < 1 / 255
+    assert np.abs(shelf.nearness(1) - near_of_map(lesson(1).labels)).max() < 1 / 255
+    with pytest.raises(ValueError, match="every control needs a sample"):
+        Shares(depth=0)
+
+
+def test_a_depth_reader_reads_every_pixel() -> None:
+    reader = DepthReader((8, 8, 8))
+    near = reader.read(torch.rand(2, 3, 64, 32))
+    assert near.shape == (2, 64, 32)
+    assert 0 < near.min() < near.max() < 1
+    with pytest.raises(ValueError, match=r"depth reader: images \(1, 3, 30, 64\).* 4$"):
+        reader.read(torch.rand(1, 3, 30, 64))
 
 
 def test_going_on_needs_a_finished_model(tmp_path: Path) -> None:
@@ -163,7 +281,7 @@ def test_a_stopped_dataset_is_filled_from_where_it_was(tmp_path: Path, monkeypat
     straight = dataset.fill_dataset(tmp_path / "straight", model, 0, 3, CPU)
     seen: list[int] = []
 
-    def painted(seed: int) -> Scene:
+    def painted(seed: int) -> Lesson:
         seen.append(seed)
         if len(seen) == 3:
             raise KeyboardInterrupt
@@ -178,6 +296,7 @@ def test_a_stopped_dataset_is_filled_from_where_it_was(tmp_path: Path, monkeypat
     assert np.array_equal(resumed.latents, straight.latents)
     assert np.array_equal(resumed.labels, straight.labels)
     assert np.array_equal(resumed.edge_map(2), straight.edge_map(2))
+    assert np.array_equal(resumed.near, straight.near)
 
 
 @pytest.mark.parametrize("size", [0, 40, 4000])
@@ -201,13 +320,13 @@ def test_a_stopped_reader_ends_with_the_same_weights(tmp_path: Path, monkeypatch
 
     def painted() -> tuple[torch.Tensor, torch.Tensor]:
         asked.append(1)
-        return paint_moods(READER_SEEDS, 4, 32)
+        return paint_words(READER_SEEDS, 4, 32)
 
     def trained_in(work: Path) -> list[torch.Tensor]:
         return list(train_reader(painted, plan, Budget(4), CPU, work, 0).parameters())
 
     straight = trained_in(tmp_path / "straight")
-    real, seen = eyes.drawn_moods, []
+    real, seen = eyes.drawn_words, []
 
     def killed(*args: object) -> tuple[torch.Tensor, torch.Tensor]:
         seen.append(1)
@@ -215,7 +334,7 @@ def test_a_stopped_reader_ends_with_the_same_weights(tmp_path: Path, monkeypatch
             raise KeyboardInterrupt
         return real(*args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(eyes, "drawn_moods", killed)
+    monkeypatch.setattr(eyes, "drawn_words", killed)
     with pytest.raises(KeyboardInterrupt):
         trained_in(tmp_path / "resumed")
     assert load_checkpoint(tmp_path / "resumed" / "reader.ckpt")["step"] == 2

@@ -15,7 +15,7 @@ import numpy as np
 from hgc.landscapes.artist import Picture
 from hgc.whole import write_whole
 
-DRAWING = ("text_encoder", "unet", "controlnet", "controlnet_edges", "vae")
+DRAWING = ("text_encoder", "unet", "controlnet", "controlnet_edges", "controlnet_depth", "vae")
 Tell = Callable[[str], None]
 Source = TypeVar("Source")
 

@@ -41,6 +41,8 @@ def goals(report: dict[str, Any]) -> list[Goal]:
             at_least("time of day and season read back from the picture", drawn["words"]["both"], 0.97, "{:.1%}")
     if drawn := report.get("edges"):
         at_least("edges obeyed: F1 of the picture / of reconstructions", drawn["ratio"], 0.80, "{:.3f}")
+    if drawn := report.get("depth"):
+        at_most("depth obeyed: error of the picture / of real renders", drawn["ratio"], 1.5, "{:.2f}")
     if drawn := report.get("hand_segmentation"):
         at_least("hand-like maps obeyed: mIoU of the picture", drawn["miou"], 0.80, "{:.3f}")
     if drawn := report.get("hand_edges"):
@@ -71,7 +73,7 @@ def as_markdown(report: dict[str, Any]) -> str:
     lines += [f"| {g.what} | {g.measured} | {g.wanted} | {'met' if g.met else 'not met'} |" for g in goals(report)]
     if alone := report.get("words_alone"):
         lines += ["", f"Without a map, time of day and season are read back in {_percent(alone['both'])} of the words."]
-    for table in (_by_class(report), _variety(report), _null_band(report)):
+    for table in (_by_class(report), _weather(report), _variety(report), _null_band(report)):
         lines += ["", *table] if table else []
     return "\n".join(lines)
 
@@ -115,6 +117,16 @@ def _variety(report: dict[str, Any]) -> list[str]:
         if "visible" in variety.get(region, {})
     ]
     head = f"| {variety['seeds']} seeds under one map and prompt | mean colour distance, CIE76 | pixels visibly apart |"
+    return [head, "|---|---|---|", *rows]
+
+
+def _weather(report: dict[str, Any]) -> list[str]:
+    weather = report.get("weather")
+    if not weather:
+        return []
+    asked = [(name, shares) for name, shares in weather.items() if name != "scenes"]
+    rows = [f"| {name} | {_percent(shares['read'])} | {_percent(shares['both'])} |" for name, shares in asked]
+    head = f"| weather or style asked for, {weather['scenes']} maps | read back | time of day and season beside it |"
     return [head, "|---|---|---|", *rows]
 
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from pathlib import Path
 from statistics import fmean, median
 from time import perf_counter
@@ -23,11 +23,15 @@ import torch
 from hgc.bench import drawings
 from hgc.bench.album import Album, Tell, digest, named
 from hgc.bench.scores import Eyes, edge_scores, null_band, variety
-from hgc.bench.setup import CONTROLS, NOISE_STRIDE, OTHER_NOISES, Run, Setup
+from hgc.bench.setup import CONTROLS, MOST_WEATHER_SCENES, NOISE_STRIDE, OTHER_NOISES, Run, Setup
 from hgc.landscapes.artist import Artist, Picture, Sitting
+from hgc.landscapes.canvas import SIZE
+from hgc.landscapes.caption import inked, weathered
 from hgc.landscapes.hand.drawing import Drawing
 from hgc.landscapes.labels import colour_map
-from hgc.landscapes.scene import Scene, paint
+from hgc.landscapes.relief import depth_map, near_of_map
+from hgc.landscapes.scene import Scene, depth_of, paint
+from hgc.landscapes.weather import WEATHERS, Weather
 from hgc.metrics import psnr
 from hgc.models.presets import presets
 from hgc.training.dataset import EVALUATION_SEEDS
@@ -51,6 +55,10 @@ class Bench:
         return [(seed, paint(seed)) for seed in range(first, first + self.setup.scenes)]
 
     @cached_property
+    def parts(self) -> tuple[str, ...]:
+        return self.setup.parts(self.weights)
+
+    @cached_property
     def artist(self) -> Artist:
         return Artist.load(self.weights, self.setup.dtype)
 
@@ -71,7 +79,7 @@ class Bench:
     def report(self) -> dict[str, Any]:
         """Every figure asked for; shares and scores are 0..1, units are in the names."""
         figures: dict[str, Any] = {"command": self.setup.command, "measured_on": self._measured_on()}
-        for part in self.setup.only:
+        for part in self.parts:
             figures[part] = getattr(self, f"_{part}")()
         if self.setup.null:
             scenes = [scene for _, scene in self._band()]
@@ -102,7 +110,7 @@ class Bench:
         }
 
     def _controls(self) -> tuple[str, ...]:
-        return tuple(control for control in CONTROLS if control in self.setup.only) or CONTROLS
+        return tuple(control for control in CONTROLS if control in self.parts) or CONTROLS
 
     def _band(self) -> list[tuple[int, Scene]]:
         return self.scenes[: self.setup.band_scenes]
@@ -112,7 +120,9 @@ class Bench:
             return self.artist.draw(run.control, sittings, run.steps, run.strength)
 
         shift = self.setup.noise_seed + NOISE_STRIDE * run.noise
-        sittings = [Sitting(control_map(scene, run.control), scene.caption, shift + seed) for seed, scene in scenes]
+        sittings = [
+            Sitting(control_map(seed, scene, run.control), scene.caption, shift + seed) for seed, scene in scenes
+        ]
         names = [named(seed, one.map, one.prompt) for (seed, _), one in zip(scenes, sittings, strict=True)]
         return self.album.pictures(run.title, list(zip(names, sittings, strict=True)), make)
 
@@ -129,7 +139,7 @@ class Bench:
         artist = Artist.load(self.weights, self.setup.dtype)
         load_s = perf_counter() - begun
         seed, scene = self.scenes[0]
-        sitting = Sitting(control_map(scene, "segmentation"), scene.caption, seed)
+        sitting = Sitting(control_map(seed, scene, "segmentation"), scene.caption, seed)
         seconds = []
         for _ in range(SPEED_ROUNDS + 1):  # the first one warms up
             begun = perf_counter()
@@ -169,6 +179,15 @@ class Bench:
         words = self.eyes.words(drawn, [scene.caption for _, scene in self.scenes])
         return {"f1": made, "f1_reconstructed": rebuilt, "ratio": made / rebuilt if rebuilt else 0.0, "words": words}
 
+    def _depth(self) -> dict[str, Any]:
+        """How far the picture's depth is from the map's, as root mean square of the map's range."""
+        drawn = self._drawn(Run("depth", self.setup.steps), self.scenes)
+        greys = [control_map(seed, scene, "depth") for seed, scene in self.scenes]
+        made = self.eyes.depth_error(drawn, greys)
+        real = self.eyes.depth_error([scene.image for _, scene in self.scenes], greys)
+        words = self.eyes.words(drawn, [scene.caption for _, scene in self.scenes])
+        return {"rmse": made, "rmse_real": real, "ratio": made / real, "words": words}
+
     @cached_property
     def _hands(self) -> list[Drawing]:
         return [Drawing.of(EVALUATION_SEEDS + number) for number in range(self.setup.hands)]
@@ -182,6 +201,14 @@ class Bench:
     def _hand_edges(self) -> dict[str, Any]:
         pictures = self._drawn_by_hand("edges", [(drawing, drawing.line_map) for drawing in self._hands])
         return drawings.line_scores(pictures, self._hands)
+
+    def _hand_depth(self) -> dict[str, Any]:
+        maps = [(drawing, depth_map(near_of_map(drawing.scene.labels), (SIZE, SIZE))) for drawing in self._hands]
+        pictures = self._drawn_by_hand("depth", maps)
+        greys = [seen for _, seen in maps]
+        made = self.eyes.depth_error(pictures, greys)
+        real = self.eyes.depth_error([drawing.scene.image for drawing in self._hands], greys)
+        return {"drawings": len(maps), "rmse": made, "rmse_real": real, "ratio": made / real}
 
     def _drawn_by_hand(self, control: str, maps: Sequence[tuple[Drawing, Picture]]) -> list[Picture]:
         def make(sittings: Sequence[Sitting]) -> list[Picture]:
@@ -200,6 +227,21 @@ class Bench:
         drawn = self._drawn(Run("segmentation", self.setup.steps, strength=0.0), self._band())
         return self.eyes.words(drawn, [scene.caption for _, scene in self._band()])
 
+    def _weather(self) -> dict[str, Any]:
+        """Maps under their captions with a weather, or ink, added: is that read back? Nothing where no reader can."""
+        if "weather" not in self.eyes.reader.heads:
+            return {}
+        scenes = self.scenes[:MOST_WEATHER_SCENES]
+        shares: dict[str, Any] = {"scenes": len(scenes)}
+        for name, worded in _WORDED.items():
+            asked = [
+                (seed, replace(one, caption=worded(one.caption, np.random.default_rng(seed)))) for seed, one in scenes
+            ]
+            drawn = self._drawn(Run("segmentation", self.setup.steps), asked)
+            words = self.eyes.words(drawn, [scene.caption for _, scene in asked])
+            shares[name] = {"read": words["style" if name == "ink" else "weather"], "both": words["both"]}
+        return shares
+
     def _variety(self) -> dict[str, Any]:
         runs = [Run("segmentation", self.setup.steps, noise) for noise in (0, *OTHER_NOISES)]
         columns = [self._drawn(run, self._band()) for run in runs]
@@ -207,6 +249,18 @@ class Bench:
         return {"seeds": len(runs), **variety(groups, [scene.labels for _, scene in self._band()])}
 
 
-def control_map(scene: Scene, control: str) -> Picture:
-    """The map uint8 [256, 256, 3] of a scene under a control."""
+def _in_weather(weather: Weather, caption: str, rng: np.random.Generator) -> str:
+    return weathered(caption, weather, rng)
+
+
+_WORDED: dict[str, Callable[[str, np.random.Generator], str]] = {
+    **{weather: partial(_in_weather, weather) for weather in WEATHERS},
+    "ink": inked,
+}
+
+
+def control_map(seed: int, scene: Scene, control: str) -> Picture:
+    """The map uint8 [256, 256, 3] of the scene of a seed under a control."""
+    if control == "depth":
+        return depth_map(depth_of(seed), (SIZE, SIZE))
     return colour_map(scene.labels) if control == "segmentation" else np.repeat(scene.edges[..., None], 3, axis=2)

@@ -1,4 +1,4 @@
-"""Scores of pictures of the small world: obedience to map, lines and words, how much seeds differ, and chance."""
+"""Scores of pictures of the small world: obedience to map, lines, depth and words, how seeds differ, and chance."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from hgc.bench.setup import OTHER_NOISES, BenchRefused, Run
 from hgc.landscapes.artist import Picture, as_images
 from hgc.landscapes.caption import asked
-from hgc.landscapes.colours import SEASONS, TIMES
-from hgc.landscapes.eyes import Reader, Segmenter, class_iou
+from hgc.landscapes.eyes import DepthReader, Reader, Reading, Segmenter, class_iou
 from hgc.landscapes.labels import CLASSES, label
+from hgc.landscapes.relief import WHITE
 from hgc.landscapes.scene import EDGE_HIGH, EDGE_LOW, Scene
 from hgc.metrics import edge_f1, extract_edges, psnr, ssim
 
@@ -31,16 +31,19 @@ REGIONS = {"sky": ("sky", "cloud"), "ground": ("grass",), "whole": CLASSES}
 
 @dataclass(frozen=True)
 class Eyes:
-    """The two networks that look at pictures."""
+    """The networks that look at pictures; the one for depth where the model has it."""
 
     segmenter: Segmenter
     reader: Reader
+    depth_reader: DepthReader | None = None
 
     @classmethod
     def load(cls, weights: Path) -> Eyes:
         """From the model's folder. Raises BenchRefused where one is missing or of another world."""
         try:
-            return cls(Segmenter.load(weights / "segmenter"), Reader.load(weights / "reader"))
+            deep = weights / "depth_reader"
+            depth_reader = DepthReader.load(deep) if deep.exists() else None
+            return cls(Segmenter.load(weights / "segmenter"), Reader.load(weights / "reader"), depth_reader)
         except (FileNotFoundError, ValueError) as error:
             raise BenchRefused(str(error)) from error
 
@@ -54,23 +57,52 @@ class Eyes:
         shares = class_iou(self.labels(pictures), torch.from_numpy(np.stack(maps)))
         return {"mean": fmean(shares.values()), **shares}
 
+    def depth_error(self, pictures: Sequence[Picture], greys: Sequence[Picture]) -> float:
+        """Root mean square over all pixels of how far the pictures' depth is from depth maps [H, W, 3], in their range.
+
+        A map tells depth up to a scale and a shift, by which the depth read is fitted to it; one without relief tells
+        nothing and is left out. Raises BenchRefused where all are left out, or the model has no depth reader.
+        """
+        if self.depth_reader is None:
+            raise BenchRefused("the model has no depth reader; train it, or leave depth out")
+        read = np.concatenate([self.depth_reader.read(as_images(chunk)).numpy() for chunk in _chunks(pictures)])
+        told = [(near, grey[:, :, 0] / WHITE) for near, grey in zip(read, greys, strict=True) if grey.std() > 0]
+        if not told:
+            raise BenchRefused("no depth map has any relief; take more scenes or drawings")
+        return fmean(_misfit(near, grey) for near, grey in told) ** 0.5
+
     def words(self, pictures: Sequence[Picture], prompts: Sequence[str]) -> dict[str, float | int | None]:
         """Share of the pictures whose time of day and season are those of the prompt, where it names one.
 
-        `both` counts the words of either kind together; None where no prompt names any.
+        `both` counts the words of either kind together; None where no prompt names any. Weather and style are told
+        where the reader can read them and a prompt names one.
         """
-        read = torch.cat([self.reader.read(as_images(chunk)) for chunk in _chunks(pictures)]).tolist()
-        times, seasons = [], []
-        for (time, season), prompt in zip(read, prompts, strict=True):
+        hits: dict[str, list[bool]] = {head: [] for head in self.reader.heads}
+        for seen, prompt in zip(self.read(pictures), prompts, strict=True):
             words = asked(prompt)
-            if words.time:
-                times.append(TIMES[time] == words.time)
-            if words.season:
-                seasons.append(SEASONS[season] == words.season)
-        return {
+            for head, found in hits.items():
+                if wanted := getattr(words, head):
+                    found.append(getattr(seen, head) == wanted)
+        times, seasons = hits.pop("time"), hits.pop("season")
+        told: dict[str, float | int | None] = {
             "both": _share(times + seasons), "time": _share(times), "season": _share(seasons),
             "times_named": len(times), "seasons_named": len(seasons),
         }  # fmt: skip
+        for head, found in hits.items():
+            if found:
+                told |= {head: _share(found), f"{head}s_named": len(found)}
+        return told
+
+    def read(self, pictures: Sequence[Picture]) -> list[Reading]:
+        """What each picture shows."""
+        return [reading for chunk in _chunks(pictures) for reading in self.reader.read(as_images(chunk))]
+
+
+def _misfit(near: NDArray[np.float32], grey: NDArray[np.float64]) -> float:
+    """Mean square of what is left of `grey` when the depth read is scaled and shifted to it."""
+    apart, centred = near - near.mean(), grey - grey.mean()
+    scale = max(0.0, float((apart * centred).sum()) / max(1e-9, float((apart**2).sum())))
+    return float(((centred - scale * apart) ** 2).mean())
 
 
 def edge_scores(pictures: Sequence[Picture], edge_maps: Sequence[NDArray[np.uint8]]) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from hgc.refused import Refused
 
@@ -16,7 +17,12 @@ PARTS = (
     "variety",
     "hand_segmentation",
     "hand_edges",
+    "weather",
+    "depth",
+    "hand_depth",
 )
+NEEDS = dict.fromkeys(("depth", "hand_depth"), ("controlnet_depth", "depth_reader"))  # not every model has them
+MOST_WEATHER_SCENES = 24
 CONTROLS = ("segmentation", "edges")
 OTHER_NOISES = (1, 2, 3)
 NOISE_STRIDE = 1_000_000
@@ -30,8 +36,10 @@ class BenchRefused(Refused, ValueError):
 class Setup:
     """The parts and sizes of one benchmark.
 
-    `hands` is the number of hand-like drawings under each control. `band_scenes` are used for what needs no more of
-    them (words without a map) and where a scene is drawn many times (variety, the null band).
+    `only` are the parts; none named are all for which the model has the weights. `hands` is the number of hand-like
+    drawings under each control. `band_scenes` are used for what needs no more of them (words without a map) and where
+    a scene is drawn many times (variety, the null band). Weather, for which each scene is drawn five times, takes
+    MOST_WEATHER_SCENES at most.
     """
 
     scenes: int = 200
@@ -45,7 +53,7 @@ class Setup:
     null: bool = False
     drawings: bool = False
     dtype: str = "float32"
-    only: tuple[str, ...] = PARTS
+    only: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         counts = {
@@ -62,6 +70,16 @@ class Setup:
         if unknown:
             raise BenchRefused(f"--only {unknown[0]}: no such part; parts are {', '.join(PARTS)}")
 
+    def parts(self, weights: Path) -> tuple[str, ...]:
+        """What is measured of a folder of weights. Raises BenchRefused where it lacks what a part asked for needs."""
+        lacking = {part: [name for name in NEEDS.get(part, ()) if not (weights / name).exists()] for part in PARTS}
+        for part in self.only:
+            if lacking[part]:
+                raise BenchRefused(
+                    f"--only {part}: {weights} has no {lacking[part][0]}; train it, or leave this part out"
+                )
+        return self.only or tuple(part for part in PARTS if not lacking[part])
+
     @property
     def command(self) -> str:
         """The command that measures the same again."""
@@ -72,7 +90,7 @@ class Setup:
             f"--band-scenes {self.band_scenes} --dtype {self.dtype}",
             *(["--null"] if self.null else []),
             *(["--drawings runs/drawings.png"] if self.drawings else []),
-            *(f"--only {part}" for part in self.only if self.only != PARTS),
+            *(f"--only {part}" for part in self.only),
         ]
         return " ".join(words)
 

@@ -13,7 +13,7 @@ from hgc.bench import card
 from hgc.bench import drawings as trials
 from hgc.bench.landscapes import Bench
 from hgc.bench.remake import Remake, as_process, steps
-from hgc.bench.setup import PARTS, Setup
+from hgc.bench.setup import Setup
 from hgc.cli.options import AsJson, Steps
 from hgc.cli.refusals import in_one_line
 from hgc.landscapes.artist import Artist
@@ -117,7 +117,7 @@ def bench_landscapes(
         null=null,
         drawings=drawings is not None,
         dtype=dtype,
-        only=tuple(only) if only else PARTS,
+        only=tuple(only or ()),
     )
     folder = weights or Path(presets()["landscapes"].source)
     measured = Bench(chosen, work, lambda news: typer.echo(news, err=True), folder)

@@ -15,6 +15,7 @@ from hgc.models.loading import from_preset
 from hgc.models.presets import GUIDANCE, presets
 from hgc.models.refusals import ModelUnavailable
 
+DEPTH_NET = "./controlnet_depth"  # not every folder of weights has one
 Picture = NDArray[np.uint8]  # [256, 256, 3]
 
 
@@ -40,7 +41,9 @@ class Artist:
         if dtype not in DTYPES:
             raise ModelUnavailable(f"unknown dtype '{dtype}'; known are {', '.join(DTYPES)}")
         preset = presets()["landscapes"]
-        chosen = replace(preset, source=str(weights.resolve())) if weights else preset
+        folder = Path(weights.resolve() if weights else preset.source)
+        deep = {"depth": DEPTH_NET} if (folder / DEPTH_NET).exists() else {}
+        chosen = replace(preset, source=str(folder), controls={**preset.controls, **deep})
         return cls(from_preset(chosen, best_device(), DTYPES[dtype]), preset.guidance)
 
     def draw(self, control: str, sittings: Sequence[Sitting], steps: int = 20, strength: float = 1.0) -> list[Picture]:

@@ -8,17 +8,13 @@ from numpy.typing import NDArray
 
 from hgc.landscapes.colours import Colour
 from hgc.landscapes.labels import label
+from hgc.landscapes.relief import GROUND, HORIZON, bulge, plane
 
 SIZE = 256
 SCALE = 2
 BIG = SIZE * SCALE
 
 Points = NDArray[np.float64]  # [n, 2] as x, y in 0..1 of the picture
-
-
-# Of 0, infinitely far, to 1, at the lower edge: the ground at the horizon.
-HORIZON = 0.08
-GROUND = ("grass", "path", "water")
 
 
 class Canvas:
@@ -83,19 +79,10 @@ class Canvas:
     def depth(self) -> NDArray[np.float32]:
         """How near everything is [SIZE, SIZE], 0 far to 1 near: the ground by its row, things where they stand."""
         rows = np.linspace(0, 1, BIG, dtype=np.float32)
-        plane = HORIZON + (1 - HORIZON) * np.clip((rows - self.horizon) / (1 - self.horizon), 0, 1)
         ground = np.isin(self.classes, [label(name) for name in GROUND])[::SCALE, ::SCALE]
         near = np.where(ground, 0, self.near[::SCALE, ::SCALE])
-        return np.where(ground, plane[::SCALE, None], near / (1 - _bulge(near))).clip(0, 1).astype(np.float32)
-
-
-def _bulge(near: NDArray[np.float32]) -> NDArray[np.float32]:
-    """How far things stand out towards the viewer, as parts of their distance: each as round as it is wide."""
-    bulge = np.zeros(near.shape, np.float32)
-    for value in np.unique(near[near > 0]):
-        count, things = cv2.connectedComponents((near == value).astype(np.uint8))
-        for number in range(1, count):
-            inside = cv2.distanceTransform((things == number).astype(np.uint8), cv2.DIST_L2, 5) / SIZE
-            radius = float(inside.max())
-            bulge = np.maximum(bulge, np.sqrt(inside * (2 * radius - inside)))
-    return bulge
+        roundness = np.zeros(near.shape, np.float32)
+        for value in np.unique(near[near > 0]):
+            roundness = np.maximum(roundness, bulge(near == value))
+        level = plane(rows, self.horizon)[::SCALE, None]
+        return np.where(ground, level, near / (1 - roundness)).clip(0, 1).astype(np.float32)

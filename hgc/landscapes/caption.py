@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from hgc.landscapes.colours import Season, Time
+from hgc.landscapes.style import Style
+from hgc.landscapes.weather import Weather
 
 TIME_WORDS: dict[Time, tuple[str, ...]] = {
     "dawn": ("at dawn", "at sunrise", "in the early morning"),
@@ -18,6 +20,29 @@ SEASON_WORDS: dict[Season, tuple[str, ...]] = {
     "autumn": ("autumn", "fall", "golden autumn"),
     "winter": ("winter", "snowy winter"),
 }
+TIME_OF: dict[Time, tuple[str, ...]] = {"dawn": ("morning",), "sunset": ("evening",)}  # of "a rainy evening"
+ADJECTIVES: dict[Weather, tuple[str, ...]] = {
+    "clear": ("clear",),
+    "fog": ("foggy", "misty"),
+    "rain": ("rainy",),
+    "snowfall": (),  # a snowy one lies under snow
+}
+WEATHER_PHRASES: dict[Weather, tuple[str, ...]] = {
+    "clear": ("in clear weather",),
+    "fog": ("in fog", "in the fog", "in mist"),
+    "rain": ("in the rain", "in rain", "while it rains"),
+    "snowfall": ("in falling snow", "while it snows", "in a snowfall"),
+}
+WEATHER_WORDS: dict[Weather, tuple[str, ...]] = {
+    "fog": ("fog", "foggy", "mist", "misty"),
+    "rain": ("rain", "rainy", "rains", "raining"),
+    "snowfall": ("snowfall", "falling snow", "snows", "snowing"),
+    "clear": ("clear",),
+}
+STYLE_WORDS: dict[Style, tuple[str, ...]] = {"ink": ("ink",), "flat": ("flat", "poster")}
+INK_LEADS: tuple[str, ...] = ("an ink drawing of", "an ink painting of", "an ink wash of")
+INK_ENDS: tuple[str, ...] = ("in ink", "in ink wash", "drawn in ink")
+MEDIA: tuple[str, ...] = ("flat illustration", "poster", "painting")
 COUNTS: tuple[str, ...] = ("no", "a", "two", "three", "four", "five")
 # fmt: off
 EXTRA_WORDS: tuple[str, ...] = (
@@ -37,22 +62,26 @@ SCENE_NOUNS: tuple[str, ...] = ("landscape", "scene", "view", "valley", "country
 
 @dataclass(frozen=True)
 class Asked:
-    """The time of day and the season that a prompt names, if it does."""
+    """The time of day, season, weather and style that a prompt names, if it does."""
 
     time: Time | None
     season: Season | None
+    weather: Weather | None
+    style: Style | None
 
 
 def asked(prompt: str) -> Asked:
-    """Reads a prompt in the captions' wording; of several times or seasons the first one known counts."""
+    """Reads a prompt in the captions' wording; of several times, seasons or weathers the first one known counts."""
     text = f" {' '.join(prompt.lower().replace(',', ' ').split())} "
-    time = next((t for t, phrases in TIME_WORDS.items() if _names(text, t, phrases)), None)
-    season = next((s for s, phrases in SEASON_WORDS.items() if _names(text, s, phrases)), None)
-    return Asked(time, season)
+    time = next((t for t, phrases in TIME_WORDS.items() if _names(text, t, *phrases, *TIME_OF.get(t, ()))), None)
+    season = next((s for s, phrases in SEASON_WORDS.items() if _names(text, s, *phrases)), None)
+    weather = next((w for w, phrases in WEATHER_WORDS.items() if _names(text, *phrases)), None)
+    style = next((s for s, phrases in STYLE_WORDS.items() if _names(text, *phrases)), None)
+    return Asked(time, season, weather, style)
 
 
-def _names(text: str, word: str, phrases: tuple[str, ...]) -> bool:
-    return any(f" {phrase} " in text for phrase in (word, *phrases))
+def _names(text: str, *phrases: str) -> bool:
+    return any(f" {phrase} " in text for phrase in phrases)
 
 
 @dataclass(frozen=True)
@@ -90,8 +119,65 @@ def describe(content: Content, rng: np.random.Generator) -> str:
     elif style < 0.48:
         lead = f"a {noun} {when}"
     if rng.random() < 0.2:
-        lead = f"{_pick(('flat illustration', 'poster', 'painting'), rng)} of {lead}"
+        lead = f"{_pick(MEDIA, rng)} of {lead}"
     return f"{lead} with {listing}" if listing else lead
+
+
+def weathered(caption: str, weather: Weather, rng: np.random.Generator) -> str:
+    """The caption of a clear picture, of which it now names the weather; an empty one becomes a word or two."""
+    phrase = _pick(WEATHER_PHRASES[weather], rng)
+    if not caption:
+        return phrase
+    lead, with_, things = caption.partition(" with ")
+    adjectives = ADJECTIVES[weather]
+    if adjectives and rng.random() < 0.5:
+        return f"{_described(lead, _pick(adjectives, rng), rng)}{with_}{things}"
+    return f"{unsunny(lead, weather)} {phrase}{with_}{things}"
+
+
+def unsunny(caption: str, weather: Weather) -> str:
+    """A caption that calls no day sunny on which the weather is another."""
+    return caption if weather == "clear" else caption.replace("on a sunny day", "by day")
+
+
+PARTS_OF_DAY = {
+    "in the early morning": "morning",
+    "in the evening": "evening",
+    "on a sunny day": "day",
+    "by day": "day",
+    "at night": "night",
+    "by night": "night",
+}
+
+
+def _described(lead: str, adjective: str, rng: np.random.Generator) -> str:
+    """ "on a foggy morning" where the lead names a part of the day, or "a foggy autumn scene"."""
+    when = next((phrase for phrase in PARTS_OF_DAY if lead.endswith(phrase)), None)
+    if when and (when == "on a sunny day" or rng.random() < 0.5):
+        return f"{lead.removesuffix(when)}on a {adjective} {PARTS_OF_DAY[when]}"
+    medium, of, scene = lead.rpartition(" of ")
+    for article in ("an ", "a "):
+        if scene.startswith(article):
+            return f"{medium}{of}a {adjective} {scene.removeprefix(article)}"
+    return f"{medium}{of}{adjective} {scene}"
+
+
+def inked(caption: str, rng: np.random.Generator) -> str:
+    """The caption of a flat picture for its ink wash: named before or after it."""
+    scene = unflat(caption)
+    if not scene:
+        return _pick(INK_ENDS, rng)
+    if rng.random() < 0.5:
+        return f"{_pick(INK_LEADS, rng)} {scene}"
+    lead, with_, things = scene.partition(" with ")
+    return f"{lead} {_pick(INK_ENDS, rng)}{with_}{things}" if rng.random() < 0.5 else f"{scene}, {_pick(INK_ENDS, rng)}"
+
+
+def unflat(caption: str) -> str:
+    """A caption that calls its picture neither flat nor a poster nor a painting."""
+    for medium in MEDIA:
+        caption = caption.removeprefix(f"{medium} of ")
+    return caption
 
 
 def _pick(words: tuple[str, ...], rng: np.random.Generator) -> str:
@@ -127,6 +213,7 @@ def _things(content: Content, rng: np.random.Generator) -> list[str]:
 
 def vocabulary() -> tuple[str, ...]:
     """Every word a caption can hold, and its near neighbours, sorted."""
-    phrases = [phrase for group in (*TIME_WORDS.values(), *SEASON_WORDS.values()) for phrase in group]
-    words = {word for phrase in phrases for word in phrase.split()} | set(TIME_WORDS)
-    return tuple(sorted(words | set(COUNTS) | set(EXTRA_WORDS) | set(SCENE_NOUNS)))
+    worded = (TIME_WORDS, SEASON_WORDS, ADJECTIVES, WEATHER_PHRASES, WEATHER_WORDS, STYLE_WORDS)
+    phrases = [phrase for words in worded for group in words.values() for phrase in group]
+    words = {word for phrase in (*phrases, *INK_LEADS, *INK_ENDS) for word in phrase.split()}
+    return tuple(sorted(words | set(TIME_WORDS) | set(COUNTS) | set(EXTRA_WORDS) | set(SCENE_NOUNS)))

@@ -14,11 +14,11 @@ from hgc.landscapes.canvas import SIZE, Canvas
 from hgc.landscapes.caption import Content, describe
 from hgc.landscapes.colours import SEASONS, TIMES, Mood, Season, Time
 from hgc.landscapes.labels import label
+from hgc.landscapes.relief import RIDGES
 from hgc.landscapes.scenery import paint_cloud, paint_disc, paint_house, paint_pine, paint_round_tree, paint_sky
 from hgc.landscapes.terrain import Hill, paint_hill, paint_lake, paint_path, paint_ridge, rolling
 
 EDGE_LOW, EDGE_HIGH = 50, 120
-RIDGES = 0.06  # how near the nearest of the mountains are: before the sky, behind the ground
 VISIBLE_SHARE = 0.0012  # of the picture's pixels; less of a thing is not worth a word
 
 
@@ -56,15 +56,25 @@ def edge_map(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def paint(seed: int, time: Time | None = None, season: Season | None = None) -> Scene:
     """The scene of a seed; time of day and season are drawn from the seed unless given."""
     rng = np.random.default_rng(seed)
-    canvas, mood, plants = _painted(rng, time, season)
-    image, labels = canvas.finished()
-    caption = describe(_content(mood, labels, plants), rng)
-    return Scene(image, labels, edge_map(image), caption, mood.time, mood.season)
+    return _finished(*_painted(rng, time, season), rng)
+
+
+def paint_with_depth(seed: int) -> tuple[Scene, NDArray[np.float32]]:
+    """The scene of a seed and how near everything in it is, painted once."""
+    rng = np.random.default_rng(seed)
+    canvas, mood, plants = _painted(rng)
+    return _finished(canvas, mood, plants, rng), canvas.depth()
 
 
 def depth_of(seed: int) -> NDArray[np.float32]:
     """How near everything in the scene of a seed is [256, 256]: one over the distance, the sky 0, the lower edge 1."""
     return _painted(np.random.default_rng(seed))[0].depth()
+
+
+def _finished(canvas: Canvas, mood: Mood, plants: _Plants, rng: np.random.Generator) -> Scene:
+    image, labels = canvas.finished()
+    caption = describe(_content(mood, labels, plants), rng)
+    return Scene(image, labels, edge_map(image), caption, mood.time, mood.season)
 
 
 def _painted(

@@ -12,6 +12,7 @@ from hgc.landscapes.caption import vocabulary
 
 MAX_TOKENS = 48
 START, END = "<|startoftext|>", "<|endoftext|>"
+WORD_END = "</w>"
 PUNCTUATION = (",", ".", "-", "!", "'")
 
 
@@ -19,7 +20,7 @@ def build_tokenizer() -> CLIPTokenizer:
     """A tokenizer that knows every word of the vocabulary; the same one every time, because weights depend on it."""
     merges = learn_merges([*vocabulary(), *PUNCTUATION])
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    pieces = [*alphabet, *(letter + "</w>" for letter in alphabet), *(left + right for left, right in merges)]
+    pieces = [*alphabet, *(letter + WORD_END for letter in alphabet), *(left + right for left, right in merges)]
     vocab = {piece: i for i, piece in enumerate(dict.fromkeys(pieces))}
     vocab[START], vocab[END] = len(vocab), len(vocab) + 1
     return CLIPTokenizer(vocab=vocab, merges=merges, model_max_length=MAX_TOKENS)
@@ -27,7 +28,7 @@ def build_tokenizer() -> CLIPTokenizer:
 
 def learn_merges(words: list[str]) -> list[tuple[str, str]]:
     """Byte-pair merges, the commonest pair first and ties by the alphabet, until every word is one piece."""
-    spelt = [[*word[:-1], word[-1] + "</w>"] for word in words]
+    spelt = [[*word[:-1], word[-1] + WORD_END] for word in words]
     merges: list[tuple[str, str]] = []
     while pairs := Counter(pair for pieces in spelt for pair in pairwise(pieces)):
         chosen = min(pairs, key=lambda pair: (-pairs[pair], pair))
@@ -48,9 +49,15 @@ def _merged(pieces: list[str], pair: tuple[str, str]) -> list[str]:
 
 def word_ids(tokenizer: CLIPTokenizer) -> list[int]:
     """Tokens a caption can hold; all others never saw training."""
-    known = {*vocabulary(), *PUNCTUATION}
-    ids = tokenizer(sorted(known), add_special_tokens=False)["input_ids"]
-    return sorted({i for word in ids for i in word} | {tokenizer.bos_token_id, tokenizer.eos_token_id})
+    whole = {tokenizer.convert_tokens_to_ids(word + WORD_END) for word in (*known_words(tokenizer), *PUNCTUATION)}
+    return sorted(whole | {tokenizer.bos_token_id, tokenizer.eos_token_id})
+
+
+def known_words(tokenizer: CLIPTokenizer) -> frozenset[str]:
+    """The words of the vocabulary that this tokenizer reads whole: one made for an earlier vocabulary spells some."""
+    words = vocabulary()
+    spelt = tokenizer(list(words), add_special_tokens=False)["input_ids"]
+    return frozenset(word for word, ids in zip(words, spelt, strict=True) if len(ids) == 1)
 
 
 @dataclass(frozen=True)
@@ -63,7 +70,7 @@ class PromptReading:
 
 def read_prompt(tokenizer: CLIPTokenizer, prompt: str) -> PromptReading:
     """Unknown words in the order they come, each once; and what does not fit into `model_max_length` tokens."""
-    known = set(vocabulary())
+    known = known_words(tokenizer)
     unknown: dict[str, None] = {}
     cut: list[str] = []
     used = 2  # the start and end tokens

@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hgc.landscapes.canvas import SIZE
-from hgc.landscapes.colours import SEASONS, TIMES
-from hgc.landscapes.hand.drawing import hand_scene
+from hgc.landscapes.eyes import HEADS
 from hgc.landscapes.labels import CLASSES
-from hgc.landscapes.scene import Scene, paint
+from hgc.landscapes.relief import WHITE
 from hgc.training.autoencoder import LATENT_CHANNELS
 from hgc.training.checkpoint import CheckpointError
 from hgc.training.compute import Compute
+from hgc.training.lessons import Lesson, lesson
 from hgc.whole import write_whole
 
 log = logging.getLogger(__name__)
@@ -34,12 +34,13 @@ MOST_EMPHASIS = 4.0
 TRAINING_SEEDS = 1_000_000
 SEGMENTER_SEEDS = 500_000
 READER_SEEDS = 600_000
+DEPTH_READER_SEEDS = 800_000
 EVALUATION_SEEDS = 0
 
 
-def lesson(seed: int) -> Scene:
-    """A scene the networks learn from: the painter's own at even seeds, a hand-like drawing at odd ones."""
-    return hand_scene(seed) if seed % 2 else paint(seed)
+def nearness(taught: Lesson) -> NDArray[np.uint8]:
+    """How near everything in a lesson is [256, 256], WHITE at the lower edge."""
+    return np.round(taught.near * WHITE).astype(np.uint8)
 
 
 def paint_pictures(first_seed: int, count: int) -> tuple[Tensor, Tensor]:
@@ -49,28 +50,40 @@ def paint_pictures(first_seed: int, count: int) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(pictures), torch.from_numpy(np.stack([scene.labels for scene in scenes]))
 
 
-def paint_moods(first_seed: int, count: int, side: int) -> tuple[Tensor, Tensor]:
-    """Pictures averaged down to uint8 [count, side, side, 3], and int64 [count, 2]: numbers of time and season."""
-    pictures, moods = [], []
+def paint_depths(first_seed: int, count: int) -> tuple[Tensor, Tensor]:
+    """Pictures uint8 [count, 256, 256, 3] and how near everything in them is, uint8 [count, 256, 256]."""
+    scenes = [lesson(first_seed + i) for i in range(count)]
+    near = np.stack([nearness(scene) for scene in scenes])
+    return torch.from_numpy(np.stack([scene.image for scene in scenes])), torch.from_numpy(near)
+
+
+def paint_words(first_seed: int, count: int, side: int) -> tuple[Tensor, Tensor]:
+    """Pictures averaged down to uint8 [count, side, side, 3], and int64 [count, heads]: numbers of what they show."""
+    pictures, words = [], []
     for seed in range(first_seed, first_seed + count):
-        scene = lesson(seed)
-        pictures.append(cv2.resize(scene.image, (side, side), interpolation=cv2.INTER_AREA))
-        moods.append((TIMES.index(scene.time), SEASONS.index(scene.season)))
-    return torch.from_numpy(np.stack(pictures)), torch.tensor(moods)
+        taught = lesson(seed)
+        pictures.append(cv2.resize(taught.image, (side, side), interpolation=cv2.INTER_AREA))
+        words.append([choices.index(getattr(taught, head)) for head, choices in HEADS.items()])
+    return torch.from_numpy(np.stack(pictures)), torch.tensor(words)
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """latents float16 [N, 12, 32, 32]; labels uint8 [N, 256, 256]; edges uint8 [N, 256, 32], eight pixels a byte."""
+    """latents float16 [N, 12, 32, 32]; labels and near uint8 [N, 256, 256]; edges uint8 [N, 256, 32] in bits."""
 
     latents: NDArray[np.float16]
     labels: NDArray[np.uint8]
     edges: NDArray[np.uint8]
+    near: NDArray[np.uint8]
     captions: list[str]
 
     def edge_map(self, index: int) -> NDArray[np.uint8]:
         """Edges of one scene, 0 or 255, [256, 256]."""
         return np.asarray(np.unpackbits(self.edges[index], axis=-1) * 255, np.uint8)
+
+    def nearness(self, index: int) -> NDArray[np.float32]:
+        """How near everything in one scene is, 0..1, [256, 256]."""
+        return np.asarray(self.near[index] / np.float32(WHITE))
 
     @cached_property
     def class_weights(self) -> NDArray[np.float32]:
@@ -96,15 +109,15 @@ def decode(model: AutoencoderTiny, latents: Tensor, compute: Compute) -> Tensor:
 
 
 def with_reconstructions(
-    pictures: Tensor, labels: Tensor, model: AutoencoderTiny, compute: Compute
+    pictures: Tensor, answers: Tensor, model: AutoencoderTiny, compute: Compute
 ) -> tuple[Tensor, Tensor]:
-    """Every picture and what the autoencoder makes of it, under the same labels.
+    """Every picture and what the autoencoder makes of it, under the same answers (labels, or nearness).
 
     A segmenter that knows renders only takes the decoder's softness for another class: it judged reconstructions
     of faint paths at half their real score.
     """
     made = [decode(model, encode(model, part, compute), compute) for part in pictures.split(CHUNK)]
-    return torch.cat([pictures, *made]), torch.cat([labels, labels])
+    return torch.cat([pictures, *made]), torch.cat([answers, answers])
 
 
 def settle_scale(model: AutoencoderTiny, first_seed: int, count: int, compute: Compute) -> None:
@@ -126,6 +139,7 @@ def fill_dataset(folder: Path, model: AutoencoderTiny, first_seed: int, count: i
     latents = _array(folder / "latents.npy", mode, np.float16, (count, LATENT_CHANNELS, LATENT_SIZE, LATENT_SIZE))
     labels = _array(folder / "labels.npy", mode, np.uint8, (count, SIZE, SIZE))
     edges = _array(folder / "edges.npy", mode, np.uint8, (count, SIZE, SIZE // 8))
+    near = _array(folder / "near.npy", mode, np.uint8, (count, SIZE, SIZE))
     while len(captions) < count:
         start = len(captions)
         scenes = [lesson(first_seed + i) for i in range(start, min(count, start + CHUNK))]
@@ -134,13 +148,14 @@ def fill_dataset(folder: Path, model: AutoencoderTiny, first_seed: int, count: i
         latents[span] = encode(model, pictures, compute).numpy()
         labels[span] = np.stack([scene.labels for scene in scenes])
         edges[span] = np.packbits(np.stack([scene.edges for scene in scenes]) > 0, axis=-1)
+        near[span] = np.stack([nearness(scene) for scene in scenes])
         captions += [scene.caption for scene in scenes]
-        for array in (latents, labels, edges):
+        for array in (latents, labels, edges, near):
             array.flush()
         write_whole(progress, json.dumps(captions).encode())
         if start % 1024 == 0:
             log.info("encoded %d of %d scenes", len(captions), count)
-    return Dataset(np.asarray(latents), np.asarray(labels), np.asarray(edges), captions)
+    return Dataset(np.asarray(latents), np.asarray(labels), np.asarray(edges), np.asarray(near), captions)
 
 
 def _array(path: Path, mode: str, kind: type, shape: tuple[int, ...]) -> np.memmap:

@@ -1,5 +1,6 @@
-"""The text encoder, the UNet and its two ControlNets as one trainable module."""
+"""The text encoder, the UNet and its ControlNets as one trainable module."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -12,6 +13,8 @@ from hgc.landscapes.tokenizer import MAX_TOKENS
 from hgc.training.autoencoder import LATENT_CHANNELS
 
 LATENT_SIZE = 32
+# The ControlNet of each control, in the order of a batch: the attribute here and the folder of finished weights.
+NETS = {"segmentation": "controlnet", "edges": "controlnet_edges", "depth": "controlnet_depth"}
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ def open_zero_layers(net: ControlNetModel, share: float = 0.3) -> None:
 
 
 class Denoiser(nn.Module):
-    """Predicts v for a batch that is part segmentation-controlled, part edge-controlled, part uncontrolled."""
+    """Predicts v for a batch of which each control has a part, and the rest is uncontrolled."""
 
     def __init__(self, plan: DenoiserPlan, tokenizer: CLIPTokenizer) -> None:
         super().__init__()
@@ -87,10 +90,15 @@ class Denoiser(nn.Module):
         }
         self.unet = UNet2DConditionModel(sample_size=LATENT_SIZE, out_channels=LATENT_CHANNELS, **sizes)
         condition = {"conditioning_embedding_out_channels": plan.condition_channels}
-        self.controlnet = ControlNetModel(**sizes, **condition)
-        self.controlnet_edges = ControlNetModel(**sizes, **condition)
-        for net in (self.controlnet, self.controlnet_edges):
+        for name in NETS.values():
+            self.add_module(name, ControlNetModel(**sizes, **condition))
+        for net in self.nets.values():
             open_zero_layers(net)
+
+    @property
+    def nets(self) -> dict[str, ControlNetModel]:
+        """The ControlNet of every control."""
+        return {control: self.get_submodule(name) for control, name in NETS.items()}
 
     def attend_for_training(self) -> None:
         """Spell attention out where its map is small.
@@ -98,20 +106,20 @@ class Denoiser(nn.Module):
         On a CPU the fused kernel's backward takes two to four times as long there; over a whole picture's
         pixels, at the first level, it is the faster one.
         """
-        for net in (self.unet, self.controlnet, self.controlnet_edges):
+        for net in (self.unet, *self.nets.values()):
             net.set_attn_processor(
                 {name: AttnProcessor2_0() if _whole_picture(name) else AttnProcessor() for name in net.attn_processors}
             )
 
-    def forward(self, noisy: Tensor, steps: Tensor, ids: Tensor, maps: Tensor, edges: Tensor) -> Tensor:
-        """noisy [B, 12, 32, 32], steps [B], ids [B, T]; maps and edges [b, 3, 256, 256] in 0..1 for the first samples.
+    def forward(self, noisy: Tensor, steps: Tensor, ids: Tensor, controls: Sequence[Tensor]) -> Tensor:
+        """noisy [B, 12, 32, 32], steps [B], ids [B, T]; the maps [b, 3, 256, 256] in 0..1 of each control in NETS.
 
-        The first len(maps) samples follow maps, the next len(edges) follow edges, the rest nothing.
+        The first samples follow the maps of the first control, the next those of the second, the last nothing.
         """
         text = self.text_encoder(ids).last_hidden_state
         parts: list[list[Tensor]] = []
         start = 0
-        for net, control in ((self.controlnet, maps), (self.controlnet_edges, edges)):
+        for net, control in zip(self.nets.values(), controls, strict=True):
             chosen = slice(start, start + len(control))
             down, mid = net(noisy[chosen], steps[chosen], text[chosen], controlnet_cond=control, return_dict=False)
             parts.append([*down, mid])

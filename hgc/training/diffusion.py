@@ -1,4 +1,4 @@
-"""Joint training of text encoder, UNet and both ControlNets on the encoded scenes."""
+"""Joint training of text encoder, UNet and the ControlNets on the encoded scenes."""
 
 import json
 import logging
@@ -13,7 +13,7 @@ from torch.optim.swa_utils import AveragedModel
 from transformers import CLIPTokenizer
 
 from hgc.landscapes.tokenizer import word_ids
-from hgc.training.batch import Batch, Prompts, draw_batch
+from hgc.training.batch import Batch, Prompts, Shares, draw_batch
 from hgc.training.checkpoint import begin_stage, save_stage
 from hgc.training.compute import Compute, generator
 from hgc.training.dataset import Dataset
@@ -21,6 +21,7 @@ from hgc.training.denoiser import Denoiser, DenoiserPlan, build_scheduler
 from hgc.training.obedience import Obedience, ObedienceReader
 from hgc.training.optim import Pair
 from hgc.training.pace import Budget, Pace, warm_constant_decay
+from hgc.training.published import widened
 
 log = logging.getLogger(__name__)
 
@@ -31,15 +32,13 @@ STAGE = 2
 class DiffusionPlan:
     """Sizes, batch make-up and pace of the joint training.
 
-    A batch is `mapped` samples under a label map, as many under edges, and `free` ones under neither.
-    `sides` are (until which share of the way, latents on a side): small cut-outs first, several times the images
-    a second while colours, words and obedience are learnt; whole pictures at the end. `obedience` is how much the
-    labels read back from the promised picture count.
+    `shares` are the samples of a batch under each control. `sides` are (until which share of the way, latents on a
+    side): small cut-outs first, several times the images a second while colours, words and obedience are learnt;
+    whole pictures at the end. `obedience` is how much the labels read back from the promised picture count.
     """
 
     sizes: DenoiserPlan = field(default_factory=DenoiserPlan)
-    mapped: int = 7
-    free: int = 2
+    shares: Shares = field(default_factory=Shares)
     rate: float = 1e-3
     matrix_rate: float = 0.01
     warmup: int = 80
@@ -78,10 +77,9 @@ def diffusion_loss(
             compute.put(noisy),
             compute.put(steps),
             compute.put(batch.ids),
-            compute.put(batch.maps),
-            compute.put(batch.edges),
+            [compute.put(control) for control in batch.controls],
         )
-        mapped = slice(len(batch.maps))
+        mapped = slice(len(batch.labels))
         promised = compute.put(signal * noisy)[mapped] - compute.put(blur)[mapped] * made[mapped]
         disobeyed = obedience.loss(promised, compute.put(batch.labels), compute.put(alpha)[mapped])
     error = ((made.float() - compute.put(target)) ** 2 * compute.put(batch.emphasis)).mean(dim=(1, 2, 3))
@@ -112,7 +110,7 @@ def train_denoiser(
     while not pace.finished():
         draw = generator(seed, STAGE, pace.step)
         side = next((side for until, side in plan.sides if pace.progress < until), whole)
-        batch = draw_batch(dataset, prompts, plan.mapped, plan.free, side, draw)
+        batch = draw_batch(dataset, prompts, plan.shares, side, draw)
         loss = diffusion_loss(model, batch, alphas, plan.snr_cap, obedience, compute, draw)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -146,7 +144,7 @@ class _Training:
         optimizer = Pair(model, plan.rate, plan.matrix_rate)
         average: Any = AveragedModel(model, multi_avg_fn=_growing(plan.ema))
         parts: dict[str, Any] = {"model": model, "optimizer": optimizer, "average": average}
-        pace, losses = begin_stage(path, parts, budget)
+        pace, losses = begin_stage(path, parts, budget, lambda state: widened(state, optimizer.state_dict()))
         return cls(**parts, path=path, pace=pace, losses=losses)
 
     @property

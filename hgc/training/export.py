@@ -18,28 +18,27 @@ from transformers import CLIPTokenizer
 
 from hgc.training.checkpoint import load_checkpoint
 from hgc.training.compute import Compute
-from hgc.training.denoiser import Denoiser, build_scheduler
+from hgc.training.denoiser import NETS, Denoiser, build_scheduler
 
 if TYPE_CHECKING:
     from hgc.training.train import Recipe
 
 SHARD = "9MB"
-STAGES = ("autoencoder", "segmenter", "reader", "obedience", "denoiser")
+STAGES = ("autoencoder", "segmenter", "reader", "depth_reader", "obedience", "denoiser")
 
 
 def build_pipeline(
     model: Denoiser, autoencoder: AutoencoderTiny, tokenizer: CLIPTokenizer, control: str = "segmentation"
 ) -> StableDiffusionControlNetPipeline:
-    """The parts as a pipeline under one of the two controls, 'segmentation' or 'edges'."""
-    nets = {"segmentation": model.controlnet, "edges": model.controlnet_edges}
-    if control not in nets:
-        raise ValueError(f"control {control!r} is unknown; known: {', '.join(nets)}")
+    """The parts as a pipeline under one of the controls."""
+    if control not in NETS:
+        raise ValueError(f"control {control!r} is unknown; known: {', '.join(NETS)}")
     pipeline = StableDiffusionControlNetPipeline(
         vae=autoencoder,
         text_encoder=model.text_encoder,
         tokenizer=tokenizer,
         unet=model.unet,
-        controlnet=nets[control],
+        controlnet=model.nets[control],
         scheduler=build_scheduler(),
         safety_checker=None,
         feature_extractor=None,
@@ -57,7 +56,9 @@ def export(out: Path, model: Denoiser, autoencoder: AutoencoderTiny, tokenizer: 
         pipeline = build_pipeline(model, autoencoder, tokenizer).to(dtype=torch.float16)
         pipeline.save_pretrained(fresh, max_shard_size=SHARD)
         _load_in_single_precision(fresh / "text_encoder" / "config.json")
-        model.controlnet_edges.half().save_pretrained(fresh / "controlnet_edges", max_shard_size=SHARD)
+        for control, net in model.nets.items():
+            if control != "segmentation":  # which the pipeline has saved
+                net.half().save_pretrained(fresh / NETS[control], max_shard_size=SHARD)
         move_into(fresh, out)
 
 

@@ -1,4 +1,4 @@
-"""Training of the two networks that look at pictures, with checkpoints and a record of their losses."""
+"""Training of the networks that look at pictures, with checkpoints and a record of their losses."""
 
 import json
 import logging
@@ -11,8 +11,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hgc.landscapes.eyes import READER_CHANNELS, SEGMENTER_CHANNELS, Reader, Segmenter
+from hgc.landscapes.eyes import (
+    DEPTH_CHANNELS,
+    HEADS,
+    READER_CHANNELS,
+    READER_SIDE,
+    SEGMENTER_CHANNELS,
+    DepthReader,
+    Reader,
+    Segmenter,
+)
 from hgc.landscapes.labels import CLASSES
+from hgc.landscapes.relief import WHITE
 from hgc.training.checkpoint import begin_stage, save_stage
 from hgc.training.compute import Compute, generator
 from hgc.training.optim import Pair
@@ -24,6 +34,7 @@ DECAY_FROM = 0.4
 SEGMENTER_STAGE = 3
 RARE = ("sun_moon", "path", "tree", "house")
 READER_STAGE = 4
+DEPTH_STAGE = 6
 
 
 class Rates(Protocol):
@@ -104,10 +115,10 @@ def train_segmenter(
         weights = torch.tensor([plan.rare_weight if name in RARE else 1.0 for name in CLASSES], device=compute.device)
 
         def loss_of(step: int) -> Tensor:
-            images, answers = _cutouts(pictures, labels, plan, generator(seed, SEGMENTER_STAGE, step))
+            images, answers = _cutouts(pictures, labels, plan.batch, plan.crop, generator(seed, SEGMENTER_STAGE, step))
             with compute.autocast():
                 scores = model(compute.put(images)).float()
-            return F.cross_entropy(scores, compute.put(answers), weight=weights)
+            return F.cross_entropy(scores, compute.put(answers.long()), weight=weights)
 
         return loss_of
 
@@ -115,14 +126,17 @@ def train_segmenter(
     return model
 
 
-def _cutouts(pictures: Tensor, labels: Tensor, plan: SegmenterPlan, draw: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Cut-outs; half of them are softened and made grainy, because generated pictures are."""
-    picks = torch.randint(len(pictures), (plan.batch,), generator=draw).tolist()
-    tops, lefts = torch.randint(pictures.shape[1] - plan.crop + 1, (2, plan.batch), generator=draw).tolist()
-    spans = [(i, slice(y, y + plan.crop), slice(x, x + plan.crop)) for i, y, x in zip(picks, tops, lefts, strict=True)]
+def _cutouts(pictures: Tensor, labels: Tensor, batch: int, crop: int, draw: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Cut-outs of pictures and of what is to be read in them.
+
+    Half of them are softened and made grainy, because generated pictures are.
+    """
+    picks = torch.randint(len(pictures), (batch,), generator=draw).tolist()
+    tops, lefts = torch.randint(pictures.shape[1] - crop + 1, (2, batch), generator=draw).tolist()
+    spans = [(i, slice(y, y + crop), slice(x, x + crop)) for i, y, x in zip(picks, tops, lefts, strict=True)]
     images = torch.stack([pictures[span] for span in spans]).permute(0, 3, 1, 2).float() / 255
-    answers = torch.stack([labels[span] for span in spans]).long()
-    half = plan.batch // 2
+    answers = torch.stack([labels[span] for span in spans])
+    half = batch // 2
     soft = F.interpolate(F.avg_pool2d(images[:half], 2), scale_factor=2.0, mode="bilinear")
     share = torch.rand(half, 1, 1, 1, generator=draw)
     grain = 0.02 * torch.randn(soft.shape, generator=draw)
@@ -133,10 +147,51 @@ def _cutouts(pictures: Tensor, labels: Tensor, plan: SegmenterPlan, draw: torch.
 
 
 @dataclass(frozen=True)
+class DepthReaderPlan:
+    """Channels of the levels from full size to 1/32, and the pace; pictures are whole, as the ground is one plane."""
+
+    channels: tuple[int, ...] = DEPTH_CHANNELS
+    batch: int = 4
+    rate: float = 3e-3
+    matrix_rate: float = 0.02
+    warmup: int = 20
+    save_every: int = 200
+
+
+def train_depth_reader(
+    painted: Callable[[], tuple[Tensor, Tensor]],
+    plan: DepthReaderPlan,
+    budget: Budget,
+    compute: Compute,
+    work: Path,
+    seed: int,
+) -> DepthReader:
+    """Train, or go on training, with state kept in `work`; `painted` gives pictures and nearness if still needed."""
+    torch.manual_seed(seed)
+    model = DepthReader(plan.channels).to(compute.device, memory_format=compute.layout)  # type: ignore[call-overload]
+
+    def prepared() -> Callable[[int], Tensor]:
+        pictures, near = painted()
+
+        def loss_of(step: int) -> Tensor:
+            draw = generator(seed, DEPTH_STAGE, step)
+            images, answers = _cutouts(pictures, near, plan.batch, pictures.shape[1], draw)
+            with compute.autocast():
+                read = model(compute.put(images)).float()
+            return F.l1_loss(read, compute.put(answers.float() / WHITE))
+
+        return loss_of
+
+    fit("depth_reader", model, prepared, plan, budget, work)
+    return model
+
+
+@dataclass(frozen=True)
 class ReaderPlan:
-    """Channels of the levels from SIDE down to an eighth of it, and the pace."""
+    """Channels of the levels from `side` in pixels down to a sixteenth of it, and the pace."""
 
     channels: tuple[int, ...] = READER_CHANNELS
+    side: int = READER_SIDE
     batch: int = 32
     rate: float = 3e-3
     matrix_rate: float = 0.02
@@ -152,18 +207,20 @@ def train_reader(
     work: Path,
     seed: int,
 ) -> Reader:
-    """Train, or go on training, with state kept in `work`; `painted` gives pictures and moods if still needed."""
+    """Train, or go on training, with state kept in `work`; `painted` gives pictures and words if still needed."""
     torch.manual_seed(seed)
-    model = Reader(plan.channels).to(compute.device)
+    model = Reader(plan.channels, plan.side).to(compute.device)
 
     def prepared() -> Callable[[int], Tensor]:
-        pictures, moods = painted()
+        pictures, words = painted()
 
         def loss_of(step: int) -> Tensor:
-            images, answers = drawn_moods(pictures, moods, plan.batch, generator(seed, READER_STAGE, step))
-            times, seasons = model(images.to(compute.device))
-            when, season = answers.to(compute.device).unbind(dim=1)
-            return F.cross_entropy(times, when) + F.cross_entropy(seasons, season)
+            images, answers = drawn_words(pictures, words, plan.batch, generator(seed, READER_STAGE, step))
+            scores = model(images.to(compute.device))
+            truths = answers.to(compute.device).unbind(dim=1)
+            return torch.stack(
+                [F.cross_entropy(scores[head], truth) for head, truth in zip(HEADS, truths, strict=True)]
+            ).sum()
 
         return loss_of
 
@@ -171,7 +228,7 @@ def train_reader(
     return model
 
 
-def drawn_moods(pictures: Tensor, moods: Tensor, batch: int, draw: torch.Generator) -> tuple[Tensor, Tensor]:
+def drawn_words(pictures: Tensor, words: Tensor, batch: int, draw: torch.Generator) -> tuple[Tensor, Tensor]:
     """Pictures as a model might draw them: mirrored, grainy, each channel a little brighter or darker."""
     picks = torch.randint(len(pictures), (batch,), generator=draw)
     images = pictures[picks].permute(0, 3, 1, 2).float() / 255
@@ -179,4 +236,4 @@ def drawn_moods(pictures: Tensor, moods: Tensor, batch: int, draw: torch.Generat
     grain = 0.02 * torch.randn(images.shape, generator=draw)
     images = (images * gain + grain).clamp(0, 1)
     mirrored = torch.rand(batch, generator=draw) < 0.5
-    return torch.where(mirrored[:, None, None, None], images.flip(3), images), moods[picks]
+    return torch.where(mirrored[:, None, None, None], images.flip(3), images), words[picks]

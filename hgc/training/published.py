@@ -9,19 +9,21 @@ import torch
 from diffusers import AutoencoderTiny, ControlNetModel, UNet2DConditionModel
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
-from transformers import CLIPTextModel
+from transformers import CLIPTextModel, CLIPTokenizer
 
-from hgc.landscapes.eyes import Reader, Segmenter
-from hgc.landscapes.tokenizer import build_tokenizer
+from hgc.landscapes.eyes import HEADS, DepthReader, Reader, Segmenter
+from hgc.landscapes.tokenizer import build_tokenizer, word_ids
 from hgc.training.autoencoder import build_autoencoder
 from hgc.training.checkpoint import CheckpointError, save_checkpoint
-from hgc.training.denoiser import Denoiser
+from hgc.training.denoiser import NETS, Denoiser
 from hgc.training.optim import Pair
 
 if TYPE_CHECKING:
     from hgc.training.train import Recipe
 
 log = logging.getLogger(__name__)
+
+NEW_WORD_STD, NEW_WORD_SEED = 0.02, 0
 
 
 def published_stages(weights: Path) -> dict[str, Any]:
@@ -33,10 +35,34 @@ def published_stages(weights: Path) -> dict[str, Any]:
     return stages
 
 
+def widened(state: dict[str, Any], momenta: list[dict[str, Any]]) -> dict[str, Any]:
+    """A denoiser's checkpoint with every ControlNet: one from before there was depth begins as the label maps' copy.
+
+    Its optimizers' momenta belong to fewer weights and are dropped for `momenta`, those of a new start.
+    """
+    old, new = NETS["segmentation"], NETS["depth"]
+    if any(name.startswith(f"{new}.") for name in state["model"]):
+        return state
+
+    def grown(weights: dict[str, Any], prefix: str) -> dict[str, Any]:
+        first = f"{prefix}{old}."
+        copied = {name: weight.clone() for name, weight in weights.items() if name.startswith(first)}
+        return weights | {f"{prefix}{new}.{name.removeprefix(first)}": weight for name, weight in copied.items()}
+
+    log.info("denoiser: the depth ControlNet begins as a copy of the label maps', the optimizers begin anew")
+    return state | {
+        "model": grown(state["model"], ""),
+        "average": grown(state["average"], "module."),
+        "optimizer": momenta,
+    }
+
+
 def take_up(weights: Path, work: Path, recipe: "Recipe") -> None:
     """Write to `work` the checkpoint of every stage that has none there, from finished `weights` and their record.
 
     Steps, time spent and losses go on from training.json; the optimizers' momenta are not published and start anew.
+    A reader that cannot read all that there is to read is left out: a new one takes half a minute.
+    A network that the weights lack is trained from its beginning; a ControlNet, from the label maps'.
     Raises CheckpointError where the folder holds no record, RuntimeError where the recipe asks for other sizes.
     """
     stages = published_stages(weights)
@@ -44,12 +70,16 @@ def take_up(weights: Path, work: Path, recipe: "Recipe") -> None:
         ("autoencoder", lambda: (_autoencoder(weights, recipe), recipe.autoencoder)),
         ("segmenter", lambda: (Segmenter.load(weights / "segmenter"), recipe.segmenter)),
         ("reader", lambda: (Reader.load(weights / "reader"), recipe.reader)),
+        ("depth_reader", lambda: (DepthReader.load(weights / "depth_reader"), recipe.depth_reader)),
         ("denoiser", lambda: (_denoiser(weights, recipe), recipe.denoiser)),
     ):
         path = work / f"{name}.ckpt"
-        if path.exists():
+        if path.exists() or name not in stages:
             continue
         model, plan = build()
+        if isinstance(model, Reader) and model.heads != tuple(HEADS):
+            log.info("reader starts anew: that of %s reads %s only", weights, " and ".join(model.heads))
+            continue
         state: dict[str, Any] = {
             "model": model.state_dict(),
             "optimizer": Pair(model, plan.rate, plan.matrix_rate).state_dict(),
@@ -70,12 +100,41 @@ def _autoencoder(weights: Path, recipe: "Recipe") -> nn.Module:
 
 
 def _denoiser(weights: Path, recipe: "Recipe") -> nn.Module:
-    model = Denoiser(recipe.denoiser.sizes, build_tokenizer())
-    _filled(model.text_encoder, CLIPTextModel.from_pretrained(weights / "text_encoder"))
+    tokenizer = build_tokenizer()
+    model = Denoiser(recipe.denoiser.sizes, tokenizer)
+    _understanding(
+        model.text_encoder,
+        CLIPTextModel.from_pretrained(weights / "text_encoder"),
+        CLIPTokenizer.from_pretrained(weights / "tokenizer"),
+        tokenizer,
+    )
     _filled(model.unet, UNet2DConditionModel.from_pretrained(weights / "unet"))
-    _filled(model.controlnet, ControlNetModel.from_pretrained(weights / "controlnet"))
-    _filled(model.controlnet_edges, ControlNetModel.from_pretrained(weights / "controlnet_edges"))
+    for control, net in model.nets.items():
+        own = weights / NETS[control]
+        _filled(net, ControlNetModel.from_pretrained(own if own.exists() else weights / NETS["segmentation"]))
     return model
+
+
+@torch.no_grad()
+def _understanding(model: CLIPTextModel, finished: CLIPTextModel, known: CLIPTokenizer, now: CLIPTokenizer) -> None:
+    """Fill `model` from the finished one, each piece's row by its text: a larger vocabulary numbers pieces anew.
+
+    Words that were not `known` begin as small noise, and new pieces of words as nothing.
+    """
+    table = model.get_input_embeddings().weight
+    learned = finished.get_input_embeddings().weight.to(torch.float32)
+    noise = torch.randn(table.shape, generator=torch.Generator().manual_seed(NEW_WORD_SEED)) * NEW_WORD_STD
+    rows, places = torch.zeros_like(table), known.get_vocab()
+    words, before = set(word_ids(now)), set(word_ids(known))
+    for piece, number in now.get_vocab().items():
+        place = places.get(piece)
+        if number in words and place not in before:
+            rows[number] = noise[number]
+        elif place is not None:
+            rows[number] = learned[place]
+    name = next(name for name, weight in model.named_parameters() if weight is table)
+    rest = {key: weight.to(torch.float32) for key, weight in finished.state_dict().items()}
+    model.load_state_dict(rest | {name: rows})
 
 
 def _filled(model: nn.Module, finished: nn.Module) -> nn.Module:

@@ -13,7 +13,8 @@ from hgc.landscapes.artist import Artist, Picture, Sitting, as_images, as_pictur
 from hgc.landscapes.canvas import SIZE
 from hgc.landscapes.colours import SEASONS, TIMES
 from hgc.landscapes.labels import colour_map
-from hgc.landscapes.scene import Scene, paint
+from hgc.landscapes.relief import depth_map
+from hgc.landscapes.scene import Scene, depth_of, paint
 from hgc.landscapes.tiles import save_small, tiled
 from hgc.models.presets import GUIDANCE
 from hgc.training.compute import Compute
@@ -36,15 +37,18 @@ def draw_sheet(
     compute: Compute,
     steps: int = 20,
 ) -> None:
-    """Rows: real scenes, their maps, drawn from the maps, drawn from the edges, drawn from the words alone."""
-    scenes = [paint(EVALUATION_SEEDS + 900 + i) for i in range(COLUMNS)]
+    """Rows: real scenes, their maps, drawn from maps, from edges, from depth, and from the words alone."""
+    seeds = [EVALUATION_SEEDS + 900 + i for i in range(COLUMNS)]
+    scenes = [paint(seed) for seed in seeds]
     maps = [colour_map(scene.labels) for scene in scenes]
     edges = [np.repeat(scene.edges[..., None], 3, axis=2) for scene in scenes]
+    greys = [depth_map(depth_of(seed), (SIZE, SIZE)) for seed in seeds]
     rows = [
         [scene.image for scene in scenes],
         maps,
         _drawn(model, autoencoder, tokenizer, compute, scenes, maps, "segmentation", 1.0, steps),
         _drawn(model, autoencoder, tokenizer, compute, scenes, edges, "edges", 1.0, steps),
+        _drawn(model, autoencoder, tokenizer, compute, scenes, greys, "depth", 1.0, steps),
         _drawn(model, autoencoder, tokenizer, compute, scenes, maps, "segmentation", 0.0, steps),
     ]
     tiled([picture for row in rows for picture in row], COLUMNS, SIZE, gap_px=0).save(path)

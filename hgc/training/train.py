@@ -1,4 +1,4 @@
-"""From nothing to weights: tokenizer, autoencoder, encoded scenes, segmenter, denoiser, export.
+"""From nothing to weights: tokenizer, autoencoder, what reads pictures, encoded scenes, denoiser, export.
 
 python -m hgc train                      # nearly five hours on two busy cores
 python -m hgc train --tiny               # seconds, no quality: a test of every stage
@@ -11,25 +11,34 @@ from pathlib import Path
 
 from torch import Tensor
 
-from hgc.landscapes.eyes import SIDE
 from hgc.landscapes.tiles import save_small
 from hgc.landscapes.tokenizer import build_tokenizer
 from hgc.training.autoencoder import AutoencoderPlan, train_autoencoder
+from hgc.training.batch import Shares
 from hgc.training.compute import Compute, best_compute
 from hgc.training.dataset import (
+    DEPTH_READER_SEEDS,
     READER_SEEDS,
     SEGMENTER_SEEDS,
     TRAINING_SEEDS,
     fill_dataset,
-    paint_moods,
+    paint_depths,
     paint_pictures,
+    paint_words,
     settle_scale,
     with_reconstructions,
 )
 from hgc.training.denoiser import Denoiser, DenoiserPlan
 from hgc.training.diffusion import DiffusionPlan, train_denoiser
 from hgc.training.export import export, write_record
-from hgc.training.eyes import ReaderPlan, SegmenterPlan, train_reader, train_segmenter
+from hgc.training.eyes import (
+    DepthReaderPlan,
+    ReaderPlan,
+    SegmenterPlan,
+    train_depth_reader,
+    train_reader,
+    train_segmenter,
+)
 from hgc.training.loss_chart import draw_losses
 from hgc.training.obedience import ObedienceReaderPlan, train_obedience_reader
 from hgc.training.pace import Budget
@@ -39,6 +48,7 @@ from hgc.training.sheet import draw_sheet
 log = logging.getLogger(__name__)
 
 NO_STEP_LIMIT = 10_000_000
+NOT_BEGUN = {"seconds": 0}
 
 
 def minutes(count: float) -> Budget:
@@ -53,26 +63,32 @@ class Recipe:
     autoencoder: AutoencoderPlan = field(default_factory=AutoencoderPlan)
     segmenter: SegmenterPlan = field(default_factory=SegmenterPlan)
     reader: ReaderPlan = field(default_factory=ReaderPlan)
+    depth_reader: DepthReaderPlan = field(default_factory=DepthReaderPlan)
     obedience: ObedienceReaderPlan = field(default_factory=ObedienceReaderPlan)
     denoiser: DiffusionPlan = field(default_factory=DiffusionPlan)
     autoencoder_budget: Budget = field(default_factory=lambda: minutes(56))
     segmenter_budget: Budget = field(default_factory=lambda: minutes(43.5))
-    reader_budget: Budget = field(default_factory=lambda: Budget(600))
+    reader_budget: Budget = field(default_factory=lambda: Budget(1500))
+    depth_reader_budget: Budget = field(default_factory=lambda: minutes(10))
     obedience_budget: Budget = field(default_factory=lambda: Budget(800))
     denoiser_budget: Budget = field(default_factory=lambda: minutes(183))
     autoencoder_scenes: int = 1500
     segmenter_scenes: int = 700
     reader_scenes: int = 2000
+    depth_reader_scenes: int = 700
     scale_scenes: int = 48
     scenes: int = 8192
     sheet_every: int = 1000
 
 
 def longer(recipe: Recipe, weights: Path, extra_minutes: dict[str, float]) -> Recipe:
-    """The recipe with budgets by which finished stages go on for so many more minutes than their record says."""
+    """The recipe with budgets by which finished stages go on for so many more minutes than their record says.
+
+    A stage that the record has not begins with those minutes.
+    """
     stages = published_stages(weights)
     budgets = {
-        f"{name}_budget": Budget(NO_STEP_LIMIT, stages[name]["seconds"] + 60 * extra)
+        f"{name}_budget": Budget(NO_STEP_LIMIT, stages.get(name, NOT_BEGUN)["seconds"] + 60 * extra)
         for name, extra in extra_minutes.items()
     }
     return replace(recipe, **budgets)  # type: ignore[arg-type]
@@ -92,8 +108,10 @@ def tiny_recipe() -> Recipe:
         AutoencoderPlan(channels=8, encoder_blocks=(0, 1, 1, 1), decoder_blocks=(1, 1, 1, 1), batch=2, save_every=2),
         SegmenterPlan(channels=(8, 8, 8), batch=2, crop=64, save_every=2),
         ReaderPlan(batch=2, save_every=2),
+        DepthReaderPlan(channels=(8, 8, 8), batch=2, save_every=2),
         ObedienceReaderPlan(width=8, layers=2, batch=2, save_every=2),
-        DiffusionPlan(sizes, mapped=1, free=1, warmup=2, sides=((0.5, 16),), save_every=2),
+        DiffusionPlan(sizes, Shares(1, 1, 1, 1), warmup=2, sides=((0.5, 16),), save_every=2),
+        Budget(4),
         Budget(4),
         Budget(4),
         Budget(4),
@@ -102,6 +120,7 @@ def tiny_recipe() -> Recipe:
         autoencoder_scenes=4,
         segmenter_scenes=4,
         reader_scenes=4,
+        depth_reader_scenes=4,
         scale_scenes=4,
         scenes=6,
     )
@@ -142,9 +161,14 @@ def train(
         pictures = paint_pictures(SEGMENTER_SEEDS, recipe.segmenter_scenes)
         return with_reconstructions(*pictures, autoencoder, compute)
 
+    def deep() -> tuple[Tensor, Tensor]:
+        pictures = paint_depths(DEPTH_READER_SEEDS, recipe.depth_reader_scenes)
+        return with_reconstructions(*pictures, autoencoder, compute)
+
     train_segmenter(segmented, recipe.segmenter, recipe.segmenter_budget, *at).save(out / "segmenter")
-    moods = partial(paint_moods, READER_SEEDS, recipe.reader_scenes, SIDE)
-    train_reader(moods, recipe.reader, recipe.reader_budget, *at).save(out / "reader")
+    words = partial(paint_words, READER_SEEDS, recipe.reader_scenes, recipe.reader.side)
+    train_reader(words, recipe.reader, recipe.reader_budget, *at).save(out / "reader")
+    train_depth_reader(deep, recipe.depth_reader, recipe.depth_reader_budget, *at).save(out / "depth_reader")
     dataset = fill_dataset(work / "shelf", autoencoder, TRAINING_SEEDS, recipe.scenes, compute)
 
     def look(model: Denoiser, step: int) -> None:

@@ -8,9 +8,9 @@ from hgc.landscapes.canvas import BIG
 from hgc.landscapes.colours import Colour
 from hgc.landscapes.painter.masks import inset, shifted
 from hgc.landscapes.painter.sheet import Region, Sheet
+from hgc.landscapes.relief import is_wood
 
 TRUNK_SHARE = 0.42  # of the greatest width; what is narrower at the foot is trunk
-WOOD_FROM = 1.5  # width over height
 TIERS = ((0.0, 0.38), (0.28, 0.68), (0.58, 1.0))  # of the crown's height
 MOST_TREES = 36
 
@@ -18,7 +18,7 @@ MOST_TREES = 36
 def tree(sheet: Sheet, region: Region, pines: bool) -> tuple[int, bool]:
     """Paint a region of trees; how many stand in it, and whether they are pines."""
     height, width = region.mask.shape
-    if width > WOOD_FROM * height or (width > 0.3 * BIG and height > 0.3 * BIG):
+    if is_wood(width / BIG, height / BIG):
         return _wood(sheet, region, pines), pines
     distance = 0.35 * max(0.0, 1 - region.height / (0.25 * BIG))
     sheet.fill(region.mask, sheet.mood.shaded(sheet.mood.growth.trunk, distance), region.window)
