@@ -39,7 +39,7 @@ from hgc.training.lessons import Lesson, lesson
 from hgc.training.obedience import Obedience, ObedienceReader, obedience_loss
 from hgc.training.optim import orthogonalized
 from hgc.training.pace import Budget, Pace, warm_constant_decay
-from hgc.training.published import take_up, widened
+from hgc.training.published import take_up
 from hgc.training.train import longer, tiny_recipe, train
 
 CPU = Compute("cpu", bf16=False)
@@ -153,28 +153,6 @@ def test_weights_from_before_there_was_depth_are_gone_on_from(trained: Path, tmp
 def _alike(weights: dict[str, torch.Tensor], one: str, other: str) -> bool:
     names = [name.removeprefix(f"{one}.") for name in weights if name.startswith(f"{one}.")]
     return all(torch.equal(weights[f"{one}.{name}"], weights[f"{other}.{name}"]) for name in names)
-
-
-def test_a_checkpoint_from_before_there_was_depth_is_gone_on_from(trained: Path, tmp_path: Path) -> None:
-    """Model and average grow by the label maps' ControlNet; steps go on, and so do the losses."""
-    state = load_checkpoint(trained / "work" / "denoiser.ckpt")
-    for part in ("model", "average"):
-        state[part] = {name: weight for name, weight in state[part].items() if "controlnet_depth" not in name}
-    state["optimizer"] = [{"state": {}, "param_groups": []}] * 2
-    grown = widened(state, [{"new": True}])
-    hint = "controlnet_cond_embedding.conv_in.weight"
-    for part, prefix in (("model", ""), ("average", "module.")):
-        here = grown[part]
-        assert torch.equal(here[f"{prefix}controlnet_depth.{hint}"], here[f"{prefix}controlnet.{hint}"]), part
-        assert here[f"{prefix}controlnet_depth.{hint}"] is not here[f"{prefix}controlnet.{hint}"]
-    assert grown["optimizer"] == [{"new": True}]
-    assert widened(grown, []) is grown
-
-    shutil.copytree(trained / "work", tmp_path / "work")
-    save_checkpoint(tmp_path / "work" / "denoiser.ckpt", state)
-    train(tmp_path / "out", tmp_path / "work", compute=CPU, recipe=replace(tiny_recipe(), denoiser_budget=Budget(6)))
-    assert load_checkpoint(tmp_path / "work" / "denoiser.ckpt")["step"] == 6
-    assert not _alike(_weights(tmp_path / "out"), "controlnet_depth", "controlnet")
 
 
 def test_a_batch_holds_samples_of_every_control(tmp_path: Path) -> None:

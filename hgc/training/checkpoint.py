@@ -2,7 +2,7 @@
 
 import hashlib
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,19 +29,11 @@ def save_stage(path: Path, parts: Mapping[str, Any], pace: Pace, losses: Losses)
     save_checkpoint(path, states | {"step": pace.step, "spent_s": pace.spent_s, "losses": losses})
 
 
-def begin_stage(
-    path: Path,
-    parts: Mapping[str, Any],
-    budget: Budget,
-    fitted: Callable[[dict[str, Any]], dict[str, Any]] = lambda state: state,
-) -> tuple[Pace, Losses]:
-    """The pace and losses of a stage, anew, or with its parts as the checkpoint has them. Raises CheckpointError.
-
-    `fitted` makes the state of an earlier program one of this.
-    """
+def begin_stage(path: Path, parts: Mapping[str, Any], budget: Budget) -> tuple[Pace, Losses]:
+    """The pace and losses of a stage, anew, or with its parts as the checkpoint has them. Raises CheckpointError."""
     if not path.exists():
         return Pace(budget), []
-    state = fitted(load_checkpoint(path))
+    state = load_checkpoint(path)
     for name, part in parts.items():
         part.load_state_dict(state[name])
     return Pace(budget, state["step"], state["spent_s"]), state["losses"]

@@ -21,7 +21,6 @@ from hgc.training.denoiser import Denoiser, DenoiserPlan, build_scheduler
 from hgc.training.obedience import Obedience, ObedienceReader
 from hgc.training.optim import Pair
 from hgc.training.pace import Budget, Pace, warm_constant_decay
-from hgc.training.published import widened
 
 log = logging.getLogger(__name__)
 
@@ -144,7 +143,7 @@ class _Training:
         optimizer = Pair(model, plan.rate, plan.matrix_rate)
         average: Any = AveragedModel(model, multi_avg_fn=_growing(plan.ema))
         parts: dict[str, Any] = {"model": model, "optimizer": optimizer, "average": average}
-        pace, losses = begin_stage(path, parts, budget, lambda state: widened(state, optimizer.state_dict()))
+        pace, losses = begin_stage(path, parts, budget)
         return cls(**parts, path=path, pace=pace, losses=losses)
 
     @property

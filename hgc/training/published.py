@@ -35,28 +35,6 @@ def published_stages(weights: Path) -> dict[str, Any]:
     return stages
 
 
-def widened(state: dict[str, Any], momenta: list[dict[str, Any]]) -> dict[str, Any]:
-    """A denoiser's checkpoint with every ControlNet: one from before there was depth begins as the label maps' copy.
-
-    Its optimizers' momenta belong to fewer weights and are dropped for `momenta`, those of a new start.
-    """
-    old, new = NETS["segmentation"], NETS["depth"]
-    if any(name.startswith(f"{new}.") for name in state["model"]):
-        return state
-
-    def grown(weights: dict[str, Any], prefix: str) -> dict[str, Any]:
-        first = f"{prefix}{old}."
-        copied = {name: weight.clone() for name, weight in weights.items() if name.startswith(first)}
-        return weights | {f"{prefix}{new}.{name.removeprefix(first)}": weight for name, weight in copied.items()}
-
-    log.info("denoiser: the depth ControlNet begins as a copy of the label maps', the optimizers begin anew")
-    return state | {
-        "model": grown(state["model"], ""),
-        "average": grown(state["average"], "module."),
-        "optimizer": momenta,
-    }
-
-
 def take_up(weights: Path, work: Path, recipe: "Recipe") -> None:
     """Write to `work` the checkpoint of every stage that has none there, from finished `weights` and their record.
 
