@@ -16,7 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from typer.testing import CliRunner
 
 from hgc.__main__ import app
-from hgc.bench import paper
+from hgc.bench import paper, shapes
 from hgc.cache.anatomy import Kind, Macs
 from hgc.cache.anatomy.macs import MacCounter, NetworkMacs
 from hgc.cache.anatomy.measured import measure
@@ -100,7 +100,7 @@ def test_a_union_costs_little_more_than_a_controlnet() -> None:
     alone, union = (
         sum(
             site.macs.paper
-            for site in measure(paper.sdxl_networks(kind), (32, 32), 77, model=kind)
+            for site in measure(shapes.sdxl_networks(kind), (32, 32), 77, model=kind)
             if site.parent is None
         )
         for kind in ("controlnet", "union")

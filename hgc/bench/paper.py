@@ -9,11 +9,10 @@ from typing import Any
 import torch
 from diffusers import (
     ControlNetModel,
-    ControlNetUnionModel,
     UNet2DConditionModel,
 )
 
-from hgc.bench.shapes import SDXL_SHAPES, TOKENS, networks_of
+from hgc.bench.shapes import TOKENS, sdxl_networks
 from hgc.bench.table import text_table
 from hgc.cache import schedules
 from hgc.cache.anatomy import Anatomy
@@ -33,7 +32,6 @@ SDXL_STEPS, SDXL_LATENT = 25, (128, 128)
 # T-GATE's table for SDXL at 1024 x 1024 in 25 steps, without any ControlNet (arXiv 2404.02747).
 SDXL_PUBLISHED: Mapping[str, float] = {"full compute": 149, "T-GATE": 96, "DeepCache and T-GATE": 44}
 SDXL_CONTROLS: Mapping[str, str] = {"": "", "controlnet": " + ControlNet", "union": " + Union"}
-UNION_SHAPES: Mapping[str, Any] = {"num_control_type": 6}
 GATE = 10
 
 
@@ -113,15 +111,6 @@ COLUMNS: tuple[tuple[str, Callable[[Row], str]], ...] = (
 def text(counts: Sequence[Row]) -> str:
     measured_on = f"SD 1.5 + ControlNet, 512 x 512, {STEPS} steps, two branches; paper: convolutions and linear layers."
     return f"{text_table(counts, COLUMNS)}\n{measured_on}"
-
-
-def sdxl_networks(control: str) -> Networks:
-    """SDXL's networks without weights: alone, with a ControlNet, or with a Union that reads one map."""
-    unet, net = networks_of(SDXL_SHAPES)
-    if control == "union":
-        with torch.device("meta"):
-            return Networks(unet, {"controlnet": ControlNetUnionModel(**SDXL_SHAPES, **UNION_SHAPES)})
-    return Networks(unet, {"controlnet": net} if control == "controlnet" else {})
 
 
 def sdxl_plans(anatomy: Anatomy) -> Mapping[str, Plan]:

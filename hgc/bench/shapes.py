@@ -8,9 +8,11 @@ from typing import Any
 import torch
 from diffusers import (
     ControlNetModel,
+    ControlNetUnionModel,
     UNet2DConditionModel,
 )
 
+from hgc.cache.anatomy.networks import Networks
 from hgc.models.presets import SD15_SHAPES
 
 TOKENS = 77
@@ -27,6 +29,7 @@ SDXL_SHAPES: Mapping[str, Any] = {
     "addition_time_embed_dim": SIZE_WIDTH,
     "projection_class_embeddings_input_dim": SIZES * SIZE_WIDTH + POOLED_WIDTH,
 }
+UNION_SHAPES: Mapping[str, Any] = {"num_control_type": 6}
 FAMILIES: Mapping[str, Mapping[str, Any]] = {"sd15": SD15_SHAPES, "sdxl": SDXL_SHAPES}
 # The same families in miniature, to try a benchmark on; what it then says of time says nothing.
 _SMALL = {"block_out_channels": (16, 32), "layers_per_block": 1, "attention_head_dim": 2, "norm_num_groups": 8}
@@ -51,3 +54,12 @@ def networks_of(shapes: Mapping[str, Any]) -> tuple[UNet2DConditionModel, Contro
     up = [name.replace("Down", "Up") for name in reversed(shapes.get("down_block_types", ()))]
     with torch.device("meta"):
         return UNet2DConditionModel(**shapes, **({"up_block_types": up} if up else {})), ControlNetModel(**shapes)
+
+
+def sdxl_networks(control: str) -> Networks:
+    """SDXL's networks without weights: alone, with a ControlNet, or with a Union that reads one map."""
+    unet, net = networks_of(SDXL_SHAPES)
+    if control == "union":
+        with torch.device("meta"):
+            return Networks(unet, {"controlnet": ControlNetUnionModel(**SDXL_SHAPES, **UNION_SHAPES)})
+    return Networks(unet, {"controlnet": net} if control == "controlnet" else {})
