@@ -2,7 +2,9 @@
 
 import json
 import shlex
+from dataclasses import replace
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 import typer
@@ -58,6 +60,37 @@ def test_a_stopped_remake_goes_on_and_new_weights_begin_again(root: Path) -> Non
     assert remake.stale() == THREE[2:]
     (root / MODEL / "unet" / "a.safetensors").write_bytes(b"2")
     assert remake.stale() == THREE
+
+
+def test_steps_of_one_turn_run_side_by_side_and_later_ones_wait(root: Path) -> None:
+    both, maker = Barrier(2), Maker()
+
+    def run(step: Step, root: Path) -> int:
+        if step.turn == 0:
+            both.wait(timeout=10)
+        else:
+            assert maker.seen[:2] == ["figures", "plans"] or maker.seen[:2] == ["plans", "figures"]
+        return maker(step, root)
+
+    remake = Remake(root, [*THREE[:2], replace(THREE[2], turn=1)], run, at_once=2)
+    remake.go(lambda news: None)
+    assert maker.seen[2:] == ["wall"]
+    assert remake.stale() == []
+
+
+def test_what_runs_beside_a_step_that_fails_is_noted_and_nothing_more_begun(root: Path) -> None:
+    both, maker = Barrier(2), Maker()
+    maker.broken = "plans"
+
+    def run(step: Step, root: Path) -> int:
+        both.wait(timeout=10)
+        return maker(step, root)
+
+    remake = Remake(root, [*THREE[:2], replace(THREE[2], turn=1)], run, at_once=2)
+    with pytest.raises(BenchRefused, match="plans: "):
+        remake.go(lambda news: None)
+    assert sorted(maker.seen) == ["figures", "plans"]
+    assert [step.name for step in remake.stale()] == ["plans", "wall"]
 
 
 def test_a_step_that_makes_nothing_is_not_done(root: Path) -> None:

@@ -2,17 +2,22 @@
 
 python -m hgc remake --list        # every step, its command, and whether it is up to date
 python -m hgc remake               # a night on two cores; stopped, it goes on where it was
+python -m hgc remake --at-once 2   # steps that do not need each other side by side, each on half of the cores
 """
 
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from itertools import groupby
 from pathlib import Path
+from threading import Event, Lock
 
 from hgc.bench.album import Tell, digest
 from hgc.bench.setup import CONTROLS, BenchRefused
@@ -39,11 +44,15 @@ MODEL = "assets/models/landscapes"
 
 @dataclass(frozen=True)
 class Step:
-    """A call of `python -m hgc` and the files it makes, relative to the project's folder."""
+    """A call of `python -m hgc` and the files it makes, relative to the project's folder.
+
+    It may read what steps of an earlier `turn` made, and nothing of its own turn.
+    """
 
     name: str
     words: str
     makes: tuple[str, ...]
+    turn: int = 0
 
     @property
     def command(self) -> str:
@@ -52,8 +61,9 @@ class Step:
 
 
 def steps() -> list[Step]:
-    """All of them; each may read what those before it made."""
-    return [*_calibrations(), *_plans(), *_figures(), *_shown()]
+    """All of them, by turns."""
+    made = (_calibrations(), _distilled(), _plans(), _low_plans(), _figures(), _shown(), _told())
+    return [replace(step, turn=turn) for turn, part in enumerate(made) for step in part]
 
 
 def _calibrations() -> Iterator[Step]:
@@ -62,6 +72,10 @@ def _calibrations() -> Iterator[Step]:
             out = f"assets/calibration/landscapes-{control}-{sampler}-20"
             words = f"calibrate --control {control} --sampler {sampler} --scenes 16 --out {out}.json"
             yield Step(f"calibration {control} {sampler}", words, (f"{out}.json", f"{out}.npz"))
+
+
+def _distilled() -> Iterator[Step]:
+    for control in CONTROLS:
         measured = f"assets/calibration/landscapes-{control}-ddim-20"
         for share in SHARES:
             out = f"{measured}-at-{share}"
@@ -75,6 +89,10 @@ def _plans() -> Iterator[Step]:
             out = f"assets/plans/landscapes-{control}-{sampler}-20"
             words = f"optimize --control {control} --sampler {sampler} --tries 5 --out {out}.json"
             yield Step(f"plans {control} {sampler}", words, (f"{out}.json", f"{out}.npz"))
+
+
+def _low_plans() -> Iterator[Step]:
+    """Budgets of a tenth and a seventh, added to what is searched already."""
     out = "assets/plans/landscapes-segmentation-ddim-20"
     words = f"optimize --control segmentation --tries 130 --budget 0.1 --budget 0.15 --out {out}.json"
     yield Step("plans segmentation ddim, low", words, (f"{out}.json", f"{out}.npz"))
@@ -133,9 +151,13 @@ def _shown() -> Iterator[Step]:
     figures = f"{MODEL}/figures.json"
     measure = f"bench landscapes --band-scenes 4 --drawings runs/drawings.png --out {figures}"
     yield Step("figures of the model", measure, (figures,))
-    yield Step("model card", "bench card", (f"{MODEL}/README.md",))
     yield Step("wall", "wall --out assets/readme/wall.png", ("assets/readme/wall.png",))
     yield Step("recording", "record", ("assets/recorded/opening.zip",))
+
+
+def _told() -> Iterator[Step]:
+    """What shows all that was made."""
+    yield Step("model card", "bench card", (f"{MODEL}/README.md",))
     yield Step("film", "bench film --out assets/readme/studio.webp", ("assets/readme/studio.webp",))
 
 
@@ -146,6 +168,8 @@ class Remake:
     root: Path
     steps: Sequence[Step]
     run: Callable[[Step, Path], int]
+    at_once: int = 1
+    _writing: Lock = field(default_factory=Lock)
 
     @property
     def weights(self) -> str:
@@ -167,15 +191,38 @@ class Remake:
         ]
 
     def go(self, tell: Tell) -> None:
-        """Do what is to do, noting each step as it is done. Raises BenchRefused where one fails."""
+        """Do what is to do, noting each step as it is done; `at_once` of a turn side by side.
+
+        Raises BenchRefused where one fails, when those beside it are done.
+        """
         waiting = self.stale()
-        for number, step in enumerate(waiting, start=1):
-            tell(f"{number} of {len(waiting)}: {step.name}: {step.command}")
-            status = self.run(step, self.root)
-            absent = [file for file in step.makes if not (self.root / file).exists()]
-            if status or absent:
-                fault = f"ended with status {status}" if status else f"made no {absent[0]}"
-                raise BenchRefused(f"{step.name}: `{step.command}` {fault}; mend it, then remake goes on there")
+        numbered = {step.name: f"{number} of {len(waiting)}" for number, step in enumerate(waiting, start=1)}
+
+        broken = Event()
+
+        def make(step: Step) -> None:
+            if broken.is_set():
+                return
+            tell(f"{numbered[step.name]}: {step.name}: {step.command}")
+            try:
+                self._make(step)
+            except BaseException:
+                broken.set()
+                raise
+
+        for _, together in groupby(waiting, key=lambda step: step.turn):
+            with ThreadPoolExecutor(self.at_once) as pool:
+                begun = [pool.submit(make, step) for step in together]
+            for done in begun:
+                done.result()
+
+    def _make(self, step: Step) -> None:
+        status = self.run(step, self.root)
+        absent = [file for file in step.makes if not (self.root / file).exists()]
+        if status or absent:
+            fault = f"ended with status {status}" if status else f"made no {absent[0]}"
+            raise BenchRefused(f"{step.name}: `{step.command}` {fault}; mend it, then remake goes on there")
+        with self._writing:
             made = self._made() | {step.name: {"weights": self.weights, "command": step.command}}
             write_whole(self._record, (json.dumps(made, indent=1) + "\n").encode())
 
@@ -186,6 +233,8 @@ class Remake:
         return made
 
 
-def as_process(step: Step, root: Path) -> int:
-    """Run a step by itself, in the project's folder; its exit status."""
-    return subprocess.run([sys.executable, "-m", "hgc", *shlex.split(step.words)], cwd=root, check=False).returncode
+def as_process(step: Step, root: Path, threads: int | None = None) -> int:
+    """Run a step by itself, in the project's folder, on so many threads; its exit status."""
+    environment = os.environ | ({} if threads is None else {"OMP_NUM_THREADS": str(threads)})
+    command = [sys.executable, "-m", "hgc", *shlex.split(step.words)]
+    return subprocess.run(command, cwd=root, env=environment, check=False).returncode
