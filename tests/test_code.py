@@ -237,5 +237,6 @@ def test_the_console_script_is_the_command_line_and_assets_travel_with_the_packa
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
     module, _, name = settings["project"]["scripts"]["hgc"].partition(":")
     assert getattr(import_module(module), name).info.help == "HGC Studio from the shell."
-    packages = find_namespace_packages(str(ROOT), include=settings["tool"]["setuptools"]["packages"]["find"]["include"])
+    packages = find_namespace_packages(str(ROOT), **settings["tool"]["setuptools"]["packages"]["find"])
     assert {"hgc", "assets", "assets.models.landscapes.unet", "assets.plans"} <= set(packages)
+    assert not [name for name in packages if name.startswith("assets.training")]

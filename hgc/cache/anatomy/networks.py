@@ -144,15 +144,6 @@ def hint_shape(net: Any, latent: tuple[int, int]) -> tuple[int, int, int]:
     return convolutions[0].in_channels, latent[0] * down, latent[1] * across
 
 
-def check_inputs(call: Mapping[str, Any]) -> None:
-    """Raises PlanRefused for inputs of the UNet that reach it by ways the survey does not follow."""
-    for embeds in (call["added_cond_kwargs"] or {}).get("image_embeds", ()):
-        if embeds.shape[1] != 1:
-            raise PlanRefused(
-                f"{embeds.shape[1]} images for one IP-Adapter cannot be cached; load the adapter once for each image"
-            )
-
-
 def residual_scale(net: Any, call: Mapping[str, Any]) -> float:
     """The factor of a ControlNet's residuals in the end; a Union of several maps weighs these instead."""
     scale = call["conditioning_scale"]

@@ -12,7 +12,7 @@ from diffusers.models.unets.unet_2d_condition import UNet2DConditionOutput
 from torch import nn
 
 from hgc.cache.anatomy import PREDICTION, State
-from hgc.cache.anatomy.networks import check_inputs, is_union, residual_scale, scaled_residuals
+from hgc.cache.anatomy.networks import is_union, residual_scale, scaled_residuals
 from hgc.cache.recording.session import Session
 from hgc.cache.rules import PlanRefused
 from hgc.cache.running.branches import guided_only, rejoined
@@ -79,7 +79,7 @@ class NetworkCalls:
         unet, guidance = self._given.networks.unet, self._given.guidance
         call = self._arguments(unet, args, kwargs)
         as_tuple = not call.pop("return_dict")
-        check_inputs(call)
+        _check_inputs(call)
         now, step = self._enter(by, call, 2 if guidance else 1)
         self._look(now, step, "unet", unet, original, call, lone=not guidance)
         now.branches = step.branches
@@ -173,3 +173,12 @@ def _kept_residuals(now: Pass, step: Step, name: str, net: Any, call: Mapping[st
         values = [now.values.stand_in(step, site, 0, now.branches, now.like) for site in sites]
     scaled = scaled_residuals(net, values[:-1], values[-1], residual_scale(net, call), call["guess_mode"])
     return ControlNetOutput(*scaled) if call["return_dict"] else scaled
+
+
+def _check_inputs(call: Mapping[str, Any]) -> None:
+    """Raises PlanRefused for inputs of the UNet that reach it by ways the survey does not follow."""
+    for embeds in (call["added_cond_kwargs"] or {}).get("image_embeds", ()):
+        if embeds.shape[1] != 1:
+            raise PlanRefused(
+                f"{embeds.shape[1]} images for one IP-Adapter cannot be cached; load the adapter once for each image"
+            )
