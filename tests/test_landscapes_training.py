@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from diffusers import ControlNetModel, StableDiffusionControlNetPipeline
 from safetensors.torch import load_file
-from transformers import CLIPTextModel
+from transformers import CLIPTextModel, CLIPTokenizer
 from typer.testing import CliRunner
 
 from hgc.__main__ import app
@@ -34,15 +34,17 @@ from hgc.training.checkpoint import CheckpointError, load_checkpoint, save_check
 from hgc.training.compute import Compute
 from hgc.training.dataset import READER_SEEDS, paint_words
 from hgc.training.denoiser import NETS
+from hgc.training.export import weight_bytes
 from hgc.training.eyes import ReaderPlan, train_reader
 from hgc.training.lessons import Lesson, lesson
 from hgc.training.obedience import Obedience, ObedienceReader, obedience_loss
 from hgc.training.optim import orthogonalized
 from hgc.training.pace import Budget, Pace, warm_constant_decay
-from hgc.training.published import take_up
-from hgc.training.train import longer, tiny_recipe, train
+from hgc.training.published import published_stages, take_up
+from hgc.training.train import Recipe, longer, tiny_recipe, train
 
 CPU = Compute("cpu", bf16=False)
+ROOT = Path(__file__).parents[1]
 SHARDS = ("unet", *NETS.values(), "vae", "text_encoder", "segmenter", "depth_reader")
 
 
@@ -367,3 +369,14 @@ def test_orthogonalized_brings_every_direction_near_one_length() -> None:
     lengths = torch.linalg.svdvals(orthogonalized(matrices).float())
     assert lengths.min() > 0.5
     assert lengths.max() < 1.5
+
+
+def test_weights_under_training_are_gone_on_from(tmp_path: Path) -> None:
+    """Half-way weights lie beside the shipped ones: whole, with every control, in this world's words."""
+    half_way = ROOT / "assets" / "training" / "landscapes"
+    take_up(half_way, tmp_path, Recipe())
+    state = load_checkpoint(tmp_path / "denoiser.ckpt")
+    assert state["step"] > published_stages(ROOT / "assets" / "models" / "landscapes")["denoiser"]["steps"]
+    assert {name.split(".")[0] for name in state["model"]} == {"text_encoder", "unet", *NETS.values()}
+    assert CLIPTokenizer.from_pretrained(half_way / "tokenizer").get_vocab() == build_tokenizer().get_vocab()
+    assert sum(weight_bytes(half_way).values()) < 62e6

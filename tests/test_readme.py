@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import click
+import draw_tree
 import loopback
 import pandas as pd
 import pytest
@@ -220,6 +221,13 @@ def test_every_room_is_in_the_architecture() -> None:
     rooms = {p.name + "/" if p.is_dir() else p.name for p in (ROOT / "hgc").iterdir() if not p.name.startswith("__")}
     rooms -= {name for name in rooms if name.startswith(".")}
     assert {room for room in rooms if f"`hgc/{room}`" not in described} == set()
+
+
+def test_every_file_is_in_the_tree_by_its_own_first_line() -> None:
+    page = draw_tree.PAGE.read_text()
+    assert page == draw_tree.drawn(), "a file came, went or says something else: python tests/draw_tree.py"
+    files = [path for kind in ("*.py", "*.js") for path in (ROOT / "hgc").rglob(kind) if path.name != "__init__.py"]
+    assert page.count("\n- `") == len(files) + 1
 
 
 def test_every_file_the_architecture_names_is_there() -> None:

@@ -1,3 +1,4 @@
+/* Keys for Run, Stop, the tabs and the viewer; and what the page presses by itself. */
 (() => {
   const press = (id) => {
     const found = document.getElementById(id);
