@@ -13,8 +13,8 @@ ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "assets" / "docs" / "tree.md"
 HEAD = """# Every file in a line
 
-Each file's own first line, by folder. `python tests/draw_tree.py` writes this page anew. How the folders belong together
-is in the [README](../../README.md#architecture).
+Each file's own first line, by folder. `python tests/draw_tree.py` writes this page anew. How the folders belong
+together is in the [README](../../README.md#architecture).
 """
 
 

@@ -1,4 +1,4 @@
-"""Draws an exhibit by several plans and judges the results, on any worker; a task holds the pictures that it needs."""
+"""Draws an exhibit by several plans, from the map that its annotation makes, and judges the results, on any worker."""
 
 from __future__ import annotations
 

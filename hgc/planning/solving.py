@@ -1,4 +1,4 @@
-"""From a share of full compute to each method's own settings, and from these to its plan of most compute within it.
+"""Every method but HGC within a budget: from a share of full compute to its settings, and to its plan of most compute.
 
 Each raises OutOfReach for a share below its least.
 """

@@ -1,4 +1,4 @@
-"""Calibrates a loaded model on painted scenes: with news after each, stopped at once, and going on where it was."""
+"""Calibrates a loaded model on painted scenes, with news after each, and knows what was calibrated for it before."""
 
 from __future__ import annotations
 

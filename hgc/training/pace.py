@@ -1,4 +1,4 @@
-"""How long a stage trains: a number of steps, a number of seconds, or whichever ends first."""
+"""How long a stage trains, in steps or seconds, whichever ends first; and when its checkpoint is due."""
 
 import math
 import time
