@@ -137,14 +137,13 @@ def test_a_second_run_draws_nothing_again(weights: Path, tmp_path: Path, monkeyp
         Bench(setup, tmp_path, lambda news: None, weights).report()
 
 
-def test_weather_is_not_asked_for_where_no_reader_reads_it(weights: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "model"
-    shutil.copytree(weights, folder)
-    Reader((8, 8), MOOD_SIDE, tuple(MOOD)).save(folder / "reader")
-    report = Bench(Setup(scenes=1, steps=1, only=("weather",)), tmp_path, lambda news: None, folder).report()
-    assert report["weather"] == {}
-    assert "asked for" not in card.as_markdown(report)
-    assert not list(tmp_path.rglob("*.png"))
+def test_weather_is_left_out_where_no_reader_reads_it(weights: Path, tmp_path: Path) -> None:
+    shutil.copytree(weights, tmp_path / "model")
+    Reader((8, 8), MOOD_SIDE, tuple(MOOD)).save(tmp_path / "model" / "reader")
+    assert "weather" in Setup().parts(weights)
+    assert "weather" not in Setup().parts(tmp_path / "model")
+    with pytest.raises(BenchRefused, match=r"--only weather: .* has no reader of weather; train it"):
+        Setup(only=("weather",)).parts(tmp_path / "model")
 
 
 def test_the_null_band_holds_what_was_measured(weights: Path, tmp_path: Path) -> None:

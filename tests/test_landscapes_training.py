@@ -145,11 +145,26 @@ def test_weights_from_before_there_was_depth_are_gone_on_from(trained: Path, tmp
     del record["stages"]["depth_reader"]
     (old / "training.json").write_text(json.dumps(record))
     assert longer(tiny_recipe(), old, {"depth_reader": 2}).depth_reader_budget.seconds == 120
-    train(tmp_path / "new", tmp_path / "work", compute=CPU, recipe=tiny_recipe(), start_from=old)
-    new = _weights(tmp_path / "new")
-    assert _alike(new, "controlnet_depth", "controlnet")
-    assert not _alike(new, "controlnet_edges", "controlnet")
+    with pytest.raises(CheckpointError, match="has no depth control: give --more denoiser=MINUTES"):
+        train(tmp_path / "new", tmp_path / "work", compute=CPU, recipe=tiny_recipe(), start_from=old)
+    assert not (tmp_path / "new").exists()
+    recipe = replace(tiny_recipe(), denoiser_budget=Budget(6))
+    take_up(old, tmp_path / "begun", recipe)
+    begun = load_checkpoint(tmp_path / "begun" / "denoiser.ckpt")["model"]
+    assert _alike(begun, "controlnet_depth", "controlnet")
+    assert not _alike(begun, "controlnet_edges", "controlnet")
+    train(tmp_path / "new", tmp_path / "work", compute=CPU, recipe=recipe, start_from=old)
+    assert not _alike(_weights(tmp_path / "new"), "controlnet_depth", "controlnet")
     assert load_checkpoint(tmp_path / "work" / "depth_reader.ckpt")["step"] == 4
+
+
+def test_a_checkpoint_of_another_recipe_is_told(trained: Path, tmp_path: Path) -> None:
+    shutil.copytree(trained / "work", tmp_path / "work")
+    state = load_checkpoint(tmp_path / "work" / "reader.ckpt")
+    state["model"] = {name: weight for name, weight in state["model"].items() if "weather" not in name}
+    save_checkpoint(tmp_path / "work" / "reader.ckpt", state)
+    with pytest.raises(CheckpointError, match=r"reader\.ckpt is of another recipe; delete it"):
+        train(tmp_path / "out", tmp_path / "work", compute=CPU, recipe=tiny_recipe())
 
 
 def _alike(weights: dict[str, torch.Tensor], one: str, other: str) -> bool:

@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from threading import Barrier
@@ -25,7 +26,7 @@ class Maker:
         self.seen: list[str] = []
         self.broken = ""
 
-    def __call__(self, step: Step, root: Path) -> int:
+    def __call__(self, step: Step, root: Path, beside: int = 1) -> int:
         self.seen.append(step.name)
         if step.name == self.broken:
             return 1
@@ -65,7 +66,8 @@ def test_a_stopped_remake_goes_on_and_new_weights_begin_again(root: Path) -> Non
 def test_steps_of_one_turn_run_side_by_side_and_later_ones_wait(root: Path) -> None:
     both, maker = Barrier(2), Maker()
 
-    def run(step: Step, root: Path) -> int:
+    def run(step: Step, root: Path, beside: int) -> int:
+        assert beside == 2 - step.turn
         if step.turn == 0:
             both.wait(timeout=10)
         else:
@@ -82,7 +84,7 @@ def test_what_runs_beside_a_step_that_fails_is_noted_and_nothing_more_begun(root
     both, maker = Barrier(2), Maker()
     maker.broken = "plans"
 
-    def run(step: Step, root: Path) -> int:
+    def run(step: Step, root: Path, beside: int) -> int:
         both.wait(timeout=10)
         return maker(step, root)
 
@@ -94,7 +96,7 @@ def test_what_runs_beside_a_step_that_fails_is_noted_and_nothing_more_begun(root
 
 
 def test_a_step_that_makes_nothing_is_not_done(root: Path) -> None:
-    remake = Remake(root, THREE, lambda step, root: 0)
+    remake = Remake(root, THREE, lambda step, root, beside: 0)
     with pytest.raises(BenchRefused, match=r"plans: .* made no assets/plans\.json"):
         remake.go(lambda news: None)
     assert remake.stale() == THREE
@@ -104,6 +106,15 @@ def test_another_command_makes_a_step_stale(root: Path) -> None:
     Remake(root, THREE, Maker()).go(lambda news: None)
     other = [Step("plans", "make plans --better", THREE[0].makes), *THREE[1:]]
     assert Remake(root, other, Maker()).stale() == other[:1]
+
+
+def test_what_is_timed_has_the_machine_to_itself() -> None:
+    turns = Counter(step.turn for step in steps())
+    timed = [step for step in steps() if "--alone 5" in step.words or step.words.startswith("bench landscapes")]
+    assert len(timed) == 3
+    assert all(turns[step.turn] == 1 for step in timed)
+    others = [step for step in steps() if "bench pareto" in step.words and step not in timed]
+    assert all("--alone 0" in step.words for step in others)
 
 
 def test_every_command_is_one_that_the_shell_takes() -> None:

@@ -228,9 +228,7 @@ class Bench:
         return self.eyes.words(drawn, [scene.caption for _, scene in self._band()])
 
     def _weather(self) -> dict[str, Any]:
-        """Maps under their captions with a weather, or ink, added: is that read back? Nothing where no reader can."""
-        if "weather" not in self.eyes.reader.heads:
-            return {}
+        """Maps under their captions with a weather, or ink, added: is that read back?"""
         scenes = self.scenes[:MOST_WEATHER_SCENES]
         shares: dict[str, Any] = {"scenes": len(scenes)}
         for name, worded in _WORDED.items():

@@ -62,7 +62,8 @@ class Step:
 
 def steps() -> list[Step]:
     """All of them, by turns."""
-    made = (_calibrations(), _distilled(), _plans(), _low_plans(), _figures(), _shown(), _told())
+    timed = ([step] for step in _timed())
+    made = (_calibrations(), _distilled(), _plans(), _low_plans(), _figures(), *timed, _shown(), _told())
     return [replace(step, turn=turn) for turn, part in enumerate(made) for step in part]
 
 
@@ -98,30 +99,38 @@ def _low_plans() -> Iterator[Step]:
     yield Step("plans segmentation ddim, low", words, (f"{out}.json", f"{out}.npz"))
 
 
-def _figures() -> Iterator[Step]:
-    def pareto(name: str, control: str, options: str) -> Step:
-        out = f"assets/figures/{name}.json"
-        words = f"bench pareto --control {control} {BUDGETS} {options} --out {out}"
-        return Step(f"figures {name}", words, (out,))
+def _pareto(name: str, control: str, options: str) -> Step:
+    out = f"assets/figures/{name}.json"
+    return Step(f"figures {name}", f"bench pareto --control {control} {BUDGETS} {options} --out {out}", (out,))
 
+
+def _timed() -> Iterator[Step]:
+    """Figures with times in them: nothing else runs beside these."""
     for control in CONTROLS:
-        yield pareto(f"methods-{control}-ddim", control, f"--no-drawings --long 0 --alone 5 {OTHERS}")
-        yield pareto(f"block-caching-{control}-ddim", control, f"--scenes 32 {PLAIN} --method block_caching")
-        yield pareto(
+        yield _pareto(f"methods-{control}-ddim", control, f"--no-drawings --long 0 --alone 5 {OTHERS}")
+    figures = f"{MODEL}/figures.json"
+    measure = f"bench landscapes --band-scenes 4 --drawings runs/drawings.png --out {figures}"
+    yield Step("figures of the model", measure, (figures,))
+
+
+def _figures() -> Iterator[Step]:
+    for control in CONTROLS:
+        yield _pareto(f"block-caching-{control}-ddim", control, f"--scenes 32 {PLAIN} --method block_caching")
+        yield _pareto(
             f"hgc-{control}-ddim", control, f"--scenes {HGC_SCENES[control]} --no-drawings --long 0 --alone 0 {HGC}"
         )
-        yield pareto(f"optimised-{control}-ddim", control, f"--long 0 --alone 0 {DUEL}")
+        yield _pareto(f"optimised-{control}-ddim", control, f"--long 0 --alone 0 {DUEL}")
         solvers = " ".join(f"--sampler {solver}" for solver in SOLVERS)
         words = f"--scenes 8 {PLAIN} {solvers} {DUEL} --method hgc --method block_caching"
-        yield pareto(f"solvers-{control}", control, words)
+        yield _pareto(f"solvers-{control}", control, words)
     for control in CONTROLS:
-        yield pareto(f"rivals-{control}-ddim", control, f"--scenes 8 {PLAIN} {RIVALS}")
+        yield _pareto(f"rivals-{control}-ddim", control, f"--scenes 8 {PLAIN} {RIVALS}")
     held_out = f"--scenes 0 --long 0 --alone 0 {DUEL} --method hgc"
-    yield pareto("drawings-edges-ddim", "edges", held_out)
-    yield pareto("hgc-parts-segmentation-ddim", "segmentation", f"--scenes 8 {PLAIN} --method hgc --parts")
+    yield _pareto("drawings-edges-ddim", "edges", held_out)
+    yield _pareto("hgc-parts-segmentation-ddim", "segmentation", f"--scenes 8 {PLAIN} --method hgc --parts")
     few = f"--scenes 8 --no-drawings --alone 0 {DUEL}"
-    yield pareto("optimised-segmentation-bfloat16", "segmentation", f"{few} --long 0 --dtype bfloat16")
-    yield pareto("optimised-segmentation-long", "segmentation", few)
+    yield _pareto("optimised-segmentation-bfloat16", "segmentation", f"{few} --long 0 --dtype bfloat16")
+    yield _pareto("optimised-segmentation-long", "segmentation", few)
     yield from _bands()
 
 
@@ -148,9 +157,6 @@ def _bands() -> Iterator[Step]:
 
 
 def _shown() -> Iterator[Step]:
-    figures = f"{MODEL}/figures.json"
-    measure = f"bench landscapes --band-scenes 4 --drawings runs/drawings.png --out {figures}"
-    yield Step("figures of the model", measure, (figures,))
     yield Step("wall", "wall --out assets/readme/wall.png", ("assets/readme/wall.png",))
     yield Step("recording", "record", ("assets/recorded/opening.zip",))
 
@@ -167,7 +173,7 @@ class Remake:
 
     root: Path
     steps: Sequence[Step]
-    run: Callable[[Step, Path], int]
+    run: Callable[[Step, Path, int], int]  # the last is how many run side by side
     at_once: int = 1
     _writing: Lock = field(default_factory=Lock)
 
@@ -200,24 +206,29 @@ class Remake:
 
         broken = Event()
 
-        def make(step: Step) -> None:
+        def make(step: Step, beside: int) -> None:
             if broken.is_set():
                 return
             tell(f"{numbered[step.name]}: {step.name}: {step.command}")
             try:
-                self._make(step)
+                self._make(step, beside)
             except BaseException:
                 broken.set()
                 raise
 
         for _, together in groupby(waiting, key=lambda step: step.turn):
-            with ThreadPoolExecutor(self.at_once) as pool:
-                begun = [pool.submit(make, step) for step in together]
-            for done in begun:
-                done.result()
+            turn = list(together)
+            beside = min(self.at_once, len(turn))
+            with ThreadPoolExecutor(beside) as pool:
+                try:
+                    for done in [pool.submit(make, step, beside) for step in turn]:
+                        done.result()
+                except BaseException:
+                    broken.set()
+                    raise
 
-    def _make(self, step: Step) -> None:
-        status = self.run(step, self.root)
+    def _make(self, step: Step, beside: int) -> None:
+        status = self.run(step, self.root, beside)
         absent = [file for file in step.makes if not (self.root / file).exists()]
         if status or absent:
             fault = f"ended with status {status}" if status else f"made no {absent[0]}"
@@ -233,8 +244,9 @@ class Remake:
         return made
 
 
-def as_process(step: Step, root: Path, threads: int | None = None) -> int:
-    """Run a step by itself, in the project's folder, on so many threads; its exit status."""
-    environment = os.environ | ({} if threads is None else {"OMP_NUM_THREADS": str(threads)})
+def as_process(step: Step, root: Path, beside: int) -> int:
+    """Run a step by itself, in the project's folder, on its part of the cores; its exit status."""
+    threads = {} if beside == 1 else {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // beside))}
+    environment = os.environ | threads
     command = [sys.executable, "-m", "hgc", *shlex.split(step.words)]
     return subprocess.run(command, cwd=root, env=environment, check=False).returncode

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from hgc.landscapes.eyes import heads_of
 from hgc.refused import Refused
 
 PARTS = (
@@ -21,7 +22,8 @@ PARTS = (
     "depth",
     "hand_depth",
 )
-NEEDS = dict.fromkeys(("depth", "hand_depth"), ("controlnet_depth", "depth_reader"))  # not every model has them
+# Not every model has what these parts take.
+NEEDS = dict.fromkeys(("depth", "hand_depth"), ("controlnet_depth", "depth_reader"))
 MOST_WEATHER_SCENES = 24
 CONTROLS = ("segmentation", "edges")
 OTHER_NOISES = (1, 2, 3)
@@ -73,6 +75,7 @@ class Setup:
     def parts(self, weights: Path) -> tuple[str, ...]:
         """What is measured of a folder of weights. Raises BenchRefused where it lacks what a part asked for needs."""
         lacking = {part: [name for name in NEEDS.get(part, ()) if not (weights / name).exists()] for part in PARTS}
+        lacking["weather"] = [] if "weather" in heads_of(weights / "reader") else ["reader of weather"]
         for part in self.only:
             if lacking[part]:
                 raise BenchRefused(

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -148,12 +146,13 @@ def bench_card(
 @in_one_line
 def remake(
     listed: Annotated[bool, typer.Option("--list", help="Only list what is out of date.")] = False,
-    at_once: Annotated[int, typer.Option(min=1, help="Steps side by side; each has its part of the cores.")] = 1,
+    at_once: Annotated[
+        int, typer.Option(min=1, help="Steps side by side, each on its part of the cores; what is timed runs alone.")
+    ] = 1,
 ) -> None:
     """Make calibrations, plans, figures, card, wall, recording and film again if they belong to other weights."""
 
-    threads = None if at_once == 1 else max(1, (os.cpu_count() or 1) // at_once)
-    made = Remake(ROOT, steps(), partial(as_process, threads=threads), at_once)
+    made = Remake(ROOT, steps(), as_process, at_once)
     if listed:
         stale = made.stale()
         for step in made.steps:

@@ -77,7 +77,7 @@ class Network:
             return {name: tensor.float() for name, tensor in load_file(self.folder / "model.safetensors").items()}
 
     def _told(self) -> AbstractContextManager[None]:
-        return told(f"the {self.what} {self.repo} cannot be used", "fetch it again")
+        return told(f"the {self.what} {self.repo} cannot be used", "fetch it again", KeyError, RuntimeError)
 
 
 def batch_of(image: Pixels, device: torch.device) -> torch.Tensor:

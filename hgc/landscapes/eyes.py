@@ -1,4 +1,4 @@
-"""Small networks that look at pictures: what they read back is the label map, the depth, the words that are shown."""
+"""Small networks that read pictures: the label map, the depth, and time of day, season, weather and style."""
 
 import json
 from dataclasses import dataclass
@@ -147,7 +147,7 @@ class DepthReader(UNet):
 
     @torch.no_grad()
     def read(self, images: Tensor) -> Tensor:
-        """The same without a thought of training. Raises ValueError where the sides do not fit."""
+        """The same, without gradients. Raises ValueError where the sides do not fit."""
         self.check(images, "depth reader")
         return self(images)
 
@@ -229,8 +229,15 @@ class Reader(nn.Module):
     def load(cls, folder: Path | str) -> Self:
         """Ready to read, in float32. Raises FileNotFoundError or ValueError with what is missing."""
         settings = load_settings(Path(folder), "reader", {f"{head}s": list(choices) for head, choices in MOOD.items()})
-        heads = tuple(head for head in HEADS if f"{head}s" in settings)
+        heads = heads_of(Path(folder))
         load_settings(Path(folder), "reader", {f"{head}s": list(HEADS[head]) for head in heads})
         model = cls(tuple(settings["channels"]), settings.get("side", MOOD_SIDE), heads)
         load_weights(Path(folder), model)
         return model
+
+
+def heads_of(folder: Path) -> tuple[str, ...]:
+    """What the reader kept in a folder tells, by its own settings; nothing where none is there."""
+    config = folder / _CONFIG
+    settings = json.loads(config.read_text()) if config.exists() else {}
+    return tuple(head for head in HEADS if f"{head}s" in settings)

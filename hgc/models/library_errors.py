@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import torch
 from diffusers.utils import logging as diffusers_logging
 from safetensors import SafetensorError
 from transformers.utils import logging as transformers_logging
@@ -17,17 +16,20 @@ LIBRARIES = (diffusers_logging, transformers_logging)
 
 
 @contextmanager
-def told(fault: str, remedy: str) -> Iterator[None]:
-    """Runs what loads weights. Raises ModelUnavailable: the fault, the library's own reason, the remedy."""
+def told(fault: str, remedy: str, *also: type[Exception]) -> Iterator[None]:
+    """Runs what loads weights. Raises ModelUnavailable: the fault, the library's own reason, the remedy.
+
+    `also` are errors that mean damaged weights here, beside those that always do.
+    """
     before = [logging.get_verbosity() for logging in LIBRARIES]
     for logging in LIBRARIES:
         logging.disable_progress_bar()
         logging.set_verbosity_error()
     try:
         yield
-    except (ModelUnavailable, torch.OutOfMemoryError):
+    except ModelUnavailable:
         raise
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+    except (OSError, ValueError, SafetensorError, *also) as error:
         reason = str(error).strip().split("\n")[0][:160]
         raise ModelUnavailable(f"{fault} ({reason}); {remedy}") from error
     finally:

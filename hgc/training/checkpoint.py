@@ -34,8 +34,13 @@ def begin_stage(path: Path, parts: Mapping[str, Any], budget: Budget) -> tuple[P
     if not path.exists():
         return Pace(budget), []
     state = load_checkpoint(path)
-    for name, part in parts.items():
-        part.load_state_dict(state[name])
+    try:
+        for name, part in parts.items():
+            part.load_state_dict(state[name])
+    except (RuntimeError, ValueError, KeyError) as error:
+        raise CheckpointError(
+            f"checkpoint {path.name} is of another recipe; delete it to begin its stage again"
+        ) from error
     return Pace(budget, state["step"], state["spent_s"]), state["losses"]
 
 

@@ -11,12 +11,14 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel
 from transformers import CLIPTextModel, CLIPTokenizer
 
+from hgc.landscapes.caption import vocabulary
 from hgc.landscapes.eyes import HEADS, DepthReader, Reader, Segmenter
-from hgc.landscapes.tokenizer import build_tokenizer, word_ids
+from hgc.landscapes.tokenizer import build_tokenizer, known_words, word_ids
 from hgc.training.autoencoder import build_autoencoder
 from hgc.training.checkpoint import CheckpointError, save_checkpoint
 from hgc.training.denoiser import NETS, Denoiser
 from hgc.training.optim import Pair
+from hgc.training.pace import Pace
 
 if TYPE_CHECKING:
     from hgc.training.train import Recipe
@@ -39,9 +41,10 @@ def take_up(weights: Path, work: Path, recipe: "Recipe") -> None:
     """Write to `work` the checkpoint of every stage that has none there, from finished `weights` and their record.
 
     Steps, time spent and losses go on from training.json; the optimizers' momenta are not published and start anew.
-    A reader that cannot read all that there is to read is left out: a new one takes half a minute.
+    A reader that cannot read all that there is to read is left out, and a new one trained.
     A network that the weights lack is trained from its beginning; a ControlNet, from the label maps'.
-    Raises CheckpointError where the folder holds no record, RuntimeError where the recipe asks for other sizes.
+    Raises CheckpointError where the folder holds no record, or where weights lack a control or words and have no time
+    left to learn them; RuntimeError where the recipe asks for other sizes.
     """
     stages = published_stages(weights)
     for name, build in (
@@ -66,11 +69,21 @@ def take_up(weights: Path, work: Path, recipe: "Recipe") -> None:
             "losses": stages[name]["losses"],
         }
         if name == "denoiser":
+            _check_time(weights, Pace(recipe.denoiser_budget, state["step"], state["spent_s"]))
             average = AveragedModel(model)
             average.n_averaged += state["step"]
             state["average"] = average.state_dict()
         save_checkpoint(path, state)
         log.info("%s goes on from %s after %d steps", name, weights, state["step"])
+
+
+def _check_time(weights: Path, pace: Pace) -> None:
+    """Raises CheckpointError where there is something new to learn, and no time for it."""
+    controls = [control for control, net in NETS.items() if not (weights / net).exists()]
+    words = sorted(set(vocabulary()) - known_words(CLIPTokenizer.from_pretrained(weights / "tokenizer")))
+    lacking = [*(f"no {control} control" for control in controls), *(f"no word '{word}'" for word in words[:1])]
+    if lacking and pace.finished():
+        raise CheckpointError(f"{weights} has {' and '.join(lacking)}: give --more denoiser=MINUTES to learn it")
 
 
 def _autoencoder(weights: Path, recipe: "Recipe") -> nn.Module:

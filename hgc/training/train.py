@@ -84,7 +84,7 @@ class Recipe:
 def longer(recipe: Recipe, weights: Path, extra_minutes: dict[str, float]) -> Recipe:
     """The recipe with budgets by which finished stages go on for so many more minutes than their record says.
 
-    A stage that the record has not begins with those minutes.
+    A stage that is not in the record has those minutes; so has a new reader, and what its record says beside.
     """
     stages = published_stages(weights)
     budgets = {

@@ -31,7 +31,7 @@ def drawn_greys(near: Near, labels: NDArray[np.uint8], rng: np.random.Generator)
 
 
 def shaded(near: Near, labels: NDArray[np.uint8], rng: np.random.Generator) -> Near:
-    """Every connected region of a class in one flat grey, as near as it is on the whole, by somebody's eye."""
+    """Every connected region of a class in one flat grey, as near as it is on the whole, give or take a little."""
     flat = np.zeros_like(near)
     for number in range(len(CLASSES)):
         count, regions = cv2.connectedComponents((labels == number).astype(np.uint8))
