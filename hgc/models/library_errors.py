@@ -21,6 +21,7 @@ def told(fault: str, remedy: str, *also: type[Exception]) -> Iterator[None]:
 
     `also` are errors that mean damaged weights here, beside those that always do.
     """
+    damaged: tuple[type[Exception], ...] = (OSError, ValueError, SafetensorError, *also)
     before = [logging.get_verbosity() for logging in LIBRARIES]
     for logging in LIBRARIES:
         logging.disable_progress_bar()
@@ -29,7 +30,7 @@ def told(fault: str, remedy: str, *also: type[Exception]) -> Iterator[None]:
         yield
     except ModelUnavailable:
         raise
-    except (OSError, ValueError, SafetensorError, *also) as error:
+    except damaged as error:
         reason = str(error).strip().split("\n")[0][:160]
         raise ModelUnavailable(f"{fault} ({reason}); {remedy}") from error
     finally:
