@@ -1,4 +1,4 @@
-"""Every file of the program in a line, by what its own first line says: assets/docs/tree.md.
+"""Every file of the program: what its own first line says and the names in it, for assets/docs/tree.md.
 
 python tests/draw_tree.py     # writes it anew
 """
@@ -11,17 +11,17 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "assets" / "docs" / "tree.md"
-HEAD = """# Every file in a line
+HEAD = """# Every file
 
-Each file's own first line, by folder. `python tests/draw_tree.py` writes this page anew. How the folders belong
-together is in the [README](../../README.md#architecture).
+Each file's own first line and the names that others take from it, by folder. `python tests/draw_tree.py` writes this
+page anew. How the folders belong together is in the [README](../../README.md#architecture).
 """
 
 
 def drawn() -> str:
     """The page, as the files are now."""
     files = sorted([ROOT / "app.py", *(ROOT / "hgc").rglob("*.py"), *(ROOT / "hgc").rglob("*.js")])
-    told = [(file.parent.relative_to(ROOT), file.name, _first_line(file)) for file in files]
+    told = [(file.parent.relative_to(ROOT), file.name, _first_line(file) + _names(file)) for file in files]
     folders = groupby(sorted(told), key=lambda entry: entry[0])
     return HEAD + "".join(f"\n{_folder(folder, list(entries))}" for folder, entries in folders)
 
@@ -36,6 +36,16 @@ def _lines(entries: list[tuple[Path, str, str]]) -> Iterator[str]:
     for _, name, line in entries:
         if name != "__init__.py" and line:
             yield f"- `{name}`: {line}"
+
+
+def _names(file: Path) -> str:
+    """A file's own classes and functions, for whoever looks for one; of a script nothing is taken."""
+    if file.suffix != ".py" or file.name == "__init__.py":
+        return ""
+    kinds = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    body = ast.parse(file.read_text(encoding="utf-8")).body
+    names = [f"`{part.name}`" for part in body if isinstance(part, kinds) and not part.name.startswith("_")]
+    return f"\n  {', '.join(names)}" if names else ""
 
 
 def _first_line(file: Path) -> str:

@@ -27,7 +27,7 @@ from hgc.landscapes.labels import CLASSES
 from hgc.landscapes.relief import near_of_map
 from hgc.landscapes.scene import depth_of
 from hgc.landscapes.tokenizer import build_tokenizer
-from hgc.training import dataset, eyes
+from hgc.training import dataset, eyes, optim
 from hgc.training.autoencoder import build_autoencoder
 from hgc.training.batch import Prompts, Shares, draw_batch
 from hgc.training.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
@@ -379,9 +379,14 @@ def test_rate_warms_up_holds_and_ends_at_zero() -> None:
     assert warm_constant_decay(99, 1.0, 10, 0.7) == pytest.approx(0.0)
 
 
-def test_orthogonalized_brings_every_direction_near_one_length() -> None:
+@pytest.mark.parametrize("own", [True, False])
+def test_orthogonalized_brings_every_direction_near_one_length(own: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In bfloat16 only where the device multiplies in it: to emulate it took twenty times as long as float32."""
+    monkeypatch.setattr(optim, "multiplies_bfloat16", lambda device: own)
     matrices = torch.randn(3, 12, 40, generator=torch.Generator().manual_seed(0))
-    lengths = torch.linalg.svdvals(orthogonalized(matrices).float())
+    made = orthogonalized(matrices)
+    assert made.dtype == (torch.bfloat16 if own else torch.float32)
+    lengths = torch.linalg.svdvals(made.float())
     assert lengths.min() > 0.5
     assert lengths.max() < 1.5
 

@@ -14,10 +14,9 @@ from typer.testing import CliRunner
 from hgc.__main__ import app
 from hgc.landscapes.labels import colour_map
 from hgc.landscapes.scene import paint
-from hgc.spread import actor as actor_module
-from hgc.spread import cluster
-from hgc.spread.actor import RayHand
+from hgc.spread import cluster, ray_worker
 from hgc.spread.connection import Connection
+from hgc.spread.ray_worker import RayHand
 from hgc.spread.work import WorkerLost
 
 errors = pytest.importorskip("ray.exceptions", reason="Ray is not installed: pip install -r tests/requirements.txt")
@@ -65,6 +64,6 @@ def test_whatever_ray_says_of_a_worker_its_run_goes_to_another(
 
     actor = SimpleNamespace(_actor_id=SimpleNamespace(hex=lambda: "0123456789"), stop=SimpleNamespace(remote=str))
     clock = iter(range(0, 1000, 60))
-    monkeypatch.setattr(actor_module, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(ray_worker, "monotonic", lambda: next(clock))
     with pytest.raises(WorkerLost, match=says):
         RayHand(Connection(Ray(), client=True), actor, 0).stop("")

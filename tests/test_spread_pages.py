@@ -16,7 +16,7 @@ from hgc.landscapes.labels import colour_map
 from hgc.landscapes.scene import paint
 from hgc.request import Recipe, Request
 from hgc.results.comparison import Cancelled, Comparison
-from hgc.spread import pages
+from hgc.spread import page_worker
 from hgc.spread.compare import Compare
 from hgc.spread.facts import Facts, WorkersDiffer
 from hgc.spread.on import On
@@ -64,14 +64,14 @@ def test_a_sweep_by_a_page_is_the_sweep_here(address: str, studio: Studio, reque
 
 
 def test_a_page_says_what_it_works_with_but_not_where(address: str, studio: Studio) -> None:
-    told = pages.PageHand(address, None).facts()
+    told = page_worker.PageHand(address, None).facts()
     assert replace(told, where="") == replace(Facts.of(studio), where="")
     assert told.where == address
 
 
 def test_a_page_with_other_weights_is_refused(address: str, monkeypatch: pytest.MonkeyPatch, studio: Studio) -> None:
     other = replace(Facts.of(studio), weights="c" * 12)
-    monkeypatch.setattr(pages.PageHand, "facts", lambda hand: replace(other, where=hand.name))
+    monkeypatch.setattr(page_worker.PageHand, "facts", lambda hand: replace(other, where=hand.name))
     with (
         pytest.raises(WorkersDiffer, match=f"weights {studio.weights(Recipe())}, {address} has cccccccccccc;"),
         On.read(workers=address).studio("landscapes"),
@@ -89,7 +89,7 @@ def test_a_page_that_is_not_open_is_refused() -> None:
 
 def test_a_page_that_planned_otherwise_is_not_believed(address: str, studio: Studio, request_of: Request) -> None:
     other = studio.forecast(request_of.but(method="deepcache", budget=0.8))
-    hand = pages.PageHand(address, None)
+    hand = page_worker.PageHand(address, None)
     with pytest.raises(WorkerLost, match="planned otherwise"):
         follow(hand, Compare(request_of.model_dump_json(), other))
 
@@ -97,11 +97,11 @@ def test_a_page_that_planned_otherwise_is_not_believed(address: str, studio: Stu
 def test_what_a_page_refuses_is_told(address: str, studio: Studio, request_of: Request) -> None:
     elsewhere = request_of.model_dump_json().replace('"landscapes"', '"sd15"')
     with pytest.raises(WorkerLost, match=r"it says: .*sd15"):
-        follow(pages.PageHand(address, None), Compare(elsewhere, studio.forecast(request_of)))
+        follow(page_worker.PageHand(address, None), Compare(elsewhere, studio.forecast(request_of)))
 
 
 def test_a_stopped_run_is_over(address: str, studio: Studio, request_of: Request) -> None:
-    hand = pages.PageHand(address, None)
+    hand = page_worker.PageHand(address, None)
     hand.work("a", Compare(request_of.model_dump_json(), studio.forecast(request_of)), 0.0)
     hand.stop("a")
     batch = hand.more("a", 0, 0.0)
@@ -111,13 +111,13 @@ def test_a_stopped_run_is_over(address: str, studio: Studio, request_of: Request
 
 def test_only_a_token_that_was_given_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     sent: list[Any] = []
-    monkeypatch.setattr(pages, "Client", lambda address, **options: sent.append(options["token"]))
-    pages.PageHand("http://other:7860", None)
-    pages.PageHand("you/studio", "hf_own")
+    monkeypatch.setattr(page_worker, "Client", lambda address, **options: sent.append(options["token"]))
+    page_worker.PageHand("http://other:7860", None)
+    page_worker.PageHand("you/studio", "hf_own")
     assert sent == [False, "hf_own"]
 
 
-def follow(hand: pages.PageHand, task: Compare) -> Comparison:
+def follow(hand: page_worker.PageHand, task: Compare) -> Comparison:
     batch, patience = hand.work("a", task, 0.2), threading.Event()
     while not batch.over:
         patience.wait(0.05)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import product
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -19,12 +19,11 @@ from hgc.charts.pareto import pareto_chart
 from hgc.cli.options import Count, Device, Dtype, Guidance, Model, Steps, Where
 from hgc.cli.refusals import in_one_line
 from hgc.cli.studios import studio_on
-from hgc.landscapes import examples
 from hgc.models.presets import GUIDANCE
 from hgc.planning.methods import METHODS, method_of
-from hgc.request import Request, RequestRefused
+from hgc.request import RequestRefused
 from hgc.spread.on import HERE, On
-from hgc.studio.scenes import painted
+from hgc.studio.scenes import examples_of, painted
 from hgc.studio.studio import Studio
 from hgc.training.dataset import EVALUATION_SEEDS
 from hgc.unwritable import check_place
@@ -80,27 +79,13 @@ def pareto(
         for solver, kind in product(sampler or ["ddim"], control or studio.controls):
             fields = {"model": model, "control": kind, "sampler": solver, "steps": steps, "guidance": guidance}
             asked = [painted(studio, first_seed + i, fields) for i in range(scenes)]
-            asked += _drawn(studio, fields) if drawings else []
+            asked += examples_of(studio, fields) if drawings else []
             points += bench.compare(studio, setup, asked, ledger, lambda news: typer.echo(news, err=True))
     pictures = f"{scenes} scenes of seeds from {first_seed}{', and the drawings' if drawings else ''}"
     measured_on = f"{pictures}; {steps} steps, guidance {guidance:g}, {_drawn_on(studio, setup, points)}, {model}"
     typer.echo(text(points, measured_on))
     if out is not None:
         _write(out, points, measured_on)
-
-
-def _drawn(studio: Studio, fields: dict[str, Any]) -> list[Request]:
-    """The requests of the examples' drawings of this control."""
-    chosen = [example for example in examples.drawings() if example.control == fields["control"]]
-    return [
-        Request.make(
-            studio.prepare_control(example.pixels, example.control).png,
-            prompt=example.prompt,
-            seed=example.seed,
-            **fields,
-        )
-        for example in chosen
-    ]
 
 
 def _drawn_on(studio: Studio, setup: bench.Setup, points: Sequence[Point]) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hgc.cache.schedules import OutOfReach, cut_site, decoder_layers, kept_residuals
+from hgc.cache.schedules import OutOfReach
 from hgc.optimise.course import FULL, SKIP, Course
 from hgc.optimise.predict import Predictor
 
@@ -94,18 +94,8 @@ class Dynamic:
             return state, None
         key = (letter, step, past)
         if key not in self._known:
-            self._known[key] = self._error(letter, step, past) ** self._power
+            self._known[key] = self._predictor.letter_error(letter, step, past, RIDGE) ** self._power
         return (everything, predicted if letter == SKIP else _newer(predicted, step, WIDEST_SKIP)), self._known[key]
-
-    def _error(self, letter: str, step: int, past: Past) -> float:
-        table = self._predictor.table
-        if letter == SKIP:
-            return float(table.growth[step]) * self._predictor.skipped(step, past, RIDGE)
-        anatomy = self._predictor.anatomy
-        layers = int(letter) if letter.isdigit() else len(decoder_layers(anatomy))
-        sites = kept_residuals(anatomy, layers) + ([cut_site(anatomy, layers)] if letter.isdigit() else [])
-        relative = self._predictor.features(step, tuple((site, past) for site in sites), RIDGE)
-        return float(table.growth[step] * table.gains[letter][step]) * relative
 
 
 def _newer(past: Past, step: int, widest: int) -> Past:

@@ -14,7 +14,7 @@ from hgc.cache.anatomy import PREDICTION, UNGUIDED, Anatomy
 from hgc.cache.plan import Plan
 from hgc.cache.rehearsal import plan_macs
 from hgc.cache.rules import CalibrationRefused
-from hgc.cache.schedules import full
+from hgc.cache.schedules import cut_site, decoder_layers, full, kept_residuals
 from hgc.calibration.subject import Subject
 from hgc.optimise.course import FULL, REMEMBERED, SKIP, Course, Row, plan_of, rows
 
@@ -131,6 +131,16 @@ class Predictor:
                 self.table.error(UNGUIDED, step, past, course.ridge) if past else inf
             )
         return self.table.growth[step] * error
+
+    def letter_error(self, letter: str, step: int, past: tuple[int, ...], ridge: float) -> float:
+        """That of a step by its letter alone, where `past` are the steps that what it keeps was computed in."""
+        growth = float(self.table.growth[step])
+        if letter == SKIP:
+            return growth * self.skipped(step, past, ridge)
+        layers = int(letter) if letter.isdigit() else len(decoder_layers(self.anatomy))
+        sites = kept_residuals(self.anatomy, layers) + ([cut_site(self.anatomy, layers)] if letter.isdigit() else [])
+        relative = self.features(step, tuple((site, past) for site in sites), ridge)
+        return growth * float(self.table.gains[letter][step]) * relative
 
     def skipped(self, step: int, past: tuple[int, ...], ridge: float) -> float:
         """Error of the output where the whole prediction is kept."""

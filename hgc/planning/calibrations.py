@@ -105,6 +105,14 @@ def used_by(plan: Plan, of: Recipe, weights: str) -> Found:
     )
 
 
+def curves_of(plan: Plan, of: Recipe, weights: str) -> ChangeCurves | None:
+    """The change curves that a plan was made from, else the best there are for the recipe; None without any."""
+    try:
+        return used_by(plan, of, weights).curves
+    except NotCalibrated:
+        return None
+
+
 def check_lines(curves: ChangeCurves, plan: Plan) -> None:
     """Raises CalibrationRefused when the plan takes scale and shift that were distilled for another."""
     if plan.fitted:

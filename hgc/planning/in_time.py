@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import ceil
 
 from hgc.cache import schedules
 from hgc.cache.plan import Plan, PlanRefused
-from hgc.planning.methods import METHODS, BelowLeast, Method, method_of
+from hgc.planning.methods import METHODS, method_of
 from hgc.planning.row_times import RowTimes
 from hgc.planning.task import Task, at_steps, control_off
 
@@ -61,7 +60,7 @@ def within_ms(task: Task, times: RowTimes, most_ms: float) -> InTime:
         plan = method.plan(task, percent / PARTS)
         return InTime(method.name, most_ms, percent / PARTS, task.share(plan), _ms(task, times, plan), full_ms)
 
-    low, high = _least(method, task), PARTS
+    low, high = method.least_percent(task), PARTS
     best = found(low)
     if best.ms > most_ms:
         raise TimeOutOfReach(
@@ -76,15 +75,6 @@ def within_ms(task: Task, times: RowTimes, most_ms: float) -> InTime:
         else:
             high = middle - 1
     return best
-
-
-def _least(method: Method, task: Task) -> int:
-    """The least budget of a method in percents."""
-    try:
-        method.plan(task, 1 / PARTS)
-    except BelowLeast as error:
-        return min(PARTS, ceil(PARTS * error.nearest - 1e-6))
-    return 1
 
 
 def _ms(task: Task, times: RowTimes, plan: Plan) -> float:

@@ -63,6 +63,14 @@ class Method:
         with self.telling(share, task.steps):
             return self.solve(task, share)
 
+    def least_percent(self, task: Task) -> int:
+        """The least budget that there is a plan for, in whole percents of full compute."""
+        try:
+            self.plan(task, 0.01)
+        except BelowLeast as error:
+            return min(100, ceil(100 * error.nearest - 1e-6))
+        return 1
+
     @contextmanager
     def telling(self, share: float, steps: int) -> Iterator[None]:
         """Why a share is out of this method's reach, in its own words."""

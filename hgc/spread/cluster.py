@@ -14,8 +14,8 @@ from time import sleep
 from typing import Any
 
 from hgc.refused import Refused
-from hgc.spread.actor import RayHand, Team, hire
 from hgc.spread.connection import Connection
+from hgc.spread.ray_worker import RayHand, Team, hire
 from hgc.spread.work import WorkerLost
 
 log = logging.getLogger(__name__)

@@ -15,8 +15,8 @@ from hgc import limits
 from hgc.refused import Refused
 
 if TYPE_CHECKING:
-    from hgc.spread.actor import Team
     from hgc.spread.pool import Pool
+    from hgc.spread.ray_worker import Team
     from hgc.studio.studio import Studio
 
 HERE, RAY = "here", "ray"
@@ -85,7 +85,7 @@ class On:
             studio.record_steps(graphs)
             yield studio
             return
-        from hgc.spread.actor import Team
+        from hgc.spread.ray_worker import Team
         from hgc.spread.studio import SpreadStudio
 
         with self._pages() if self.pages else self._cluster(Team(model, device, dtype, graphs)) as pool:
@@ -93,7 +93,7 @@ class On:
 
     @contextmanager
     def _pages(self) -> Iterator[Pool]:
-        from hgc.spread.pages import PageHand
+        from hgc.spread.page_worker import PageHand
         from hgc.spread.pool import Pool
 
         with closing(Pool(lambda number: PageHand(self.pages[number], self.token), len(self.pages))) as pool:

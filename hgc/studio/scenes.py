@@ -1,4 +1,4 @@
-"""Painted scenes and a program's hand-like drawings as requests to measure on; several drawn in one call."""
+"""Painted scenes, hand-like drawings and the examples as requests to measure on; several drawn in one call."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from hgc.control.annotators import LINES
 from hgc.control.label_sets import taken_over
+from hgc.landscapes import examples
 from hgc.landscapes.hand.drawing import Drawing
 from hgc.landscapes.labels import LABELS, colour_map
 from hgc.landscapes.scene import paint
@@ -54,6 +55,16 @@ def drawn(studio: Studio, seed: int, fields: Mapping[str, Any]) -> Request:
     else:
         png = studio.prepare_control(drawing.line_map, control).png
     return Request.make(png, seed=seed, prompt=drawing.scene.caption, **fields)
+
+
+def examples_of(studio: Studio, fields: Mapping[str, Any]) -> list[Request]:
+    """The requests of all drawings that come with Studio for a control, each with its own words and seed."""
+    control = str(fields["control"])
+    return [
+        Request.make(studio.prepare_control(one.pixels, control).png, prompt=one.prompt, seed=one.seed, **fields)
+        for one in examples.drawings()
+        if one.control == control
+    ]
 
 
 def varied(studio: Studio, seed: int, fields: Mapping[str, Any]) -> Request:

@@ -34,7 +34,7 @@ from hgc.models.loaded import Loaded
 from hgc.models.loading import load
 from hgc.models.refusals import ModelUnavailable
 from hgc.planning import Blueprint, Task
-from hgc.planning.calibrations import NotCalibrated, used_by
+from hgc.planning.calibrations import curves_of, used_by
 from hgc.planning.in_time import InTime
 from hgc.planning.quality import Solution
 from hgc.planning.row_times import RowTimes
@@ -287,10 +287,7 @@ class Studio:
 
     def curves_of(self, plan: Plan, recipe: Recipe) -> ChangeCurves | None:
         """The change curves that a plan was made from, else the best there are for the recipe, if any."""
-        try:
-            return used_by(plan, recipe, self.blueprint.weights(recipe)).curves
-        except NotCalibrated:
-            return None
+        return curves_of(plan, recipe, self.blueprint.weights(recipe))
 
     def accept(self, request: Request) -> None:
         """Raises RequestRefused for what this model cannot run, or with a picture of another size than it is to be."""

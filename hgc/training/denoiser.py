@@ -9,7 +9,7 @@ from diffusers.models.attention_processor import AttnProcessor, AttnProcessor2_0
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from hgc.landscapes.tokenizer import MAX_TOKENS
+from hgc.landscapes.tokenizer import MAX_TOKENS, word_ids
 from hgc.training.autoencoder import LATENT_CHANNELS
 
 LATENT_SIZE = 32
@@ -137,6 +137,15 @@ class Denoiser(nn.Module):
             return_dict=False,
         )[0]
         return predicted
+
+
+@torch.no_grad()
+def forget_unseen_words(model: Denoiser, tokenizer: CLIPTokenizer) -> None:
+    """Pieces of words that no caption holds start, and stay, at zero: an unknown word says nothing instead of noise."""
+    table = model.text_encoder.get_input_embeddings().weight
+    unseen = torch.ones(len(table), dtype=torch.bool)
+    unseen[word_ids(tokenizer)] = False
+    table[unseen.to(table.device)] = 0
 
 
 def _whole_picture(processor: str) -> bool:

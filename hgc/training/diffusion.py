@@ -12,12 +12,11 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 from transformers import CLIPTokenizer
 
-from hgc.landscapes.tokenizer import word_ids
 from hgc.training.batch import Batch, Prompts, Shares, draw_batch
 from hgc.training.checkpoint import begin_stage, save_stage
 from hgc.training.compute import Compute, generator
 from hgc.training.dataset import Dataset
-from hgc.training.denoiser import Denoiser, DenoiserPlan, build_scheduler
+from hgc.training.denoiser import Denoiser, DenoiserPlan, build_scheduler, forget_unseen_words
 from hgc.training.obedience import Obedience, ObedienceReader
 from hgc.training.optim import Pair
 from hgc.training.pace import Budget, Pace, warm_constant_decay
@@ -139,7 +138,7 @@ class _Training:
     ) -> "_Training":
         """Anew, or as the checkpoint has it. Raises CheckpointError for a damaged one."""
         model = Denoiser(plan.sizes, tokenizer).to(compute.device, memory_format=compute.layout)  # type: ignore[call-overload]
-        _forget_unseen_words(model, tokenizer)
+        forget_unseen_words(model, tokenizer)
         optimizer = Pair(model, plan.rate, plan.matrix_rate)
         average: Any = AveragedModel(model, multi_avg_fn=_growing(plan.ema))
         parts: dict[str, Any] = {"model": model, "optimizer": optimizer, "average": average}
@@ -187,12 +186,3 @@ def _tokens(tokenizer: CLIPTokenizer, captions: list[str]) -> Tensor:
     length = tokenizer.model_max_length
     ids = tokenizer(captions, padding="max_length", truncation=True, max_length=length)["input_ids"]
     return torch.tensor(ids)
-
-
-@torch.no_grad()
-def _forget_unseen_words(model: Denoiser, tokenizer: CLIPTokenizer) -> None:
-    """Pieces of words that no caption holds start, and stay, at zero: an unknown word says nothing instead of noise."""
-    table = model.text_encoder.get_input_embeddings().weight
-    unseen = torch.ones(len(table), dtype=torch.bool)
-    unseen[word_ids(tokenizer)] = False
-    table[unseen.to(table.device)] = 0

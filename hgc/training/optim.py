@@ -10,13 +10,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from hgc.training.compute import multiplies_bfloat16
+
 OUTER_LAYERS = ("conv_in", "conv_out", "embed", "controlnet_down_blocks", "controlnet_mid_block", "position")
 
 
 def orthogonalized(matrices: Tensor) -> Tensor:
-    """Five quintic Newton-Schulz steps towards U Vᵀ of every matrix; [k, m, n] with m ≤ n, in bfloat16."""
+    """Five quintic Newton-Schulz steps towards U Vᵀ of every matrix; [k, m, n] with m ≤ n.
+
+    In bfloat16 where the device has products of its own for it, else in float32.
+    """
     a, b, c = 3.4445, -4.7750, 2.0315
-    x = matrices.bfloat16()
+    x = matrices.bfloat16() if multiplies_bfloat16(matrices.device.type) else matrices.float()
     x = x / (x.flatten(1).norm(dim=1).view(-1, 1, 1) + 1e-7)
     for _ in range(5):
         gram = x @ x.mT

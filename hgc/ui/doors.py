@@ -1,4 +1,6 @@
-"""Who may speak to the page: its own addresses only, so that no other website reads or starts anything from a browser.
+"""Who may speak to the page, its own addresses only, and what is answered where an upload fails.
+
+No other website reads or starts anything from a browser.
 
 A page at localhost is within reach of every website that its owner visits: a name that its maker points at 127.0.0.1
 (DNS rebinding) passes the browser's own checks. Such a request carries the other name as Host, and as Origin.

@@ -9,6 +9,7 @@ from hgc.cache.plan import Plan
 from hgc.cache.plan_edit import Draft, Ground
 from hgc.cache.rehearsal import check
 from hgc.charts.plan_grid import PlanGrid
+from hgc.planning.methods import BelowLeast
 from hgc.planning.task import control_off
 from hgc.request import Recipe
 
@@ -32,6 +33,14 @@ class Desk:
     @property
     def planned(self) -> Recipe:
         return self.recipe.model_copy(update={"plan": self.draft.plan.as_dict()})
+
+
+def lay_at_least(studio: Studio, recipe: Recipe) -> Desk:
+    """A desk with the recipe's plan; where its method costs more than the budget, with the least it can do."""
+    try:
+        return lay(studio, recipe)
+    except BelowLeast as error:
+        return lay(studio, error.at_least(recipe))
 
 
 def lay(studio: Studio, recipe: Recipe, plan: Plan | None = None) -> Desk:

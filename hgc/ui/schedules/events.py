@@ -10,7 +10,6 @@ import gradio as gr
 
 from hgc.cache.plan import Plan
 from hgc.cache.plan_edit import Draft, action_named, edited
-from hgc.planning.methods import BelowLeast
 from hgc.planning.presets import by_budget
 from hgc.request import Recipe, RequestRefused
 from hgc.ui.playground.form import read_recipe
@@ -18,12 +17,13 @@ from hgc.ui.playground.own_plan import adopted
 from hgc.ui.playground.wanted import control_of
 from hgc.ui.refusals import in_one_sentence
 from hgc.ui.remarks import notes_list
-from hgc.ui.schedules.desk import Desk, lay
+from hgc.ui.schedules.desk import Desk, lay, lay_at_least
 from hgc.ui.schedules.plan_file import read_plan
 from hgc.ui.schedules.plan_words import headline, in_the_grids_words, remarks
 from hgc.ui.sessions import Kept
 
 if TYPE_CHECKING:
+    from hgc.studio.studio import Studio
     from hgc.ui.playground.tab import Playground
 
 DESKS_KEPT = 64
@@ -46,11 +46,8 @@ class ScheduleEvents:
         """The plan that the Playground would run now: where the method costs more than the budget, at its least."""
 
         def taken() -> tuple[str, Desk]:
-            recipe = self._recipe(form)
-            try:
-                return self._laid(desk, recipe)
-            except BelowLeast as error:
-                return self._laid(desk, error.at_least(recipe))
+            laid = lay_at_least(self._studio, self._recipe(form))
+            return self._desks.keep(laid, desk), laid
 
         return self._answered(desk, taken)
 
@@ -87,15 +84,17 @@ class ScheduleEvents:
         desk_now = self._desks.find(desk)
         return {self._page.own.name: gr.update()} if desk_now is None else adopted(self._page, desk_now.draft.plan)
 
+    @property
+    def _studio(self) -> Studio:
+        return self._runner.loader.studio()
+
     def _recipe(self, form: Sequence[Any]) -> Recipe:
         """The Playground's form."""
         source, annotator, which, *values = form
-        return read_recipe(
-            self._page, control_of(source, annotator, which, self._runner.loader.studio().controls), values
-        )
+        return read_recipe(self._page, control_of(source, annotator, which, self._studio.controls), values)
 
     def _laid(self, desk: str | None, recipe: Recipe, plan: Plan | None = None) -> tuple[str, Desk]:
-        laid = lay(self._runner.loader.studio(), recipe, plan)
+        laid = lay(self._studio, recipe, plan)
         return self._desks.keep(laid, desk), laid
 
     def _changed(self, desk: str | None, change: Callable[[Desk], Draft]) -> Shown:
@@ -115,7 +114,7 @@ class ScheduleEvents:
         """The answer to a change; after a refusal the plan that was there, and why."""
         try:
             name, now = change()
-            words = headline(now.draft.plan, self._runner.loader.studio().forecast(now.planned))
+            words = headline(now.draft.plan, self._studio.forecast(now.planned))
         except Exception as error:
             return [desk, gr.skip(), gr.skip(), notes_list([self._why(desk, error)], "error"), *[gr.skip()] * 3]
         draft = now.draft
