@@ -146,6 +146,16 @@ def edge_f1(predicted: NDArray, target: NDArray, tolerance_px: float = 2.0) -> f
     return edge_score(predicted, target, tolerance_px).f1
 
 
+def depth_misfit(near: NDArray, grey: NDArray) -> float:
+    """Mean square of what is left of a depth map [H, W] when depth read back, `near`, is scaled and shifted to it.
+
+    A map tells depth up to a scale and a shift (MiDaS, arXiv 1907.01341, sec. 5); in the square of the map's unit.
+    """
+    apart, centred = near - near.mean(), grey - grey.mean()
+    scale = max(0.0, float((apart * centred).sum()) / max(1e-9, float((apart**2).sum())))
+    return float(((centred - scale * apart) ** 2).mean())
+
+
 def _edges(edge_map: NDArray) -> Mask:
     strongest = np.abs(edge_map).max(axis=2) if edge_map.ndim == 3 else edge_map
     return np.asarray(strongest != 0, np.bool_)

@@ -21,7 +21,7 @@ from hgc.landscapes.eyes import DepthReader, Reader, Reading, Segmenter, class_i
 from hgc.landscapes.labels import CLASSES, label
 from hgc.landscapes.relief import WHITE
 from hgc.landscapes.scene import EDGE_HIGH, EDGE_LOW, Scene
-from hgc.metrics import edge_f1, extract_edges, psnr, ssim
+from hgc.metrics import depth_misfit, edge_f1, extract_edges, psnr, ssim
 
 CHUNK = 16
 JUST_NOTICEABLE = 2.3  # CIE76 (Mahy et al., Color Research and Application 19, 1994)
@@ -69,7 +69,7 @@ class Eyes:
         told = [(near, grey[:, :, 0] / WHITE) for near, grey in zip(read, greys, strict=True) if grey.std() > 0]
         if not told:
             raise BenchRefused("no depth map has any relief; take more scenes or drawings")
-        return fmean(_misfit(near, grey) for near, grey in told) ** 0.5
+        return fmean(depth_misfit(near, grey) for near, grey in told) ** 0.5
 
     def words(self, pictures: Sequence[Picture], prompts: Sequence[str]) -> dict[str, float | int | None]:
         """Share of the pictures whose time of day and season are those of the prompt, where it names one.
@@ -96,13 +96,6 @@ class Eyes:
     def read(self, pictures: Sequence[Picture]) -> list[Reading]:
         """What each picture shows."""
         return [reading for chunk in _chunks(pictures) for reading in self.reader.read(as_images(chunk))]
-
-
-def _misfit(near: NDArray[np.float32], grey: NDArray[np.float64]) -> float:
-    """Mean square of what is left of `grey` when the depth read is scaled and shifted to it."""
-    apart, centred = near - near.mean(), grey - grey.mean()
-    scale = max(0.0, float((apart * centred).sum()) / max(1e-9, float((apart**2).sum())))
-    return float(((centred - scale * apart) ** 2).mean())
 
 
 def edge_scores(pictures: Sequence[Picture], edge_maps: Sequence[NDArray[np.uint8]]) -> float:

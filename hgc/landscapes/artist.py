@@ -1,7 +1,7 @@
 """Pictures drawn by finished weights, outside the app: for the benchmark, the wall, and whoever looks."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +12,9 @@ from torch import Tensor
 from hgc.models.devices import DTYPES, best_device
 from hgc.models.loaded import Loaded
 from hgc.models.loading import from_preset
-from hgc.models.presets import GUIDANCE, presets
+from hgc.models.presets import GUIDANCE, landscapes_in, presets
 from hgc.models.refusals import ModelUnavailable
 
-DEPTH_NET = "./controlnet_depth"  # not every folder of weights has one
 Picture = NDArray[np.uint8]  # [256, 256, 3]
 
 
@@ -40,11 +39,8 @@ class Artist:
         """The embedded model, or another folder of its kind. Raises ModelUnavailable."""
         if dtype not in DTYPES:
             raise ModelUnavailable(f"unknown dtype '{dtype}'; known are {', '.join(DTYPES)}")
-        preset = presets()["landscapes"]
-        folder = Path(weights.resolve() if weights else preset.source)
-        deep = {"depth": DEPTH_NET} if (folder / DEPTH_NET).exists() else {}
-        chosen = replace(preset, source=str(folder), controls={**preset.controls, **deep})
-        return cls(from_preset(chosen, best_device(), DTYPES[dtype]), preset.guidance)
+        preset = landscapes_in(weights.resolve()) if weights else presets()["landscapes"]
+        return cls(from_preset(preset, best_device(), DTYPES[dtype]), preset.guidance)
 
     def draw(self, control: str, sittings: Sequence[Sitting], steps: int = 20, strength: float = 1.0) -> list[Picture]:
         """One picture for each sitting, together as a batch; each has noise of its own, whoever sits beside it."""

@@ -249,7 +249,13 @@ _REGISTRY = (
 
 def presets() -> Mapping[str, ModelPreset]:
     """All model presets by name."""
-    return {preset.name: preset for preset in _REGISTRY}
+    return {preset.name: preset for preset in _REGISTRY} | {"landscapes": landscapes_in(Path(_LANDSCAPES.source))}
+
+
+def landscapes_in(folder: Path) -> ModelPreset:
+    """The embedded model with the weights in `folder`, which need not have the depth control."""
+    deep = {"depth": "./controlnet_depth"} if (folder / "controlnet_depth").is_dir() else {}
+    return replace(_LANDSCAPES, source=str(folder), controls={**_LANDSCAPES.controls, **deep})
 
 
 # As published: diffusers' default UNet and ControlNet with the width of CLIP ViT-L/14's text features.

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from base64 import b64decode
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from hgc import limits
@@ -17,9 +19,17 @@ from hgc.control.images import BLACK, RGB, WHITE, ImageRefused, decode
 from hgc.control.label_sets import LabelSet, plain, set_of
 from hgc.control.lines import detected, edge_map
 from hgc.control.reading import Reading
+from hgc.landscapes.relief import depth_map
 
 # Of its length; less goes unsaid.
 LEAST_CUT = 0.02
+# The way to a depth map that is painted in areas.
+AREAS = "areas"
+NO_AREAS = "This model's depth maps cannot be painted in areas: choose its label map, or give a photo or a depth map."
+NEARNESS = "how near things are is told from where they stand"
+
+
+Near = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -44,12 +54,14 @@ def prepare_control(
     annotator: str | None = None,
     reading: Reading | None = None,
     canny: tuple[int, int] = (100, 200),
+    near: Near | None = None,
 ) -> Prepared:
     """Fits a drawing (annotator None) or a photo, uint8 [H, W, 3 or 4], to a size, the model's classes and polarity.
 
     `size` is width and height; a label map is in that one of the `sets` whose colours it has. Without an annotator,
-    areas and lines may be drawn by hand; of any other control it is a finished map. `canny` are the thresholds where
-    the reading has none. Raises ImageRefused when the annotator's map is not of this control's kind,
+    areas and lines may be drawn by hand; of any other control it is a finished map. AREAS, in an annotator's place,
+    makes a depth map by `near` of areas that are painted in the first set. `canny` are the thresholds where the reading
+    has none. Raises ImageRefused when the annotator's map is not of this control's kind, and for AREAS without `near`;
     AnnotatorUnavailable without weights.
     """
     reading = reading or Reading()
@@ -61,6 +73,8 @@ def prepare_control(
             return _carried(framed.prepared(framed.at("photo")[:, :, :3], ()))
         lines = edge_map(framed.at("photo"))
         return framed.prepared(lines.map, lines.notes)
+    if annotator == AREAS:
+        return _nearness(framed, sets[0], near)
     _check_kind(annotator, control)
     made = annotate(framed.at("photo")[:, :, :3], annotator, reading.settings(canny), sets[0].palette)
     if control == "segmentation":
@@ -148,6 +162,15 @@ def _classes(
     if snapped.share_snapped > 0.002:
         said.append(f"{snapped.share_snapped:.0%} of the pixels were snapped to the nearest class")
     return framed.prepared(snapped.map, tuple(said), labels.palette[labels.unpainted])
+
+
+def _nearness(framed: _Framed, labels: LabelSet, near: Near | None) -> Prepared:
+    """Areas as a depth map. Raises ImageRefused where nobody can tell how near they are."""
+    if near is None:
+        raise ImageRefused(NO_AREAS)
+    painted = _classes(framed, framed.at("labels"), [labels], (NEARNESS,))
+    numbers = snap(painted.map, labels.palette, labels.unpainted, paper=None).labels
+    return Prepared(depth_map(near(numbers), framed.size), painted.notes)
 
 
 def decoded(encoded: str) -> Pixels:

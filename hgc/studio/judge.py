@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from math import nan
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from hgc.control.annotators import AnnotatorUnavailable
@@ -17,25 +18,34 @@ from hgc.control.canvas import Pixels, snap
 from hgc.control.images import RGB
 from hgc.judges.lines import edge_score
 from hgc.judges.table import LPIPS_NETWORK, Judges
-from hgc.landscapes.eyes import Segmenter
+from hgc.landscapes.eyes import DepthReader, Segmenter
 from hgc.landscapes.labels import CLASSES, PALETTE
-from hgc.metrics import feature_distance, overlaps, pooled_miou, psnr, ssim
+from hgc.metrics import depth_misfit, feature_distance, overlaps, pooled_miou, psnr, ssim
 from hgc.models.presets import ModelPreset
 from hgc.models.refusals import ModelUnavailable
 from hgc.results.comparison import Likeness
 
-OWN = "Landscapes' segmenter"
+OWN, OWN_DEPTH = "Landscapes' segmenter", "Landscapes' depth reader"
+WHITE = 255.0
 
 
 class Judge:
     """Scores pictures of one model.
 
-    `segmenter` knows the embedded model's world. Without one, `judges` say what they can; None of them are asked where
-    a picture takes long enough without: on a machine that has no accelerator, unless somebody wants it.
+    `segmenter` and `depth_reader` know the embedded model's world. Without the first, `judges` say what they can; None
+    of them are asked where a picture takes long enough without: on a machine that has no accelerator, unless somebody
+    wants it.
     """
 
-    def __init__(self, segmenter: Segmenter | None, canny: tuple[int, int], judges: Judges | None = None) -> None:
+    def __init__(
+        self,
+        segmenter: Segmenter | None,
+        canny: tuple[int, int],
+        judges: Judges | None = None,
+        depth_reader: DepthReader | None = None,
+    ) -> None:
         self._segmenter, self._canny, self._judges = segmenter, canny, None if segmenter else judges
+        self._depth_reader = depth_reader
 
     @classmethod
     def of(cls, preset: ModelPreset, device: torch.device | None = None, networks: bool | None = None) -> Judge:
@@ -43,9 +53,10 @@ class Judge:
 
         Unless told, these are asked on an accelerator only.
         """
-        where = Path(preset.source) / "segmenter"
+        where, deep = Path(preset.source) / "segmenter", Path(preset.source) / "depth_reader"
         if preset.local and where.is_dir():
-            return cls(Segmenter.load(where), preset.canny)
+            depth_reader = DepthReader.load(deep) if deep.is_dir() else None
+            return cls(Segmenter.load(where), preset.canny, depth_reader=depth_reader)
         at = device or torch.device("cpu")
         asked = at.type != "cpu" if networks is None else networks
         return cls(None, preset.canny, Judges(at) if asked else None)
@@ -55,6 +66,9 @@ class Judge:
         if kind == "edges":
             return edge_score(image, control, self._canny)
         if self._segmenter is not None:
+            if kind == "depth" and self._depth_reader is not None:
+                near = self._depth_reader.read(_batch(image))[0].numpy()
+                return depth_misfit(near * WHITE, control[:, :, 0].astype(np.float32)) ** 0.5
             return pooled_miou([self.overlaps(image, control, kind)]) if kind == "segmentation" else nan
         if self._judges is None:
             return nan
@@ -66,9 +80,9 @@ class Judge:
     def overlaps(self, image: Pixels, control: Pixels, kind: str) -> dict[str, tuple[int, int]]:
         """Pixels of each class shared and in either, in a picture and its label map, both uint8 [H, W, 3].
 
-        Empty under edges, and without a segmenter of the model's own.
+        Empty under other controls, and without a segmenter of the model's own.
         """
-        if kind == "edges" or self._segmenter is None:
+        if kind != "segmentation" or self._segmenter is None:
             return {}
         seen = self._segmenter.segment(_batch(image))[0].cpu().numpy()
         return overlaps(seen, labels_of(control, PALETTE), CLASSES)
@@ -94,7 +108,8 @@ class Judge:
         if kind == "edges":
             by = "Canny"
         elif self._segmenter is not None:
-            by = OWN if kind == "segmentation" else ""
+            own = {"segmentation": OWN, "depth": OWN_DEPTH if self._depth_reader else ""}
+            by = own.get(kind, "")
         else:
             by = "" if self._judges is None or self._judges.missing(kind) else self._judges.name(kind)
         alike = OWN if self._segmenter else ""

@@ -163,9 +163,8 @@ class Studio:
         Raises RequestRefused for a control that this model has not, ImageRefused, AnnotatorUnavailable.
         """
         self.check_control(control)
-        return prepare_control(
-            picture, control, size or self.size, self.world.sets, annotator, reading, self.loaded.preset.canny
-        )
+        world, canny = self.world, self.loaded.preset.canny
+        return prepare_control(picture, control, size or self.size, world.sets, annotator, reading, canny, world.near)
 
     def check_control(self, control: str) -> None:
         """Raises RequestRefused for a control that the model does not have."""

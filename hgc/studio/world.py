@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hgc.control import ade20k, coco_stuff
 from hgc.control.canvas import Pixels
 from hgc.control.label_sets import LabelSet
 from hgc.landscapes import labels
 from hgc.landscapes.colours import TIMES
+from hgc.landscapes.relief import near_of_map
 from hgc.landscapes.scene import paint
 from hgc.landscapes.tokenizer import read_prompt
 from hgc.models.presets import ADE20K_ONLY, ModelPreset
@@ -25,12 +27,19 @@ class World:
     """`unread` gives, in plain words, what of a prompt a tokenizer's model will not understand or not read.
 
     `sets` are those that label maps may be painted in, the usual one first. With `examples` there are drawings to begin
-    from.
+    from. `near` tells how near everything in labels [H, W] of the first set is, 0..1: where there is one, areas may be
+    painted for a depth control too.
     """
 
     sets: tuple[LabelSet, ...]
     unread: Callable[[Any, str], tuple[str, ...]]
     examples: bool = False
+    near: Callable[[NDArray[np.uint8]], NDArray[np.float32]] | None = None
+
+    @property
+    def painted(self) -> tuple[str, ...]:
+        """The controls that a map can be painted for in areas."""
+        return ("segmentation",) if self.near is None else ("segmentation", "depth")
 
 
 def _by_vocabulary(tokenizer: Any, prompt: str) -> tuple[str, ...]:
@@ -59,7 +68,7 @@ def _cut(words: str) -> str:
     return f"The prompt is too long; cut off: {words}."
 
 
-LANDSCAPES = World((labels.LABELS,), _by_vocabulary, examples=True)
+LANDSCAPES = World((labels.LABELS,), _by_vocabulary, examples=True, near=near_of_map)
 ANYTHING = World((ade20k.LABELS, coco_stuff.LABELS), _by_length)
 OF_ADE20K = World((ade20k.LABELS,), _by_length)
 

@@ -107,8 +107,8 @@ class ControlEvents:
 
         What inpainting reads is opened instead.
         """
-        controls, panel = self._loader.studio().controls, self._control
-        sources = sources_of(controls, which)
+        studio, panel = self._loader.studio(), self._control
+        controls, sources = studio.controls, sources_of(studio.controls, which, studio.world.painted)
         offered: dict[Any, Any] = {panel.offered: offering(sources)}
         if which == INPAINT:
             return offered | panel.more.begins()

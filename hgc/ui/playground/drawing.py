@@ -16,6 +16,7 @@ from hgc.control.images import ImageRefused, decode
 from hgc.control.lines import edge_map
 from hgc.control.pictures import INPAINT, as_inpainting_map, as_mask
 from hgc.control.reading import Reading
+from hgc.studio.control_map import AREAS
 from hgc.ui.components.easel import CANVAS_PX, from_url
 from hgc.ui.playground.size import OWN, Size, size_of
 from hgc.ui.playground.source_panel import PART, WHOLE
@@ -43,6 +44,8 @@ READY: Mapping[str, tuple[str, str]] = {
 }
 
 
+# The controls that maps may be painted for in areas, by some model.
+PAINTED = ("segmentation", "depth")
 NOTHING_BEGUN = "This control reads a picture to begin from: give it one under More to draw from."
 NOTHING_ANEW = "Under More to draw from, choose Only what I paint over and paint over the part to change."
 
@@ -65,16 +68,16 @@ class NothingYet(ImageRefused):
     """A map that waits for something else on the page; the message says for what."""
 
 
-def sources_of(controls: Collection[str], which: str) -> tuple[Source, ...]:
+def sources_of(controls: Collection[str], which: str, areas: Collection[str]) -> tuple[Source, ...]:
     """The ways to a map of the chosen control, or of any that a model has: few can be drawn, all be read or given.
 
-    Inpainting's has none: it is made from the picture to begin from.
+    Those in `areas` may be painted. Inpainting's map has none: it is made from the picture to begin from.
     """
     if which == INPAINT:
         return ()
     asked = controls if which == AUTO else (which,)
-    drawn = {"paint": "segmentation" in asked, "lines": any(name in LINES for name in asked), "photo": True}
-    return tuple(source for source in SOURCES if drawn[source])
+    by = {"paint": areas, "lines": LINES, "photo": asked}
+    return tuple(source for source in SOURCES if any(name in by[source] for name in asked))
 
 
 def offering(sources: Collection[str], of: str = "") -> str:
@@ -144,7 +147,13 @@ def drawn(
     if source == "photo":
         given = read_photo(photo, annotator, dict(zip(READING, reading, strict=False)))
         return replace(given, control=control, size=asked)
-    return Drawn(stretched(from_url(lines if source == "lines" else painting), asked), control, size=asked)
+    sheet = stretched(from_url(lines if source == "lines" else painting), asked)
+    return replace(painted(sheet, control, source), size=asked)
+
+
+def painted(sheet: Pixels, control: str, source: str) -> Drawn:
+    """What is on a canvas; areas that are painted for another control than a label map become its map."""
+    return Drawn(sheet, control, AREAS if source == "paint" and control != "segmentation" else None)
 
 
 def inpainted(begun: str | None, part: str, mask: str | None) -> Drawn:
@@ -187,7 +196,7 @@ def kind_drawn(source: str, annotator: str, which: str) -> str:
     if source == "lines":
         return which if which in LINES else "edges"
     if source != "photo":
-        return "segmentation"
+        return which if which in PAINTED else "segmentation"
     if annotator in ANNOTATORS:
         return which if which != AUTO and serves(annotator, which) else kind_of(annotator)
     natural = READY[annotator][0] if annotator in READY else ""

@@ -148,11 +148,12 @@ def _on_canvas(page: Playground, request: Request) -> dict[Any, Any]:
     if request.control not in ("segmentation", "edges"):
         which = request.control if request.control in studio.loaded.preset.controls else AUTO
         ways = gr.update(choices=ways_of(studio.controls, request.control), value=AS_MAP)
-        offered = offering(sources_of(studio.controls, which))
+        offered = offering(sources_of(studio.controls, which, studio.world.painted))
         if which == INPAINT:  # whose picture and mask come back where they are given
             return {panel.which: which, panel.offered: offered, **seen}
         chosen = {panel.source: "photo", panel.which: which, panel.annotator: ways, panel.offered: offered}
         return {**chosen, panel.photo: shown, **seen}
     source, canvas = ("paint", panel.painting) if request.control == "segmentation" else ("lines", panel.lines)
-    chosen = {panel.source: source, panel.which: AUTO, panel.offered: offering(sources_of(studio.controls, AUTO))}
+    offered = offering(sources_of(studio.controls, AUTO, studio.world.painted))
+    chosen = {panel.source: source, panel.which: AUTO, panel.offered: offered}
     return {**chosen, canvas: png_url(sheet_of(shown, request.control)), **seen}

@@ -39,13 +39,13 @@ def seen_text(notes: tuple[str, ...], given: Drawn | None = None) -> str:
     """The words beside the map as the model sees it; without a drawing, of the example that the page opens with."""
     lines = given is not None and given.control in LINES
     kind = "Segmentation map" if given is None else MAPS.get(given.control, CONTROLS[given.control])
-    if given is not None and given.annotator is not None:
-        kind += f", read from your photo by {ANNOTATORS[given.annotator].label}"
+    annotator = None if given is None or given.annotator is None else ANNOTATORS.get(given.annotator)
+    if annotator is not None:
+        kind += f", read from your photo by {annotator.label}"
     areas = given is None or given.control == "segmentation"
     exact = "Exact colours: no pixel was snapped." if areas else "Left as it is."
     untouched = "White lines on black: left as they are." if lines else exact
-    by_annotator = given is not None and given.annotator is not None
-    remarks = notes_list(notes) or ("" if by_annotator else f'<p class="aside">{untouched}</p>')
+    remarks = notes_list(notes) or ("" if annotator is not None else f'<p class="aside">{untouched}</p>')
     return f"<h3>As the model sees it</h3><p>{kind}</p>{remarks}"
 
 

@@ -78,11 +78,12 @@ def fitted(p: Playground, studio: Studio, *chosen: Any) -> Fit:
     """
     source, annotator, which, painting, beside, sampler, second = chosen[: CANNY.start]
     preset, panel = studio.loaded.preset, p.control
-    titles = [] if studio.world.examples else control_titles(tuple(preset.controls), studio.controls)
+    shown = not studio.world.examples or "depth" in preset.controls
+    titles = control_titles(tuple(preset.controls), studio.controls) if shown else []
     kept = which if which in [name for _, name in titles] else AUTO
     if studio.controls == (INPAINT,):
         kept = INPAINT
-    sources = sources_of(studio.controls, kept)
+    sources = sources_of(studio.controls, kept, studio.world.painted)
     ways = ways_of(studio.controls, kept)
     way = annotator if kept == INPAINT or annotator in [name for _, name in ways] else ways[0][1]
     sheet, bare = _taken_over(painting, studio)

@@ -36,10 +36,11 @@ class MoreEvents:
 
     def choose(self, control: str, way: str, annotator: str) -> dict[Any, Any]:
         """The ways to a second control's map; drawn by hand where it reads areas or lines."""
-        part, controls = self._panel.second, self._loader.studio().controls
+        part, studio = self._panel.second, self._loader.studio()
         if control == INPAINT:
             return {part.offered: offering((), "second-")} | self._panel.begins()
-        ways, sources = ([], ()) if control == NONE else (ways_of(controls, control), sources_of(controls, control))
+        ways = [] if control == NONE else ways_of(studio.controls, control)
+        sources = () if control == NONE else sources_of(studio.controls, control, studio.world.painted)
         known = annotator in [name for _, name in ways]
         return {
             part.way: way if way in sources else "photo",
