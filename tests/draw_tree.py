@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "assets" / "docs" / "tree.md"
 HEAD = """# Every file
 
-Each file's own first line and the names that others take from it, by folder. `python tests/draw_tree.py` writes this
+Each file's own first line and its classes and functions, by folder. `python tests/draw_tree.py` writes this
 page anew. How the folders belong together is in the [README](../../README.md#architecture).
 """
 
@@ -39,7 +39,7 @@ def _lines(entries: list[tuple[Path, str, str]]) -> Iterator[str]:
 
 
 def _names(file: Path) -> str:
-    """A file's own classes and functions, for whoever looks for one; of a script nothing is taken."""
+    """A file's own classes and functions, for whoever looks for one; none of JavaScript."""
     if file.suffix != ".py" or file.name == "__init__.py":
         return ""
     kinds = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)

@@ -56,8 +56,11 @@ class Repeating:
         annotator: str | None = None,
         reading: Reading | None = None,
         size: tuple[int, int] | None = None,
+        *,
+        areas: bool = False,
     ) -> Prepared:
-        return prepare_control(picture, control, size or self.size, self.world.sets, annotator, reading)
+        world, size = self.world, size or self.size
+        return prepare_control(picture, control, size, world.sets, annotator, reading, areas=areas, near=world.near)
 
     def forecast(self, recipe: Recipe) -> Forecast:
         macs, whole = self.made.cached.trace.macs, self.made.full.trace.macs

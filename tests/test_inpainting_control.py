@@ -118,7 +118,7 @@ def test_it_is_in_both_lists_and_opens_what_it_reads() -> None:
     page, controls = playground(), (INPAINT, "edges")
     assert ("Inpainting", INPAINT) in control_titles(controls, controls)
     assert ("Inpainting", INPAINT) in second_choices(controls, controls)
-    assert control_of("photo", "canny", INPAINT, controls) == INPAINT
+    assert control_of("photo", "canny", INPAINT, controls, ()) == INPAINT
     panel, second = page.control, page.control.more.second
     chosen = ControlEvents(page).choose(INPAINT, "lines", "canny")
     assert chosen[panel.more.source.part] == PART

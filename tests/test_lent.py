@@ -62,7 +62,7 @@ assert lent.digest == own.digest
 assert isinstance(seen, Inspection)
 
 try:
-    next(studio.compare(request.model_copy(update={"control": "depth"})))
+    next(studio.compare(request.model_copy(update={"control": "pose"})))
 except RequestRefused as refused:
     print(refused)
 stop = threading.Event()
@@ -161,7 +161,7 @@ def on_a_space(code: str, lender: ThreadingHTTPServer, folder: Path) -> list[str
 
 def test_runs_borrow_the_device_and_come_back_whole(printed: list[str]) -> None:
     refused, stopped, *_ = printed
-    assert "no control 'depth'" in refused
+    assert "no control 'pose'" in refused
     assert stopped == "stopped"
     paths = [path for path, _ in Lender.asked]
     assert paths.count("/schedule") == paths.count("/release") == 3, "a refusal borrows nothing"

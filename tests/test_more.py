@@ -182,7 +182,7 @@ def test_the_control_that_is_priced_is_the_one_that_reads_the_map(tmp_path: Path
         for way in (*ANNOTATORS, *READY):
             for source in ("paint", "lines", "photo"):
                 given = fitted(drawn(source, canvas, canvas, str(path), way, OWN, which, *begun), studio)
-                assert given.control == control_of(source, way, which, studio.controls)
+                assert given.control == control_of(source, way, which, studio.controls, studio.world.painted)
                 if source == "photo" and way in ANNOTATORS and which != AUTO:
                     chosen = given.control if given.control in studio.controls else which
                     assert not serves(way, which) or chosen in (which, *LINES)

@@ -472,7 +472,7 @@ def test_compare_from_the_shell(tmp_path: Path) -> None:
         (["--plan", "0.01"], "Optimised cannot go down to 1.0% of full compute in 20 steps"),
         (["--plan", "missing.json"], "missing.json: No such file"),
         (["--steps", "1"], "steps: Input should be greater than or equal to 2 (given: 1)"),
-        (["--control", "depth"], "landscapes has no control 'depth'; it has segmentation, edges"),
+        (["--control", "pose"], "landscapes has no control 'pose'; it has segmentation, edges"),
         (["--control", "../depth"], "control:"),
         (["--model", "sdxxl"], "unknown model 'sdxxl'"),
         (["--image", "missing.png"], "There is no file 'missing.png'"),

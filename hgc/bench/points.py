@@ -9,11 +9,14 @@ from math import nan
 from pathlib import Path
 from statistics import fmean, median, pstdev
 
+from hgc.bench.drawn import lost
 from hgc.bench.intervals import Interval, interval
 from hgc.bench.table import text_table
 from hgc.cache.anatomy import Macs
 from hgc.cache.plan import Plan
 from hgc.charts import pareto as charts
+from hgc.judges import is_error
+from hgc.judges.table import title_of
 from hgc.ledger import append_line, lines_of
 from hgc.metrics import pooled_miou
 from hgc.planning.methods import METHODS
@@ -132,6 +135,7 @@ def _point(control: str, sampler: str, own: Rows, whole: Rows, fewer: Rows | Non
     whole = replace(whole, shown=whole.shown[: len(own.shown)])  # the null band is of the first pictures
     leads = None if fewer is None else [a.psnr - b.psnr for a, b in zip(own.shown, fewer.shown, strict=True)]
     score, whole_score = _followed(own.shown), _followed(whole.shown)
+    gone = lost(score, whole_score, not is_error(title_of(control)))
     alone_ms, alone_speedup = _times(own, whole, alone=True)
     together_ms, together_speedup = _times(own, whole, alone=False)
     return Point(
@@ -150,7 +154,7 @@ def _point(control: str, sampler: str, own: Rows, whole: Rows, fewer: Rows | Non
         perceptual=_mean([one.perceptual for one in own.shown]),
         psnr_long=_mean([one.psnr_long for one in own.shown]),
         control_score=score,
-        control_lost=1 - score / whole_score if whole_score else nan,
+        control_lost=nan if gone is None else gone,
         lead_db=None if leads is None else fmean(leads),
         lead_interval=None if leads is None else interval(leads),
         alone_ms=alone_ms,

@@ -13,7 +13,7 @@ import plotly.graph_objects as go
 from hgc.charts.look import layout
 
 Cost = Literal["share", "macs", "latency_ms"]
-Fidelity = Literal["psnr", "ssim", "perceptual", "control_score"]
+Fidelity = Literal["psnr", "ssim", "perceptual", "control_score", "control_error"]
 HEIGHT_PX = 400
 # Okabe and Ito's colours; the rival's curve is grey and dashed.
 COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9")
@@ -36,6 +36,7 @@ FIDELITY_TITLES: Mapping[Fidelity, str] = {
     "ssim": "SSIM to the full picture",
     "perceptual": "perceptual difference, less is more alike",
     "control_score": "control score",
+    "control_error": "control error in grey levels, less is better",
 }
 
 
@@ -58,6 +59,11 @@ class Point:
     perceptual: float
     control_score: float
     rival: bool = False
+
+    @property
+    def control_error(self) -> float:
+        """The control's score where that is a distance from the map."""
+        return self.control_score
 
 
 @dataclass(frozen=True)
@@ -125,7 +131,7 @@ def pareto_chart(points: Sequence[Point], cost: Cost = "share", fidelity: Fideli
         title=COST_TITLES[cost], ticksuffix=suffix, showgrid=True, gridcolor="rgba(128, 134, 148, 0.18)"
     )
     figure.update_yaxes(title=FIDELITY_TITLES[fidelity], tickformat=".0%" if fidelity == "control_score" else None)
-    if fidelity == "perceptual":
+    if fidelity in ("perceptual", "control_error"):
         figure.update_yaxes(autorange="reversed")
     return layout(figure, HEIGHT_PX, hovermode="closest")
 
@@ -180,8 +186,8 @@ def _hover(dot: Dot, series: str, fidelity: Fidelity) -> str:
 def _worded(value: float, fidelity: Fidelity) -> str:
     if fidelity == "psnr":
         return "identical" if value == inf else f"{value:.1f} dB"
-    if fidelity == "control_score":
-        return f"control {value:.1%}"
+    if fidelity in ("control_score", "control_error"):
+        return f"control {value:.1%}" if fidelity == "control_score" else f"control error {value:.1f}"
     return f"SSIM {value:.3f}" if fidelity == "ssim" else f"perceptual difference {value:.3f}"
 
 

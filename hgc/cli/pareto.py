@@ -80,6 +80,9 @@ def pareto(
             fields = {"model": model, "control": kind, "sampler": solver, "steps": steps, "guidance": guidance}
             asked = [painted(studio, first_seed + i, fields) for i in range(scenes)]
             asked += examples_of(studio, fields) if drawings else []
+            if not asked:
+                typer.echo(f"left out: no drawing that comes with Studio is for {kind}", err=True)
+                continue
             points += bench.compare(studio, setup, asked, ledger, lambda news: typer.echo(news, err=True))
     pictures = f"{scenes} scenes of seeds from {first_seed}{', and the drawings' if drawings else ''}"
     measured_on = f"{pictures}; {steps} steps, guidance {guidance:g}, {_drawn_on(studio, setup, points)}, {model}"

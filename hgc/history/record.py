@@ -32,7 +32,7 @@ class RecordRefused(Refused, ValueError):
 class KeptArm:
     """One picture of a run: its signed PNG, its trace as JSON, and what was measured.
 
-    `control_score` is 0..1, NaN where nothing could be scored.
+    `control_score` is 0..1, of depth an error in grey levels; NaN where nothing could be scored.
     """
 
     name: str

@@ -133,7 +133,7 @@ class Predictor:
         return self.table.growth[step] * error
 
     def letter_error(self, letter: str, step: int, past: tuple[int, ...], ridge: float) -> float:
-        """That of a step by its letter alone, where `past` are the steps that what it keeps was computed in."""
+        """The error that a step adds, by its letter alone; `past` are the steps in which what it keeps was computed."""
         growth = float(self.table.growth[step])
         if letter == SKIP:
             return growth * self.skipped(step, past, ridge)

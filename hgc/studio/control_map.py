@@ -23,12 +23,8 @@ from hgc.landscapes.relief import depth_map
 
 # Of its length; less goes unsaid.
 LEAST_CUT = 0.02
-# The way to a depth map that is painted in areas.
-AREAS = "areas"
-NO_AREAS = "This model's depth maps cannot be painted in areas: choose its label map, or give a photo or a depth map."
-NEARNESS = "how near things are is told from where they stand"
-
-
+NO_AREAS = "This model's depth maps cannot be painted in areas: give a photo or a finished depth map."
+NEARNESS = "how near things are was worked out from where they stand on the canvas"
 Near = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 
@@ -54,14 +50,15 @@ def prepare_control(
     annotator: str | None = None,
     reading: Reading | None = None,
     canny: tuple[int, int] = (100, 200),
+    areas: bool = False,
     near: Near | None = None,
 ) -> Prepared:
     """Fits a drawing (annotator None) or a photo, uint8 [H, W, 3 or 4], to a size, the model's classes and polarity.
 
     `size` is width and height; a label map is in that one of the `sets` whose colours it has. Without an annotator,
-    areas and lines may be drawn by hand; of any other control it is a finished map. AREAS, in an annotator's place,
-    makes a depth map by `near` of areas that are painted in the first set. `canny` are the thresholds where the reading
-    has none. Raises ImageRefused when the annotator's map is not of this control's kind, and for AREAS without `near`;
+    areas and lines may be drawn by hand; of any other control it is a finished map, unless it is painted in `areas` of
+    the first set: `near` makes a depth map of these. `canny` are the thresholds where the reading has none. Raises
+    ImageRefused when the annotator's map is not of this control's kind, and for areas without `near`;
     AnnotatorUnavailable without weights.
     """
     reading = reading or Reading()
@@ -69,12 +66,12 @@ def prepare_control(
     if annotator is None:
         if control == "segmentation":
             return _classes(framed, framed.at("labels"), sets, ())
+        if areas and control == "depth":
+            return _nearness(framed, sets[0], near)
         if control not in LINES:
             return _carried(framed.prepared(framed.at("photo")[:, :, :3], ()))
         lines = edge_map(framed.at("photo"))
         return framed.prepared(lines.map, lines.notes)
-    if annotator == AREAS:
-        return _nearness(framed, sets[0], near)
     _check_kind(annotator, control)
     made = annotate(framed.at("photo")[:, :, :3], annotator, reading.settings(canny), sets[0].palette)
     if control == "segmentation":

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from hgc.control.annotators import AnnotatorUnavailable
 from hgc.control.canvas import Pixels, snap
@@ -25,16 +26,15 @@ from hgc.models.presets import ModelPreset
 from hgc.models.refusals import ModelUnavailable
 from hgc.results.comparison import Likeness
 
-OWN, OWN_DEPTH = "Landscapes' segmenter", "Landscapes' depth reader"
-WHITE = 255.0
+OWN, OWN_DEPTH = "Landscapes' segmenter", "Landscapes' depth reader, fitted in scale and shift"
+GREY_LEVELS = 255.0
 
 
 class Judge:
     """Scores pictures of one model.
 
-    `segmenter` and `depth_reader` know the embedded model's world. Without the first, `judges` say what they can; None
-    of them are asked where a picture takes long enough without: on a machine that has no accelerator, unless somebody
-    wants it.
+    `segmenter` and `depth_reader` know the embedded model's world. Without a segmenter `judges` score
+    instead; None where they are not to be asked: on a machine without an accelerator, unless somebody wants them.
     """
 
     def __init__(
@@ -66,9 +66,8 @@ class Judge:
         if kind == "edges":
             return edge_score(image, control, self._canny)
         if self._segmenter is not None:
-            if kind == "depth" and self._depth_reader is not None:
-                near = self._depth_reader.read(_batch(image))[0].numpy()
-                return depth_misfit(near * WHITE, control[:, :, 0].astype(np.float32)) ** 0.5
+            if kind == "depth":
+                return self._depth_error(image, control[:, :, 0].astype(np.float32))
             return pooled_miou([self.overlaps(image, control, kind)]) if kind == "segmentation" else nan
         if self._judges is None:
             return nan
@@ -76,6 +75,12 @@ class Judge:
             return self._judges.score(image, control, kind)
         except (ModelUnavailable, AnnotatorUnavailable):
             return nan
+
+    def _depth_error(self, image: Pixels, grey: NDArray[np.float32]) -> float:
+        """RMSE in grey levels of a map [H, W]; NaN without a reader, and for a map that says nothing."""
+        if self._depth_reader is None or not grey.std():
+            return nan
+        return depth_misfit(self._depth_reader.read(_batch(image))[0].numpy() * GREY_LEVELS, grey) ** 0.5
 
     def overlaps(self, image: Pixels, control: Pixels, kind: str) -> dict[str, tuple[int, int]]:
         """Pixels of each class shared and in either, in a picture and its label map, both uint8 [H, W, 3].

@@ -157,14 +157,20 @@ class Studio:
         annotator: str | None = None,
         reading: Reading | None = None,
         size: tuple[int, int] | None = None,
+        *,
+        areas: bool = False,
     ) -> Prepared:
         """The control map as the model will see it, of the model's own size unless another (width, height) is given.
+
+        `areas` says that the picture is painted in areas, which some models have depth maps made of.
 
         Raises RequestRefused for a control that this model has not, ImageRefused, AnnotatorUnavailable.
         """
         self.check_control(control)
         world, canny = self.world, self.loaded.preset.canny
-        return prepare_control(picture, control, size or self.size, world.sets, annotator, reading, canny, world.near)
+        return prepare_control(
+            picture, control, size or self.size, world.sets, annotator, reading, canny, areas, world.near
+        )
 
     def check_control(self, control: str) -> None:
         """Raises RequestRefused for a control that the model does not have."""

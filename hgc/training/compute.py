@@ -35,13 +35,13 @@ class Compute:
 
 
 def best_compute() -> Compute:
-    """An accelerator where there is one; bfloat16 where it computes in it."""
+    """An accelerator where there is one; bfloat16 where the device has products in it."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     return Compute(device, bf16=multiplies_bfloat16(device))
 
 
 def multiplies_bfloat16(device: str) -> bool:
-    """Whether a device has products in bfloat16 of its own: a CPU without them took twenty times as long for one."""
+    """Whether a device has products in bfloat16 of its own: a CPU that emulates them took twenty times as long."""
     if device == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     return device == "cpu" and torch.cpu._is_avx512_bf16_supported()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from hgc.charts.pareto import pareto_chart
+from hgc.judges import is_error
 from hgc.refused import Refused
 from hgc.spread.here import place_of
 from hgc.sweep import LADDER_AXIS, Axis, Sweep, base_of, parse_seeds
@@ -91,7 +92,7 @@ class ExploreEvents:
 
         try:
             studio = self._runner.loader.studio()
-            control = control_of(source, annotator, which, studio.controls)
+            control = control_of(source, annotator, which, studio.controls, studio.world.painted)
             sweep = self._sweep(control, "sweep", list(values))
             return price_line(sweep, jobs(studio, sweep.cells), place_of(studio).size)
         except Exception as error:
@@ -103,7 +104,10 @@ class ExploreEvents:
         swept = self._kept.find(sweep_id)
         if swept is None:
             return gr.skip()
-        return pareto_chart(points(swept.sweep, records(swept.sweep, swept.outcomes.values())), cost, fidelity)
+        rows = records(swept.sweep, swept.outcomes.values())
+        if fidelity == "control_score" and any(is_error(row.get("control_score_name") or "") for row in rows.values()):
+            fidelity = "control_error"
+        return pareto_chart(points(swept.sweep, rows), cost, fidelity)
 
     def open(self, event: gr.EventData, sweep_id: str | None, *drawing: Any) -> Updates:
         """The Playground with a run of the sweep: its settings in the form, its pictures on the stage."""

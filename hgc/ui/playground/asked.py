@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from hgc.request import Recipe
+from hgc.ui.playground.drawing import PAINTED
 from hgc.ui.playground.lora_panel import INPUTS
 from hgc.ui.playground.more_fields import priced_fields
 from hgc.ui.playground.reading_ways import LANDSCAPES
@@ -38,9 +39,13 @@ def read_asked(loader: Loader, values: Sequence[Any]) -> tuple[Wanted, dict[str,
 
     While a model is loading, the controls are those of the model that the page opens with.
     """
-    controls = loader.studio().controls if loader.ready else LANDSCAPES
+    controls: tuple[str, ...] = LANDSCAPES
+    areas: tuple[str, ...] = PAINTED
+    if loader.ready:
+        controls, areas = loader.studio().controls, loader.studio().world.painted
     method, preset, percent, hand, source, annotator, which, *rest = values
-    fields = dict(zip(COST_FIELDS, rest, strict=False)) | {"control": control_of(source, annotator, which, controls)}
+    fields = dict(zip(COST_FIELDS, rest, strict=False))
+    fields["control"] = control_of(source, annotator, which, controls, areas)
     return (
         Wanted(method, preset, percent, hand),
         fields | priced_fields(*rest[len(COST_FIELDS) : MORE_END]),

@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 DRAWN = ("segmentation", *LINES)
 NOT_DRAWN = "Maps of this kind ({}) cannot be painted here: the map is used as it was read from the photo."
 
+NOT_BACK = "A {} map does not say what stands there, so it cannot be painted on: paint areas, or use the map as it is."
+
 
 class ControlEvents:
     """The answers to the panel's inputs."""
@@ -131,9 +133,11 @@ class ControlEvents:
         control_map, sentence = self._map(*drawing)
         if control_map is None:
             return gr.skip(), gr.skip(), gr.skip(), sentence
-        control = fitted(drawn(*drawing), self._loader.studio()).control
+        studio = self._loader.studio()
+        control = fitted(drawn(*drawing), studio).control
         if control not in DRAWN:
-            refusal = NOT_DRAWN.format(CONTROLS[control].lower())
+            words = NOT_BACK if control in studio.world.painted else NOT_DRAWN
+            refusal = words.format(CONTROLS[control].lower())
             return gr.skip(), gr.skip(), gr.skip(), notes_list([refusal], "error")
         return *on_canvas(control_map, control), sentence
 
@@ -143,12 +147,14 @@ class ControlEvents:
             given = drawn(*drawing)
         except Refused as error:
             return *(gr.skip(),) * 5, notes_list([in_one_sentence(error)], "error")
-        if drawing[6] not in (AUTO, *DRAWN):
-            refusal = NOT_DRAWN.format(CONTROLS[drawing[6]].lower())
+        areas, which = self._loader.studio().world.painted, drawing[6]
+        if which not in (AUTO, *DRAWN, *areas):
+            refusal = NOT_DRAWN.format(CONTROLS[which].lower())
             return *(gr.skip(),) * 5, notes_list([refusal], "error")
         reading, side = given.reading or Reading(), (CANVAS_PX, CANVAS_PX)
         photo = on_sheet(fit(given.picture, side, "photo", reading.framing, reading.position), side, WHITE)
-        canvases = ("paint", "", gr.skip()) if given.control == "segmentation" else ("lines", gr.skip(), "")
+        painted = which in areas or given.control == "segmentation"
+        canvases = ("paint", "", gr.skip()) if painted else ("lines", gr.skip(), "")
         return *canvases, under_sheet(photo), gr.update(visible=True), gr.skip()
 
 

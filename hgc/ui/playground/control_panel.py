@@ -18,9 +18,13 @@ from hgc.ui.playground.map_source import build_map_source, show_chosen
 from hgc.ui.playground.more_panel import MorePanel, build_more_panel
 from hgc.ui.playground.palettes import palettes, swatches
 from hgc.ui.playground.reading_panel import ReadingPanel, build_reading_panel
+from hgc.ui.playground.reading_ways import LANDSCAPES
+from hgc.ui.playground.titles import control_titles
 
 PEN_PX = 6
+KINDS = "Areas and lines can be drawn. Inpainting reads the picture to begin from, others a photo or map."
 AS_DRAWN = "As it is drawn, or read from a photo"
+DRAWN = {"segmentation", "edges"}  # controls that what is drawn tells apart: nobody has to choose
 LINE_TOOLS = ("brush", "line", "eraser")
 
 
@@ -114,12 +118,13 @@ def build_control_panel() -> ControlPanel:
 
 def _kind_and_source() -> tuple[gr.Dropdown, gr.Radio, gr.HTML]:
     """Which kind of map, and where it comes from."""
+    titles = [] if set(LANDSCAPES) <= DRAWN else control_titles(LANDSCAPES, LANDSCAPES)
     which = models_list(
-        [(AS_DRAWN, AUTO)],
+        [(AS_DRAWN, AUTO), *titles],
         AUTO,
         label="Kind of map",
-        info="Areas and lines can be drawn. Inpainting reads the picture to begin from, others a photo or map.",
-        visible=False,
+        info=KINDS,
+        visible=bool(titles),
         elem_id="which",
     )
     source = build_map_source("paint", label="Where the map comes from", elem_id="source")

@@ -16,7 +16,6 @@ from hgc.control.images import ImageRefused, decode
 from hgc.control.lines import edge_map
 from hgc.control.pictures import INPAINT, as_inpainting_map, as_mask
 from hgc.control.reading import Reading
-from hgc.studio.control_map import AREAS
 from hgc.ui.components.easel import CANVAS_PX, from_url
 from hgc.ui.playground.size import OWN, Size, size_of
 from hgc.ui.playground.source_panel import PART, WHOLE
@@ -29,6 +28,8 @@ Source = Literal["paint", "lines", "photo"]
 SOURCES: tuple[Source, ...] = ("paint", "lines", "photo")  # as the panel has them
 
 PEN = (27, 31, 38)
+# The controls that maps may be painted for in areas, by one model or another.
+PAINTED = ("segmentation", "depth")
 # Which of a model's controls reads the map: its name, or the one that goes with what is drawn or how it is read.
 AUTO = "auto"
 # A photo's way to a map: the annotators, and these for maps that are ready, with what each is.
@@ -44,8 +45,6 @@ READY: Mapping[str, tuple[str, str]] = {
 }
 
 
-# The controls that maps may be painted for in areas, by some model.
-PAINTED = ("segmentation", "depth")
 NOTHING_BEGUN = "This control reads a picture to begin from: give it one under More to draw from."
 NOTHING_ANEW = "Under More to draw from, choose Only what I paint over and paint over the part to change."
 
@@ -111,7 +110,8 @@ def sheet_of(picture: Pixels, control: str) -> Pixels:
 class Drawn:
     """A drawing or photo: pixels uint8 [H, W, 3 or 4], the control that reads them, and how they become a map.
 
-    `anew` is the sheet of what is painted over an inpainting control's picture, uint8 [side, side, 4].
+    `anew` is the sheet of what is painted over an inpainting control's picture, uint8 [side, side, 4]. With `areas` the
+    picture is painted in them.
     """
 
     picture: Pixels
@@ -121,6 +121,7 @@ class Drawn:
     reading: Reading | None = None
     size: Size | None = None
     anew: Pixels | None = None
+    areas: bool = False
 
 
 def drawn(
@@ -148,12 +149,7 @@ def drawn(
         given = read_photo(photo, annotator, dict(zip(READING, reading, strict=False)))
         return replace(given, control=control, size=asked)
     sheet = stretched(from_url(lines if source == "lines" else painting), asked)
-    return replace(painted(sheet, control, source), size=asked)
-
-
-def painted(sheet: Pixels, control: str, source: str) -> Drawn:
-    """What is on a canvas; areas that are painted for another control than a label map become its map."""
-    return Drawn(sheet, control, AREAS if source == "paint" and control != "segmentation" else None)
+    return Drawn(sheet, control, size=asked, areas=source == "paint")
 
 
 def inpainted(begun: str | None, part: str, mask: str | None) -> Drawn:
@@ -189,14 +185,17 @@ def read_photo(path: str | None, annotator: str, how: Mapping[str, Any] | None =
     return Drawn(decoded.pixels, kind_of(annotator), annotator, decoded.notes, reading)
 
 
-def kind_drawn(source: str, annotator: str, which: str) -> str:
-    """The kind of map that a source makes: as it was chosen, where that reads what is drawn or how a photo is read."""
+def kind_drawn(source: str, annotator: str, which: str, areas: Collection[str] = PAINTED) -> str:
+    """The kind of map that a source makes: as it was chosen, where that reads what is drawn or how a photo is read.
+
+    `areas` are the controls that a model may have areas painted for.
+    """
     if which == INPAINT:
         return INPAINT
     if source == "lines":
         return which if which in LINES else "edges"
     if source != "photo":
-        return which if which in PAINTED else "segmentation"
+        return which if which in areas else "segmentation"
     if annotator in ANNOTATORS:
         return which if which != AUTO and serves(annotator, which) else kind_of(annotator)
     natural = READY[annotator][0] if annotator in READY else ""
@@ -220,13 +219,15 @@ class Sheet:
 
 def fitted(given: Drawn, studio: Studio) -> Drawn:
     """A drawing with the control of this model that reads it."""
-    return replace(given, control=read_by(given.control, studio.controls))
+    unread = given.areas and given.control not in studio.world.painted
+    return replace(given, control="segmentation" if unread else read_by(given.control, studio.controls))
 
 
 def prepare(studio: Studio, given: Drawn) -> tuple[Prepared, tuple[str, ...]]:
     """The map as the model will see it and all that is to be said of it. Raises ImageRefused, AnnotatorUnavailable."""
     given = fitted(given, studio)
-    prepared = studio.prepare_control(given.picture, given.control, given.annotator, given.reading, given.size)
+    how = (given.annotator, given.reading, given.size)
+    prepared = studio.prepare_control(given.picture, given.control, *how, areas=given.areas)
     if given.anew is not None:
         size = given.size or studio.size
         mask = as_mask(stretched(given.anew, size), size)

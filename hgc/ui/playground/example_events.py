@@ -11,6 +11,7 @@ from hgc.landscapes import examples
 from hgc.ui.playground.cache_events import BY_HAND, by_hand_of
 from hgc.ui.playground.cache_panel import write_settings
 from hgc.ui.playground.control_events import ControlEvents, on_canvas
+from hgc.ui.playground.drawing import AUTO, SOURCES, offering
 from hgc.ui.queueing import LOOK_QUEUE, QUIET
 from hgc.ui.remarks import aside
 
@@ -30,7 +31,8 @@ class ExampleEvents:
     def take(self, event: gr.SelectData) -> tuple[Any, ...]:
         """Puts an example on the canvas of its kind, with its words, its seed, and its settings where it has some."""
         example = examples.gallery()[event.index]
-        return *on_canvas(example.pixels, example.control), example.prompt, example.seed, *self._caches(example)
+        canvases = on_canvas(example.pixels, example.control)
+        return *canvases, AUTO, offering(SOURCES), example.prompt, example.seed, *self._caches(example)
 
     def _caches(self, example: Example) -> tuple[Any, ...]:
         """The method by hand with the example's settings, and what it shows."""
@@ -43,7 +45,7 @@ class ExampleEvents:
 def wire_examples(p: Playground) -> None:
     """Fills the form, then looks at the map."""
     panel = p.control
-    canvases = [panel.source, panel.painting, panel.lines]
+    canvases = [panel.source, panel.painting, panel.lines, panel.which, panel.offered]
     filled = [*canvases, p.words.prompt, p.picture.seed, *by_hand_of(p.cache), *p.cache.settings]
     taken = panel.gallery.select(ExampleEvents(p).take, None, filled, queue=False, **QUIET)
     taken.then(None, p.cache.hand, None, js=SET_JS, api_visibility="private")

@@ -8,7 +8,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from hgc.charts.quantity import giga, seconds, size
-from hgc.judges import UNSCORED
+from hgc.judges import UNSCORED, is_error
 from hgc.planning.measured import long_band, noise_band
 from hgc.ui.playground.titles import ARM_NAMES, SAMPLER_TITLES
 from hgc.ui.remarks import aside
@@ -169,7 +169,7 @@ def _tile(title: str, value: str, note: str, hint: str) -> str:
 
 
 def _control_hint(values: Mapping[str, Any]) -> str:
-    perfect = "0 is perfect." if _is_error(values["control_score_name"]) else "100% is perfect."
+    perfect = "0 is perfect." if is_error(values["control_score_name"]) else "100% is perfect."
     judge = values.get("judge")
     return f"{CONTROL_HINT}{perfect}{f' Judged by {judge}.' if judge else ''}"
 
@@ -177,11 +177,6 @@ def _control_hint(values: Mapping[str, Any]) -> str:
 def _scored(score_name: str) -> str:
     """The title of the control's score, with its name where a judge knows one."""
     return "Control score" if score_name == UNSCORED else f"Control, {score_name}"
-
-
-def _is_error(score_name: str) -> bool:
-    """Whether a score is a distance from the map, in grey levels, and no share."""
-    return score_name.endswith("RMSE")
 
 
 def _scores(full: float | None, cached: float | None, name: str) -> tuple[str, str]:
@@ -192,7 +187,7 @@ def _scores(full: float | None, cached: float | None, name: str) -> tuple[str, s
 
 
 def _score(value: float | None, name: str) -> str:
-    return "not scored" if value is None else f"{value:.1f}" if _is_error(name) else f"{value:.1%}"
+    return "not scored" if value is None else f"{value:.1f}" if is_error(name) else f"{value:.1%}"
 
 
 def _decibels(psnr: float | None) -> str:

@@ -101,7 +101,7 @@ def write_form(page: Playground, request: Request, plan: Plan | None, drawn: byt
     values = field_values(page, request)
     updates: dict[Any, Any] = {component: values[name] for name, component in page.fields.items()}
     updates |= _caches(page, request, plan) | {page.picture.lock: True} | more_written(page.control.more, request)
-    return updates if drawn == request.control_bytes else updates | _on_canvas(page, request)
+    return updates | (_kind(page, request) if drawn == request.control_bytes else _on_canvas(page, request))
 
 
 def field_values(page: Playground, request: Request) -> dict[str, Any]:
@@ -138,6 +138,15 @@ def _caches(page: Playground, request: Request, plan: Plan | None) -> dict[Any, 
     except Refused:  # of another model than the loaded one: nothing is planned for it here
         settings = request.cache
     return updates | dict(zip(cache.settings, write_settings(settings), strict=True))
+
+
+def _kind(page: Playground, request: Request) -> dict[Any, Any]:
+    """The kind of map, where it is not one that what is drawn tells."""
+    panel, studio = page.control, page.runner.loader.studio()
+    if request.control in ("segmentation", "edges") or request.control not in studio.loaded.preset.controls:
+        return {}
+    offered = offering(sources_of(studio.controls, request.control, studio.world.painted))
+    return {panel.which: request.control, panel.offered: offered}
 
 
 def _on_canvas(page: Playground, request: Request) -> dict[Any, Any]:

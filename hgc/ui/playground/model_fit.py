@@ -18,7 +18,7 @@ from hgc.ui.components.easel import from_url
 from hgc.ui.model_header import known_models
 from hgc.ui.pictures import png_url
 from hgc.ui.playground import lora_panel
-from hgc.ui.playground.control_panel import AS_DRAWN
+from hgc.ui.playground.control_panel import AS_DRAWN, DRAWN
 from hgc.ui.playground.drawing import AUTO, offering, sources_of
 from hgc.ui.playground.lora_panel import lora_choices, loras_here
 from hgc.ui.playground.more_panel import one_size_text
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 WHICH, SECOND = 2, 6  # where the controls are among what is chosen on the form
 CANNY = slice(7, 11)  # and the thresholds of both
 SETS = (LABELS, ade20k.LABELS, coco_stuff.LABELS)  # that a drawing may be in
-NOT_PAINTED = "Your painted areas stay on their canvas, but this model has no control of areas here: {}use a photo."
+NOT_PAINTED = "Your painted areas stay on their canvas, but no map is made of them here: {}use a photo."
 NO_KIND = "The map is no longer {}, which this model does not read: it goes by what is drawn."
 NO_SECOND = "The second control is off: this model has no control of {}."
 NO_CLASS = "Of your painted areas these have no class here and are left bare: {}."
@@ -78,8 +78,8 @@ def fitted(p: Playground, studio: Studio, *chosen: Any) -> Fit:
     """
     source, annotator, which, painting, beside, sampler, second = chosen[: CANNY.start]
     preset, panel = studio.loaded.preset, p.control
-    shown = not studio.world.examples or "depth" in preset.controls
-    titles = control_titles(tuple(preset.controls), studio.controls) if shown else []
+    drawn = studio.world.examples and set(preset.controls) <= DRAWN
+    titles = [] if drawn else control_titles(tuple(preset.controls), studio.controls)
     kept = which if which in [name for _, name in titles] else AUTO
     if studio.controls == (INPAINT,):
         kept = INPAINT

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic
 
@@ -62,6 +62,6 @@ def within_reach(studio: Studio, recipe: R) -> Reach[R]:
     return Reach(recipe)
 
 
-def control_of(source: str, annotator: str, which: str, controls: Sequence[str]) -> str:
-    """Of a model's controls the one that will read the drawing panel's map."""
-    return read_by(kind_drawn(source, annotator, which), controls)
+def control_of(source: str, annotator: str, which: str, controls: Sequence[str], areas: Collection[str]) -> str:
+    """The one of a model's controls that will read the panel's map; `areas` are those it has areas painted for."""
+    return read_by(kind_drawn(source, annotator, which, areas), controls)

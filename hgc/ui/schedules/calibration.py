@@ -131,7 +131,7 @@ class CalibrationEvents:
 
     def _subject(self, source: str, annotator: str, which: str, steps: float, sampler: str, guidance: float) -> Subject:
         studio = self._runner.loader.studio()
-        control = control_of(source, annotator, which, studio.controls)
+        control = control_of(source, annotator, which, studio.controls, studio.world.painted)
         return Subject(studio.model, control, sampler, int(steps), float(guidance))
 
     def _curves(self, calibration: Calibration) -> Updates:

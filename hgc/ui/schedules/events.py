@@ -91,7 +91,9 @@ class ScheduleEvents:
     def _recipe(self, form: Sequence[Any]) -> Recipe:
         """The Playground's form."""
         source, annotator, which, *values = form
-        return read_recipe(self._page, control_of(source, annotator, which, self._studio.controls), values)
+        studio = self._studio
+        control = control_of(source, annotator, which, studio.controls, studio.world.painted)
+        return read_recipe(self._page, control, values)
 
     def _laid(self, desk: str | None, recipe: Recipe, plan: Plan | None = None) -> tuple[str, Desk]:
         laid = lay(self._studio, recipe, plan)

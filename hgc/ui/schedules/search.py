@@ -156,7 +156,7 @@ class SearchEvents:
         from hgc.spread.plan_search import Search
 
         budgets, tries, scenes, side, source, annotator, which, steps, sampler, guidance = values
-        control = control_of(source, annotator, which, studio.controls)
+        control = control_of(source, annotator, which, studio.controls, studio.world.painted)
         subject = Subject(studio.model, control, sampler, int(steps), float(guidance))
         search = Search(subject, shares_of(budgets), int(tries), int(scenes), int(side))
         search.check()
