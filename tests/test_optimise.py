@@ -23,6 +23,7 @@ from hgc.cache.rehearsal import plan_macs, rehearse
 from hgc.cache.rules import CalibrationRefused, Forecast, Verification, Weighing
 from hgc.cache.running.engine import cached
 from hgc.cache.schedules import OutOfReach, exact, full
+from hgc.calibration.files import read_arrays, write_arrays
 from hgc.calibration.subject import Subject
 from hgc.optimise.course import Course, plan_of, rows
 from hgc.optimise.dynamic import Dynamic
@@ -281,9 +282,10 @@ def test_an_error_table_stopped_and_resumed_is_the_same(
     np.testing.assert_allclose(resumed.gains["1"], table.gains["1"], rtol=1e-3)
     with pytest.raises(CalibrationRefused, match=r"2 scenes.* 3"):
         measure(trials(images=3), anatomy, SUBJECT, state, lambda done, wanted: None)
-    drawn = InTurn(Scenes(pipe, call(pipe)), anatomy, SUBJECT, drawings=1)
-    with pytest.raises(CalibrationRefused, match=r"0 drawings.*1 drawings"):
-        measure(drawn, anatomy, SUBJECT, state, lambda done, wanted: None)
+    header, arrays = read_arrays(state, "table")
+    write_arrays(tmp_path / "drawn.npz", {**header, "drawings": 1}, arrays)
+    with pytest.raises(CalibrationRefused, match=r"1 drawings.*0 drawings"):
+        measure(trials(), anatomy, SUBJECT, tmp_path / "drawn.npz", lambda done, wanted: None)
     other = Subject("tiny", "segmentation", "unipc", STEPS, 4.0)
     with pytest.raises(CalibrationRefused, match="sampler is ddim"):
         measure(trials(other), anatomy, other, state, lambda done, wanted: None)
@@ -370,7 +372,7 @@ def test_runs_made_ahead_of_the_search_change_nothing_that_it_finds(
     """Three at once and in another order: the same plan after as many courses, and no run made twice."""
 
     class Backwards:
-        count, drawings, at_once = trials.count, trials.drawings, 3
+        count, at_once = trials.count, 3
 
         def __init__(self) -> None:
             self.batches: list[list[str]] = []
@@ -413,11 +415,11 @@ def test_what_is_predicted_orders_what_happens(predictor: Predictor, trials: InT
 
 def test_kept_plans_are_written_and_read_whole(table: ErrorTable, tmp_path: Path) -> None:
     rung = Rung(0.5, Course("FF1F.1", "222222"), 0.49, 40.0, 0.5, 30.0, 7)
-    shelf = Shelf(replace(table, drawings=1), (), "abc", "python -m hgc optimize").with_rung(rung)
+    shelf = Shelf(table, (), "abc", "python -m hgc optimize", drawings=1).with_rung(rung)
     path = tmp_path / "plans" / "tiny.json"
     shelf.write(path)
     read = Shelf.read(path)
-    assert (read.table.scenes, read.table.drawings) == (2, 1)
+    assert (read.table.scenes, read.table.drawings, read.drawings) == (2, 0, 1)
     assert json.loads(path.read_text())["drawings"] == 1
     assert read.rungs == (rung,)
     assert read.with_rung(rung).rungs == (rung,)

@@ -7,7 +7,7 @@ run's path after every step, so that each step shows its own error and none that
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -114,7 +114,7 @@ def measure(trials: Trials, anatomy: Anatomy, subject: Subject, state: Path, tol
 
     Raises CalibrationRefused when `state` is damaged or of something else.
     """
-    runs, of = runs_of(anatomy, subject.steps), {"scenes": trials.count, "drawings": trials.drawings}
+    runs, of = runs_of(anatomy, subject.steps), {"scenes": trials.count, "drawings": 0}
     header = {"subject": asdict(subject), **of}
     arrays = _known(state, subject, of)
     done = [name for name in runs if name in arrays]
@@ -125,7 +125,7 @@ def measure(trials: Trials, anatomy: Anatomy, subject: Subject, state: Path, tol
         told(len(done), len(runs))
     # In one order, whichever was there first: means are added up in it.
     in_order = {name: array for name, array in arrays.items() if name not in runs} | {n: arrays[n] for n in runs}
-    return replace(_table(in_order, anatomy, subject, trials.count), drawings=trials.drawings)
+    return _table(in_order, anatomy, subject, trials.count)
 
 
 def _known(state: Path, subject: Subject, of: Mapping[str, int]) -> dict[str, Numbers]:

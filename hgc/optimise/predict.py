@@ -24,7 +24,7 @@ OUTPUT = "output"  # the prediction that the solver sees, both branches brought 
 
 @dataclass(frozen=True)
 class ErrorTable:
-    """Measurements of full runs of `scenes` scenes, `drawings` of which are hand-like drawings, the others painted.
+    """Measurements of full runs of `scenes` painted scenes; of some older ones `drawings` are hand-like drawings.
 
     `products[site]` are the inner products G, [steps, steps]. `gains[depth][i]` is the error of the output for each
     unit of relative error of the feature kept at that depth in step i; `growth[i]` the error of the final latents for

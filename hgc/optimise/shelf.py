@@ -37,12 +37,16 @@ class Rung:
 
 @dataclass(frozen=True)
 class Shelf:
-    """All rungs of one subject, by budget; `weights` is the digest of what was measured, `command` makes it again."""
+    """All rungs of one subject, by budget; `weights` is the digest of what was measured, `command` makes it again.
+
+    Of the scenes that the rungs' courses were tried on `drawings` are hand-like drawings.
+    """
 
     table: ErrorTable
     rungs: tuple[Rung, ...]
     weights: str
     command: str
+    drawings: int = 0
 
     def with_rung(self, rung: Rung) -> Shelf:
         """The rung in place of one of the same budget; without those that a cheaper one beats."""
@@ -62,7 +66,7 @@ class Shelf:
 
     def _as_dict(self) -> dict[str, Any]:
         rungs = [{**asdict(rung), "course": str(rung.course)} for rung in self.rungs]
-        subject, of = asdict(self.table.subject), {"scenes": self.table.scenes, "drawings": self.table.drawings}
+        subject, of = asdict(self.table.subject), {"scenes": self.table.scenes, "drawings": self.drawings}
         return {"subject": subject, **of, "weights": self.weights, "command": self.command, "rungs": rungs}
 
     @classmethod
@@ -73,13 +77,13 @@ class Shelf:
             data = json.loads(path.read_text())
             subject = Subject(**data["subject"])
             rungs = tuple(Rung(**{**rung, "course": Course(*rung["course"].split())}) for rung in data["rungs"])
-            weights, command = str(data["weights"]), str(data["command"])
+            weights, command, drawings = str(data["weights"]), str(data["command"]), int(data.get("drawings", 0))
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise CalibrationRefused(f"{where}: missing, cut off or no kept plans ({error}); {AGAIN}") from error
         table = _read_table(path.with_suffix(".npz"))
         if table.subject != subject:
             raise CalibrationRefused(f"{where}: of {subject}, the table beside them of {table.subject}; {AGAIN}")
-        return cls(table, rungs, weights, command)
+        return cls(table, rungs, weights, command, drawings)
 
 
 def unbeaten(rungs: Iterable[Rung]) -> tuple[Rung, ...]:

@@ -36,13 +36,10 @@ class Fidelity:
 
 
 class Trials(Protocol):
-    """Where runs of `count` scenes, `drawings` of them drawings, are made, `at_once` of them side by side."""
+    """Where runs of `count` scenes are made, `at_once` of them side by side."""
 
     @property
     def count(self) -> int: ...
-
-    @property
-    def drawings(self) -> int: ...
 
     @property
     def at_once(self) -> int: ...
@@ -61,8 +58,8 @@ class InTurn:
 
     at_once = 1
 
-    def __init__(self, scenes: Scenes, anatomy: Anatomy, subject: Subject, drawings: int = 0) -> None:
-        self.scenes, self.drawings, self._anatomy, self._subject = scenes, drawings, anatomy, subject
+    def __init__(self, scenes: Scenes, anatomy: Anatomy, subject: Subject) -> None:
+        self.scenes, self._anatomy, self._subject = scenes, anatomy, subject
         self._whole: dict[str, Numbers] = {}
 
     @property

@@ -43,7 +43,7 @@ class Search:
     """The task of a search: for each budget, a share of full compute, the best of `tries` courses.
 
     They are run on `scenes` scenes, every second one a drawing where hands draw the control's maps, seeds from `seeds`
-    on, of whose middle `side` x `side` pixels are run.
+    on, of whose middle `side` x `side` pixels are run. The error table is of painted scenes alone.
     """
 
     subject: Subject
@@ -119,10 +119,13 @@ class SearchAt:
         """Whether plans were found on these weights for these settings."""
         return shelf.weights == self.weights and shelf.table.subject == self.search.subject
 
+    def _has_table(self, shelf: Shelf) -> bool:
+        """Whether its error table is one that this search would measure."""
+        return self.knows(shelf) and (shelf.table.scenes, shelf.table.drawings) == (self.search.scenes, 0)
+
     def _goes_on(self, shelf: Shelf) -> bool:
-        """Whether table and figures are of as many scenes and drawings, and so can be compared with new ones."""
-        of = (self.search.scenes, self.search.cutouts.drawings)
-        return self.knows(shelf) and (shelf.table.scenes, shelf.table.drawings) == of
+        """Whether its figures, too, are of as many scenes and drawings, and so can be compared with new ones."""
+        return self._has_table(shelf) and shelf.drawings == self.search.cutouts.drawings
 
     def runs(self, table: ErrorTable, seeds: str = "calibration") -> Runs:
         """Runs of courses, those made before and those to come."""
@@ -140,10 +143,10 @@ class SearchAt:
         is found that gives so much.
         """
         search, known = self.search, before is not None and self._goes_on(before)
-        table = before.table if before is not None and known else self._table()
+        table = before.table if before is not None and self._has_table(before) else self._table()
         session = Session(self.runs(table), search.tries, self._tell)
         rungs = () if before is None else before.rungs if known else session.scored(before.rungs)
-        shelf = Shelf(table, rungs, self.weights, search.command)
+        shelf = Shelf(table, rungs, self.weights, search.command, search.cutouts.drawings)
         budgets: Sequence[float] = search.budgets
         if at_least is not None:
             budgets = [session.enough(at_least, budgets, (*rungs, *beside)).budget]
@@ -190,10 +193,6 @@ class _Counted:
     @property
     def count(self) -> int:
         return self.trials.count
-
-    @property
-    def drawings(self) -> int:
-        return self.trials.drawings
 
     @property
     def at_once(self) -> int:
