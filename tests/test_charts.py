@@ -25,8 +25,11 @@ from hgc.charts import as_page, attention_chart, charts_of, drift_chart, latency
 from hgc.charts.change import accumulated, accumulated_chart, change_chart, changing_rows, most_piled
 from hgc.charts.drift import row_drift
 from hgc.charts.look import ABSENT, COMPUTED, DEAD, FORECAST, OF_ARM, PARTLY, REUSED
+from hgc.charts.pareto import Point, pareto_chart
 from hgc.charts.quantity import duration, giga, seconds, size
 from hgc.charts.rows import block_rows, site_rows
+from hgc.judges import ERRORS, is_error
+from hgc.judges.table import MEASURES
 from hgc.request import ArmName
 
 TITLES: dict[ArmName, str] = {"full": "Full", "cached": "HGC", "rival": "Fewer steps"}
@@ -379,3 +382,13 @@ def test_other_plans_have_no_delta(origin: Origin) -> None:
 )
 def test_quantities_keep_three_figures(said: str, wanted: str) -> None:
     assert said == wanted
+
+
+def test_a_score_that_is_an_error_is_charted_downwards() -> None:
+    """Depth's: in grey levels, the axis turned over, so that up is better all the same."""
+    points = [Point("HGC", "50%", "a", 0.5, 1e9, 10, 40, 0.9, 0.1, 14.2)]
+    figure = pareto_chart(points, "share", "control_error")
+    assert figure.layout.yaxis.autorange == "reversed"
+    assert "14.2" in figure.data[0].text[0]
+    assert "%" not in figure.data[0].text[0].split("<br>")[-1]
+    assert all(is_error(measure.title) == (control in ERRORS) for control, measure in MEASURES.items())

@@ -44,6 +44,7 @@ from hgc.results.forecast import Forecast
 from hgc.share import LinkRefused, link_of, read_link
 from hgc.studio.control_map import Prepared, prepare_control
 from hgc.studio.studio import Studio
+from hgc.studio.world import LANDSCAPES
 from hgc.ui import Loader, build
 from hgc.ui.playground.drawing import Sheet
 from hgc.ui.playground.form import read_form, write_form
@@ -67,7 +68,7 @@ class Planner(Studio):
     def __init__(self, anatomy: Anatomy) -> None:
         self.model, self.size, self.device, self.dtype = anatomy.model, (SIZE, SIZE), "cpu", "float32"
         self.controls, self.samplers = ("segmentation", "edges"), ("ddim",)
-        self._anatomy, self._timing = anatomy, {}
+        self._anatomy, self._timing, self.world = anatomy, {}, LANDSCAPES
         own = {"steps": STEPS, "sampler": "ddim", "guidance": 2.0}
         preset = SimpleNamespace(source="nowhere", controls={}, **own)
         self.loaded: Any = SimpleNamespace(preset=preset)  # whose weights name sweeps' files
@@ -80,7 +81,7 @@ class Planner(Studio):
     def weights_under(self, control: str, loras: tuple[Lora, ...] = ()) -> str:
         return WEIGHTS
 
-    def prepare_control(self, picture: Any, control: str, *_: Any) -> Prepared:
+    def prepare_control(self, picture: Any, control: str, *_: Any, **how: Any) -> Prepared:
         return prepare_control(picture, control, self.size, [LABELS])
 
     def plan(self, recipe: Recipe) -> Plan:

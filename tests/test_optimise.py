@@ -23,7 +23,6 @@ from hgc.cache.rehearsal import plan_macs, rehearse
 from hgc.cache.rules import CalibrationRefused, Forecast, Verification, Weighing
 from hgc.cache.running.engine import cached
 from hgc.cache.schedules import OutOfReach, exact, full
-from hgc.calibration.files import read_arrays, write_arrays
 from hgc.calibration.subject import Subject
 from hgc.optimise.course import Course, plan_of, rows
 from hgc.optimise.dynamic import Dynamic
@@ -282,10 +281,6 @@ def test_an_error_table_stopped_and_resumed_is_the_same(
     np.testing.assert_allclose(resumed.gains["1"], table.gains["1"], rtol=1e-3)
     with pytest.raises(CalibrationRefused, match=r"2 scenes.* 3"):
         measure(trials(images=3), anatomy, SUBJECT, state, lambda done, wanted: None)
-    header, arrays = read_arrays(state, "table")
-    write_arrays(tmp_path / "drawn.npz", {**header, "drawings": 1}, arrays)
-    with pytest.raises(CalibrationRefused, match=r"1 drawings.*0 drawings"):
-        measure(trials(), anatomy, SUBJECT, tmp_path / "drawn.npz", lambda done, wanted: None)
     other = Subject("tiny", "segmentation", "unipc", STEPS, 4.0)
     with pytest.raises(CalibrationRefused, match="sampler is ddim"):
         measure(trials(other), anatomy, other, state, lambda done, wanted: None)

@@ -124,8 +124,9 @@ def test_a_page_opens_with_the_kinds_of_map_where_what_is_drawn_does_not_tell_th
 def test_an_example_is_read_as_it_is_drawn_whatever_was_chosen_before() -> None:
     page = playground()
     event: Any = SimpleNamespace(index=0)
-    taken = ExampleEvents(page).take(event)
+    taken = ExampleEvents(page).take("as_map", event)
     assert taken[3:5] == (AUTO, "")
+    assert taken[5]["value"] in [name for _, name in taken[5]["choices"]], "a finished map is no way to either kind"
 
 
 def test_a_photo_is_painted_over_for_depth_and_its_map_is_not_made_into_areas(

@@ -105,6 +105,13 @@ def test_label_maps_are_judged_over_the_pixels_of_all_pictures() -> None:
     assert point.control_lost == pytest.approx(1 - point.control_score / full.control_score)
 
 
+def test_an_error_is_lost_where_it_grows() -> None:
+    """Depth is scored by how far it lies from its map."""
+    whole, own = replace(WHOLE, control_score=10.0), replace(SHOWN, control_score=12.0)
+    full, point = points("depth", "ddim", [Rows(FULL, 1.0, Macs(1, 1), [whole]), Rows("hgc", 0.5, Macs(1, 1), [own])])
+    assert (full.control_lost, point.control_lost) == (0, pytest.approx(0.2))
+
+
 def test_times_of_pictures_drawn_together_stand_apart() -> None:
     many = replace(SHOWN, together=4, latency_ms=20.0)
     _, point = table(Rows("hgc", 0.5, Macs(49, 70), [SHOWN, many]))

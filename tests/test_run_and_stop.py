@@ -56,10 +56,10 @@ class SlowStudio:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._studio, name)
 
-    def prepare_control(self, *given: Any) -> Prepared:
+    def prepare_control(self, *given: Any, **how: Any) -> Prepared:
         """Waits until maps may be made."""
         assert self.maps.wait(60)
-        return self._studio.prepare_control(*given)
+        return self._studio.prepare_control(*given, **how)
 
     def compare(
         self, request: Request, *, cancel: threading.Event | None = None, forecast: Any = None

@@ -10,6 +10,7 @@ import torch
 
 from hgc.bench.gallery import Pixels
 from hgc.control import ade20k, coco_stuff
+from hgc.judges import ERRORS
 from hgc.judges.depth import DepthEstimator
 from hgc.judges.labels import UNLABELLED, Labels, Segmenter, classes_of
 from hgc.judges.lines import edge_score
@@ -27,7 +28,7 @@ class Examiner:
     def __init__(self, task: str, device: torch.device, canny: tuple[int, int], coco: bool) -> None:
         self.task, self._canny = task, canny
         measure = MEASURES[task]
-        self.title, self.higher_is_better = measure.title, measure.higher_is_better
+        self.title, self.higher_is_better = measure.title, task not in ERRORS
         self.name = COCO_SEGMENTER if task == "segmentation" and coco else measure.repo or "Canny"
         self._classes = coco_stuff.NAMES if coco else ade20k.NAMES
         self._network = Network(self.name, measure.what, device)

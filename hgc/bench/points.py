@@ -15,8 +15,7 @@ from hgc.bench.table import text_table
 from hgc.cache.anatomy import Macs
 from hgc.cache.plan import Plan
 from hgc.charts import pareto as charts
-from hgc.judges import is_error
-from hgc.judges.table import title_of
+from hgc.judges import ERRORS
 from hgc.ledger import append_line, lines_of
 from hgc.metrics import pooled_miou
 from hgc.planning.methods import METHODS
@@ -83,11 +82,11 @@ class Point:
     """A method at a budget over all pictures.
 
     MACs are of one picture, `share` in the paper's convention; likeness is a mean, the spread a standard deviation.
-    `control_score` is of all pictures' pixels under label maps and a mean under edges, `control_lost` the part of the
-    full run's that is missing, `lead_db` the PSNR over that of fewer steps at the same budget. `psnr_interval` and
-    `lead_interval` are the 95% confidence intervals of these means, the second one paired by picture. Times are medians
-    of one picture's part and of full over own: `alone` of those drawn one in a call, the others of those drawn
-    together. `each` is what all this is of.
+    `control_score` is of all pictures' pixels under label maps and else a mean, `control_lost` the part of the full
+    run's that is missing, of an error the part that has come, `lead_db` the PSNR over that of fewer steps at the
+    same budget. `psnr_interval` and `lead_interval` are the 95% confidence intervals of these means, the second one
+    paired by picture. Times are medians of one picture's part and of full over own: `alone` of those drawn one in a
+    call, the others of those drawn together. `each` is what all this is of.
     """
 
     method: str
@@ -135,7 +134,7 @@ def _point(control: str, sampler: str, own: Rows, whole: Rows, fewer: Rows | Non
     whole = replace(whole, shown=whole.shown[: len(own.shown)])  # the null band is of the first pictures
     leads = None if fewer is None else [a.psnr - b.psnr for a, b in zip(own.shown, fewer.shown, strict=True)]
     score, whole_score = _followed(own.shown), _followed(whole.shown)
-    gone = lost(score, whole_score, not is_error(title_of(control)))
+    gone = lost(score, whole_score, control not in ERRORS)
     alone_ms, alone_speedup = _times(own, whole, alone=True)
     together_ms, together_speedup = _times(own, whole, alone=False)
     return Point(
@@ -166,7 +165,7 @@ def _point(control: str, sampler: str, own: Rows, whole: Rows, fewer: Rows | Non
 
 
 def _followed(shown: Sequence[Shown]) -> float:
-    """mIoU over the pixels of all pictures under label maps, mean F1 under edges; NaN where nothing can be said."""
+    """mIoU over the pixels of all pictures under label maps, else the mean score; NaN where nothing can be said."""
     if any(one.overlaps for one in shown):
         return pooled_miou(one.overlaps for one in shown)
     return fmean(one.control_score for one in shown)

@@ -78,12 +78,15 @@ def pareto(
         ledger, points = Ledger(work, key), list[Point]()
         for solver, kind in product(sampler or ["ddim"], control or studio.controls):
             fields = {"model": model, "control": kind, "sampler": solver, "steps": steps, "guidance": guidance}
+            studio.check_control(kind)
             asked = [painted(studio, first_seed + i, fields) for i in range(scenes)]
             asked += examples_of(studio, fields) if drawings else []
             if not asked:
                 typer.echo(f"left out: no drawing that comes with Studio is for {kind}", err=True)
                 continue
             points += bench.compare(studio, setup, asked, ledger, lambda news: typer.echo(news, err=True))
+    if not points:
+        raise RequestRefused("nothing was measured: give --scenes 1 or more")
     pictures = f"{scenes} scenes of seeds from {first_seed}{', and the drawings' if drawings else ''}"
     measured_on = f"{pictures}; {steps} steps, guidance {guidance:g}, {_drawn_on(studio, setup, points)}, {model}"
     typer.echo(text(points, measured_on))

@@ -34,7 +34,6 @@ class Measure:
     what: str = ""
     make: Callable[[Network], Scorer] | None = None
     annotator: str = ""
-    higher_is_better: bool = True
 
 
 def _segmenter(network: Network) -> Scorer:
@@ -57,9 +56,7 @@ def _pose_estimator(network: Network) -> Scorer:
 
 MEASURES: Mapping[str, Measure] = {
     "segmentation": Measure("mIoU", "openmmlab/upernet-convnext-base", "segmenter", _segmenter),
-    "depth": Measure(
-        "depth RMSE", "Intel/dpt-hybrid-midas", "depth estimator", _depth_estimator, higher_is_better=False
-    ),
+    "depth": Measure("depth RMSE", "Intel/dpt-hybrid-midas", "depth estimator", _depth_estimator),
     "pose": Measure("keypoint similarity", "usyd-community/vitpose-base-simple", "pose estimator", _pose_estimator),
     "edges": Measure("edge F1", annotator="canny"),
     "softedge": Measure("soft edge SSIM", annotator="hed"),

@@ -114,9 +114,8 @@ def measure(trials: Trials, anatomy: Anatomy, subject: Subject, state: Path, tol
 
     Raises CalibrationRefused when `state` is damaged or of something else.
     """
-    runs, of = runs_of(anatomy, subject.steps), {"scenes": trials.count, "drawings": 0}
-    header = {"subject": asdict(subject), **of}
-    arrays = _known(state, subject, of)
+    runs, header = runs_of(anatomy, subject.steps), {"subject": asdict(subject), "scenes": trials.count}
+    arrays = _known(state, subject, trials.count)
     done = [name for name in runs if name in arrays]
     for name, measured in trials.measured([name for name in runs if name not in done]):
         arrays |= measured
@@ -128,7 +127,7 @@ def measure(trials: Trials, anatomy: Anatomy, subject: Subject, state: Path, tol
     return _table(in_order, anatomy, subject, trials.count)
 
 
-def _known(state: Path, subject: Subject, of: Mapping[str, int]) -> dict[str, Numbers]:
+def _known(state: Path, subject: Subject, scenes: int) -> dict[str, Numbers]:
     """The arrays in `state`; none where there is no such file. Raises CalibrationRefused."""
     if not state.exists():
         return {}
@@ -136,16 +135,11 @@ def _known(state: Path, subject: Subject, of: Mapping[str, int]) -> dict[str, Nu
     before, arrays = read_arrays(state, where)
     with of_its_kind(where):
         Subject(**before["subject"]).check(subject, where, "delete the file, or give another --work")
-        measured = {"scenes": before["scenes"], "drawings": before.get("drawings", 0)}
-        if measured != of:
+        if before["scenes"] != scenes:
             raise CalibrationRefused(
-                f"{where}: of {_counted(measured)}, asked are {_counted(of)}; give the same --scenes or delete the file"
+                f"{where}: of {before['scenes']} scenes, asked are {scenes}; give the same --scenes or delete the file"
             )
     return arrays
-
-
-def _counted(of: Mapping[str, int]) -> str:
-    return f"{of['scenes']} scenes ({of['drawings']} drawings)"
 
 
 def measured_in(

@@ -39,7 +39,7 @@ class Rung:
 class Shelf:
     """All rungs of one subject, by budget; `weights` is the digest of what was measured, `command` makes it again.
 
-    Of the scenes that the rungs' courses were tried on `drawings` are hand-like drawings.
+    Of the scenes that the rungs' courses were tried on, `drawings` are hand-like drawings.
     """
 
     table: ErrorTable

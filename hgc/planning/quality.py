@@ -18,6 +18,7 @@ from hgc.cache import schedules
 from hgc.cache.origin import Knobs, Origin
 from hgc.cache.plan import PlanRefused
 from hgc.calibration.subject import Subject
+from hgc.judges import ERRORS
 from hgc.models.presets import GUIDANCE
 from hgc.planning import optimised
 from hgc.planning.calibrations import subject_of
@@ -89,6 +90,8 @@ def solve(task: Task) -> Solution:
     if task.recipe.at_least is None:
         raise PlanRefused("at_least: no target; give one, such as 45 dB or 99% of the control score")
     target, method, points = Target.parse(task.recipe.at_least), method_of(task.recipe.method), _points(task)
+    if target.measure != "psnr" and task.recipe.control in ERRORS:
+        raise PlanRefused(f"at_least: under {task.recipe.control} the score is an error; give a target in dB")
     for point in points:
         values = values_of(target, point.pictures)
         if (confidence := float((values >= target.least).mean())) >= SURE:

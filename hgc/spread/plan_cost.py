@@ -44,7 +44,8 @@ def cost_of(search: Search, studio: Studio) -> Cost:
     whole = Task(recipe, studio.blueprint).whole
     scenes = search.scenes * search.side**2 / (studio.size[0] * studio.size[1])
     table = len(runs_of(studio.anatomy(recipe), subject.steps))
-    shares = table + sum(budget * (search.tries + 1) for budget in search.budgets)
+    anew = bool(search.cutouts.drawings)  # the full run of scenes that the table is not of
+    shares = table + anew + sum(budget * (search.tries + 1) for budget in search.budgets)
     pictures, picture_ms = shares * scenes, studio.latency_of(whole, subject.sampler)
     time_ms = None if picture_ms is None else pictures * picture_ms
     return Cost(table, len(search.budgets) * (search.tries + 1), round(pictures * whole.paper), pictures, time_ms)

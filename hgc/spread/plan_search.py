@@ -120,7 +120,7 @@ class SearchAt:
         return shelf.weights == self.weights and shelf.table.subject == self.search.subject
 
     def _has_table(self, shelf: Shelf) -> bool:
-        """Whether its error table is one that this search would measure."""
+        """Whether its error table is of these weights and as many painted scenes."""
         return self.knows(shelf) and (shelf.table.scenes, shelf.table.drawings) == (self.search.scenes, 0)
 
     def _goes_on(self, shelf: Shelf) -> bool:
@@ -171,7 +171,7 @@ class SearchAt:
 
     def _table(self) -> ErrorTable:
         """Measured where the trials are made; what `work` has of it is not measured again."""
-        name = f"{self.search.subject.name}-{self.weights}-{self.search.side}px.npz"
+        name = f"{self.search.subject.name}-{self.weights}-{self.search.side}px-painted.npz"
         pace: Pace | None = None
 
         def tell(done: int, of: int) -> None:

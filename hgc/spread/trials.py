@@ -107,6 +107,7 @@ def _in_turn(desk: Desk, cutouts: Cutouts, stop: threading.Event) -> InTurn:
         if stop.is_set():
             raise Cancelled(f"stopped in step {step + 1} of a trial; the trials before are kept")
 
+    cutouts = cutouts if cutouts.drawings else replace(cutouts, drawn=False)
     trials = desk.shared(cutouts, lambda: cutouts.in_turn(desk.studio))
     trials.scenes.after_step = after_step
     return trials

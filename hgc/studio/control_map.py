@@ -56,10 +56,10 @@ def prepare_control(
     """Fits a drawing (annotator None) or a photo, uint8 [H, W, 3 or 4], to a size, the model's classes and polarity.
 
     `size` is width and height; a label map is in that one of the `sets` whose colours it has. Without an annotator,
-    areas and lines may be drawn by hand; of any other control it is a finished map, unless it is painted in `areas` of
-    the first set: `near` makes a depth map of these. `canny` are the thresholds where the reading has none. Raises
-    ImageRefused when the annotator's map is not of this control's kind, and for areas without `near`;
-    AnnotatorUnavailable without weights.
+    areas and lines may be drawn by hand; of any other control it is a finished map, unless it is a depth map that
+    is painted in `areas` of the first set: `near` tells how near these are. `canny` are the thresholds where the
+    reading has none. Raises ImageRefused when the annotator's map is not of this control's kind, and for areas
+    without `near`; AnnotatorUnavailable without weights.
     """
     reading = reading or Reading()
     framed = _Framed(picture, size, reading)

@@ -162,7 +162,7 @@ class Studio:
     ) -> Prepared:
         """The control map as the model will see it, of the model's own size unless another (width, height) is given.
 
-        `areas` says that the picture is painted in areas, which some models have depth maps made of.
+        With `areas` the picture is painted in areas, of which some models make depth maps.
 
         Raises RequestRefused for a control that this model has not, ImageRefused, AnnotatorUnavailable.
         """

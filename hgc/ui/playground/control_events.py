@@ -143,11 +143,11 @@ class ControlEvents:
 
     def trace(self, *drawing: Any) -> tuple[Any, ...]:
         """A bare sheet over the photo as it is framed, on the canvas of the kind that its annotator makes."""
+        which = drawing[6]
         try:
-            given = drawn(*drawing)
+            given, areas = drawn(*drawing), self._loader.studio().world.painted
         except Refused as error:
             return *(gr.skip(),) * 5, notes_list([in_one_sentence(error)], "error")
-        areas, which = self._loader.studio().world.painted, drawing[6]
         if which not in (AUTO, *DRAWN, *areas):
             refusal = NOT_DRAWN.format(CONTROLS[which].lower())
             return *(gr.skip(),) * 5, notes_list([refusal], "error")

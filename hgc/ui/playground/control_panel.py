@@ -23,8 +23,9 @@ from hgc.ui.playground.titles import control_titles
 
 PEN_PX = 6
 KINDS = "Areas and lines can be drawn. Inpainting reads the picture to begin from, others a photo or map."
+KINDS_HERE = "Areas can be painted for a label map and for depth, lines drawn for edges."
 AS_DRAWN = "As it is drawn, or read from a photo"
-DRAWN = {"segmentation", "edges"}  # controls that what is drawn tells apart: nobody has to choose
+TOLD = {"segmentation", "edges"}  # controls that what is drawn tells apart: nobody has to choose
 LINE_TOOLS = ("brush", "line", "eraser")
 
 
@@ -118,12 +119,12 @@ def build_control_panel() -> ControlPanel:
 
 def _kind_and_source() -> tuple[gr.Dropdown, gr.Radio, gr.HTML]:
     """Which kind of map, and where it comes from."""
-    titles = [] if set(LANDSCAPES) <= DRAWN else control_titles(LANDSCAPES, LANDSCAPES)
+    titles = [] if set(LANDSCAPES) <= TOLD else control_titles(LANDSCAPES, LANDSCAPES)
     which = models_list(
         [(AS_DRAWN, AUTO), *titles],
         AUTO,
         label="Kind of map",
-        info=KINDS,
+        info=KINDS_HERE if titles else KINDS,
         visible=bool(titles),
         elem_id="which",
     )

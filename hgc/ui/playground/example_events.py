@@ -12,6 +12,7 @@ from hgc.ui.playground.cache_events import BY_HAND, by_hand_of
 from hgc.ui.playground.cache_panel import write_settings
 from hgc.ui.playground.control_events import ControlEvents, on_canvas
 from hgc.ui.playground.drawing import AUTO, SOURCES, offering
+from hgc.ui.playground.reading_ways import LANDSCAPES, ways_of
 from hgc.ui.queueing import LOOK_QUEUE, QUIET
 from hgc.ui.remarks import aside
 
@@ -28,11 +29,14 @@ class ExampleEvents:
     def __init__(self, playground: Playground) -> None:
         self._settings = playground.cache.settings
 
-    def take(self, event: gr.SelectData) -> tuple[Any, ...]:
+    def take(self, annotator: str, event: gr.SelectData) -> tuple[Any, ...]:
         """Puts an example on the canvas of its kind, with its words, its seed, and its settings where it has some."""
         example = examples.gallery()[event.index]
         canvases = on_canvas(example.pixels, example.control)
-        return *canvases, AUTO, offering(SOURCES), example.prompt, example.seed, *self._caches(example)
+        ways = ways_of(LANDSCAPES, AUTO)
+        way = annotator if annotator in [name for _, name in ways] else ways[0][1]
+        kind = (AUTO, offering(SOURCES), gr.update(choices=ways, value=way))
+        return *canvases, *kind, example.prompt, example.seed, *self._caches(example)
 
     def _caches(self, example: Example) -> tuple[Any, ...]:
         """The method by hand with the example's settings, and what it shows."""
@@ -45,8 +49,8 @@ class ExampleEvents:
 def wire_examples(p: Playground) -> None:
     """Fills the form, then looks at the map."""
     panel = p.control
-    canvases = [panel.source, panel.painting, panel.lines, panel.which, panel.offered]
+    canvases = [panel.source, panel.painting, panel.lines, panel.which, panel.offered, panel.annotator]
     filled = [*canvases, p.words.prompt, p.picture.seed, *by_hand_of(p.cache), *p.cache.settings]
-    taken = panel.gallery.select(ExampleEvents(p).take, None, filled, queue=False, **QUIET)
+    taken = panel.gallery.select(ExampleEvents(p).take, panel.annotator, filled, queue=False, **QUIET)
     taken.then(None, p.cache.hand, None, js=SET_JS, api_visibility="private")
     taken.then(ControlEvents(p).look, panel.drawing, [panel.seen, panel.notes, panel.annotator], **LOOK_QUEUE, **QUIET)

@@ -145,8 +145,9 @@ def _kind(page: Playground, request: Request) -> dict[Any, Any]:
     panel, studio = page.control, page.runner.loader.studio()
     if request.control in ("segmentation", "edges") or request.control not in studio.loaded.preset.controls:
         return {}
-    offered = offering(sources_of(studio.controls, request.control, studio.world.painted))
-    return {panel.which: request.control, panel.offered: offered}
+    sources = sources_of(studio.controls, request.control, studio.world.painted)
+    source = {} if "paint" in sources or not sources else {panel.source: sources[0]}
+    return {panel.which: request.control, panel.offered: offering(sources), **source}
 
 
 def _on_canvas(page: Playground, request: Request) -> dict[Any, Any]:

@@ -18,7 +18,7 @@ from hgc.ui.components.easel import from_url
 from hgc.ui.model_header import known_models
 from hgc.ui.pictures import png_url
 from hgc.ui.playground import lora_panel
-from hgc.ui.playground.control_panel import AS_DRAWN, DRAWN
+from hgc.ui.playground.control_panel import AS_DRAWN, KINDS, KINDS_HERE, TOLD
 from hgc.ui.playground.drawing import AUTO, offering, sources_of
 from hgc.ui.playground.lora_panel import lora_choices, loras_here
 from hgc.ui.playground.more_panel import one_size_text
@@ -78,8 +78,9 @@ def fitted(p: Playground, studio: Studio, *chosen: Any) -> Fit:
     """
     source, annotator, which, painting, beside, sampler, second = chosen[: CANNY.start]
     preset, panel = studio.loaded.preset, p.control
-    drawn = studio.world.examples and set(preset.controls) <= DRAWN
+    drawn = studio.world.examples and set(preset.controls) <= TOLD
     titles = [] if drawn else control_titles(tuple(preset.controls), studio.controls)
+    kinds = KINDS_HERE if studio.world.examples else KINDS
     kept = which if which in [name for _, name in titles] else AUTO
     if studio.controls == (INPAINT,):
         kept = INPAINT
@@ -101,7 +102,7 @@ def fitted(p: Playground, studio: Studio, *chosen: Any) -> Fit:
         panel.source: source if source in sources or not sources else sources[0],
         panel.offered: offering(sources),
         panel.annotator: gr.update(choices=_with(ways, annotator), value=way),
-        panel.which: gr.update(choices=[(AS_DRAWN, AUTO), *titles], value=kept, visible=bool(titles)),
+        panel.which: gr.update(choices=[(AS_DRAWN, AUTO), *titles], value=kept, visible=bool(titles), info=kinds),
         panel.painting: gr.update(sets=palettes(studio.world.sets), **sheet),
         panel.more.second.painting: gr.update(sets=palettes(studio.world.sets), **second_sheet),
         panel.examples_panel: gr.update(visible=studio.world.examples),
