@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, ViewportSize, expect
 from prerecorded import Prerecorded
 from serving import served
 
-from hgc.history import History, Place, opening
+from hgc.history import History, HistoryPlace, opening
 from hgc.results.comparison import Comparison
 from hgc.results.records import comparison_of
 from hgc.studio.studio import Studio
@@ -73,7 +73,7 @@ def two_arms() -> Comparison:
 @pytest.fixture(scope="module")
 def opened(browser: Browser, studio: Studio, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     """One page with a finished run, a finished sweep and a run of the history; whatever was drawn was drawn before."""
-    place = Place(History(tmp_path_factory.mktemp("runs") / "history.sqlite"))
+    place = HistoryPlace(History(tmp_path_factory.mktemp("runs") / "history.sqlite"))
     model = Prerecorded(studio, two_arms())
     model.finish.set()
     with served(Loader(lambda: model).start(), place, opening()) as built:

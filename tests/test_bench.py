@@ -39,7 +39,7 @@ def test_bench_speed_names_everything_it_was_measured_on() -> None:
 
 def test_sd15_is_timed_on_random_weights() -> None:
     """The same road on the smallest networks of the kind; what the command runs is these at full size."""
-    setting = sd15.Setting(budget=0.3, size=64, steps=4, dtype="float32")
+    setting = sd15.TimedSetting(budget=0.3, size=64, steps=4, dtype="float32")
     found = sd15.timed(setting, "cpu", SHAPES)
     rows = {row.method: row for row in found.rows}
     assert set(rows) == set(METHODS) - NEED_CALIBRATION
@@ -59,7 +59,7 @@ def test_sd15_is_timed_on_random_weights() -> None:
 @pytest.mark.parametrize("family", ["sd15", "sdxl"])
 def test_sd15_compares_eager_with_recorded_in_miniature(family: str) -> None:
     """What a GPU is asked for, on a CPU that plays recordings on tape."""
-    setting = sd15.Setting(("deepcache",), size=64, steps=4, dtype="float32", shapes=family, batch=2, tiny=True)
+    setting = sd15.TimedSetting(("deepcache",), size=64, steps=4, dtype="float32", shapes=family, batch=2, tiny=True)
     found = sd15.timed(setting, "cpu", recordings=taped()[0])
     for row in (found.full, *found.rows):
         assert row.arm.same_bits
@@ -89,7 +89,7 @@ def test_sd15_in_miniature_writes_its_figures(tmp_path: Path) -> None:
 
 def test_sd15_refuses_an_unknown_method() -> None:
     with pytest.raises(RequestRefused, match="unknown method 'magic'"):
-        sd15.Setting(methods=("magic",))
+        sd15.TimedSetting(methods=("magic",))
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_sd15_refuses_an_unknown_method() -> None:
 )
 def test_sd15_refuses_what_cannot_be_run(settings: dict[str, Any], says: str) -> None:
     with pytest.raises(BenchRefused, match=says):
-        sd15.Setting(**settings)
+        sd15.TimedSetting(**settings)
 
 
 def test_random_networks_give_finite_numbers_and_the_same_each_time() -> None:
@@ -124,7 +124,7 @@ def embeddings() -> dict[str, torch.Tensor]:
 def test_a_film_plays_its_frames_for_ever_each_as_long_as_it_should(tmp_path: Path) -> None:
     shown_ms = [90, 1500, 3000]
     pictures = [Image.new("RGB", (48, 32), (80 * number, 90, 40)) for number in range(3)]
-    frames = [film.Frame(picture, ms) for picture, ms in zip(pictures, shown_ms, strict=True)]
+    frames = [film.FilmFrame(picture, ms) for picture, ms in zip(pictures, shown_ms, strict=True)]
     path = tmp_path / "films" / "film.webp"
     assert film.write(path, frames) == path.stat().st_size
     with Image.open(path) as written:

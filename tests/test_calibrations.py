@@ -39,8 +39,8 @@ from hgc.planning import Blueprint, calibrations
 from hgc.planning.calibrations import NotCalibrated, fitting, own_path, used_by
 from hgc.request import Request
 from hgc.results.comparison import Cancelled, Comparison
-from hgc.studio.calibrating import Measured, state_beside
-from hgc.studio.drawn import Drawn
+from hgc.studio.arm_cache import ArmCache
+from hgc.studio.calibrating import ScenesMeasured, state_beside
 from hgc.studio.studio import Studio
 
 STEPS = 8
@@ -248,10 +248,10 @@ def test_stopped_on_the_page_it_goes_on_and_ends_the_same(studio: Studio) -> Non
     before = []
     with pytest.raises(Cancelled, match="step 1 "):
         before.extend(studio.calibrate(subject, 2, cancel=Stop()))
-    assert before == [Measured(0, 2), Measured(1, 2)]
+    assert before == [ScenesMeasured(0, 2), ScenesMeasured(1, 2)]
     assert studio.calibration(subject) is None
     *news, again = studio.calibrate(subject, 2)
-    assert news == [Measured(1, 2), Measured(2, 2)]
+    assert news == [ScenesMeasured(1, 2), ScenesMeasured(2, 2)]
     place = own_path(subject, studio.weights_under(subject.control))
     for file in (state_beside(place), place, place.with_suffix(".npz")):
         file.unlink()
@@ -333,7 +333,7 @@ def test_a_distilled_plan_is_taken_for_its_share_and_a_little_above(
 
 
 def test_block_caching_runs_on_what_is_shipped_and_scales_what_it_keeps(studio: Studio) -> None:
-    asked, drawn = painted(studio, steps=20, budget=0.5), Drawn()
+    asked, drawn = painted(studio, steps=20, budget=0.5), ArmCache()
     forecast = studio.forecast(asked)
     plan = forecast.plan
     assert plan.fitted

@@ -23,7 +23,7 @@ from serving import forgotten_loops
 from typer.testing import CliRunner
 
 from hgc.__main__ import app
-from hgc.bench.pareto import Setup, entries
+from hgc.bench.pareto import ParetoSetup, entries
 from hgc.cache import schedules
 from hgc.cache.anatomy import Anatomy
 from hgc.cache.anatomy.measured import measure
@@ -46,7 +46,7 @@ from hgc.studio.control_map import Prepared, prepare_control
 from hgc.studio.studio import Studio
 from hgc.studio.world import LANDSCAPES
 from hgc.ui import Loader, build
-from hgc.ui.playground.drawing import Sheet
+from hgc.ui.playground.drawing import ControlMap
 from hgc.ui.playground.form import read_form, write_form
 from hgc.ui.playground.run_events import RunEvents
 from hgc.ui.playground.tab import Playground, build_playground
@@ -204,7 +204,7 @@ def by_bench(h: House, case: Case) -> Plan:
     told: list[str] = []
     budget = by_budget(case.method, case.asked)["budget"]
     task = Task(Recipe.parse({"model": h.planner.model} | case.fields), h.planner.blueprint)
-    _, *made = entries(h.planner, Setup((case.method,), (budget,)), task, told.append)
+    _, *made = entries(h.planner, ParetoSetup((case.method,), (budget,)), task, told.append)
     if told:
         raise PlanRefused(told[0].partition("%: ")[2])
     return made[0].plan
@@ -237,8 +237,8 @@ DOORS = [
 ]
 
 
-def sheet(h: House, case: Case) -> Sheet:
-    return Sheet(h.planner.prepare_control(EXAMPLE.pixels, EXAMPLE.control).png, "segmentation")
+def sheet(h: House, case: Case) -> ControlMap:
+    return ControlMap(h.planner.prepare_control(EXAMPLE.pixels, EXAMPLE.control).png, "segmentation")
 
 
 def asked(case: Case) -> dict[str, Any]:
@@ -288,7 +288,7 @@ def refilled(h: House, request: Request) -> Request:
     updates = write_form(h.page, request, None, request.control_bytes)
     values = [updates.get(part, part.value) for part in h.page.run_inputs]
     shown = [part.value if value == gr.skip() else value for part, value in zip(h.page.run_inputs, values, strict=True)]
-    return read_form(h.page, Sheet(request.control_bytes, request.control), shown)
+    return read_form(h.page, ControlMap(request.control_bytes, request.control), shown)
 
 
 def answers(h: House, case: Case) -> dict[str, str]:
@@ -389,7 +389,7 @@ def test_a_benchmark_leaves_out_what_was_calibrated_on_other_weights(
     monkeypatch.setattr(small.planner, "weights_under", lambda control, loras: "f" * 12)
     monkeypatch.setattr(small.planner, "_known", {})
     task, told = Task(Recipe(model="tiny", steps=STEPS), small.planner.blueprint), list[str]()
-    made = list(entries(small.planner, Setup(("block_caching", "deepcache"), (BUDGET,)), task, told.append))
+    made = list(entries(small.planner, ParetoSetup(("block_caching", "deepcache"), (BUDGET,)), task, told.append))
     assert [entry.method for entry in made] == ["full", "deepcache"]
     assert len(told) == 1
     assert METHODS["block_caching"].title in told[0]

@@ -23,7 +23,7 @@ from typer.testing import CliRunner
 
 from hgc.__main__ import app
 from hgc.bench import gallery
-from hgc.bench.drawn import Drawn, executed, lost, scored
+from hgc.bench.drawn import DatasetPicture, executed, lost, scored
 from hgc.bench.examiner import coco_labels
 from hgc.bench.gallery import exhibits, is_coco
 from hgc.bench.setup import BenchRefused
@@ -188,10 +188,20 @@ class TestForms:
 
 
 def test_a_score_is_pooled_over_pictures_and_an_error_is_lost_the_other_way() -> None:
-    pictures = [Drawn(0.9, {"sky": (9, 10)}, None, 1.0, 8), Drawn(0.1, {"sky": (1, 10), "sea": (0, 5)}, None, 1.0, 9)]
+    pictures = [
+        DatasetPicture(0.9, {"sky": (9, 10)}, None, 1.0, 8),
+        DatasetPicture(0.1, {"sky": (1, 10), "sea": (0, 5)}, None, 1.0, 9),
+    ]
     assert scored(pictures) == pytest.approx((10 / 20 + 0) / 2)
     assert (
-        scored([Drawn(30.0, {}, None, 1.0, 8), Drawn(40.0, {}, None, 1.0, 9), Drawn(None, {}, None, 1.0, None)]) == 35
+        scored(
+            [
+                DatasetPicture(30.0, {}, None, 1.0, 8),
+                DatasetPicture(40.0, {}, None, 1.0, 9),
+                DatasetPicture(None, {}, None, 1.0, None),
+            ]
+        )
+        == 35
     )
     assert executed(pictures, planned=20) == 8
     assert executed([replace(pictures[0], macs_paper=None)], planned=20) == 20

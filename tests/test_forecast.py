@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hgc.cache.bases import lagrange, weights
 from hgc.cache.forecast import by_frequency, combined, forecast_from, per_channel, relative_l1
 from hgc.cache.rules import LINE, REPEAT, Forecast, PlanRefused
-from hgc.cache.running.store import Kept, Store, Wanted
+from hgc.cache.running.store import NeededValues, Store, StoredValue
 
 POLYNOMIALS = [
     LINE,
@@ -106,10 +106,10 @@ def test_a_value_of_both_branches_serves_one_and_two_half_values_make_a_whole() 
     store, shape = Store(), (2, 3)
     first, second = torch.arange(6.0).reshape(2, 3), torch.full((1, 3), 9.0)
     store.keep(("a", 0), first, 0, 2, depth=1)
-    assert torch.equal(store.read(("a", 0), Wanted(1, 1, (1, 3))), first[1:])
+    assert torch.equal(store.read(("a", 0), NeededValues(1, 1, (1, 3))), first[1:])
     store.keep(("a", 0), second, 1, 1, depth=1)
-    assert torch.equal(store.read(("a", 0), Wanted(2, 2, shape)), torch.cat([first[:1], second]))
-    assert torch.equal(store.read(("a", 0), Wanted(2, 1, (1, 3))), second)
+    assert torch.equal(store.read(("a", 0), NeededValues(2, 2, shape)), torch.cat([first[:1], second]))
+    assert torch.equal(store.read(("a", 0), NeededValues(2, 1, (1, 3))), second)
 
 
 def test_the_store_lets_go_of_what_no_branch_needs() -> None:
@@ -125,22 +125,22 @@ def test_a_value_that_no_longer_fits_names_site_step_and_both_shapes() -> None:
     store = Store()
     store.keep(("mid", 0), torch.zeros(2, 8), 3, 2, depth=1)
     with pytest.raises(PlanRefused, match=r"'mid', step 5.*\(2, 8\).*\(2, 4\)"):
-        store.read(("mid", 0), Wanted(5, 2, (2, 4)))
+        store.read(("mid", 0), NeededValues(5, 2, (2, 4)))
     with pytest.raises(PlanRefused, match="'top', step 5"):
-        store.read(("top", 0), Wanted(5, 2, (2, 4)))
+        store.read(("top", 0), NeededValues(5, 2, (2, 4)))
 
 
 def test_one_branch_may_go_on_with_the_mean_of_both() -> None:
     store = Store()
     store.keep(("a", 0), torch.tensor([[1.0], [3.0]]), 0, 2, depth=1)
-    assert store.read(("a", 0), Wanted(1, 1, (1, 1), alone=Kept.average)).item() == 2
+    assert store.read(("a", 0), NeededValues(1, 1, (1, 1), alone=StoredValue.average)).item() == 2
     store.keep(("a", 0), torch.tensor([[5.0]]), 1, 1, depth=1)
-    assert store.read(("a", 0), Wanted(2, 1, (1, 1), alone=Kept.average)).item() == 5
+    assert store.read(("a", 0), NeededValues(2, 1, (1, 1), alone=StoredValue.average)).item() == 5
 
 
 def test_an_adjustment_is_told_when_each_branchs_value_was_computed() -> None:
     store = Store()
     store.keep(("a", 0), torch.tensor([[1.0], [2.0]]), 0, 2, depth=1)
     store.keep(("a", 0), torch.tensor([[3.0]]), 4, 1, depth=1)
-    wanted = Wanted(5, 2, (2, 1), adjust=lambda value, since: value * 10 + since)
+    wanted = NeededValues(5, 2, (2, 1), adjust=lambda value, since: value * 10 + since)
     assert store.read(("a", 0), wanted).flatten().tolist() == [10, 34]

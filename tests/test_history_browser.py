@@ -16,7 +16,7 @@ from serving import served
 from writing import write
 
 from hgc.evidence import read_signed
-from hgc.history import History, Place, opening
+from hgc.history import History, HistoryPlace, opening
 from hgc.results.records import signed
 from hgc.ui import Loader
 
@@ -42,18 +42,18 @@ DROP = """async ([data, where]) => {
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
-    return Place(History(tmp_path_factory.mktemp("runs") / "history.sqlite"))
+def place(tmp_path_factory: pytest.TempPathFactory) -> HistoryPlace:
+    return HistoryPlace(History(tmp_path_factory.mktemp("runs") / "history.sqlite"))
 
 
 @pytest.fixture(scope="module")
-def built(place: Place) -> Iterator[gr.Blocks]:
+def built(place: HistoryPlace) -> Iterator[gr.Blocks]:
     with served(Loader(Repeating).start(), place, opening()) as page:
         yield page
 
 
 @pytest.fixture
-def page(visitors: Visitors, built: gr.Blocks, place: Place) -> Iterator[Page]:
+def page(visitors: Visitors, built: gr.Blocks, place: HistoryPlace) -> Iterator[Page]:
     """The page with an empty history; an error in its scripts fails the test."""
     assert place.history is not None
     place.history.delete([entry.id for entry in place.history.entries()])
@@ -172,7 +172,7 @@ def test_two_runs_are_compared(page: Page, tmp_path: Path) -> None:
     page.screenshot(path=tmp_path / "two-phone.png", full_page=True)
 
 
-def test_search_tag_export_delete(page: Page, place: Place, tmp_path: Path) -> None:
+def test_search_tag_export_delete(page: Page, place: HistoryPlace, tmp_path: Path) -> None:
     for seed, prompt in enumerate(("a lake", "a meadow", "a mountain")):
         run(page, prompt, seed)
     page.get_by_role("tab", name="History").click()

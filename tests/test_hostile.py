@@ -14,7 +14,7 @@ from typer import Exit, Typer
 
 from hgc.bench.hostile import Attack, Gave, attacks
 from hgc.bench.hostile_commands import loaded_once
-from hgc.bench.hostile_inputs import Drawing
+from hgc.bench.hostile_inputs import InputDraw
 from hgc.bench.hostile_report import Report
 from hgc.bench.server import DEEP, Server
 from hgc.studio.studio import Studio
@@ -43,7 +43,7 @@ def last(reports: Iterator[Report]) -> Report:
 
 
 def test_files_from_anywhere_are_read_or_refused_in_a_sentence() -> None:
-    report = last(attacks(Drawing(2026), 200, minutes=10))
+    report = last(attacks(InputDraw(2026), 200, minutes=10))
     assert report.faults == [], report.text()
     assert report.inputs == 200
     assert report.taken["file"] > 5
@@ -51,7 +51,7 @@ def test_files_from_anywhere_are_read_or_refused_in_a_sentence() -> None:
 
 
 def test_endpoints_and_tools_answer_whatever_they_are_asked(server: Server) -> None:
-    report = last(attacks(Drawing(11), 80, minutes=10, server=server))
+    report = last(attacks(InputDraw(11), 80, minutes=10, server=server))
     assert report.faults == [], report.text()
     assert report.refused["endpoint"] + report.taken["endpoint"] == 16
     assert report.refused["tool"] + report.taken["tool"] == 16
@@ -59,11 +59,11 @@ def test_endpoints_and_tools_answer_whatever_they_are_asked(server: Server) -> N
 
 
 def test_the_same_seed_draws_the_same() -> None:
-    assert Drawing(3).text({"a": [1, 2]}) == Drawing(3).text({"a": [1, 2]})
+    assert InputDraw(3).text({"a": [1, 2]}) == InputDraw(3).text({"a": [1, 2]})
 
 
 def test_what_gives_way_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
-    attack = Attack(Drawing(0), None, None)
+    attack = Attack(InputDraw(0), None, None)
 
     def broken() -> None:
         raise KeyError("steps")

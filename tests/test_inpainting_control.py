@@ -28,7 +28,7 @@ from hgc.ui.model_events import ModelEvents
 from hgc.ui.model_header import build_header
 from hgc.ui.pictures import png_url
 from hgc.ui.playground.control_events import ControlEvents
-from hgc.ui.playground.drawing import AS_MAP, AUTO, NothingYet, Sheet, drawn, inpainted, prepare
+from hgc.ui.playground.drawing import AS_MAP, AUTO, ControlMap, NothingYet, drawn, inpainted, prepare
 from hgc.ui.playground.form import read_form, write_form
 from hgc.ui.playground.model_fit import CANNY
 from hgc.ui.playground.more_events import MoreEvents
@@ -146,7 +146,7 @@ def test_it_comes_back_to_the_form_and_runs(fields: dict[str, Any], tmp_path: Pa
             Image.fromarray(value).save(values[part])
     given = drawn(*(values[part] for part in page.control.drawing))
     prepared, _ = prepare(inpainter("edges"), given)
-    read = read_form(page, Sheet(prepared.png, given.control), [values[part] for part in page.run_inputs])
+    read = read_form(page, ControlMap(prepared.png, given.control), [values[part] for part in page.run_inputs])
     assert read.controls == asked.controls
     assert (read.source, read.mask) == (asked.source, asked.mask)
     left = read.control_png if read.second is None else read.second.map

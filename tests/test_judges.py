@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from hgc.control import ade20k, coco_stuff
 from hgc.judges import table
-from hgc.judges.labels import UNLABELLED, Segmenter, classes_of
+from hgc.judges.labels import UNLABELLED, HubSegmenter, classes_of
 from hgc.judges.networks import Network
 from hgc.judges.pose import JOINTS, SIGMAS, keypoint_similarity, people
 from hgc.judges.table import MEASURES, Judges
@@ -61,13 +61,13 @@ def network(repo: str) -> Network:
 
 class TestLabels:
     def test_the_segmenters_own_labels_are_a_perfect_map(self, hub: Path) -> None:
-        seen = Segmenter(network(MEASURES["segmentation"].repo)).segment(picture())
+        seen = HubSegmenter(network(MEASURES["segmentation"].repo)).segment(picture())
         assert seen.shape == SIZE
         assert Judges(CPU).score(picture(), coloured(seen), "segmentation") == 1
 
     def test_the_score_is_the_mean_over_classes(self, hub: Path) -> None:
         """A quarter of one class's pixels is given to one that is nowhere: 3/4 of it is right, and 0 of the other."""
-        segmenter = Segmenter(network(MEASURES["segmentation"].repo))
+        segmenter = HubSegmenter(network(MEASURES["segmentation"].repo))
         seen = segmenter.segment(picture())
         classes, counts = np.unique(seen, return_counts=True)
         most = classes[counts.argmax()]
@@ -78,7 +78,7 @@ class TestLabels:
         assert Judges(CPU).score(picture(), coloured(wanted), "segmentation") == pytest.approx(expected)
 
     def test_black_is_nobodys(self, hub: Path) -> None:
-        segmenter = Segmenter(network(MEASURES["segmentation"].repo))
+        segmenter = HubSegmenter(network(MEASURES["segmentation"].repo))
         wanted = coloured(segmenter.segment(picture()))
         wanted[:40] = 0
         assert (classes_of(wanted, ade20k.LABELS)[:40] == UNLABELLED).all()
@@ -93,7 +93,7 @@ class TestLabels:
         judging.SegformerImageProcessor(size=judging.SIDES).save_pretrained(folder)
         smallhub.published(tmp_path, "someone/coco", folder)
         monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
-        segmenter = Segmenter(network("someone/coco"))
+        segmenter = HubSegmenter(network("someone/coco"))
         assert segmenter.classes == panoptic
         merged = {"tree-merged": "bush", "sky-other-merged": "clouds", "rug-merged": "mat"}
         wanted = np.array([coco_stuff.NAMES.index(merged.get(name, name)) for name in panoptic])

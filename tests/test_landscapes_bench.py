@@ -32,7 +32,7 @@ from hgc.training.compute import Compute
 from hgc.training.dataset import EVALUATION_SEEDS
 from hgc.training.denoiser import Denoiser
 from hgc.training.export import export
-from hgc.training.loss_chart import HEIGHT, LINE, WIDTH, Course, draw_losses
+from hgc.training.loss_chart import HEIGHT, LINE, WIDTH, LossCurve, draw_losses
 from hgc.training.sheet import MOST_BYTES, draw_sheet, hang, places
 from hgc.training.train import tiny_recipe
 
@@ -299,7 +299,7 @@ def test_losses_are_drawn_as_they_fell(tmp_path: Path) -> None:
     assert thirds[0] < thirds[1] < thirds[2]
     assert thirds[1] == pytest.approx((thirds[0] + thirds[2]) / 2, abs=3)  # straight: the axis is logarithmic
     with pytest.raises(ValueError, match=r"reader: a loss of 0\.0"):
-        Course("reader", [1, 2], [0.5, 0.0])
+        LossCurve("reader", [1, 2], [0.5, 0.0])
 
 
 def test_the_card_says_what_was_measured_on_these_weights() -> None:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hgc.landscapes import tokenizer as tokenizers
-from hgc.landscapes.caption import Asked, asked, vocabulary
+from hgc.landscapes.caption import PromptWords, asked, vocabulary
 from hgc.landscapes.colours import SEASONS, TIMES, Mood
 from hgc.landscapes.hand.doodles import doodle
 from hgc.landscapes.hand.greys import drawn_greys, shaded
@@ -123,14 +123,14 @@ def test_prompt_reading_names_unknown_words_and_the_lost_end() -> None:
 @pytest.mark.parametrize(
     ("prompt", "read"),
     [
-        ("a foggy autumn scene at night", Asked("night", "autumn", "fog", None)),
-        ("winter on a rainy evening, in ink", Asked("sunset", "winter", "rain", "ink")),
-        ("snowy winter at dawn with snow", Asked("dawn", "winter", None, None)),
-        ("flat illustration of spring in falling snow", Asked(None, "spring", "snowfall", "flat")),
-        ("summer on a clear morning with a pink lake", Asked("dawn", "summer", "clear", None)),
+        ("a foggy autumn scene at night", PromptWords("night", "autumn", "fog", None)),
+        ("winter on a rainy evening, in ink", PromptWords("sunset", "winter", "rain", "ink")),
+        ("snowy winter at dawn with snow", PromptWords("dawn", "winter", None, None)),
+        ("flat illustration of spring in falling snow", PromptWords(None, "spring", "snowfall", "flat")),
+        ("summer on a clear morning with a pink lake", PromptWords("dawn", "summer", "clear", None)),
     ],
 )
-def test_a_prompt_is_read_for_time_season_weather_and_style(prompt: str, read: Asked) -> None:
+def test_a_prompt_is_read_for_time_season_weather_and_style(prompt: str, read: PromptWords) -> None:
     assert asked(prompt) == read
 
 

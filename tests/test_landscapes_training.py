@@ -41,7 +41,7 @@ from hgc.training.obedience import Obedience, ObedienceReader, obedience_loss
 from hgc.training.optim import orthogonalized
 from hgc.training.pace import Budget, Pace, warm_constant_decay
 from hgc.training.published import published_stages, take_up
-from hgc.training.train import Recipe, longer, tiny_recipe, train
+from hgc.training.train import TrainingRecipe, longer, tiny_recipe, train
 
 CPU = Compute("cpu", bf16=False)
 ROOT = Path(__file__).parents[1]
@@ -394,7 +394,7 @@ def test_orthogonalized_brings_every_direction_near_one_length(own: bool, monkey
 def test_weights_under_training_are_gone_on_from(tmp_path: Path) -> None:
     """Half-way weights lie beside the shipped ones: whole, with every control, in this world's words."""
     half_way = ROOT / "assets" / "training" / "landscapes"
-    take_up(half_way, tmp_path, Recipe())
+    take_up(half_way, tmp_path, TrainingRecipe())
     state = load_checkpoint(tmp_path / "denoiser.ckpt")
     assert state["step"] > published_stages(ROOT / "assets" / "models" / "landscapes")["denoiser"]["steps"]
     assert {name.split(".")[0] for name in state["model"]} == {"text_encoder", "unet", *NETS.values()}

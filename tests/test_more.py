@@ -33,7 +33,7 @@ from hgc.ui.playground.asked import asked_of
 from hgc.ui.playground.cache_events import CacheEvents
 from hgc.ui.playground.calibrating import unmeasured
 from hgc.ui.playground.control_events import ControlEvents
-from hgc.ui.playground.drawing import AS_MAP, AUTO, READY, Sheet, drawn, fitted, prepare
+from hgc.ui.playground.drawing import AS_MAP, AUTO, READY, ControlMap, drawn, fitted, prepare
 from hgc.ui.playground.form import read_form, write_form
 from hgc.ui.playground.more_events import MoreEvents
 from hgc.ui.playground.more_fields import priced_fields, source_fields
@@ -75,7 +75,7 @@ def on_the_form(asked: Request, folder: Path) -> Request:
         if isinstance(value, np.ndarray):
             values[place] = str(folder / f"{place}.png")
             Image.fromarray(value).save(values[place])
-    return read_form(page, Sheet(asked.control_bytes, asked.control), values)
+    return read_form(page, ControlMap(asked.control_bytes, asked.control), values)
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ from hgc.optimise.dynamic import Dynamic
 from hgc.optimise.measure import Scenes, measure
 from hgc.optimise.neighbours import fitted, neighbours
 from hgc.optimise.predict import ErrorTable, Predictor, best_weights, forecast_error
-from hgc.optimise.search import Runs, Session, search
+from hgc.optimise.search import Runs, SearchSession, search
 from hgc.optimise.shelf import Rung, Shelf, carried, stretched, unbeaten
 from hgc.optimise.trials import Fidelity, InTurn
 from hgc.planning import Blueprint, Task
@@ -291,11 +291,11 @@ def test_a_search_resumed_runs_nothing_twice_and_ends_alike(
 ) -> None:
     path = tmp_path / "runs.jsonl"
     first = Runs(trials, predictor, path, "key")
-    session = Session(first, tries=4)
+    session = SearchSession(first, tries=4)
     rung = session.rung(0.6)
     path.write_text(path.read_text() + '\n{"key": "key", "cour')  # stopped while writing
     again = Runs(trials, predictor, path, "key")
-    assert Session(again, tries=4).rung(0.6) == rung
+    assert SearchSession(again, tries=4).rung(0.6) == rung
     assert again.made == 0 < first.made
     elsewhere = Runs(trials, predictor, path, "other weights")
     elsewhere.of(rung.course)
@@ -311,7 +311,7 @@ def test_a_budget_below_what_the_program_looks_at_is_searched_too(
     least = predictor.cost(Course("F" + "." * (STEPS - 1), "2" * STEPS))
     dynamic = Dynamic(predictor, STEPS, predictor.letters)
     assert least < predictor.cost(dynamic.cheapest)
-    session = Session(Runs(trials, predictor, tmp_path / "runs.jsonl", "key"), tries=3)
+    session = SearchSession(Runs(trials, predictor, tmp_path / "runs.jsonl", "key"), tries=3)
     for budget in (least, (least + predictor.cost(dynamic.cheapest)) / 2):
         with pytest.raises(OutOfReach):
             dynamic.within(budget)
@@ -323,8 +323,8 @@ def test_a_budget_below_what_the_program_looks_at_is_searched_too(
 
 def test_no_rung_is_worse_than_a_cheaper_one(predictor: Predictor, trials: InTurn, tmp_path: Path) -> None:
     runs = Runs(trials, predictor, tmp_path / "runs.jsonl", "key")
-    cheap = Session(runs, tries=12).rung(0.5)
-    dear = Session(runs, tries=5).rung(0.7, (cheap, replace(cheap, budget=0.3, fidelity_db=0.0)))
+    cheap = SearchSession(runs, tries=12).rung(0.5)
+    dear = SearchSession(runs, tries=5).rung(0.7, (cheap, replace(cheap, budget=0.3, fidelity_db=0.0)))
     assert dear.fidelity_db >= cheap.fidelity_db
 
 
@@ -380,8 +380,8 @@ def test_runs_made_ahead_of_the_search_change_nothing_that_it_finds(
             yield from trials.measured(runs[::-1])
 
     ahead = Backwards()
-    rung = Session(Runs(trials, predictor, tmp_path / "alone.jsonl", "key"), tries=9).rung(0.6)
-    assert Session(Runs(ahead, predictor, tmp_path / "ahead.jsonl", "key"), tries=9).rung(0.6) == rung
+    rung = SearchSession(Runs(trials, predictor, tmp_path / "alone.jsonl", "key"), tries=9).rung(0.6)
+    assert SearchSession(Runs(ahead, predictor, tmp_path / "ahead.jsonl", "key"), tries=9).rung(0.6) == rung
     names = [name for batch in ahead.batches for name in batch]
     assert len(names) == len(set(names)) >= 9
     assert max(map(len, ahead.batches)) == 3

@@ -18,7 +18,7 @@ from hgc.models.own import memory_here, own_model, recognised, with_control, wit
 from hgc.models.refusals import ModelUnavailable
 from hgc.models.remembered import remember, remembered
 from hgc.models.tensors import Tensors
-from hgc.ui.own_model import ELSEWHERE, Asked, Fault, recognise
+from hgc.ui.own_model import ELSEWHERE, FormFault, ModelForm, recognise
 from hgc.ui.whereabouts import at_this_machine
 
 pytestmark = pytest.mark.usefixtures("on_small_hub")
@@ -101,8 +101,8 @@ def test_what_does_not_fit_is_refused_before_any_weight_is_loaded(on_small_hub: 
     assert "is not a name for a model" in refused(files["my_xl"], "a/b")
 
 
-def asked(what: str) -> Asked:
-    return Asked(what, "edges", "", "", "", "", "", tiled=False, offload=False)
+def asked(what: str) -> ModelForm:
+    return ModelForm(what, "edges", "", "", "", "", "", tiled=False, offload=False)
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_somebody_elsewhere_names_no_path_and_learns_nothing(
 ) -> None:
     (tmp_path / "mine" / "there").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(Fault) as fault:
+    with pytest.raises(FormFault) as fault:
         recognise(asked(what), here=False)
     assert (fault.value.field, str(fault.value)) == ("what", ELSEWHERE)
 

@@ -16,8 +16,8 @@ from typer.testing import CliRunner
 
 from hgc.__main__ import app
 from hgc.bench.intervals import interval
-from hgc.bench.pareto import Setup, entries, pages_of
-from hgc.bench.points import FULL, Ledger, Point, Rows, Shown, charted, points, text
+from hgc.bench.pareto import ParetoSetup, entries, pages_of
+from hgc.bench.points import FULL, Ledger, MethodPoint, PlanPicture, Rows, charted, points, text
 from hgc.bench.setup import BenchRefused
 from hgc.cache.anatomy import Macs
 from hgc.cache.origin import Origin
@@ -31,11 +31,11 @@ from hgc.studio.scenes import cut_out, painted, together
 from hgc.studio.studio import Studio
 from hgc.training.dataset import EVALUATION_SEEDS, READER_SEEDS, SEGMENTER_SEEDS, TRAINING_SEEDS
 
-SHOWN = Shown(0, 40.0, 0.99, 0.01, 30.0, 0.8, {}, 50.0, together=1, threads=2)
-WHOLE = Shown(0, 99.0, 1.0, 0.0, 31.0, 0.8, {}, 100.0, together=1, threads=2)
+SHOWN = PlanPicture(0, 40.0, 0.99, 0.01, 30.0, 0.8, {}, 50.0, together=1, threads=2)
+WHOLE = PlanPicture(0, 99.0, 1.0, 0.0, 31.0, 0.8, {}, 100.0, together=1, threads=2)
 
 
-def table(*rows: Rows) -> list[Point]:
+def table(*rows: Rows) -> list[MethodPoint]:
     return points("edges", "ddim", [Rows(FULL, 1.0, Macs(100, 150), [WHOLE] * len(rows[0].shown)), *rows])
 
 
@@ -120,12 +120,12 @@ def test_times_of_pictures_drawn_together_stand_apart() -> None:
 
 def test_pictures_on_the_clock_are_drawn_alone_and_the_others_together() -> None:
     requests = [Request.make(PNG.getvalue(), seed=seed) for seed in range(9)]
-    groups = Setup((), (), batch=3, alone=2).groups(requests)
+    groups = ParetoSetup((), (), batch=3, alone=2).groups(requests)
     assert [[request.seed for request in group] for group in groups] == [[0], [1], [2, 3, 4], [5, 6, 7], [8]]
     with pytest.raises(BenchRefused, match="--batch 0"):
-        Setup((), (), batch=0)
+        ParetoSetup((), (), batch=0)
     with pytest.raises(BenchRefused, match="--null-steps 0: choose 1 or more"):
-        Setup((), (), null_steps=(50, 0))
+        ParetoSetup((), (), null_steps=(50, 0))
 
 
 def test_points_are_told_in_order_with_what_they_lead_by() -> None:
@@ -166,7 +166,7 @@ def test_the_chart_is_of_every_picture_but_the_full_runs() -> None:
 def test_the_rows_are_the_apps_methods_and_what_is_missing_is_told(studio: Studio) -> None:
     missing = list[str]()
     task = Task(painted(studio, 0, {"control": "edges", "steps": 20}), studio.blueprint)
-    full, *found = entries(studio, Setup(tuple(METHODS), (0.5, 0.2)), task, missing.append)
+    full, *found = entries(studio, ParetoSetup(tuple(METHODS), (0.5, 0.2)), task, missing.append)
     assert (full.method, full.plan.table) == (FULL, {})
     told = {title for title in (method.title for method in METHODS.values()) if any(title in line for line in missing)}
     assert {METHODS[entry.method].title for entry in found} | told == {method.title for method in METHODS.values()}
@@ -195,7 +195,7 @@ def test_commands_refuse_in_a_sentence(command: list[str], said: str) -> None:
 def test_the_null_band_is_of_the_first_calls_that_lie_in_it_whole(studio: Studio, tmp_path: Path) -> None:
     """Its rows are full runs: one of other noise, one for each number of steps; the others' rows keep all pictures."""
     requests = [painted(studio, seed, {"control": "edges", "steps": 20}) for seed in range(5)]
-    setup = Setup(("fewer_steps",), (0.5,), batch=2, alone=1, null=4)
+    setup = ParetoSetup(("fewer_steps",), (0.5,), batch=2, alone=1, null=4)
     entered = list(entries(studio, setup, Task(requests[0], studio.blueprint), print))
     assert [(e.method, e.budget, e.plan.steps, e.other_noise) for e in entered] == [
         (FULL, 1.0, 20, False),

@@ -15,7 +15,7 @@ import tiny
 import torch
 
 from hgc.bench import peers
-from hgc.bench.peers import PEERS, Duel, Settings
+from hgc.bench.peers import PEERS, Duel, PeerSettings
 from hgc.bench.setup import BenchRefused
 from hgc.cache.anatomy.networks import Networks
 from hgc.cache.schedules import DeepCache, TGate
@@ -42,7 +42,7 @@ def tiny_call(pipe: Any, steps: int = STEPS) -> Mapping[str, Any]:
 def fought(deepcache: DeepCache, tgate: TGate) -> list[Duel]:
     pipe = tiny.control_pipeline()
     before = {module: set(vars(module)) for net in Networks.of(pipe).all for module in net.modules()}
-    found = list(peers.duels(pipe, tiny_call(pipe), Settings(deepcache, tgate, repeats=1)))
+    found = list(peers.duels(pipe, tiny_call(pipe), PeerSettings(deepcache, tgate, repeats=1)))
     assert all(set(vars(module)) == names for module, names in before.items())
     return found
 
@@ -93,4 +93,4 @@ def test_a_missing_peer_or_another_version_is_named_with_the_remedy(monkeypatch:
 
 def test_no_rounds_are_refused() -> None:
     with pytest.raises(BenchRefused, match="repeats 0"):
-        Settings(repeats=0)
+        PeerSettings(repeats=0)

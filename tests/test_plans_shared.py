@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from hgc.__main__ import app
 from hgc.optimise import shared
-from hgc.optimise.shared import Place, SharingRefused, pull, push, read
+from hgc.optimise.shared import SharedPlace, SharingRefused, pull, push, read
 from hgc.planning import optimised
 from hgc.planning.optimised import PLANS, kept_for
 from hgc.request import Recipe
@@ -52,7 +52,7 @@ def refused(action: Callable[[], Any]) -> str:
 
 @pytest.mark.parametrize("name", [REPO, f"datasets/{REPO}"])
 def test_what_is_sent_is_what_is_there(served: loopback.Hub, name: str, tmp_path: Path) -> None:
-    place = Place.named(name)
+    place = SharedPlace.named(name)
     (brought,) = pull(place, tmp_path / "own")
     assert brought.table.subject.name == NAME
     assert push(place, [PLANS / f"{NAME}.json"]) == (NAME,)
@@ -81,10 +81,10 @@ def test_what_is_brought_is_listed_and_used(served: loopback.Hub) -> None:
 
 
 def test_what_goes_wrong_is_said_in_one_sentence(served: loopback.Hub, monkeypatch: pytest.MonkeyPatch) -> None:
-    own, there = [PLANS / f"{NAME}.json"], Place.named(REPO)
-    assert "write it as someone/name" in refused(lambda: Place.named("plans"))
-    assert "no repository some/where" in refused(lambda: pull(Place.named("some/where"), Path("x")))
-    assert "holds no plans" in refused(lambda: pull(Place.named("someone/empty"), Path("x")))
+    own, there = [PLANS / f"{NAME}.json"], SharedPlace.named(REPO)
+    assert "write it as someone/name" in refused(lambda: SharedPlace.named("plans"))
+    assert "no repository some/where" in refused(lambda: pull(SharedPlace.named("some/where"), Path("x")))
+    assert "holds no plans" in refused(lambda: pull(SharedPlace.named("someone/empty"), Path("x")))
     assert "no plans to send" in refused(lambda: push(there, []))
     served.token = "another"
     assert "hf auth login" in refused(lambda: push(there, own))

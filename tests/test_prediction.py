@@ -16,7 +16,7 @@ from hgc.models.named import preset_of
 from hgc.models.own import own_model, recognised, with_prediction
 from hgc.models.refusals import ModelUnavailable
 from hgc.models.remembered import remembered
-from hgc.ui.own_model import Asked, recognise
+from hgc.ui.own_model import ModelForm, recognise
 
 pytestmark = pytest.mark.usefixtures("on_small_hub")
 
@@ -104,7 +104,7 @@ def test_what_is_no_prediction_is_refused(on_small_hub: Path) -> None:
 def test_the_form_asks_only_of_files_of_sd2(on_small_hub: Path) -> None:
     def asked(file: str) -> Mapping[str, object]:
         path = str(on_small_hub / f"{file}.safetensors")
-        values = Asked(path, "edges", "", "", "mine", "", "v", tiled=False, offload=False)
+        values = ModelForm(path, "edges", "", "", "mine", "", "v", tiled=False, offload=False)
         return recognise(values, here=True).schedule
 
     assert asked("my_sd21_base") == {"prediction_type": "v_prediction"}

@@ -17,7 +17,7 @@ from hgc.__main__ import app
 from hgc.cache.plan import PlanRefused
 from hgc.metrics import pooled_miou
 from hgc.planning import quality
-from hgc.planning.measured import FIGURES, Measured, Shown, measured
+from hgc.planning.measured import FIGURES, MeasuredBudget, MeasuredPicture, measured
 from hgc.planning.quality import TargetOutOfReach
 from hgc.request import Recipe, RequestRefused
 from hgc.studio.studio import Studio
@@ -30,17 +30,17 @@ def recipe(at_least: str | None = "45 dB", **fields: Any) -> Recipe:
     return Recipe.parse({"method": "optimised", "at_least": at_least} | fields)
 
 
-def shown(psnr: float, score: float = 0.8, shared: int = 80) -> Shown:
-    return Shown(psnr, score, 0.8, {"sky": (shared, 100)}, {"sky": (80, 100)})
+def shown(psnr: float, score: float = 0.8, shared: int = 80) -> MeasuredPicture:
+    return MeasuredPicture(psnr, score, 0.8, {"sky": (shared, 100)}, {"sky": (80, 100)})
 
 
 @pytest.fixture
 def drawn(monkeypatch: pytest.MonkeyPatch) -> Drawn:
     """Takes the place of the shipped tables: pictures of `optimised` and others by budget."""
 
-    def give(method: str = "optimised", **budgets: list[Shown]) -> None:
+    def give(method: str = "optimised", **budgets: list[MeasuredPicture]) -> None:
         points = tuple(
-            Measured(method, "ddim", int(name[1:]) / 100, int(name[1:]) / 100 - 0.001, tuple(pictures))
+            MeasuredBudget(method, "ddim", int(name[1:]) / 100, int(name[1:]) / 100 - 0.001, tuple(pictures))
             for name, pictures in budgets.items()
         )
         monkeypatch.setattr(
@@ -120,7 +120,7 @@ def test_the_control_score_is_that_of_all_pixels_and_surer_with_more_pictures(st
 
 
 def test_edges_are_scored_by_the_mean_f1(studio: Studio, drawn: Drawn) -> None:
-    drawn(b20=[Shown(40, 0.79, 0.8, {}, {})] * 10, b50=[Shown(40, 0.8, 0.8, {}, {})] * 10)
+    drawn(b20=[MeasuredPicture(40, 0.79, 0.8, {}, {})] * 10, b50=[MeasuredPicture(40, 0.8, 0.8, {}, {})] * 10)
     assert studio.solution(recipe("98%", control="edges")).budget == 0.2
     assert studio.solution(recipe("99%", control="edges")).budget == 0.5
 
@@ -186,7 +186,7 @@ def test_the_shell_takes_a_target_or_a_budget(tmp_path: Path) -> None:
     )
 
 
-def studio_budget(points: tuple[Measured, ...]) -> float:
+def studio_budget(points: tuple[MeasuredBudget, ...]) -> float:
     """The first budget of which nine in ten pictures have 45 dB, counted anew."""
     return next(p.budget for p in points if sum(one.psnr >= 45 for one in p.pictures) >= 0.9 * len(p.pictures))
 

@@ -11,12 +11,12 @@ import pytest
 import typer
 
 from hgc.__main__ import app
-from hgc.bench.remake import MODEL, Remake, Step, steps
+from hgc.bench.remake import MODEL, Remake, RemakeStep, steps
 from hgc.bench.setup import BenchRefused
 from hgc.calibration.files import read_curves
 
 ASSETS = Path(__file__).parents[1] / "assets"
-THREE = [Step(name, f"make {name}", (f"assets/{name}.json",)) for name in ("plans", "figures", "wall")]
+THREE = [RemakeStep(name, f"make {name}", (f"assets/{name}.json",)) for name in ("plans", "figures", "wall")]
 
 
 class Maker:
@@ -26,7 +26,7 @@ class Maker:
         self.seen: list[str] = []
         self.broken = ""
 
-    def __call__(self, step: Step, root: Path, beside: int = 1) -> int:
+    def __call__(self, step: RemakeStep, root: Path, beside: int = 1) -> int:
         self.seen.append(step.name)
         if step.name == self.broken:
             return 1
@@ -66,7 +66,7 @@ def test_a_stopped_remake_goes_on_and_new_weights_begin_again(root: Path) -> Non
 def test_steps_of_one_turn_run_side_by_side_and_later_ones_wait(root: Path) -> None:
     both, maker = Barrier(2), Maker()
 
-    def run(step: Step, root: Path, beside: int) -> int:
+    def run(step: RemakeStep, root: Path, beside: int) -> int:
         assert beside == 2 - step.turn
         if step.turn == 0:
             both.wait(timeout=10)
@@ -84,7 +84,7 @@ def test_what_runs_beside_a_step_that_fails_is_noted_and_nothing_more_begun(root
     both, maker = Barrier(2), Maker()
     maker.broken = "plans"
 
-    def run(step: Step, root: Path, beside: int) -> int:
+    def run(step: RemakeStep, root: Path, beside: int) -> int:
         both.wait(timeout=10)
         return maker(step, root)
 
@@ -104,7 +104,7 @@ def test_a_step_that_makes_nothing_is_not_done(root: Path) -> None:
 
 def test_another_command_makes_a_step_stale(root: Path) -> None:
     Remake(root, THREE, Maker()).go(lambda news: None)
-    other = [Step("plans", "make plans --better", THREE[0].makes), *THREE[1:]]
+    other = [RemakeStep("plans", "make plans --better", THREE[0].makes), *THREE[1:]]
     assert Remake(root, other, Maker()).stale() == other[:1]
 
 

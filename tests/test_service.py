@@ -39,7 +39,7 @@ from hgc.request import Recipe, Request, RequestRefused
 from hgc.results.comparison import Cancelled, Comparison, Progress
 from hgc.results.exports import EXPORTS, to_csv
 from hgc.results.opened import Opened
-from hgc.studio.drawn import Drawn
+from hgc.studio.arm_cache import ArmCache
 from hgc.studio.inspection import Inspection, Look
 from hgc.studio.studio import Studio
 
@@ -150,7 +150,7 @@ def test_the_third_arm_is_the_plain_pipeline_in_as_many_steps_as_cost_the_same(
     """Of a sampler that looks back over its steps: it begins anew."""
     steps, sampler = 6, "dpmpp"
     asked = request(studio, steps=steps, sampler=sampler, budget=0.5, rival="fewer_steps")
-    drawn = Drawn()
+    drawn = ArmCache()
     news = list(studio.compare(asked, drawn=drawn))
     comparison = news[-1]
     assert isinstance(comparison, Comparison)

@@ -33,11 +33,11 @@ from hgc.spread.line import Line
 from hgc.spread.on import On, OnRefused
 from hgc.spread.pool import Pool
 from hgc.spread.together import in_order, together
-from hgc.spread.work import Given, NoWorkers, Waiting, WorkerLost, WorkLost
+from hgc.spread.work import GivenTask, NoWorkers, Waiting, WorkerLost, WorkLost
 from hgc.studio.studio import Studio
 from hgc.sweep import Axis, Sweep
 from hgc.sweep.pricing import Job
-from hgc.sweep.run import Outcome, Underway, run_cells
+from hgc.sweep.run import Outcome, SweepUnderway, run_cells
 from hgc.ui.explore.grid import price_line, progress_bar
 from hgc.unwritable import PlaceRefused
 
@@ -84,7 +84,7 @@ def staff() -> Staff:
 def test_a_task_goes_to_a_worker_and_back_come_its_news(staff: Staff) -> None:
     pool = staff.pool(2)
     news = list(pool.run(Count(3), NEVER))
-    assert isinstance(news[0], Given)
+    assert isinstance(news[0], GivenTask)
     assert news[1:] == [1, 2, 3]
     assert [facts.where for facts in pool.facts] == [hand.name for hand in staff.hands]
 
@@ -105,7 +105,7 @@ def test_the_line_tells_its_places_and_an_estimate(staff: Staff) -> None:
     first.ended()
     until(lambda: len(third.news) == 2)
     seen.set()
-    assert [type(each) for each in second.ended()] == [Waiting, Given, int]
+    assert [type(each) for each in second.ended()] == [Waiting, GivenTask, int]
     places = [each.place for each in third.ended() if isinstance(each, Waiting)]
     assert places == [2, 1]
 
@@ -152,7 +152,7 @@ def test_a_stop_is_passed_on_and_the_worker_is_free_again(staff: Staff) -> None:
 def test_whoever_leaves_frees_the_worker(staff: Staff) -> None:
     pool = staff.pool(1)
     leaving = pool.run(Count(5, threading.Event()), NEVER)
-    assert isinstance(next(leaving), Given)
+    assert isinstance(next(leaving), GivenTask)
     assert next(leaving) == 1
     leaving.close()  # type: ignore[attr-defined]
     assert list(pool.run(Count(1), NEVER))[-1] == 1
@@ -178,11 +178,11 @@ def test_a_lost_workers_task_is_begun_again_by_another(staff: Staff) -> None:
     until(lambda: 1 in under_way.news)
     lost = under_way.news[0].worker
     next(hand for hand in staff.hands if hand.name == lost).dead = True
-    until(lambda: len([each for each in under_way.news if isinstance(each, Given)]) == 2)
+    until(lambda: len([each for each in under_way.news if isinstance(each, GivenTask)]) == 2)
     go.set()
     first, *_, second, one, two = under_way.ended()
-    assert isinstance(first, Given)
-    assert isinstance(second, Given)
+    assert isinstance(first, GivenTask)
+    assert isinstance(second, GivenTask)
     assert second.worker != first.worker
     assert [one, two] == [1, 2]
     until(lambda: len(pool.facts) == 2)
@@ -365,7 +365,7 @@ def test_a_sweep_over_workers_is_the_sweep_here(studio: Studio, sweep: Sweep[Req
             here[one.cell.key] = one
     there, killed, rated = dict[str, Outcome](), False, False
     for one in run_cells(studio, sweep.cells, place=staff.pool(2)):
-        if isinstance(one, Underway):
+        if isinstance(one, SweepUnderway):
             assert one.workers == 2
             assert 0 < one.done <= 1
             rate = f", {one.per_minute:.1f} pictures a minute" if one.per_minute else ""
@@ -412,7 +412,7 @@ def test_two_sweeps_at_once_share_the_workers_and_nothing_else(studio: Studio, s
     pool, stop = Staff(lambda: Desk(studio)).pool(2), threading.Event()
     other = Sweep(sweep.base.but(seed=3), sweep.x, sweep.y)
     first = Follower(run_cells(studio, sweep.cells, place=pool))
-    until(lambda: any(isinstance(one, Underway) for one in first.news))
+    until(lambda: any(isinstance(one, SweepUnderway) for one in first.news))
     second = Follower(run_cells(studio, other.cells, place=pool, cancel=stop))
     until(lambda: any(isinstance(one, Outcome) and one.comparison for one in second.news))
     stop.set()

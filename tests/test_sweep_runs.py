@@ -26,15 +26,15 @@ from hgc.landscapes.labels import colour_map
 from hgc.landscapes.scene import paint
 from hgc.request import Request
 from hgc.results.comparison import Comparison, Progress
-from hgc.studio.drawn import Drawn
+from hgc.studio.arm_cache import ArmCache
 from hgc.studio.studio import Studio
-from hgc.sweep import Axis, Cell, Sweep
+from hgc.sweep import Axis, Sweep, SweepCell
 from hgc.sweep.folder import sheet
 from hgc.sweep.pricing import jobs
-from hgc.sweep.run import Outcome, Underway, run_cells
+from hgc.sweep.run import Outcome, SweepUnderway, run_cells
 from hgc.sweep.table import as_csv, as_parquet, points, records
 from hgc.ui import Loader
-from hgc.ui.playground.drawing import Sheet
+from hgc.ui.playground.drawing import ControlMap
 from hgc.ui.playground.form import form_outputs, read_form, write_form
 from hgc.ui.playground.tab import build_playground
 from hgc.ui.runner import Runner
@@ -56,12 +56,12 @@ def sweep(base: Request) -> Sweep:
 
 
 @pytest.fixture(scope="module")
-def news(studio: Studio, sweep: Sweep) -> list[Underway | Outcome]:
+def news(studio: Studio, sweep: Sweep) -> list[SweepUnderway | Outcome]:
     return list(run_cells(studio, sweep.cells))
 
 
 @pytest.fixture(scope="module")
-def outcomes(news: list[Underway | Outcome]) -> list[Outcome]:
+def outcomes(news: list[SweepUnderway | Outcome]) -> list[Outcome]:
     """In the order of the cells; what cannot be drawn is told before all others."""
     told = [one for one in news if isinstance(one, Outcome)]
     assert [out.comparison is None for out in told] == [True, True, False, False, False, False]
@@ -86,10 +86,10 @@ def test_a_run_of_a_sweep_is_the_run_alone(studio: Studio, outcomes: list[Outcom
     assert last.digest == single.digest
 
 
-def test_the_full_picture_is_computed_once_for_each_seed(news: list[Underway | Outcome]) -> None:
-    steps = [one.progress.step for one in news if isinstance(one, Underway) and one.progress.arm == "full"]
+def test_the_full_picture_is_computed_once_for_each_seed(news: list[SweepUnderway | Outcome]) -> None:
+    steps = [one.progress.step for one in news if isinstance(one, SweepUnderway) and one.progress.arm == "full"]
     assert steps == list(range(1, STEPS + 1)) * 2
-    under_way = [one for one in news if isinstance(one, Underway)]
+    under_way = [one for one in news if isinstance(one, SweepUnderway)]
     done = [one.done for one in under_way]
     assert done == sorted(done)
     assert 0 < done[0] < done[-1] <= 1
@@ -114,9 +114,9 @@ def test_the_price_counts_what_is_computed(studio: Studio, sweep: Sweep, outcome
 
 def test_the_same_plan_of_the_same_picture_is_drawn_once(studio: Studio, base: Request) -> None:
     ask = base.model_copy(update={"rival": None, "cache": HGC(lambda_inter=0.5)})
-    cells = [Cell(0, 0, repeat, ask) for repeat in range(2)]
+    cells = [SweepCell(0, 0, repeat, ask) for repeat in range(2)]
     told = list(run_cells(studio, cells))
-    assert sum(isinstance(one, Underway) for one in told) == 2 * STEPS
+    assert sum(isinstance(one, SweepUnderway) for one in told) == 2 * STEPS
     first, second = (one.comparison for one in told if isinstance(one, Outcome))
     assert first is not None
     assert second is not None
@@ -192,7 +192,7 @@ def test_a_run_put_back_into_the_form_asks_for_the_same(studio: Studio, base: Re
         component.value if value == gr.skip() else value
         for component, value in zip(page.run_inputs, values, strict=True)
     ]
-    again = read_form(page, Sheet(asked.control_bytes, asked.control), skipped)
+    again = read_form(page, ControlMap(asked.control_bytes, asked.control), skipped)
     assert again.picture_digest == asked.picture_digest
     assert again.rival == asked.rival
     assert studio.plan(again).digest == studio.plan(asked).digest
@@ -281,7 +281,7 @@ def test_what_costs_the_same_is_priced_once(studio: Studio, base: Request) -> No
         asked.append(request.seed)
         return studio.forecast(request)
 
-    drawn = Drawn()
+    drawn = ArmCache()
     priced = [drawn.forecast(base.model_copy(update={"seed": seed, "budget": 0.75}), find) for seed in range(3)]
     assert asked == [0]
     assert priced[0] is priced[2]

@@ -39,7 +39,7 @@ from hgc.ui.playground.figures import badges, figures_row, verdict
 from hgc.ui.playground.stage import run_told, stage_running
 from hgc.ui.refusals import in_one_sentence
 from hgc.ui.remarks import notes_list
-from hgc.ui.sessions import Kept
+from hgc.ui.sessions import RecentItems
 
 # gradio's own statistics, told by pandas; the warning lands in whatever test the server answers meanwhile.
 pytestmark = [
@@ -310,7 +310,7 @@ def test_the_page_is_built_without_loading_a_model_library() -> None:
 
 
 def test_the_latest_things_are_kept() -> None:
-    kept: Kept[int] = Kept(limit=2)
+    kept: RecentItems[int] = RecentItems(limit=2)
     names = [kept.keep(number) for number in range(3)]
     assert [kept.find(name) for name in names] == [None, 1, 2]
     assert kept.find(None) is None

@@ -14,7 +14,7 @@ import pytest
 from records import record
 from serving import served
 
-from hgc.history import Place
+from hgc.history import HistoryPlace
 from hgc.history.place import place_of
 from hgc.studio.studio import Studio
 from hgc.ui import Loader
@@ -31,12 +31,12 @@ API = "gradio_api/"
 
 
 @pytest.fixture(scope="module")
-def place() -> Place:
+def place() -> HistoryPlace:
     return place_of({"SPACE_ID": "someone/studio"})
 
 
 @pytest.fixture(scope="module")
-def page(studio: Studio, place: Place) -> Iterator[gr.Blocks]:
+def page(studio: Studio, place: HistoryPlace) -> Iterator[gr.Blocks]:
     with served(Loader(lambda: studio).start(), place) as built:
         yield built
 
@@ -52,7 +52,7 @@ def told(updates: dict[Any, Any]) -> str:
     return " ".join(map(str, updates.values()))
 
 
-def test_nobody_sees_or_changes_anothers_history(events: Events, place: Place) -> None:
+def test_nobody_sees_or_changes_anothers_history(events: Events, place: HistoryPlace) -> None:
     assert place.history is not None
     mine = place.history.keep(record(prompt="a secret lake"), place.owner(MINE.session_hash))
     ask = {name.rpartition(".")[2]: event for name, event in events.items() if name.startswith("HistoryEvents.")}

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from hgc.results.comparison import Cancelled
-from hgc.spread.desk import Batch, Desk
+from hgc.spread.desk import Desk, News
 from hgc.spread.facts import Facts
 from hgc.spread.pool import Pool
-from hgc.spread.work import Task, WorkerLost
+from hgc.spread.work import WorkerLost, WorkTask
 
 FACTS = Facts("here", "0.1.0", "a" * 12, "b" * 12, "landscapes", "cpu", "float32", "AVX512", "2.11", 1)
 
@@ -26,10 +26,10 @@ class Hand:
     def facts(self) -> Facts:
         return replace(self._facts, where=self.name)
 
-    def work(self, name: str, task: Task, patience_s: float) -> Batch:
+    def work(self, name: str, task: WorkTask, patience_s: float) -> News:
         return self._alive(lambda: self.desk.work(name, task, patience_s))
 
-    def more(self, name: str, heard: int, patience_s: float) -> Batch:
+    def more(self, name: str, heard: int, patience_s: float) -> News:
         return self._alive(lambda: self.desk.more(name, heard, patience_s))
 
     def stop(self, name: str) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hgc.bench.drawn import Drawn
+from hgc.bench.drawn import DatasetPicture
 from hgc.bench.examiner import Examiner, coco_labels
 from hgc.bench.gallery import Exhibit, Pixels
 from hgc.bench.setup import BenchRefused
@@ -117,7 +117,7 @@ class Copyist:
             self._warm.add(request.sampler)
         return call
 
-    def judged(self, words: str, copied: Copied, control: Pixels, labels: Labels | None) -> Drawn:
+    def judged(self, words: str, copied: Copied, control: Pixels, labels: Labels | None) -> DatasetPicture:
         """The scores of a picture."""
         image = copied.image
         if self.judge is not None:
@@ -126,7 +126,7 @@ class Copyist:
         else:
             score, shared = self.examiner.score(image, control, labels)
         clip = self.examiner.clip(image, words)
-        return Drawn(score if isfinite(score) else None, shared, clip, copied.latency_ms, copied.macs_paper)
+        return DatasetPicture(score if isfinite(score) else None, shared, clip, copied.latency_ms, copied.macs_paper)
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ class Copy:
     """
 
     key: str
-    drawn: Drawn | None
+    drawn: DatasetPicture | None
     features: np.ndarray | None
 
 

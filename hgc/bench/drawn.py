@@ -21,7 +21,7 @@ FULL = "full"
 
 
 @dataclass(frozen=True)
-class Drawn:
+class DatasetPicture:
     """One picture by one method: how it keeps to its control and words, and the time of the pipeline's whole call.
 
     `overlaps` are pixels of each class shared and joint, of a label map. What could not be judged is None. `macs_paper`
@@ -36,7 +36,7 @@ class Drawn:
 
 
 @dataclass(frozen=True)
-class Row:
+class DatasetRow:
     """A method with a sampler over its pictures, times a median.
 
     `score` is of all pictures' pixels under label maps, else a mean; `lost` the share of full's that is gone, below 0 a
@@ -60,22 +60,22 @@ class Row:
         return METHODS[self.method].title if self.method in METHODS else "Full"
 
 
-class Ledger:
+class DatasetLedger:
     """Drawn pictures by what determines them, with their features: one file a shard is written, all are read."""
 
     def __init__(self, folder: Path, shard: tuple[int, int]) -> None:
         self._features = folder / "features"
         self._path = folder / f"ledger-{shard[0]}-of-{shard[1]}.jsonl"
-        self._known: dict[str, Drawn] = {}
+        self._known: dict[str, DatasetPicture] = {}
         for path in sorted(folder.glob("ledger-*.jsonl")):
             for record in lines_of(path):
                 with suppress(ValueError, KeyError, TypeError):
-                    self._known[record["key"]] = Drawn(**record["drawn"])
+                    self._known[record["key"]] = DatasetPicture(**record["drawn"])
 
-    def known(self, key: str) -> Drawn | None:
+    def known(self, key: str) -> DatasetPicture | None:
         return self._known.get(key)
 
-    def add(self, key: str, drawn: Drawn) -> None:
+    def add(self, key: str, drawn: DatasetPicture) -> None:
         append_line(self._path, {"key": key, "drawn": asdict(drawn)})
         self._known[key] = drawn
 
@@ -91,14 +91,14 @@ class Ledger:
         return np.load(path, allow_pickle=False) if path.exists() else None
 
 
-def scored(pictures: Sequence[Drawn]) -> float | None:
+def scored(pictures: Sequence[DatasetPicture]) -> float | None:
     """The control score of a data set: mIoU over all pixels where there are overlaps, else the mean."""
     if any(picture.overlaps for picture in pictures):
         return pooled_miou(picture.overlaps for picture in pictures)
     return _mean([picture.score for picture in pictures])
 
 
-def executed(pictures: Sequence[Drawn], planned: int) -> int:
+def executed(pictures: Sequence[DatasetPicture], planned: int) -> int:
     """MACs of a picture, the mean; those `planned` where none were counted."""
     counted = _mean([picture.macs_paper for picture in pictures])
     return planned if counted is None else round(counted)
@@ -124,14 +124,14 @@ def row(
     sampler: str,
     plan: str,
     macs: tuple[int, float],
-    pictures: Sequence[Drawn],
-    full: Sequence[Drawn],
+    pictures: Sequence[DatasetPicture],
+    full: Sequence[DatasetPicture],
     distance: float | None,
     higher_is_better: bool,
-) -> Row:
+) -> DatasetRow:
     """`macs` are a picture's, and their share of full; `full` are the full run's pictures."""
     score = scored(pictures)
-    return Row(
+    return DatasetRow(
         method=method,
         sampler=sampler,
         plan=plan,
@@ -155,7 +155,7 @@ def _unless(value: float | None, form: str) -> str:
     return "–" if value is None else format(value, form)
 
 
-def columns(score_name: str) -> tuple[tuple[str, Callable[[Row], str]], ...]:
+def columns(score_name: str) -> tuple[tuple[str, Callable[[DatasetRow], str]], ...]:
     """Of the printed table."""
     return (
         ("method", lambda row: row.title),

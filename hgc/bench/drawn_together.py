@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from hgc.bench.points import FULL, Shown
+from hgc.bench.points import FULL, PlanPicture
 from hgc.cache import schedules
 from hgc.cache.plan import Plan
 from hgc.cache.running.engine import cached
@@ -31,7 +31,7 @@ OTHER_NOISE = 500_000_000  # added to a seed; no bench has a scene of that numbe
 
 
 @dataclass(frozen=True)
-class Entry:
+class MethodPlan:
     """A method at a budget, and the plan that it makes of it; drawn of the first `pictures`, None for all of them.
 
     With `other_noise` each picture begins from noise that is not the full run's.
@@ -49,24 +49,24 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Drawn:
+class CallPictures:
     """The pictures of a call's requests by one entry."""
 
     entry: int
-    shown: tuple[Shown, ...]
+    shown: tuple[PlanPicture, ...]
 
 
 @dataclass(frozen=True)
-class Drawing:
+class CallTask:
     """Requests, as JSON, drawn in one call by `whole`, the full run's plan, and by the entries that are missing."""
 
     page: int
     requests: tuple[str, ...]
     whole: Plan
-    missing: Mapping[int, Entry]
+    missing: Mapping[int, MethodPlan]
     long: int
 
-    def do(self, desk: Desk, stop: Event) -> Iterator[Drawn]:
+    def do(self, desk: Desk, stop: Event) -> Iterator[CallPictures]:
         """The pictures of each plan."""
         group = [Request.model_validate_json(request) for request in self.requests]
         drawn = _Group(desk.studio, Judge.of(desk.studio.loaded.preset), group).drawn(self)
@@ -84,7 +84,7 @@ class _Group:
     judge: Judge
     group: Sequence[Request]
 
-    def drawn(self, asked: Drawing) -> Iterator[Drawn]:
+    def drawn(self, asked: CallTask) -> Iterator[CallPictures]:
         call = self._call(self.group)
         self._run(schedules.full(self.studio.anatomy(), 1), call)  # warms up
         whole = self._run(asked.whole, call)
@@ -92,7 +92,7 @@ class _Group:
         for i, entry in asked.missing.items():
             noised = self._call([entry.noised(one) for one in self.group]) if entry.other_noise else call
             images, latency_ms = whole if entry.method == FULL else self._run(entry.plan, noised)
-            yield Drawn(i, tuple(self._judged(images, latency_ms, whole[0], long)))
+            yield CallPictures(i, tuple(self._judged(images, latency_ms, whole[0], long)))
 
     def _call(self, requests: Sequence[Request]) -> Mapping[str, Any]:
         return together([self.studio.call(request) for request in requests])
@@ -109,15 +109,17 @@ class _Group:
 
     def _judged(
         self, images: Sequence[Pixels], latency_ms: float, whole: Sequence[Pixels], long: Sequence[Pixels]
-    ) -> list[Shown]:
+    ) -> list[PlanPicture]:
         return [
             self._shown(request, image, latency_ms, whole[i], long[i] if long else None)
             for i, (request, image) in enumerate(zip(self.group, images, strict=True))
         ]
 
-    def _shown(self, request: Request, image: Pixels, latency_ms: float, whole: Pixels, long: Pixels | None) -> Shown:
+    def _shown(
+        self, request: Request, image: Pixels, latency_ms: float, whole: Pixels, long: Pixels | None
+    ) -> PlanPicture:
         alike, control = self.judge.likeness(whole, image), decoded(request.control_png)
-        return Shown(
+        return PlanPicture(
             seed=request.seed,
             psnr=min(alike.psnr, CEILING_DB),
             ssim=alike.ssim,

@@ -12,7 +12,7 @@ from hgc.bench.gallery import Pixels
 from hgc.control import ade20k, coco_stuff
 from hgc.judges import ERRORS
 from hgc.judges.depth import DepthEstimator
-from hgc.judges.labels import UNLABELLED, Labels, Segmenter, classes_of
+from hgc.judges.labels import UNLABELLED, HubSegmenter, Labels, classes_of
 from hgc.judges.lines import edge_score
 from hgc.judges.networks import Network
 from hgc.judges.pictures import CaptionScore, Inception
@@ -49,8 +49,8 @@ class Examiner:
         return {figure: reason for figure, reason in reasons.items() if reason}
 
     @cached_property
-    def _segmenter(self) -> Segmenter:
-        return Segmenter(self._network)
+    def _segmenter(self) -> HubSegmenter:
+        return HubSegmenter(self._network)
 
     @cached_property
     def _depth(self) -> DepthEstimator:

@@ -18,7 +18,7 @@ from typing import Any
 
 from hgc import limits
 from hgc.bench.copyist import Copies, Copy, Copyist
-from hgc.bench.drawn import FULL, Ledger, Row, columns, executed, fid, row
+from hgc.bench.drawn import FULL, DatasetLedger, DatasetRow, columns, executed, fid, row
 from hgc.bench.gallery import Exhibit, exhibits, is_coco
 from hgc.bench.machine import Machine, machine_now
 from hgc.bench.setup import BenchRefused
@@ -30,7 +30,7 @@ from hgc.planning import Task
 from hgc.planning.methods import METHODS, BelowLeast, method_of
 from hgc.request import Recipe
 from hgc.spread.here import place_of
-from hgc.spread.pace import Pace
+from hgc.spread.pace import WorkPace
 from hgc.spread.together import in_order, together
 from hgc.spread.work import WorkLost
 from hgc.studio.studio import Studio
@@ -45,7 +45,7 @@ SAMPLERS = ("unipc", "ddim")
 
 
 @dataclass(frozen=True)
-class Setting:
+class FidelitySetting:
     """How pictures are drawn; `shard` is which of how many parts of the data, from 1; `limit` the most pictures."""
 
     data: Path
@@ -99,20 +99,20 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class Measured:
+class FidelityTable:
     """The table; `judge` says who scored, `missing` is a sentence for each thing that could not be done or measured."""
 
-    setting: Setting
+    setting: FidelitySetting
     score_name: str
     judge: str
-    rows: tuple[Row, ...]
+    rows: tuple[DatasetRow, ...]
     missing: tuple[str, ...]
     machine: Machine
     dtype: str
     command: str
 
 
-def fidelity(studio: Studio, setting: Setting, tell: Tell = lambda news: None) -> Measured:
+def fidelity(studio: Studio, setting: FidelitySetting, tell: Tell = lambda news: None) -> FidelityTable:
     """Drawn wherever the studio's runs are done.
 
     Raises BenchRefused, RequestRefused, ImageRefused, ModelUnavailable.
@@ -129,7 +129,7 @@ def fidelity(studio: Studio, setting: Setting, tell: Tell = lambda news: None) -
 class _Exhibition:
     """All pictures of a data set by all methods."""
 
-    def __init__(self, studio: Studio, setting: Setting, tell: Tell) -> None:
+    def __init__(self, studio: Studio, setting: FidelitySetting, tell: Tell) -> None:
         self.studio, self.setting, self.tell = studio, setting, tell
         self.all = exhibits(setting.data)[: setting.limit]
         self.coco = is_coco(self.all)
@@ -138,9 +138,9 @@ class _Exhibition:
         reason = "" if own.judge else self.examiner.missing
         beside = [f"{figure}: {why}" for figure, why in self.examiner.missing_beside.items()]
         self.missing = [*([f"{self.examiner.title}: {reason}"] if reason else []), *beside]
-        self.ledger = Ledger(setting.out, setting.shard)
+        self.ledger = DatasetLedger(setting.out, setting.shard)
 
-    def measured(self) -> Measured:
+    def measured(self) -> FidelityTable:
         part, parts = self.setting.shard
         plans = WORKER.run(lambda: {sampler: dict(self._plans(sampler)) for sampler in self.setting.samplers})
         for sampler, planned in plans.items():
@@ -150,7 +150,7 @@ class _Exhibition:
         if left := whole - sum(row.pictures for row in rows):
             self.missing.append(f"{left} pictures are left to the other shards; the last to end has the whole table")
         device = self.studio.loaded.device
-        return Measured(
+        return FidelityTable(
             setting=self.setting,
             score_name=self.examiner.title,
             judge=self.panel.name or self.examiner.name,
@@ -182,7 +182,7 @@ class _Exhibition:
         seeds = {self._seed(exhibit): exhibit for exhibit in own}
         left = {seed: todo for seed, one in seeds.items() if (todo := self._missing(one, sampler, plans))}
         place, finished = place_of(self.studio), len(own) - len(left)
-        pace = Pace(place, sum(map(len, left.values())))
+        pace = WorkPace(place, sum(map(len, left.values())))
         tasks = (self._copies(seeds[seed], sampler, todo) for seed, todo in left.items())
         for task, news in together(place, in_order(tasks), Event()):
             if isinstance(news, WorkLost):
@@ -223,7 +223,7 @@ class _Exhibition:
         """Each picture has a noise of its own, the same for all methods."""
         return self.all.index(exhibit)
 
-    def _rows(self, sampler: str, plans: Mapping[str, Plan]) -> Iterator[Row]:
+    def _rows(self, sampler: str, plans: Mapping[str, Plan]) -> Iterator[DatasetRow]:
         """Of the pictures that the ledger knows, whichever shard drew them."""
         task = Task(self.setting.recipe(sampler), self.studio.blueprint)
         there = [e for e in self.all if all(self.ledger.known(self._key(e, sampler, p)) for p in plans.values())]
@@ -254,7 +254,7 @@ class _Exhibition:
         return f"real-{self.setting.size}-{sha256(exhibit.name.encode()).hexdigest()[:12]}"
 
 
-def text(measured: Measured) -> str:
+def text(measured: FidelityTable) -> str:
     """The table, what is missing in it, and what it was measured on."""
     setting, machine = measured.setting, measured.machine
     measured_on = (
@@ -265,7 +265,7 @@ def text(measured: Measured) -> str:
     return "\n".join([text_table(measured.rows, columns(measured.score_name), words=2), *measured.missing, measured_on])
 
 
-def data(measured: Measured) -> dict[str, Any]:
+def data(measured: FidelityTable) -> dict[str, Any]:
     plain = asdict(measured)
     plain["setting"] |= {"data": str(measured.setting.data), "out": str(measured.setting.out)}
     return plain

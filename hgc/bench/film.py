@@ -29,7 +29,7 @@ document.addEventListener("pointermove", e => { dot.style.left = e.clientX + "px
 
 
 @dataclass(frozen=True)
-class Frame:
+class FilmFrame:
     picture: Image.Image
     shown_ms: int
 
@@ -40,7 +40,7 @@ def film(out: Path, browser: Path = CHROMIUM) -> int:
         return write(out, scenes(page, address))
 
 
-def write(out: Path, frames: Iterable[Frame]) -> int:
+def write(out: Path, frames: Iterable[FilmFrame]) -> int:
     """An animated WebP that plays for ever; its size in bytes."""
     frames = list(frames)
     first, *others = [frame.picture for frame in frames]
@@ -58,7 +58,7 @@ def write(out: Path, frames: Iterable[Frame]) -> int:
     return out.stat().st_size
 
 
-def scenes(page: Any, address: str) -> Iterator[Frame]:
+def scenes(page: Any, address: str) -> Iterator[FilmFrame]:
     """A visitor's first steps, on a Playwright page."""
     page.goto(address)
     page.wait_for_selector(USABLE)
@@ -78,7 +78,7 @@ def scenes(page: Any, address: str) -> Iterator[Frame]:
     yield _frame(page, END_MS)
 
 
-def _sun_painted(page: Any) -> Iterator[Frame]:
+def _sun_painted(page: Any) -> Iterator[FilmFrame]:
     """The swatch, then one round stroke in the free sky on the left."""
     yield from _clicked(page, "#painting .swatches label:has-text('sun')")
     box = page.locator("#painting canvas").first.bounding_box()
@@ -93,7 +93,7 @@ def _sun_painted(page: Any) -> Iterator[Frame]:
     yield _frame(page, LOOK_MS // 2)
 
 
-def _running(page: Any) -> Iterator[Frame]:
+def _running(page: Any) -> Iterator[FilmFrame]:
     """Evenly spaced moments of a run, the last of them its pictures."""
     moments = []
     while not page.locator(PICTURES).count() or not page.locator("#figures .figure").count():
@@ -103,7 +103,7 @@ def _running(page: Any) -> Iterator[Frame]:
     yield from moments[::spacing]
 
 
-def _clicked(page: Any, selector: str) -> Iterator[Frame]:
+def _clicked(page: Any, selector: str) -> Iterator[FilmFrame]:
     """The pointer goes there, then it is pressed."""
     place = page.locator(selector).first
     place.hover()
@@ -111,8 +111,8 @@ def _clicked(page: Any, selector: str) -> Iterator[Frame]:
     place.click()
 
 
-def _frame(page: Any, shown_ms: int) -> Frame:
+def _frame(page: Any, shown_ms: int) -> FilmFrame:
     """The page as it stands, in the film's width."""
     picture = Image.open(BytesIO(page.screenshot(caret="hide"))).convert("RGB")
     height = round(picture.height * WIDTH / picture.width)
-    return Frame(picture.resize((WIDTH, height), Image.Resampling.LANCZOS), shown_ms)
+    return FilmFrame(picture.resize((WIDTH, height), Image.Resampling.LANCZOS), shown_ms)

@@ -17,7 +17,7 @@ from typing import Any
 
 from PIL import Image
 
-from hgc.bench.hostile_inputs import Drawing
+from hgc.bench.hostile_inputs import InputDraw
 from hgc.bench.hostile_report import Fault, Report
 from hgc.bench.server import API, Server
 from hgc.cache.plan import Plan
@@ -51,7 +51,7 @@ class Gave(Exception):
 class Attack:
     """All targets, and the inputs for them."""
 
-    def __init__(self, drawing: Drawing, server: Server | None, invoke: Invoke | None) -> None:
+    def __init__(self, drawing: InputDraw, server: Server | None, invoke: Invoke | None) -> None:
         self._draw, self._server, self._invoke = drawing, server, invoke
         self._record = opening()
         self._files = self._record.files()
@@ -233,7 +233,7 @@ def _check_sentence(asked: str, sentence: str) -> None:
 
 
 def attacks(
-    drawing: Drawing, inputs: int, minutes: float, server: Server | None = None, invoke: Invoke | None = None
+    drawing: InputDraw, inputs: int, minutes: float, server: Server | None = None, invoke: Invoke | None = None
 ) -> Iterator[Report]:
     """The report so far, after every input; it ends with their number or the time. Without server or shell, files."""
     report, begun = Report(seed=0), monotonic()

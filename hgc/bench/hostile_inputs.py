@@ -26,7 +26,7 @@ SOUND_SHARE = 0.55  # of the fields of an input; more, and hardly any would be r
 DEEPEST = 6
 
 
-class Drawing:
+class InputDraw:
     """Draws inputs; the same seed draws the same."""
 
     def __init__(self, seed: int) -> None:

@@ -23,7 +23,7 @@ import torch
 from hgc.bench import drawings
 from hgc.bench.album import Album, Tell, digest, named
 from hgc.bench.scores import Eyes, edge_scores, null_band, variety
-from hgc.bench.setup import CONTROLS, MOST_WEATHER_SCENES, NOISE_STRIDE, OTHER_NOISES, Run, Setup
+from hgc.bench.setup import CONTROLS, MOST_WEATHER_SCENES, NOISE_STRIDE, OTHER_NOISES, SceneRun, Setup
 from hgc.landscapes.artist import Artist, Picture, Sitting
 from hgc.landscapes.canvas import SIZE
 from hgc.landscapes.caption import inked, weathered
@@ -84,7 +84,7 @@ class Bench:
         if self.setup.null:
             scenes = [scene for _, scene in self._band()]
             for control in self._controls():
-                base = Run(control, self.setup.steps)
+                base = SceneRun(control, self.setup.steps)
                 band = null_band(base, self.setup.more_steps, scenes, self.eyes, lambda r: self._drawn(r, self._band()))
                 figures.setdefault("null_band", {})[control] = band
         if self.setup.drawings:
@@ -115,7 +115,7 @@ class Bench:
     def _band(self) -> list[tuple[int, Scene]]:
         return self.scenes[: self.setup.band_scenes]
 
-    def _drawn(self, run: Run, scenes: Sequence[tuple[int, Scene]]) -> list[Picture]:
+    def _drawn(self, run: SceneRun, scenes: Sequence[tuple[int, Scene]]) -> list[Picture]:
         def make(sittings: Sequence[Sitting]) -> list[Picture]:
             return self.artist.draw(run.control, sittings, run.steps, run.strength)
 
@@ -162,7 +162,7 @@ class Bench:
         return [scene.labels for _, scene in self.scenes]
 
     def _segmentation(self) -> dict[str, Any]:
-        drawn = self._drawn(Run("segmentation", self.setup.steps), self.scenes)
+        drawn = self._drawn(SceneRun("segmentation", self.setup.steps), self.scenes)
         real_pictures, prompts = [scene.image for _, scene in self.scenes], [scene.caption for _, scene in self.scenes]
         real = self.eyes.segmentation(real_pictures, self._labels())
         made = self.eyes.segmentation(drawn, self._labels())
@@ -173,7 +173,7 @@ class Bench:
         }  # fmt: skip
 
     def _edges(self) -> dict[str, Any]:
-        drawn = self._drawn(Run("edges", self.setup.steps), self.scenes)
+        drawn = self._drawn(SceneRun("edges", self.setup.steps), self.scenes)
         edges = [scene.edges for _, scene in self.scenes]
         made, rebuilt = edge_scores(drawn, edges), edge_scores(self._rebuilt(), edges)
         words = self.eyes.words(drawn, [scene.caption for _, scene in self.scenes])
@@ -181,7 +181,7 @@ class Bench:
 
     def _depth(self) -> dict[str, Any]:
         """How far the picture's depth is from the map's, as root mean square of the map's range."""
-        drawn = self._drawn(Run("depth", self.setup.steps), self.scenes)
+        drawn = self._drawn(SceneRun("depth", self.setup.steps), self.scenes)
         greys = [control_map(seed, scene, "depth") for seed, scene in self.scenes]
         made = self.eyes.depth_error(drawn, greys)
         real = self.eyes.depth_error([scene.image for _, scene in self.scenes], greys)
@@ -224,7 +224,7 @@ class Bench:
 
     def _words_alone(self) -> dict[str, Any]:
         """Do the words say enough where nothing is drawn?"""
-        drawn = self._drawn(Run("segmentation", self.setup.steps, strength=0.0), self._band())
+        drawn = self._drawn(SceneRun("segmentation", self.setup.steps, strength=0.0), self._band())
         return self.eyes.words(drawn, [scene.caption for _, scene in self._band()])
 
     def _weather(self) -> dict[str, Any]:
@@ -235,13 +235,13 @@ class Bench:
             asked = [
                 (seed, replace(one, caption=worded(one.caption, np.random.default_rng(seed)))) for seed, one in scenes
             ]
-            drawn = self._drawn(Run("segmentation", self.setup.steps), asked)
+            drawn = self._drawn(SceneRun("segmentation", self.setup.steps), asked)
             words = self.eyes.words(drawn, [scene.caption for _, scene in asked])
             shares[name] = {"read": words["style" if name == "ink" else "weather"], "both": words["both"]}
         return shares
 
     def _variety(self) -> dict[str, Any]:
-        runs = [Run("segmentation", self.setup.steps, noise) for noise in (0, *OTHER_NOISES)]
+        runs = [SceneRun("segmentation", self.setup.steps, noise) for noise in (0, *OTHER_NOISES)]
         columns = [self._drawn(run, self._band()) for run in runs]
         groups = list(zip(*columns, strict=True))
         return {"seeds": len(runs), **variety(groups, [scene.labels for _, scene in self._band()])}

@@ -26,7 +26,7 @@ PREVIEW, PICTURES = ".running .glass img", ".panes.result"
 
 
 @dataclass(frozen=True)
-class Visit:
+class PageVisit:
     """One visit to a fresh server. Times before the click count from the start of `python app.py`, unless named."""
 
     served_ms: float
@@ -41,7 +41,7 @@ class Visit:
     cpu_cores: int
 
 
-def measure_visit(browser: Path = CHROMIUM) -> Visit:
+def measure_visit(browser: Path = CHROMIUM) -> PageVisit:
     """Starts the app, opens it, presses Run as it stands. Raises BenchRefused without a browser to drive."""
     begun = perf_counter()
     with opened(browser) as (page, address):
@@ -67,7 +67,7 @@ def opened(browser: Path = CHROMIUM, viewport: dict[str, int] = VIEWPORT) -> Ite
             chromium.close()
 
 
-def visit(page: Any, address: str, begun: float, served_ms: float) -> Visit:
+def visit(page: Any, address: str, begun: float, served_ms: float) -> PageVisit:
     """Opens a Playwright page at `address` and presses Run; the server was started at `begun` (perf_counter)."""
     sizes: list[float] = []
     wire = page.context.new_cdp_session(page)
@@ -85,7 +85,7 @@ def visit(page: Any, address: str, begun: float, served_ms: float) -> Visit:
     page.wait_for_selector(PREVIEW)
     preview_ms = _since(clicked)
     page.wait_for_selector(PICTURES)
-    return Visit(
+    return PageVisit(
         served_ms=served_ms,
         first_paint_ms=first_paint_ms,
         usable_ms=usable_ms,
@@ -117,7 +117,7 @@ def _since(begun: float) -> float:
     return (perf_counter() - begun) * 1e3
 
 
-def text(visit: Visit) -> str:
+def text(visit: PageVisit) -> str:
     return "\n".join(
         [
             f"page: {visit.transferred_bytes / 1e3:.0f} kB in {visit.requests} requests, "

@@ -36,7 +36,7 @@ GATE = 10
 
 
 @dataclass(frozen=True)
-class Row:
+class PaperRow:
     """One method; tera MACs for one picture with two guidance branches."""
 
     method: str
@@ -87,7 +87,7 @@ def _least_block_caching(anatomy: Anatomy) -> Plan:
     return schedules.BlockCaching(delta=0, kinds=schedules.ADDED).plan(anatomy, STEPS, curves)
 
 
-def rows() -> list[Row]:
+def rows() -> list[PaperRow]:
     """The table; the first row against the published baseline, the HGC row against the published result."""
     anatomy = sd15()
     whole = plan_macs(schedules.full(anatomy, STEPS), anatomy).paper
@@ -95,11 +95,11 @@ def rows() -> list[Row]:
     table = []
     for title, plan in plans(anatomy).items():
         macs = plan_macs(plan, anatomy)
-        table.append(Row(title, macs.paper / 1e12, macs.full / 1e12, macs.paper / whole, published.get(title)))
+        table.append(PaperRow(title, macs.paper / 1e12, macs.full / 1e12, macs.paper / whole, published.get(title)))
     return table
 
 
-COLUMNS: tuple[tuple[str, Callable[[Row], str]], ...] = (
+COLUMNS: tuple[tuple[str, Callable[[PaperRow], str]], ...] = (
     ("method", lambda row: row.method),
     ("T MACs, paper", lambda row: f"{row.tmacs_paper:.2f}"),
     ("T MACs, full", lambda row: f"{row.tmacs_full:.2f}"),
@@ -108,7 +108,7 @@ COLUMNS: tuple[tuple[str, Callable[[Row], str]], ...] = (
 )
 
 
-def text(counts: Sequence[Row]) -> str:
+def text(counts: Sequence[PaperRow]) -> str:
     measured_on = f"SD 1.5 + ControlNet, 512 x 512, {STEPS} steps, two branches; paper: convolutions and linear layers."
     return f"{text_table(counts, COLUMNS)}\n{measured_on}"
 
@@ -128,7 +128,7 @@ def sdxl_plans(anatomy: Anatomy) -> Mapping[str, Plan]:
     }
 
 
-def sdxl_rows() -> list[Row]:
+def sdxl_rows() -> list[PaperRow]:
     """SDXL alone, with a ControlNet and with a Union; only what is alone has been published."""
     table = []
     for control, beside in SDXL_CONTROLS.items():
@@ -137,11 +137,11 @@ def sdxl_rows() -> list[Row]:
         for title, plan in sdxl_plans(anatomy).items():
             macs, published = plan_macs(plan, anatomy), None if control else SDXL_PUBLISHED.get(title)
             name = f"SDXL{beside}: {title}"
-            table.append(Row(name, macs.paper / 1e12, macs.full / 1e12, macs.paper / whole, published))
+            table.append(PaperRow(name, macs.paper / 1e12, macs.full / 1e12, macs.paper / whole, published))
     return table
 
 
-def sdxl_text(counts: Sequence[Row]) -> str:
+def sdxl_text(counts: Sequence[PaperRow]) -> str:
     said = (
         f"1024 x 1024, {SDXL_STEPS} steps, two branches, DeepCache every 3rd step, T-GATE at step {GATE}; published: "
         "T-GATE's table, SDXL alone."

@@ -49,7 +49,7 @@ Latents = Callable[[], torch.Tensor]
 
 
 @dataclass(frozen=True)
-class Settings:
+class PeerSettings:
     """Both methods' own, T-GATE's with self-attention kept as its authors have it, and the rounds that are timed."""
 
     deepcache: DeepCache = DEEPCACHE
@@ -125,12 +125,12 @@ def check_installed() -> None:
 
 
 @on_worker
-def fought(studio: Studio, request: Request, settings: Settings) -> list[Duel]:
+def fought(studio: Studio, request: Request, settings: PeerSettings) -> list[Duel]:
     """The duels on a loaded model. Raises BenchRefused when a peer is missing, PlanRefused for wrong settings."""
     return list(duels(studio.loaded.pipeline(request.control, request.sampler), studio.call(request), settings))
 
 
-def duels(pipe: Any, call: Mapping[str, Any], settings: Settings) -> Iterator[Duel]:
+def duels(pipe: Any, call: Mapping[str, Any], settings: PeerSettings) -> Iterator[Duel]:
     """DeepCache and T-GATE without ControlNet, then DeepCache on the Stable Diffusion ControlNet pipeline `pipe`.
 
     `call` holds the arguments of that pipeline's call: latents, prompt embeddings, the control `image`, steps, guidance

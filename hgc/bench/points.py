@@ -35,7 +35,7 @@ def in_steps(steps: int) -> str:
 
 
 @dataclass(frozen=True)
-class Shown:
+class PlanPicture:
     """One picture by one plan. Likeness is to the full run's picture; `psnr_long` to that of the long run, if any.
 
     `overlaps` are the pixels of each class shared with the label map and in either, empty under edges. `latency_ms` is
@@ -59,16 +59,16 @@ class Ledger:
 
     def __init__(self, path: Path, key: str) -> None:
         self._path, self._key = path, key
-        self._known: dict[str, Shown] = {}
+        self._known: dict[str, PlanPicture] = {}
         for record in lines_of(path):
             with suppress(KeyError, TypeError):
-                self._known[record["key"]] = Shown(**record["shown"])
+                self._known[record["key"]] = PlanPicture(**record["shown"])
 
-    def known(self, request: Request, plan: Plan, together: int) -> Shown | None:
+    def known(self, request: Request, plan: Plan, together: int) -> PlanPicture | None:
         """The picture as drawn with so many in one call."""
         return self._known.get(self._name(request, plan, together))
 
-    def add(self, request: Request, plan: Plan, shown: Shown) -> None:
+    def add(self, request: Request, plan: Plan, shown: PlanPicture) -> None:
         name = self._name(request, plan, shown.together)
         append_line(self._path, {"key": name, "shown": asdict(shown)})
         self._known[name] = shown
@@ -78,7 +78,7 @@ class Ledger:
 
 
 @dataclass(frozen=True)
-class Point:
+class MethodPoint:
     """A method at a budget over all pictures.
 
     MACs are of one picture, `share` in the paper's convention; likeness is a mean, the spread a standard deviation.
@@ -111,7 +111,7 @@ class Point:
     alone_speedup: float | None
     together_ms: float | None
     together_speedup: float | None
-    each: tuple[Shown, ...]
+    each: tuple[PlanPicture, ...]
 
 
 @dataclass(frozen=True)
@@ -121,23 +121,23 @@ class Rows:
     method: str
     budget: float
     macs: Macs
-    shown: Sequence[Shown]
+    shown: Sequence[PlanPicture]
 
 
-def points(control: str, sampler: str, rows: Sequence[Rows]) -> list[Point]:
+def points(control: str, sampler: str, rows: Sequence[Rows]) -> list[MethodPoint]:
     """One point for each; the first are the full run's."""
     fewer = {row.budget: row for row in rows if row.method == "fewer_steps"}
     return [_point(control, sampler, row, rows[0], fewer.get(row.budget)) for row in rows]
 
 
-def _point(control: str, sampler: str, own: Rows, whole: Rows, fewer: Rows | None) -> Point:
+def _point(control: str, sampler: str, own: Rows, whole: Rows, fewer: Rows | None) -> MethodPoint:
     whole = replace(whole, shown=whole.shown[: len(own.shown)])  # the null band is of the first pictures
     leads = None if fewer is None else [a.psnr - b.psnr for a, b in zip(own.shown, fewer.shown, strict=True)]
     score, whole_score = _followed(own.shown), _followed(whole.shown)
     gone = lost(score, whole_score, control not in ERRORS)
     alone_ms, alone_speedup = _times(own, whole, alone=True)
     together_ms, together_speedup = _times(own, whole, alone=False)
-    return Point(
+    return MethodPoint(
         method=own.method,
         control=control,
         sampler=sampler,
@@ -164,7 +164,7 @@ def _point(control: str, sampler: str, own: Rows, whole: Rows, fewer: Rows | Non
     )
 
 
-def _followed(shown: Sequence[Shown]) -> float:
+def _followed(shown: Sequence[PlanPicture]) -> float:
     """mIoU over the pixels of all pictures under label maps, else the mean score; NaN where nothing can be said."""
     if any(one.overlaps for one in shown):
         return pooled_miou(one.overlaps for one in shown)
@@ -185,7 +185,7 @@ def _times(own: Rows, whole: Rows, *, alone: bool) -> tuple[float | None, float 
     return (median(ms for ms, _ in pairs), median(full / ms for ms, full in pairs)) if pairs else (None, None)
 
 
-def charted(points: Sequence[Point]) -> list[charts.Point]:
+def charted(points: Sequence[MethodPoint]) -> list[charts.Point]:
     """Every picture of every method's points, for the chart of cost against fidelity."""
     return [
         charts.Point(
@@ -207,7 +207,7 @@ def charted(points: Sequence[Point]) -> list[charts.Point]:
     ]
 
 
-def text(points: Sequence[Point], measured_on: str) -> str:
+def text(points: Sequence[MethodPoint], measured_on: str) -> str:
     """Sorted by control, sampler, budget and PSNR; "alone" and "together" are times as fast as full compute."""
     ordered = sorted(points, key=lambda p: (p.control, p.sampler, -p.budget, -p.psnr))
     return f"{text_table(ordered, COLUMNS, words=3)}\n{measured_on}"
@@ -221,7 +221,7 @@ def _between(values: Interval | None, form: str) -> str:
     return "–" if values is None else " to ".join(format(value, form) for value in values)
 
 
-COLUMNS: tuple[tuple[str, Callable[[Point], str]], ...] = (
+COLUMNS: tuple[tuple[str, Callable[[MethodPoint], str]], ...] = (
     ("control", lambda p: p.control),
     ("sampler", lambda p: p.sampler),
     ("method", lambda p: p.method),

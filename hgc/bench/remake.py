@@ -43,7 +43,7 @@ MODEL = "assets/models/landscapes"
 
 
 @dataclass(frozen=True)
-class Step:
+class RemakeStep:
     """A call of `python -m hgc` and the files it makes, relative to the project's folder.
 
     It may read what steps of an earlier `turn` made, and nothing of its own turn.
@@ -60,60 +60,60 @@ class Step:
         return f"python -m hgc {self.words}"
 
 
-def steps() -> list[Step]:
+def steps() -> list[RemakeStep]:
     """All of them, by turns."""
     timed = ([step] for step in _timed())
     made = (_calibrations(), _distilled(), _plans(), _low_plans(), _figures(), *timed, _shown(), _told())
     return [replace(step, turn=turn) for turn, part in enumerate(made) for step in part]
 
 
-def _calibrations() -> Iterator[Step]:
+def _calibrations() -> Iterator[RemakeStep]:
     for control in CONTROLS:
         for sampler in ("ddim", *SOLVERS):
             out = f"assets/calibration/landscapes-{control}-{sampler}-20"
             words = f"calibrate --control {control} --sampler {sampler} --scenes 16 --out {out}.json"
-            yield Step(f"calibration {control} {sampler}", words, (f"{out}.json", f"{out}.npz"))
+            yield RemakeStep(f"calibration {control} {sampler}", words, (f"{out}.json", f"{out}.npz"))
 
 
-def _distilled() -> Iterator[Step]:
+def _distilled() -> Iterator[RemakeStep]:
     for control in CONTROLS:
         measured = f"assets/calibration/landscapes-{control}-ddim-20"
         for share in SHARES:
             out = f"{measured}-at-{share}"
             words = f"distil --calibration {measured}.json --budget {share} --held-out 8 --out {out}.json"
-            yield Step(f"calibration {control} ddim, distilled at {share}", words, (f"{out}.json", f"{out}.npz"))
+            yield RemakeStep(f"calibration {control} ddim, distilled at {share}", words, (f"{out}.json", f"{out}.npz"))
 
 
-def _plans() -> Iterator[Step]:
+def _plans() -> Iterator[RemakeStep]:
     for control in CONTROLS:
         for sampler in ("ddim", *SOLVERS):
             out = f"assets/plans/landscapes-{control}-{sampler}-20"
             words = f"optimize --control {control} --sampler {sampler} --tries 5 --out {out}.json"
-            yield Step(f"plans {control} {sampler}", words, (f"{out}.json", f"{out}.npz"))
+            yield RemakeStep(f"plans {control} {sampler}", words, (f"{out}.json", f"{out}.npz"))
 
 
-def _low_plans() -> Iterator[Step]:
+def _low_plans() -> Iterator[RemakeStep]:
     """Budgets of a tenth and a seventh, added to what is searched already."""
     out = "assets/plans/landscapes-segmentation-ddim-20"
     words = f"optimize --control segmentation --tries 130 --budget 0.1 --budget 0.15 --out {out}.json"
-    yield Step("plans segmentation ddim, low", words, (f"{out}.json", f"{out}.npz"))
+    yield RemakeStep("plans segmentation ddim, low", words, (f"{out}.json", f"{out}.npz"))
 
 
-def _pareto(name: str, control: str, options: str) -> Step:
+def _pareto(name: str, control: str, options: str) -> RemakeStep:
     out = f"assets/figures/{name}.json"
-    return Step(f"figures {name}", f"bench pareto --control {control} {BUDGETS} {options} --out {out}", (out,))
+    return RemakeStep(f"figures {name}", f"bench pareto --control {control} {BUDGETS} {options} --out {out}", (out,))
 
 
-def _timed() -> Iterator[Step]:
+def _timed() -> Iterator[RemakeStep]:
     """Figures with times in them: nothing else runs beside these."""
     for control in CONTROLS:
         yield _pareto(f"methods-{control}-ddim", control, f"--no-drawings --long 0 --alone 5 {OTHERS}")
     figures = f"{MODEL}/figures.json"
     measure = f"bench landscapes --band-scenes 4 --drawings runs/drawings.png --out {figures}"
-    yield Step("figures of the model", measure, (figures,))
+    yield RemakeStep("figures of the model", measure, (figures,))
 
 
-def _figures() -> Iterator[Step]:
+def _figures() -> Iterator[RemakeStep]:
     for control in CONTROLS:
         yield _pareto(f"block-caching-{control}-ddim", control, f"--scenes 32 {PLAIN} --method block_caching")
         yield _pareto(
@@ -134,37 +134,39 @@ def _figures() -> Iterator[Step]:
     yield from _bands()
 
 
-def _bands() -> Iterator[Step]:
+def _bands() -> Iterator[RemakeStep]:
     """The null band, the least budgets, and what plans of 20 steps and guidance 2 give elsewhere."""
 
-    def pareto(name: str, options: str) -> Step:
+    def pareto(name: str, options: str) -> RemakeStep:
         out = f"assets/figures/{name}.json"
-        return Step(f"figures {name}", f"bench pareto --control segmentation {PLAIN} {options} --out {out}", (out,))
+        return RemakeStep(
+            f"figures {name}", f"bench pareto --control segmentation {PLAIN} {options} --out {out}", (out,)
+        )
 
     for control in CONTROLS:
         out = f"assets/figures/null-{control}-ddim.json"
         null = f"{PLAIN} --scenes 8 --null 8 --null-steps 50 --null-steps 200 --method fewer_steps --budget 0.368"
-        yield Step(f"figures null-{control}-ddim", f"bench pareto --control {control} {null} --out {out}", (out,))
+        yield RemakeStep(f"figures null-{control}-ddim", f"bench pareto --control {control} {null} --out {out}", (out,))
         out = f"assets/figures/low-{control}-ddim.json"
         low = f"{PLAIN} --scenes 8 --budget 0.1 --budget 0.15 {DUEL} --method hgc"
-        yield Step(f"figures low-{control}-ddim", f"bench pareto --control {control} {low} --out {out}", (out,))
+        yield RemakeStep(f"figures low-{control}-ddim", f"bench pareto --control {control} {low} --out {out}", (out,))
     out, near = "assets/figures/ladder-edges.json", f"{PLAIN} --scenes 8 --sampler ddim --sampler unipc"
     words = f"bench pareto --control edges {near} --budget 0.45 --budget 0.5 --method optimised --out {out}"
-    yield Step("figures ladder-edges", words, (out,))
+    yield RemakeStep("figures ladder-edges", words, (out,))
     for setting in CARRIED:
         name = f"carried-{setting.replace(' ', '-')}"
         yield pareto(name, f"--scenes 4 --{setting} --budget 0.2 --budget 0.368 {DUEL}")
 
 
-def _shown() -> Iterator[Step]:
-    yield Step("wall", "wall --out assets/readme/wall.png", ("assets/readme/wall.png",))
-    yield Step("recording", "record", ("assets/recorded/opening.zip",))
+def _shown() -> Iterator[RemakeStep]:
+    yield RemakeStep("wall", "wall --out assets/readme/wall.png", ("assets/readme/wall.png",))
+    yield RemakeStep("recording", "record", ("assets/recorded/opening.zip",))
 
 
-def _told() -> Iterator[Step]:
+def _told() -> Iterator[RemakeStep]:
     """What shows all that was made."""
-    yield Step("model card", "bench card", (f"{MODEL}/README.md",))
-    yield Step("film", "bench film --out assets/readme/studio.webp", ("assets/readme/studio.webp",))
+    yield RemakeStep("model card", "bench card", (f"{MODEL}/README.md",))
+    yield RemakeStep("film", "bench film --out assets/readme/studio.webp", ("assets/readme/studio.webp",))
 
 
 @dataclass(frozen=True)
@@ -172,8 +174,8 @@ class Remake:
     """The steps in a project's folder; `made.json` in its assets names the weights and the command of each."""
 
     root: Path
-    steps: Sequence[Step]
-    run: Callable[[Step, Path, int], int]  # the last is how many run side by side
+    steps: Sequence[RemakeStep]
+    run: Callable[[RemakeStep, Path, int], int]  # the last is how many run side by side
     at_once: int = 1
     _writing: Lock = field(default_factory=Lock)
 
@@ -186,7 +188,7 @@ class Remake:
     def _record(self) -> Path:
         return self.root / "assets" / "made.json"
 
-    def stale(self) -> list[Step]:
+    def stale(self) -> list[RemakeStep]:
         """The steps to do: made from other weights, by another command, or with a file missing; in order."""
         made, weights = self._made(), self.weights
         return [
@@ -206,7 +208,7 @@ class Remake:
 
         broken = Event()
 
-        def make(step: Step, beside: int) -> None:
+        def make(step: RemakeStep, beside: int) -> None:
             if broken.is_set():
                 return
             tell(f"{numbered[step.name]}: {step.name}: {step.command}")
@@ -227,7 +229,7 @@ class Remake:
                     broken.set()
                     raise
 
-    def _make(self, step: Step, beside: int) -> None:
+    def _make(self, step: RemakeStep, beside: int) -> None:
         status = self.run(step, self.root, beside)
         absent = [file for file in step.makes if not (self.root / file).exists()]
         if status or absent:
@@ -244,7 +246,7 @@ class Remake:
         return made
 
 
-def as_process(step: Step, root: Path, beside: int) -> int:
+def as_process(step: RemakeStep, root: Path, beside: int) -> int:
     """Run a step by itself, in the project's folder, on its part of the cores; its exit status."""
     threads = {} if beside == 1 else {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // beside))}
     environment = os.environ | threads

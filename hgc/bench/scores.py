@@ -14,10 +14,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from hgc.bench.setup import OTHER_NOISES, BenchRefused, Run
+from hgc.bench.setup import OTHER_NOISES, BenchRefused, SceneRun
 from hgc.landscapes.artist import Picture, as_images
 from hgc.landscapes.caption import asked
-from hgc.landscapes.eyes import DepthReader, Reader, Reading, Segmenter, class_iou
+from hgc.landscapes.eyes import DepthReader, PictureWords, Reader, Segmenter, class_iou
 from hgc.landscapes.labels import CLASSES, label
 from hgc.landscapes.relief import WHITE
 from hgc.landscapes.scene import EDGE_HIGH, EDGE_LOW, Scene
@@ -93,7 +93,7 @@ class Eyes:
                 told |= {head: _share(found), f"{head}s_named": len(found)}
         return told
 
-    def read(self, pictures: Sequence[Picture]) -> list[Reading]:
+    def read(self, pictures: Sequence[Picture]) -> list[PictureWords]:
         """What each picture shows."""
         return [reading for chunk in _chunks(pictures) for reading in self.reader.read(as_images(chunk))]
 
@@ -141,7 +141,11 @@ def _share(hits: Sequence[bool]) -> float | None:
 
 
 def null_band(
-    base: Run, more_steps: Sequence[int], scenes: Sequence[Scene], eyes: Eyes, drawn: Callable[[Run], list[Picture]]
+    base: SceneRun,
+    more_steps: Sequence[int],
+    scenes: Sequence[Scene],
+    eyes: Eyes,
+    drawn: Callable[[SceneRun], list[Picture]],
 ) -> dict[str, Any]:
     """The same figures under other noise and under more steps; a difference inside the band means nothing.
 
@@ -149,13 +153,13 @@ def null_band(
     """
     measured = drawn(base)
     rows = {"as measured": _row(base.control, measured, scenes, eyes)}
-    others = {f"noise {noise}": Run(base.control, base.steps, noise) for noise in OTHER_NOISES}
+    others = {f"noise {noise}": SceneRun(base.control, base.steps, noise) for noise in OTHER_NOISES}
     scores = [rows["as measured"]["score"]]
     for name, run in others.items():
         rows[name] = _row(run.control, drawn(run), scenes, eyes, measured)
         scores.append(rows[name]["score"])
     for steps in more_steps:
-        rows[f"{steps} steps"] = _row(base.control, drawn(Run(base.control, steps)), scenes, eyes, measured)
+        rows[f"{steps} steps"] = _row(base.control, drawn(SceneRun(base.control, steps)), scenes, eyes, measured)
     return {"scenes": len(scenes), "score_lowest": min(scores), "score_highest": max(scores), "rows": rows}
 
 

@@ -48,7 +48,7 @@ RECORDING_PICTURES = 2  # a row is recorded when it is met for the second time
 
 
 @dataclass(frozen=True)
-class Setting:
+class TimedSetting:
     """The settings of a run; `size` is the picture's side in pixels, `repeats` the rounds that count.
 
     A method that cannot cost as little as the budget is taken at its least.
@@ -92,7 +92,7 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class Arm:
+class TimedArm:
     """Seconds to denoise one call's pictures; None of what could not be measured here.
 
     `busy_s` is how long the device worked, by the profiler; `recorded_s` and what follows are of replayed recordings:
@@ -110,7 +110,7 @@ class Arm:
 
 
 @dataclass(frozen=True)
-class Row:
+class TimedRow:
     """One method, of the rounds the one of median eager time; `speedup` is plain over own, the median over the rounds.
 
     Shares are of MACs. `kept` is how much of what they promise (full convention) arrives as time, `kept_recorded` the
@@ -119,7 +119,7 @@ class Row:
 
     method: str
     plan: str
-    arm: Arm
+    arm: TimedArm
     speedup: float
     share_paper: float
     share_full: float
@@ -142,10 +142,10 @@ class Row:
 class Timed:
     """Seconds of the plain pipeline, the engine computing everything, the methods, a sentence for what is missing."""
 
-    setting: Setting
+    setting: TimedSetting
     full_s: float
-    full: Row
-    rows: tuple[Row, ...]
+    full: TimedRow
+    rows: tuple[TimedRow, ...]
     missing: tuple[str, ...]
     machine: Machine
     command: str
@@ -166,7 +166,7 @@ class Stand:
 
 @on_worker
 def timed(
-    setting: Setting,
+    setting: TimedSetting,
     device: str | None = None,
     shapes: Mapping[str, Any] | None = None,
     tell: Tell = lambda news: None,
@@ -199,11 +199,11 @@ def timed(
     )
 
 
-def _row(name: str, plan: Plan, rounds: Sequence[tuple[float, Mapping[str, Arm]]], task: Task) -> Row:
+def _row(name: str, plan: Plan, rounds: Sequence[tuple[float, Mapping[str, TimedArm]]], task: Task) -> TimedRow:
     arm = sorted((own[name] for _, own in rounds), key=lambda arm: arm.eager_s)[len(rounds) // 2]
     share = 1.0 if name == "full" else task.cost(plan).full / task.whole.full
     ratios = [own["full"].recorded_s / own[name].recorded_s for _, own in rounds if own[name].recorded_s]  # type: ignore[operator]
-    return Row(
+    return TimedRow(
         method=name,
         plan=plan.name,
         arm=arm,
@@ -227,9 +227,9 @@ def _planned(name: str, task: Task, budget: float, missing: list[str]) -> Plan |
         return None
 
 
-def _round(stand: Stand, plans: Mapping[str, Plan], tell: Tell) -> tuple[float, dict[str, Arm]]:
+def _round(stand: Stand, plans: Mapping[str, Plan], tell: Tell) -> tuple[float, dict[str, TimedArm]]:
     """Seconds of the plain pipeline, and of every plan."""
-    plain, own = _clocked(stand, None)[0], dict[str, Arm]()
+    plain, own = _clocked(stand, None)[0], dict[str, TimedArm]()
     tell(f"plain: {plain:.2f} s")
     for name, plan in plans.items():
         own[name] = _arm(stand, plan)
@@ -237,23 +237,23 @@ def _round(stand: Stand, plans: Mapping[str, Plan], tell: Tell) -> tuple[float, 
     return plain, own
 
 
-def _arm(stand: Stand, plan: Plan) -> Arm:
+def _arm(stand: Stand, plan: Plan) -> TimedArm:
     """A plan run eagerly and, where that can be, recorded."""
     with peak_bytes(stand.device) as eager_peak:
         eager_s, picture, _ = _clocked(stand, plan)
     busy = busy_s(stand.device, lambda: _clocked(stand, plan))
     if stand.recordings.capture(stand.device) is None:
-        return Arm(eager_s, busy, eager_peak())
+        return TimedArm(eager_s, busy, eager_peak())
     with peak_bytes(stand.device) as recorded_peak:
         made = [_clocked(stand, plan, stand.recordings)[2] for _ in range(RECORDING_PICTURES)]
         recorded_s, again, run = _clocked(stand, plan, stand.recordings)
     recording_ms = sum(one.trace.replays.recording_ms for one in made if one is not None and one.trace.replays)
     size_bytes = run.trace.replays.size_bytes if run is not None and run.trace.replays else None
     same = torch.equal(picture, again)
-    return Arm(eager_s, busy, eager_peak(), recorded_s, same, recording_ms, size_bytes, recorded_peak())
+    return TimedArm(eager_s, busy, eager_peak(), recorded_s, same, recording_ms, size_bytes, recorded_peak())
 
 
-def _task(setting: Setting, shapes: Mapping[str, Any]) -> Task:
+def _task(setting: TimedSetting, shapes: Mapping[str, Any]) -> Task:
     """The task that plans are made for, counted on networks without weights."""
     side = setting.size // 8
     unet, control = networks_of(shapes)
@@ -284,7 +284,7 @@ def _unless(value: float | None, form: str) -> str:
     return "–" if value is None else format(value, form)
 
 
-COLUMNS: tuple[tuple[str, Callable[[Row], str]], ...] = (
+COLUMNS: tuple[tuple[str, Callable[[TimedRow], str]], ...] = (
     ("method", lambda row: row.title),
     ("eager, s", lambda row: f"{row.seconds:.3f}"),
     ("busy, s", lambda row: _unless(row.arm.busy_s, ".3f")),
@@ -304,7 +304,7 @@ COLUMNS: tuple[tuple[str, Callable[[Row], str]], ...] = (
 def text(timed: Timed) -> str:
     """The plain pipeline first, then the fastest."""
     own, machine = timed.setting, timed.machine
-    plain = Row("plain", "none", Arm(timed.full_s), 1.0, 1.0, 1.0)
+    plain = TimedRow("plain", "none", TimedArm(timed.full_s), 1.0, 1.0, 1.0)
     measured_on = (
         f"{own.shapes} + ControlNet{' in miniature' if own.tiny else ''}, random weights, {own.size} x {own.size}, "
         f"{own.steps} steps, batch {own.batch}, two branches, text and decoding left out; {own.repeats} rounds, "

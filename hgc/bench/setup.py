@@ -99,7 +99,7 @@ class Setup:
 
 
 @dataclass(frozen=True)
-class Run:
+class SceneRun:
     """One way to draw every scene."""
 
     control: str

@@ -19,7 +19,7 @@ from hgc.spread.compare import Compare
 from hgc.spread.desk import Desk
 from hgc.spread.facts import Facts, told
 from hgc.spread.together import in_order, together
-from hgc.spread.work import Place, Task, WorkLost
+from hgc.spread.work import Place, WorkLost, WorkTask
 from hgc.studio.scenes import painted
 from hgc.studio.studio import Studio
 from hgc.training.dataset import EVALUATION_SEEDS
@@ -46,7 +46,7 @@ class One:
     def facts(self) -> Sequence[Facts]:
         return self.place.facts
 
-    def run(self, task: Task, stop: threading.Event, before: str = "") -> Iterator[Any]:
+    def run(self, task: WorkTask, stop: threading.Event, before: str = "") -> Iterator[Any]:
         return self.place.run(task, stop, before)
 
 
@@ -101,7 +101,7 @@ def measure(studio: Studio, place: Place, tasks: int, pictures: int, steps: int,
     return Figures(told(facts), facts[0].threads, place.size, tasks, rate, pictures, steps, tuple(alone), tuple(both))
 
 
-def _timed(place: Place, tasks: Sequence[Task]) -> float:
+def _timed(place: Place, tasks: Sequence[WorkTask]) -> float:
     begun = perf_counter()
     for _, news in together(place, in_order(tasks), threading.Event()):
         if isinstance(news, WorkLost):

@@ -10,7 +10,7 @@ from hgc.cache.anatomy import State
 from hgc.cache.trace import Trace, TracedSite
 from hgc.calibration.curves import ChangeCurves
 from hgc.charts.look import TEXT, layout, steps_axis
-from hgc.charts.rows import Row, block_rows, site_title
+from hgc.charts.rows import ChartRow, block_rows, site_title
 
 HEIGHT_PX = 330
 MARGIN_OF_DELTA_PX = 76
@@ -18,22 +18,22 @@ MARGIN_OF_DELTA_PX = 76
 COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00")
 
 
-def changing_rows(trace: Trace, curves: ChangeCurves) -> list[Row]:
+def changing_rows(trace: Trace, curves: ChangeCurves) -> list[ChartRow]:
     """The blocks that have layers which were calibrated, and which change at all."""
     return [row for row in block_rows(trace) if any(any(curves.mean.get(site.name, ())) for site in row.main)]
 
 
-def most_piled(rows: Sequence[Row], trace: Trace, curves: ChangeCurves) -> Row:
+def most_piled(rows: Sequence[ChartRow], trace: Trace, curves: ChangeCurves) -> ChartRow:
     """The block with the layer in which most change piles up; of those with a colour for every layer, if any."""
 
-    def piled(row: Row) -> tuple[bool, float]:
+    def piled(row: ChartRow) -> tuple[bool, float]:
         known = [site.name for site in row.main if site.name in curves.mean]
         return len(known) <= len(COLOURS), max(max(accumulated(name, trace, curves)) for name in known)
 
     return max(rows, key=piled)
 
 
-def change_chart(row: Row, curves: ChangeCurves) -> go.Figure:
+def change_chart(row: ChartRow, curves: ChangeCurves) -> go.Figure:
     """Relative L1 change of each layer's output since the step before; the band is one standard deviation of scenes."""
     figure = go.Figure()
     steps = list(range(2, curves.subject.steps + 1))  # the first has nothing before it
@@ -49,7 +49,7 @@ def change_chart(row: Row, curves: ChangeCurves) -> go.Figure:
     return _finished(figure, row, curves, "change since the step before")
 
 
-def accumulated_chart(row: Row, trace: Trace, curves: ChangeCurves, delta: float | None) -> go.Figure:
+def accumulated_chart(row: ChartRow, trace: Trace, curves: ChangeCurves, delta: float | None) -> go.Figure:
     """The same change added up since the layer was last computed, which a dot marks; `delta` is the threshold."""
     figure = go.Figure()
     for site, colour in _coloured(row, curves):
@@ -85,7 +85,7 @@ def accumulated(site: str, trace: Trace, curves: ChangeCurves) -> list[float]:
     return sums
 
 
-def _coloured(row: Row, curves: ChangeCurves) -> Iterator[tuple[TracedSite, str]]:
+def _coloured(row: ChartRow, curves: ChangeCurves) -> Iterator[tuple[TracedSite, str]]:
     known = [site for site in row.main if site.name in curves.mean]
     return ((site, COLOURS[number % len(COLOURS)]) for number, site in enumerate(known))
 
@@ -118,7 +118,7 @@ def _band(steps: Sequence[int], ends: tuple[list[float], list[float]], colour: s
     )
 
 
-def _finished(figure: go.Figure, row: Row, curves: ChangeCurves, title: str) -> go.Figure:
+def _finished(figure: go.Figure, row: ChartRow, curves: ChangeCurves, title: str) -> go.Figure:
     """Where colours repeat, only hovering tells the layers apart: a legend would fill the chart and mislead."""
     few = sum(site.name in curves.mean for site in row.main) <= len(COLOURS)
     figure.update_layout(showlegend=few)

@@ -12,7 +12,7 @@ from hgc.cache.trace import Trace
 from hgc.calibration.curves import ChangeCurves
 from hgc.charts.look import layout, steps_axis
 from hgc.charts.plan_grid import PlanGrid
-from hgc.charts.rows import Row, block_rows
+from hgc.charts.rows import ChartRow, block_rows
 
 HEIGHT_PX = 460
 
@@ -49,13 +49,13 @@ def drift_chart(trace: Trace) -> go.Figure:
     return layout(figure, HEIGHT_PX, hovermode="closest", legend=LEGEND)
 
 
-def row_drift(trace: Trace, row: Row, step: int) -> float | None:
+def row_drift(trace: Trace, row: ChartRow, step: int) -> float | None:
     """Mean over the row's outer sites of their relative change; None where none was measured."""
     drifts = [d for site in row.main if (d := trace.cells[site.name][step].drift) is not None]
     return sum(drifts) / len(drifts) if drifts else None
 
 
-def place_of(row: Row) -> tuple[bool, tuple[str, ...]]:
+def place_of(row: ChartRow) -> tuple[bool, tuple[str, ...]]:
     """Whether it belongs to a ControlNet, and the colours of its part, from the outermost block to the innermost."""
     control = row.title.startswith("ControlNet")
     if " middle" in row.title:
@@ -64,7 +64,7 @@ def place_of(row: Row) -> tuple[bool, tuple[str, ...]]:
 
 
 def drift_line(
-    row: Row, curve: Sequence[float | None], number: int, spread: Sequence[float] | None = None
+    row: ChartRow, curve: Sequence[float | None], number: int, spread: Sequence[float] | None = None
 ) -> go.Scatter:
     """A block's change by step, the `number`-th of its part; `spread` is told on hovering.
 

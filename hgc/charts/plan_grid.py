@@ -11,7 +11,7 @@ from hgc.cache.anatomy import Anatomy, Kind, State
 from hgc.cache.rehearsal import Rehearsal
 from hgc.cache.rules import PlanRefused
 from hgc.cache.trace import TracedSite
-from hgc.charts.rows import Row, block_rows, site_title
+from hgc.charts.rows import ChartRow, block_rows, site_title
 
 PARTLY = "P"
 # They cost next to nothing and never depend on a decision: they would only be in the way.
@@ -29,7 +29,7 @@ class PlanGrid:
         return tuple(TracedSite(s.name, s.kind, s.block, s.parent) for s in self.anatomy if s.kind not in UNDECIDED)
 
     @cached_property
-    def rows(self) -> Mapping[str, Row]:
+    def rows(self) -> Mapping[str, ChartRow]:
         return {row.title: row for row in block_rows(self)}
 
     def sites_of(self, key: str) -> Sequence[str]:
@@ -54,7 +54,7 @@ class PlanGrid:
             "rows": [self._row(row, played) for row in self.rows.values()],
         }
 
-    def _row(self, row: Row, played: Rehearsal) -> dict[str, Any]:
+    def _row(self, row: ChartRow, played: Rehearsal) -> dict[str, Any]:
         layers = (*row.main, *row.inside) if len(row.names) > 1 else ()
         known = {site.name for site in layers}
         ordered = [site for site in self.sites if site.name in known]

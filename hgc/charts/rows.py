@@ -26,7 +26,7 @@ class Sited(Protocol):
 
 
 @dataclass(frozen=True)
-class Row:
+class ChartRow:
     """Sites that a chart shows as one: `title` for people, `main` the sites that carry the block's output."""
 
     title: str
@@ -73,7 +73,7 @@ def site_title(site: TracedSite) -> str:
     return f"{block_title(site.block)} · {site.kind.value}{_number(site)}"
 
 
-def block_rows(trace: Sited) -> list[Row]:
+def block_rows(trace: Sited) -> list[ChartRow]:
     """One row a block, in the order in which a step meets them; a network's input and output stand apart."""
     groups: dict[str, list[TracedSite]] = {}
     for site in _ordered(trace):
@@ -81,9 +81,9 @@ def block_rows(trace: Sited) -> list[Row]:
     return [_row(title, sites) for title, sites in groups.items()]
 
 
-def site_rows(trace: Sited) -> list[Row]:
+def site_rows(trace: Sited) -> list[ChartRow]:
     """One row a site."""
-    return [Row(site_title(site), (site,)) for site in _ordered(trace)]
+    return [ChartRow(site_title(site), (site,)) for site in _ordered(trace)]
 
 
 def _ordered(trace: Sited) -> list[TracedSite]:
@@ -91,10 +91,10 @@ def _ordered(trace: Sited) -> list[TracedSite]:
     return sorted(trace.sites, key=lambda site: site.kind is not Kind.BRANCH)
 
 
-def _row(title: str, sites: list[TracedSite]) -> Row:
+def _row(title: str, sites: list[TracedSite]) -> ChartRow:
     """A site computed once and for all would make every block 'computed in part': it is shown among the sites only."""
     main = tuple(s for s in sites if s.parent is None and s.kind is not Kind.EMBEDDING) or tuple(sites)
-    return Row(title, main, tuple(site for site in sites if site not in main))
+    return ChartRow(title, main, tuple(site for site in sites if site not in main))
 
 
 def _row_title(site: TracedSite) -> str:

@@ -24,7 +24,7 @@ from hgc.charts.look import (
     steps_axis,
 )
 from hgc.charts.quantity import giga
-from hgc.charts.rows import Row, block_rows, site_rows
+from hgc.charts.rows import ChartRow, block_rows, site_rows
 
 Detail = Literal["blocks", "sites"]
 SHADES = {
@@ -50,7 +50,7 @@ def state_chart(trace: Trace, detail: Detail = "blocks") -> go.Figure:
     return layout(figure, ROW_PX * len(rows) + EDGE_PX).update_yaxes(showgrid=False)
 
 
-def shade_of(trace: Trace, row: Row, step: int) -> Shade:
+def shade_of(trace: Trace, row: ChartRow, step: int) -> Shade:
     """One shade for a row; a block of several sites can be computed in part."""
     states = Counter(trace.cells[site.name][step].state for site in row.main)
     if len(states) == 1:
@@ -63,7 +63,7 @@ def shade_of(trace: Trace, row: Row, step: int) -> Shade:
     return ABSENT
 
 
-def _hover(trace: Trace, row: Row, step: int, shade: Shade) -> str:
+def _hover(trace: Trace, row: ChartRow, step: int, shade: Shade) -> str:
     lines = [f"<b>{row.title}</b>", f"step {step + 1}: {shade.word}"]
     main = [trace.cells[site.name][step] for site in row.main]
     everything = [trace.cells[name][step] for name in row.names]

@@ -19,7 +19,7 @@ from hgc.bench import workers as team
 from hgc.bench.film import film as filmed
 from hgc.bench.hostile import attacks
 from hgc.bench.hostile_commands import loaded_once
-from hgc.bench.hostile_inputs import Drawing
+from hgc.bench.hostile_inputs import InputDraw
 from hgc.bench.server import served
 from hgc.bench.shapes import FAMILIES
 from hgc.bench.soak import Visitors
@@ -46,7 +46,7 @@ from hgc.spread.on import COUNT, RAY, On
 from hgc.studio.scenes import painted
 from hgc.studio.studio import Studio
 
-DUELS = published.Settings()
+DUELS = published.PeerSettings()
 
 
 @in_one_line
@@ -108,7 +108,7 @@ def peers(
     studio = Studio.load(model, device, dtype)
     request = painted(studio, seed, {"model": model, "control": control, "sampler": sampler, "steps": steps})
     methods = DeepCache(interval, branch), replace(DUELS.tgate, gate_step=gate)
-    duels = published.fought(studio, request, published.Settings(*methods, repeats))
+    duels = published.fought(studio, request, published.PeerSettings(*methods, repeats))
     measured_on = f"{model}, {sampler}, {steps} steps, {studio.device}, {studio.dtype}, seed {seed}"
     typer.echo(json.dumps(published.data(duels)) if as_json else published.text(duels, measured_on))
 
@@ -132,7 +132,7 @@ def sd15(
 
     if tiny:
         size, steps, dtype = min(size, 64), min(steps, 4), "float32"
-    setting = table.Setting(tuple(method or METHODS), budget, size, steps, repeats, dtype, shapes, batch, tiny)
+    setting = table.TimedSetting(tuple(method or METHODS), budget, size, steps, repeats, dtype, shapes, batch, tiny)
     timed = table.timed(setting, device, tell=lambda news: typer.echo(news, err=True))
     if out is not None:
         out.write_text(json.dumps(table.data(timed), indent=1) + "\n")
@@ -178,7 +178,7 @@ def hostile(
 
     printed, shell = 0, loaded_once(app)
     with served(HGC_HISTORY="history.sqlite") as server:
-        for report in attacks(Drawing(seed), inputs, minutes, server, shell):
+        for report in attacks(InputDraw(seed), inputs, minutes, server, shell):
             report.seed = seed
             for fault in report.faults[printed:]:
                 typer.echo(fault.text, err=True)

@@ -16,8 +16,8 @@ from hgc.request import RequestRefused
 from hgc.spread.here import place_of
 from hgc.spread.measure import scenes_at
 from hgc.spread.on import HERE, On
-from hgc.spread.pace import Pace
-from hgc.studio.calibrating import Measured, calibrating, state_beside
+from hgc.spread.pace import WorkPace
+from hgc.studio.calibrating import ScenesMeasured, calibrating, state_beside
 from hgc.studio.distilling import CHOSEN_BY, Distillation
 from hgc.studio.studio import Studio
 from hgc.unwritable import check_place
@@ -45,12 +45,12 @@ def calibrate(
     subject = subject_of(model, control, sampler, steps, guidance)
     with On.read(on, count).studio(model, device, dtype) as studio:
         place = place_of(studio)
-        pace: Pace | None = None
+        pace: WorkPace | None = None
         each = scenes_at(place, subject, longest, Event())
         for news in calibrating(studio, subject, scenes, out, longest=longest, each=each):
-            if isinstance(news, Measured):
+            if isinstance(news, ScenesMeasured):
                 ending = f"; {pace.after()}" if pace else ""
-                pace = pace or Pace(place, news.wanted - news.done)
+                pace = pace or WorkPace(place, news.wanted - news.done)
                 typer.echo(f"scene {news.done}/{news.wanted}{ending}", err=True)
             else:
                 typer.echo(

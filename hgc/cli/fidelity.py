@@ -43,7 +43,7 @@ def fidelity(
     as_json: AsJson = False,
 ) -> None:
     """Measure MACs, time, control score, FID and CLIP score of every method on your pictures."""
-    setting = table.Setting(
+    setting = table.FidelitySetting(
         data=data,
         task=task,
         out=out,

@@ -20,7 +20,7 @@ from hgc.landscapes.artist import Artist
 from hgc.models.presets import presets
 from hgc.training.export import STAGES
 from hgc.training.sheet import hang
-from hgc.training.train import Recipe, longer, tiny_recipe
+from hgc.training.train import TrainingRecipe, longer, tiny_recipe
 from hgc.training.train import train as run_training
 
 ROOT = Path(__file__).parents[2]
@@ -58,7 +58,7 @@ def train(
     """Train the embedded Landscapes model, from scratch unless --start-from is given."""
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    recipe = tiny_recipe() if tiny else Recipe(scenes=scenes)
+    recipe = tiny_recipe() if tiny else TrainingRecipe(scenes=scenes)
     if more:
         if start_from is None:
             raise typer.BadParameter("--more needs --start-from: only finished stages go on for longer")

@@ -13,7 +13,7 @@ import typer
 
 from hgc.bench import pareto as bench
 from hgc.bench.album import digest
-from hgc.bench.points import NULL_STEPS, Ledger, Point, charted, text
+from hgc.bench.points import NULL_STEPS, Ledger, MethodPoint, charted, text
 from hgc.charts.document import Chart, as_page
 from hgc.charts.pareto import pareto_chart
 from hgc.cli.options import Count, Device, Dtype, Guidance, Model, Steps, Where
@@ -72,10 +72,10 @@ def pareto(
     if scenes < (0 if drawings else 1):
         raise RequestRefused(f"--scenes {scenes}: choose 1 or more, or 0 for the drawings alone")
     more = tuple(null_steps or NULL_STEPS)
-    setup = bench.Setup(methods, tuple(budget or BUDGETS), batch, alone, long, null, more, parts)
+    setup = bench.ParetoSetup(methods, tuple(budget or BUDGETS), batch, alone, long, null, more, parts)
     with studio_on(On.read(on, count), model, device, dtype) as studio:
         key = f"{digest(Path(studio.loaded.preset.source))} {studio.device} {studio.dtype} long {long}"
-        ledger, points = Ledger(work, key), list[Point]()
+        ledger, points = Ledger(work, key), list[MethodPoint]()
         for solver, kind in product(sampler or ["ddim"], control or studio.controls):
             fields = {"model": model, "control": kind, "sampler": solver, "steps": steps, "guidance": guidance}
             studio.check_control(kind)
@@ -94,14 +94,14 @@ def pareto(
         _write(out, points, measured_on)
 
 
-def _drawn_on(studio: Studio, setup: bench.Setup, points: Sequence[Point]) -> str:
+def _drawn_on(studio: Studio, setup: bench.ParetoSetup, points: Sequence[MethodPoint]) -> str:
     """How many were drawn together, and where, in words."""
     threads = sorted({one.threads for point in points for one in point.each})
     where = f"{studio.device}, {studio.dtype}, {' and '.join(map(str, threads))} threads"
     return f"the first {setup.alone} one in a call, the others {setup.batch} together; {where}"
 
 
-def _write(out: Path, points: Sequence[Point], measured_on: str) -> None:
+def _write(out: Path, points: Sequence[MethodPoint], measured_on: str) -> None:
     groups = dict.fromkeys((point.control, point.sampler) for point in points)
     charts = [
         Chart(

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from hgc.cli.refusals import in_one_line
-from hgc.optimise.shared import Place, SharingRefused, offered, pull, push
+from hgc.optimise.shared import SharedPlace, SharingRefused, offered, pull, push
 from hgc.optimise.shelf import Shelf
 from hgc.planning.optimised import OWN, PLANS, shelves
 
@@ -23,7 +23,7 @@ def list_plans(
 ) -> None:
     """List searched plans and what they were measured on."""
     if repository is not None:
-        print("\n".join(offered(Place.named(repository))) or "no plans")
+        print("\n".join(offered(SharedPlace.named(repository))) or "no plans")
         return
     for folder in (PLANS, Path(OWN).absolute()):
         for shelf in shelves(folder):
@@ -45,7 +45,7 @@ def push_plans(
     here = {path.stem: path for folder in (PLANS, Path(OWN)) for path in sorted(folder.glob("*.json"))}
     if strange := [one for one in name or () if one not in here]:
         raise SharingRefused(f"there are no plans {strange[0][:80]!r}; there are {', '.join(here)}")
-    place = Place.named(repository)
+    place = SharedPlace.named(repository)
     for sent in push(place, [here[one] for one in name or here]):
         print(f"sent {sent} to {place}")
 
@@ -54,5 +54,5 @@ def push_plans(
 @in_one_line
 def pull_plans(repository: Repository) -> None:
     """Download a repository's plans into runs/plans, where the method Optimised uses them."""
-    for shelf in pull(Place.named(repository), Path(OWN)):
+    for shelf in pull(SharedPlace.named(repository), Path(OWN)):
         print(f"here: {_line(shelf)}")

@@ -35,10 +35,10 @@ from hgc.planning.road import HGC
 from hgc.request import Recipe, Request, RequestRefused
 from hgc.spread.on import HERE, On
 from hgc.studio.studio import Studio
-from hgc.sweep import Axis, Cell, Sweep, base_of, parse_seeds
+from hgc.sweep import Axis, Sweep, SweepCell, base_of, parse_seeds
 from hgc.sweep.folder import Folder, png_of, sheet
-from hgc.sweep.run import Underway, run_cells
-from hgc.sweep.table import Record, as_csv, as_parquet, figures_of, record
+from hgc.sweep.run import SweepUnderway, run_cells
+from hgc.sweep.table import RunRow, as_csv, as_parquet, figures_of, record
 from hgc.unwritable import check_place
 from hgc.whole import write_folder
 
@@ -92,12 +92,12 @@ def _asked(axes: Sequence[Axis], plan: str, method: str, budget: float | None, a
     return chosen(plan, HGC if any(axis.setting.of_hgc for axis in axes) else method, budget, at_least)
 
 
-def _draw(studio: Studio, asked: Sweep[Request], folder: Folder) -> dict[str, Record]:
+def _draw(studio: Studio, asked: Sweep[Request], folder: Folder) -> dict[str, RunRow]:
     """The records of all runs by key; those that the folder has are read from there."""
     known = {cell.key: known_record for cell in asked.cells if (known_record := folder.known(asked, cell))}
     left = [cell for cell in asked.cells if cell.key not in known]
     for news in run_cells(studio, left) if left else ():
-        if isinstance(news, Underway):
+        if isinstance(news, SweepUnderway):
             _tell(news, len(known))
             continue
         folder.keep(news)
@@ -106,7 +106,7 @@ def _draw(studio: Studio, asked: Sweep[Request], folder: Folder) -> dict[str, Re
     return {cell.key: known[cell.key] for cell in asked.cells}
 
 
-def _tell(news: Underway, before: int) -> None:
+def _tell(news: SweepUnderway, before: int) -> None:
     step = news.progress
     if news.workers > 1:
         if step.step == step.steps:
@@ -117,7 +117,7 @@ def _tell(news: Underway, before: int) -> None:
         typer.echo(f"{done}, {news.eta_s:.0f} s left   ", nl=step.step == step.steps, err=True)
 
 
-def _write(asked: Sweep[Request], folder: Folder, rows: dict[str, Record], out: Path) -> None:
+def _write(asked: Sweep[Request], folder: Folder, rows: dict[str, RunRow], out: Path) -> None:
     drawn = [cell for cell in asked.cells if not rows[cell.key]["refused"]]
     if not drawn:
         raise RequestRefused(next(iter(rows.values()))["refused"])
@@ -127,15 +127,15 @@ def _write(asked: Sweep[Request], folder: Folder, rows: dict[str, Record], out: 
     write_folder(out, files | {"sheet.png": png_of(sheet(asked, pictures))})
 
 
-def _picture(folder: Folder, cell: Cell[Request], row: Record) -> str | None:
+def _picture(folder: Folder, cell: SweepCell[Request], row: RunRow) -> str | None:
     return None if row["refused"] else f"runs/{folder.picture_path(cell).name}"
 
 
-def _in_order(asked: Sweep[Request], rows: dict[str, Record]) -> list[tuple[Cell[Request], Record]]:
+def _in_order(asked: Sweep[Request], rows: dict[str, RunRow]) -> list[tuple[SweepCell[Request], RunRow]]:
     return [(cell, rows[cell.key]) for cell in asked.cells]
 
 
-def _told(asked: Sweep[Request], rows: dict[str, Record]) -> str:
+def _told(asked: Sweep[Request], rows: dict[str, RunRow]) -> str:
     """The table as lines: the axes, the share of full compute, the likeness; and the rival's where there is one."""
     names = [*(axis.name for axis in asked.axes), *(["seed"] if asked.seeds else [])]
     rivals = any("macs_ratio_rival" in row for row in rows.values())
@@ -146,7 +146,7 @@ def _told(asked: Sweep[Request], rows: dict[str, Record]) -> str:
     return "\n".join(lines)
 
 
-def _figures(row: Record, rivals: bool) -> str:
+def _figures(row: RunRow, rivals: bool) -> str:
     if row["refused"]:
         return f"    {row['refused']}"
     words = [

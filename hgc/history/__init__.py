@@ -1,7 +1,7 @@
 """Runs that are kept: as records, in archives that travel, and in one SQLite file."""
 
 from hgc.history.archive import OPENING, opening, read_archive, write_archive
-from hgc.history.place import NOWHERE, Place, place_of
+from hgc.history.place import NOWHERE, HistoryPlace, place_of
 from hgc.history.record import KeptArm, Record, RecordRefused
 from hgc.history.store import Entry, History, HistoryRefused
 
@@ -10,9 +10,9 @@ __all__ = [
     "OPENING",
     "Entry",
     "History",
+    "HistoryPlace",
     "HistoryRefused",
     "KeptArm",
-    "Place",
     "Record",
     "RecordRefused",
     "opening",

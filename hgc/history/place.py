@@ -17,7 +17,7 @@ ON_SPACE = "SPACE_ID"
 
 
 @dataclass(frozen=True)
-class Place:
+class HistoryPlace:
     """`history` is None where nothing is kept. `visits`: every visitor sees only what was made in the same visit."""
 
     history: History | None
@@ -45,17 +45,17 @@ class Place:
         )
 
 
-NOWHERE = Place(None)
+NOWHERE = HistoryPlace(None)
 
 
-def place_of(environment: Mapping[str, str], switched_off: bool = False) -> Place:
+def place_of(environment: Mapping[str, str], switched_off: bool = False) -> HistoryPlace:
     """Where this process keeps its runs: as `HGC_HISTORY` says, else under a temporary folder on a Space, else here."""
     wish = environment.get(VARIABLE, "")
     if switched_off or wish.casefold() == OFF:
         return NOWHERE
     on_space = bool(environment.get(ON_SPACE))
     if wish:
-        return Place(History(Path(wish)), visits=on_space)
+        return HistoryPlace(History(Path(wish)), visits=on_space)
     if on_space:
-        return Place(History(Path(tempfile.mkdtemp(prefix="hgc-")) / DEFAULT.name), visits=True)
-    return Place(History(DEFAULT))
+        return HistoryPlace(History(Path(tempfile.mkdtemp(prefix="hgc-")) / DEFAULT.name), visits=True)
+    return HistoryPlace(History(DEFAULT))

@@ -103,8 +103,8 @@ class Record:
 
     def files(self) -> dict[str, bytes]:
         """Every file of the record by its name."""
-        sheet = Sheet(
-            arms={arm.name: Measured.of(arm) for arm in self.arms},
+        sheet = RunSheet(
+            arms={arm.name: ArmFigures.of(arm) for arm in self.arms},
             likeness={name: dict(values) for name, values in self.likeness.items()},
             digest=self.digest,
             score_name=self.score_name,
@@ -124,7 +124,7 @@ class Record:
     def from_files(cls, files: Mapping[str, bytes]) -> Record:
         """Raises RecordRefused with one sentence."""
         try:
-            sheet = Sheet.model_validate_json(files["run.json"])
+            sheet = RunSheet.model_validate_json(files["run.json"])
             request = Request.parse(files["request.json"].decode())
             arms = tuple(
                 KeptArm(
@@ -157,7 +157,7 @@ class Record:
         )
 
 
-class Measured(BaseModel):
+class ArmFigures(BaseModel):
     """The measured figures of an arm. JSON knows neither infinity nor NaN: they are written as words."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -171,17 +171,17 @@ class Measured(BaseModel):
         return _word(value)
 
     @classmethod
-    def of(cls, arm: KeptArm) -> Measured:
+    def of(cls, arm: KeptArm) -> ArmFigures:
         return cls(latency_ms=arm.latency_ms, denoise_ms=arm.denoise_ms, control_score=arm.control_score)
 
 
-class Sheet(BaseModel):
+class RunSheet(BaseModel):
     """run.json: everything of a record but its request, its pictures and its traces."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     format: int = Field(default=FORMAT, ge=FORMAT, le=FORMAT)
-    arms: Annotated[dict[Arm, Measured], Field(min_length=1, max_length=8)]
+    arms: Annotated[dict[Arm, ArmFigures], Field(min_length=1, max_length=8)]
     likeness: dict[Arm, dict[Word, float | None]]
     digest: Digest
     score_name: Word

@@ -22,7 +22,7 @@ Labels = NDArray[np.integer[Any]]
 UNLABELLED = -1
 
 
-class Segmenter:
+class HubSegmenter:
     """A semantic or panoptic segmenter; it tells the classes of its own configuration."""
 
     def __init__(self, network: Network) -> None:

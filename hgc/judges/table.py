@@ -37,9 +37,9 @@ class Measure:
 
 
 def _segmenter(network: Network) -> Scorer:
-    from hgc.judges.labels import Segmenter
+    from hgc.judges.labels import HubSegmenter
 
-    return Segmenter(network)
+    return HubSegmenter(network)
 
 
 def _depth_estimator(network: Network) -> Scorer:

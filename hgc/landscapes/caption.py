@@ -61,7 +61,7 @@ SCENE_NOUNS: tuple[str, ...] = ("landscape", "scene", "view", "valley", "country
 
 
 @dataclass(frozen=True)
-class Asked:
+class PromptWords:
     """The time of day, season, weather and style that a prompt names, if it does."""
 
     time: Time | None
@@ -70,14 +70,14 @@ class Asked:
     style: Style | None
 
 
-def asked(prompt: str) -> Asked:
+def asked(prompt: str) -> PromptWords:
     """Reads a prompt in the captions' wording; of several times, seasons or weathers the first one known counts."""
     text = f" {' '.join(prompt.lower().replace(',', ' ').split())} "
     time = next((t for t, phrases in TIME_WORDS.items() if _names(text, t, *phrases, *TIME_OF.get(t, ()))), None)
     season = next((s for s, phrases in SEASON_WORDS.items() if _names(text, s, *phrases)), None)
     weather = next((w for w, phrases in WEATHER_WORDS.items() if _names(text, *phrases)), None)
     style = next((s for s, phrases in STYLE_WORDS.items() if _names(text, *phrases)), None)
-    return Asked(time, season, weather, style)
+    return PromptWords(time, season, weather, style)
 
 
 def _names(text: str, *phrases: str) -> bool:

@@ -175,7 +175,7 @@ def class_iou(made: Tensor, truth: Tensor) -> dict[str, float]:
 
 
 @dataclass(frozen=True)
-class Reading:
+class PictureWords:
     """What a reader sees in one picture; None for what it never learned to tell."""
 
     time: Time
@@ -214,11 +214,11 @@ class Reader(nn.Module):
         return {head: self.get_submodule(f"{head}_head")(seen) for head in self.heads}
 
     @torch.no_grad()
-    def read(self, images: Tensor) -> list[Reading]:
+    def read(self, images: Tensor) -> list[PictureWords]:
         """What images [B, 3, H, W] in 0..1 show."""
         best = {head: scores.argmax(dim=1).tolist() for head, scores in self(images).items()}
         chosen = [[HEADS[head][number] for number in numbers] for head, numbers in best.items()]
-        return [Reading(**cast(Any, dict(zip(best, words, strict=True)))) for words in zip(*chosen, strict=True)]
+        return [PictureWords(**cast(Any, dict(zip(best, words, strict=True)))) for words in zip(*chosen, strict=True)]
 
     def save(self, folder: Path) -> None:
         """Weights in half precision and what they tell apart."""

@@ -81,7 +81,7 @@ class Course:
 
 
 @dataclass(frozen=True)
-class Row:
+class SiteRow:
     """Where one site is computed, by branches, and where it is kept."""
 
     site: str
@@ -93,7 +93,7 @@ class Row:
         return tuple(i for i in range(step) if self.computed[i] >= branches)
 
 
-def rows(course: Course, anatomy: Anatomy, uncontrolled: Collection[int] = ()) -> Iterator[Row]:
+def rows(course: Course, anatomy: Anatomy, uncontrolled: Collection[int] = ()) -> Iterator[SiteRow]:
     """The rows of a course's plan: the sites it keeps somewhere; in `uncontrolled` steps no ControlNet runs.
 
     Raises PlanRefused for a depth that this model has not.
@@ -101,8 +101,8 @@ def rows(course: Course, anatomy: Anatomy, uncontrolled: Collection[int] = ()) -
     counts = tuple(int(letter) for letter in course.branches)
     steps = range(course.steps)
 
-    def row(site: str, fresh: list[bool], kept: list[bool]) -> Row:
-        return Row(site, tuple(n if f else 0 for n, f in zip(counts, fresh, strict=True)), tuple(kept))
+    def row(site: str, fresh: list[bool], kept: list[bool]) -> SiteRow:
+        return SiteRow(site, tuple(n if f else 0 for n, f in zip(counts, fresh, strict=True)), tuple(kept))
 
     reach = [depth_of(letter, anatomy) for letter in course.depths]
     for depth in sorted({letter for letter in course.depths if letter.isdigit()}):
@@ -151,18 +151,18 @@ def plan_of(
     return Plan(origin, course.steps, anatomy.model, table, forecasts=forecasts)
 
 
-def _letter(row: Row, step: int, least: int, course: Course) -> str:
+def _letter(row: SiteRow, step: int, least: int, course: Course) -> str:
     if not row.kept[step]:
         return "C"
     return "F" if len(row.past(step, _needed(row, step, course))) >= least else "R"
 
 
-def _needed(row: Row, step: int, course: Course) -> int:
+def _needed(row: SiteRow, step: int, course: Course) -> int:
     """How many branches a kept value must serve; the guidance difference comes of both."""
     return 2 if row.site == UNGUIDED else int(course.branches[step])
 
 
-def _weighings(row: Row, course: Course, weigher: Weigher) -> Iterator[Weighing]:
+def _weighings(row: SiteRow, course: Course, weigher: Weigher) -> Iterator[Weighing]:
     for step in (step for step in range(course.steps) if row.kept[step]):
         needed = _needed(row, step, course)
         pasts = {row.past(step, n)[-REMEMBERED:] for n in ({2} if row.site == UNGUIDED else range(1, needed + 1))}
@@ -172,13 +172,13 @@ def _weighings(row: Row, course: Course, weigher: Weigher) -> Iterator[Weighing]
             yield _weighing(row, course, weigher, step, past)
 
 
-def _measuring(row: Row, course: Course, weigher: Weigher) -> Iterator[Weighing]:
+def _measuring(row: SiteRow, course: Course, weigher: Weigher) -> Iterator[Weighing]:
     """The forecast from the last values, where the site is computed and a later step goes on from it."""
     for step in (step for step in range(course.steps) if row.computed[step] and any(row.kept[step:])):
         if past := row.past(step, 2 if row.site == UNGUIDED else 1)[-REMEMBERED:]:
             yield _weighing(row, course, weigher, step, past)
 
 
-def _weighing(row: Row, course: Course, weigher: Weigher, step: int, past: tuple[int, ...]) -> Weighing:
+def _weighing(row: SiteRow, course: Course, weigher: Weigher, step: int, past: tuple[int, ...]) -> Weighing:
     weights = weigher.weights(row.site, step, past, course.ridge)
     return Weighing(step, past, tuple(round(weight, DIGITS) for weight in weights))

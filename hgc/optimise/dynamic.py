@@ -25,7 +25,7 @@ State = tuple[Past, Past]  # steps in full, steps with a prediction; the last tw
 
 
 @dataclass(frozen=True)
-class Leg:
+class BestWay:
     """The best way to a state: what it adds up to, error and cost apart, and the letters."""
 
     error: float
@@ -41,19 +41,19 @@ class Dynamic:
         self._known: dict[tuple[str, int, Past], float] = {}
         self._costs = {letter: predictor.step_cost(letter) for letter in letters}
 
-    def at_price(self, price: float) -> Leg:
+    def at_price(self, price: float) -> BestWay:
         """The course of least error + price x cost."""
         first = self._predictor.cost(Course.full(1))
-        legs: dict[State, Leg] = {((0,), (0,)): Leg(0.0, first, FULL)}
+        legs: dict[State, BestWay] = {((0,), (0,)): BestWay(0.0, first, FULL)}
         for step in range(1, self._steps):
-            onward: dict[State, Leg] = {}
+            onward: dict[State, BestWay] = {}
             for state, leg in legs.items():
                 for letter in self._letters:
                     after, error = self.advance(state, step, letter)
                     if error is None:
                         continue
                     cost = leg.cost + self._costs[letter]
-                    new = Leg(leg.error + error, cost, leg.depths + letter)
+                    new = BestWay(leg.error + error, cost, leg.depths + letter)
                     known = onward.get(after)
                     if known is None or new.error + price * new.cost < known.error + price * known.cost:
                         onward[after] = new

@@ -16,7 +16,7 @@ from hgc.cache.rehearsal import plan_macs
 from hgc.cache.rules import CalibrationRefused
 from hgc.cache.schedules import cut_site, decoder_layers, full, kept_residuals
 from hgc.calibration.subject import Subject
-from hgc.optimise.course import FULL, REMEMBERED, SKIP, Course, Row, plan_of, rows
+from hgc.optimise.course import FULL, REMEMBERED, SKIP, Course, SiteRow, plan_of, rows
 
 Numbers = NDArray[np.float64]
 OUTPUT = "output"  # the prediction that the solver sees, both branches brought together
@@ -113,7 +113,7 @@ class Predictor:
         all_rows = tuple(rows(course, self.anatomy))
         return sum(self.step_error(course, all_rows, step) for step in range(course.steps))
 
-    def step_error(self, course: Course, course_rows: tuple[Row, ...], step: int) -> float:
+    def step_error(self, course: Course, course_rows: tuple[SiteRow, ...], step: int) -> float:
         """The part of one step in it."""
         depth, branches = course.depths[step], int(course.branches[step])
         if depth == SKIP:

@@ -72,7 +72,7 @@ class Runs:
 
 
 @dataclass(frozen=True)
-class Found:
+class BestCourse:
     """The best course tried, its cost as a share of full compute, and how many were tried."""
 
     course: Course
@@ -88,9 +88,9 @@ def search(
     budget: float,
     *,
     tries: int,
-    told: Callable[[Found], None] = lambda found: None,
+    told: Callable[[BestCourse], None] = lambda found: None,
     ahead: Callable[[Sequence[Course]], None] = lambda courses: None,
-) -> Found:
+) -> BestCourse:
     """The best of the starts, then of its cautions, then of neighbours as predicted, each improvement the next start.
 
     Never worse than the best start, never over the budget. Ends after `tries` courses or when no neighbour is left.
@@ -119,17 +119,17 @@ def search(
     list(run([replace(best, caution=caution) for caution in CAUTIONS]))
     best = max(tried, key=lambda course: tried[course].mean_db)
     while len(tried) < tries:
-        told(Found(best, predictor.cost(best), tried[best], len(tried)))
+        told(BestCourse(best, predictor.cost(best), tried[best], len(tried)))
         beside = run(neighbours(best, predictor, budget))
         better = next((course for course in beside if tried[course].mean_db > tried[best].mean_db), None)
         if better is None:
             break
         best = better
-    return Found(best, predictor.cost(best), tried[best], len(tried))
+    return BestCourse(best, predictor.cost(best), tried[best], len(tried))
 
 
 @dataclass
-class Session:
+class SearchSession:
     """`tries` courses are run for a budget."""
 
     runs: Runs
@@ -216,7 +216,7 @@ class Session:
             self._dynamics[power] = Dynamic(self._predictor, steps, self._predictor.letters, power)
         return self._dynamics[power]
 
-    def _say(self, budget: float, best: Found) -> None:
+    def _say(self, budget: float, best: BestCourse) -> None:
         self.tell(
             f"budget {budget:.1%}: {best.fidelity.mean_db:.1f} dB at {best.share:.1%} after {best.tried} courses, "
             f"{best.course}"

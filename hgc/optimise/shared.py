@@ -37,14 +37,14 @@ class SharingRefused(Refused, RuntimeError):
 
 
 @dataclass(frozen=True)
-class Place:
+class SharedPlace:
     """A repository of the Hub's: `someone/name` of models, `datasets/someone/name` of data sets."""
 
     repo: str
     kind: str
 
     @classmethod
-    def named(cls, text: str) -> Place:
+    def named(cls, text: str) -> SharedPlace:
         """Raises SharingRefused."""
         kind = "dataset" if text.startswith(DATASETS) else "model"
         repo = text.removeprefix(DATASETS)
@@ -58,7 +58,7 @@ class Place:
         return self.repo if self.kind == "model" else f"{DATASETS}{self.repo}"
 
 
-def push(place: Place, files: Sequence[Path]) -> tuple[str, ...]:
+def push(place: SharedPlace, files: Sequence[Path]) -> tuple[str, ...]:
     """Sends shelves, each with the table beside it; their names. Raises SharingRefused, CalibrationRefused."""
     if not files:
         raise SharingRefused("there are no plans to send; make some with: python -m hgc optimize")
@@ -75,7 +75,7 @@ def push(place: Place, files: Sequence[Path]) -> tuple[str, ...]:
     return tuple(path.stem for path in files)
 
 
-def pull(place: Place, folder: Path) -> tuple[Shelf, ...]:
+def pull(place: SharedPlace, folder: Path) -> tuple[Shelf, ...]:
     """Brings all shelves of a repository into a folder, once each is known to be one. Raises SharingRefused."""
     names = offered(place)
     if not names:
@@ -93,7 +93,7 @@ def pull(place: Place, folder: Path) -> tuple[Shelf, ...]:
     return tuple(shelves)
 
 
-def offered(place: Place) -> tuple[str, ...]:
+def offered(place: SharedPlace) -> tuple[str, ...]:
     """The names of a repository's shelves. Raises SharingRefused."""
     with _told(place):
         info = HfApi(endpoint=constants.ENDPOINT).repo_info(place.repo, repo_type=place.kind)
@@ -172,7 +172,7 @@ def _number(value: object, least: float, most: float) -> bool:
     return numeric and math.isfinite(value) and least <= value <= most  # type: ignore[arg-type,operator]
 
 
-def _bytes(place: Place, name: str, most: int) -> bytes:
+def _bytes(place: SharedPlace, name: str, most: int) -> bytes:
     """A file's bytes. Raises SharingRefused for one that is larger than plans are."""
     with _told(place):
         url = hf_hub_url(place.repo, name, repo_type=place.kind)
@@ -185,7 +185,7 @@ def _bytes(place: Place, name: str, most: int) -> bytes:
 
 
 @contextmanager
-def _told(place: Place) -> Iterator[None]:
+def _told(place: SharedPlace) -> Iterator[None]:
     """Faults on the way, in one sentence with the remedy."""
     try:
         yield

@@ -22,7 +22,7 @@ class NotCalibrated(CalibrationRefused):
 
 
 @dataclass(frozen=True)
-class Found:
+class FittingCalibration:
     """A calibration that fits, and what of it is not of the recipe, as Origin.carried_over has it."""
 
     path: Path
@@ -34,7 +34,7 @@ class Found:
         return Calibration.read(self.path)
 
 
-def fitting(of: Recipe | Subject, weights: str) -> list[Found]:
+def fitting(of: Recipe | Subject, weights: str) -> list[FittingCalibration]:
     """All that was measured of this model, control, sampler and steps; one at least, the best first.
 
     On these `weights` alone. The best is that of the nearest guidance, carried over where that is
@@ -51,7 +51,7 @@ def fitting(of: Recipe | Subject, weights: str) -> list[Found]:
         except CalibrationRefused as refusal:
             refusals.append(str(refusal))
         else:
-            fits.append(Found(path, curves, curves.subject.carried_over(subject)))
+            fits.append(FittingCalibration(path, curves, curves.subject.carried_over(subject)))
     if not fits:
         raise NotCalibrated(refusals[0] if refusals else _nothing_kept(subject))
     return sorted(fits, key=lambda one: abs(one.curves.subject.guidance - subject.guidance))
@@ -87,7 +87,7 @@ def planned(of: Recipe, plan_from: Callable[[Calibration], Plan], weights: str) 
     raise refusals[0]
 
 
-def used_by(plan: Plan, of: Recipe, weights: str) -> Found:
+def used_by(plan: Plan, of: Recipe, weights: str) -> FittingCalibration:
     """The calibration that a plan of scale and shift was made from, else the best there is for the recipe.
 
     Raises NotCalibrated, and CalibrationRefused where that one was distilled for another plan.

@@ -26,7 +26,7 @@ NULL = "null-{control}-ddim"  # other noise, and more steps
 
 
 @dataclass(frozen=True)
-class Rung:
+class MeasuredRung:
     """A method at a cost, a share of full compute: mean PSNR in dB to the full picture, over so many scenes."""
 
     share: float
@@ -44,7 +44,7 @@ class Band:
 
 
 @dataclass(frozen=True)
-class Shown:
+class MeasuredPicture:
     """One picture of a table beside the full one: PSNR in dB, and of both the control score.
 
     Under label maps `overlaps` are, by class, the pixels shared with the map and in either; empty under edges.
@@ -58,24 +58,24 @@ class Shown:
 
 
 @dataclass(frozen=True, eq=False)
-class Measured:
+class MeasuredBudget:
     """A method's pictures within a budget, and the part of full compute that they took."""
 
     method: str
     sampler: str
     budget: float
     share: float
-    pictures: tuple[Shown, ...]
+    pictures: tuple[MeasuredPicture, ...]
 
 
 @cache
-def measured(method: str, control: str, sampler: str) -> tuple[Measured, ...]:
+def measured(method: str, control: str, sampler: str) -> tuple[MeasuredBudget, ...]:
     """A method's pictures by budget, the lowest first; of each budget the table of most pictures."""
-    best = dict[float, Measured]()
+    best = dict[float, MeasuredBudget]()
     for point, full in _pairs(control):
         if (point["method"], point["sampler"]) == (method, sampler):
             pictures = tuple(_shown(one, whole) for one, whole in zip(point["each"], full["each"], strict=True))
-            here = Measured(method, sampler, point["budget"], point["share"], pictures)
+            here = MeasuredBudget(method, sampler, point["budget"], point["share"], pictures)
             if here.budget not in best or len(pictures) > len(best[here.budget].pictures):
                 best[here.budget] = here
     return tuple(best[budget] for budget in sorted(best))
@@ -89,18 +89,20 @@ def _pairs(control: str) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
         yield from ((point, full[point["sampler"]]) for point in points if point["method"] != "full")
 
 
-def _shown(one: Mapping[str, Any], whole: Mapping[str, Any]) -> Shown:
+def _shown(one: Mapping[str, Any], whole: Mapping[str, Any]) -> MeasuredPicture:
     scores = one["control_score"], whole["control_score"]
-    return Shown(one["psnr"], *scores, one.get("overlaps", {}), whole.get("overlaps", {}))
+    return MeasuredPicture(one["psnr"], *scores, one.get("overlaps", {}), whole.get("overlaps", {}))
 
 
-def rungs(method: str, control: str, tables: Sequence[str] = METHOD_TABLES) -> tuple[Rung, ...]:
+def rungs(method: str, control: str, tables: Sequence[str] = METHOD_TABLES) -> tuple[MeasuredRung, ...]:
     """The measured costs of a method by the first of these tables that has it, the cheapest first; empty where none
     has."""
     for table in tables:
         points = [p for p in _points(f"{table}-{control}-ddim") if p["method"] == method]
         if points:
-            return tuple(sorted((Rung(p["share"], p["psnr"], p["pictures"]) for p in points), key=lambda r: r.share))
+            return tuple(
+                sorted((MeasuredRung(p["share"], p["psnr"], p["pictures"]) for p in points), key=lambda r: r.share)
+            )
     return ()
 
 

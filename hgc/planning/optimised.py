@@ -24,7 +24,7 @@ OWN = "runs/plans"  # where those searched on the page and brought from the Hub 
 
 
 @dataclass(frozen=True)
-class Kept:
+class NearestShelf:
     """A shelf, and what of it is not of the recipe, as Origin.carried_over has it."""
 
     shelf: Shelf
@@ -65,14 +65,14 @@ def optimised(task: Task, share: float) -> Plan:
         budget = max(budget - over, predictor.cost(least))
 
 
-def kept_for(recipe: Recipe) -> Kept:
+def kept_for(recipe: Recipe) -> NearestShelf:
     """The searched plans for a recipe, or for the one most like it. Raises PlanRefused where nothing is kept."""
     subject = subject_of(recipe)
     candidates = (*shelves(Path(OWN).absolute()), *shelves(PLANS))  # of equals, one's own
     if not candidates:
         raise PlanRefused("no optimised plans are kept here; make them with: python -m hgc optimize")
     shelf = min(candidates, key=lambda shelf: distance(shelf.table.subject, subject))
-    return Kept(shelf, shelf.table.subject.carried_over(subject))
+    return NearestShelf(shelf, shelf.table.subject.carried_over(subject))
 
 
 def measured_on(model: str | None, weights: Callable[[], str]) -> Subject | None:

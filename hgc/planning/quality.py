@@ -22,7 +22,7 @@ from hgc.judges import ERRORS
 from hgc.models.presets import GUIDANCE
 from hgc.planning import optimised
 from hgc.planning.calibrations import subject_of
-from hgc.planning.measured import SAMPLER, STEPS, Measured, Shown, measured
+from hgc.planning.measured import SAMPLER, STEPS, MeasuredBudget, MeasuredPicture, measured
 from hgc.planning.methods import METHODS, method_of
 from hgc.planning.task import R, Task
 from hgc.request import Recipe
@@ -118,7 +118,7 @@ def solved(recipe: R, task: Task) -> R:
     return recipe.but(budget=solve(task).budget)
 
 
-def _points(task: Task) -> tuple[Measured, ...]:
+def _points(task: Task) -> tuple[MeasuredBudget, ...]:
     """The measured points of the recipe's method, by its sampler or else by the tables' own. Raises PlanRefused."""
     recipe, remedy = task.recipe, "choose a budget instead"
     if optimised.measured_on(recipe.model, lambda: task.weights) is None:
@@ -132,7 +132,7 @@ def _points(task: Task) -> tuple[Measured, ...]:
     raise PlanRefused(f"at_least: {METHODS[recipe.method].title} was not measured under {control}; {beside}")
 
 
-def _elsewhere(recipe: Recipe, point: Measured) -> Knobs:
+def _elsewhere(recipe: Recipe, point: MeasuredBudget) -> Knobs:
     """The settings of the measured pictures that are not the recipe's, as Origin.carried_over has them."""
     wanted = subject_of(recipe)
     subject = Subject(wanted.model, wanted.control, point.sampler, STEPS, GUIDANCE)
@@ -145,7 +145,7 @@ def _elsewhere(recipe: Recipe, point: Measured) -> Knobs:
     return subject.carried_over(wanted) | {words: words for words, differs in unlike.items() if differs}
 
 
-def values_of(target: Target, pictures: Sequence[Shown]) -> NDArray[np.float64]:
+def values_of(target: Target, pictures: Sequence[MeasuredPicture]) -> NDArray[np.float64]:
     """Values to compare with the target: PSNR by picture, or the part of the control score that is kept, by draw."""
     if target.measure == "psnr":
         return np.array([one.psnr for one in pictures])
@@ -159,12 +159,12 @@ def _sure(values: NDArray[np.float64]) -> float:
     return float(np.sort(values)[::-1][ceil(SURE * len(values)) - 1])
 
 
-def _mean(target: Target, pictures: Sequence[Shown]) -> float:
+def _mean(target: Target, pictures: Sequence[MeasuredPicture]) -> float:
     whole = np.ones((1, len(pictures)))
     return float((values_of(target, pictures) if target.measure == "psnr" else _kept_score(whole, pictures)).mean())
 
 
-def _kept_score(weights: NDArray[np.float64], pictures: Sequence[Shown]) -> NDArray[np.float64]:
+def _kept_score(weights: NDArray[np.float64], pictures: Sequence[MeasuredPicture]) -> NDArray[np.float64]:
     """The part of the full pictures' control score that these keep: [draws], each of which has a picture so often.
 
     `weights` are [draws, pictures].

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hgc.request import Request
-from hgc.studio.drawn import Drawn
+from hgc.studio.arm_cache import ArmCache
 
 if TYPE_CHECKING:
     from hgc.results.comparison import Comparison
@@ -29,7 +29,7 @@ class Compare:
 
     def do(self, desk: Desk, stop: threading.Event) -> Iterator[Any]:
         """Progress and, last, the comparison."""
-        drawn = desk.shared(("sweep", self.sweep), Drawn) if self.sweep else None
+        drawn = desk.shared(("sweep", self.sweep), ArmCache) if self.sweep else None
         request = Request.model_validate_json(self.request)
         yield from desk.studio.compare(request, cancel=stop, drawn=drawn, forecast=self.forecast)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from hgc.refused import Refused
 from hgc.results.comparison import Cancelled
 from hgc.spread.facts import Facts
-from hgc.spread.work import Task, WorkerLost
+from hgc.spread.work import WorkerLost, WorkTask
 
 if TYPE_CHECKING:
     from hgc.studio.studio import Studio
@@ -28,7 +28,7 @@ class Elsewhere(RuntimeError, Refused):
 
 
 @dataclass(frozen=True)
-class Batch:
+class News:
     """The news since one asked last; `over` when no more will come, after `error` if there is one."""
 
     items: tuple[Any, ...]
@@ -46,14 +46,14 @@ class _Job:
     over: bool = False
     error: Exception | None = None
 
-    def after(self, heard: int, patience_s: float) -> Batch:
+    def after(self, heard: int, patience_s: float) -> News:
         """The news after the first `heard`, waited for so long."""
         with self.changed:
             self.changed.wait_for(lambda: self.over or len(self.news) > heard, patience_s)
             items = tuple(self.news[heard:])
             # What was heard is not asked for again, and a preview is large.
             self.news[:heard] = [None] * min(heard, len(self.news))
-            return Batch(items, self.over, self.error)
+            return News(items, self.over, self.error)
 
 
 class Desk:
@@ -81,19 +81,19 @@ class Desk:
                 self._shared.popitem(last=False)
         return made
 
-    def work(self, name: str, task: Task, patience_s: float) -> Batch:
+    def work(self, name: str, task: WorkTask, patience_s: float) -> News:
         """Begins a task; its first news, waited for so long."""
         with self._lock:
             job = self._jobs[name] = _Job()
         threading.Thread(target=self._do, args=(job, task), name="task", daemon=True).start()
         return self.more(name, 0, patience_s)
 
-    def more(self, name: str, heard: int, patience_s: float) -> Batch:
+    def more(self, name: str, heard: int, patience_s: float) -> News:
         """The news after the first `heard`. A task that is over is forgotten once that was told."""
         with self._lock:
             job = self._jobs.get(name)
         if job is None:
-            return Batch((), True, WorkerLost("this worker was begun anew meanwhile"))
+            return News((), True, WorkerLost("this worker was begun anew meanwhile"))
         batch = job.after(heard, patience_s)
         if batch.over:
             with self._lock:
@@ -107,7 +107,7 @@ class Desk:
         if job is not None:
             job.stop.set()
 
-    def _do(self, job: _Job, task: Task) -> None:
+    def _do(self, job: _Job, task: WorkTask) -> None:
         error: Exception | None = None
         try:
             for news in task.do(self, job.stop):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from hgc.spread.desk import Desk
 from hgc.spread.facts import Facts, mixed
-from hgc.spread.work import Place, Task
+from hgc.spread.work import Place, WorkTask
 
 if TYPE_CHECKING:
     from hgc.studio.studio import Studio
@@ -27,7 +27,7 @@ class Here:
     def facts(self) -> Sequence[Facts]:
         return (self._desk.facts(),)
 
-    def run(self, task: Task, stop: threading.Event, before: str = "") -> Iterator[Any]:
+    def run(self, task: WorkTask, stop: threading.Event, before: str = "") -> Iterator[Any]:
         """The task's news and, last, what came of it."""
         yield from task.do(self._desk, stop)
 

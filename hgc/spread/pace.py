@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from hgc.spread.work import Place
 
 
-class Pace:
+class WorkPace:
     """Of so many pictures, scenes or runs that are still to be made at a place."""
 
     def __init__(self, place: Place, left: int) -> None:

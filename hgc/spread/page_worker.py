@@ -16,9 +16,9 @@ from hgc.history.archive import read_archive
 from hgc.results.comparison import Cancelled, Comparison
 from hgc.results.records import comparison_of
 from hgc.spread.compare import Compare
-from hgc.spread.desk import Batch
+from hgc.spread.desk import News
 from hgc.spread.facts import Facts
-from hgc.spread.work import Task, WorkerLost
+from hgc.spread.work import WorkerLost, WorkTask
 
 LOADING_S = 300.0  # of a page that was just opened
 
@@ -43,23 +43,23 @@ class PageHand:
         data = self._answer(self._client.submit(api_name="/facts"), LOADING_S)
         return replace(Facts.read(data), where=self.name)
 
-    def work(self, name: str, task: Task, patience_s: float) -> Batch:
+    def work(self, name: str, task: WorkTask, patience_s: float) -> News:
         """Sends a request; there are no news of it before its pictures."""
         assert isinstance(task, Compare), "pages draw requests, nothing else"
         job = self._client.submit(json.loads(task.request), False, True, api_name="/run_request")
         self._jobs[name] = (task, job)
         return self.more(name, 0, patience_s)
 
-    def more(self, name: str, heard: int, patience_s: float) -> Batch:
+    def more(self, name: str, heard: int, patience_s: float) -> News:
         if name not in self._jobs:
-            return Batch((), True, Cancelled("stopped on request"))
+            return News((), True, Cancelled("stopped on request"))
         task, job = self._jobs[name]
         try:
             answer = self._answer(job, patience_s)
         except NotYet:
-            return Batch((), False)
+            return News((), False)
         self._jobs.pop(name, None)
-        return Batch((self._comparison(task, answer),), True)
+        return News((self._comparison(task, answer),), True)
 
     def stop(self, name: str) -> None:
         _, job = self._jobs.pop(name, (None, None))

@@ -13,11 +13,11 @@ from hgc import limits
 from hgc.calibration.subject import Subject
 from hgc.optimise.measure import measure, runs_of
 from hgc.optimise.predict import Predictor
-from hgc.optimise.search import Runs, Session
+from hgc.optimise.search import Runs, SearchSession
 from hgc.optimise.shelf import Rung, Shelf
 from hgc.request import RequestRefused
 from hgc.spread.here import place_of
-from hgc.spread.pace import Pace
+from hgc.spread.pace import WorkPace
 from hgc.spread.trials import Cutouts, TrialsAt
 from hgc.studio.calibrating import CALIBRATION_SEEDS
 from hgc.studio.worker import WORKER
@@ -144,7 +144,7 @@ class SearchAt:
         """
         search, known = self.search, before is not None and self._goes_on(before)
         table = before.table if before is not None and self._has_table(before) else self._table()
-        session = Session(self.runs(table), search.tries, self._tell)
+        session = SearchSession(self.runs(table), search.tries, self._tell)
         rungs = () if before is None else before.rungs if known else session.scored(before.rungs)
         shelf = Shelf(table, rungs, self.weights, search.command, search.cutouts.drawings)
         budgets: Sequence[float] = search.budgets
@@ -172,12 +172,12 @@ class SearchAt:
     def _table(self) -> ErrorTable:
         """Measured where the trials are made; what `work` has of it is not measured again."""
         name = f"{self.search.subject.name}-{self.weights}-{self.search.side}px-painted.npz"
-        pace: Pace | None = None
+        pace: WorkPace | None = None
 
         def tell(done: int, of: int) -> None:
             nonlocal pace
             self._begun, self._done = done, 0
-            pace = pace or Pace(self._place, of - done + 1)
+            pace = pace or WorkPace(self._place, of - done + 1)
             self._tell(f"error table: run {done}/{of}; {pace.after()}")
 
         return measure(self._trials, self._anatomy, self.search.subject, self._work / name, tell)

@@ -11,10 +11,10 @@ from time import monotonic
 from typing import Any, Protocol
 from uuid import uuid4
 
-from hgc.spread.desk import Batch
+from hgc.spread.desk import News
 from hgc.spread.facts import Facts, check_alike
 from hgc.spread.line import Line
-from hgc.spread.work import TRIES, Given, NoWorkers, Task, Waiting, WorkerLost, WorkLost
+from hgc.spread.work import TRIES, GivenTask, NoWorkers, Waiting, WorkerLost, WorkLost, WorkTask
 
 log = logging.getLogger(__name__)
 
@@ -24,14 +24,14 @@ HIRES = 3  # tries to have another in the place of one that was lost
 CLOSED = "the workers were sent home"
 
 
-class Hand(Protocol):
+class WorkerHand(Protocol):
     """A desk elsewhere, under a name of its own. Everything but `end` raises WorkerLost."""
 
     @property
     def name(self) -> str: ...
     def facts(self) -> Facts: ...
-    def work(self, name: str, task: Task, patience_s: float) -> Batch: ...
-    def more(self, name: str, heard: int, patience_s: float) -> Batch: ...
+    def work(self, name: str, task: WorkTask, patience_s: float) -> News: ...
+    def more(self, name: str, heard: int, patience_s: float) -> News: ...
     def stop(self, name: str) -> None: ...
     def end(self) -> None:
         """Ends the worker, whatever it does."""
@@ -41,9 +41,9 @@ class Hand(Protocol):
 class Pool:
     """`hire` gives the `number`-th worker once its model is loaded, and is asked again for one that was lost."""
 
-    def __init__(self, hire: Callable[[int], Hand], count: int) -> None:
+    def __init__(self, hire: Callable[[int], WorkerHand], count: int) -> None:
         self._hire, self._count = hire, count
-        self._line: Line[Hand] = Line()
+        self._line: Line[WorkerHand] = Line()
         self._lock = threading.Lock()
         self._team: dict[str, _Member] = {}
         self._first: Facts | None = None
@@ -84,7 +84,7 @@ class Pool:
         with self._lock:
             return tuple(member.facts for member in self._team.values())
 
-    def run(self, task: Task, stop: threading.Event, before: str = "") -> Iterator[Any]:
+    def run(self, task: WorkTask, stop: threading.Event, before: str = "") -> Iterator[Any]:
         """Waiting, Given, the task's news and, last, what came of it.
 
         Raises WorkLost, NoWorkers, Cancelled and what the task raises.
@@ -96,7 +96,7 @@ class Pool:
                     yield worker
             assert not isinstance(worker, Waiting)
             try:
-                yield Given(worker.name)
+                yield GivenTask(worker.name)
                 yield from self._done_by(worker, task, stop)
                 return
             except WorkerLost as error:
@@ -113,7 +113,7 @@ class Pool:
         for hand in team:
             hand.end()
 
-    def _done_by(self, worker: Hand, task: Task, stop: threading.Event) -> Iterator[Any]:
+    def _done_by(self, worker: WorkerHand, task: WorkTask, stop: threading.Event) -> Iterator[Any]:
         """The task's news; afterwards the worker is free again, however this ends, or replaced where it was lost."""
         following, lost = _Following(worker, task, stop), False
         try:
@@ -127,7 +127,7 @@ class Pool:
             else:
                 self._line.give_back(worker)
 
-    def _replace(self, worker: Hand) -> None:
+    def _replace(self, worker: WorkerHand) -> None:
         with self._lock:
             member = self._team.pop(worker.name, None)
             seeking = member is not None and not self._closed
@@ -155,7 +155,7 @@ class Pool:
         failures.append(failure)
         self._line.stay_away(str(failure))
 
-    def _welcome(self, worker: Hand, number: int) -> None:
+    def _welcome(self, worker: WorkerHand, number: int) -> None:
         """Raises WorkersDiffer for one that would draw other pictures, WorkerLost."""
         try:
             facts = worker.facts()
@@ -174,14 +174,14 @@ class Pool:
 @dataclass(frozen=True)
 class _Member:
     number: int
-    hand: Hand
+    hand: WorkerHand
     facts: Facts
 
 
 class _Following:
     """One task at one worker."""
 
-    def __init__(self, worker: Hand, task: Task, stop: threading.Event) -> None:
+    def __init__(self, worker: WorkerHand, task: WorkTask, stop: threading.Event) -> None:
         self._worker, self._task, self._stop = worker, task, stop
         self._name, self._heard, self._over = uuid4().hex, 0, False
         self._until: float | None = None

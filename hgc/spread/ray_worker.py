@@ -16,9 +16,9 @@ from hgc.spread.connection import Connection
 from hgc.spread.work import WorkerLost
 
 if TYPE_CHECKING:
-    from hgc.spread.desk import Batch, Desk
+    from hgc.spread.desk import Desk, News
     from hgc.spread.facts import Facts
-    from hgc.spread.work import Task
+    from hgc.spread.work import WorkTask
 
 LOADING_S = 600.0  # of a model, and of waiting for a device
 ANSWER_S = 120.0  # a worker that answers nothing for so long is lost
@@ -60,11 +60,11 @@ class DeskActor:
         except Exception as error:
             return sendable(error)
 
-    def work(self, name: str, task: Task, patience_s: float) -> Batch:
+    def work(self, name: str, task: WorkTask, patience_s: float) -> News:
         assert self._desk is not None
         return self._desk.work(name, task, patience_s)
 
-    def more(self, name: str, heard: int, patience_s: float) -> Batch:
+    def more(self, name: str, heard: int, patience_s: float) -> News:
         assert self._desk is not None
         return self._desk.more(name, heard, patience_s)
 
@@ -90,10 +90,10 @@ class RayHand:
             raise facts
         return facts
 
-    def work(self, name: str, task: Task, patience_s: float) -> Batch:
+    def work(self, name: str, task: WorkTask, patience_s: float) -> News:
         return self._answer(lambda: self._actor.work.remote(name, task, patience_s))
 
-    def more(self, name: str, heard: int, patience_s: float) -> Batch:
+    def more(self, name: str, heard: int, patience_s: float) -> News:
         return self._answer(lambda: self._actor.more.remote(name, heard, patience_s))
 
     def stop(self, name: str) -> None:

@@ -16,9 +16,9 @@ from hgc.spread.compare import Compare, Inspect
 from hgc.spread.facts import Facts, check_alike
 from hgc.spread.measure import scenes_at
 from hgc.spread.pool import Pool
-from hgc.spread.work import Given, Waiting
-from hgc.studio.calibrating import LONGEST, Measured, calibrating, place_of
-from hgc.studio.drawn import Drawn
+from hgc.spread.work import GivenTask, Waiting
+from hgc.studio.arm_cache import ArmCache
+from hgc.studio.calibrating import LONGEST, ScenesMeasured, calibrating, place_of
 from hgc.studio.inspection import Inspection, Look
 from hgc.studio.judge import Judge
 from hgc.studio.studio import Studio
@@ -52,15 +52,15 @@ class SpreadStudio(Studio):
         request: Request,
         *,
         cancel: threading.Event | None = None,
-        drawn: Drawn | None = None,
+        drawn: ArmCache | None = None,
         forecast: Forecast | None = None,
-    ) -> Iterator[Waiting | Given | Progress | Comparison]:
+    ) -> Iterator[Waiting | GivenTask | Progress | Comparison]:
         """As a studio's, by the first worker that is free, and begun anew by another where that one is lost."""
         self.accept(request)
         task = Compare(request.model_dump_json(), forecast or self.forecast(request))
         return self._compared(task, cancel or threading.Event())
 
-    def _compared(self, task: Compare, stop: threading.Event) -> Iterator[Waiting | Given | Progress | Comparison]:
+    def _compared(self, task: Compare, stop: threading.Event) -> Iterator[Waiting | GivenTask | Progress | Comparison]:
         for news in self.place.run(task, stop):
             if isinstance(news, Comparison):
                 self.note_timing(news.request, news.full, news.cached)
@@ -74,7 +74,7 @@ class SpreadStudio(Studio):
 
     def calibrate(
         self, subject: Subject, scenes: int, *, cancel: threading.Event | None = None
-    ) -> Iterator[Measured | Calibration]:
+    ) -> Iterator[ScenesMeasured | Calibration]:
         """As a studio's, many scenes at once."""
         stop = cancel or threading.Event()
         each = scenes_at(self.place, subject, LONGEST, stop)

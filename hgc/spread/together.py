@@ -8,9 +8,9 @@ from queue import Empty, SimpleQueue
 from typing import Any, Generic, TypeVar
 
 from hgc.results.comparison import Cancelled
-from hgc.spread.work import Given, Place, Task, WorkLost
+from hgc.spread.work import GivenTask, Place, WorkLost, WorkTask
 
-T = TypeVar("T", bound=Task)
+T = TypeVar("T", bound=WorkTask)
 LOOK_S = 0.1  # how often a stop is looked for
 ENDED = object()
 
@@ -81,7 +81,7 @@ class _Side(Generic[T]):
             while (task := self._next()) is not None:
                 try:
                     for news in self._place.run(task, self._stop, worker):
-                        worker = news.worker if isinstance(news, Given) else worker
+                        worker = news.worker if isinstance(news, GivenTask) else worker
                         self._news.put((task, news))
                 except WorkLost as lost:
                     self._news.put((task, lost))

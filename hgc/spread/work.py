@@ -41,13 +41,13 @@ class Waiting:
 
 
 @dataclass(frozen=True)
-class Given:
+class GivenTask:
     """A task was given to this worker, anew where another was lost."""
 
     worker: str
 
 
-class Task(Protocol):
+class WorkTask(Protocol):
     """Something to be done with a loaded model."""
 
     def do(self, desk: Desk, stop: threading.Event) -> Iterator[Any]:
@@ -66,7 +66,7 @@ class Place(Protocol):
         """Those of each worker."""
         ...
 
-    def run(self, task: Task, stop: threading.Event, before: str = "") -> Iterator[Any]:
+    def run(self, task: WorkTask, stop: threading.Event, before: str = "") -> Iterator[Any]:
         """Waiting, Given, the task's news and, last, what came of it; by the worker named `before`, where it is free.
 
         Raises WorkLost, NoWorkers, Cancelled and what the task raises.

@@ -24,7 +24,7 @@ LONGEST = 4
 
 
 @dataclass(frozen=True)
-class Measured:
+class ScenesMeasured:
     """`done` of `wanted` scenes are measured."""
 
     done: int
@@ -40,7 +40,7 @@ def calibrating(
     longest: int = LONGEST,
     cancel: threading.Event | None = None,
     each: Each | None = None,
-) -> Iterator[Measured | Calibration]:
+) -> Iterator[ScenesMeasured | Calibration]:
     """News before the first scene and after each; last, the calibration, which is then in `out` and the .npz beside it.
 
     What is measured so far stands beside them, so that the next call goes on from it, also with more scenes than were
@@ -51,7 +51,7 @@ def calibrating(
     out.parent.mkdir(parents=True, exist_ok=True)
     pipe = studio.loaded.pipeline(subject.control, subject.sampler)
     for done in measured(each, subject, weights_of(pipe), scenes=scenes, state=state_beside(out), longest=longest):
-        yield Measured(done.scenes, scenes)
+        yield ScenesMeasured(done.scenes, scenes)
     calibration = WORKER.run(lambda: calibration_of(done, pipe))
     calibration.write(out)
     yield calibration

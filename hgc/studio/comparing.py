@@ -20,10 +20,10 @@ from hgc.planning.task import at_steps
 from hgc.request import ArmName, Request
 from hgc.results.comparison import Arm, Cancelled, Comparison, Pixels, Progress
 from hgc.results.forecast import Forecast
+from hgc.studio.arm_cache import ArmCache
 from hgc.studio.call import noise_of, stepping
 from hgc.studio.control_map import decoded
 from hgc.studio.cores import take_free_cores
-from hgc.studio.drawn import Drawn
 from hgc.studio.preview import Previews, lane_of, pixels
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ Stopped = Callable[[], bool]
 
 
 def compared(
-    studio: Studio, request: Request, forecast: Forecast, drawn: Drawn | None, tell: Tell, stopped: Stopped
+    studio: Studio, request: Request, forecast: Forecast, drawn: ArmCache | None, tell: Tell, stopped: Stopped
 ) -> Comparison:
     """The arms one after the other, by the forecast's plans; those that `drawn` has are taken from it.
 
@@ -90,7 +90,7 @@ class _Drawing:
     studio: Studio
     request: Request
     call: Mapping[str, Any]
-    drawn: Drawn | None
+    drawn: ArmCache | None
     tell: Tell
     stopped: Stopped
 

@@ -22,8 +22,8 @@ from hgc.planning import Blueprint
 from hgc.request import Recipe, Request
 from hgc.results.comparison import Cancelled, Comparison, Progress
 from hgc.results.forecast import Forecast
-from hgc.studio.calibrating import Measured
-from hgc.studio.drawn import Drawn
+from hgc.studio.arm_cache import ArmCache
+from hgc.studio.calibrating import ScenesMeasured
 from hgc.studio.inspection import Inspection, Look
 from hgc.studio.judge import Judge
 from hgc.studio.studio import Studio
@@ -78,7 +78,7 @@ class LentStudio(Studio):
         request: Request,
         *,
         cancel: threading.Event | None = None,
-        drawn: Drawn | None = None,
+        drawn: ArmCache | None = None,
         forecast: Forecast | None = None,
     ) -> Iterator[Progress | Comparison]:
         """As a studio's; a stop is heard between two steps, and every arm is drawn anew."""
@@ -102,7 +102,7 @@ class LentStudio(Studio):
 
     def calibrate(
         self, subject: Subject, scenes: int, *, cancel: threading.Event | None = None
-    ) -> Iterator[Measured | Calibration]:
+    ) -> Iterator[ScenesMeasured | Calibration]:
         """As a studio's; a stop is heard between two scenes."""
         with closing(self._calibrate_there(subject, scenes)) as lent:
             for news in lent:
@@ -118,5 +118,5 @@ class LentStudio(Studio):
     def _inspect_here(self, comparison: Comparison) -> Iterator[Look | Inspection]:
         yield from super().inspect(comparison)
 
-    def _calibrate_here(self, subject: Subject, scenes: int) -> Iterator[Measured | Calibration]:
+    def _calibrate_here(self, subject: Subject, scenes: int) -> Iterator[ScenesMeasured | Calibration]:
         yield from super().calibrate(subject, scenes)

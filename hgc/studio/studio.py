@@ -42,11 +42,11 @@ from hgc.request import Lora, Recipe, Request, RequestRefused
 from hgc.results.comparison import Arm, Comparison, Pixels, Progress
 from hgc.results.forecast import Forecast
 from hgc.studio import timing
-from hgc.studio.calibrating import Measured, calibrating, known_calibration, place_of
+from hgc.studio.arm_cache import ArmCache
+from hgc.studio.calibrating import ScenesMeasured, calibrating, known_calibration, place_of
 from hgc.studio.call import call_of
 from hgc.studio.comparing import compared
 from hgc.studio.control_map import Prepared, decoded, prepare_control
-from hgc.studio.drawn import Drawn
 from hgc.studio.inspection import Inspection, Look, look_into
 from hgc.studio.judge import Judge
 from hgc.studio.preview import LatentPreview
@@ -250,7 +250,7 @@ class Studio:
         request: Request,
         *,
         cancel: threading.Event | None = None,
-        drawn: Drawn | None = None,
+        drawn: ArmCache | None = None,
         forecast: Forecast | None = None,
     ) -> Iterator[Progress | Comparison]:
         """Runs the arms one after the other on the same noise; yields progress and, last, the comparison.
@@ -279,7 +279,7 @@ class Studio:
 
     def calibrate(
         self, subject: Subject, scenes: int, *, cancel: threading.Event | None = None
-    ) -> Iterator[Measured | Calibration]:
+    ) -> Iterator[ScenesMeasured | Calibration]:
         """News before the first scene and after each; last, the calibration, which `calibration` then finds.
 
         Raises Cancelled at the next step once `cancel` is set, ModelUnavailable for a control or sampler there is not.

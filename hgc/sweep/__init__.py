@@ -4,7 +4,7 @@ Sweep(base, Axis.parse("budget", "0.2, 0.35, 0.5"), Axis.parse("seed", "0..4")).
 """
 
 from hgc.sweep.axis import LADDER, MOST_RUNS, SETTINGS, Axis, Setting, Value, parse_seeds
-from hgc.sweep.grid import LADDER_AXIS, Cell, Sweep, base_of
+from hgc.sweep.grid import LADDER_AXIS, Sweep, SweepCell, base_of
 
 __all__ = [
     "LADDER",
@@ -12,9 +12,9 @@ __all__ = [
     "MOST_RUNS",
     "SETTINGS",
     "Axis",
-    "Cell",
     "Setting",
     "Sweep",
+    "SweepCell",
     "Value",
     "base_of",
     "parse_seeds",

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from hgc.results.records import signed
-from hgc.sweep.grid import Cell, Sweep
-from hgc.sweep.table import Record, figures_of, record
+from hgc.sweep.grid import Sweep, SweepCell
+from hgc.sweep.table import RunRow, figures_of, record
 from hgc.whole import write_folder
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class Folder:
     def __init__(self, path: Path, made_with: str) -> None:
         self._path, self._made_with = path / "runs", made_with
 
-    def known(self, sweep: Sweep, cell: Cell) -> Record | None:
+    def known(self, sweep: Sweep, cell: SweepCell) -> RunRow | None:
         """The record of a run that is there; None where something is missing or cut short."""
         try:
             figures = json.loads((self._path / f"{self.name(cell)}.json").read_text())
@@ -42,7 +42,7 @@ class Folder:
             return None
         return record(sweep, cell, figures)
 
-    def picture(self, cell: Cell) -> NDArray[np.uint8]:
+    def picture(self, cell: SweepCell) -> NDArray[np.uint8]:
         """The cached picture uint8 [H, W, 3] of a run that is there."""
         return np.array(Image.open(self.picture_path(cell)).convert("RGB"))
 
@@ -57,11 +57,11 @@ class Folder:
         written = {file: signed(compared, arm) for file, arm in files.items()}
         write_folder(self._path, written | {f"{name}.json": json.dumps(figures_of(compared)).encode()})
 
-    def name(self, cell: Cell) -> str:
+    def name(self, cell: SweepCell) -> str:
         """Twelve hex digits."""
         return sha256(f"{self._made_with} {cell.request.model_dump_json()}".encode()).hexdigest()[:12]
 
-    def picture_path(self, cell: Cell) -> Path:
+    def picture_path(self, cell: SweepCell) -> Path:
         return self._path / f"{self.name(cell)}.png"
 
 

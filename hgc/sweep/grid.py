@@ -21,7 +21,7 @@ LADDER_AXIS = Axis("caches", LADDER)
 
 
 @dataclass(frozen=True)
-class Cell(Generic[R_co]):
+class SweepCell(Generic[R_co]):
     """One run of a sweep: where its picture stands, counted from 0, and the `repeat`-th seed of that place."""
 
     column: int
@@ -80,10 +80,10 @@ class Sweep(Generic[R_co]):
         return 1 if self.y is None else len(self.y.values)
 
     @cached_property
-    def cells(self) -> tuple[Cell[R_co], ...]:
+    def cells(self) -> tuple[SweepCell[R_co], ...]:
         """Every run, row by row; the first seed of all places comes before the second of any."""
         return tuple(
-            Cell(column, row, repeat, self._request(column, row, repeat))
+            SweepCell(column, row, repeat, self._request(column, row, repeat))
             for repeat in range(max(1, len(self.seeds)))
             for row in range(self.rows)
             for column in range(self.columns)

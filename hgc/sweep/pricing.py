@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from hgc.cache.plan import PlanRefused
 from hgc.request import Recipe, RequestRefused
-from hgc.studio.drawn import Drawn
-from hgc.sweep.grid import Cell
+from hgc.studio.arm_cache import ArmCache
+from hgc.sweep.grid import SweepCell
 
 if TYPE_CHECKING:
     from hgc.studio.studio import Studio
@@ -27,20 +27,20 @@ class Job:
     refusal: str = ""
 
 
-def jobs(studio: Studio, cells: Sequence[Cell[Recipe]], drawn: Drawn | None = None) -> list[Job]:
+def jobs(studio: Studio, cells: Sequence[SweepCell[Recipe]], drawn: ArmCache | None = None) -> list[Job]:
     """The cost of drawing these runs, in their order; forecasts are kept in `drawn`."""
-    pricing = _Pricing(studio, Drawn() if drawn is None else drawn)
+    pricing = _Pricing(studio, ArmCache() if drawn is None else drawn)
     return [pricing.job(cell) for cell in cells]
 
 
 class _Pricing:
     """The cost that every run adds to those before it."""
 
-    def __init__(self, studio: Studio, drawn: Drawn) -> None:
+    def __init__(self, studio: Studio, drawn: ArmCache) -> None:
         self._studio, self._drawn = studio, drawn
         self._paid: set[tuple[str, str]] = set()
 
-    def job(self, cell: Cell[Recipe]) -> Job:
+    def job(self, cell: SweepCell[Recipe]) -> Job:
         request = cell.request
         try:
             forecast = self._drawn.forecast(request, self._studio.forecast)

@@ -16,8 +16,8 @@ from hgc.spread.compare import Compare
 from hgc.spread.here import place_of
 from hgc.spread.together import Take, together
 from hgc.spread.work import Place, WorkLost
-from hgc.studio.drawn import Drawn
-from hgc.sweep.grid import Cell
+from hgc.studio.arm_cache import ArmCache
+from hgc.sweep.grid import SweepCell
 from hgc.sweep.pricing import Job, jobs
 
 if TYPE_CHECKING:
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Underway:
+class SweepUnderway:
     """Run `number` of `runs`, counted from 1, is at `progress`; `done` is the sweep's part 0..1 of the MACs.
 
     `eta_s` counts all runs to come. `workers` draw at once, all together so many pictures `per_minute` so far.
     """
 
-    cell: Cell[Request]
+    cell: SweepCell[Request]
     number: int
     runs: int
     progress: Progress
@@ -45,24 +45,24 @@ class Underway:
 class Outcome:
     """The outcome of a run: its pictures, or in one sentence why this model cannot do it."""
 
-    cell: Cell[Request]
+    cell: SweepCell[Request]
     comparison: Comparison | None
     refusal: str = ""
 
 
 def run_cells(
     studio: Studio,
-    cells: Sequence[Cell[Request]],
+    cells: Sequence[SweepCell[Request]],
     *,
     cancel: threading.Event | None = None,
     place: Place | None = None,
-) -> Iterator[Underway | Outcome]:
+) -> Iterator[SweepUnderway | Outcome]:
     """First the cells that cannot be drawn; then progress, and the outcome of every run as soon as it is there.
 
     Ends early once `cancel` is set. An arm that several runs share, above all the full one, is made once by each
     worker. The runs are done at `place`, by default the studio's own.
     """
-    drawn, place = Drawn(), place or place_of(studio)
+    drawn, place = ArmCache(), place or place_of(studio)
     planned = dict(zip([cell.key for cell in cells], jobs(studio, cells, drawn), strict=True))
     for cell in cells:
         if refusal := planned[cell.key].refusal:
@@ -88,7 +88,7 @@ def run_cells(
 class _Run(Compare):
     """The comparison of a cell, which it brings along unused."""
 
-    cell: Cell[Request] = field(kw_only=True)
+    cell: SweepCell[Request] = field(kw_only=True)
 
 
 def by_picture(runs: Sequence[_Run]) -> Take[_Run]:
@@ -124,7 +124,7 @@ class _Pace:
         self._here: dict[str, float] = {}  # MACs of runs under way
         self._done, self._pictures, self._begun = 0.0, 0, perf_counter()
 
-    def at(self, cell: Cell[Request], news: Progress) -> Underway:
+    def at(self, cell: SweepCell[Request], news: Progress) -> SweepUnderway:
         """With this news of a run."""
         key, arms = cell.key, 3 if cell.request.rival else 2
         seen = self._seen.setdefault(key, set())
@@ -132,7 +132,7 @@ class _Pace:
         self._pictures += news.step == news.steps
         self._here[key] = self._planned[key].macs * (len(seen) - 1 + news.step / news.steps) / arms
         done, spent_s = self._done + sum(self._here.values()), perf_counter() - self._begun
-        return Underway(
+        return SweepUnderway(
             cell=cell,
             number=self._numbers[key],
             runs=len(self._planned),
@@ -143,7 +143,7 @@ class _Pace:
             per_minute=60 * self._pictures / spent_s if spent_s else 0.0,
         )
 
-    def end(self, cell: Cell[Request]) -> None:
+    def end(self, cell: SweepCell[Request]) -> None:
         """A run is over."""
         self._here.pop(cell.key, None)
         self._done += self._planned[cell.key].macs

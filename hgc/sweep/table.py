@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING, Any
 from hgc.charts.pareto import Point
 from hgc.planning.methods import arm_titles
 from hgc.sweep.axis import Axis
-from hgc.sweep.grid import Cell, Sweep
+from hgc.sweep.grid import Sweep, SweepCell
 
 if TYPE_CHECKING:
     from hgc.results.comparison import Comparison
     from hgc.sweep.run import Outcome
 
 # Names to plain values: a number, a word, yes or no, or nothing.
-Record = dict[str, Any]
+RunRow = dict[str, Any]
 
 
-def record(sweep: Sweep, cell: Cell, figures: Mapping[str, Any], refusal: str = "") -> Record:
+def record(sweep: Sweep, cell: SweepCell, figures: Mapping[str, Any], refusal: str = "") -> RunRow:
     """A run: the values of the axes by name, its settings, its figures as `Comparison.figures` gives them."""
     request = cell.request
     places = zip(sweep.axes, (cell.column, cell.row), strict=False)
@@ -39,7 +39,7 @@ def figures_of(comparison: Comparison) -> dict[str, Any]:
     return comparison.figures() | {"processor": comparison.made.processor}
 
 
-def records(sweep: Sweep, outcomes: Iterable[Outcome]) -> dict[str, Record]:
+def records(sweep: Sweep, outcomes: Iterable[Outcome]) -> dict[str, RunRow]:
     """One for each run that is there, by its key."""
     return {
         out.cell.key: record(sweep, out.cell, {} if out.comparison is None else figures_of(out.comparison), out.refusal)
@@ -47,12 +47,12 @@ def records(sweep: Sweep, outcomes: Iterable[Outcome]) -> dict[str, Record]:
     }
 
 
-def columns(rows: Iterable[Record]) -> list[str]:
+def columns(rows: Iterable[RunRow]) -> list[str]:
     """Every column that some row has, in the order in which they come up."""
     return list(dict.fromkeys(name for row in rows for name in row))
 
 
-def as_csv(rows: Sequence[Record]) -> str:
+def as_csv(rows: Sequence[RunRow]) -> str:
     """Nothing stands where a row has no value, as for the PSNR of pictures that agree in every bit."""
     text = StringIO()
     writer = csv.DictWriter(text, columns(rows), lineterminator="\n")
@@ -61,7 +61,7 @@ def as_csv(rows: Sequence[Record]) -> str:
     return text.getvalue()
 
 
-def as_parquet(rows: Sequence[Record]) -> bytes:
+def as_parquet(rows: Sequence[RunRow]) -> bytes:
     """The same table with typed columns; a column without any value is left out."""
     import fastparquet
     import pandas
@@ -88,7 +88,7 @@ class Layout:
         return cls(along, next((axis for axis in axes if axis is not along), None))
 
 
-def points(sweep: Sweep, rows: Mapping[str, Record]) -> list[Point]:
+def points(sweep: Sweep, rows: Mapping[str, RunRow]) -> list[Point]:
     """A point for each cached picture and each rival's, from the runs' records by key."""
     layout, dots = Layout.of(sweep), list[Point]()
     for cell in sweep.cells:
@@ -109,14 +109,14 @@ def _listed(*words: str) -> str:
     return ", ".join(word for word in words if word)
 
 
-def _words(sweep: Sweep, cell: Cell, axis: Axis | None) -> str:
+def _words(sweep: Sweep, cell: SweepCell, axis: Axis | None) -> str:
     if axis is None:
         return ""
     label = axis.labels[cell.column if axis is sweep.x else cell.row]
     return label if axis.name == "method" else f"{axis.setting.title} {label}"
 
 
-def _point(row: Record, arm: str, series: str, place: str, key: str) -> Point:
+def _point(row: RunRow, arm: str, series: str, place: str, key: str) -> Point:
     rival = arm == "rival"
     psnr, ssim, seen = (row[f"{name}_rival" if rival else name] for name in ("psnr", "ssim", "perceptual"))
     score = row[f"control_score_{arm}"]

@@ -21,7 +21,7 @@ from hgc.training.compute import Compute
 from hgc.training.denoiser import NETS, Denoiser, build_scheduler
 
 if TYPE_CHECKING:
-    from hgc.training.train import Recipe
+    from hgc.training.train import TrainingRecipe
 
 SHARD = "9MB"
 STAGES = ("autoencoder", "segmenter", "reader", "depth_reader", "obedience", "denoiser")
@@ -86,7 +86,7 @@ def weight_bytes(out: Path) -> dict[str, int]:
     return {str(path.relative_to(out)): path.stat().st_size for path in sorted(out.rglob("*.safetensors"))}
 
 
-def write_record(out: Path, work: Path, recipe: Recipe, seed: int, compute: Compute, command: str) -> None:
+def write_record(out: Path, work: Path, recipe: TrainingRecipe, seed: int, compute: Compute, command: str) -> None:
     """Write training.json to `out`. Losses are [step, loss, …], one entry every 20 steps."""
     stages: dict[str, Any] = {}
     for name in STAGES:

@@ -23,7 +23,7 @@ LOG_FROM = 5.0  # a linear axis would hide how it ends
 
 
 @dataclass(frozen=True)
-class Course:
+class LossCurve:
     """A stage's losses by step, both of one length, at least two, losses above zero."""
 
     name: str
@@ -53,7 +53,7 @@ def draw_losses(record: Path) -> Image.Image:
         noted = stage["losses"]
         _title(pen, name, f"{stage['seconds'] / 60:.0f} min" if len(noted) > 1 else "too short for a curve", i * WIDTH)
         if len(noted) > 1:
-            _panel(pen, Course(name, [row[0] for row in noted], [row[1] for row in noted]), i * WIDTH)
+            _panel(pen, LossCurve(name, [row[0] for row in noted], [row[1] for row in noted]), i * WIDTH)
     return sheet.resize((WIDTH * len(stages), HEIGHT), Image.Resampling.LANCZOS)
 
 
@@ -63,7 +63,7 @@ def _title(pen: ImageDraw.ImageDraw, name: str, aside: str, x0: int) -> None:
     pen.text((SCALE * (x0 + WIDTH - RIGHT), SCALE * 9), aside, QUIET, small, anchor="ra")
 
 
-def _panel(pen: ImageDraw.ImageDraw, course: Course, x0: int) -> None:
+def _panel(pen: ImageDraw.ImageDraw, course: LossCurve, x0: int) -> None:
     low, high = min(course.losses), max(course.losses)
     logarithmic = high / low >= LOG_FROM
     ticks = _ticks(low, high, logarithmic)

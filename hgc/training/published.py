@@ -21,7 +21,7 @@ from hgc.training.optim import Pair
 from hgc.training.pace import Pace
 
 if TYPE_CHECKING:
-    from hgc.training.train import Recipe
+    from hgc.training.train import TrainingRecipe
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ def published_stages(weights: Path) -> dict[str, Any]:
     return stages
 
 
-def take_up(weights: Path, work: Path, recipe: "Recipe") -> None:
+def take_up(weights: Path, work: Path, recipe: "TrainingRecipe") -> None:
     """Write to `work` the checkpoint of every stage that has none there, from finished `weights` and their record.
 
     Steps, time spent and losses go on from training.json; the optimizers' momenta are not published and start anew.
@@ -86,11 +86,11 @@ def _check_time(weights: Path, pace: Pace) -> None:
         raise CheckpointError(f"{weights} has {' and '.join(lacking)}: give --more denoiser=MINUTES to learn it")
 
 
-def _autoencoder(weights: Path, recipe: "Recipe") -> nn.Module:
+def _autoencoder(weights: Path, recipe: "TrainingRecipe") -> nn.Module:
     return _filled(build_autoencoder(recipe.autoencoder), AutoencoderTiny.from_pretrained(weights / "vae"))
 
 
-def _denoiser(weights: Path, recipe: "Recipe") -> nn.Module:
+def _denoiser(weights: Path, recipe: "TrainingRecipe") -> nn.Module:
     tokenizer = build_tokenizer()
     model = Denoiser(recipe.denoiser.sizes, tokenizer)
     _understanding(

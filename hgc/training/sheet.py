@@ -80,14 +80,14 @@ def _drawn(
 
 
 @dataclass(frozen=True)
-class Place:
+class SheetPlace:
     """One picture of the wall: which control draws it, and from what."""
 
     control: str
     sitting: Sitting
 
 
-def places() -> list[Place]:
+def places() -> list[SheetPlace]:
     """24 of them, always the same: in each row four seasons from label maps, then two pictures from edges."""
     hung = []
     for row, time in enumerate(TIMES):
@@ -95,10 +95,10 @@ def places() -> list[Place]:
             seed = FIRST_SEED + WALL_COLUMNS * row + column
             scene = paint(seed, time, SEASONS[(column + (row if column >= len(SEASONS) else 0)) % len(SEASONS)])
             if column < len(SEASONS):
-                hung.append(Place("segmentation", Sitting(colour_map(scene.labels), scene.caption, seed)))
+                hung.append(SheetPlace("segmentation", Sitting(colour_map(scene.labels), scene.caption, seed)))
             else:
                 lines = np.repeat(scene.edges[..., None], 3, axis=2)
-                hung.append(Place("edges", Sitting(lines, scene.caption, seed)))
+                hung.append(SheetPlace("edges", Sitting(lines, scene.caption, seed)))
     return hung
 
 

@@ -57,7 +57,7 @@ def minutes(count: float) -> Budget:
 
 
 @dataclass(frozen=True)
-class Recipe:
+class TrainingRecipe:
     """Everything a training depends on but the seed. Budgets are per stage; pictures are painted, never stored."""
 
     autoencoder: AutoencoderPlan = field(default_factory=AutoencoderPlan)
@@ -81,7 +81,7 @@ class Recipe:
     sheet_every: int = 1000
 
 
-def longer(recipe: Recipe, weights: Path, extra_minutes: dict[str, float]) -> Recipe:
+def longer(recipe: TrainingRecipe, weights: Path, extra_minutes: dict[str, float]) -> TrainingRecipe:
     """The recipe with budgets by which finished stages go on for so many more minutes than their record says.
 
     A stage that is not in the record has those minutes; so has a new reader, and what its record says beside.
@@ -94,7 +94,7 @@ def longer(recipe: Recipe, weights: Path, extra_minutes: dict[str, float]) -> Re
     return replace(recipe, **budgets)  # type: ignore[arg-type]
 
 
-def tiny_recipe() -> Recipe:
+def tiny_recipe() -> TrainingRecipe:
     """Every stage with a handful of steps on a handful of scenes."""
     sizes = DenoiserPlan(
         channels=(16, 16, 16, 16),
@@ -104,7 +104,7 @@ def tiny_recipe() -> Recipe:
         norm_groups=8,
         condition_channels=(8, 8, 8, 8),
     )
-    return Recipe(
+    return TrainingRecipe(
         AutoencoderPlan(channels=8, encoder_blocks=(0, 1, 1, 1), decoder_blocks=(1, 1, 1, 1), batch=2, save_every=2),
         SegmenterPlan(channels=(8, 8, 8), batch=2, crop=64, save_every=2),
         ReaderPlan(batch=2, save_every=2),
@@ -132,7 +132,7 @@ def train(
     *,
     tiny: bool = False,
     seed: int = 0,
-    recipe: Recipe | None = None,
+    recipe: TrainingRecipe | None = None,
     compute: Compute | None = None,
     command: str = "python -m hgc train",
     start_from: Path | None = None,
@@ -142,7 +142,7 @@ def train(
     Stopping it at any moment loses at most the steps since the last checkpoint; a damaged one raises CheckpointError.
     `start_from` is a folder of finished weights: a stage without a checkpoint goes on from these.
     """
-    recipe = recipe or (tiny_recipe() if tiny else Recipe())
+    recipe = recipe or (tiny_recipe() if tiny else TrainingRecipe())
     compute = compute or best_compute()
     work.mkdir(parents=True, exist_ok=True)
     if start_from:

@@ -20,7 +20,7 @@ from hgc.ui.blocks import json_input
 from hgc.ui.components.inputs import photo_input
 from hgc.ui.endpoints_forecasts import WINDOW, add_forecasts, asked_for
 from hgc.ui.endpoints_requests import finished
-from hgc.ui.playground.drawing import AS_LABELS, AS_LINES, AS_MAP, Drawn, prepare, read_photo
+from hgc.ui.playground.drawing import AS_LABELS, AS_LINES, AS_MAP, ControlInput, prepare, read_photo
 from hgc.ui.queueing import ENDPOINTS_QUEUE
 from hgc.ui.refusals import refusals
 from hgc.ui.runner import Runner
@@ -169,7 +169,7 @@ def drawing_inputs() -> list[Any]:
 
 def given_file(
     picture: str | None, control: str, annotator: str | None, reading: Mapping[str, Any] | None = None
-) -> Drawn:
+) -> ControlInput:
     """A caller's file for this control: read by the annotator, or a finished map without one. Raises ImageRefused."""
     ready = {"segmentation": AS_LABELS, "edges": AS_LINES}.get(control, AS_MAP)
     return replace(read_photo(picture, annotator or ready, reading), control=control)

@@ -28,7 +28,7 @@ NO_CONTROL = "none"
 
 
 @dataclass(frozen=True)
-class Asked:
+class ModelForm:
     """The form's values."""
 
     what: str
@@ -42,7 +42,7 @@ class Asked:
     offload: bool
 
     @classmethod
-    def of(cls, values: tuple[Any, ...]) -> Asked:
+    def of(cls, values: tuple[Any, ...]) -> ModelForm:
         *words, tiled, offload = values
         what, kind, control, vae, name, precision, prediction = (str(word or "").strip() for word in words)
         return cls(what, kind, control, vae, name, precision, prediction, bool(tiled), bool(offload))
@@ -60,7 +60,7 @@ class Asked:
         return tuple(source for source in ids if not hub.is_here(source))
 
 
-class Fault(Refused, ValueError):
+class FormFault(Refused, ValueError):
     """One field of the form that cannot be used, with its sentence."""
 
     def __init__(self, field: str, words: str) -> None:
@@ -68,7 +68,7 @@ class Fault(Refused, ValueError):
         self.field = field
 
 
-def recognise(asked: Asked, here: bool) -> ModelPreset:
+def recognise(asked: ModelForm, here: bool) -> ModelPreset:
     """The preset that the form asks for, all parts on this machine; `here` is whether paths may be named.
 
     Raises Fault.
@@ -78,19 +78,19 @@ def recognise(asked: Asked, here: bool) -> ModelPreset:
 
     check_permitted(asked, here)
     if not asked.what:
-        raise Fault("what", "Name a model first: an id of the Hub, a folder, or a .safetensors file.")
+        raise FormFault("what", "Name a model first: an id of the Hub, a folder, or a .safetensors file.")
     own_name = bool(asked.name)
     preset = _of("what", lambda: own_model(asked.what, "own" if own_name else ""))
     if own_name:
         preset = _of("name", lambda: own_model(asked.what, asked.name))
     other = remembered().get(preset.name)
     if other is not None and other.source != preset.source:
-        raise Fault("name", f"'{preset.name}' is the name of another model of yours; give this one another.")
+        raise FormFault("name", f"'{preset.name}' is the name of another model of yours; give this one another.")
     if asked.prediction and asks_prediction(preset.source):
         whole = preset
         preset = _of("what", lambda: with_prediction(whole, asked.prediction))
     if asked.control and asked.kind == NO_CONTROL:
-        raise Fault("control", "Choose which map this ControlNet reads, or leave it out.")
+        raise FormFault("control", "Choose which map this ControlNet reads, or leave it out.")
     if asked.control:
         plain = preset
         preset = _of("control", lambda: with_control(plain, asked.kind, asked.control))
@@ -99,11 +99,11 @@ def recognise(asked: Asked, here: bool) -> ModelPreset:
         preset = _of("vae", lambda: with_vae(before, asked.vae))
     if not any(hub.is_here(source) for source in preset.controls.values()):
         first = next(iter(preset.controls.values()))
-        raise Fault("control", f"No ControlNet for it is here: name one of yours, or fetch {first} by its id.")
+        raise FormFault("control", f"No ControlNet for it is here: name one of yours, or fetch {first} by its id.")
     return replace(preset, precision=asked.precision, tiled=asked.tiled, offload=asked.offload)
 
 
-def lora_words(asked: Asked, loaded: Studio) -> str:
+def lora_words(asked: ModelForm, loaded: Studio) -> str:
     """In words, a LoRA that the form names and how it is taken; nothing where it names something else."""
     from hgc.models.loras import lora_file
     from hgc.models.tensors import Tensors
@@ -120,14 +120,14 @@ def lora_words(asked: Asked, loaded: Studio) -> str:
     return f"{tensors.path.name} is a LoRA for another family than the model that is loaded. It can be added for that."
 
 
-def check_permitted(asked: Asked, here: bool) -> None:
+def check_permitted(asked: ModelForm, here: bool) -> None:
     """Raises Fault where somebody elsewhere names a path."""
     if here:
         return
     for field in ("what", "control", "vae"):
         source = getattr(asked, field)
         if source and (not re.fullmatch(HUB_ID, source) or ".." in source or _may_be_path(source)):
-            raise Fault(field, ELSEWHERE)
+            raise FormFault(field, ELSEWHERE)
 
 
 def _may_be_path(source: str) -> bool:
@@ -139,9 +139,9 @@ def _of(field: str, make: Callable[[], ModelPreset]) -> ModelPreset:
     try:
         return make()
     except ModelUnavailable as error:
-        raise Fault(field, str(error)) from error
+        raise FormFault(field, str(error)) from error
     except (OSError, ValueError, KeyError, TypeError) as error:  # configurations that are none
-        raise Fault(
+        raise FormFault(
             field, f"This cannot be read as a model ({type(error).__name__}); fetch or copy it again."
         ) from error
 

@@ -14,7 +14,7 @@ from hgc.models.remembered import forget, remember
 from hgc.refused import Refused
 from hgc.ui.model_fetching import Fetching
 from hgc.ui.model_header import Header, Updates, known_models, model_choices
-from hgc.ui.own_model import Asked, Fault, check_permitted, lora_words, recognise, sentence, words_of
+from hgc.ui.own_model import FormFault, ModelForm, check_permitted, lora_words, recognise, sentence, words_of
 from hgc.ui.own_model_panel import noted
 from hgc.ui.playground.model_fit import loras_offered
 from hgc.ui.refusals import in_one_sentence
@@ -38,7 +38,7 @@ class OwnModelEvents:
         """The form's model: what it is, its memory, and whether it can be opened or has to be fetched."""
         from hgc.models.prediction import asks_prediction
 
-        own, asked = self._header.own, Asked.of(values)
+        own, asked = self._header.own, ModelForm.of(values)
         hidden = dict.fromkeys((own.open, own.fetch, own.prediction), gr.update(visible=False))
         blank: Updates = {own.told: "", **hidden}
         try:
@@ -56,14 +56,14 @@ class OwnModelEvents:
                 )
             preset = recognise(asked, at_this_machine(page))
             words = words_of(preset, asked.kind if asked.control else None)
-        except Fault as fault:
+        except FormFault as fault:
             return blank | noted(own, fault)
         except Refused as error:
             return blank | noted(own) | {own.told: sentence(in_one_sentence(error))}
         predicting = {own.prediction: gr.update(visible=asks_prediction(preset.source))}
         return blank | noted(own) | predicting | {own.told: words, own.open: gr.update(value="Open", visible=True)}
 
-    def _offered(self, asked: Asked) -> Updates:
+    def _offered(self, asked: ModelForm) -> Updates:
         """Size and licence of what is not here, as the Hub says them."""
         from hgc.models.fetching import offer
 
@@ -78,10 +78,10 @@ class OwnModelEvents:
 
     def fetch(self, page: gr.Request, *values: Any) -> Iterator[Updates]:
         """Fetches what of the form's model is not here, then looks at it."""
-        own, asked = self._header.own, Asked.of(values)
+        own, asked = self._header.own, ModelForm.of(values)
         try:
             check_permitted(asked, at_this_machine(page))
-        except Fault as fault:
+        except FormFault as fault:
             yield noted(own, fault)
             return
         error = yield from self._fetching.run(page, " and ".join(asked.missing), lambda: asked.missing)
@@ -95,7 +95,7 @@ class OwnModelEvents:
     def open(self, page: gr.Request, *values: Any) -> Iterator[Updates]:
         """Remembers the form's model and loads it; where that fails, all is as before."""
         own, fields = self._header.own, len(self._header.own.fields)
-        asked, chosen = Asked.of(values[:fields]), values[fields:]
+        asked, chosen = ModelForm.of(values[:fields]), values[fields:]
         try:
             check_permitted(asked, at_this_machine(page))
             if lora_words(asked, studio := self._loader.studio()):
@@ -106,7 +106,7 @@ class OwnModelEvents:
             preset = recognise(asked, at_this_machine(page))
             before = known_models().get(preset.name)
             remember(preset)
-        except Fault as fault:
+        except FormFault as fault:
             yield noted(own, fault)
             return
         except Refused as error:

@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from hgc.models.presets import CONTROLS
-from hgc.ui.own_model import AS_DEVICE, BY_ITSELF, NO_CONTROL, Fault, sentence
+from hgc.ui.own_model import AS_DEVICE, BY_ITSELF, NO_CONTROL, FormFault, sentence
 
 PRECISIONS = [("The device's own", AS_DEVICE), ("Half (float16)", "float16"), ("Half (bfloat16)", "bfloat16")]
 PRECISIONS += [("Full (float32)", "float32")]
@@ -152,7 +152,7 @@ def _buttons() -> dict[str, gr.Button]:
         }
 
 
-def noted(panel: OwnModelPanel, fault: Fault | None = None) -> dict[Any, Any]:
+def noted(panel: OwnModelPanel, fault: FormFault | None = None) -> dict[Any, Any]:
     """The notes under the fields: one sentence at the field at fault, nothing at the others."""
     notes = {"what": panel.what_note, "control": panel.control_note, "vae": panel.vae_note, "name": panel.name_note}
     return {

@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from hgc.history import NOWHERE, Place, Record, RecordRefused, opening
+from hgc.history import NOWHERE, HistoryPlace, Record, RecordRefused, opening
 from hgc.ui.blocks import GuardedBlocks
 from hgc.ui.doors import Hosts
 from hgc.ui.endpoints import build_endpoints
@@ -55,7 +55,7 @@ def first_view() -> Record | None:
     return record
 
 
-def build(loader: Loader, place: Place = NOWHERE, recording: Record | None = None) -> gr.Blocks:
+def build(loader: Loader, place: HistoryPlace = NOWHERE, recording: Record | None = None) -> gr.Blocks:
     """The whole interface over a model that may still be loading; runs are kept at `place`."""
     runner = Runner(loader, place)
     with GuardedBlocks(title=TITLE, fill_width=True, analytics_enabled=False, delete_cache=DELETE_CACHE) as page:

@@ -163,7 +163,7 @@ def build_press() -> gr.Textbox:
 
 
 @dataclass(frozen=True)
-class Step:
+class PressStep:
     """One function of what a press sets off; the press is its first input."""
 
     fn: Callable[..., Any]
@@ -174,9 +174,9 @@ class Step:
 def wire_start(
     pressing: Pressing,
     button: gr.Button,
-    note: Step,
-    run: Step,
-    take_up: Step | None = None,
+    note: PressStep,
+    run: PressStep,
+    take_up: PressStep | None = None,
     also: Mapping[Any, Any] | None = None,
     before_js: str = "",
     queue: Mapping[str, Any] = MODEL_QUEUE,
@@ -198,7 +198,7 @@ def wire_start(
     return begin(run.fn, [pressing.press, *run.inputs], run.outputs, **EVERY_PRESS, **queue, **QUIET)
 
 
-def wire_stop(pressing: Pressing, stop: Step) -> None:
+def wire_stop(pressing: Pressing, stop: PressStep) -> None:
     """Felt at once, then told to the work."""
     felt = f"() => ({json.dumps(OFF)})"
     pressing.stop.click(None, None, pressing.stop, js=felt, api_visibility="private")

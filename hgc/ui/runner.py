@@ -12,17 +12,17 @@ import gradio as gr
 
 from hgc.cache.plan import Plan
 from hgc.control.images import ImageRefused
-from hgc.history import NOWHERE, History, HistoryRefused, Place
+from hgc.history import NOWHERE, History, HistoryPlace, HistoryRefused
 from hgc.planning import with_budget
 from hgc.planning.methods import BelowLeast
 from hgc.request import Request
 from hgc.results.comparison import Cancelled, Comparison
 from hgc.results.opened import Opened
 from hgc.results.records import record_of
-from hgc.spread.work import Given, Waiting
+from hgc.spread.work import GivenTask, Waiting
 from hgc.ui.loader import Loader
 from hgc.ui.pressing import Jobs
-from hgc.ui.sessions import Kept
+from hgc.ui.sessions import RecentItems
 from hgc.ui.underway import Underway
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from hgc.results.comparison import Progress
     from hgc.results.forecast import Forecast
     from hgc.studio.inspection import Inspection, Look
-    from hgc.ui.playground.drawing import Sheet
+    from hgc.ui.playground.drawing import ControlMap
 
 
 log = logging.getLogger(__name__)
@@ -60,15 +60,15 @@ class Planned:
 class Runner:
     """Every visitor's runs, one at a time each, and what is kept of them."""
 
-    def __init__(self, loader: Loader, place: Place = NOWHERE) -> None:
+    def __init__(self, loader: Loader, place: HistoryPlace = NOWHERE) -> None:
         self.loader, self.jobs, self.place = loader, Jobs(), place
-        self.runs: Kept[Comparison] = Kept(RUNS_KEPT)
-        self.sheets: Kept[Sheet] = Kept(SHEETS_KEPT)
-        self.planned: Kept[Planned] = Kept(SHEETS_KEPT)
-        self.plans: Kept[Plan] = Kept(PLANS_KEPT)
-        self.inspections: Kept[Inspection] = Kept(INSPECTIONS_KEPT)
-        self.originals: Kept[Original] = Kept(SHEETS_KEPT)
-        self.underway: Kept[Underway[Running | str]] = Kept(UNDERWAY_KEPT)
+        self.runs: RecentItems[Comparison] = RecentItems(RUNS_KEPT)
+        self.sheets: RecentItems[ControlMap] = RecentItems(SHEETS_KEPT)
+        self.planned: RecentItems[Planned] = RecentItems(SHEETS_KEPT)
+        self.plans: RecentItems[Plan] = RecentItems(PLANS_KEPT)
+        self.inspections: RecentItems[Inspection] = RecentItems(INSPECTIONS_KEPT)
+        self.originals: RecentItems[Original] = RecentItems(SHEETS_KEPT)
+        self.underway: RecentItems[Underway[Running | str]] = RecentItems(UNDERWAY_KEPT)
 
     @property
     def history(self) -> History:
@@ -128,7 +128,7 @@ class Runner:
                     yield self.keep(news, visit)
                 elif isinstance(news, Waiting):
                     yield replace(running, waiting=news)
-                elif isinstance(news, Given):  # anew, where a worker was lost
+                elif isinstance(news, GivenTask):  # anew, where a worker was lost
                     yield (running := Running(planned.request))
                 else:
                     running = replace(running, latest={**running.latest, news.arm: news})
@@ -138,7 +138,7 @@ class Runner:
         self.underway.keep(underway, name)
         return underway
 
-    def compare(self, planned: Planned, stop: threading.Event) -> Iterator[Waiting | Given | Progress | Comparison]:
+    def compare(self, planned: Planned, stop: threading.Event) -> Iterator[Waiting | GivenTask | Progress | Comparison]:
         """Progress and, last, the comparison; with several workers, the wait for one and who has it. Nothing more once
         `stop` is set: the model ends after its step.
 

@@ -56,7 +56,7 @@ class Sessions(StateHolder):
                 self.time_last_used.pop(gone, None)
 
 
-class Kept(Generic[T]):
+class RecentItems(Generic[T]):
     """The latest things of all visitors by id, so that gr.State holds the id alone.
 
     The oldest are forgotten first. Safe to use from several threads.

@@ -34,7 +34,7 @@ class Recording:
 
 
 @dataclass
-class Row:
+class RecordedRow:
     """A network in steps that are alike. Met first it runs eagerly and is timed, met again it is recorded."""
 
     reads: tuple[Value, ...]  # kept values that stand in for sites
@@ -48,7 +48,7 @@ class Reel:
     """The rows of one network as it is."""
 
     def __init__(self, net: nn.Module) -> None:
-        self.rows: dict[Hashable, Row] = {}
+        self.rows: dict[Hashable, RecordedRow] = {}
         self.refused = refusal_of(net)
         self._snapshot = Snapshot(net)
 

@@ -22,7 +22,7 @@ from hgc.cache.recording.buffers import (
     writes,
 )
 from hgc.cache.recording.network import looked_on
-from hgc.cache.recording.rows import Recording, Recordings, Row, Value
+from hgc.cache.recording.rows import RecordedRow, Recording, Recordings, Value
 from hgc.cache.trace import MODES, Replays
 
 REASON_CHARS = 200
@@ -30,7 +30,7 @@ Function = Callable[..., Any]
 Live = Callable[[], torch.Tensor]
 
 
-class Frame(Protocol):
+class CaptureFrame(Protocol):
     """Stands between a network's sites and the run's values while one call of the network is under way."""
 
     timed: bool
@@ -45,7 +45,7 @@ class Frame(Protocol):
 class Host(Protocol):
     """The run, as a session sees it."""
 
-    frame: Frame | None
+    frame: CaptureFrame | None
 
     def lend(self, name: str, part: int) -> torch.Tensor:
         """The run's value of a site that is not computed in this step, to be read."""
@@ -73,9 +73,9 @@ class Meeting:
         self.spans[name] = (*self.spans.get(name, ()), span)
         live()
 
-    def row(self) -> Row:
+    def row(self) -> RecordedRow:
         kept, blank = (tuple(v for v, dead in self.reads.items() if dead is wanted) for wanted in (False, True))
-        return Row(kept, blank, self.spans)
+        return RecordedRow(kept, blank, self.spans)
 
 
 @dataclass
@@ -102,11 +102,11 @@ class Capturing:
         return any(writes(value) != self.written[key] for key, value in self.out.items())
 
 
-class Refused(RuntimeError):
+class CaptureRefused(RuntimeError):
     """A row that cannot be recorded; half a sentence."""
 
 
-class Session:
+class CaptureSession:
     """One run. `kept` are the sites that the plan keeps in some step; with an `onlooker` every value has to be seen."""
 
     def __init__(self, recordings: Recordings, host: Host, kept: Collection[str], onlooker: bool) -> None:
@@ -174,7 +174,9 @@ class Session:
         self._step["eager"] += 1
         return function(**call)
 
-    def _met(self, rows: dict[Hashable, Row], key: Hashable, function: Function, call: Mapping[str, Any]) -> Any:
+    def _met(
+        self, rows: dict[Hashable, RecordedRow], key: Hashable, function: Function, call: Mapping[str, Any]
+    ) -> Any:
         meeting = self._host.frame = Meeting()
         try:
             out = function(**call)
@@ -184,7 +186,7 @@ class Session:
         self._step["eager"] += 1
         return out
 
-    def _from(self, network: str, row: Row, function: Function, call: Mapping[str, Any]) -> Any:
+    def _from(self, network: str, row: RecordedRow, function: Function, call: Mapping[str, Any]) -> Any:
         """The call, replayed; recorded before where that was not done for what stands in now."""
         given = [self._host.lend(name, part) for name, part in row.reads]
         layouts = tuple(layout_of(value) for value in given)
@@ -195,7 +197,7 @@ class Session:
         else:
             try:
                 recording = row.recordings[layouts] = self._record(row, given, function, call)
-            except (Refused, RuntimeError) as error:
+            except (CaptureRefused, RuntimeError) as error:
                 why = self._refusal(error)
                 row.refused = None if isinstance(error, torch.OutOfMemoryError) else why
                 return self._eagerly(network, why, function, call)
@@ -206,8 +208,10 @@ class Session:
         self._host.replayed(network, row.spans)
         return out
 
-    def _record(self, row: Row, given: list[torch.Tensor], function: Function, call: Mapping[str, Any]) -> Recording:
-        """Loaded with these arguments. Raises Refused where it would not do what the call does, and RuntimeError."""
+    def _record(
+        self, row: RecordedRow, given: list[torch.Tensor], function: Function, call: Mapping[str, Any]
+    ) -> Recording:
+        """Loaded with these arguments. Raises CaptureRefused where it would not do what the call does, and RuntimeError."""
         self._make_room()
         begun, store = perf_counter(), self._recordings.buffers
         arguments = tuple(store.at(at, tensor) for at, tensor in enumerate(tensors_of(call)))
@@ -224,7 +228,7 @@ class Session:
         def once() -> tuple[Any, dict[Value, torch.Tensor]]:
             out = function(**fixed)
             if frame.overwritten or before != [writes(buffer.tensor) for buffer in (*arguments, *stand_ins)]:
-                raise Refused("the network writes into what it was given, or into values that are kept")
+                raise CaptureRefused("the network writes into what it was given, or into values that are kept")
             return out, dict(frame.out)
 
         capture = self._recordings.capture(next(tensors_of(call)).device)
@@ -238,7 +242,7 @@ class Session:
         return Recording(captured, arguments, stand_ins)
 
     def _make_room(self) -> None:
-        """Lets go of what earlier runs recorded when the limit is reached. Raises Refused where that is not enough."""
+        """Lets go of what earlier runs recorded when the limit is reached. Raises CaptureRefused where that is not enough."""
         if self._recordings.size_bytes < self._recordings.limit_bytes:
             return
         if self._before:
@@ -246,11 +250,11 @@ class Session:
             self._recordings.clear()
             self._notes["what earlier runs recorded was let go to make room"] = None
             return
-        raise Refused(f"recordings have reached their limit of {self._recordings.limit_bytes >> 20} MiB")
+        raise CaptureRefused(f"recordings have reached their limit of {self._recordings.limit_bytes >> 20} MiB")
 
     def _refusal(self, error: Exception) -> str:
         if isinstance(error, torch.OutOfMemoryError):
             self._recordings.clear()
             return "out of memory while recording; all recordings were let go"
         why = str(error).split("\n")[0][:REASON_CHARS]  # a compiler's fills pages
-        return why if isinstance(error, Refused) else f"it could not be recorded ({why})"
+        return why if isinstance(error, CaptureRefused) else f"it could not be recorded ({why})"

@@ -25,7 +25,7 @@ from hgc.cache.running.watching import Watching
 
 
 @dataclass(frozen=True)
-class Given:
+class CallInputs:
     """What a run knows before anything is called; it stands before the modules of the `attended` sites and blocks."""
 
     pipe: Any
@@ -61,7 +61,7 @@ class Pass:
     repeats: Counter[str] = field(default_factory=Counter)  # calls of a Union network's repeated sites in it
 
 
-def first_call(given: Given, by: Caller, call: Mapping[str, Any], images: int) -> Pass:
+def first_call(given: CallInputs, by: Caller, call: Mapping[str, Any], images: int) -> Pass:
     """Raises PlanRefused for a plan that does not fit model, steps and control windows."""
     plan, pipe, names = given.plan, given.pipe, tuple(given.networks.controls)
     sample, text = call["sample"], call["encoder_hidden_states"]

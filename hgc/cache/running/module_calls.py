@@ -10,18 +10,18 @@ import torch
 from torch import nn
 
 from hgc.cache.anatomy import Block, Kind, State
-from hgc.cache.recording.session import Frame
+from hgc.cache.recording.session import CaptureFrame
 from hgc.cache.running.clock import Step
-from hgc.cache.running.first_call import Given, Pass
+from hgc.cache.running.first_call import CallInputs, Pass
 
 
 class ModuleCalls:
     """The calls of one run's sites and blocks."""
 
-    def __init__(self, given: Given) -> None:
+    def __init__(self, given: CallInputs) -> None:
         self._given, self._plan, self._timed = given, given.plan, given.watching.all
         self.now: Pass | None = None  # from the run's first call on
-        self.frame: Frame | None = None  # of the network's call under way, where rows are recorded
+        self.frame: CaptureFrame | None = None  # of the network's call under way, where rows are recorded
 
     def handlers(self) -> dict[nn.Module, Callable[..., Any]]:
         """The functions in place of each module's forward while the block runs."""

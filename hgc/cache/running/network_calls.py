@@ -13,12 +13,12 @@ from torch import nn
 
 from hgc.cache.anatomy import PREDICTION, State
 from hgc.cache.anatomy.networks import is_union, residual_scale, scaled_residuals
-from hgc.cache.recording.session import Session
+from hgc.cache.recording.session import CaptureSession
 from hgc.cache.rules import PlanRefused
 from hgc.cache.running.branches import guided_only, rejoined
 from hgc.cache.running.caller import Caller, arguments
 from hgc.cache.running.clock import Step
-from hgc.cache.running.first_call import Given, Pass, first_call
+from hgc.cache.running.first_call import CallInputs, Pass, first_call
 from hgc.cache.running.forgetting import Forgetting
 from hgc.cache.running.glimpse import glimpse
 from hgc.cache.running.module_calls import ModuleCalls, keep
@@ -29,7 +29,12 @@ class NetworkCalls:
     """The calls of one run's networks; those of their modules are `modules`'."""
 
     def __init__(
-        self, given: Given, modules: ModuleCalls, forgetting: Forgetting, session: Session | None, timetable: Timetable
+        self,
+        given: CallInputs,
+        modules: ModuleCalls,
+        forgetting: Forgetting,
+        session: CaptureSession | None,
+        timetable: Timetable,
     ) -> None:
         self._given, self._modules, self._forgetting = given, modules, forgetting
         self._session, self._timetable = session, timetable

@@ -12,11 +12,11 @@ from hgc.cache.anatomy.networks import Networks
 from hgc.cache.anatomy.sites import anatomy_of, survey
 from hgc.cache.plan import Plan
 from hgc.cache.recording.rows import Recordings
-from hgc.cache.recording.session import Session
+from hgc.cache.recording.session import CaptureSession
 from hgc.cache.running.attended import attended
 from hgc.cache.running.belonging import Belonging
 from hgc.cache.running.caller import caller
-from hgc.cache.running.first_call import Given, Pass
+from hgc.cache.running.first_call import CallInputs, Pass
 from hgc.cache.running.forgetting import Forgetting
 from hgc.cache.running.module_calls import ModuleCalls
 from hgc.cache.running.network_calls import NetworkCalls
@@ -39,13 +39,13 @@ class Run:
         # A row that may be recorded is met once with all its sites timed.
         everything = watching.all or (recordings is not None and recordings.records(networks.unet))
         sites = attended(plan, anatomy, everything=everything)
-        given = Given(pipe, plan, watching, networks, found, sites)
+        given = CallInputs(pipe, plan, watching, networks, found, sites)
         self._called = networks.called
         self._belonging = Belonging(pipe, networks)
         self._modules = ModuleCalls(given)
         handed = (*plan.table, *([anatomy.glimpsed] if plan.gate is not None and plan.gate.by else []))
         onlooker = watching.onlooker
-        self._session = None if recordings is None else Session(recordings, self._modules, handed, onlooker)
+        self._session = None if recordings is None else CaptureSession(recordings, self._modules, handed, onlooker)
         self._forgetting = Forgetting(networks, recorded=recordings is not None)
         self._networks = NetworkCalls(given, self._modules, self._forgetting, self._session, self.timetable)
 

@@ -14,7 +14,7 @@ Key = tuple[str, int]  # a site and, for sites of several modules, which of them
 
 
 @dataclass(frozen=True, eq=False)
-class Kept:
+class StoredValue:
     """A value of a step; with two branches the unguided samples come first, with one they are all guided."""
 
     value: torch.Tensor
@@ -35,12 +35,12 @@ class Kept:
         return self.value if self.branches == 1 else torch.stack(self.value.chunk(2)).mean(0)
 
 
-Part = Callable[[Kept], torch.Tensor]
+Part = Callable[[StoredValue], torch.Tensor]
 Adjust = Callable[[torch.Tensor, int], torch.Tensor]  # a value and the step it was computed in
 
 
 @dataclass(frozen=True)
-class Wanted:
+class NeededValues:
     """The values that a step needs of a site's past.
 
     `alone` is the part of a two-branch value that a single branch goes on with; `adjust` follows the forecast; what is
@@ -51,11 +51,11 @@ class Wanted:
     branches: int
     shape: tuple[int, ...]
     forecast: Forecast = REPEAT
-    alone: Part = Kept.guided
+    alone: Part = StoredValue.guided
     adjust: Adjust | None = None
     lent: bool = False
 
-    def series(self, history: list[Kept], part: Part) -> torch.Tensor | None:
+    def series(self, history: list[StoredValue], part: Part) -> torch.Tensor | None:
         """The continuation of a history, newest first; None when it is too short."""
         past = history[: self.forecast.depth][::-1]
         if len(past) < self.forecast.least:
@@ -72,13 +72,13 @@ class Store:
     """
 
     def __init__(self) -> None:
-        self._kept: dict[Key, list[Kept]] = {}
+        self._kept: dict[Key, list[StoredValue]] = {}
         self._bytes = 0
         self.peak_bytes = 0
 
     def keep(self, key: Key, value: torch.Tensor, step: int, branches: int, depth: int) -> None:
         """Puts a value in front and lets go of those that no branch needs any more."""
-        history = [Kept(value.clone(), step, branches), *self._kept.get(key, ())]
+        history = [StoredValue(value.clone(), step, branches), *self._kept.get(key, ())]
         both = [kept for kept in history if kept.branches == 2][:depth]
         remaining = [kept for i, kept in enumerate(history) if i < depth or kept in both]
         before = sum(_bytes(kept) for kept in history[1:])
@@ -106,7 +106,7 @@ class Store:
         history = self._kept.get(key, [])[::-1]
         return [tuple(kept.step for kept in history if kept.branches >= least) for least in range(1, branches + 1)]
 
-    def expected(self, key: Key, wanted: Wanted) -> torch.Tensor | None:
+    def expected(self, key: Key, wanted: NeededValues) -> torch.Tensor | None:
         """The same as `read`, for comparison; None where it would refuse."""
         value = _both(self._kept.get(key, []), wanted)
         return value if value is not None and tuple(value.shape) == wanted.shape else None
@@ -115,7 +115,7 @@ class Store:
         """Lets go of all that is kept, because what it was computed from has changed."""
         self._bytes -= sum(_bytes(kept) for kept in self._kept.pop(key, []))
 
-    def read(self, key: Key, wanted: Wanted) -> torch.Tensor:
+    def read(self, key: Key, wanted: NeededValues) -> torch.Tensor:
         """The value to use in a step.
 
         Raises PlanRefused when there are too few past values for these branches, or when they have not the shape
@@ -135,15 +135,15 @@ class Store:
         return value.clone() if kept else value
 
 
-def _both(history: list[Kept], wanted: Wanted) -> torch.Tensor | None:
+def _both(history: list[StoredValue], wanted: NeededValues) -> torch.Tensor | None:
     if wanted.branches == 1:
         return wanted.series(history, wanted.alone)
     if all(kept.branches == 2 for kept in history[: wanted.forecast.depth]):
-        return wanted.series(history, Kept.whole)
-    unguided = wanted.series([kept for kept in history if kept.branches == 2], Kept.unguided)
-    guided = wanted.series(history, Kept.guided)
+        return wanted.series(history, StoredValue.whole)
+    unguided = wanted.series([kept for kept in history if kept.branches == 2], StoredValue.unguided)
+    guided = wanted.series(history, StoredValue.guided)
     return None if unguided is None or guided is None else torch.cat([unguided, guided])
 
 
-def _bytes(kept: Kept) -> int:
+def _bytes(kept: StoredValue) -> int:
     return kept.value.numel() * kept.value.element_size()

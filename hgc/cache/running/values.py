@@ -13,7 +13,7 @@ from hgc.cache.plan import Action, Plan
 from hgc.cache.rules import LINE, REPEAT, RESIDUAL, CalibrationRefused, Forecast
 from hgc.cache.running.clock import Step
 from hgc.cache.running.recorder import Recorder
-from hgc.cache.running.store import Adjust, Kept, Key, Part, Store, Wanted
+from hgc.cache.running.store import Adjust, Key, NeededValues, Part, Store, StoredValue
 from hgc.cache.running.verification import verified
 from hgc.cache.running.watching import Watching
 
@@ -88,7 +88,7 @@ class Values:
         planned = self._plan.forecast_of(name) if state is State.FORECAST else REPEAT
         forecast = self._followed(step, (name, part), branches, planned)
         adjust = self._adjustment(name, step.number, forecast)
-        wanted = Wanted(step.number, branches, shape, forecast, self._alone(name), adjust, lent)
+        wanted = NeededValues(step.number, branches, shape, forecast, self._alone(name), adjust, lent)
         value = self.store.read((name, part), wanted)
         reason = step.reasons.get(name, step.reason)
         note = "" if forecast is planned else UNFORESEEN.format("line" if forecast is LINE else "repetition")
@@ -109,9 +109,11 @@ class Values:
         forecast = self._followed(step, (name, 0), 1, planned)
         guided = value[-self._images :]
         adjust = self._adjustment(name, step.number, forecast)
-        alone = self._alone(name) if branches == 1 else Kept.guided
+        alone = self._alone(name) if branches == 1 else StoredValue.guided
         try:
-            expected = self.store.expected((name, 0), Wanted(step.number, 1, guided.shape, forecast, alone, adjust))
+            expected = self.store.expected(
+                (name, 0), NeededValues(step.number, 1, guided.shape, forecast, alone, adjust)
+            )
         except CalibrationRefused:  # a longer gap than any that the plan keeps a value for
             return None
         return None if expected is None else relative_l1(expected, guided)
@@ -152,7 +154,7 @@ class Values:
     def _alone(self, name: str) -> Part:
         """The part of one branch in a value of two."""
         averaged = self._plan.fusion == "average" and self._anatomy[name].kind in ATTENTION
-        return Kept.average if averaged else Kept.guided
+        return StoredValue.average if averaged else StoredValue.guided
 
     def age(self, step: Step, name: str, part: int = 0) -> int:
         """Steps since the last value was computed."""

@@ -51,7 +51,7 @@ ANY_SIZE = (0.02, 0.5)
 
 
 @dataclass
-class Hand:
+class PenHand:
     """Someone drawing on a map [SIZE, SIZE]: how much the pen shakes, and how often things are hatched, not filled."""
 
     rng: np.random.Generator
@@ -161,7 +161,7 @@ def _drawing(rng: np.random.Generator) -> Map:
     draw = rng.random()
     if draw < 0.10:
         return _scene_redrawn(rng)
-    hand = Hand(rng, rng.choice((0.0, 0.002, 0.005, 0.01)), 0.7 if rng.random() < 0.06 else 0.0)
+    hand = PenHand(rng, rng.choice((0.0, 0.002, 0.005, 0.01)), 0.7 if rng.random() < 0.06 else 0.0)
     if draw < 0.66:
         _landscape(hand)
     elif draw < 0.90:
@@ -177,7 +177,7 @@ def _scene_redrawn(rng: np.random.Generator) -> Map:
     return blobby(labels, len(CLASSES), rng.uniform(1.0, 4.0)) if rng.random() < 0.5 else labels
 
 
-def _landscape(hand: Hand) -> None:
+def _landscape(hand: PenHand) -> None:
     """Sky above, ground below, and on them what a person would want to see there; or bare paper in places."""
     rng = hand.rng
     horizon = rng.uniform(0.3, 0.8)
@@ -192,7 +192,7 @@ def _landscape(hand: Hand) -> None:
     _on_the_ground(hand, horizon)
 
 
-def _ground(hand: Hand, horizon: float) -> None:
+def _ground(hand: PenHand, horizon: float) -> None:
     rng = hand.rng
     xs = np.linspace(-0.05, 1.05, 60)
     ys = horizon + rng.uniform(-0.1, 0.1) * xs
@@ -209,7 +209,7 @@ def _ground(hand: Hand, horizon: float) -> None:
         hand.fill(lower, "water")
 
 
-def _on_the_ground(hand: Hand, horizon: float) -> None:
+def _on_the_ground(hand: PenHand, horizon: float) -> None:
     rng = hand.rng
 
     def place() -> tuple[float, float]:
@@ -240,7 +240,7 @@ def _on_the_ground(hand: Hand, horizon: float) -> None:
         )
 
 
-def _anything(hand: Hand) -> None:
+def _anything(hand: PenHand) -> None:
     """Any class anywhere in any size, on any ground."""
     rng = hand.rng
     if rng.random() < 0.4:
@@ -260,7 +260,7 @@ def _anything(hand: Hand) -> None:
             hand.stroke(line, name, rng.uniform(0.01, 0.1))
 
 
-def _zones(hand: Hand) -> None:
+def _zones(hand: PenHand) -> None:
     """One class, or a few in wide bands or fields."""
     rng = hand.rng
     hand.labels[:] = int(rng.integers(len(CLASSES)))

@@ -77,7 +77,7 @@ def build_viewer(value: str = "", name: str = "stage") -> gr.HTML:
 
 
 @dataclass(frozen=True)
-class Shown:
+class ViewerPicture:
     """A picture in the viewer: a name, what to call it, a line under it, words for who cannot see it, and its PNG."""
 
     name: str
@@ -93,13 +93,13 @@ def scene(comparison: Comparison) -> str:
 
     titles, alt = arm_titles(comparison.request), comparison.request.prompt or "without words"
     shown = [
-        Shown(name, titles[name], _cost(arm, comparison), alt, arm.image, signed(comparison, name))
+        ViewerPicture(name, titles[name], _cost(arm, comparison), alt, arm.image, signed(comparison, name))
         for name, arm in comparison.arms.items()
     ]
     return scene_of(shown, comparison.request)
 
 
-def scene_of(shown: Sequence[Shown], request: Request) -> str:
+def scene_of(shown: Sequence[ViewerPicture], request: Request) -> str:
     """Pictures of one size, every pair's difference on one scale, the map of a request."""
 
     pairs = list(combinations(shown, 2))
@@ -122,7 +122,7 @@ def _cost(arm: Arm, comparison: Comparison) -> str:
     return cost_line(arm.latency_ms, arm.trace.macs.paper, comparison.full.trace.macs.paper)
 
 
-def _pane(shown: Shown) -> str:
+def _pane(shown: ViewerPicture) -> str:
     title, alt = escape(shown.title), escape(shown.alt)
     return (
         f'<figure class="pane arm {shown.name}" data-arm="{shown.name}" data-title="{title}">'
@@ -133,7 +133,7 @@ def _pane(shown: Shown) -> str:
     )
 
 
-def _heat(one: Shown, other: Shown, difference: NDArray[np.float32], top: float) -> str:
+def _heat(one: ViewerPicture, other: ViewerPicture, difference: NDArray[np.float32], top: float) -> str:
     left, right = escape(one.title), escape(other.title)
     picture = Image.fromarray(heat_levels(difference, top))
     picture.putpalette(inferno().tobytes())

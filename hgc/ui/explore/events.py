@@ -16,13 +16,13 @@ from hgc.sweep.table import points, records
 from hgc.ui.explore.grid import grid, price_line, progress_bar, told, waiting
 from hgc.ui.explore.swept import Swept, as_files
 from hgc.ui.explore.tab import NOTHING
-from hgc.ui.playground.drawing import Sheet, drawn, fitted, prepare
+from hgc.ui.playground.drawing import ControlMap, drawn, fitted, prepare
 from hgc.ui.playground.form import form_outputs, read_recipe, write_form
 from hgc.ui.playground.wanted import HGC, control_of, within_reach
-from hgc.ui.pressing import Jobs, Press, Step, Updates, wire_start, wire_stop
+from hgc.ui.pressing import Jobs, Press, PressStep, Updates, wire_start, wire_stop
 from hgc.ui.queueing import QUIET
 from hgc.ui.refusals import in_one_sentence
-from hgc.ui.sessions import Kept
+from hgc.ui.sessions import RecentItems
 
 if TYPE_CHECKING:
     from hgc.request import Recipe
@@ -38,7 +38,7 @@ class ExploreEvents:
 
     def __init__(self, playground: Playground, explore: Explore, tabs: gr.Tabs) -> None:
         self._page, self._tab, self._tabs, self._runner = playground, explore, tabs, playground.runner
-        self._jobs, self._kept = Jobs(), Kept[Swept](SWEEPS_KEPT)
+        self._jobs, self._kept = Jobs(), RecentItems[Swept](SWEEPS_KEPT)
         self._pressing = explore.pressing
 
     def note(self, page: gr.Request, name: str) -> Any:
@@ -57,7 +57,7 @@ class ExploreEvents:
             prepared, _ = prepare(studio, given)
         except Exception as error:
             return self._failed(press, error)
-        self._runner.sheets.keep(Sheet(prepared.png, given.control), _sheet_name(press))
+        self._runner.sheets.keep(ControlMap(prepared.png, given.control), _sheet_name(press))
         return self._pressing.unchanged
 
     def run(self, page: gr.Request, name: str, kind: str, *values: Any) -> Iterator[Updates]:
@@ -203,13 +203,16 @@ def wire_explore(playground: Playground, explore: Explore, tabs: gr.Tabs, tab: g
     pressing, kinds = explore.pressing, dict(zip(explore.pressing.starts, ("sweep", "ladder"), strict=True))
     said = [explore.progress, *pressing.buttons]
     shown = [explore.sweep_id, explore.grid, explore.charted, explore.csv, explore.parquet, *said]
-    note, take_up = Step(events.note, outputs=[explore.progress]), Step(events.take_up, p.control.drawing, said)
-    run = Step(events.run, [explore.kind, *form], shown)
+    note, take_up = (
+        PressStep(events.note, outputs=[explore.progress]),
+        PressStep(events.take_up, p.control.drawing, said),
+    )
+    run = PressStep(events.run, [explore.kind, *form], shown)
     charted = {"inputs": [explore.sweep_id, explore.cost, explore.fidelity], "outputs": explore.chart}
     for button, kind in kinds.items():
         ran = wire_start(pressing, button, note, run, take_up, also={explore.kind: kind})
         ran.then(events.chart, **charted, **QUIET)
-    wire_stop(pressing, Step(events.stop, outputs=said))
+    wire_stop(pressing, PressStep(events.stop, outputs=said))
 
     choices = [explore.cost.input, explore.fidelity.input]
     gr.on(choices, events.chart, **charted, **QUIET)

@@ -15,9 +15,9 @@ from hgc.ui.playground.stage import preview_url
 
 if TYPE_CHECKING:
     from hgc.results.comparison import Comparison
-    from hgc.sweep import Cell
+    from hgc.sweep import SweepCell
     from hgc.sweep.pricing import Job
-    from hgc.sweep.run import Outcome, Underway
+    from hgc.sweep.run import Outcome, SweepUnderway
 
 
 Outcomes = Mapping[str, "Outcome"]
@@ -44,7 +44,7 @@ listen();
 def grid(sweep: Sweep, outcomes: Outcomes, running: str = "", stopped: bool = False) -> str:
     """The whole table; `running` is the key of the run under way, `stopped` says that the missing ones stay out."""
     waits = "not drawn" if stopped else "waiting"
-    by_place: dict[tuple[int, int], list[Cell]] = {}
+    by_place: dict[tuple[int, int], list[SweepCell]] = {}
     for cell in sweep.cells:
         by_place.setdefault((cell.column, cell.row), []).append(cell)
     rows = range(sweep.rows)
@@ -80,7 +80,7 @@ def _row(label: str, cells: Sequence[str]) -> str:
     return f'<tr><th scope="row">{said}</th>{"".join(cells)}</tr>'
 
 
-def _place(cells: Sequence[Cell], outcomes: Outcomes, running: str, waits: str) -> str:
+def _place(cells: Sequence[SweepCell], outcomes: Outcomes, running: str, waits: str) -> str:
     """One place of the table: the first of its seeds as a picture, figures over all of them."""
     keys = [cell.key for cell in cells]
     there = [outcomes[key] for key in keys if key in outcomes]
@@ -93,7 +93,7 @@ def _place(cells: Sequence[Cell], outcomes: Outcomes, running: str, waits: str) 
     return f'<td><div class="cell {state}"><p>{"drawing" if running in keys else waits}</p></div></td>'
 
 
-def _picture(cell: Cell, compared: Sequence[Comparison], *, under_way: bool) -> str:
+def _picture(cell: SweepCell, compared: Sequence[Comparison], *, under_way: bool) -> str:
     first = compared[0]
     share = first.cached.trace.macs.paper / first.full.trace.macs.paper
     alike = [one.psnr for one in compared]
@@ -109,7 +109,7 @@ def _picture(cell: Cell, compared: Sequence[Comparison], *, under_way: bool) -> 
     )
 
 
-def _full_of(cells: Sequence[Cell], outcomes: Outcomes) -> str:
+def _full_of(cells: Sequence[SweepCell], outcomes: Outcomes) -> str:
     """The picture computed in full that a row or a column is compared with, once a run of it is there."""
     digests = {cell.request.picture_digest for cell in cells[:1]}
     outcome = next(
@@ -164,7 +164,7 @@ def price_line(sweep: Sweep, planned: Sequence[Job], workers: int = 1) -> str:
     )
 
 
-def progress_bar(sweep: Sweep, news: Underway) -> str:
+def progress_bar(sweep: Sweep, news: SweepUnderway) -> str:
     """Which run is under way, how far it is, by how many workers, and how long all of them will still take."""
 
     arm, step, steps = arm_titles(news.cell.request)[news.progress.arm], news.progress.step, news.progress.steps
@@ -182,7 +182,7 @@ def progress_bar(sweep: Sweep, news: Underway) -> str:
     )
 
 
-def place(sweep: Sweep, cell: Cell) -> str:
+def place(sweep: Sweep, cell: SweepCell) -> str:
     """Where a run stands, in words."""
     places = zip(sweep.axes, (cell.column, cell.row), strict=False)
     return ", ".join(f"{axis.setting.title} {axis.labels[at]}" for axis, at in places)

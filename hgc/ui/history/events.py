@@ -14,7 +14,7 @@ from hgc.history.differences import settings_of
 from hgc.metrics import psnr, ssim
 from hgc.results.again import Original, unlike
 from hgc.results.records import comparison_of
-from hgc.ui.components.viewer import Shown, scene, scene_of
+from hgc.ui.components.viewer import ViewerPicture, scene, scene_of
 from hgc.ui.history import views as history_views
 from hgc.ui.history.tab import HistoryTab
 from hgc.ui.playground import figures
@@ -171,9 +171,11 @@ def _shared(tags: list[tuple[str, ...]]) -> list[str]:
     return [tag for tag in tags[0] if all(tag in other for other in tags)] if tags else []
 
 
-def _shown(record: Record, arm: str, name: str, line: str) -> Shown:
+def _shown(record: Record, arm: str, name: str, line: str) -> ViewerPicture:
     stored = record.arm(arm)
-    return Shown(name, name.capitalize(), line, record.request.prompt or "without words", stored.pixels, stored.png)
+    return ViewerPicture(
+        name, name.capitalize(), line, record.request.prompt or "without words", stored.pixels, stored.png
+    )
 
 
 def wire_history(tab: HistoryTab, opened: gr.Tab, runner: Runner, restoring: Restoring, p: Playground) -> None:

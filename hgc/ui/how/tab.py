@@ -9,7 +9,7 @@ import gradio as gr
 from hgc.cache.anatomy import Kind, State
 from hgc.charts.quantity import giga
 from hgc.ui.queueing import QUIET
-from hgc.ui.sessions import Kept
+from hgc.ui.sessions import RecentItems
 
 if TYPE_CHECKING:
     from hgc.cache.trace import Trace
@@ -27,7 +27,7 @@ LEGEND = (
 DEPTHS = (64, 50, 36, 24)
 
 
-def build_how(runs: Kept[Comparison], run_id: gr.State) -> None:
+def build_how(runs: RecentItems[Comparison], run_id: gr.State) -> None:
     """Lays the tab out."""
     with gr.Column(elem_id="how"):
         gr.HTML(LEGEND + "".join(_story(*story) for story in _stories()))

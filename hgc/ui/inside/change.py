@@ -13,7 +13,7 @@ from hgc.cache.rules import CalibrationRefused
 from hgc.cache.schedules import delta_of, thresholds_of
 from hgc.calibration.curves import ChangeCurves
 from hgc.charts.change import accumulated_chart, change_chart, changing_rows, most_piled
-from hgc.charts.rows import Row
+from hgc.charts.rows import ChartRow
 from hgc.planning.calibrations import subject_of
 from hgc.ui.components.inputs import chosen
 from hgc.ui.playground.titles import subject_words
@@ -133,7 +133,7 @@ def told(opened: Opened, curves: ChangeCurves) -> str:
     )
 
 
-def _charts(opened: Opened, curves: ChangeCurves, row: Row) -> list[Any]:
+def _charts(opened: Opened, curves: ChangeCurves, row: ChartRow) -> list[Any]:
     trace = opened.trace
     thresholds = thresholds_of(trace.plan, trace.cells)
     delta = None if thresholds is None else thresholds[row.main[0].name]  # all layers of a block have the same

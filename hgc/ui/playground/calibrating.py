@@ -12,7 +12,7 @@ from hgc.planning.calibrations import NotCalibrated
 from hgc.ui.playground.asked import asked_of
 from hgc.ui.playground.cache_events import CacheEvents
 from hgc.ui.playground.settling import settle_after
-from hgc.ui.pressing import Step, Updates, wire_start, wire_stop
+from hgc.ui.pressing import PressStep, Updates, wire_start, wire_stop
 from hgc.ui.queueing import answer_last
 from hgc.ui.remarks import aside
 from hgc.ui.schedules.calibration import CalibrationEvents
@@ -65,7 +65,9 @@ class CalibratingHere:
         changes = [p.cache.reason.change, p.cache.method.change]
         answer_last(changes, self.offer, asked_of(p), shown)
         subject = [*p.control.map, p.picture.steps, p.picture.sampler, p.picture.guidance]
-        run = Step(self.run, subject, [missed.told, *missed.pressing.buttons])
-        done = wire_start(missed.pressing, missed.pressing.starts[0], Step(events.note, outputs=[missed.told]), run)
-        wire_stop(missed.pressing, Step(events.stop))
+        run = PressStep(self.run, subject, [missed.told, *missed.pressing.buttons])
+        done = wire_start(
+            missed.pressing, missed.pressing.starts[0], PressStep(events.note, outputs=[missed.told]), run
+        )
+        wire_stop(missed.pressing, PressStep(events.stop))
         settle_after(done.then, CacheEvents(p).settle, p, asked_of(p))

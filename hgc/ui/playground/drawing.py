@@ -107,7 +107,7 @@ def sheet_of(picture: Pixels, control: str) -> Pixels:
 
 
 @dataclass(frozen=True)
-class Drawn:
+class ControlInput:
     """A drawing or photo: pixels uint8 [H, W, 3 or 4], the control that reads them, and how they become a map.
 
     `anew` is the sheet of what is painted over an inpainting control's picture, uint8 [side, side, 4]. With `areas` the
@@ -136,7 +136,7 @@ def drawn(
     part: str = WHOLE,
     mask: str | None = None,
     *reading: Any,
-) -> Drawn:
+) -> ControlInput:
     """Reads the panel's inputs, the last in the order of `READING`. Raises ImageRefused where there is nothing to read.
 
     A canvas is clean, and its sheet is the whole of the picture, whatever the size. `begun`, `part` and `mask` are the
@@ -149,10 +149,10 @@ def drawn(
         given = read_photo(photo, annotator, dict(zip(READING, reading, strict=False)))
         return replace(given, control=control, size=asked)
     sheet = stretched(from_url(lines if source == "lines" else painting), asked)
-    return Drawn(sheet, control, size=asked, areas=source == "paint")
+    return ControlInput(sheet, control, size=asked, areas=source == "paint")
 
 
-def inpainted(begun: str | None, part: str, mask: str | None) -> Drawn:
+def inpainted(begun: str | None, part: str, mask: str | None) -> ControlInput:
     """What an inpainting control reads: the picture to begin from, and what is painted over it.
 
     Raises NothingYet, ImageRefused.
@@ -163,7 +163,7 @@ def inpainted(begun: str | None, part: str, mask: str | None) -> Drawn:
     if part != PART or not sheet[..., 3].any():
         raise NothingYet(NOTHING_ANEW)
     decoded = decode(Path(begun))
-    return Drawn(decoded.pixels[:, :, :3], INPAINT, notes=decoded.notes, anew=sheet)
+    return ControlInput(decoded.pixels[:, :, :3], INPAINT, notes=decoded.notes, anew=sheet)
 
 
 def stretched(sheet: Pixels, size: Size | None) -> Pixels:
@@ -173,16 +173,16 @@ def stretched(sheet: Pixels, size: Size | None) -> Pixels:
     return np.asarray(cv2.resize(sheet, size, interpolation=cv2.INTER_NEAREST_EXACT), np.uint8)
 
 
-def read_photo(path: str | None, annotator: str, how: Mapping[str, Any] | None = None) -> Drawn:
+def read_photo(path: str | None, annotator: str, how: Mapping[str, Any] | None = None) -> ControlInput:
     """An uploaded file as a person meant it; `how` has fields of a Reading. Raises ImageRefused."""
     if path is None:
         raise ImageRefused("There is no photo yet: drop one into the box or take an example.")
     reading, decoded = Reading.parse(how), decode(Path(path))
     if annotator in READY:
-        return Drawn(decoded.pixels, READY[annotator][0], None, decoded.notes, reading)
+        return ControlInput(decoded.pixels, READY[annotator][0], None, decoded.notes, reading)
     if annotator not in ANNOTATORS:
         raise ImageRefused(f"There is no annotator {annotator[:40]!r}: choose one of {', '.join(ANNOTATORS)}.")
-    return Drawn(decoded.pixels, kind_of(annotator), annotator, decoded.notes, reading)
+    return ControlInput(decoded.pixels, kind_of(annotator), annotator, decoded.notes, reading)
 
 
 def kind_drawn(source: str, annotator: str, which: str, areas: Collection[str] = PAINTED) -> str:
@@ -210,20 +210,20 @@ def kind_of(annotator: str) -> str:
 
 
 @dataclass(frozen=True)
-class Sheet:
+class ControlMap:
     """A control map ready to be used: the bytes of its PNG and the control that reads it."""
 
     png: bytes
     control: str
 
 
-def fitted(given: Drawn, studio: Studio) -> Drawn:
+def fitted(given: ControlInput, studio: Studio) -> ControlInput:
     """A drawing with the control of this model that reads it."""
     unread = given.areas and given.control not in studio.world.painted
     return replace(given, control="segmentation" if unread else read_by(given.control, studio.controls))
 
 
-def prepare(studio: Studio, given: Drawn) -> tuple[Prepared, tuple[str, ...]]:
+def prepare(studio: Studio, given: ControlInput) -> tuple[Prepared, tuple[str, ...]]:
     """The map as the model will see it and all that is to be said of it. Raises ImageRefused, AnnotatorUnavailable."""
     given = fitted(given, studio)
     how = (given.annotator, given.reading, given.size)

@@ -17,7 +17,7 @@ from hgc.ui.playground.cache_panel import CUSTOM_REASON, read_settings, trust_in
 from hgc.ui.playground.drawing import (
     AS_MAP,
     AUTO,
-    Drawn,
+    ControlInput,
     offering,
     sheet_of,
     sources_of,
@@ -36,11 +36,11 @@ from hgc.ui.remarks import aside
 if TYPE_CHECKING:
     from hgc.cache.plan import Plan
     from hgc.request import Request
-    from hgc.ui.playground.drawing import Sheet
+    from hgc.ui.playground.drawing import ControlMap
     from hgc.ui.playground.tab import Playground
 
 
-def read_form(page: Playground, sheet: Sheet, values: list[Any]) -> Request:
+def read_form(page: Playground, sheet: ControlMap, values: list[Any]) -> Request:
     """The form's values, in the order of `Playground.run_inputs`, as a request. Raises RequestRefused."""
     return read_recipe(page, sheet.control, values).with_map(sheet.png)
 
@@ -153,7 +153,7 @@ def _kind(page: Playground, request: Request) -> dict[Any, Any]:
 def _on_canvas(page: Playground, request: Request) -> dict[Any, Any]:
     """The control map as a drawing on the canvas of its kind; of a kind that is not drawn, as a finished map."""
     panel, shown = page.control, decode(request.control_bytes).pixels
-    studio, given = page.runner.loader.studio(), Drawn(shown, request.control)
+    studio, given = page.runner.loader.studio(), ControlInput(shown, request.control)
     seen = {panel.seen: seen_picture(shown), panel.notes: seen_text((), given)}
     if request.control not in ("segmentation", "edges"):
         which = request.control if request.control in studio.loaded.preset.controls else AUTO

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from hgc.ui.sessions import Kept
+from hgc.ui.sessions import RecentItems
 
 T = TypeVar("T")
 
@@ -22,7 +22,7 @@ class Looks:
 
     def __init__(self) -> None:
         self._numbers = itertools.count(1)
-        self._latest = Kept[int](VISITORS_KEPT)
+        self._latest = RecentItems[int](VISITORS_KEPT)
         self._slow = ThreadPoolExecutor(SLOW_AT_ONCE, thread_name_prefix="detector")
 
     def begin(self, visitor: str) -> int:

@@ -15,7 +15,7 @@ from hgc.ui.pictures import png_url
 from hgc.ui.remarks import notes_list
 
 if TYPE_CHECKING:
-    from hgc.ui.playground.drawing import Drawn
+    from hgc.ui.playground.drawing import ControlInput
     from hgc.ui.playground.size import Size
 
 MAPS = {"edges": "Edge map", "segmentation": "Segmentation map"}
@@ -35,7 +35,7 @@ def seen_picture(control_map: Pixels | None) -> str:
     return f'<img alt="The control map as the model sees it" src="{png_url(control_map)}">'
 
 
-def seen_text(notes: tuple[str, ...], given: Drawn | None = None) -> str:
+def seen_text(notes: tuple[str, ...], given: ControlInput | None = None) -> str:
     """The words beside the map as the model sees it; without a drawing, of the example that the page opens with."""
     lines = given is not None and given.control in LINES
     kind = "Segmentation map" if given is None else MAPS.get(given.control, CONTROLS[given.control])

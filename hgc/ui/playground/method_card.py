@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from hgc.planning.measured import WORDS, Rung, rungs
+from hgc.planning.measured import WORDS, MeasuredRung, rungs
 from hgc.planning.methods import Method
 
 CONTROLS = {"segmentation": "Label maps", "edges": "Edges"}
@@ -31,7 +31,7 @@ def _paper(method: Method) -> str:
     return f'<p class="aside">By {escape(method.makers)} · {link}</p>'
 
 
-def _measured(method: Method, measured: dict[str, tuple[Rung, ...]]) -> str:
+def _measured(method: Method, measured: dict[str, tuple[MeasuredRung, ...]]) -> str:
     known = {words: points for words, points in measured.items() if points}
     if not known:
         return '<p class="aside">Not measured here yet: no table that comes with Studio has it.</p>'
@@ -45,12 +45,12 @@ def _measured(method: Method, measured: dict[str, tuple[Rung, ...]]) -> str:
     )
 
 
-def told(rungs: Sequence[Rung]) -> str:
+def told(rungs: Sequence[MeasuredRung]) -> str:
     """Likeness at each cost, in words."""
     return " · ".join(f"{rung.psnr:.1f} dB at {rung.share:.0%}" for rung in rungs)
 
 
-def _chart(method: Method, own: Sequence[Rung]) -> str:
+def _chart(method: Method, own: Sequence[MeasuredRung]) -> str:
     """Up is more alike, left is cheaper."""
     beside = () if method.name == RIVAL else rungs(RIVAL, "segmentation")
     ticks = "".join(
@@ -73,7 +73,7 @@ def _chart(method: Method, own: Sequence[Rung]) -> str:
     )
 
 
-def _line(rungs: Sequence[Rung], kind: str) -> str:
+def _line(rungs: Sequence[MeasuredRung], kind: str) -> str:
     places = " ".join(f"{_x(rung.share):.1f},{_y(rung.psnr):.1f}" for rung in rungs)
     return f'<polyline class="{kind}" points="{places}"/>' if rungs else ""
 

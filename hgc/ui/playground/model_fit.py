@@ -47,7 +47,7 @@ NO_LORA = "The LoRA {} is not for this model."
 
 
 @dataclass(frozen=True)
-class Fit:
+class FormFit:
     """The updates of the form, what is to be said of them, and the controls that are chosen then."""
 
     updates: dict[Any, Any]
@@ -71,7 +71,7 @@ def fitted_parts(p: Playground) -> list[Any]:
     return [*control, p.picture.sampler, p.picture.steps, p.picture.guidance, *panel.more.fitted]
 
 
-def fitted(p: Playground, studio: Studio, *chosen: Any) -> Fit:
+def fitted(p: Playground, studio: Studio, *chosen: Any) -> FormFit:
     """The form for a model, with its preset's settings, and what of the form no longer applies.
 
     What is chosen of source, annotator and sampler stays among the choices: events under way still hold it.
@@ -113,7 +113,7 @@ def fitted(p: Playground, studio: Studio, *chosen: Any) -> Fit:
         **loras_offered,
         **thresholds(p, studio, *chosen[CANNY]),
     }
-    return Fit(updates, notes, (kept, second))
+    return FormFit(updates, notes, (kept, second))
 
 
 def thresholds(p: Playground, studio: Studio, *standing: float) -> dict[Any, Any]:

@@ -12,7 +12,7 @@ from hgc.ui.components.viewer import build_viewer, scene
 from hgc.ui.playground import figures
 from hgc.ui.playground.stage import stage_empty, stage_recorded
 from hgc.ui.queueing import QUIET
-from hgc.ui.sessions import Kept
+from hgc.ui.sessions import RecentItems
 
 if TYPE_CHECKING:
     from hgc.results.comparison import Comparison
@@ -66,7 +66,7 @@ def build_results(opening: Record | None = None) -> Results:
     return built
 
 
-def wire_results(results: Results, runs: Kept[Comparison]) -> None:
+def wire_results(results: Results, runs: RecentItems[Comparison]) -> None:
     """Shows a run's pictures and figures as soon as it is finished."""
 
     def show(run: str | None) -> list[Any]:

@@ -14,11 +14,11 @@ from hgc.cache.schedules import OutOfReach
 from hgc.planning.methods import arm_titles
 from hgc.request import RequestRefused
 from hgc.ui.playground import figures
-from hgc.ui.playground.drawing import Sheet, drawn, fitted, prepare
+from hgc.ui.playground.drawing import ControlMap, drawn, fitted, prepare
 from hgc.ui.playground.form import read_form
 from hgc.ui.playground.map_seen import seen_picture, seen_text
 from hgc.ui.playground.stage import run_told, stage_running, waits_told
-from hgc.ui.pressing import Press, Step, Updates, wire_start, wire_stop
+from hgc.ui.pressing import Press, PressStep, Updates, wire_start, wire_stop
 from hgc.ui.refusals import in_one_sentence
 from hgc.ui.runner import Running
 
@@ -59,7 +59,7 @@ class RunEvents:
             studio = self._runner.loader.studio()
             given = fitted(drawn(*form[:drawing]), studio)
             prepared, notes = prepare(studio, given)
-            request = read_form(self._page, Sheet(prepared.png, given.control), list(form[drawing:]))
+            request = read_form(self._page, ControlMap(prepared.png, given.control), list(form[drawing:]))
             planned = self._runner.plan(request)
         except Exception as error:
             return self._failed(press, error)
@@ -162,13 +162,13 @@ def wire_run(p: Playground) -> None:
     """Run: noted at once, then control map and plans, then the pictures. Stop: felt at once, then told to the run."""
     events, pressing, results = RunEvents(p), p.pressing, p.results
     shown = [*results.filled, results.told, *pressing.buttons, results.run_id, p.picture.seed]
-    note = Step(events.note, outputs=[results.told])
-    run = Step(events.run, [results.run_id], shown)
+    note = PressStep(events.note, outputs=[results.told])
+    run = PressStep(events.run, [results.run_id], shown)
     seen = [p.control.seen, p.control.notes, *shown]
     ways: list[tuple[gr.Button, Callable[..., Updates], list[Any]]] = [
         (p.run, events.take_up, [*p.control.drawing, *p.run_inputs]),
         (p.restored.again, events.take_again, [p.restored.original]),
     ]
     for button, take, given in ways:
-        wire_start(pressing, button, note, run, Step(take, given, seen), before_js=TO_THE_PICTURES_JS)
-    wire_stop(pressing, Step(events.stop, [results.run_id], shown))
+        wire_start(pressing, button, note, run, PressStep(take, given, seen), before_js=TO_THE_PICTURES_JS)
+    wire_stop(pressing, PressStep(events.stop, [results.run_id], shown))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from hgc.control.images import ImageRefused
 from hgc.control.pictures import INPAINT
 from hgc.ui.components.easel import from_url
-from hgc.ui.playground.drawing import READING, Drawn, inpainted, prepare, read_photo, sources_of, stretched
+from hgc.ui.playground.drawing import READING, ControlInput, inpainted, prepare, read_photo, sources_of, stretched
 from hgc.ui.playground.size import Size
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def second_map(
         what = "lines" if way == "lines" else "areas"
         raise ImageRefused(f"This second control reads no {what}: give it a photo or a finished map.")
     if way in ("paint", "lines"):
-        given = Drawn(stretched(from_url(sheet), size), control, areas=way == "paint")
+        given = ControlInput(stretched(from_url(sheet), size), control, areas=way == "paint")
     else:
         given = read_photo(photo, annotator, dict(zip(READING, reading, strict=False)))
     prepared = studio.prepare_control(given.picture, control, given.annotator, given.reading, size, areas=given.areas)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from hgc.share import NAME, link_of, read_link
-from hgc.ui.playground.drawing import Sheet, drawn, fitted, prepare
+from hgc.ui.playground.drawing import ControlMap, drawn, fitted, prepare
 from hgc.ui.playground.form import read_form
 from hgc.ui.playground.restored_card import linked_text, refused_text
 from hgc.ui.playground.restoring import beyond, restored_form
@@ -37,7 +37,7 @@ class Sharing:
             studio = self._page.runner.loader.studio()
             given = fitted(drawn(*values[: len(drawing)]), studio)
             prepared, _ = prepare(studio, given)
-            request = read_form(self._page, Sheet(prepared.png, given.control), list(values[len(drawing) :]))
+            request = read_form(self._page, ControlMap(prepared.png, given.control), list(values[len(drawing) :]))
             link = link_of(request)
         except Exception as error:
             return notes_list([in_one_sentence(error)], "error")

@@ -17,7 +17,7 @@ from hgc.charts.quantity import duration
 from hgc.results.comparison import Cancelled
 from hgc.ui.playground.titles import subject_words
 from hgc.ui.playground.wanted import control_of
-from hgc.ui.pressing import Jobs, Press, Pressing, Step, Updates, build_press, wire_start, wire_stop
+from hgc.ui.pressing import Jobs, Press, Pressing, PressStep, Updates, build_press, wire_start, wire_stop
 from hgc.ui.queueing import QUIET
 from hgc.ui.refusals import in_one_sentence
 from hgc.ui.remarks import aside, notes_list
@@ -116,11 +116,11 @@ class CalibrationEvents:
         self._jobs.stop(Press.read(name, page.session_hash))
 
     def _news(self, subject: Subject, scenes: int, stop: threading.Event) -> Iterator[Updates]:
-        from hgc.studio.calibrating import Measured
+        from hgc.studio.calibrating import ScenesMeasured
 
         begun, before = perf_counter(), None
         for news in self._runner.loader.studio().calibrate(subject, scenes, cancel=stop):
-            if not isinstance(news, Measured):
+            if not isinstance(news, ScenesMeasured):
                 yield self._curves(news) | self._ready
                 continue
             before = news.done if before is None else before
@@ -163,6 +163,6 @@ def _wire(card: CalibrationCard, p: Playground, tab: gr.Tab) -> None:
     subject = [*p.control.map, p.picture.steps, p.picture.sampler, p.picture.guidance]
     answers = [card.told, card.chart]
     tab.select(events.show, subject, answers, trigger_mode="always_last", **QUIET)
-    run = Step(events.run, [card.scenes, *subject], [*answers, *card.pressing.buttons])
-    wire_start(card.pressing, card.pressing.starts[0], Step(events.note, outputs=[card.told]), run)
-    wire_stop(card.pressing, Step(events.stop))
+    run = PressStep(events.run, [card.scenes, *subject], [*answers, *card.pressing.buttons])
+    wire_start(card.pressing, card.pressing.starts[0], PressStep(events.note, outputs=[card.told]), run)
+    wire_stop(card.pressing, PressStep(events.stop))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Desk:
+class PlanDesk:
     """A plan under the pen and the recipe that it is for."""
 
     draft: Draft
@@ -35,7 +35,7 @@ class Desk:
         return self.recipe.model_copy(update={"plan": self.draft.plan.as_dict()})
 
 
-def lay_at_least(studio: Studio, recipe: Recipe) -> Desk:
+def lay_at_least(studio: Studio, recipe: Recipe) -> PlanDesk:
     """A desk with the recipe's plan; where its method costs more than the budget, with the least it can do."""
     try:
         return lay(studio, recipe)
@@ -43,13 +43,13 @@ def lay_at_least(studio: Studio, recipe: Recipe) -> Desk:
         return lay(studio, error.at_least(recipe))
 
 
-def lay(studio: Studio, recipe: Recipe, plan: Plan | None = None) -> Desk:
+def lay(studio: Studio, recipe: Recipe, plan: Plan | None = None) -> PlanDesk:
     """A desk with the recipe's plan, or with one of its own number of steps. Raises PlanRefused."""
     plan = plan or studio.plan(recipe)
     bare = recipe.model_copy(
         update={"plan": None, "method": "hgc", "budget": None, "at_least": None, "steps": plan.steps}
     )
-    laid = Desk(Draft(plan), bare, PlanGrid(studio.anatomy()))
+    laid = PlanDesk(Draft(plan), bare, PlanGrid(studio.anatomy()))
     check(plan, laid.grid.anatomy, plan.steps)
     laid.ground.play(plan)
     return laid

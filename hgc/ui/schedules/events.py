@@ -17,10 +17,10 @@ from hgc.ui.playground.own_plan import adopted
 from hgc.ui.playground.wanted import control_of
 from hgc.ui.refusals import in_one_sentence
 from hgc.ui.remarks import notes_list
-from hgc.ui.schedules.desk import Desk, lay, lay_at_least
+from hgc.ui.schedules.desk import PlanDesk, lay, lay_at_least
 from hgc.ui.schedules.plan_file import read_plan
 from hgc.ui.schedules.plan_words import headline, in_the_grids_words, remarks
-from hgc.ui.sessions import Kept
+from hgc.ui.sessions import RecentItems
 
 if TYPE_CHECKING:
     from hgc.studio.studio import Studio
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 DESKS_KEPT = 64
 NO_DESK = "This plan is no longer open: open one again."
-Shown = list[Any]
+Answer = list[Any]
 
 
 class ScheduleEvents:
@@ -36,46 +36,46 @@ class ScheduleEvents:
 
     def __init__(self, playground: Playground) -> None:
         self._page, self._runner = playground, playground.runner
-        self._desks: Kept[Desk] = Kept(DESKS_KEPT)
+        self._desks: RecentItems[PlanDesk] = RecentItems(DESKS_KEPT)
 
-    def open(self, desk: str | None, *form: Any) -> Shown:
+    def open(self, desk: str | None, *form: Any) -> Answer:
         """When the tab is opened for the first time: the Playground's plan."""
         return [gr.skip()] * 7 if self._desks.find(desk) else self.take(desk, *form)
 
-    def take(self, desk: str | None, *form: Any) -> Shown:
+    def take(self, desk: str | None, *form: Any) -> Answer:
         """The plan that the Playground would run now: where the method costs more than the budget, at its least."""
 
-        def taken() -> tuple[str, Desk]:
+        def taken() -> tuple[str, PlanDesk]:
             laid = lay_at_least(self._studio, self._recipe(form))
             return self._desks.keep(laid, desk), laid
 
         return self._answered(desk, taken)
 
-    def make(self, desk: str | None, method: str, percent: float, *form: Any) -> Shown:
+    def make(self, desk: str | None, method: str, percent: float, *form: Any) -> Answer:
         """The plan that a method makes within a budget."""
         asked = by_budget(method, percent / 100) | {"plan": None}
         return self._answered(desk, lambda: self._laid(desk, self._recipe(form).but(**asked)))
 
-    def read(self, desk: str | None, file: str | None, *form: Any) -> Shown:
+    def read(self, desk: str | None, file: str | None, *form: Any) -> Answer:
         """The plan of a file."""
         return self._answered(desk, lambda: self._laid(desk, self._recipe(form), read_plan(file)))
 
-    def edit(self, desk: str | None, brush: str, event: gr.EventData) -> Shown:
+    def edit(self, desk: str | None, brush: str, event: gr.EventData) -> Answer:
         """Cells that were pressed, with the action of the key or of the brush."""
         letter = event.action or (None if brush == "next" else brush)
 
-        def change(desk: Desk) -> Draft:
+        def change(desk: PlanDesk) -> Draft:
             plan, cells = desk.draft.plan, [(desk.grid.sites_of(key), int(step)) for key, step in event.cells]
             changed = edited(plan, desk.ground, cells, action_named(letter))
             return desk.draft if changed == plan else desk.draft.put(changed)
 
         return self._changed(desk, change)
 
-    def undo(self, desk: str | None) -> Shown:
+    def undo(self, desk: str | None) -> Answer:
         """One edit back."""
         return self._changed(desk, lambda desk: desk.draft.undo())
 
-    def redo(self, desk: str | None) -> Shown:
+    def redo(self, desk: str | None) -> Answer:
         """One undone edit forward."""
         return self._changed(desk, lambda desk: desk.draft.redo())
 
@@ -95,12 +95,12 @@ class ScheduleEvents:
         control = control_of(source, annotator, which, studio.controls, studio.world.painted)
         return read_recipe(self._page, control, values)
 
-    def _laid(self, desk: str | None, recipe: Recipe, plan: Plan | None = None) -> tuple[str, Desk]:
+    def _laid(self, desk: str | None, recipe: Recipe, plan: Plan | None = None) -> tuple[str, PlanDesk]:
         laid = lay(self._studio, recipe, plan)
         return self._desks.keep(laid, desk), laid
 
-    def _changed(self, desk: str | None, change: Callable[[Desk], Draft]) -> Shown:
-        def changed() -> tuple[str, Desk]:
+    def _changed(self, desk: str | None, change: Callable[[PlanDesk], Draft]) -> Answer:
+        def changed() -> tuple[str, PlanDesk]:
             before = self._desks.find(desk)
             if before is None or desk is None:
                 raise RequestRefused(NO_DESK)
@@ -108,11 +108,11 @@ class ScheduleEvents:
 
         return self._answered(desk, changed)
 
-    def _kept(self, name: str, desk: Desk) -> Desk:
+    def _kept(self, name: str, desk: PlanDesk) -> PlanDesk:
         self._desks.keep(desk, name)
         return desk
 
-    def _answered(self, desk: str | None, change: Callable[[], tuple[str, Desk]]) -> Shown:
+    def _answered(self, desk: str | None, change: Callable[[], tuple[str, PlanDesk]]) -> Answer:
         """The answer to a change; after a refusal the plan that was there, and why."""
         try:
             name, now = change()

@@ -14,7 +14,7 @@ from hgc.request import RequestRefused
 from hgc.results.comparison import Cancelled
 from hgc.ui.playground.titles import subject_words
 from hgc.ui.playground.wanted import control_of
-from hgc.ui.pressing import Jobs, Press, Pressing, Step, Updates, build_press, wire_start, wire_stop
+from hgc.ui.pressing import Jobs, Press, Pressing, PressStep, Updates, build_press, wire_start, wire_stop
 from hgc.ui.queueing import QUIET
 from hgc.ui.refusals import in_one_sentence
 from hgc.ui.remarks import aside, notes_list
@@ -168,6 +168,8 @@ def _wire(card: SearchCard, p: Playground, tab: gr.Tab) -> None:
     asked = [*card.asked, *p.control.map, p.picture.steps, p.picture.sampler, p.picture.guidance]
     shown = [tab.select, card.budgets.change, card.tries.change, card.scenes.change, card.side.change]
     gr.on(shown, events.price, asked, card.cost, trigger_mode="always_last", **QUIET)
-    run = Step(events.run, asked, [card.told, *card.pressing.buttons])
-    wire_start(card.pressing, card.pressing.starts[0], Step(events.note, outputs=[card.told]), run, queue=SEARCH_QUEUE)
-    wire_stop(card.pressing, Step(events.stop))
+    run = PressStep(events.run, asked, [card.told, *card.pressing.buttons])
+    wire_start(
+        card.pressing, card.pressing.starts[0], PressStep(events.note, outputs=[card.told]), run, queue=SEARCH_QUEUE
+    )
+    wire_stop(card.pressing, PressStep(events.stop))

@@ -52,12 +52,12 @@ def build_shared() -> None:
 
 def pull_plans(repository: str, page: gr.Request) -> str:
     """The plans that were fetched, or why there are none."""
-    from hgc.optimise.shared import Place, pull
+    from hgc.optimise.shared import SharedPlace, pull
 
     if not at_this_machine(page):
         return notes_list([ELSEWHERE], "error")
     try:
-        shelves = pull(Place.named(repository.strip()), Path(optimised.OWN))
+        shelves = pull(SharedPlace.named(repository.strip()), Path(optimised.OWN))
     except Refused as error:
         return notes_list([in_one_sentence(error)], "error")
     finally:

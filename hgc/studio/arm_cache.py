@@ -14,7 +14,7 @@ from hgc.results.forecast import Forecast
 COSTS_NOTHING = {"prompt", "negative_prompt", "seed", "control_png"}
 
 
-class Drawn:
+class ArmCache:
     """Arms by what determines them: the picture, steps among it, and the plan. Not for several threads."""
 
     def __init__(self) -> None:
