@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hgc.cache.anatomy import Anatomy
-from hgc.cache.rules import Forecast
+from hgc.cache.rules import ForecastRule
 from hgc.calibration.curves import ChangeCurves
 from hgc.calibration.subject import Subject
 
@@ -40,13 +40,13 @@ class Alike:
     def change(self, step: int) -> float:
         return 0.1 + 0.05 * (step % 3) if step else 0.0
 
-    def kept(self, layers: int, step: int, past: tuple[int, ...], forecast: Forecast) -> float:
+    def kept(self, layers: int, step: int, past: tuple[int, ...], forecast: ForecastRule) -> float:
         return 0.01 * (step - past[-1]) * (1 + 0.3 * (step % 2)) / (1 + layers)
 
-    def skipped(self, step: int, past: tuple[int, ...], forecast: Forecast) -> tuple[float, tuple[float, ...]]:
+    def skipped(self, step: int, past: tuple[int, ...], forecast: ForecastRule) -> tuple[float, tuple[float, ...]]:
         return 0.02 * (step - past[-1]) ** 2, (self.passed,)
 
-    def unguided(self, step: int, past: tuple[int, ...], forecast: Forecast) -> tuple[float, tuple[float, ...]]:
+    def unguided(self, step: int, past: tuple[int, ...], forecast: ForecastRule) -> tuple[float, tuple[float, ...]]:
         return 0.005 * (step - past[-1]), (self.passed,)
 
     def attention(self, site: str, step: int, since: int) -> float:

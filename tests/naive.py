@@ -19,7 +19,7 @@ import torch
 
 from hgc.cache.forecast import Lines, by_frequency
 from hgc.cache.plan import Plan
-from hgc.cache.rules import REPEAT, Forecast
+from hgc.cache.rules import REPEAT, ForecastRule
 
 PREDICTION, UNGUIDED = "unet", "guidance.unguided"
 
@@ -176,7 +176,7 @@ def mixers(pipe: Any) -> Sequence[Any]:
 
 
 def onward(
-    rule: Forecast, steps: Sequence[int], values: Sequence[torch.Tensor], at: int, site: str, lines: Lines | None
+    rule: ForecastRule, steps: Sequence[int], values: Sequence[torch.Tensor], at: int, site: str, lines: Lines | None
 ) -> torch.Tensor:
     """The value expected at a step, by each basis' own definition, from all that was computed before (oldest first)."""
     if rule.basis == "repeat":

@@ -25,7 +25,7 @@ from hgc.cache.anatomy.networks import Networks
 from hgc.cache.origin import Origin
 from hgc.cache.plan import Plan
 from hgc.cache.rehearsal import plan_macs, rehearse
-from hgc.cache.rules import LINE, REPEAT, CalibrationRefused, Forecast, PlanRefused
+from hgc.cache.rules import LINE, REPEAT, CalibrationRefused, ForecastRule, PlanRefused
 from hgc.cache.running.engine import cached
 from hgc.calibration.files import Calibration, read_curves
 from hgc.calibration.lines import Adjustment
@@ -425,7 +425,7 @@ def test_block_caching_costs_what_is_planned(pipe: Any, anatomy: Anatomy, kinds:
 def test_a_scale_shift_cell_is_the_kept_value_scaled_and_shifted(pipe: Any, calibration: Calibration) -> None:
     """Both branches at once, and one branch alone from a value of both; tokens as well as pictures."""
     adjustment = calibration.adjustment
-    fitted = Forecast("scale_shift", fitted=adjustment.digest)
+    fitted = ForecastRule("scale_shift", fitted=adjustment.digest)
     picture, tokens = "controlnet.controlnet_down_blocks.3", "unet.mid_block.attentions.0.transformer_blocks.0.attn2"
     table = {picture: "CFCF", tokens: "CCFF", "guidance.unguided": "CCCR"}
     seen: dict[str, list[torch.Tensor]] = {picture: [], tokens: []}
@@ -457,7 +457,7 @@ def test_a_scale_shift_cell_is_the_kept_value_scaled_and_shifted(pipe: Any, cali
 
 def test_an_adjustment_that_is_not_the_plans_is_refused(pipe: Any, calibration: Calibration) -> None:
     adjustment, site = calibration.adjustment, "controlnet.controlnet_mid_block"
-    fitted = Forecast("scale_shift", fitted=adjustment.digest)
+    fitted = ForecastRule("scale_shift", fitted=adjustment.digest)
     plan = Plan(Origin("adjusted"), STEPS, "tiny", {site: "CFFF"}, forecast=fitted)
     with pytest.raises(PlanRefused, match=r"none.*calibration"), cached(pipe, plan):
         pass

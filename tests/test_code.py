@@ -161,6 +161,15 @@ def test_the_cache_knows_nothing_of_the_rest() -> None:
     assert outside == set()
 
 
+def test_no_two_classes_have_one_name() -> None:
+    named: dict[str, list[str]] = {}
+    for path in sorted((ROOT / "hgc").rglob("*.py")):
+        for part in ast.parse(path.read_text()).body:
+            if isinstance(part, ast.ClassDef) and not part.name.startswith("_"):
+                named.setdefault(part.name, []).append(str(path.relative_to(ROOT)))
+    assert {name: places for name, places in named.items() if len(places) > 1} == {}
+
+
 def test_everything_that_refuses_is_known_as_a_refusal() -> None:
     """Page, endpoints and shell tell a Refused in its own words; anything else is a bug to them."""
     ours = {

@@ -17,7 +17,7 @@ from hgc.__main__ import app
 from hgc.cache.anatomy.networks import Networks
 from hgc.cache.origin import Origin
 from hgc.cache.plan import Plan
-from hgc.cache.rules import REPEAT, CalibrationRefused, Forecast
+from hgc.cache.rules import REPEAT, CalibrationRefused, ForecastRule
 from hgc.calibration.distil import Fit, distil, follow, trajectory
 from hgc.calibration.files import Calibration
 from hgc.calibration.lines import Adjustment
@@ -56,7 +56,7 @@ def nothing() -> Adjustment:
 
 
 def plan(lines: Adjustment | None) -> Plan:
-    forecast = REPEAT if lines is None else Forecast("scale_shift", fitted=lines.digest)
+    forecast = REPEAT if lines is None else ForecastRule("scale_shift", fitted=lines.digest)
     return Plan(Origin("adjusted"), STEPS, "tiny", TABLE, forecast=forecast)
 
 

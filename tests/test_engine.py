@@ -25,7 +25,7 @@ from hgc.cache.forecast import by_frequency
 from hgc.cache.origin import Origin
 from hgc.cache.plan import Plan
 from hgc.cache.rehearsal import plan_macs
-from hgc.cache.rules import Forecast, FrequencySplit, Gate, PlanRefused
+from hgc.cache.rules import ForecastRule, FrequencySplit, Gate, PlanRefused
 from hgc.cache.running.belonging import NotCached
 from hgc.cache.running.engine import cached
 
@@ -263,14 +263,16 @@ def test_a_reused_value_is_the_last_one_and_a_forecast_goes_on_from_the_last_two
 @pytest.mark.parametrize(
     ("forecast", "wanted"),
     [
-        (Forecast("repeat"), {3: [0, 0, 1], 5: [0, 0, 0, 0, 1]}),
-        (Forecast("taylor", 2), {3: [1, -3, 3], 5: [0, 1, -2, 0, 2]}),
-        (Forecast("hermite", 1), {3: [0, -0.5, 1.5], 5: [0, 0, -0.25, 0, 1.25]}),
-        (Forecast("chebyshev", 1, window=3), {3: [-2 / 3, 1 / 3, 4 / 3], 5: [0, -3 / 7, 1 / 7, 0, 9 / 7]}),
+        (ForecastRule("repeat"), {3: [0, 0, 1], 5: [0, 0, 0, 0, 1]}),
+        (ForecastRule("taylor", 2), {3: [1, -3, 3], 5: [0, 1, -2, 0, 2]}),
+        (ForecastRule("hermite", 1), {3: [0, -0.5, 1.5], 5: [0, 0, -0.25, 0, 1.25]}),
+        (ForecastRule("chebyshev", 1, window=3), {3: [-2 / 3, 1 / 3, 4 / 3], 5: [0, -3 / 7, 1 / 7, 0, 9 / 7]}),
     ],
     ids=["repeat", "taylor", "hermite", "chebyshev"],
 )
-def test_a_forecast_cell_is_what_its_basis_says(pipe: Any, anatomy: Anatomy, forecast: Forecast, wanted: Any) -> None:
+def test_a_forecast_cell_is_what_its_basis_says(
+    pipe: Any, anatomy: Anatomy, forecast: ForecastRule, wanted: Any
+) -> None:
     """The weights of the values computed in steps 0, 1, 2 and 4, worked out by hand; one site's own forecast."""
     site = schedules.cut_site(anatomy, 1)
     module = pipe.unet.get_submodule(site.removeprefix("unet."))

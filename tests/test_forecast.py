@@ -10,17 +10,23 @@ from hypothesis import strategies as st
 
 from hgc.cache.bases import lagrange, weights
 from hgc.cache.forecast import by_frequency, combined, forecast_from, per_channel, relative_l1
-from hgc.cache.rules import LINE, REPEAT, Forecast, PlanRefused
+from hgc.cache.rules import LINE, REPEAT, ForecastRule, PlanRefused
 from hgc.cache.running.store import NeededValues, Store, StoredValue
 
 POLYNOMIALS = [
     LINE,
-    Forecast("taylor", 2),
-    Forecast("chebyshev", 1, window=2),
-    Forecast("chebyshev", 1, window=5),
-    Forecast("chebyshev", 2, window=4),
+    ForecastRule("taylor", 2),
+    ForecastRule("chebyshev", 1, window=2),
+    ForecastRule("chebyshev", 1, window=5),
+    ForecastRule("chebyshev", 2, window=4),
 ]
-ALL = [*POLYNOMIALS, REPEAT, Forecast("hermite", 1), Forecast("hermite", 2), Forecast("scale_shift", fitted="0" * 12)]
+ALL = [
+    *POLYNOMIALS,
+    REPEAT,
+    ForecastRule("hermite", 1),
+    ForecastRule("hermite", 2),
+    ForecastRule("scale_shift", fitted="0" * 12),
+]
 past_steps = st.lists(st.integers(0, 40), min_size=5, max_size=6, unique=True).map(sorted)
 
 
@@ -30,7 +36,7 @@ def numbers(values: list[float]) -> list[torch.Tensor]:
 
 @pytest.mark.parametrize("forecast", POLYNOMIALS, ids=str)
 @given(past_steps, st.integers(1, 12))
-def test_a_polynomial_of_its_order_is_foretold_exactly(forecast: Forecast, steps: list[int], ahead: int) -> None:
+def test_a_polynomial_of_its_order_is_foretold_exactly(forecast: ForecastRule, steps: list[int], ahead: int) -> None:
     coefficients = [0.05, -1.2, 0.3][-forecast.order - 1 :]
     at = steps[-1] + ahead
     found = forecast_from(forecast, steps, numbers([float(np.polyval(coefficients, step)) for step in steps]), at)
@@ -39,7 +45,7 @@ def test_a_polynomial_of_its_order_is_foretold_exactly(forecast: Forecast, steps
 
 @pytest.mark.parametrize("forecast", ALL, ids=str)
 @given(past_steps, st.integers(1, 12))
-def test_what_stands_still_is_foretold_to_stand_still(forecast: Forecast, steps: list[int], ahead: int) -> None:
+def test_what_stands_still_is_foretold_to_stand_still(forecast: ForecastRule, steps: list[int], ahead: int) -> None:
     assert sum(weights(forecast, steps, steps[-1] + ahead)) == pytest.approx(1, abs=1e-9)
 
 
@@ -50,20 +56,24 @@ def test_hermite_is_hicaches_formula_on_a_parabola(ahead: int) -> None:
     values = numbers([a * s * s + b * s + c for s in (t - 2, t - 1, t)])
     first, second, y = 2 * a * t + b - a, 2 * a, ahead / 2
     wanted = float(values[-1]) + first * 0.5 * (2 * y) + second / 2 * 0.25 * (4 * y * y - 2)
-    assert float(forecast_from(Forecast("hermite", 2), [t - 2, t - 1, t], values, t + ahead)) == pytest.approx(wanted)
+    assert float(forecast_from(ForecastRule("hermite", 2), [t - 2, t - 1, t], values, t + ahead)) == pytest.approx(
+        wanted
+    )
     line = float(values[-1]) + first * 0.5 * ahead
-    assert float(forecast_from(Forecast("hermite", 1), [t - 1, t], values[1:], t + ahead)) == pytest.approx(line)
+    assert float(forecast_from(ForecastRule("hermite", 1), [t - 1, t], values[1:], t + ahead)) == pytest.approx(line)
 
 
 def test_chebyshev_over_a_longer_window_is_least_squares() -> None:
     steps, at = [0, 1, 3, 4, 8], 10
     noisy = [0.0, 1.3, 2.5, 4.4, 7.9]
-    found = forecast_from(Forecast("chebyshev", 1, window=5), steps, numbers(noisy), at)
+    found = forecast_from(ForecastRule("chebyshev", 1, window=5), steps, numbers(noisy), at)
     assert float(found) == pytest.approx(np.polyval(np.polyfit(steps, noisy, 1), at))
 
 
-@pytest.mark.parametrize("forecast", [LINE, Forecast("hermite", 2), Forecast("chebyshev", 2, window=3)], ids=str)
-def test_a_polynomial_never_goes_on_from_one_value(forecast: Forecast) -> None:
+@pytest.mark.parametrize(
+    "forecast", [LINE, ForecastRule("hermite", 2), ForecastRule("chebyshev", 2, window=3)], ids=str
+)
+def test_a_polynomial_never_goes_on_from_one_value(forecast: ForecastRule) -> None:
     with pytest.raises(PlanRefused, match="1 past values, needs 2"):
         weights(forecast, [3], 5)
 

@@ -22,7 +22,7 @@ from hgc.cache.anatomy.networks import Networks
 from hgc.cache.bases import weights
 from hgc.cache.plan import PlanRefused
 from hgc.cache.rehearsal import plan_macs, rehearse
-from hgc.cache.rules import LINE, REPEAT, Forecast
+from hgc.cache.rules import LINE, REPEAT, ForecastRule
 from hgc.cache.schedules import HGC
 from hgc.cache.schedules.between import EVERYTHING, Between, costs_of
 from hgc.cache.schedules.hgc_measured import legs_of
@@ -151,9 +151,11 @@ def table(anatomy: Anatomy, features: dict[str, np.ndarray]) -> ErrorTable:
     return ErrorTable(subject, 4, products, {"1": np.full(STEPS, 0.2)}, np.linspace(0.1, 0.3, STEPS), cross)
 
 
-@pytest.mark.parametrize("forecast", [REPEAT, LINE, Forecast("taylor", 2)], ids=lambda one: f"{one.basis} {one.order}")
+@pytest.mark.parametrize(
+    "forecast", [REPEAT, LINE, ForecastRule("taylor", 2)], ids=lambda one: f"{one.basis} {one.order}"
+)
 def test_errors_are_those_of_forecasts_of_the_features_themselves(
-    anatomy: Anatomy, table: ErrorTable, features: dict[str, np.ndarray], forecast: Forecast
+    anatomy: Anatomy, table: ErrorTable, features: dict[str, np.ndarray], forecast: ForecastRule
 ) -> None:
     alike, step, past = Alike(anatomy, table, 4.0), 6, (0, 2, 5)
     weighed = np.array(weights(forecast, past, step))

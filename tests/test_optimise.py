@@ -20,7 +20,7 @@ from hgc.cache.anatomy.networks import Networks
 from hgc.cache.origin import Origin
 from hgc.cache.plan import Plan, PlanRefused
 from hgc.cache.rehearsal import plan_macs, rehearse
-from hgc.cache.rules import CalibrationRefused, Forecast, Verification, Weighing
+from hgc.cache.rules import CalibrationRefused, ForecastRule, Verification, Weighing
 from hgc.cache.running.engine import cached
 from hgc.cache.schedules import OutOfReach, exact, full
 from hgc.calibration.subject import Subject
@@ -101,7 +101,7 @@ def test_weights_are_those_of_least_squares() -> None:
 
 def test_weighted_values_are_added_up_as_told(pipe: Any, anatomy: Anatomy) -> None:
     """An engine's forecast of the whole prediction against the sum of what the witness saw."""
-    rule = Forecast("weighted", weighings=(Weighing(2, (0, 1), (-0.7, 1.5)), Weighing(3, (1,), (0.5,))))
+    rule = ForecastRule("weighted", weighings=(Weighing(2, (0, 1), (-0.7, 1.5)), Weighing(3, (1,), (0.5,))))
     plan = Plan(Origin("p"), 4, "tiny", {PREDICTION: "CCFF"}, forecasts={PREDICTION: rule})
     seen: list[torch.Tensor] = []
     given: list[torch.Tensor] = []
@@ -125,7 +125,7 @@ def test_weighted_values_are_added_up_as_told(pipe: Any, anatomy: Anatomy) -> No
 
 
 def test_weights_for_another_past_are_refused(anatomy: Anatomy) -> None:
-    rule = Forecast("weighted", weighings=(Weighing(3, (0, 2), (-1.0, 2.0)),))
+    rule = ForecastRule("weighted", weighings=(Weighing(3, (0, 2), (-1.0, 2.0)),))
     with pytest.raises(PlanRefused, match=r"'unet', step 3.* 0, 1, 2"):
         rehearse(Plan(Origin("p"), 4, "tiny", {PREDICTION: "CCCF"}, forecasts={PREDICTION: rule}), anatomy)
 

@@ -17,13 +17,13 @@ from hgc.cache.anatomy.states import blame, states
 from hgc.cache.origin import Origin
 from hgc.cache.plan import Action, Plan
 from hgc.cache.rehearsal import plan_macs, rehearse
-from hgc.cache.rules import LINE, REPEAT, Forecast, FrequencySplit, Gate, PlanRefused, Verification
+from hgc.cache.rules import LINE, REPEAT, ForecastRule, FrequencySplit, Gate, PlanRefused, Verification
 
 STEPS = 20
 rows = st.text(alphabet="CRF", min_size=5, max_size=5)
 forecasts = st.sampled_from(
-    [REPEAT, LINE, Forecast("taylor", 2), Forecast("hermite", 2), Forecast("chebyshev", 2, window=4)]
-) | st.builds(Forecast, st.just("scale_shift"), fitted=st.text("0123456789abcdef", min_size=12, max_size=12))
+    [REPEAT, LINE, ForecastRule("taylor", 2), ForecastRule("hermite", 2), ForecastRule("chebyshev", 2, window=4)]
+) | st.builds(ForecastRule, st.just("scale_shift"), fitted=st.text("0123456789abcdef", min_size=12, max_size=12))
 knobs = st.dictionaries(
     st.text(max_size=4),
     st.none() | st.booleans() | st.integers() | st.floats(-9, 9) | st.text(max_size=4) | st.tuples(st.integers()),
@@ -91,7 +91,7 @@ def test_a_plan_that_somebody_renamed_is_imported() -> None:
 
 
 def test_what_is_forecast_by_site_and_how_guidance_is_weighed_survive_json() -> None:
-    own = {"a": Forecast("chebyshev", 2, window=4), "b": REPEAT}
+    own = {"a": ForecastRule("chebyshev", 2, window=4), "b": REPEAT}
     split = FrequencySplit(low=(1, 1.1), high=(1.2, 1), radius=0.3)
     plan = Plan(Origin("both"), 2, "any", {"a": "CC", "b": "CF", "c": "CR"}, forecasts=own, split=split)
     again = Plan.from_json(plan.to_json())

@@ -16,7 +16,7 @@ from hgc.cache.origin import Origin
 from hgc.cache.plan import Action, Plan
 from hgc.cache.plan_edit import Draft, Ground, action_named, edited
 from hgc.cache.rehearsal import Unfounded, rehearse
-from hgc.cache.rules import Forecast, PlanRefused, Weighing
+from hgc.cache.rules import ForecastRule, PlanRefused, Weighing
 
 STEPS = 6
 ANATOMY = sd15()
@@ -149,7 +149,7 @@ def test_an_edit_gives_up_what_was_undone() -> None:
 
 
 def test_fitted_forecasts_follow_a_line_where_an_edit_leaves_them_without_weights() -> None:
-    fitted = Forecast("weighted", weighings=(Weighing(2, (0, 1), (-0.5, 1.4)), Weighing(4, (1, 3), (0.2, 0.8))))
+    fitted = ForecastRule("weighted", weighings=(Weighing(2, (0, 1), (-0.5, 1.4)), Weighing(4, (1, 3), (0.2, 0.8))))
     plan = Plan(Origin("p"), STEPS, ANATOMY.model, {LAST: "CCFCFC"}, forecasts={LAST: fitted})
     more = edited(plan, GROUND, [([LAST], 2)], Action.COMPUTE)
     assert state(more, LAST, 2) is State.COMPUTED

@@ -15,7 +15,7 @@ from hgc.cache.anatomy import PREDICTION, UNGUIDED, Anatomy, Kind, State
 from hgc.cache.anatomy.measured import measure
 from hgc.cache.anatomy.networks import Networks
 from hgc.cache.rehearsal import rehearse
-from hgc.cache.rules import LINE, Forecast, Gate, PlanRefused
+from hgc.cache.rules import LINE, ForecastRule, Gate, PlanRefused
 from hgc.planning.methods import METHODS
 
 STEPS = 20
@@ -211,8 +211,10 @@ def test_a_budget_below_the_cheapest_choice_names_the_nearest() -> None:
     assert refused.value.nearest == 0.1
 
 
-@pytest.mark.parametrize("basis", [Forecast("taylor", 2), Forecast("hermite"), Forecast("chebyshev", window=3)])
-def test_any_kept_row_may_be_forecast_on_any_basis(anatomy: Anatomy, basis: Forecast) -> None:
+@pytest.mark.parametrize(
+    "basis", [ForecastRule("taylor", 2), ForecastRule("hermite"), ForecastRule("chebyshev", window=3)]
+)
+def test_any_kept_row_may_be_forecast_on_any_basis(anatomy: Anatomy, basis: ForecastRule) -> None:
     keys = (0, 2, 4)
     for settings in (
         schedules.DeepCache(2, forecast=basis),

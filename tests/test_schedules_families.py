@@ -24,7 +24,7 @@ from hgc.cache.anatomy.networks import Networks
 from hgc.cache.origin import Origin
 from hgc.cache.plan import Plan
 from hgc.cache.rehearsal import plan_macs
-from hgc.cache.rules import Forecast
+from hgc.cache.rules import ForecastRule
 from hgc.cache.running.engine import cached
 from hgc.cache.running.run import Run
 
@@ -57,7 +57,7 @@ METHODS: dict[str, Callable[[Anatomy], Plan]] = {
     "block caching inside": lambda a: schedules.BlockCaching(delta=0.3, kinds=schedules.ADDED).plan(
         a, STEPS, made_up.curves(a, STEPS)
     ),
-    "deepcache": lambda a: schedules.DeepCache(interval=2, forecast=Forecast("chebyshev", window=3)).plan(a, STEPS),
+    "deepcache": lambda a: schedules.DeepCache(interval=2, forecast=ForecastRule("chebyshev", window=3)).plan(a, STEPS),
     "tgate": lambda a: schedules.TGate(gate_step=3, self_every_before=2, self_every_after=2, warm=0).plan(a, STEPS),
     "encoder propagation": lambda a: schedules.EncoderPropagation(keys=KEYS).plan(a, STEPS),
     "guidance reuse": lambda a: schedules.GuidanceReuse(keys=KEYS, alpha_low=0.2, alpha_high=0.2).plan(a, STEPS),

@@ -19,7 +19,7 @@ from hgc.cache.anatomy.networks import Networks
 from hgc.cache.origin import Origin
 from hgc.cache.plan import Plan, PlanRefused
 from hgc.cache.rehearsal import plan_macs
-from hgc.cache.rules import Forecast, FrequencySplit, Gate, Verification, Weighing
+from hgc.cache.rules import ForecastRule, FrequencySplit, Gate, Verification, Weighing
 from hgc.cache.running.engine import cached
 from hgc.cache.running.run import Run
 
@@ -58,7 +58,7 @@ def every_plan(anatomy: Anatomy) -> Mapping[str, Plan]:
         "guidance reuse": schedules.GuidanceReuse(keys=(0, 1, 3)).plan(anatomy, STEPS),
         "step skip per branch": schedules.StepSkip(keys=(0, 1, 3), per_branch=True).plan(anatomy, STEPS),
         "block caching": schedules.BlockCaching(delta=0.3).plan(anatomy, STEPS, curves),
-        "chebyshev": Plan(Origin("c"), STEPS, "tiny", {cut: "CCCFCF"}, forecast=Forecast("chebyshev", 1, window=3)),
+        "chebyshev": Plan(Origin("c"), STEPS, "tiny", {cut: "CCCFCF"}, forecast=ForecastRule("chebyshev", 1, window=3)),
         "split": Plan(Origin("s"), STEPS, "tiny", {UNGUIDED: "CCRCRR"}, split=split),
         "dead": Plan(Origin("d"), STEPS, "tiny", {cut: "CCRRRR", UNGUIDED: "CCRRRR", middle: "CRFFFF"}),
     }
@@ -187,7 +187,7 @@ def test_a_doubted_attention_is_computed_alone(pipe: Any, anatomy: Anatomy) -> N
 
 
 def weighted(*entries: Weighing) -> Plan:
-    forecast = Forecast("weighted", weighings=entries)
+    forecast = ForecastRule("weighted", weighings=entries)
     return Plan(Origin("fitted"), STEPS, "tiny", {PREDICTION: "CCCFFF"}, forecasts={PREDICTION: forecast})
 
 

@@ -8,12 +8,12 @@ from math import factorial
 import numpy as np
 from numpy.polynomial import chebyshev
 
-from hgc.cache.rules import Forecast, PlanRefused
+from hgc.cache.rules import ForecastRule, PlanRefused
 
 CONTRACTION = 0.5  # HiCache's sigma, as released
 
 
-def weights(forecast: Forecast, steps: Sequence[int], at: int) -> list[float]:
+def weights(forecast: ForecastRule, steps: Sequence[int], at: int) -> list[float]:
     """The weight of each value computed at `steps` (distinct, oldest first) in the forecast of step `at`.
 
     At most the last `forecast.depth` values count, so that there may be fewer weights than steps; they sum to 1 unless

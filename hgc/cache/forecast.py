@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import torch
 
 from hgc.cache.bases import weights
-from hgc.cache.rules import Forecast
+from hgc.cache.rules import ForecastRule
 
 
 class Lines(Protocol):
@@ -22,7 +22,9 @@ class Lines(Protocol):
         """Scale and shift [C], arrays or tensors, for a value of step `since` used in `step`."""
 
 
-def forecast_from(forecast: Forecast, steps: Sequence[int], values: Sequence[torch.Tensor], at: int) -> torch.Tensor:
+def forecast_from(
+    forecast: ForecastRule, steps: Sequence[int], values: Sequence[torch.Tensor], at: int
+) -> torch.Tensor:
     """The value expected at step `at`, from those computed at `steps` (distinct, oldest first; one shape).
 
     Raises PlanRefused when there are too few.

@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args
 
 from hgc import json_text, limits
 from hgc.cache.origin import Origin
-from hgc.cache.rules import LINE, Forecast, FrequencySplit, Gate, PlanRefused, Verification
+from hgc.cache.rules import LINE, ForecastRule, FrequencySplit, Gate, PlanRefused, Verification
 
 
 class Action(StrEnum):
@@ -45,8 +45,8 @@ class Plan:
     model: str
     table: Mapping[str, str] = field(default_factory=dict)
     fusion: Fusion = "difference"
-    forecast: Forecast = LINE
-    forecasts: Mapping[str, Forecast] = field(default_factory=dict)
+    forecast: ForecastRule = LINE
+    forecasts: Mapping[str, ForecastRule] = field(default_factory=dict)
     split: FrequencySplit | None = None
     gate: Gate | None = None
     verification: Verification | None = None
@@ -103,7 +103,7 @@ class Plan:
                 f"weights, {self.steps} steps; give one of each a step"
             )
 
-    def forecast_of(self, site: str) -> Forecast:
+    def forecast_of(self, site: str) -> ForecastRule:
         return self.forecasts.get(site, self.forecast)
 
     @cached_property
@@ -176,9 +176,9 @@ class Plan:
         try:
             values["origin"] = Origin.read(data.get("origin"), data["name"])
             if "forecast" in values:
-                values["forecast"] = Forecast(**values["forecast"])
+                values["forecast"] = ForecastRule(**values["forecast"])
             if "forecasts" in values:
-                values["forecasts"] = {site: Forecast(**rule) for site, rule in values["forecasts"].items()}
+                values["forecasts"] = {site: ForecastRule(**rule) for site, rule in values["forecasts"].items()}
             if values.get("split") is not None:
                 values["split"] = FrequencySplit(**values["split"])
             if values.get("gate") is not None:
@@ -222,6 +222,6 @@ def _check_size(values: Mapping[str, Any]) -> None:
 _FIELDS = {"name"} | {part.name for part in fields(Plan)}
 
 
-def _set_fields(rule: Forecast | Gate) -> dict[str, Any]:
+def _set_fields(rule: ForecastRule | Gate) -> dict[str, Any]:
     """A forecast or gate as JSON, without what it does not use."""
     return {name: value for name, value in asdict(rule).items() if value is not None}

@@ -9,7 +9,7 @@ from hgc.cache import deadline
 from hgc.cache.anatomy import FINE, KEPT, PREDICTION, UNGUIDED, Anatomy, Kind, Macs, State
 from hgc.cache.anatomy.states import states, upstream
 from hgc.cache.plan import Action, Plan
-from hgc.cache.rules import REPEAT, RESIDUAL, Forecast, PlanRefused
+from hgc.cache.rules import REPEAT, RESIDUAL, ForecastRule, PlanRefused
 
 
 class Unfounded(PlanRefused):
@@ -81,7 +81,7 @@ class _Memory:
         )
 
 
-def _weighed(plan: Plan, forecast: Forecast, site: str, step: int, past: Sequence[int]) -> None:
+def _weighed(plan: Plan, forecast: ForecastRule, site: str, step: int, past: Sequence[int]) -> None:
     try:
         forecast.weighing(step, past)
     except PlanRefused as error:

@@ -45,7 +45,7 @@ class Weighing:
 
 
 @dataclass(frozen=True)
-class Forecast:
+class ForecastRule:
     """How a cell marked F goes on from the values computed before.
 
     * `repeat`: the last value;
@@ -114,7 +114,7 @@ class Forecast:
         )
 
     @classmethod
-    def polynomial(cls, order: int) -> Forecast:
+    def polynomial(cls, order: int) -> ForecastRule:
         """Order 0 repeats, 1 follows a line, 2 a parabola. Raises PlanRefused for any other."""
         if order not in (0, *ORDERS):
             raise PlanRefused(f"forecast order {order}: choose 0 (repeat), 1 (line) or 2 (parabola)")
@@ -135,9 +135,9 @@ class Forecast:
         return 1 if self.weighings is not None else min(self.depth, 2)
 
 
-REPEAT = Forecast("repeat")
-RESIDUAL = Forecast("residual")
-LINE = Forecast("taylor", 1)
+REPEAT = ForecastRule("repeat")
+RESIDUAL = ForecastRule("residual")
+LINE = ForecastRule("taylor", 1)
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,12 @@ from statistics import fmean
 
 from hgc.cache.anatomy import UNGUIDED, Anatomy, Kind
 from hgc.cache.bases import weights
-from hgc.cache.rules import REPEAT, Forecast
+from hgc.cache.rules import REPEAT, ForecastRule
 from hgc.cache.schedules import cut_site, kept_residuals
 from hgc.cache.schedules.similarity import Past
 from hgc.optimise.predict import OUTPUT, ErrorTable, forecast_error
 
-Key = tuple[str, int, Past, Forecast]
+Key = tuple[str, int, Past, ForecastRule]
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,16 +38,16 @@ class Alike:
         sites = [cut_site(self.anatomy, count) for count in self.layers if count]
         return fmean(self._relative(site, step, (step - 1,), REPEAT) for site in sites) if step else 0.0
 
-    def kept(self, layers: int, step: int, past: Past, forecast: Forecast) -> float:
+    def kept(self, layers: int, step: int, past: Past, forecast: ForecastRule) -> float:
         sites = [cut_site(self.anatomy, layers), *kept_residuals(self.anatomy, layers)]
         relative = sum(self._relative(site, step, past, forecast) ** 2 for site in sites) ** 0.5
         return float(self.table.gains[str(layers)][step]) * relative
 
-    def skipped(self, step: int, past: Past, forecast: Forecast) -> tuple[float, tuple[float, ...]]:
+    def skipped(self, step: int, past: Past, forecast: ForecastRule) -> tuple[float, tuple[float, ...]]:
         past, weighed = _weighed(step, past, forecast)
         return forecast_error(self.table.products[OUTPUT], step, past, weighed), weighed
 
-    def unguided(self, step: int, past: Past, forecast: Forecast) -> tuple[float, tuple[float, ...]]:
+    def unguided(self, step: int, past: Past, forecast: ForecastRule) -> tuple[float, tuple[float, ...]]:
         past, weighed = _weighed(step, past, forecast)
         return (self.guidance - 1) * forecast_error(self.table.products[UNGUIDED], step, past, weighed), weighed
 
@@ -62,7 +62,7 @@ class Alike:
         """Whether cross-attentions were measured as well."""
         return all(site.name in self.table.attention for site in self.anatomy.of(Kind.CROSS_ATTENTION))
 
-    def _relative(self, site: str, step: int, past: Past, forecast: Forecast) -> float:
+    def _relative(self, site: str, step: int, past: Past, forecast: ForecastRule) -> float:
         """The error of a forecast as a share of the value's size."""
         past, weighed = _weighed(step, past, forecast)
         if (key := (site, step, past, forecast)) not in self._known:
@@ -72,7 +72,7 @@ class Alike:
         return self._known[key]
 
 
-def _weighed(step: int, past: Past, forecast: Forecast) -> tuple[Past, tuple[float, ...]]:
+def _weighed(step: int, past: Past, forecast: ForecastRule) -> tuple[Past, tuple[float, ...]]:
     """The past values that count, and their weights; too few of them are repeated."""
     forecast = forecast if len(past) >= forecast.least else REPEAT
     past = past[-forecast.depth :]

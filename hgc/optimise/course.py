@@ -18,7 +18,7 @@ from typing import Protocol
 from hgc.cache.anatomy import PREDICTION, UNGUIDED, Anatomy
 from hgc.cache.origin import Knobs, Origin
 from hgc.cache.plan import Plan
-from hgc.cache.rules import LINE, Forecast, PlanRefused, Weighing
+from hgc.cache.rules import LINE, ForecastRule, PlanRefused, Weighing
 from hgc.cache.schedules import constants, cut_site, decoder_layers, kept_residuals
 
 FULL, UNET, SKIP = "F", "U", "."
@@ -140,13 +140,13 @@ def plan_of(
     forecasts can be measured there.
     """
     table = constants(anatomy, course.steps)
-    forecasts: dict[str, Forecast] = {}
+    forecasts: dict[str, ForecastRule] = {}
     for row in rows(course, anatomy, uncontrolled):
         least = 1 if weigher else LINE.least
         table[row.site] = "".join(_letter(row, step, least, course) for step in range(course.steps))
         if weigher:
             entries = [*_weighings(row, course, weigher), *(_measuring(row, course, weigher) if verified else ())]
-            forecasts[row.site] = Forecast("weighted", weighings=tuple(entries))
+            forecasts[row.site] = ForecastRule("weighted", weighings=tuple(entries))
     origin = Origin("optimised", {"course": str(course)}, carried_over or {})
     return Plan(origin, course.steps, anatomy.model, table, forecasts=forecasts)
 

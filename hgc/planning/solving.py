@@ -11,7 +11,7 @@ from dataclasses import replace
 from hgc.cache import schedules
 from hgc.cache.anatomy import PREDICTION
 from hgc.cache.plan import Plan, PlanRefused
-from hgc.cache.rules import REPEAT, Forecast
+from hgc.cache.rules import REPEAT, ForecastRule
 from hgc.calibration.curves import Distilled
 from hgc.calibration.files import Calibration
 from hgc.planning.calibrations import planned
@@ -29,7 +29,7 @@ def block_caching(task: Task, share: float) -> Plan:
     """Kept values are scaled and shifted as measured, known up to some age, or as distilled for a share near by."""
 
     def plan(calibration: Calibration) -> Plan:
-        curves, lines = calibration.curves, Forecast("scale_shift", fitted=calibration.adjustment.digest)
+        curves, lines = calibration.curves, ForecastRule("scale_shift", fitted=calibration.adjustment.digest)
         curves.check_share(share)
         settings = settings_of(curves.distilled_for) if curves.distilled_for else schedules.BlockCaching(share=share)
         adjusted = replace(settings, forecast=lines, longest=calibration.adjustment.longest)

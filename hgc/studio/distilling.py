@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from hgc.cache import schedules
 from hgc.cache.plan import Plan
-from hgc.cache.rules import REPEAT, CalibrationRefused, Forecast
+from hgc.cache.rules import REPEAT, CalibrationRefused, ForecastRule
 from hgc.calibration.curves import Distilled, table_name
 from hgc.calibration.distil import Fit, Told, distil, follow, trajectory
 from hgc.calibration.files import Calibration
@@ -114,7 +114,7 @@ class Distillation:
         return replace(settings, share=None, delta=delta)
 
     def _plan(self, settings: schedules.BlockCaching, lines: Adjustment | None) -> Plan:
-        forecast = REPEAT if lines is None else Forecast("scale_shift", fitted=lines.digest)
+        forecast = REPEAT if lines is None else ForecastRule("scale_shift", fitted=lines.digest)
         guided = self.subject.guidance > 1
         adjusted = replace(settings, forecast=forecast, longest=self.measured.adjustment.longest)
         return adjusted.plan(self.studio.anatomy(), self.subject.steps, self.measured.curves, guidance=guided)

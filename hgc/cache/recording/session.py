@@ -211,7 +211,7 @@ class CaptureSession:
     def _record(
         self, row: RecordedRow, given: list[torch.Tensor], function: Function, call: Mapping[str, Any]
     ) -> Recording:
-        """Loaded with these arguments. Raises CaptureRefused where it would not do what the call does, and RuntimeError."""
+        """Loaded with these arguments. Raises CaptureRefused where it would do otherwise than the call, and RuntimeError."""
         self._make_room()
         begun, store = perf_counter(), self._recordings.buffers
         arguments = tuple(store.at(at, tensor) for at, tensor in enumerate(tensors_of(call)))
@@ -242,7 +242,7 @@ class CaptureSession:
         return Recording(captured, arguments, stand_ins)
 
     def _make_room(self) -> None:
-        """Lets go of what earlier runs recorded when the limit is reached. Raises CaptureRefused where that is not enough."""
+        """Lets go of earlier recordings when the limit is reached. Raises CaptureRefused where that is not enough."""
         if self._recordings.size_bytes < self._recordings.limit_bytes:
             return
         if self._before:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from hgc.cache.forecast import forecast_from
-from hgc.cache.rules import REPEAT, Forecast, PlanRefused
+from hgc.cache.rules import REPEAT, ForecastRule, PlanRefused
 
 Key = tuple[str, int]  # a site and, for sites of several modules, which of them
 
@@ -50,7 +50,7 @@ class NeededValues:
     step: int
     branches: int
     shape: tuple[int, ...]
-    forecast: Forecast = REPEAT
+    forecast: ForecastRule = REPEAT
     alone: Part = StoredValue.guided
     adjust: Adjust | None = None
     lent: bool = False

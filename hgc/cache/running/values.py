@@ -10,7 +10,7 @@ import torch
 from hgc.cache.anatomy import PREDICTION, UNGUIDED, Anatomy, Kind, State
 from hgc.cache.forecast import by_frequency, per_channel, relative_l1
 from hgc.cache.plan import Action, Plan
-from hgc.cache.rules import LINE, REPEAT, RESIDUAL, CalibrationRefused, Forecast
+from hgc.cache.rules import LINE, REPEAT, RESIDUAL, CalibrationRefused, ForecastRule
 from hgc.cache.running.clock import Step
 from hgc.cache.running.recorder import Recorder
 from hgc.cache.running.store import Adjust, Key, NeededValues, Part, Store, StoredValue
@@ -118,7 +118,7 @@ class Values:
             return None
         return None if expected is None else relative_l1(expected, guided)
 
-    def _followed(self, step: Step, key: Key, branches: int, planned: Forecast) -> Forecast:
+    def _followed(self, step: Step, key: Key, branches: int, planned: ForecastRule) -> ForecastRule:
         """The forecast of a plan; where that is verified and has no weights for this past, a line through its end."""
         if self._plan.verification is None:
             return planned
@@ -127,7 +127,7 @@ class Values:
             return planned
         return LINE if min(len(past) for past in pasts) >= LINE.least else REPEAT
 
-    def _adjustment(self, name: str, step: int, forecast: Forecast) -> Adjust | None:
+    def _adjustment(self, name: str, step: int, forecast: ForecastRule) -> Adjust | None:
         """The adjustment of a value after its forecast."""
         if (split := self._plan.split) is not None and name == UNGUIDED:
             return lambda value, _: by_frequency(value, split.low[step], split.high[step], split.radius)

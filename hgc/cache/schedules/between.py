@@ -14,7 +14,7 @@ from hgc.cache.anatomy import UNGUIDED, Anatomy
 from hgc.cache.origin import Origin
 from hgc.cache.plan import Plan
 from hgc.cache.rehearsal import plan_macs
-from hgc.cache.rules import Forecast
+from hgc.cache.rules import ForecastRule
 from hgc.cache.schedules.decoder_layers import cut_site, kept_residuals
 from hgc.cache.schedules.plain import full
 from hgc.cache.schedules.rows import Rows, constants
@@ -87,7 +87,7 @@ class Between:
 
     similarity: Similarity
     keys: Sequence[int]
-    forecast: Forecast
+    forecast: ForecastRule
     costs: Costs
     gate_step: int
     _skipped: dict[tuple[int, Past], tuple[float, Sequence[float]]] = field(default_factory=dict)

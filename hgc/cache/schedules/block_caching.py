@@ -22,7 +22,7 @@ from hgc.cache.anatomy.states import states
 from hgc.cache.origin import Origin
 from hgc.cache.plan import Action, Plan
 from hgc.cache.rehearsal import plan_macs
-from hgc.cache.rules import REPEAT, Forecast, PlanRefused
+from hgc.cache.rules import REPEAT, ForecastRule, PlanRefused
 from hgc.cache.schedules.budget import ROUNDING, OutOfReach
 from hgc.cache.schedules.curves import Curves
 from hgc.cache.schedules.plain import full
@@ -50,7 +50,7 @@ class BlockCaching(Settings):
     delta: Annotated[float, Interval(ge=0, lt=inf)] | None = None
     share: float | None = None
     kinds: tuple[Kind, ...] = LAYERS
-    forecast: Forecast = REPEAT
+    forecast: ForecastRule = REPEAT
     longest: Annotated[int, Interval(ge=1)] | None = None
     control: Annotated[float, Interval(gt=0, lt=inf)] = 1.0
     output: Annotated[float, Interval(gt=0, lt=inf)] = 1.0
@@ -139,7 +139,12 @@ def _within(
 
 
 def _rows(
-    anatomy: Anatomy, changes: Mapping[str, Sequence[float]], delta: float, forecast: Forecast, longest: int, off: Off
+    anatomy: Anatomy,
+    changes: Mapping[str, Sequence[float]],
+    delta: float,
+    forecast: ForecastRule,
+    longest: int,
+    off: Off,
 ) -> Rows:
     """A row for each site; a refresh in a step in which nobody consumes the site waits until somebody does."""
     gone, waited, fresh = dict.fromkeys(changes, inf), dict.fromkeys(changes, 0), dict.fromkeys(changes, 0)

@@ -11,7 +11,7 @@ from annotated_types import Interval
 from hgc.cache.anatomy import Anatomy
 from hgc.cache.origin import Origin
 from hgc.cache.plan import Plan
-from hgc.cache.rules import REPEAT, Forecast, PlanRefused
+from hgc.cache.rules import REPEAT, ForecastRule, PlanRefused
 from hgc.cache.schedules.decoder_layers import cut_site
 from hgc.cache.schedules.rows import constants, keep_between
 from hgc.cache.schedules.settings import Settings
@@ -29,7 +29,7 @@ class DeepCache(Settings):
     branch: Annotated[int, Interval(ge=0)] = 0
     centre: int | None = None
     power: Annotated[float, Interval(gt=1, le=3)] = 1.4
-    forecast: Forecast = REPEAT
+    forecast: ForecastRule = REPEAT
 
     def plan(self, anatomy: Anatomy, steps: int) -> Plan:
         """Raises PlanRefused for a centre or branch that this run or model does not have."""

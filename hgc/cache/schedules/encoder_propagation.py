@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from hgc.cache.anatomy import Anatomy, Kind
 from hgc.cache.origin import Origin
 from hgc.cache.plan import Plan
-from hgc.cache.rules import REPEAT, Forecast
+from hgc.cache.rules import REPEAT, ForecastRule
 from hgc.cache.schedules.rows import constants, keep_between, keep_control
 from hgc.cache.schedules.settings import Settings
 
@@ -17,7 +17,7 @@ class EncoderPropagation(Settings):
     """UNet encoder, middle and ControlNet at the key steps, the decoder in every step. The paper repeats."""
 
     keys: tuple[int, ...]
-    forecast: Forecast = REPEAT
+    forecast: ForecastRule = REPEAT
 
     def plan(self, anatomy: Anatomy, steps: int, *, first_control_step: int = 0) -> Plan:
         """A control that sets in at `first_control_step` is computed there and in the next step as well."""

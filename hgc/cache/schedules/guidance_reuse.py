@@ -10,7 +10,7 @@ from annotated_types import Interval
 from hgc.cache.anatomy import UNGUIDED, Anatomy
 from hgc.cache.origin import Origin
 from hgc.cache.plan import Plan
-from hgc.cache.rules import LINE, Forecast, FrequencySplit
+from hgc.cache.rules import LINE, ForecastRule, FrequencySplit
 from hgc.cache.schedules.rows import constants, keep_between
 from hgc.cache.schedules.settings import Settings
 
@@ -25,7 +25,7 @@ class GuidanceReuse(Settings):
     """
 
     keys: tuple[int, ...]
-    forecast: Forecast = LINE
+    forecast: ForecastRule = LINE
     alpha_low: Annotated[float, Interval(ge=0, le=1)] = 0.0
     alpha_high: Annotated[float, Interval(ge=0, le=1)] = 0.0
     turn: Annotated[float, Interval(ge=0, le=1)] = 0.5

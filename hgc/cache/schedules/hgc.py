@@ -32,7 +32,7 @@ from hgc import limits
 from hgc.cache.anatomy import UNGUIDED, Anatomy, Kind
 from hgc.cache.origin import Origin
 from hgc.cache.plan import Fusion, Plan
-from hgc.cache.rules import Forecast, Gate, PlanRefused
+from hgc.cache.rules import ForecastRule, Gate, PlanRefused
 from hgc.cache.schedules.decoder_layers import cut_site, decoder_layers
 from hgc.cache.schedules.key_steps import checked_keys, key_steps
 from hgc.cache.schedules.rows import Rows, constants, keep_between, keep_control, once_control_is_on
@@ -86,9 +86,9 @@ class HGC(Settings):
         return not (self.coarse or self.fine)
 
     @property
-    def forecast(self) -> Forecast:
+    def forecast(self) -> ForecastRule:
         """How kept values go on."""
-        return Forecast.polynomial(self.order)
+        return ForecastRule.polynomial(self.order)
 
     @property
     def run_time_gate(self) -> Gate | None:
@@ -148,7 +148,7 @@ def coarse_rows(
     steps: int,
     keys: Iterable[int],
     lambda_intra: float,
-    forecast: Forecast,
+    forecast: ForecastRule,
     first_control_step: int = 0,
 ) -> Rows:
     """Between key steps: keep the layer beneath the refreshed ones, and the control residuals once there are any."""

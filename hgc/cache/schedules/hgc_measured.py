@@ -23,7 +23,7 @@ from functools import lru_cache
 
 from hgc.cache.anatomy import UNGUIDED, Anatomy
 from hgc.cache.plan import Plan
-from hgc.cache.rules import REPEAT, Forecast
+from hgc.cache.rules import REPEAT, ForecastRule
 from hgc.cache.schedules.attention import attention_rows
 from hgc.cache.schedules.between import EVERYTHING, Between, Layers, Leg, costs_of
 from hgc.cache.schedules.budget import ROUNDING
@@ -83,7 +83,7 @@ def legs_of(
     """The choices between `count` key steps, the cheapest first; where a control sets in is one more."""
     keys = {*key_steps_by([similarity.change(step) for step in range(similarity.steps)], count), _sets_in(off)}
     costs = costs_of(anatomy, tuple(similarity.layers), guidance=guidance)
-    return Between(similarity, sorted(keys), Forecast.polynomial(order), costs, gate_step).legs()
+    return Between(similarity, sorted(keys), ForecastRule.polynomial(order), costs, gate_step).legs()
 
 
 def density(leg: Leg, anatomy: Anatomy) -> float:
@@ -97,7 +97,7 @@ def _sets_in(off: Off | None) -> int:
     return next((step for step, names in enumerate(off or ()) if not names), 0)
 
 
-def _rows(anatomy: Anatomy, layers: Layers, forecast: Forecast, off: Off | None) -> Rows:
+def _rows(anatomy: Anatomy, layers: Layers, forecast: ForecastRule, off: Off | None) -> Rows:
     """The sites every step keeps: the layer beneath those it refreshes, and the control residuals these consume."""
     if all(count is EVERYTHING for count in layers):
         return {}
@@ -114,7 +114,7 @@ def _rows(anatomy: Anatomy, layers: Layers, forecast: Forecast, off: Off | None)
     return rows
 
 
-def _row(fresh: Sequence[bool], kept: Sequence[bool], forecast: Forecast) -> str:
+def _row(fresh: Sequence[bool], kept: Sequence[bool], forecast: ForecastRule) -> str:
     """Going on where it is kept, by forecast once it was computed often enough."""
     goes_on = "F" if forecast != REPEAT else "R"
     seen = [sum(fresh[:step]) for step in range(len(fresh))]
@@ -124,7 +124,7 @@ def _row(fresh: Sequence[bool], kept: Sequence[bool], forecast: Forecast) -> str
     )
 
 
-def _guidance(layers: Layers, gate_step: int, forecast: Forecast) -> str:
+def _guidance(layers: Layers, gate_step: int, forecast: ForecastRule) -> str:
     """The guidance difference: as predicted up to the gate, going on from there."""
     fresh = [count != 0 and step < gate_step for step, count in enumerate(layers)]
     return _row(fresh, [step >= gate_step for step in range(len(layers))], forecast)

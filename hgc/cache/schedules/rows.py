@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from hgc.cache.anatomy import Anatomy
-from hgc.cache.rules import REPEAT, Forecast
+from hgc.cache.rules import REPEAT, ForecastRule
 from hgc.cache.schedules.key_steps import checked_keys
 
 Rows = dict[str, str]
@@ -16,7 +16,7 @@ def constants(anatomy: Anatomy, steps: int) -> Rows:
     return {site.name: "C" + "R" * (steps - 1) for site in anatomy if site.constant}
 
 
-def keep_between(steps: int, keys: Iterable[int], forecast: Forecast = REPEAT) -> str:
+def keep_between(steps: int, keys: Iterable[int], forecast: ForecastRule = REPEAT) -> str:
     """A row that computes at the key steps and goes on in between, by forecast once there are values enough.
 
     Raises PlanRefused for key steps that `checked_keys` refuses.
@@ -30,7 +30,7 @@ def keep_between(steps: int, keys: Iterable[int], forecast: Forecast = REPEAT) -
     return "".join(row)
 
 
-def keep_control(steps: int, keys: Iterable[int], forecast: Forecast, first: int) -> str:
+def keep_control(steps: int, keys: Iterable[int], forecast: ForecastRule, first: int) -> str:
     """`keep_between` for what hangs on a control that sets in at step `first`: computed there and at once after."""
     late = {first, min(first + 1, steps - 1)} if first else set()
     late |= {key for key in keys if key >= first}

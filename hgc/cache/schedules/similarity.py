@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from typing import Protocol
 
-from hgc.cache.rules import Forecast, PlanRefused
+from hgc.cache.rules import ForecastRule, PlanRefused
 
 Past = tuple[int, ...]  # steps, oldest first
 
@@ -27,13 +27,13 @@ class Similarity(Hashable, Protocol):
     def change(self, step: int) -> float:
         """The relative change of the kept features since the step before, their mean."""
 
-    def kept(self, layers: int, step: int, past: Past, forecast: Forecast) -> float:
+    def kept(self, layers: int, step: int, past: Past, forecast: ForecastRule) -> float:
         """The error where so many layers are refreshed over a feature and residuals that go on from `past`."""
 
-    def skipped(self, step: int, past: Past, forecast: Forecast) -> tuple[float, Sequence[float]]:
+    def skipped(self, step: int, past: Past, forecast: ForecastRule) -> tuple[float, Sequence[float]]:
         """The error where no layer is refreshed, and the weights of the last past values, oldest first."""
 
-    def unguided(self, step: int, past: Past, forecast: Forecast) -> tuple[float, Sequence[float]]:
+    def unguided(self, step: int, past: Past, forecast: ForecastRule) -> tuple[float, Sequence[float]]:
         """The error where the guidance difference goes on from `past`, and the weights as in `skipped`."""
 
     def attention(self, site: str, step: int, since: int) -> float:

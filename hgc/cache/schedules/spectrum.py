@@ -21,7 +21,7 @@ from hgc.cache.anatomy import Anatomy
 from hgc.cache.bases import lagrange
 from hgc.cache.origin import Origin
 from hgc.cache.plan import Plan
-from hgc.cache.rules import Forecast, Weighing
+from hgc.cache.rules import ForecastRule, Weighing
 from hgc.cache.schedules.decoder_layers import cut_site
 from hgc.cache.schedules.rows import constants, keep_between
 from hgc.cache.schedules.settings import Settings
@@ -76,10 +76,10 @@ def ridge_weights(past: Sequence[int], at: int, steps: int, degree: int, ridge: 
     return [float(weight) for weight in basis[-1] @ np.linalg.solve(held, basis[:-1].T)]
 
 
-def weighed(steps: int, keys: Sequence[int], weights: Callable[[Sequence[int], int], Sequence[float]]) -> Forecast:
+def weighed(steps: int, keys: Sequence[int], weights: Callable[[Sequence[int], int], Sequence[float]]) -> ForecastRule:
     """The forecast whose weights of all past key steps are known for every step between them."""
     entries = []
     for step in (step for step in range(steps) if step not in keys):
         past = tuple(key for key in keys if key < step)
         entries.append(Weighing(step, past, tuple(weights(past, step))))
-    return Forecast("weighted", weighings=tuple(entries)) if entries else Forecast("repeat")
+    return ForecastRule("weighted", weighings=tuple(entries)) if entries else ForecastRule("repeat")

@@ -10,7 +10,7 @@ from annotated_types import Interval
 from hgc.cache.anatomy import PREDICTION, UNGUIDED, Anatomy
 from hgc.cache.origin import Origin
 from hgc.cache.plan import Plan
-from hgc.cache.rules import LINE, Forecast, Gate
+from hgc.cache.rules import LINE, ForecastRule, Gate
 from hgc.cache.schedules.rows import constants, keep_between
 from hgc.cache.schedules.settings import Settings
 
@@ -25,7 +25,7 @@ class StepSkip(Settings):
     """
 
     keys: tuple[int, ...] = (0, 1)
-    forecast: Forecast = LINE
+    forecast: ForecastRule = LINE
     threshold: Annotated[float, Interval(gt=0, lt=10)] | None = None
     longest: Annotated[int, Interval(ge=1)] = 6
     per_branch: bool = False
