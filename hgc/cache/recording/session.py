@@ -211,7 +211,7 @@ class CaptureSession:
     def _record(
         self, row: RecordedRow, given: list[torch.Tensor], function: Function, call: Mapping[str, Any]
     ) -> Recording:
-        """Loaded with these arguments. Raises CaptureRefused where it would do otherwise than the call, and RuntimeError."""
+        """Loaded with these arguments. Raises CaptureRefused where it would differ from the call, and RuntimeError."""
         self._make_room()
         begun, store = perf_counter(), self._recordings.buffers
         arguments = tuple(store.at(at, tensor) for at, tensor in enumerate(tensors_of(call)))
