@@ -145,19 +145,21 @@ def test_what_has_to_be_fetched_is_marked_before_it_is_chosen(monkeypatch: pytes
 
 def test_a_look_that_was_replaced_is_not_waited_for_and_holds_up_nobody() -> None:
     looks, ended = Looks(), threading.Event()
-    first = looks.begin("anna")
+    looks.begin("anna", 1)
     answers: list[Any] = []
-    waiting = threading.Thread(target=lambda: answers.append(looks.wait(lambda: ended.wait(60), "anna", first)))
+    waiting = threading.Thread(target=lambda: answers.append(looks.wait(lambda: ended.wait(60), "anna", 1)))
     waiting.start()
     try:
-        assert looks.wait(lambda: "other", "bert", looks.begin("bert")) == "other"
-        assert looks.stands("anna", first)
-        second, begun = looks.begin("anna"), time.monotonic()
+        looks.begin("bert", 1)
+        assert looks.wait(lambda: "other", "bert", 1) == "other"
+        assert looks.stands("anna", 1)
+        looks.begin("anna", 2)
+        begun = time.monotonic()
         waiting.join(20)
         assert answers == [None]
         assert time.monotonic() - begun < 20
-        assert looks.wait(lambda: "canny", "anna", second) == "canny"
-        assert not looks.stands("anna", first)
+        assert looks.wait(lambda: "canny", "anna", 2) == "canny"
+        assert not looks.stands("anna", 1)
     finally:
         ended.set()
 
@@ -167,8 +169,9 @@ def test_an_error_of_slow_work_is_the_askers_own() -> None:
         raise TimeoutError("the hub does not answer")
 
     looks = Looks()
+    looks.begin("anna", 1)
     with pytest.raises(TimeoutError, match="does not answer"):
-        looks.wait(fails, "anna", looks.begin("anna"))
+        looks.wait(fails, "anna", 1)
 
 
 def test_a_map_of_the_pictures_own_proportions_has_all_of_it() -> None:

@@ -110,7 +110,7 @@ def test_without_a_picture_or_with_nothing_painted_over_the_page_says_what_to_do
         seen, told = events._map("photo", None, None, None, "hed", written(WIDE), INPAINT, begun, part, None)
         assert seen is None
         assert says in told
-        assert says in more.look(written(WIDE), begun, part, None, INPAINT, "photo", None, None, None, AS_MAP)[1]
+        assert says in more._map(written(WIDE), begun, part, None, INPAINT, "photo", None, None, None, AS_MAP)[1]
 
 
 def test_it_is_in_both_lists_and_opens_what_it_reads() -> None:

@@ -78,7 +78,7 @@ def test_every_part_is_measured_and_says_on_what(weights: Path, tmp_path: Path) 
     assert "| snowfall | " in card.as_markdown(found)
     assert found["depth"].keys() == {"rmse", "rmse_real", "ratio", "words"}
     assert found["hand_depth"]["drawings"] == 2
-    assert len(card.goals(found)) == 11
+    assert len(card.goals(found)) == 14
     assert "NOT MET" in card.as_text(found)
 
 

@@ -181,7 +181,7 @@ def test_a_batch_holds_samples_of_every_control(tmp_path: Path) -> None:
     batch = draw_batch(shelf, prompts, Shares(3, 2, 4, 1), 16, torch.Generator().manual_seed(0))
     assert [tuple(control.shape) for control in batch.controls] == [(n, 3, 128, 128) for n in (3, 2, 4)]
     assert all(control.min() >= 0 and control.max() <= 1 for control in batch.controls)
-    assert len(batch.labels) == 3
+    assert len(batch.labels) == 5  # under label maps and edges
     assert batch.emphasis[:5].max() > 1
     assert (batch.emphasis[5:] == 1).all()
     assert torch.equal(batch.controls[2][:, 0], batch.controls[2][:, 2])

@@ -251,11 +251,23 @@ def test_a_look_stands_until_a_newer_one_whatever_asked_for_either(monkeypatch: 
 
     monkeypatch.setattr(ControlEvents, "_map", seen)
     with ThreadPoolExecutor(1) as pool:
-        first = pool.submit(ControlEvents(tab).look, page, "first")
+        first = pool.submit(ControlEvents(tab).look, page, 1, "first")
         assert begun.wait(30)
-        assert ControlEvents(tab).look(page, "second")[1] == "second"
+        assert ControlEvents(tab).look(page, 2, "second")[1] == "second"
         go_on.set()
         assert first.result()[1] == gr.skip()
+
+
+def test_a_look_that_was_asked_for_before_another_and_comes_after_it_does_not_stand(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Under load the two of a page may reach the server in either order."""
+    tab, page = playground(), cast(gr.Request, SimpleNamespace(session_hash="a visitor"))
+    monkeypatch.setattr(ControlEvents, "_map", lambda _events, source, *_: (None, source))
+    monkeypatch.setattr(MoreEvents, "_map", lambda _events, _size, *drawing: ("", drawing[0]))
+    for events in (ControlEvents(tab), MoreEvents(tab)):
+        assert events.look(page, 2, "256", "now")[1] != gr.skip()
+        assert events.look(page, 1, "256", "before")[:2] == (gr.skip(), gr.skip())
 
 
 @pytest.mark.usefixtures("on_small_hub")

@@ -96,13 +96,16 @@ def test_a_picture_under_depth_is_scored_by_the_model_s_own_reader(monkeypatch: 
     assert judge.score(picture, of, "depth") < 1
     assert judge.score(picture, of[::-1], "depth") == pytest.approx(of.astype(float)[..., 0].std(), rel=0.02)
     assert judge.name("depth").startswith(OWN_DEPTH)
+    assert judge.own("depth") == OWN_DEPTH
     assert judge.overlaps(picture, of, "depth") == {}
     assert np.isnan(judge.score(picture, picture, "depth")), "a map without relief says nothing"
 
 
 def test_weights_without_a_depth_reader_leave_depth_unscored() -> None:
     picture = np.zeros((16, 16, 3), np.uint8)
-    assert np.isnan(Judge(Segmenter((8, 8)), (50, 120)).score(picture, picture, "depth"))
+    judge = Judge(Segmenter((8, 8)), (50, 120))
+    assert np.isnan(judge.score(picture, picture, "depth"))
+    assert judge.own("depth") == ""
 
 
 def playground() -> Playground:

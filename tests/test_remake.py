@@ -117,9 +117,18 @@ def test_what_is_timed_has_the_machine_to_itself() -> None:
     assert all("--alone 0" in step.words for step in others)
 
 
+def test_weights_with_depth_have_calibrations_plans_and_figures_of_it_too() -> None:
+    drawn, deep = steps(("segmentation", "edges")), steps(("segmentation", "edges", "depth"))
+    more = [step for step in deep if step.name not in {other.name for other in drawn}]
+    made = ["calibration depth ddim", "plans depth ddim", "figures optimised-depth-ddim"]
+    assert [step.name for step in more] == made
+    assert all("--control depth" in step.words for step in more)
+    assert len(deep) == len(drawn) + len(more)
+
+
 def test_every_command_is_one_that_the_shell_takes() -> None:
     group = typer.main.get_command(app)
-    for step in steps():
+    for step in steps(("segmentation", "edges", "depth")):
         words, command = shlex.split(step.words), group
         while hasattr(command, "commands"):
             command = command.commands[words.pop(0)]

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from hgc.bench.setup import BenchRefused
 from hgc.landscapes.labels import CLASSES
+from hgc.landscapes.weather import WEATHERS
 
 BEGIN, END = "<!-- figures: python -m hgc bench card -->", "<!-- end of figures -->"
 
@@ -47,6 +49,14 @@ def goals(report: dict[str, Any]) -> list[Goal]:
         at_least("hand-like maps obeyed: mIoU of the picture", drawn["miou"], 0.80, "{:.3f}")
     if drawn := report.get("hand_edges"):
         at_least("hand-drawn lines obeyed: F1 of the lines given", drawn["f1"], 0.80, "{:.3f}")
+    if drawn := report.get("hand_depth"):
+        at_most("hand-painted depth obeyed: error of the picture / of real renders", drawn["ratio"], 1.5, "{:.2f}")
+    if weather := report.get("weather"):
+        read = [weather[name]["read"] for name in WEATHERS if name != "clear" and weather[name]["read"] is not None]
+        if read:
+            at_least("fog, rain and snowfall read back from the picture", fmean(read), 0.97, "{:.1%}")
+        if weather["ink"]["read"] is not None:
+            at_least("ink read back from the picture", weather["ink"]["read"], 0.97, "{:.1%}")
     examples = report.get("drawings_mean", {})
     if drawn := examples.get("segmentation"):
         at_least("the examples' maps obeyed: mean mIoU", drawn["miou"], 0.75, "{:.3f}")

@@ -25,7 +25,7 @@ from hgc.request import Request
 from hgc.results.comparison import Cancelled
 from hgc.studio.comparing import pixels_of
 from hgc.studio.control_map import Prepared
-from hgc.studio.judge import OWN, Judge
+from hgc.studio.judge import Judge
 from hgc.studio.studio import Studio
 from hgc.studio.worker import WORKER
 
@@ -60,13 +60,14 @@ class Copyist:
         self._studio, self.task, self._coco = studio, task, coco
         preset = studio.loaded.preset
         self.examiner = Examiner(task, studio.loaded.device, preset.canny, coco)
-        own = Judge.of(preset, networks=False)
-        self.judge = own if task == "segmentation" and own.name(task) else None
+        judge = Judge.of(preset, networks=False)
+        self.judge = judge if judge.own(task) else None
         self._warm: set[str] = set()
 
     @property
     def panel(self) -> Panel:
-        name = OWN if self.judge else "" if self.examiner.missing else self.examiner.name
+        own = "" if self.judge is None else self.judge.own(self.task)
+        name = own or ("" if self.examiner.missing else self.examiner.name)
         return Panel(name, tuple(sorted(self.examiner.missing_beside)))
 
     def control(self, exhibit: Exhibit, picture: Pixels) -> tuple[Pixels, Labels | None]:

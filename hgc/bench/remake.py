@@ -12,7 +12,7 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import groupby
@@ -21,6 +21,7 @@ from threading import Event, Lock
 
 from hgc.bench.album import Tell, digest
 from hgc.bench.setup import CONTROLS, BenchRefused
+from hgc.models.presets import presets
 from hgc.whole import write_whole
 
 SOLVERS = ("dpmpp", "unipc")
@@ -60,19 +61,26 @@ class RemakeStep:
         return f"python -m hgc {self.words}"
 
 
-def steps() -> list[RemakeStep]:
-    """All of them, by turns."""
+def steps(controls: Collection[str] | None = None) -> list[RemakeStep]:
+    """All of them, by turns, for weights with these controls; unless told, for the weights at hand."""
+    controls = presets()["landscapes"].controls if controls is None else controls
+    deep = "depth" in controls
     timed = ([step] for step in _timed())
-    made = (_calibrations(), _distilled(), _plans(), _low_plans(), _figures(), *timed, _shown(), _told())
+    made = (_calibrations(deep), _distilled(), _plans(deep), _low_plans(), _figures(deep), *timed, _shown(), _told())
     return [replace(step, turn=turn) for turn, part in enumerate(made) for step in part]
 
 
-def _calibrations() -> Iterator[RemakeStep]:
-    for control in CONTROLS:
-        for sampler in ("ddim", *SOLVERS):
-            out = f"assets/calibration/landscapes-{control}-{sampler}-20"
-            words = f"calibrate --control {control} --sampler {sampler} --scenes 16 --out {out}.json"
-            yield RemakeStep(f"calibration {control} {sampler}", words, (f"{out}.json", f"{out}.npz"))
+def _measured(deep: bool) -> list[tuple[str, str]]:
+    """The controls and samplers that have calibrations and plans of their own; depth under other samplers, carried."""
+    drawn = [(control, sampler) for control in CONTROLS for sampler in ("ddim", *SOLVERS)]
+    return [*drawn, ("depth", "ddim")] if deep else drawn
+
+
+def _calibrations(deep: bool) -> Iterator[RemakeStep]:
+    for control, sampler in _measured(deep):
+        out = f"assets/calibration/landscapes-{control}-{sampler}-20"
+        words = f"calibrate --control {control} --sampler {sampler} --scenes 16 --out {out}.json"
+        yield RemakeStep(f"calibration {control} {sampler}", words, (f"{out}.json", f"{out}.npz"))
 
 
 def _distilled() -> Iterator[RemakeStep]:
@@ -84,12 +92,11 @@ def _distilled() -> Iterator[RemakeStep]:
             yield RemakeStep(f"calibration {control} ddim, distilled at {share}", words, (f"{out}.json", f"{out}.npz"))
 
 
-def _plans() -> Iterator[RemakeStep]:
-    for control in CONTROLS:
-        for sampler in ("ddim", *SOLVERS):
-            out = f"assets/plans/landscapes-{control}-{sampler}-20"
-            words = f"optimize --control {control} --sampler {sampler} --tries 5 --out {out}.json"
-            yield RemakeStep(f"plans {control} {sampler}", words, (f"{out}.json", f"{out}.npz"))
+def _plans(deep: bool) -> Iterator[RemakeStep]:
+    for control, sampler in _measured(deep):
+        out = f"assets/plans/landscapes-{control}-{sampler}-20"
+        words = f"optimize --control {control} --sampler {sampler} --tries 5 --out {out}.json"
+        yield RemakeStep(f"plans {control} {sampler}", words, (f"{out}.json", f"{out}.npz"))
 
 
 def _low_plans() -> Iterator[RemakeStep]:
@@ -113,7 +120,7 @@ def _timed() -> Iterator[RemakeStep]:
     yield RemakeStep("figures of the model", measure, (figures,))
 
 
-def _figures() -> Iterator[RemakeStep]:
+def _figures(deep: bool) -> Iterator[RemakeStep]:
     for control in CONTROLS:
         yield _pareto(f"block-caching-{control}-ddim", control, f"--scenes 32 {PLAIN} --method block_caching")
         yield _pareto(
@@ -125,6 +132,8 @@ def _figures() -> Iterator[RemakeStep]:
         yield _pareto(f"solvers-{control}", control, words)
     for control in CONTROLS:
         yield _pareto(f"rivals-{control}-ddim", control, f"--scenes 8 {PLAIN} {RIVALS}")
+    if deep:
+        yield _pareto("optimised-depth-ddim", "depth", f"--scenes 16 {PLAIN} {DUEL}")
     held_out = f"--scenes 0 --long 0 --alone 0 {DUEL} --method hgc"
     yield _pareto("drawings-edges-ddim", "edges", held_out)
     yield _pareto("hgc-parts-segmentation-ddim", "segmentation", f"--scenes 8 {PLAIN} --method hgc --parts")

@@ -108,13 +108,18 @@ class Judge:
             return None
         return self._judges.perceptual(image, other)
 
+    def own(self, kind: str) -> str:
+        """Which of the model's own networks reads this control back from a picture; nothing where none does."""
+        if self._segmenter is None:
+            return ""
+        return {"segmentation": OWN, "depth": OWN_DEPTH if self._depth_reader else ""}.get(kind, "")
+
     def name(self, kind: str) -> str:
         """Who scores this control here, and who compares pictures; nothing where nobody does."""
         if kind == "edges":
             by = "Canny"
         elif self._segmenter is not None:
-            own = {"segmentation": OWN, "depth": OWN_DEPTH if self._depth_reader else ""}
-            by = own.get(kind, "")
+            by = self.own(kind)
         else:
             by = "" if self._judges is None or self._judges.missing(kind) else self._judges.name(kind)
         alike = OWN if self._segmenter else ""

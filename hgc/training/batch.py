@@ -53,7 +53,7 @@ class Batch:
     """latents [B, 12, h, w]; ids [B, T]; emphasis [B, 1, h, w] of the loss.
 
     `controls` are the maps [b, 3, 8h, 8w] in 0..1 of each control in the denoiser's order, drawn by hand; `labels`
-    uint8 [b, 8h, 8w] is what stands under those of the first, the label maps.
+    uint8 [b, 8h, 8w] is what stands under those of the first two, the label maps and the edges.
     """
 
     latents: Tensor
@@ -75,13 +75,13 @@ def draw_batch(dataset: Dataset, prompts: Prompts, shares: Shares, side: int, dr
         latents.append(dataset.latents[i, :, y : y + side, x : x + side])
         window = (slice(8 * y, 8 * (y + side)), slice(8 * x, 8 * (x + side)))
         if n < shares.label_maps:
-            labels.append(dataset.labels[i][window])
             maps.append(colour_map(drawn_labels(dataset.labels[i], len(CLASSES), rng))[window])
         elif n < told:
             edges.append(drawn_lines(dataset.labels[i], dataset.edge_map(int(i)), rng)[window])
         elif n < told + shares.depth:
             greys.append(drawn_greys(dataset.nearness(int(i)), dataset.labels[i], rng)[window])
         if n < told:
+            labels.append(dataset.labels[i][window])
             emphasis.append(emphasized(dataset.labels[i][window], dataset.class_weights))
         else:
             emphasis.append(np.ones((side, side), np.float32))

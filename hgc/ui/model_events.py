@@ -17,10 +17,10 @@ from hgc.ui.model_header import OWN_MODEL, Header, Updates, known_models, model_
 from hgc.ui.own_model_events import OwnModelEvents
 from hgc.ui.playground.asked import asked_of
 from hgc.ui.playground.cache_events import CacheEvents
-from hgc.ui.playground.control_events import ControlEvents
+from hgc.ui.playground.control_events import look_after
 from hgc.ui.playground.model_fit import CANNY, SECOND, WHICH, fitted, fitted_by, fitted_parts, loras_offered, thresholds
 from hgc.ui.playground.settling import settle_after
-from hgc.ui.queueing import LOOK_QUEUE, QUIET
+from hgc.ui.queueing import QUIET
 from hgc.ui.refusals import in_one_sentence
 
 if TYPE_CHECKING:
@@ -187,9 +187,8 @@ def wire_models(p: Playground, header: Header, greeted: Any) -> None:
     )
     for begun in changed:
         settle_after(begun.then, caches.follow, p, asked_of(p))
-    seen = [panel.seen, panel.notes, panel.annotator]
     for begun in (arrived, *changed):
-        begun.then(ControlEvents(p).look, panel.drawing, seen, **LOOK_QUEUE, **QUIET)
+        look_after(begun, p)
     second = panel.more.second.control
     asked = [header.picker, panel.which, second]
     for control in (panel.which, second):

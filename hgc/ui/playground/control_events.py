@@ -30,6 +30,7 @@ from hgc.ui.playground.drawing import (
     sheet_of,
     sources_of,
 )
+from hgc.ui.playground.looks import NUMBERED_JS
 from hgc.ui.playground.map_seen import NO_LINES, NO_PHOTO, READING, READING_SLOWLY, seen_picture, seen_text, under_sheet
 from hgc.ui.playground.reading_ways import ways_of
 from hgc.ui.queueing import LOOK_QUEUE, QUIET, answer_last
@@ -53,9 +54,9 @@ class ControlEvents:
         self._loader, self._looks = playground.runner.loader, playground.looks
         self._control = playground.control
 
-    def look(self, page: gr.Request, *drawing: Any) -> tuple[Any, ...]:
+    def look(self, page: gr.Request, number: int, *drawing: Any) -> tuple[Any, ...]:
         """The control map as the model will see it, and the ways to read a photo; nothing where a newer look stands."""
-        control_map, sentence, stands = self._latest(page, drawing)
+        control_map, sentence, stands = self._latest(page, number, drawing)
         if not stands:
             return gr.skip(), gr.skip(), gr.skip()
         fetched = _slow(drawing) and control_map is not None
@@ -65,19 +66,19 @@ class ControlEvents:
             gr.update(choices=ways_of(self._loader.studio().controls, drawing[6])) if fetched else gr.skip(),
         )
 
-    def _latest(self, page: gr.Request, drawing: Sequence[Any]) -> tuple[Pixels | None, str, bool]:
+    def _latest(self, page: gr.Request, number: int, drawing: Sequence[Any]) -> tuple[Pixels | None, str, bool]:
         """`_map` of a drawing, and whether it is the visitor's latest still."""
         visitor = page.session_hash or ""
-        number = self._looks.begin(visitor)
+        self._looks.begin(visitor, number)
         if _slow(drawing):
             reading = self._looks.wait(lambda: self._map(*drawing), visitor, number)
         else:
             reading = self._map(*drawing)
         return *(reading or (None, "")), reading is not None and self._looks.stands(visitor, number)
 
-    def look_begun(self, page: gr.Request, *drawing: Any) -> tuple[Any, ...]:
+    def look_begun(self, page: gr.Request, number: int, *drawing: Any) -> tuple[Any, ...]:
         """The same after a change of the picture to begin from, which inpainting alone reads."""
-        return self.look(page, *drawing) if drawing[6] == INPAINT else (gr.skip(),) * 3
+        return self.look(page, number, *drawing) if drawing[6] == INPAINT else (gr.skip(),) * 3
 
     def _map(self, *drawing: Any) -> tuple[Pixels | None, str]:
         """The control map, None where there is none, and what is to be said about it."""
@@ -96,9 +97,9 @@ class ControlEvents:
             return None, notes_list([in_one_sentence(error)], "error")
         return prepared.map, seen_text(notes, given)
 
-    def receive(self, page: gr.Request, *drawing: Any) -> tuple[Any, ...]:
+    def receive(self, page: gr.Request, number: int, *drawing: Any) -> tuple[Any, ...]:
         """A photo just dropped; one that cannot be read is not left standing there as a broken picture."""
-        control_map, sentence, stands = self._latest(page, ("photo", *drawing[1:]))
+        control_map, sentence, stands = self._latest(page, number, ("photo", *drawing[1:]))
         # The path as it is, no gr.skip(): that would make gradio build the input anew, without our way of reading it.
         if not stands:
             return drawing[3], gr.skip(), gr.skip()
@@ -181,32 +182,39 @@ BUSY_JS = f"""(source, photo, chosen) => {{
 LIFT_JS = "() => ['', {__type__: 'update', visible: false}]"
 
 
+def look_after(event: Any, p: Playground) -> None:
+    """Looks at the drawing when an event of the page has been answered."""
+    seen = [p.control.seen, p.control.notes, p.control.annotator]
+    event.then(ControlEvents(p).look, p.control.looked, seen, js=NUMBERED_JS, **LOOK_QUEUE, **QUIET)
+
+
 def wire_control(p: Playground) -> None:
     """Every change of the drawing is looked at; the answer to the last one stays."""
     events, panel = ControlEvents(p), p.control
     seen = [panel.seen, panel.notes]
-    looked = [*seen, panel.annotator]
+    filled = [*seen, panel.annotator]
+    asked = {**LOOK_QUEUE, "js": NUMBERED_JS}
     sizes = [panel.more.size.change, *(part.input for part in panel.reading.settings)]
     strokes = [panel.painting.input, panel.lines.input, *sizes]
-    answer_last(strokes, events.look, panel.drawing, looked, **LOOK_QUEUE)
+    answer_last(strokes, events.look, panel.looked, filled, **asked)
     begun = [part.change for part in panel.more.source.read]
-    answer_last(begun, events.look_begun, panel.drawing, looked, **LOOK_QUEUE)
+    answer_last(begun, events.look_begun, panel.looked, filled, **asked)
     readings = [chosen(panel.reading.annotator), panel.reading.framing.input]
     choices = [panel.source.input, panel.photo.clear, *readings]
     busy: dict[str, Any] = {"js": BUSY_JS, "api_visibility": "private", "queue": False, "show_progress": "hidden"}
     shown = [panel.source, panel.photo, panel.annotator]
     gr.on([*readings, panel.photo.upload], None, shown, seen, **busy)
-    gr.on(choices, events.look, panel.drawing, looked, trigger_mode="multiple", **LOOK_QUEUE, **QUIET)
-    panel.photo.upload(events.receive, panel.drawing, [panel.photo, *seen], **LOOK_QUEUE, **QUIET)
-    asked = [panel.which, panel.source, panel.annotator]
-    fitted_to = [*asked[1:], panel.offered, *panel.more.begun]
-    picked = chosen(panel.which)(events.choose, asked, fitted_to, **QUIET)
-    picked.then(events.look, panel.drawing, looked, **LOOK_QUEUE, **QUIET)
+    gr.on(choices, events.look, panel.looked, filled, trigger_mode="multiple", **asked, **QUIET)
+    panel.photo.upload(events.receive, panel.looked, [panel.photo, *seen], **asked, **QUIET)
+    fitting = [panel.which, panel.source, panel.annotator]
+    fitted_to = [*fitting[1:], panel.offered, *panel.more.begun]
+    picked = chosen(panel.which)(events.choose, fitting, fitted_to, **QUIET)
+    look_after(picked, p)
     canvases = [panel.source, panel.painting, panel.lines]
     edited = panel.edit.click(events.edit, panel.drawing, [*canvases, panel.notes], **LOOK_QUEUE, **QUIET)
-    edited.success(events.look, panel.drawing, looked, **LOOK_QUEUE, **QUIET)
+    edited.success(events.look, panel.looked, filled, **asked, **QUIET)
     tracing = [*canvases, panel.under, panel.tracing, panel.notes]
     traced = panel.trace.click(events.trace, panel.drawing, tracing, **LOOK_QUEUE, **QUIET)
-    traced.success(events.look, panel.drawing, looked, **LOOK_QUEUE, **QUIET)
+    traced.success(events.look, panel.looked, filled, **asked, **QUIET)
     lifted: dict[str, Any] = {"js": LIFT_JS, "api_visibility": "private"}
     gr.on([panel.lift.click, panel.gallery.select], None, None, [panel.under, panel.tracing], **lifted)

@@ -31,7 +31,10 @@ LINE_TOOLS = ("brush", "line", "eraser")
 
 @dataclass(frozen=True)
 class ControlPanel:
-    """The components of the panel; `offered` hides the sources that make no map for the control."""
+    """The components of the panel; `offered` hides the sources that make no map for the control.
+
+    `number` is the place of a look at the drawing among all looks of the page.
+    """
 
     which: gr.Dropdown
     source: gr.Radio
@@ -47,6 +50,7 @@ class ControlPanel:
     lift: gr.Button
     seen: gr.HTML
     notes: gr.HTML
+    number: gr.Number
     gallery: gr.Gallery
     examples_panel: gr.Column
     more: MorePanel
@@ -65,6 +69,11 @@ class ControlPanel:
             *self.more.source.read,
             *self.reading.fields,
         ]
+
+    @property
+    def looked(self) -> list[Any]:
+        """The inputs of a look at the drawing."""
+        return [self.number, *self.drawing]
 
     @property
     def map(self) -> list[Any]:
@@ -92,6 +101,7 @@ def build_control_panel() -> ControlPanel:
         with gr.Column(visible=False, elem_id="photo-panel") as photo_panel:
             photo, reading, edit, trace = _photo()
         seen, notes = _seen(first)
+        number = gr.Number(0, precision=0, visible=False)
         with gr.Column(elem_id="examples-panel") as examples_panel:
             gallery = _gallery()
         more = build_more_panel()
@@ -111,6 +121,7 @@ def build_control_panel() -> ControlPanel:
         lift,
         seen,
         notes,
+        number,
         gallery,
         examples_panel,
         more,

@@ -10,10 +10,10 @@ from hgc.cache.schedules import HGC
 from hgc.landscapes import examples
 from hgc.ui.playground.cache_events import BY_HAND, by_hand_of
 from hgc.ui.playground.cache_panel import write_settings
-from hgc.ui.playground.control_events import ControlEvents, on_canvas
+from hgc.ui.playground.control_events import look_after, on_canvas
 from hgc.ui.playground.drawing import AUTO, SOURCES, offering
 from hgc.ui.playground.reading_ways import LANDSCAPES, ways_of
-from hgc.ui.queueing import LOOK_QUEUE, QUIET
+from hgc.ui.queueing import QUIET
 from hgc.ui.remarks import aside
 
 if TYPE_CHECKING:
@@ -53,4 +53,4 @@ def wire_examples(p: Playground) -> None:
     filled = [*canvases, p.words.prompt, p.picture.seed, *by_hand_of(p.cache), *p.cache.settings]
     taken = panel.gallery.select(ExampleEvents(p).take, panel.annotator, filled, queue=False, **QUIET)
     taken.then(None, p.cache.hand, None, js=SET_JS, api_visibility="private")
-    taken.then(ControlEvents(p).look, panel.drawing, [panel.seen, panel.notes, panel.annotator], **LOOK_QUEUE, **QUIET)
+    look_after(taken, p)

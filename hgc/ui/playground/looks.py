@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -15,21 +15,23 @@ VISITORS_KEPT = 1024
 # Detectors that fetch weights or run networks; more wait for their turn, and give it up when nobody waits for them.
 SLOW_AT_ONCE = 2
 GLANCE_S = 0.1
+# Numbers a page's looks as they are asked for, first of the inputs: under load a later one may reach the server first.
+# A page that opens again begins above all numbers of before.
+NUMBERED_JS = "(_, ...drawing) => [(window.hgcLook = (window.hgcLook ?? Date.now()) + 1), ...drawing]"
 
 
 class Looks:
     """Every visitor's latest look; safe to use from several threads."""
 
     def __init__(self) -> None:
-        self._numbers = itertools.count(1)
+        self._lock = threading.Lock()
         self._latest = RecentItems[int](VISITORS_KEPT)
         self._slow = ThreadPoolExecutor(SLOW_AT_ONCE, thread_name_prefix="detector")
 
-    def begin(self, visitor: str) -> int:
-        """The number of a new look, which takes the place of all before it."""
-        number = next(self._numbers)
-        self._latest.keep(number, visitor)
-        return number
+    def begin(self, visitor: str, number: int) -> None:
+        """A look takes the place of all that were asked for before it."""
+        with self._lock:
+            self._latest.keep(max(number, self._latest.find(visitor) or 0), visitor)
 
     def stands(self, visitor: str, number: int) -> bool:
         return self._latest.find(visitor) == number

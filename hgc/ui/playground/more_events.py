@@ -12,6 +12,7 @@ from hgc.control.pictures import INPAINT
 from hgc.refused import Refused
 from hgc.ui.components.inputs import chosen
 from hgc.ui.playground.drawing import AS_MAP, NothingYet, offering, sources_of
+from hgc.ui.playground.looks import NUMBERED_JS
 from hgc.ui.playground.map_seen import seen_picture, under_mask
 from hgc.ui.playground.reading_ways import ways_of
 from hgc.ui.playground.second_map import second_map
@@ -32,7 +33,8 @@ class MoreEvents:
     """The answers to the panel's inputs."""
 
     def __init__(self, playground: Playground) -> None:
-        self._loader, self._panel = playground.runner.loader, playground.control.more
+        self._loader, self._looks = playground.runner.loader, playground.looks
+        self._panel = playground.control.more
 
     def choose(self, control: str, way: str, annotator: str) -> dict[Any, Any]:
         """The ways to a second control's map; drawn by hand where it reads areas or lines."""
@@ -48,8 +50,14 @@ class MoreEvents:
             part.annotator: gr.update(choices=ways, value=annotator if known else AS_MAP),
         }
 
-    def look(self, size: str, *drawing: Any) -> tuple[str, str]:
-        """The second map as the model will see it, and what is to be said of it."""
+    def look(self, page: gr.Request, number: int, size: str, *drawing: Any) -> tuple[Any, Any]:
+        """The second map as the model will see it, and what is to be said of it; nothing where a newer look stands."""
+        visitor = f"{page.session_hash}, second map"
+        self._looks.begin(visitor, number)
+        seen = self._map(size, *drawing)
+        return seen if self._looks.stands(visitor, number) else (gr.skip(), gr.skip())
+
+    def _map(self, size: str, *drawing: Any) -> tuple[str, str]:
         if drawing[CONTROL] == NONE:
             return seen_picture(None), ""
         try:
@@ -60,9 +68,9 @@ class MoreEvents:
             return seen_picture(None), notes_list([in_one_sentence(error)], "error")
         return seen_picture(prepared.map), notes_list(prepared.notes) or aside(FOLLOWED)
 
-    def look_begun(self, size: str, *drawing: Any) -> tuple[Any, Any]:
+    def look_begun(self, page: gr.Request, number: int, size: str, *drawing: Any) -> tuple[Any, Any]:
         """The same after a change of the picture to begin from, which inpainting alone reads."""
-        return self.look(size, *drawing) if drawing[CONTROL] == INPAINT else (gr.skip(), gr.skip())
+        return self.look(page, number, size, *drawing) if drawing[CONTROL] == INPAINT else (gr.skip(), gr.skip())
 
     def shape(self, size: str) -> str:
         """A style that gives the canvases the size's proportions, or in one sentence why it is none."""
@@ -106,16 +114,17 @@ def wire_more(p: Playground) -> None:
     """Every change of the second drawing is looked at; the canvases follow the size."""
     events, more = MoreEvents(p), p.control.more
     second, source = more.second, more.source
-    looked, seen = [more.size, *source.read, *second.drawing], [second.seen, second.notes]
+    looked = [p.control.number, more.size, *source.read, *second.drawing]
+    seen, asked = [second.seen, second.notes], {**LOOK_QUEUE, "js": NUMBERED_JS}
     chosen_anew = [second.control, second.way, second.annotator]
     fitted_to = [second.way, second.offered, second.annotator, *more.begun]
     ways = answer_last([second.control.change], events.choose, chosen_anew, fitted_to)
-    ways.then(events.look, looked, seen, trigger_mode="always_last", **LOOK_QUEUE, **QUIET)
+    ways.then(events.look, looked, seen, trigger_mode="always_last", **asked, **QUIET)
     changes = [second.painting.change, second.lines.change, second.photo.change, second.way.change, more.size.change]
     changes += [chosen(second.annotator), second.reading.framing.input]
     changes += [part.input for part in second.reading.settings]
-    answer_last(changes, events.look, looked, seen, **LOOK_QUEUE)
-    answer_last([part.change for part in source.read], events.look_begun, looked, seen, **LOOK_QUEUE)
+    answer_last(changes, events.look, looked, seen, **asked)
+    answer_last([part.change for part in source.read], events.look_begun, looked, seen, **asked)
     answer_last([more.size.change], events.shape, [more.size], more.shape)
     shown = [more.size.change, source.picture.change]
     answer_last(shown, events.lay_under, [more.size, source.picture], source.under, **LOOK_QUEUE)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from hgc.ui.playground.control_events import ControlEvents
+from hgc.ui.playground.control_events import look_after
 from hgc.ui.playground.run_events import PRESS_AGAIN_JS, RunEvents
-from hgc.ui.queueing import LOOK_QUEUE, QUIET
+from hgc.ui.queueing import QUIET
 
 if TYPE_CHECKING:
     from hgc.ui.playground.tab import Playground
@@ -60,8 +60,7 @@ def wire_session(page: gr.Blocks, p: Playground) -> Any:
     events = RunEvents(p)
     shown = [*results.filled, results.told, *p.pressing.buttons, results.run_id, p.picture.seed, p.again]
     recalled.then(events.come_back, [p.pressing.press, results.last], shown, concurrency_limit=None, **QUIET)
-    seen = [p.control.seen, p.control.notes, p.control.annotator]
-    recalled.then(ControlEvents(p).look, p.control.drawing, seen, **LOOK_QUEUE, **QUIET)
+    look_after(recalled, p)
     p.again.change(None, p.again, None, js=PRESS_AGAIN_JS, **JS_ONLY)
     p.restored.start_over.click(None, None, None, js="() => { hgc.startOver(); }", **JS_ONLY)
     return recalled
