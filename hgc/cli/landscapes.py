@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -50,6 +51,9 @@ def train(
         Path | None, typer.Option(help="Folder of a finished model to start from where there is no checkpoint.")
     ] = None,
     scenes: Annotated[int, typer.Option(help="How many pictures the denoiser learns from.")] = 8192,
+    processes: Annotated[
+        int, typer.Option(min=1, help="Processes that train the denoiser side by side; on a CPU one for each core.")
+    ] = 1,
     more: Annotated[
         list[str] | None,
         typer.Option(help="With --start-from: STAGE=MINUTES to train a stage for; may be given several times."),
@@ -58,13 +62,14 @@ def train(
     """Train the embedded Landscapes model, from scratch unless --start-from is given."""
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    recipe = tiny_recipe() if tiny else TrainingRecipe(scenes=scenes)
+    recipe = replace(tiny_recipe() if tiny else TrainingRecipe(scenes=scenes), processes=processes)
     if more:
         if start_from is None:
             raise typer.BadParameter("--more needs --start-from: only finished stages go on for longer")
         recipe = longer(recipe, start_from, _minutes(more))
     options = [f"--start-from {start_from}"] if start_from else []
     options += [f"--more {stage}" for stage in more or []]
+    options += [f"--processes {processes}"] if processes > 1 else []
     run_training(out, work, recipe=recipe, start_from=start_from, command=" ".join(["python -m hgc train", *options]))
     typer.echo(f"the model is in {out}, its checkpoints in {work}")
 

@@ -14,7 +14,8 @@ from transformers import CLIPTokenizer
 
 from hgc.training.batch import Batch, Prompts, Shares, draw_batch
 from hgc.training.checkpoint import begin_stage, save_stage
-from hgc.training.compute import Compute, generator
+from hgc.training.company import Company
+from hgc.training.compute import Compute
 from hgc.training.dataset import Dataset
 from hgc.training.denoiser import Denoiser, DenoiserPlan, build_scheduler, forget_unseen_words
 from hgc.training.obedience import Obedience, ObedienceReader
@@ -94,10 +95,15 @@ def train_denoiser(
     work: Path,
     seed: int,
     on_save: Callable[[Denoiser, int], None] | None = None,
+    company: Company | None = None,
 ) -> Denoiser:
-    """Train, or go on training; returns the averaged weights. `on_save` is shown them at every checkpoint."""
+    """Train, or go on training; returns the averaged weights. `on_save` is shown them at every checkpoint.
+
+    In a company each process takes steps of its own; `budget` counts those of one.
+    """
     torch.manual_seed(seed)
-    training = _Training.begun(plan, tokenizer, budget, compute, work / "denoiser.ckpt")
+    company = company or Company()
+    training = _Training.begun(plan, tokenizer, budget, compute, work / "denoiser.ckpt", company)
     model, pace = training.model, training.pace
     prompts = Prompts(_tokens(tokenizer, dataset.captions), _tokens(tokenizer, [""])[0], plan.prompt_dropout)
     alphas = build_scheduler().alphas_cumprod.float()
@@ -105,8 +111,9 @@ def train_denoiser(
     whole = dataset.latents.shape[-1]
     model.train()
     model.attend_for_training()
-    while not pace.finished():
-        draw = generator(seed, STAGE, pace.step)
+    over = pace.finished()
+    while not over:
+        draw = company.generator(seed, STAGE, pace.step)
         side = next((side for until, side in plan.sides if pace.progress < until), whole)
         batch = draw_batch(dataset, prompts, plan.shares, side, draw)
         loss = diffusion_loss(model, batch, alphas, plan.snr_cap, obedience, compute, draw)
@@ -116,6 +123,7 @@ def train_denoiser(
         training.note(float(loss.detach()), side)
         if pace.time_to_save(plan.save_every):
             training.save(on_save)
+        over = company.over(pace)
     training.save(on_save)
     return training.averaged
 
@@ -128,13 +136,20 @@ class _Training:
     optimizer: Pair
     average: Any
     path: Path
+    company: Company
     pace: Pace
     losses: list[list[float]] = field(default_factory=list)
     recent: list[float] = field(default_factory=list)
 
     @classmethod
     def begun(
-        cls, plan: DiffusionPlan, tokenizer: CLIPTokenizer, budget: Budget, compute: Compute, path: Path
+        cls,
+        plan: DiffusionPlan,
+        tokenizer: CLIPTokenizer,
+        budget: Budget,
+        compute: Compute,
+        path: Path,
+        company: Company,
     ) -> "_Training":
         """Anew, or as the checkpoint has it. Raises CheckpointError for a damaged one."""
         model = Denoiser(plan.sizes, tokenizer).to(compute.device, memory_format=compute.layout)  # type: ignore[call-overload]
@@ -143,7 +158,7 @@ class _Training:
         average: Any = AveragedModel(model, multi_avg_fn=_growing(plan.ema))
         parts: dict[str, Any] = {"model": model, "optimizer": optimizer, "average": average}
         pace, losses = begin_stage(path, parts, budget)
-        return cls(**parts, path=path, pace=pace, losses=losses)
+        return cls(**parts, path=path, company=company, pace=pace, losses=losses)
 
     @property
     def averaged(self) -> Denoiser:
@@ -155,6 +170,9 @@ class _Training:
         self.optimizer.step(rate)
         self.pace.step += 1
         self.average.update_parameters(self.model)
+        if self.company.meets(self.pace):
+            self.company.average(list(self.model.parameters()))
+            self.company.average(list(self.averaged.parameters()))
 
     def note(self, loss: float, side: int) -> None:
         """Keeps the mean of every twenty losses."""
@@ -166,7 +184,9 @@ class _Training:
             log.info("denoiser %s", json.dumps(news))
 
     def save(self, on_save: Callable[[Denoiser, int], None] | None) -> None:
-        """Writes the checkpoint, then shows the averaged weights."""
+        """Writes the checkpoint, then shows the averaged weights; the first of a company does."""
+        if self.company.number:
+            return
         parts = {"model": self.model, "optimizer": self.optimizer, "average": self.average}
         save_stage(self.path, parts, self.pace, self.losses)
         if on_save:

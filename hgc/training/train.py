@@ -9,18 +9,22 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
+from diffusers import AutoencoderTiny
 from torch import Tensor
+from transformers import CLIPTokenizer
 
 from hgc.landscapes.tiles import save_small
 from hgc.landscapes.tokenizer import build_tokenizer
 from hgc.training.autoencoder import AutoencoderPlan, train_autoencoder
 from hgc.training.batch import Shares
+from hgc.training.company import Company, company_of
 from hgc.training.compute import Compute, best_compute
 from hgc.training.dataset import (
     DEPTH_READER_SEEDS,
     READER_SEEDS,
     SEGMENTER_SEEDS,
     TRAINING_SEEDS,
+    Dataset,
     fill_dataset,
     paint_depths,
     paint_pictures,
@@ -40,7 +44,7 @@ from hgc.training.eyes import (
     train_segmenter,
 )
 from hgc.training.loss_chart import draw_losses
-from hgc.training.obedience import ObedienceReaderPlan, train_obedience_reader
+from hgc.training.obedience import ObedienceReader, ObedienceReaderPlan, train_obedience_reader
 from hgc.training.pace import Budget
 from hgc.training.published import published_stages, take_up
 from hgc.training.sheet import draw_sheet
@@ -79,6 +83,7 @@ class TrainingRecipe:
     scale_scenes: int = 48
     scenes: int = 8192
     sheet_every: int = 1000
+    processes: int = 1  # that train the denoiser side by side
 
 
 def longer(recipe: TrainingRecipe, weights: Path, extra_minutes: dict[str, float]) -> TrainingRecipe:
@@ -149,12 +154,7 @@ def train(
         take_up(start_from, work, recipe)
     at = (compute, work, seed)
     tokenizer = build_tokenizer()
-    autoencoder = train_autoencoder(
-        lambda: paint_pictures(TRAINING_SEEDS, recipe.autoencoder_scenes)[0],
-        recipe.autoencoder,
-        recipe.autoencoder_budget,
-        *at,
-    ).requires_grad_(False)
+    autoencoder = _autoencoder(recipe, *at)
     settle_scale(autoencoder, TRAINING_SEEDS, recipe.scale_scenes, compute)
 
     def segmented() -> tuple[Tensor, Tensor]:
@@ -169,14 +169,38 @@ def train(
     words = partial(paint_words, READER_SEEDS, recipe.reader_scenes, recipe.reader.side)
     train_reader(words, recipe.reader, recipe.reader_budget, *at).save(out / "reader")
     train_depth_reader(deep, recipe.depth_reader, recipe.depth_reader_budget, *at).save(out / "depth_reader")
-    dataset = fill_dataset(work / "shelf", autoencoder, TRAINING_SEEDS, recipe.scenes, compute)
+    taught = _taught(recipe, autoencoder, *at)
 
     def look(model: Denoiser, step: int) -> None:
         if step % recipe.sheet_every == 0:
             draw_sheet(work / f"sheet-{step:06d}.png", model, autoencoder, tokenizer, compute)
 
-    judge = train_obedience_reader(dataset, recipe.obedience, recipe.obedience_budget, *at)
-    denoiser = train_denoiser(dataset, tokenizer, judge, recipe.denoiser, recipe.denoiser_budget, *at, look)
+    with company_of(recipe.processes, _train_beside, recipe, *at) as company:
+        denoiser = train_denoiser(*taught, recipe.denoiser, recipe.denoiser_budget, *at, look, company)
     export(out, denoiser.cpu(), autoencoder.cpu(), tokenizer)
     write_record(out, work, recipe, seed, compute, command)
     save_small(draw_losses(out / "training.json"), out / "losses.png")
+
+
+def _autoencoder(recipe: TrainingRecipe, compute: Compute, work: Path, seed: int) -> AutoencoderTiny:
+    def painted() -> Tensor:
+        return paint_pictures(TRAINING_SEEDS, recipe.autoencoder_scenes)[0]
+
+    at = (compute, work, seed)
+    return train_autoencoder(painted, recipe.autoencoder, recipe.autoencoder_budget, *at).requires_grad_(False)
+
+
+def _taught(
+    recipe: TrainingRecipe, autoencoder: AutoencoderTiny, compute: Compute, work: Path, seed: int
+) -> tuple[Dataset, CLIPTokenizer, ObedienceReader]:
+    """What the denoiser learns from: lessons, their words, and who reads its obedience."""
+    dataset = fill_dataset(work / "shelf", autoencoder, TRAINING_SEEDS, recipe.scenes, compute)
+    judge = train_obedience_reader(dataset, recipe.obedience, recipe.obedience_budget, compute, work, seed)
+    return dataset, build_tokenizer(), judge
+
+
+def _train_beside(company: Company, recipe: TrainingRecipe, compute: Compute, work: Path, seed: int) -> None:
+    """The denoiser's training in another process, when all that it learns from is there."""
+    at = (compute, work, seed)
+    taught = _taught(recipe, _autoencoder(recipe, *at), *at)
+    train_denoiser(*taught, recipe.denoiser, recipe.denoiser_budget, *at, company=company)
