@@ -86,11 +86,14 @@ def fit(
 
 @dataclass(frozen=True)
 class SegmenterPlan:
-    """Channels of the levels from full size to 1/16; cut-outs in pixels; how much more a rare class's pixel counts."""
+    """Channels of the levels from full size to 1/16; cut-outs in pixels; how much more a rare class's pixel counts.
+
+    Whole pictures: in a cut-out of a hand-like drawing, where things are large, nobody could tell what they are.
+    """
 
     channels: tuple[int, ...] = SEGMENTER_CHANNELS
-    batch: int = 8
-    crop: int = 128
+    batch: int = 2
+    crop: int = 256
     rare_weight: float = 1.0
     rate: float = 3e-3
     matrix_rate: float = 0.02

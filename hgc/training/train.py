@@ -72,14 +72,14 @@ class TrainingRecipe:
     denoiser: DiffusionPlan = field(default_factory=DiffusionPlan)
     autoencoder_budget: Budget = field(default_factory=lambda: minutes(56))
     segmenter_budget: Budget = field(default_factory=lambda: minutes(43.5))
-    reader_budget: Budget = field(default_factory=lambda: Budget(1500))
+    reader_budget: Budget = field(default_factory=lambda: Budget(6000))
     depth_reader_budget: Budget = field(default_factory=lambda: minutes(10))
     obedience_budget: Budget = field(default_factory=lambda: Budget(800))
     denoiser_budget: Budget = field(default_factory=lambda: minutes(183))
     autoencoder_scenes: int = 1500
-    segmenter_scenes: int = 700
-    reader_scenes: int = 2000
-    depth_reader_scenes: int = 700
+    segmenter_scenes: int = 1500
+    reader_scenes: int = 4000
+    depth_reader_scenes: int = 1000
     scale_scenes: int = 48
     scenes: int = 8192
     sheet_every: int = 1000
