@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from hgc.training.checkpoint import load_checkpoint
-from hgc.training.company import EVERY, Company, company_of
+from hgc.training.company import EVERY, Company, NoCompany, company_of
 from hgc.training.compute import Compute
 from hgc.training.pace import Budget, Pace
 from hgc.training.train import tiny_recipe, train
@@ -35,6 +35,9 @@ def leave(_company: Company, _out: Path) -> None:
 
 
 def test_all_take_the_mean_of_their_weights_where_they_meet(tmp_path: Path) -> None:
+    """Also after a company one of which went, and took the others with it."""
+    with pytest.raises(RuntimeError), company_of(2, leave, tmp_path) as company:
+        meet(company, tmp_path)
     threads = torch.get_num_threads()
     with company_of(2, meet, tmp_path) as company:
         assert meet(company, tmp_path) == 7  # of 2 and 12
@@ -44,11 +47,11 @@ def test_all_take_the_mean_of_their_weights_where_they_meet(tmp_path: Path) -> N
         assert meet(company, tmp_path) == 2
 
 
-def test_one_that_goes_takes_the_others_with_it(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError), company_of(2, leave, tmp_path) as company:
-        meet(company, tmp_path)
-    with company_of(2, meet, tmp_path) as company:
-        assert meet(company, tmp_path) == 7
+def test_processes_that_would_share_an_accelerator_are_refused(tmp_path: Path) -> None:
+    recipe, gpu = replace(tiny_recipe(), processes=2), Compute("cuda", bf16=True)
+    with pytest.raises(NoCompany, match="--processes 2: processes side by side are for CPUs; on cuda leave it out"):
+        train(tmp_path / "out", tmp_path / "work", recipe=recipe, compute=gpu)
+    assert not list(tmp_path.iterdir())
 
 
 def test_they_meet_every_so_often_and_draw_apart() -> None:

@@ -100,6 +100,21 @@ def test_a_training_goes_on_from_finished_weights(trained: Path, tmp_path: Path)
     assert load_checkpoint(tmp_path / "work" / "denoiser.ckpt")["step"] == 6
 
 
+def test_finished_controls_count_as_much_as_the_recipe_says(trained: Path, tmp_path: Path) -> None:
+    """What goes on from them is trained as if each counted once."""
+    finished, work = _weights(trained / "out"), load_checkpoint(trained / "work" / "denoiser.ckpt")
+    take_up(trained / "out", tmp_path, tiny_recipe())
+    again = load_checkpoint(tmp_path / "denoiser.ckpt")["model"]
+    for control, strength in tiny_recipe().strengths.items():
+        for layer in ("controlnet_mid_block.weight", "controlnet_down_blocks.0.bias", "conv_in.weight"):
+            name = f"{NETS[control]}.{layer}"
+            told = strength if layer.startswith("controlnet_") else 1.0
+            trained_so = work["average"][f"module.{name}"]
+            assert torch.allclose(finished[name].float(), told * trained_so, rtol=2e-3, atol=1e-5), name
+            assert torch.allclose(again[name], trained_so, rtol=2e-3, atol=1e-5), name
+    assert len({*tiny_recipe().strengths.values()}) > 1
+
+
 def test_words_move_by_their_text_and_new_ones_begin_small(trained: Path, tmp_path: Path) -> None:
     """As if the finished model had never heard of fog, and of ink as the end of pink only."""
     unheard = {"fog", "foggy", "ink"}

@@ -219,12 +219,17 @@ def test_only_lines_and_painted_areas_go_on_a_canvas(tmp_path: Path) -> None:
     """A depth map is no drawing; an edge map is one."""
     events, path = ControlEvents(playground()), tmp_path / "map.png"
     Image.fromarray(decode(b64decode(picture(3))).pixels).save(path)
-    *canvases, told = events.edit("photo", None, None, str(path), AS_MAP, written(WIDE), "depth")
-    assert canvases == [gr.skip()] * 3
+    page = gr.Request(session_hash="visitor")
+    *canvases, told, _ = events.edit(page, 1, "photo", None, None, str(path), AS_MAP, written(WIDE), "depth")
+    assert canvases == [gr.skip()] * 4
     assert "Maps of this kind (depth) cannot be painted here" in told
-    source, _, lines, _ = events.edit("photo", None, None, str(path), AS_MAP, written(WIDE), "edges")
+    source, _, lines, seen, told, _ = events.edit(
+        page, 2, "photo", None, None, str(path), AS_MAP, written(WIDE), "edges"
+    )
     assert source == "lines"
     assert lines.startswith("data:image/png")
+    assert "<img" in seen, "what now stands on the canvas is looked at"
+    assert "error" not in told
 
 
 def test_a_map_that_nobody_draws_comes_back_as_a_finished_one(tmp_path: Path) -> None:

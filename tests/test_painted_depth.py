@@ -147,6 +147,7 @@ def test_a_photo_is_painted_over_for_depth_and_its_map_is_not_made_into_areas(
     photo = tmp_path / "photo.png"
     Image.new("RGB", (SIDE, SIDE)).save(photo)
     drawing = ("photo", None, None, str(photo), "as_depth", OWN, "depth")
-    source, painting, *_ = ControlEvents(page).trace(*drawing)
+    asked = (gr.Request(session_hash="visitor"), 1, *drawing)
+    source, painting, *_ = ControlEvents(page).trace(*asked)
     assert (source, painting) == ("paint", "")
-    assert "cannot be painted on" in ControlEvents(page).edit(*drawing)[3]
+    assert "cannot be painted on" in ControlEvents(page).edit(*asked)[4]

@@ -15,13 +15,24 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from hgc.refused import Refused
 from hgc.training.compute import generator
 from hgc.training.pace import Pace
 
 HERE = "127.0.0.1"
-EVERY = 16  # steps between two averages: the slower one is waited for, and 28 M weights take a third of a second
+EVERY = 16  # steps between two averages: the slower one is waited for, and both averages of 28 M weights take 0.5 s
 STAGES_APART = 1000  # keeps the random draws of two processes apart
 GLANCE_S = 0.1
+
+
+class NoCompany(Refused, ValueError):
+    """Processes asked for where they would not help: on an accelerator, which all of them would share."""
+
+
+def check_company(count: int, device: str) -> None:
+    """Raises NoCompany where several processes are to train on anything but a CPU."""
+    if count > 1 and device != "cpu":
+        raise NoCompany(f"--processes {count}: processes side by side are for CPUs; on {device} leave it out")
 
 
 @dataclass(frozen=True)

@@ -61,6 +61,14 @@ def open_zero_layers(net: ControlNetModel, share: float = 0.3) -> None:
         layer.weight.copy_(share * nn.init.dirac_(torch.empty_like(layer.weight)))
 
 
+@torch.no_grad()
+def strengthen(net: ControlNetModel, factor: float) -> None:
+    """What a ControlNet tells the UNet, so many times as loud, as `controlnet_conditioning_scale` would make it."""
+    for layer in (*net.controlnet_down_blocks, net.controlnet_mid_block):
+        layer.weight.mul_(factor)
+        layer.bias.mul_(factor)
+
+
 class Denoiser(nn.Module):
     """Predicts v for a batch of which each control has a part, and the rest is uncontrolled."""
 

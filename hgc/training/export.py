@@ -6,8 +6,10 @@ import json
 import os
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import diffusers
@@ -18,7 +20,7 @@ from transformers import CLIPTokenizer
 
 from hgc.training.checkpoint import load_checkpoint
 from hgc.training.compute import Compute
-from hgc.training.denoiser import NETS, Denoiser, build_scheduler
+from hgc.training.denoiser import NETS, Denoiser, build_scheduler, strengthen
 
 if TYPE_CHECKING:
     from hgc.training.train import TrainingRecipe
@@ -48,9 +50,20 @@ def build_pipeline(
     return pipeline
 
 
-def export(out: Path, model: Denoiser, autoencoder: AutoencoderTiny, tokenizer: CLIPTokenizer) -> None:
-    """Write the folder in half precision beside its place, then move it file by file: nobody reads half a file."""
+def export(
+    out: Path,
+    model: Denoiser,
+    autoencoder: AutoencoderTiny,
+    tokenizer: CLIPTokenizer,
+    strengths: Mapping[str, float] = MappingProxyType({}),
+) -> None:
+    """Write the folder in half precision beside its place, then move it file by file: nobody reads half a file.
+
+    A control named in `strengths` counts that many times as much as in training; `model` is changed by it.
+    """
     out.mkdir(parents=True, exist_ok=True)
+    for control, factor in strengths.items():
+        strengthen(model.nets[control], factor)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=".landscapes-") as name:
         fresh = Path(name)
         pipeline = build_pipeline(model, autoencoder, tokenizer).to(dtype=torch.float16)

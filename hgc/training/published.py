@@ -16,7 +16,7 @@ from hgc.landscapes.eyes import HEADS, DepthReader, Reader, Segmenter
 from hgc.landscapes.tokenizer import build_tokenizer, known_words, word_ids
 from hgc.training.autoencoder import build_autoencoder
 from hgc.training.checkpoint import CheckpointError, save_checkpoint
-from hgc.training.denoiser import NETS, Denoiser
+from hgc.training.denoiser import NETS, Denoiser, strengthen
 from hgc.training.optim import Pair
 from hgc.training.pace import Pace
 
@@ -30,11 +30,16 @@ NEW_WORD_STD, NEW_WORD_SEED = 0.02, 0
 
 def published_stages(weights: Path) -> dict[str, Any]:
     """Steps, seconds and losses of every stage. Raises CheckpointError where the folder holds no record."""
-    record = weights / "training.json"
-    if not record.exists():
-        raise CheckpointError(f"{weights} has no training.json; give the folder of a finished training")
-    stages: dict[str, Any] = json.loads(record.read_text())["stages"]
+    stages: dict[str, Any] = _record(weights)["stages"]
     return stages
+
+
+def _record(weights: Path) -> dict[str, Any]:
+    path = weights / "training.json"
+    if not path.exists():
+        raise CheckpointError(f"{weights} has no training.json; give the folder of a finished training")
+    record: dict[str, Any] = json.loads(path.read_text())
+    return record
 
 
 def take_up(weights: Path, work: Path, recipe: "TrainingRecipe") -> None:
@@ -42,7 +47,8 @@ def take_up(weights: Path, work: Path, recipe: "TrainingRecipe") -> None:
 
     Steps, time spent and losses go on from training.json; the optimizers' momenta are not published and start anew.
     A reader that cannot read all that there is to read is left out, and a new one trained.
-    A network that the weights lack is trained from its beginning; a ControlNet, from the label maps'.
+    A network that the weights lack is trained from its beginning; a ControlNet, from the label maps'. What made a
+    finished ControlNet louder is taken back.
     Raises CheckpointError where the folder holds no record, or where weights lack a control or words and have no time
     left to learn them; RuntimeError where the recipe asks for other sizes.
     """
@@ -100,9 +106,11 @@ def _denoiser(weights: Path, recipe: "TrainingRecipe") -> nn.Module:
         tokenizer,
     )
     _filled(model.unet, UNet2DConditionModel.from_pretrained(weights / "unet"))
+    strengths: dict[str, float] = _record(weights)["recipe"].get("strengths", {})
     for control, net in model.nets.items():
-        own = weights / NETS[control]
-        _filled(net, ControlNetModel.from_pretrained(own if own.exists() else weights / NETS["segmentation"]))
+        source = control if (weights / NETS[control]).exists() else "segmentation"
+        _filled(net, ControlNetModel.from_pretrained(weights / NETS[source]))
+        strengthen(net, 1 / strengths.get(source, 1.0))
     return model
 
 

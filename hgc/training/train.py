@@ -17,7 +17,7 @@ from hgc.landscapes.tiles import save_small
 from hgc.landscapes.tokenizer import build_tokenizer
 from hgc.training.autoencoder import AutoencoderPlan, train_autoencoder
 from hgc.training.batch import Shares
-from hgc.training.company import Company, company_of
+from hgc.training.company import Company, check_company, company_of
 from hgc.training.compute import Compute, best_compute
 from hgc.training.dataset import (
     DEPTH_READER_SEEDS,
@@ -84,6 +84,8 @@ class TrainingRecipe:
     scenes: int = 8192
     sheet_every: int = 1000
     processes: int = 1  # that train the denoiser side by side
+    # How much each control counts in finished weights: a hint in training, a visitor's wish afterwards.
+    strengths: dict[str, float] = field(default_factory=lambda: {"segmentation": 1.6, "edges": 2.5, "depth": 1.0})
 
 
 def longer(recipe: TrainingRecipe, weights: Path, extra_minutes: dict[str, float]) -> TrainingRecipe:
@@ -145,10 +147,12 @@ def train(
     """Train whatever of the stages is not finished in `work`, then write the weights and training.json to `out`.
 
     Stopping it at any moment loses at most the steps since the last checkpoint; a damaged one raises CheckpointError.
-    `start_from` is a folder of finished weights: a stage without a checkpoint goes on from these.
+    `start_from` is a folder of finished weights: a stage without a checkpoint goes on from these. Raises NoCompany
+    where a recipe of several processes meets an accelerator.
     """
     recipe = recipe or (tiny_recipe() if tiny else TrainingRecipe())
     compute = compute or best_compute()
+    check_company(recipe.processes, compute.device)
     work.mkdir(parents=True, exist_ok=True)
     if start_from:
         take_up(start_from, work, recipe)
@@ -177,7 +181,7 @@ def train(
 
     with company_of(recipe.processes, _train_beside, recipe, *at) as company:
         denoiser = train_denoiser(*taught, recipe.denoiser, recipe.denoiser_budget, *at, look, company)
-    export(out, denoiser.cpu(), autoencoder.cpu(), tokenizer)
+    export(out, denoiser.cpu(), autoencoder.cpu(), tokenizer, recipe.strengths)
     write_record(out, work, recipe, seed, compute, command)
     save_small(draw_losses(out / "training.json"), out / "losses.png")
 

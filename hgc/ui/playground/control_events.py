@@ -129,34 +129,47 @@ class ControlEvents:
             return False
         return True
 
-    def edit(self, *drawing: Any) -> tuple[Any, ...]:
-        """Puts the map of the photo on the canvas of its kind; without a map, nothing happens but what is said."""
+    def edit(self, page: gr.Request, number: int, *drawing: Any) -> tuple[Any, ...]:
+        """Puts the map of the photo on the canvas of its kind, and looks at it; else only says why it does not."""
         control_map, sentence = self._map(*drawing)
         if control_map is None:
-            return gr.skip(), gr.skip(), gr.skip(), sentence
+            return _kept(sentence)
         studio = self._loader.studio()
         control = fitted(drawn(*drawing), studio).control
         if control not in DRAWN:
             words = NOT_BACK if control in studio.world.painted else NOT_DRAWN
-            refusal = words.format(CONTROLS[control].lower())
-            return gr.skip(), gr.skip(), gr.skip(), notes_list([refusal], "error")
-        return *on_canvas(control_map, control), sentence
+            return _kept(notes_list([words.format(CONTROLS[control].lower())], "error"))
+        canvases = on_canvas(control_map, control)
+        return *canvases, *self._look_at(page, number, canvases, drawing)
 
-    def trace(self, *drawing: Any) -> tuple[Any, ...]:
+    def _look_at(
+        self, page: gr.Request, number: int, canvases: Sequence[Any], drawing: Sequence[Any]
+    ) -> tuple[Any, ...]:
+        """A look at the drawing as it is with these on its canvases."""
+        begun = [had if new == gr.skip() else new for new, had in zip(canvases, drawing, strict=False)]
+        return self.look(page, number, *begun, *drawing[len(canvases) :])
+
+    def trace(self, page: gr.Request, number: int, *drawing: Any) -> tuple[Any, ...]:
         """A bare sheet over the photo as it is framed, on the canvas of the kind that its annotator makes."""
         which = drawing[6]
         try:
             given, areas = drawn(*drawing), self._loader.studio().world.painted
         except Refused as error:
-            return *(gr.skip(),) * 5, notes_list([in_one_sentence(error)], "error")
+            return *_kept(notes_list([in_one_sentence(error)], "error")), gr.skip(), gr.skip()
         if which not in (AUTO, *DRAWN, *areas):
             refusal = NOT_DRAWN.format(CONTROLS[which].lower())
-            return *(gr.skip(),) * 5, notes_list([refusal], "error")
+            return *_kept(notes_list([refusal], "error")), gr.skip(), gr.skip()
         reading, side = given.reading or Reading(), (CANVAS_PX, CANVAS_PX)
         photo = on_sheet(fit(given.picture, side, "photo", reading.framing, reading.position), side, WHITE)
         painted = which in areas or given.control == "segmentation"
         canvases = ("paint", "", gr.skip()) if painted else ("lines", gr.skip(), "")
-        return *canvases, under_sheet(photo), gr.update(visible=True), gr.skip()
+        looked = self._look_at(page, number, canvases, drawing)
+        return *canvases, *looked, under_sheet(photo), gr.update(visible=True)
+
+
+def _kept(sentence: str) -> tuple[Any, ...]:
+    """The drawing as it is, and what is to be said: source, canvases, the map as seen, the notes, the annotator."""
+    return *(gr.skip(),) * 4, sentence, gr.skip()
 
 
 def on_canvas(picture: Pixels, control: str) -> tuple[Any, Any, Any]:
@@ -210,11 +223,8 @@ def wire_control(p: Playground) -> None:
     fitted_to = [*fitting[1:], panel.offered, *panel.more.begun]
     picked = chosen(panel.which)(events.choose, fitting, fitted_to, **QUIET)
     look_after(picked, p)
-    canvases = [panel.source, panel.painting, panel.lines]
-    edited = panel.edit.click(events.edit, panel.drawing, [*canvases, panel.notes], **LOOK_QUEUE, **QUIET)
-    edited.success(events.look, panel.looked, filled, **asked, **QUIET)
-    tracing = [*canvases, panel.under, panel.tracing, panel.notes]
-    traced = panel.trace.click(events.trace, panel.drawing, tracing, **LOOK_QUEUE, **QUIET)
-    traced.success(events.look, panel.looked, filled, **asked, **QUIET)
+    written = [panel.source, panel.painting, panel.lines, *filled]
+    panel.edit.click(events.edit, panel.looked, written, **asked, **QUIET)
+    panel.trace.click(events.trace, panel.looked, [*written, panel.under, panel.tracing], **asked, **QUIET)
     lifted: dict[str, Any] = {"js": LIFT_JS, "api_visibility": "private"}
     gr.on([panel.lift.click, panel.gallery.select], None, None, [panel.under, panel.tracing], **lifted)
