@@ -6,7 +6,7 @@ from hgc.cli.bench import diffusers, film, hostile, page, paper, peers, sd15, so
 from hgc.cli.calibrate import calibrate, distil
 from hgc.cli.compare import compare, list_methods, run
 from hgc.cli.fidelity import fidelity
-from hgc.cli.landscapes import bench_card, bench_landscapes, remake, train, wall
+from hgc.cli.landscapes import bench_card, bench_landscapes, bench_tables, remake, train, wall
 from hgc.cli.models import models
 from hgc.cli.optimize import optimize
 from hgc.cli.pareto import pareto
@@ -48,6 +48,7 @@ bench.command()(workers)
 bench.command()(diffusers)
 bench.command("landscapes")(bench_landscapes)
 bench.command("card")(bench_card)
+bench.command("tables")(bench_tables)
 
 if __name__ == "__main__":
     app()

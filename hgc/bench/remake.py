@@ -21,6 +21,7 @@ from threading import Event, Lock
 
 from hgc.bench.album import Tell, digest
 from hgc.bench.setup import CONTROLS, BenchRefused
+from hgc.bench.tables import DOCUMENTS
 from hgc.models.presets import presets
 from hgc.whole import write_whole
 
@@ -175,6 +176,7 @@ def _shown() -> Iterator[RemakeStep]:
 def _told() -> Iterator[RemakeStep]:
     """What shows all that was made."""
     yield RemakeStep("model card", "bench card", (f"{MODEL}/README.md",))
+    yield RemakeStep("tables", "bench tables", DOCUMENTS)
     yield RemakeStep("film", "bench film --out assets/readme/studio.webp", ("assets/readme/studio.webp",))
 
 

@@ -1,4 +1,4 @@
-"""`hgc train, wall, bench landscapes, bench card`: the embedded model."""
+"""`hgc train, wall, remake, bench landscapes, bench card, bench tables`: the embedded model."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from hgc.bench import drawings as trials
 from hgc.bench.landscapes import Bench
 from hgc.bench.remake import Remake, as_process, steps
 from hgc.bench.setup import Setup
+from hgc.bench.tables import DOCUMENTS, MeasuredFigures, fill
 from hgc.cli.options import AsJson, Steps
 from hgc.cli.refusals import in_one_line
 from hgc.landscapes.artist import Artist
@@ -146,6 +147,15 @@ def bench_card(
 
     card.fill(weights / "README.md", card.read_report(weights / "figures.json"))
     typer.echo(f"{weights / 'README.md'} has the figures of {weights / 'figures.json'}")
+
+
+@in_one_line
+def bench_tables() -> None:
+    """Put the figures that `bench pareto` measured into the tables of the README and of the results page."""
+
+    for name in DOCUMENTS:
+        fill(ROOT / name, MeasuredFigures(ROOT / "assets" / "figures"))
+        typer.echo(f"{name} has the figures of assets/figures")
 
 
 @in_one_line
