@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -78,21 +77,15 @@ def test_the_cached_run_comes_nearer_to_the_full_one(pipe: Any, learned: Adjustm
     assert error(pipe, learned) < 0.9 * before
 
 
-def test_a_round_that_strays_is_taken_back(pipe: Any, tmp_path: Path) -> None:
-    """At a rate that throws the lines about, what comes out is no further away than no lines; the pace falls."""
+def test_lines_that_fitting_led_astray_stay_where_they_started(pipe: Any, tmp_path: Path) -> None:
+    """At a rate that throws them about, what comes out is the start as far as the plan takes it: here, nothing."""
     told: list[float] = []
-    wild = Fit(scenes=2, rounds=5, rate=1.0)
-
-    def hear(_done: int, _wanted: int, error: float) -> None:
-        told.append(error)
-
-    lines = distil(pipe, plan(nothing()), nothing(), scene, wild, state=tmp_path / "d.pt", told=hear)
-    before = error(pipe, None)
-    assert max(told) > 1.2 * before, "the rate is too low to try this"
-    assert error(pipe, lines) <= min(*told, before) * 1.001
-    progress = torch.load(BytesIO((tmp_path / "d.pt").read_bytes()[32:]), weights_only=True)
-    assert progress["pace"] < 1
-    assert progress["least"] == pytest.approx(min(told))
+    wild = Fit(scenes=2, rounds=3, rate=1.0)
+    lines = distil(
+        pipe, plan(nothing()), nothing(), scene, wild, state=tmp_path / "d.pt", told=lambda *news: told.append(news[2])
+    )
+    assert told[-1] > 1.2 * error(pipe, None), "the rate is too low to try this"
+    assert lines.digest == nothing().digest
 
 
 def test_only_lines_that_the_plan_takes_are_moved(learned: Adjustment) -> None:

@@ -4,8 +4,9 @@ Block Caching (arXiv 2312.03209, sec. 3.3) learns scale and shift of every reuse
 the teacher. How the teacher is followed is ours: in every step of a whole cached run the lines of that step are moved
 to bring its latents nearer to those of the uncached run from the same noise. The cached run goes on from its own
 latents, so that later lines make up for what earlier ones left; no gradient runs from step to step, so that memory is
-that of one step. A round that led further away is taken back, and the next ones move half as far: where little is
-computed, steps feed on each other's errors. Unlike the closed form (`adjustment`), what is found holds for one plan.
+that of one step. Where little is computed, steps feed on each other's errors, and fitting may lead astray: other scenes
+show which lines end nearer, those fitted or those in closed form that it started from. Unlike the closed form
+(`adjustment`), what is found holds for one plan.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ from dataclasses import dataclass
 from hashlib import sha256
 from inspect import unwrap
 from io import BytesIO
-from math import inf
 from pathlib import Path
 from pickle import UnpicklingError
 from statistics import fmean
@@ -34,6 +34,7 @@ from hgc.cache.running.engine import cached
 from hgc.calibration.files import write_whole
 from hgc.calibration.lines import Adjustment
 
+JUDGES = 10_000  # the first of the scenes that decide whether the fitted lines are better
 RATE = 0.01  # how far a scale moves at first in one update; a shift moves by that share of its site's spread
 
 Scene = Callable[[int], Mapping[str, Any]]  # its number to the arguments of the pipeline's call
@@ -82,6 +83,12 @@ class Moving:
         used, self._used = self._used, []
         return [self.moves[key] for key in used]
 
+    def go_back(self) -> None:
+        """To where they started."""
+        with torch.no_grad():
+            for move in self.moves.values():
+                move.zero_()
+
     def arrived(self) -> Adjustment:
         """The lines as they stand, in half precision; those that the plan does not take change nothing."""
         scale = {site: np.ones_like(numbers) for site, numbers in self._start.scale.items()}
@@ -92,59 +99,6 @@ class Moving:
             scale[site][step, step - since - 1] = of_scale + by_scale
             shift[site][step, step - since - 1] = of_shift + np.float16(self._spread[site]) * by_shift
         return Adjustment(self._start.subject, scale, shift)
-
-
-class _Way:
-    """The rounds of a fit, and the lines that came nearest: after a round that strayed, it goes on from these."""
-
-    def __init__(self, lines: Moving, fit: Fit) -> None:
-        self._moves, self._fit = list(lines.moves.values()), fit
-        self.rounds, self._pace = 0, 1.0
-        self._least, self._nearest = inf, self._now()
-        self._optimiser = torch.optim.Adam(self._moves, fit.rate)
-
-    def walk(self, step: Callable[[int], float]) -> float:
-        """A round: `step` follows a scene and leaves gradients. The mean of the errors that it tells."""
-        begun, errors = self._now(), list[float]()
-        for group in self._optimiser.param_groups:
-            group["lr"] = self._pace * self._fit.rate * (1 - self.rounds / self._fit.rounds)
-        for number in range(self._fit.scenes):
-            self._optimiser.zero_grad()
-            errors.append(step(number))
-            self._optimiser.step()
-        self.rounds += 1
-        error = fmean(errors)
-        if error < self._least:
-            self._least, self._nearest = error, begun
-        else:
-            self._go_to(self._nearest)
-            self._pace /= 2
-            self._optimiser = torch.optim.Adam(self._moves, self._fit.rate)
-        return error
-
-    def arrive(self, error: float) -> None:
-        """The lines stay as they are, `error` away from the full runs, or go back to where they were nearer."""
-        if error > self._least:
-            self._go_to(self._nearest)
-
-    def progress(self) -> dict[str, Any]:
-        """What `restore` goes on from."""
-        places = {"moves": self._now(), "nearest": self._nearest, "optimiser": self._optimiser.state_dict()}
-        return places | {"rounds": self.rounds, "pace": self._pace, "least": self._least}
-
-    def restore(self, progress: Mapping[str, Any]) -> None:
-        self.rounds, self._pace, self._least = progress["rounds"], progress["pace"], progress["least"]
-        self._nearest = progress["nearest"]
-        self._go_to(progress["moves"])
-        self._optimiser.load_state_dict(progress["optimiser"])
-
-    def _now(self) -> list[torch.Tensor]:
-        return [move.detach().clone() for move in self._moves]
-
-    @torch.no_grad()
-    def _go_to(self, place: Sequence[torch.Tensor]) -> None:
-        for move, there in zip(self._moves, place, strict=True):
-            move.copy_(there)
 
 
 def distil(
@@ -159,28 +113,44 @@ def distil(
 ) -> Adjustment:
     """The adjustment that lets `plan`, which forecasts with `start`, follow full runs of the scenes.
 
+    It is `start` as far as the plan takes it, where that ends nearer to the full runs of as many scenes from JUDGES on.
+
     `state` holds what was fitted so far, written whole after every round; a later call with the same plan, start and
     fit goes on from it and ends the same. Raises CalibrationRefused when it is damaged or of something else.
     """
     header = {"plan": plan.digest, "start": start.digest, "fit": str(fit)}
     begun = _read(state, header)
-    calls = [
-        {**scene(number), "num_inference_steps": plan.steps, "output_type": "latent"} for number in range(fit.scenes)
-    ]
+    calls = [_latents_of(scene(number), plan) for number in range(fit.scenes)]
     spread: dict[str, float] = {}
     teachers = [trajectory(pipe, call, spread if i == 0 else None) for i, call in enumerate(calls)]
     lines = Moving(start, spread, teachers[0][0].device)
     with frozen(Networks.of(pipe)):
         follow(pipe, plan, calls[0], teachers[0], lines)  # tells which lines the plan takes
-        way = _Way(lines, fit)
+        optimiser = torch.optim.Adam(lines.moves.values(), fit.rate)
         if begun:
-            way.restore(begun)
-        while way.rounds < fit.rounds:
-            error = way.walk(lambda i: follow(pipe, plan, calls[i], teachers[i], lines, learn=True))
-            _write(state, header | way.progress())
-            told(way.rounds, fit.rounds, error)
-        way.arrive(fmean(follow(pipe, plan, *both, lines) for both in zip(calls, teachers, strict=True)))
+            _restore(begun, lines, optimiser)
+        for done in range(begun["rounds"] if begun else 0, fit.rounds):
+            for group in optimiser.param_groups:
+                group["lr"] = fit.rate * (1 - done / fit.rounds)
+            error = 0.0
+            for call, teacher in zip(calls, teachers, strict=True):
+                optimiser.zero_grad()
+                error += follow(pipe, plan, call, teacher, lines, learn=True) / fit.scenes
+                optimiser.step()
+            moves = [move.detach() for move in lines.moves.values()]
+            _write(state, header | {"rounds": done + 1, "moves": moves, "optimiser": optimiser.state_dict()})
+            told(done + 1, fit.rounds, error)
+        others = [_latents_of(scene(JUDGES + number), plan) for number in range(fit.scenes)]
+        ends = [(call, trajectory(pipe, call)) for call in others]
+        distances = [fmean(follow(pipe, plan, *end, arm) for end in ends) for arm in (start, lines)]
+        if distances[0] < distances[1]:
+            lines.go_back()
     return lines.arrived()
+
+
+def _latents_of(call: Mapping[str, Any], plan: Plan) -> dict[str, Any]:
+    """The arguments of a scene's call for so many steps, up to the last latents."""
+    return {**call, "num_inference_steps": plan.steps, "output_type": "latent"}
 
 
 def trajectory(pipe: Any, call: Mapping[str, Any], spread: dict[str, float] | None = None) -> list[torch.Tensor]:
@@ -270,3 +240,10 @@ def _read(state: Path, header: Mapping[str, str]) -> dict[str, Any] | None:
                 f"{where}: its {name} is {progress.get(name)}, this one's {value}; delete the file"
             )
     return progress
+
+
+def _restore(begun: Mapping[str, Any], lines: Moving, optimiser: torch.optim.Optimizer) -> None:
+    with torch.no_grad():
+        for move, moved in zip(lines.moves.values(), begun["moves"], strict=True):
+            move.copy_(moved)
+    optimiser.load_state_dict(begun["optimiser"])
