@@ -19,7 +19,7 @@ from inspect import unwrap
 from io import BytesIO
 from pathlib import Path
 from pickle import UnpicklingError
-from statistics import fmean
+from statistics import geometric_mean
 from typing import Any
 
 import numpy as np
@@ -35,6 +35,7 @@ from hgc.calibration.files import write_whole
 from hgc.calibration.lines import Adjustment
 
 JUDGES = 10_000  # the first of the scenes that decide whether the fitted lines are better
+LEAST_DISTANCE = 1e-6  # in a following error: that of the same latents is none
 RATE = 0.01  # how far a scale moves at first in one update; a shift moves by that share of its site's spread
 
 Scene = Callable[[int], Mapping[str, Any]]  # its number to the arguments of the pipeline's call
@@ -142,10 +143,15 @@ def distil(
             told(done + 1, fit.rounds, error)
         others = [_latents_of(scene(JUDGES + number), plan) for number in range(fit.scenes)]
         ends = [(call, trajectory(pipe, call)) for call in others]
-        distances = [fmean(follow(pipe, plan, *end, arm) for end in ends) for arm in (start, lines)]
+        distances = [_typical([follow(pipe, plan, *end, arm) for end in ends]) for arm in (start, lines)]
         if distances[0] < distances[1]:
             lines.go_back()
     return lines.arrived()
+
+
+def _typical(distances: Sequence[float]) -> float:
+    """Their geometric mean, as PSNR takes it: one scene that goes astray does not outweigh all others."""
+    return geometric_mean(max(distance, LEAST_DISTANCE) for distance in distances)
 
 
 def _latents_of(call: Mapping[str, Any], plan: Plan) -> dict[str, Any]:
