@@ -208,6 +208,13 @@ def test_what_was_distilled_for_a_plan_is_not_taken_for_another(anatomy: Anatomy
     other = planned(anatomy, budget=0.6)
     assert other.fitted == {shipped.adjustment.digest}
     assert planned(anatomy, budget=1.0).fitted == frozenset(), "nothing kept, nothing scaled"
+    keep(OWN, scale=0.5, distilled=replace(told, share=0.65))
+    assert planned(anatomy).fitted == {distilled.adjustment.digest}, "a little above its share"
+    closed = keep(OWN, scale=0.5, distilled=replace(told, share=0.65, fitted=False))
+    assert Calibration.read(Path(OWN)).curves.distilled_for == replace(told, share=0.65, fitted=False)
+    assert planned(anatomy).fitted == {shipped.adjustment.digest}, "one that is no better is taken for its share alone"
+    assert closed.curves.adjustment == distilled.curves.adjustment
+    distilled = keep(OWN, scale=0.5, distilled=told)
     edited = replace(planned(anatomy), table=other.table)
     with pytest.raises(CalibrationRefused, match=r"Block Caching at 70\.0%"):
         used_by(edited, request(), OURS)

@@ -36,9 +36,10 @@ def leave(_company: Company, _out: Path) -> None:
 
 def test_all_take_the_mean_of_their_weights_where_they_meet(tmp_path: Path) -> None:
     """Also after a company one of which went, and took the others with it."""
+    threads = torch.get_num_threads()
     with pytest.raises(RuntimeError), company_of(2, leave, tmp_path) as company:
         meet(company, tmp_path)
-    threads = torch.get_num_threads()
+    assert torch.get_num_threads() == threads
     with company_of(2, meet, tmp_path) as company:
         assert meet(company, tmp_path) == 7  # of 2 and 12
     assert torch.load(tmp_path / "1.pt") == 7

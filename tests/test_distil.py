@@ -68,7 +68,7 @@ def error(pipe: Any, lines: Adjustment | None, scenes: int = FIT.scenes) -> floa
 @pytest.fixture(scope="module")
 def learned(pipe: Any, tmp_path_factory: Any) -> Adjustment:
     state = tmp_path_factory.mktemp("state") / "d.pt"
-    return distil(pipe, plan(nothing()), nothing(), scene, FIT, state=state)
+    return distil(pipe, plan(nothing()), nothing(), scene, FIT, state=state).lines
 
 
 def test_the_cached_run_comes_nearer_to_the_full_one(pipe: Any, learned: Adjustment) -> None:
@@ -81,10 +81,11 @@ def test_lines_that_fitting_led_astray_stay_where_they_started(pipe: Any, tmp_pa
     """At a rate that throws them about, what comes out is the start as far as the plan takes it: here, nothing."""
     told: list[float] = []
     wild = Fit(scenes=2, rounds=3, rate=1.0)
-    lines = distil(
+    lines, fitted = distil(
         pipe, plan(nothing()), nothing(), scene, wild, state=tmp_path / "d.pt", told=lambda *news: told.append(news[2])
     )
     assert told[-1] > 1.2 * error(pipe, None), "the rate is too low to try this"
+    assert not fitted
     assert lines.digest == nothing().digest
 
 
@@ -122,7 +123,7 @@ def test_stopped_half_way_it_goes_on_and_ends_the_same(pipe: Any, learned: Adjus
         distil(pipe, plan(nothing()), nothing(), scene, FIT, state=state, told=stopping)
     again = distil(pipe, plan(nothing()), nothing(), scene, FIT, state=state, told=stopping)
     assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
-    assert again.digest == learned.digest
+    assert again.lines.digest == learned.digest
     with pytest.raises(CalibrationRefused, match=r"d\.pt.* fit "):
         distil(pipe, plan(nothing()), nothing(), scene, replace(FIT, rounds=9), state=state)
     state.write_bytes(state.read_bytes()[:-9])

@@ -1,8 +1,8 @@
-"""The tables of README and results page say what the figures say, and nothing that was copied by hand."""
+"""The marked tables of README and results page say what the figures say."""
 
 import json
 from collections import Counter
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -21,7 +21,7 @@ def picture(seed: int, psnr: float, latency_ms: float = 1000.0) -> PlanPicture:
 
 
 def written(folder: Path, name: str, rows: list[Rows]) -> None:
-    """MeasuredFigures as `bench pareto` writes them."""
+    """Writes figures as `bench pareto` does."""
     made = [asdict(point) for point in points("segmentation", "ddim", rows)]
     (folder / f"{name}.json").write_text(json.dumps({"measured_on": "nothing", "points": made}))
 
@@ -103,6 +103,20 @@ def test_a_table_that_cannot_be_made_is_refused(tmp_path: Path, name: str, told:
     with pytest.raises(BenchRefused, match=told):
         fill(document, MeasuredFigures(tmp_path))
     assert "old" in document.read_text()
+
+
+def test_pictures_of_other_seeds_are_not_paired(tmp_path: Path) -> None:
+    own = rows_of("hgc", dict(zip((0.5, 0.368, 0.2), [[50.0, 51.0]] * 3, strict=True)))
+    fewer = [replace(row, shown=row.shown[::-1], method="fewer_steps") for row in own]
+    for control in ("segmentation", "edges"):
+        written(tmp_path, f"hgc-{control}-ddim", [*whole(2), *own, *fewer])
+    with pytest.raises(BenchRefused, match="hgc and fewer_steps are of other pictures"):
+        TABLES["hgc"](MeasuredFigures(tmp_path))
+
+
+def test_a_mark_without_an_end_takes_nothing_with_it() -> None:
+    text = "<!-- table: hgc -->\nold\n\n<!-- table: null -->\nolder\n<!-- end of table -->\n"
+    assert [found["name"] for found in MARK.finditer(text)] == ["null"]
 
 
 def test_a_method_that_was_not_measured_is_named(tmp_path: Path) -> None:

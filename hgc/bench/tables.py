@@ -1,4 +1,4 @@
-"""The tables of README and results page, made from the figures: nobody copies a number by hand.
+"""The marked tables of README and results page, made from the figures instead of copied by hand.
 
 python -m hgc bench tables    # after `hgc remake`: every table between its two marks is written anew
 """
@@ -25,7 +25,9 @@ DOCUMENTS = ("README.md", "assets/docs/results.md")
 SHARES = (0.5, 0.368, 0.2)
 NAMED = {"segmentation": "label map", "edges": "edges"}
 SAMPLERS = {"dpmpp": "DPM-Solver++", "unipc": "UniPC"}
-MARK = re.compile(r"(<!-- table: (?P<name>[a-z-]+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
+MARK = re.compile(
+    r"(<!-- table: (?P<name>[a-z-]+) -->\n)((?!<!-- table: ).)*?(?P<end><!-- end of table -->)", re.DOTALL
+)
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ def filled(text: str, figures: MeasuredFigures) -> str:
     def table(found: re.Match[str]) -> str:
         if (name := found["name"]) not in TABLES:
             raise BenchRefused(f"<!-- table: {name} -->: no such table; there are {', '.join(TABLES)}")
-        return f"{found[1]}{TABLES[name](figures)}\n{found[3]}"
+        return f"{found[1]}{TABLES[name](figures)}\n{found['end']}"
 
     return MARK.sub(table, text)
 
@@ -115,16 +117,19 @@ def _spread(point: MethodPoint) -> str:
 
 def _lead(own: MethodPoint, rival: MethodPoint, count: int | None = None) -> tuple[float, str]:
     """In dB, of the first `count` pictures that both have; and its interval, `+12.4 to +18.0`."""
-    leads = [a.psnr - b.psnr for a, b in zip(own.each, rival.each, strict=False)][:count]
+    pairs = list(zip(own.each, rival.each, strict=False))[:count]
+    if any(a.seed != b.seed for a, b in pairs):
+        raise BenchRefused(f"{own.method} and {rival.method} are of other pictures; make both with `hgc remake`")
+    leads = [a.psnr - b.psnr for a, b in pairs]
     between = interval(leads)
     return fmean(leads), "" if between is None else f"{_signed(between[0])} to {_signed(between[1])}"
 
 
-def _beside(own: MethodPoint, rival: MethodPoint, count: int | None = None, *, best: bool = False) -> str:
+def _beside(own: MethodPoint, rival: MethodPoint, count: int | None = None, *, bold: bool = False) -> str:
     """`**58.9** (+15.3; +12.4 to +18.0)`: PSNR, the lead over the rival and its interval."""
     lead, between = _lead(own, rival, count)
     words = f"{_mean(own, count):.1f}"
-    return f"{f'**{words}**' if best else words} ({_signed(lead)}; {between})"
+    return f"{f'**{words}**' if bold else words} ({_signed(lead)}; {between})"
 
 
 def _summary(figures: MeasuredFigures) -> str:
@@ -139,7 +144,7 @@ def _summary(figures: MeasuredFigures) -> str:
         ("fewer_steps", timed),
     ):
         points = [figures.point(name, method, share) for share in SHARES]
-        cells = [_timed(point, count, best=method == "optimised") for point in points]
+        cells = [_timed(point, count, bold=method == "optimised") for point in points]
         fewer = f" ({points[0].pictures} scenes)" if points[0].pictures < count else ""
         rows.append([f"{_SUMMED.get(method, METHODS[method].title)}{fewer}", *cells])
     return _table(["method", *(f"{_percent(share)} of compute" for share in SHARES)], rows)
@@ -153,11 +158,11 @@ _SUMMED = {
 }
 
 
-def _timed(point: MethodPoint, count: int | None = None, *, best: bool = False) -> str:
+def _timed(point: MethodPoint, count: int | None = None, *, bold: bool = False) -> str:
     """`59.5 dB, 2.00×`: the mean of the first `count` pictures, and how many times as fast where that was measured."""
     faster = "" if point.alone_speedup is None else f", {point.alone_speedup:.2f}×"
     words = f"{_mean(point, count):.1f} dB{faster}"
-    return f"**{words}**" if best else words
+    return f"**{words}**" if bold else words
 
 
 def _all_methods(figures: MeasuredFigures) -> str:
@@ -167,7 +172,7 @@ def _all_methods(figures: MeasuredFigures) -> str:
     rows = []
     for method in ordered:
         points = [figures.find(name, method, share) for name in names for share in SHARES]
-        cells = ["–" if point is None else _timed(point, best=method == "optimised") for point in points]
+        cells = ["–" if point is None else _timed(point, bold=method == "optimised") for point in points]
         rows.append([METHODS[method].title, *cells])
     heads = [f"{NAMED[control]}, {_percent(share)}" for control in CONTROLS for share in SHARES]
     return _table(["method", *heads], rows)
@@ -195,14 +200,17 @@ def _hgc(figures: MeasuredFigures) -> str:
 
 
 def _hgc_parts(figures: MeasuredFigures) -> str:
+    """HGC's caches alone, with the settings of three budgets; the fine cache alone is the same plan at each."""
     points = figures.points("hgc-parts-segmentation-ddim")
 
     def cells(method: str) -> list[str]:
         own = sorted((p for p in points if p.method == method), key=lambda p: -p.budget)
-        return [f"{_spread(p)} dB ({p.share:.1%})" for p in own]
+        found = [f"{_spread(p)} dB ({p.share:.1%})" for p in own]
+        return [*found, *[""] * (len(SHARES) - len(found))]
 
-    rows = [["fine alone", *cells("hgc fine"), "", ""], ["coarse alone", *cells("hgc coarse")], ["both", *cells("hgc")]]
-    return _table(["", *(f"within {_percent(share)}" for share in SHARES)], rows)
+    named = {"fine alone": "hgc fine", "coarse alone": "hgc coarse", "both": "hgc"}
+    rows = [[title, *cells(method)] for title, method in named.items()]
+    return _table(["", *(f"settings of {_percent(share)}" for share in SHARES)], rows)
 
 
 def _block_caching(figures: MeasuredFigures) -> str:
@@ -234,7 +242,7 @@ def _rivals(control: str) -> Callable[[MeasuredFigures], str]:
             if method == "fewer_steps":
                 cells = [f"{own.psnr:.1f}" for own, _ in pairs]
             else:
-                cells = [_beside(own, rival, count, best=method == "optimised") for own, rival in pairs]
+                cells = [_beside(own, rival, count, bold=method == "optimised") for own, rival in pairs]
             rows.append([METHODS[method].title, *cells])
         return _table(["method", *map(_percent, SHARES)], rows)
 
@@ -247,7 +255,7 @@ def _low(figures: MeasuredFigures) -> str:
         for share in (0.15, 0.1):
             points = [figures.point(f"low-{control}-ddim", name, share) for name in ("optimised", "hgc", "fewer_steps")]
             own, hgc, fewer = points
-            cells = [_beside(own, fewer, best=True), _beside(hgc, fewer), f"{fewer.psnr:.1f}"]
+            cells = [_beside(own, fewer, bold=True), _beside(hgc, fewer), f"{fewer.psnr:.1f}"]
             rows.append([_percent(share), NAMED[control], *cells])
     return _table(["share of full MACs (paper)", "control", "Optimised", "HGC", "fewer steps"], rows)
 
@@ -281,7 +289,7 @@ def _drawings(figures: MeasuredFigures) -> str:
     for share in SHARES:
         points = [figures.point("drawings-edges-ddim", name, share) for name in ("optimised", "hgc", "fewer_steps")]
         own, hgc, fewer = points
-        rows.append([_percent(share), _beside(own, fewer, best=True), _beside(hgc, fewer), f"{fewer.psnr:.1f}"])
+        rows.append([_percent(share), _beside(own, fewer, bold=True), _beside(hgc, fewer), f"{fewer.psnr:.1f}"])
     return _table(["share of full MACs (paper)", "Optimised", "HGC", "fewer steps"], rows)
 
 
@@ -292,7 +300,7 @@ def _samplers(figures: MeasuredFigures) -> str:
             for share in SHARES:
                 names = ("optimised", "hgc", "block_caching", "fewer_steps")
                 *own, fewer = (figures.point(f"solvers-{control}", name, share, sampler) for name in names)
-                cells = [_beside(point, fewer, best=point is own[0]) for point in own]
+                cells = [_beside(point, fewer, bold=point is own[0]) for point in own]
                 first = [NAMED[control], title] if share == SHARES[0] else ["", ""]
                 rows.append([*first, _percent(share), *cells, f"{fewer.psnr:.1f}"])
     return _table(["control", "sampler", "share", "Optimised", "HGC", "Block Caching", "fewer steps"], rows)
@@ -318,21 +326,23 @@ def _half_precision(figures: MeasuredFigures) -> str:
     whole = [_mean(figures.point("optimised-segmentation-ddim", "optimised", share), count) for share in SHARES]
     return _wrapped(
         f"**bfloat16**, {count} scenes under label maps, beside a full run of its own: "
-        f"{_listed([point.psnr for point in own])} dB ({leads}), where float32 has {_listed(whole)}. "
-        "The limit there is rounding, not the plan."
+        f"{_listed([point.psnr for point in own])} dB ({leads}), where float32 has {_listed(whole)}."
     )
 
 
 def _long_run(figures: MeasuredFigures) -> str:
     """How far all are from a run of many more steps, in a sentence."""
     name = "optimised-segmentation-long"
-    own, rival = (
-        [figures.point(name, method, share).psnr_long or 0.0 for share in SHARES]
-        for method in ("optimised", "fewer_steps")
-    )
-    full = figures.point(name, FULL).psnr_long or 0.0
+
+    def far(method: str, budget: float = 1.0) -> float:
+        distance = figures.point(name, method, budget).psnr_long
+        if distance is None:
+            raise BenchRefused(f"{name}.json: was measured without --long; make it again with `hgc remake`")
+        return distance
+
+    own, rival = ([far(method, share) for share in SHARES] for method in ("optimised", "fewer_steps"))
     return _wrapped(
-        f"**Against a run of 100 steps**, on these scenes: the full run of 20 steps has {full:.1f} dB, Optimised "
+        f"**Against a run of 100 steps**, on these scenes: the full run of 20 steps has {far(FULL):.1f} dB, Optimised "
         f"{_listed(own)}, fewer steps {_listed(rival)}."
     )
 

@@ -16,24 +16,41 @@ from hgc.calibration.subject import AGAIN, Subject
 from hgc.json_text import parsed
 
 ROUNDING = 1e-9
-REACH = 1.3  # up to so many times its share a distilled plan is closer to full compute than one in closed form
+REACH = 1.3  # up to so many times its share a plan with fitted lines is closer to full compute than one in closed form
 
 
 @dataclass(frozen=True)
 class Distilled:
-    """The one Block Caching plan that scale and shift were fitted for: its settings, the share of full compute it is
-    for, and its table's name (`table_name`)."""
+    """The one Block Caching plan that scale and shift are for: its settings, its share of full compute, its
+    table's name (`table_name`), and whether they were fitted or are kept from the closed form."""
 
     share: float
     delta: float
     control: float
     output: float
     table: str
+    fitted: bool = True
 
     def __post_init__(self) -> None:
         numbers = self.share, self.delta, self.control, self.output
-        if not isinstance(self.table, str) or not all(isinstance(n, float) and isfinite(n) for n in numbers):
+        if (
+            not isinstance(self.table, str)
+            or not isinstance(self.fitted, bool)
+            or not all(isinstance(n, float) and isfinite(n) for n in numbers)
+        ):
             raise TypeError(f"distilled for {numbers}, table {self.table!r}: four numbers and a word")
+
+    @property
+    def reach(self) -> float:
+        """The greatest share that it is taken for."""
+        return self.share * (REACH if self.fitted else 1.0) + ROUNDING
+
+    def as_dict(self) -> dict[str, Any]:
+        """Without `fitted` where it is: digests from before there was another way stay."""
+        data = asdict(self)
+        if self.fitted:
+            del data["fitted"]
+        return data
 
     def __str__(self) -> str:
         return f"Block Caching at {self.share:.1%} of full compute"
@@ -142,7 +159,7 @@ class ChangeCurves:
     def check_share(self, share: float) -> None:
         """Raises CalibrationRefused when scale and shift were distilled for a greater share, or one far below."""
         fitted_for = self.distilled_for
-        if fitted_for is not None and not fitted_for.share - ROUNDING <= share <= REACH * fitted_for.share:
+        if fitted_for is not None and not fitted_for.share - ROUNDING <= share <= fitted_for.reach:
             raise CalibrationRefused(
                 f"scale and shift {self.adjustment} were distilled for {fitted_for} and a little more, and this "
                 f"is {share:.1%}; choose that one, or get some for every plan: {self.subject.command}"
@@ -151,7 +168,7 @@ class ChangeCurves:
     def as_dict(self) -> dict[str, Any]:
         data = {part.name: getattr(self, part.name) for part in fields(self)} | {"subject": asdict(self.subject)}
         optional = {
-            "distilled_for": self.distilled_for and asdict(self.distilled_for),
+            "distilled_for": self.distilled_for and self.distilled_for.as_dict(),
             "ratios": self.ratios,
             "ratio_scenes": self.ratio_scenes,
         }

@@ -20,7 +20,7 @@ from io import BytesIO
 from pathlib import Path
 from pickle import UnpicklingError
 from statistics import geometric_mean
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -34,7 +34,7 @@ from hgc.cache.running.engine import cached
 from hgc.calibration.files import write_whole
 from hgc.calibration.lines import Adjustment
 
-JUDGES = 10_000  # the first of the scenes that decide whether the fitted lines are better
+JUDGING_FROM = 10_000  # number of the first scene that decides whether the fitted lines are better
 LEAST_DISTANCE = 1e-6  # in a following error: that of the same latents is none
 RATE = 0.01  # how far a scale moves at first in one update; a shift moves by that share of its site's spread
 
@@ -57,6 +57,13 @@ class Fit:
                 f"distillation over {self.scenes} scenes in {self.rounds} rounds at rate {self.rate}: at least one of "
                 "each, and a rate above 0 and at most 1"
             )
+
+
+class Distillate(NamedTuple):
+    """Lines for one plan, and whether they were fitted or are those in closed form, which ended nearer."""
+
+    lines: Adjustment
+    fitted: bool
 
 
 class Moving:
@@ -111,10 +118,11 @@ def distil(
     *,
     state: Path,
     told: Told = lambda done, wanted, error: None,
-) -> Adjustment:
+) -> Distillate:
     """The adjustment that lets `plan`, which forecasts with `start`, follow full runs of the scenes.
 
-    It is `start` as far as the plan takes it, where that ends nearer to the full runs of as many scenes from JUDGES on.
+    It is `start` as far as the plan takes it, where that ends nearer to the full runs of as many scenes from
+    JUDGING_FROM on.
 
     `state` holds what was fitted so far, written whole after every round; a later call with the same plan, start and
     fit goes on from it and ends the same. Raises CalibrationRefused when it is damaged or of something else.
@@ -141,17 +149,18 @@ def distil(
             moves = [move.detach() for move in lines.moves.values()]
             _write(state, header | {"rounds": done + 1, "moves": moves, "optimiser": optimiser.state_dict()})
             told(done + 1, fit.rounds, error)
-        others = [_latents_of(scene(JUDGES + number), plan) for number in range(fit.scenes)]
+        others = [_latents_of(scene(JUDGING_FROM + number), plan) for number in range(fit.scenes)]
         ends = [(call, trajectory(pipe, call)) for call in others]
-        distances = [_typical([follow(pipe, plan, *end, arm) for end in ends]) for arm in (start, lines)]
-        if distances[0] < distances[1]:
+        before, after = (_typical([follow(pipe, plan, *end, arm) for end in ends]) for arm in (start, lines))
+        fitted = after <= before  # not so where fitting ended in no number at all
+        if not fitted:
             lines.go_back()
-    return lines.arrived()
+    return Distillate(lines.arrived(), fitted)
 
 
 def _typical(distances: Sequence[float]) -> float:
     """Their geometric mean, as PSNR takes it: one scene that goes astray does not outweigh all others."""
-    return geometric_mean(max(distance, LEAST_DISTANCE) for distance in distances)
+    return geometric_mean(distance + LEAST_DISTANCE for distance in distances)
 
 
 def _latents_of(call: Mapping[str, Any], plan: Plan) -> dict[str, Any]:

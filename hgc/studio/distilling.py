@@ -78,11 +78,11 @@ class Distillation:
         """The calibration with lines fitted for these settings alone, which it names; `state` is as `distil` has it."""
         start = self.measured.adjustment
         plan = self._plan(settings, start)
-        lines = distil(
+        lines, fitted = distil(
             self._pipe, plan, start, lambda i: self._call(CALIBRATION_SEEDS + i), fit, state=state, told=told
         )
         delta = settings.delta or 0.0
-        fitted_for = Distilled(self.budget, delta, settings.control, settings.output, table_name(plan.table))
+        fitted_for = Distilled(self.budget, delta, settings.control, settings.output, table_name(plan.table), fitted)
         return Calibration(replace(self.measured.curves, adjustment=lines.digest, distilled_for=fitted_for), lines)
 
     @on_worker

@@ -63,7 +63,7 @@ def open_zero_layers(net: ControlNetModel, share: float = 0.3) -> None:
 
 @torch.no_grad()
 def strengthen(net: ControlNetModel, factor: float) -> None:
-    """What a ControlNet tells the UNet, so many times as loud, as `controlnet_conditioning_scale` would make it."""
+    """Scale a ControlNet's output by `factor`, as `controlnet_conditioning_scale` does in a call."""
     for layer in (*net.controlnet_down_blocks, net.controlnet_mid_block):
         layer.weight.mul_(factor)
         layer.bias.mul_(factor)

@@ -59,7 +59,7 @@ def export(
 ) -> None:
     """Write the folder in half precision beside its place, then move it file by file: nobody reads half a file.
 
-    A control named in `strengths` counts that many times as much as in training; `model` is changed by it.
+    The output of each ControlNet named in `strengths` is scaled by its factor there; `model` is changed by it.
     """
     out.mkdir(parents=True, exist_ok=True)
     for control, factor in strengths.items():

@@ -47,8 +47,8 @@ def take_up(weights: Path, work: Path, recipe: "TrainingRecipe") -> None:
 
     Steps, time spent and losses go on from training.json; the optimizers' momenta are not published and start anew.
     A reader that cannot read all that there is to read is left out, and a new one trained.
-    A network that the weights lack is trained from its beginning; a ControlNet, from the label maps'. What made a
-    finished ControlNet louder is taken back.
+    A network that the weights lack is trained from its beginning; a ControlNet, from the label maps'. The
+    record's `strengths` are undone.
     Raises CheckpointError where the folder holds no record, or where weights lack a control or words and have no time
     left to learn them; RuntimeError where the recipe asks for other sizes.
     """

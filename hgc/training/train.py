@@ -84,7 +84,7 @@ class TrainingRecipe:
     scenes: int = 8192
     sheet_every: int = 1000
     processes: int = 1  # that train the denoiser side by side
-    # How much each control counts in finished weights: a hint in training, a visitor's wish afterwards.
+    # The factor on each ControlNet's output in finished weights; in training it is 1.
     strengths: dict[str, float] = field(default_factory=lambda: {"segmentation": 1.6, "edges": 2.5, "depth": 1.0})
 
 

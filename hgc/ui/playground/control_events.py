@@ -131,7 +131,11 @@ class ControlEvents:
 
     def edit(self, page: gr.Request, number: int, *drawing: Any) -> tuple[Any, ...]:
         """Puts the map of the photo on the canvas of its kind, and looks at it; else only says why it does not."""
+        visitor = page.session_hash or ""
+        self._looks.begin(visitor, number)
         control_map, sentence = self._map(*drawing)
+        if not self._looks.stands(visitor, number):
+            return (gr.skip(),) * 6
         if control_map is None:
             return _kept(sentence)
         studio = self._loader.studio()
@@ -152,6 +156,7 @@ class ControlEvents:
     def trace(self, page: gr.Request, number: int, *drawing: Any) -> tuple[Any, ...]:
         """A bare sheet over the photo as it is framed, on the canvas of the kind that its annotator makes."""
         which = drawing[6]
+        self._looks.begin(page.session_hash or "", number)
         try:
             given, areas = drawn(*drawing), self._loader.studio().world.painted
         except Refused as error:
